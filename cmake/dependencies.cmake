@@ -1,0 +1,12 @@
+# Libraries of Debian 12. See docs/adr/0002-libraries.md for why each was chosen.
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+pkg_check_modules(MNL REQUIRED IMPORTED_TARGET libmnl)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(CAPNG REQUIRED IMPORTED_TARGET libcap-ng)
+if(SLUICE_TESTS AND NOT SLUICE_FUZZ)
+  find_package(GTest REQUIRED)
+endif()
+if(SLUICE_BENCH AND NOT SLUICE_FUZZ)
+  find_package(benchmark REQUIRED)
+endif()

@@ -1,0 +1,121 @@
+#include "base/timer_wheel.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace sluice {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(1);
+
+}  // namespace
+
+TimerWheel::TimerWheel(Instant start) : start_(start) {
+  for (Level& level : levels_) {
+    for (TimerNode& head : level.slots) {
+      head.next_ = &head;
+      head.prev_ = &head;
+    }
+  }
+}
+
+TimerWheel::~TimerWheel() {
+  for (Level& level : levels_) {
+    for (TimerNode& head : level.slots) {
+      while (!slot_empty(head)) head.next_->unlink();
+    }
+  }
+}
+
+// Rounds up, so that a timer never fires early.
+std::uint64_t TimerWheel::tick_of(Instant t) const {
+  if (t <= start_) return 0;
+  return static_cast<std::uint64_t>((t - start_ + kTick - Duration(1)) / kTick);
+}
+
+void TimerWheel::arm(TimerNode& node, Instant deadline) {
+  node.unlink();
+  node.deadline_ = deadline;
+  place(node);
+}
+
+void TimerWheel::cancel(TimerNode& node) { node.unlink(); }
+
+// The level is that of the highest six-bit digit in which the deadline differs from now: within
+// that digit's slot the lower digits are sorted out when the slot's time comes.
+void TimerWheel::place(TimerNode& node) {
+  constexpr std::uint64_t kReach = (std::uint64_t{1} << (kLevelBits * kLevels)) - 1;
+  std::uint64_t tick = std::max(tick_of(node.deadline_), now_tick_);
+  tick = std::min(tick, now_tick_ | kReach);
+  const std::uint64_t difference = tick ^ now_tick_;
+  const auto level =
+      difference == 0 ? 0U : static_cast<unsigned>(std::bit_width(difference) - 1) / kLevelBits;
+  const std::size_t slot = (tick >> (level * kLevelBits)) % kSlots;
+  TimerNode& head = levels_[level].slots[slot];
+  node.prev_ = head.prev_;
+  node.next_ = &head;
+  head.prev_->next_ = &node;
+  head.prev_ = &node;
+  levels_[level].occupied |= std::uint64_t{1} << slot;
+}
+
+void TimerWheel::cascade(std::size_t level) {
+  const std::size_t slot = (now_tick_ >> (level * kLevelBits)) % kSlots;
+  TimerNode& head = levels_[level].slots[slot];
+  levels_[level].occupied &= ~(std::uint64_t{1} << slot);
+  TimerNode* node = head.next_;
+  head.next_ = &head;
+  head.prev_ = &head;
+  while (node != &head) {
+    TimerNode* following = node->next_;
+    place(*node);
+    node = following;
+  }
+}
+
+TimerNode* TimerWheel::pop_due(Instant now) {
+  // Floor: a tick is over only when its whole millisecond is.
+  const std::uint64_t target =
+      now <= start_ ? 0 : static_cast<std::uint64_t>((now - start_) / kTick);
+  for (;;) {
+    const std::size_t slot = now_tick_ % kSlots;
+    TimerNode& head = levels_[0].slots[slot];
+    if (now_tick_ <= target && !slot_empty(head)) {
+      TimerNode* node = head.next_;
+      node->unlink();
+      return node;
+    }
+    levels_[0].occupied &= ~(std::uint64_t{1} << slot);
+    if (now_tick_ >= target) return nullptr;
+
+    // Skips to the next tick at which something can happen.
+    const std::uint64_t later = slot + 1 < kSlots ? levels_[0].occupied >> (slot + 1) : 0;
+    std::uint64_t next = later != 0 ? now_tick_ + 1 + static_cast<unsigned>(std::countr_zero(later))
+                                    : (now_tick_ | (kSlots - 1)) + 1;
+    if (later == 0 && next_wakeup() == kNever) next = target;
+    const std::uint64_t previous = now_tick_;
+    now_tick_ = std::min(next, target);
+    for (std::size_t level = kLevels - 1; level > 0; --level) {
+      // Entering a new slot of this level: its timers go to the levels below.
+      if ((now_tick_ >> (level * kLevelBits)) != (previous >> (level * kLevelBits))) cascade(level);
+    }
+  }
+}
+
+Instant TimerWheel::next_wakeup() const {
+  for (std::size_t level = 0; level < kLevels; ++level) {
+    const std::uint64_t digit = now_tick_ >> (level * kLevelBits);
+    const auto first = static_cast<unsigned>(digit % kSlots);
+    std::uint64_t candidates = levels_[level].occupied & (~std::uint64_t{0} << first);
+    while (candidates != 0) {
+      const auto slot = static_cast<unsigned>(std::countr_zero(candidates));
+      candidates &= candidates - 1;
+      if (slot_empty(levels_[level].slots[slot])) continue;
+      const std::uint64_t tick = (digit - first + slot) << (level * kLevelBits);
+      return start_ + kTick * static_cast<std::int64_t>(std::max(tick, now_tick_));
+    }
+  }
+  return kNever;
+}
+
+}  // namespace sluice

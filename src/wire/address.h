@@ -71,11 +71,11 @@ class IpAddress {
     return FixedView<16>(octets_).subspan<12, 4>();
   }
 
-  [[nodiscard]] bool is_unspecified() const;  // 0.0.0.0 or ::
-  [[nodiscard]] bool is_loopback() const;     // 127.0.0.0/8, ::1
-  [[nodiscard]] bool is_multicast() const;    // 224.0.0.0/4, ff00::/8
-  [[nodiscard]] bool is_link_local() const;   // 169.254.0.0/16, fe80::/10
-  [[nodiscard]] bool is_v4_broadcast() const; // 255.255.255.255
+  [[nodiscard]] bool is_unspecified() const;   // 0.0.0.0 or ::
+  [[nodiscard]] bool is_loopback() const;      // 127.0.0.0/8, ::1
+  [[nodiscard]] bool is_multicast() const;     // 224.0.0.0/4, ff00::/8
+  [[nodiscard]] bool is_link_local() const;    // 169.254.0.0/16, fe80::/10
+  [[nodiscard]] bool is_v4_broadcast() const;  // 255.255.255.255
 
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
 

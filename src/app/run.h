@@ -1,0 +1,13 @@
+// `sluice run`: a command in a namespace of its own, whose network is us.
+#pragma once
+
+#include "app/run_options.h"
+
+namespace sluice::app {
+
+// Blocks until the command has ended. Returns the exit status for the shell: the command's own,
+// 128 + N if signal N ended it, 125 if we failed, 126 if the command cannot be executed, 127 if
+// it was not found. Errors have been printed.
+[[nodiscard]] int run_command(const RunOptions& options);
+
+}  // namespace sluice::app

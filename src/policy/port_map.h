@@ -1,0 +1,44 @@
+// Published ports: which port of the host leads to which port of the guest.
+//
+//   8080:80                    TCP on every address of the host
+//   127.0.0.1:8080:80/tcp      on one address
+//   [::1]:5353:53/udp          IPv6 needs brackets
+//   8000-8010:80-90            ranges of the same size
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "policy/protocol.h"
+#include "wire/address.h"
+
+namespace sluice::policy {
+
+struct PortMap {
+  Protocol protocol = Protocol::kTcp;      // kTcp or kUdp
+  std::optional<wire::IpAddress> address;  // Where the host listens; nothing: everywhere.
+  wire::Port host_first;
+  wire::Port guest_first;
+  std::uint16_t count = 1;  // Ports in each range.
+
+  friend bool operator==(const PortMap&, const PortMap&) = default;
+};
+
+// `expected` completes the sentence "'TEXT' is not a port to publish; expected …".
+struct PortMapError {
+  std::string expected;
+};
+
+[[nodiscard]] std::expected<PortMap, PortMapError> parse_port_map(std::string_view text);
+
+// The shortest text that parses to the same map.
+[[nodiscard]] std::string to_string(const PortMap& map);
+
+// True when both would listen on one port of the host: same protocol, a port in common, and the
+// same address or one of them everywhere.
+[[nodiscard]] bool collide(const PortMap& a, const PortMap& b);
+
+}  // namespace sluice::policy

@@ -1,0 +1,58 @@
+// The flow log: a line of JSON for each flow that ended or was refused.
+//
+//   {"time":"2026-03-01T12:00:00.123456Z","protocol":"tcp","direction":"out",
+//    "guest":"10.0.2.15","guest_port":40000,"name":"example.org","address":"192.0.2.7","port":443,
+//    "bytes_to_host":120,"bytes_to_guest":5300,"duration_s":0.250000,
+//    "verdict":"accepted","outcome":"closed"}
+//
+// in one line; "time" is when the flow was opened. Bytes of a name that are not printable ASCII
+// are written as \DDD (RFC 1035, 5.1). ICMP has "guest_port" and "port" 0.
+//
+// Lines gather in a buffer that is allocated once. The file is never waited for: if it is a pipe
+// that nobody reads, lines beyond the buffer are dropped and counted.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <system_error>
+
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "telemetry/flow_record.h"
+
+namespace sluice::telemetry {
+
+class FlowLog {
+ public:
+  // Appends to `path`, which is made if it is missing.
+  [[nodiscard]] static std::expected<FlowLog, std::error_code> open(const std::string& path);
+  // Writes to a descriptor that is open already. `path` names it in messages.
+  FlowLog(UniqueFd fd, std::string path);
+
+  void write(const FlowRecord& record);
+  // Writes out what has gathered. Call it when the loop goes idle.
+  void flush();
+  // The same, but not within a second of the last time. Call it from a busy loop.
+  void flush_if_due(Instant now);
+
+  [[nodiscard]] bool pending() const { return buffer_.size() != 0; }
+  // Lines that were lost because the file did not take them.
+  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+
+ private:
+  static constexpr std::size_t kFlushSize = 64 * 1024;
+  static constexpr std::size_t kBufferMax = 1024 * 1024;
+
+  [[gnu::cold]] void fail(int error);
+
+  UniqueFd fd_;  // Invalid after an error.
+  std::string path_;
+  fmt::memory_buffer buffer_;
+  Instant last_flush_{};
+  std::uint64_t lost_ = 0;
+};
+
+}  // namespace sluice::telemetry

@@ -1,0 +1,41 @@
+// What is told about one flow when it ends or is refused: to the report, and to the flow log.
+//
+// The driver makes it, as it has the wall clock. It borrows the name for the time of the call.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "base/time.h"
+#include "policy/outcome.h"
+#include "policy/protocol.h"
+#include "policy/verdict.h"
+#include "wire/address.h"
+
+namespace sluice::telemetry {
+
+enum class Direction : std::uint8_t { kOutbound, kInbound };
+
+struct FlowRecord {
+  policy::Protocol protocol = policy::Protocol::kTcp;
+  Direction direction = Direction::kOutbound;
+  wire::Endpoint guest;
+  // The other end. Outbound: the target as the guest asked for it, before any mapping. Inbound:
+  // the client that called. ICMP has no ports: the identifier of the echo is not one.
+  wire::Endpoint peer;
+  // What the guest asked our DNS to learn the address; may be empty. Any bytes: a guest chose it.
+  std::string_view name;
+  std::chrono::system_clock::time_point opened;
+  Duration duration{};
+  std::uint64_t bytes_to_host = 0;  // Payload, without headers.
+  std::uint64_t bytes_to_guest = 0;
+  policy::Verdict verdict = policy::Verdict::kAccepted;
+  policy::Outcome outcome = policy::Outcome::kClosed;
+};
+
+[[nodiscard]] inline std::string_view to_string(Direction direction) {
+  return direction == Direction::kOutbound ? "out" : "in";
+}
+
+}  // namespace sluice::telemetry

@@ -158,8 +158,9 @@ std::string to_string(const Prefix& prefix) {
 }
 
 std::string to_string(const Endpoint& endpoint) {
-  return fmt::format(endpoint.address.is_v4() ? "{}:{}" : "[{}]:{}", to_string(endpoint.address),
-                     endpoint.port.value);
+  const std::string address = to_string(endpoint.address);
+  if (endpoint.address.is_v4()) return fmt::format("{}:{}", address, endpoint.port.value);
+  return fmt::format("[{}]:{}", address, endpoint.port.value);
 }
 
 }  // namespace sluice::wire

@@ -48,6 +48,7 @@ class FlowLimits {
   std::uint32_t active_ = 0;
   std::uint32_t in_window_ = 0;
   std::int64_t newest_slice_ = 0;
+  std::size_t ring_ = 0;  // Position of the newest slice.
   std::array<std::uint32_t, kSlices> slices_{};
 };
 

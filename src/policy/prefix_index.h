@@ -35,7 +35,6 @@ class PrefixIndex {
     friend constexpr auto operator<=>(const WideKey&, const WideKey&) = default;
   };
   static WideKey wide_key(const wire::IpAddress& address);
-  static WideKey last_of(const wire::Prefix& prefix);
 
   // Range i runs from starts[i] to starts[i + 1]; owners[i] is its longest prefix.
   template <typename Key>
@@ -45,6 +44,17 @@ class PrefixIndex {
     [[nodiscard]] std::uint32_t find(const Key& key) const;
     void begin_at(const Key& key, std::uint32_t owner);
   };
+
+  // The addresses of one prefix: from `first` up to `after`, which wraps to zero at the very end.
+  template <typename Key>
+  struct Span {
+    Key first{};
+    Key after{};
+    bool after_wraps = false;
+    std::uint32_t prefix = 0;
+  };
+  template <typename Key>
+  void fill(Ranges<Key>& ranges, std::span<const Span<Key>> sorted);
 
   Ranges<std::uint32_t> v4_;
   Ranges<WideKey> v6_;

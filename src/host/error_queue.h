@@ -1,0 +1,35 @@
+// The error queue of datagram sockets (IP_RECVERR, IPV6_RECVERR; ip(7), ipv6(7)): ICMP errors
+// about datagrams this socket sent, with who sent the error and where the datagram was going.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/bytes.h"
+#include "host/kernel.h"
+#include "host/sys_error.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+enum class ErrorOrigin : std::uint8_t { kLocal, kIcmp, kIcmpv6, kOther };
+
+struct ErrorReport {
+  ErrorOrigin origin = ErrorOrigin::kOther;
+  int error = 0;               // The errno the kernel makes of it.
+  std::uint8_t icmp_type = 0;  // Of an ICMP or ICMPv6 origin only.
+  std::uint8_t icmp_code = 0;
+  std::uint32_t info = 0;                   // The MTU, when error is EMSGSIZE.
+  std::optional<wire::IpAddress> offender;  // The node that sent the ICMP error.
+  wire::Endpoint destination;  // Of the datagram that met the error; port 0 for ICMP echo.
+  std::size_t quoted = 0;      // Bytes of that datagram's payload copied to the buffer.
+};
+
+// Takes one report. Nothing when the queue is empty. What the error quotes of the datagram's
+// payload (for ping sockets: the echo message) goes to `quote`, cut to fit.
+[[nodiscard]] std::expected<std::optional<ErrorReport>, SysError> read_error_queue(
+    const KernelFd& fd, MutableBytes quote);
+
+}  // namespace sluice::host

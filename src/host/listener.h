@@ -1,0 +1,49 @@
+// A listening TCP socket of the host: published ports. Owns its descriptor. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "host/kernel.h"
+#include "host/sys_error.h"
+#include "host/tcp_socket.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+struct ListenOptions {
+  // A socket bound to "::" takes IPv4 connections too.
+  bool dual_stack = false;
+  int backlog = 4096;
+};
+
+struct AcceptedConnection {
+  TcpSocket socket;
+  wire::Endpoint peer;
+};
+
+class TcpListener {
+ public:
+  TcpListener() = default;  // Holds no socket; only for slots that are filled later.
+
+  [[nodiscard]] static std::expected<TcpListener, SysError> open(Kernel& kernel,
+                                                                 const wire::Endpoint& endpoint,
+                                                                 const ListenOptions& options = {});
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool valid() const { return fd_.valid(); }
+  void close() { fd_.reset(); }
+  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+
+  // Nothing when no connection waits. A connection that died in the queue is skipped. When
+  // is_exhaustion(error.error), the connection stays queued: stop watching for a while.
+  [[nodiscard]] std::expected<std::optional<AcceptedConnection>, SysError> accept();
+
+ private:
+  explicit TcpListener(KernelFd fd) : fd_(std::move(fd)) {}
+
+  KernelFd fd_;
+};
+
+}  // namespace sluice::host

@@ -1,0 +1,81 @@
+// Starts a command in namespaces of its own: network and mount always, user when we lack the
+// privileges, pid when asked.
+//
+//   parent                                  child
+//   spawn_guest()  ── clone ──────────────▶ unshare, open the link, configure, resolv.conf
+//   (own set-up goes on meanwhile)          │
+//   await_link()   ◀── link descriptors ────┘ or the error, or warnings on the way
+//   (start to serve, enter the sandbox)
+//   release()      ─── go ────────────────▶ restore signals, exec COMMAND
+//
+// The child dies when the parent dies before release(), and its namespaces die with it. Call from
+// a process with one thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "host/child_process.h"
+#include "host/guest_channel.h"
+#include "host/guest_namespace.h"
+#include "host/setup_error.h"
+#include "host/signal_fd.h"
+
+namespace sluice::host {
+
+enum class PidNamespace : std::uint8_t { kShared, kOwn };
+
+// Runs in the child, inside the new network namespace.
+using LinkOpener = std::function<std::expected<OpenedLink, SetupError>()>;
+
+struct GuestOptions {
+  std::vector<std::string> command;  // As for execvp(); at least one.
+  GuestNetwork network;
+  LinkOpener open_link;
+  std::optional<std::string> resolv_conf;  // Contents; left alone when absent.
+  PidNamespace pid_namespace = PidNamespace::kShared;
+  SavedSignals signals;  // What the command gets back.
+};
+
+// Exit codes of our own, as env(1) and friends have them.
+inline constexpr int kExitSetupFailed = 125;
+inline constexpr int kExitNotExecutable = 126;
+inline constexpr int kExitNotFound = 127;
+
+// A guest that is being set up. Destroying one that was not released kills it and waits for it.
+class PendingGuest {
+ public:
+  PendingGuest(PendingGuest&&) noexcept = default;
+  PendingGuest& operator=(PendingGuest&&) = delete;
+  ~PendingGuest();
+
+  // Blocks until the child has set itself up. Once.
+  [[nodiscard]] std::expected<OpenedLink, SetupError> await_link();
+  // What could not be had but is not needed; complete after await_link().
+  [[nodiscard]] const std::vector<SetupError>& warnings() const { return warnings_; }
+
+  // Lets COMMAND start. Once, after await_link().
+  [[nodiscard]] std::expected<ChildProcess, SetupError> release() &&;
+
+ private:
+  friend std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options);
+  PendingGuest(pid_t pid, UniqueFd pidfd, GuestChannel channel)
+      : pid_(pid), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
+
+  pid_t pid_;
+  UniqueFd pidfd_;  // Invalid once released or moved from.
+  GuestChannel channel_;
+  std::vector<SetupError> warnings_;
+};
+
+[[nodiscard]] std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options);
+
+}  // namespace sluice::host

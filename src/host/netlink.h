@@ -1,0 +1,67 @@
+// rtnetlink (libmnl): the few requests that set up a guest's network, sent as one batch.
+//
+// A batch names each request, so that the one that fails can be told. The kernel carries the
+// requests out in order within the one send; acknowledgements are read after.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "host/setup_error.h"
+#include "host/sys_error.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+struct LinkChange {
+  bool up = false;
+  std::optional<std::uint32_t> mtu;
+  std::optional<std::uint32_t> transmit_queue;  // Length in packets.
+  std::optional<wire::MacAddress> mac;
+  std::optional<std::string> name;
+  // The kernel makes no IPv6 link-local address of its own when the link comes up.
+  bool no_automatic_link_local = false;
+};
+
+class NetlinkBatch {
+ public:
+  void change_link(std::uint32_t index, const LinkChange& change);
+  // IPv6 addresses are usable at once: duplicate address detection is skipped.
+  void add_address(std::uint32_t index, const wire::IpAddress& address, std::uint8_t length);
+  void add_default_route(std::uint32_t index, const wire::IpAddress& gateway);
+
+  [[nodiscard]] bool empty() const { return steps_.empty(); }
+
+ private:
+  friend class Netlink;
+  // Room for one message; returns it zeroed.
+  [[nodiscard]] char* begin();
+  void commit(std::string step);
+
+  std::vector<char> bytes_;
+  std::size_t used_ = 0;
+  std::vector<std::string> steps_;  // steps_[i] describes the message with sequence number i + 1.
+};
+
+class Netlink {
+ public:
+  // Speaks to the network namespace of the calling thread at the time of the call.
+  [[nodiscard]] static std::expected<Netlink, SysError> open();
+
+  // Runs every request even when one fails; returns the first failure.
+  [[nodiscard]] std::expected<void, SetupError> run(const NetlinkBatch& batch);
+
+ private:
+  explicit Netlink(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  UniqueFd fd_;
+};
+
+// The index of an interface in the calling thread's network namespace.
+[[nodiscard]] std::expected<std::uint32_t, SysError> interface_index(const std::string& name);
+
+}  // namespace sluice::host

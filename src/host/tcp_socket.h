@@ -1,0 +1,89 @@
+// A non-blocking TCP socket of the host. It moves bytes and reports; flow/ decides.
+//
+// Owns its descriptor. Not thread-safe. Would-block is a result, not an error.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+
+#include "host/io_result.h"
+#include "host/kernel.h"
+#include "host/sys_error.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+struct TcpOptions {
+  bool nodelay = true;
+  bool keepalive = true;
+  std::optional<wire::IpAddress>
+      source;                         // The address to connect from; the system's choice if none.
+  std::optional<std::uint32_t> mark;  // SO_MARK; needs CAP_NET_ADMIN.
+  std::uint32_t scope_id = 0;         // Interface index of a link-local target.
+  int receive_buffer = 0;             // SO_RCVBUF in bytes; 0 leaves it to auto-tuning.
+};
+
+class TcpSocket {
+ public:
+  TcpSocket() = default;  // Holds no socket; only for slots that are filled later.
+
+  // Starts to connect. Wait for writable, then ask connect_result().
+  [[nodiscard]] static std::expected<TcpSocket, SysError> connect(Kernel& kernel,
+                                                                  const wire::Endpoint& target,
+                                                                  const TcpOptions& options = {});
+  // Takes over a connected, non-blocking socket, as accept4() gives it, and sets nodelay and
+  // keepalive.
+  [[nodiscard]] static TcpSocket adopt(KernelFd fd, const TcpOptions& options = {});
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool valid() const { return fd_.valid(); }
+
+  // Once writable: how the connect ended. Later: the pending asynchronous error (SO_ERROR), which
+  // reading clears. The SysError is {kConnect, errno}.
+  [[nodiscard]] std::expected<void, SysError> connect_result();
+
+  // Bytes taken by the kernel. Zero means "full, wait for writable". At most IOV_MAX parts.
+  [[nodiscard]] std::expected<std::size_t, SysError> send(std::span<const iovec> parts);
+
+  // Copies without consuming. Starts at the peek offset where one is set.
+  [[nodiscard]] std::expected<ReadResult, SysError> peek(std::span<const iovec> parts);
+  [[nodiscard]] std::expected<ReadResult, SysError> read(std::span<const iovec> parts);
+  // Consumes up to `count` received bytes without a copy; lowers the peek offset by as much.
+  [[nodiscard]] std::expected<std::size_t, SysError> discard(std::size_t count);
+
+  // SO_PEEK_OFF: where the next peek() starts; each peek moves it on. -1 turns it off.
+  [[nodiscard]] std::expected<void, SysError> set_peek_offset(int offset);
+
+  [[nodiscard]] std::expected<void, SysError> shutdown_write();
+  // Closes with a RST (SO_LINGER of zero seconds).
+  void reset();
+  // Closes in the ordinary way; unsent bytes still go out.
+  void close() { fd_.reset(); }
+
+  // Bytes the peer has not acknowledged, sent or not (SIOCOUTQ), plus an unacknowledged FIN.
+  [[nodiscard]] std::expected<std::size_t, SysError> unacknowledged_bytes();
+  // Bytes received and not yet consumed (SIOCINQ).
+  [[nodiscard]] std::expected<std::size_t, SysError> readable_bytes();
+  // SO_SNDBUF as the kernel accounts it: its own overhead included.
+  [[nodiscard]] std::expected<std::size_t, SysError> send_buffer_size();
+
+  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+
+ private:
+  explicit TcpSocket(KernelFd fd) : fd_(std::move(fd)) {}
+  void apply(const TcpOptions& options);
+  [[nodiscard]] std::expected<ReadResult, SysError> receive(std::span<const iovec> parts,
+                                                            int flags);
+
+  KernelFd fd_;
+};
+
+// Whether TCP of this kernel knows SO_PEEK_OFF (Linux 6.9 and later). Opens and closes a socket.
+[[nodiscard]] bool peek_offset_supported(Kernel& kernel, wire::IpFamily family);
+
+}  // namespace sluice::host

@@ -1,0 +1,71 @@
+// A non-blocking UDP socket of the host, used unconnected (RFC 4787: one socket per guest
+// endpoint, endpoint-independent mapping).
+//
+// Datagrams larger than the path's MTU are fragmented (no DF). ICMP errors come through
+// read_errors(), which epoll announces with EPOLLERR. Owns its descriptor. Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+
+#include "host/datagram.h"
+#include "host/error_queue.h"
+#include "host/kernel.h"
+#include "host/sys_error.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+struct UdpOptions {
+  std::optional<wire::Endpoint> bind;  // Any port of any address when absent.
+  // Reports the address each datagram was sent to, so that a published port answers from it.
+  bool packet_info = false;
+  bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.
+  std::optional<std::uint32_t> mark;
+  int receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
+  int send_buffer = 0;     // SO_SNDBUF, likewise.
+};
+
+class UdpSocket {
+ public:
+  UdpSocket() = default;  // Holds no socket; only for slots that are filled later.
+
+  // An IPv6 socket is IPv6 only.
+  [[nodiscard]] static std::expected<UdpSocket, SysError> open(Kernel& kernel,
+                                                               wire::IpFamily family,
+                                                               const UdpOptions& options = {});
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool valid() const { return fd_.valid(); }
+  void close() { fd_.reset(); }
+  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+
+  // How many of the datagrams, from the front, the kernel took; at most DatagramScratch::kBatch
+  // a call. Zero means "full, wait for writable". An error is about the first datagram: drop it
+  // and go on with the next. All must be of the socket's family.
+  [[nodiscard]] std::expected<std::size_t, SysError> send(
+      DatagramScratch& scratch, std::span<const OutgoingDatagram> datagrams);
+
+  // How many slots, from the front, were filled; zero means nothing is there.
+  [[nodiscard]] std::expected<std::size_t, SysError> receive(DatagramScratch& scratch,
+                                                             std::span<IncomingDatagram> slots);
+
+  [[nodiscard]] std::expected<std::optional<ErrorReport>, SysError> read_errors(
+      MutableBytes quote) {
+    return read_error_queue(fd_, quote);
+  }
+
+ private:
+  UdpSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
+  [[nodiscard]] std::expected<void, SysError> apply(const UdpOptions& options);
+  [[nodiscard]] std::expected<std::size_t, SysError> send_segments(
+      DatagramScratch& scratch, const OutgoingDatagram& datagram);
+
+  KernelFd fd_;
+  wire::IpFamily family_ = wire::IpFamily::kV4;
+};
+
+}  // namespace sluice::host

@@ -1,0 +1,62 @@
+// Opens a tap device (Documentation/networking/tuntap.rst) with virtio-net headers and
+// offloads, as far as the kernel grants them.
+//
+// Set-up only: reading and writing frames is the driver's. Works in the network namespace of the
+// calling thread; the descriptors stay good when handed to a process elsewhere.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
+
+namespace sluice::link {
+
+struct TapOptions {
+  bool vnet_header = true;
+  bool offloads = true;  // Only with vnet_header.
+  std::size_t queues = 1;
+};
+
+// What the kernel granted. With checksum, frames of the guest may come without one, and ours may
+// leave it to the kernel; with tso4, tso6 and uso the guest's frames may exceed the MTU.
+struct TapFeatures {
+  std::uint8_t vnet_header_size = 0;  // 0 or 12 bytes before each frame.
+  bool checksum = false;
+  bool tso4 = false;
+  bool tso6 = false;
+  bool tso_ecn = false;
+  bool uso = false;  // UDP segmentation, IPv4 and IPv6 (Linux 6.2 and later).
+
+  // One number and back, to cross a process boundary.
+  [[nodiscard]] std::uint64_t pack() const;
+  [[nodiscard]] static TapFeatures unpack(std::uint64_t packed);
+  friend bool operator==(const TapFeatures&, const TapFeatures&) = default;
+};
+
+struct Tap {
+  std::string name;              // As the kernel has it.
+  std::vector<UniqueFd> queues;  // Non-blocking, close-on-exec; at least one.
+  TapFeatures features;
+};
+
+enum class TapStep : std::uint8_t { kName, kOpenDevice, kCreate, kHeaderSize, kNonBlocking };
+
+struct TapError {
+  TapStep step = TapStep::kOpenDevice;
+  int error = 0;
+
+  // The step, without the errno: "/dev/net/tun", "create interface".
+  [[nodiscard]] std::string step_text() const;
+  // How to mend it; may be empty.
+  [[nodiscard]] std::string hint() const;
+};
+
+// `name` as the interface shall be called, at most 15 bytes.
+[[nodiscard]] std::expected<Tap, TapError> open_tap(const std::string& name,
+                                                    const TapOptions& options = {});
+
+}  // namespace sluice::link

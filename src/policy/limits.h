@@ -39,7 +39,7 @@ class FlowLimits {
   // The last second is counted in slices. The window holds one slice more than a second, so no
   // second ever sees more than the limit; a flow weighs for 1/64 s longer than it must.
   static constexpr std::size_t kSlicesPerSecond = 64;
-  static constexpr Duration kSlice = std::chrono::seconds{1} / kSlicesPerSecond;
+  static constexpr Duration kSlice = Duration{std::chrono::seconds{1}} / kSlicesPerSecond;
   static constexpr std::size_t kSlices = kSlicesPerSecond + 1;
 
   void slide_to(Instant now);

@@ -89,15 +89,15 @@ struct Port {
 };
 
 struct Endpoint {
-  IpAddress address;
-  Port port;
+  IpAddress address{};
+  Port port{};
   friend constexpr auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
 // A CIDR prefix. `length` counts bits of the address's own family (0..32 or 0..128); host bits are
 // zero.
 struct Prefix {
-  IpAddress address;
+  IpAddress address{};
   std::uint8_t length = 0;
   [[nodiscard]] bool contains(const IpAddress& other) const;
   friend constexpr bool operator==(const Prefix&, const Prefix&) = default;

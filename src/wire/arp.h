@@ -24,10 +24,10 @@ struct ArpRepr {
   static constexpr std::size_t kSize = 28;
 
   ArpOperation operation{};
-  MacAddress sender_mac;
-  IpAddress sender_ip;
-  MacAddress target_mac;
-  IpAddress target_ip;
+  MacAddress sender_mac{};
+  IpAddress sender_ip{};
+  MacAddress target_mac{};
+  IpAddress target_ip{};
 
   friend bool operator==(const ArpRepr&, const ArpRepr&) = default;
 

@@ -81,7 +81,7 @@ struct DnsHeader {
 };
 
 struct DnsQuestion {
-  DomainName name;
+  DomainName name{};
   DnsType type{};
   DnsClass klass{};
   friend bool operator==(const DnsQuestion&, const DnsQuestion&) = default;
@@ -90,14 +90,14 @@ struct DnsQuestion {
 enum class DnsSection : std::uint8_t { kAnswer, kAuthority, kAdditional };
 
 struct DnsRecord {
-  DomainName name;
+  DomainName name{};
   DnsSection section{};
   DnsType type{};
   DnsClass klass{};
   std::uint32_t ttl = 0;
   std::size_t ttl_offset = 0;    // of its 4 bytes, from the start of the message
   std::size_t rdata_offset = 0;  // likewise; names in the data may be compressed
-  ByteView rdata;
+  ByteView rdata{};
 
   // The TTL field of an OPT record holds flags (RFC 6891, 6.1.3): a cache leaves it alone.
   [[nodiscard]] bool has_ttl() const { return type != DnsType::kOpt; }

@@ -54,7 +54,7 @@ class DomainName {
 
 // A name read from a message, and where the bytes after it begin.
 struct DecodedName {
-  DomainName name;
+  DomainName name{};
   std::size_t next = 0;
 };
 

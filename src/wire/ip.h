@@ -29,11 +29,11 @@ struct IpPacketView {
   std::uint8_t hop_limit = 0;      // TTL in IPv4
   std::uint8_t traffic_class = 0;  // DSCP and ECN
   bool dont_fragment = false;      // always true for IPv6
-  IpAddress source;
-  IpAddress destination;
-  std::optional<IpFragment> fragment;  // Empty for a whole packet, an atomic fragment included.
-  ByteView payload;                    // what follows all IP headers
-  ByteView packet;                     // headers and payload, without link padding
+  IpAddress source{};
+  IpAddress destination{};
+  std::optional<IpFragment> fragment{};  // Empty for a whole packet, an atomic fragment included.
+  ByteView payload{};                    // what follows all IP headers
+  ByteView packet{};                     // headers and payload, without link padding
 };
 
 [[nodiscard]] inline std::expected<IpPacketView, ParseError> parse_ipv4_packet(ByteView bytes) {

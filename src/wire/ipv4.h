@@ -84,8 +84,8 @@ class Ipv4View {
 
 // A header without options. Addresses are IPv4.
 struct Ipv4Repr {
-  IpAddress source;
-  IpAddress destination;
+  IpAddress source{};
+  IpAddress destination{};
   IpProtocol protocol{};
   std::uint8_t ttl = 64;
   std::uint16_t payload_length = 0;  // at most 65515

@@ -45,8 +45,8 @@ struct Ipv6Fragment {
 // Where a chain of extension headers ends.
 struct Ipv6UpperLayer {
   IpProtocol protocol{};
-  ByteView payload;
-  std::optional<Ipv6Fragment> fragment;
+  ByteView payload{};
+  std::optional<Ipv6Fragment> fragment{};
 };
 
 // Walks the chain that begins with a header of type `first`. It ends at the upper layer, at a
@@ -112,8 +112,8 @@ class Ipv6View {
 
 // A header without extension headers. Addresses are IPv6.
 struct Ipv6Repr {
-  IpAddress source;
-  IpAddress destination;
+  IpAddress source{};
+  IpAddress destination{};
   IpProtocol next_header{};
   std::uint8_t hop_limit = 64;
   std::uint16_t payload_length = 0;

@@ -13,11 +13,11 @@
 namespace sluice::wire {
 
 struct QuotedPacket {
-  IpAddress source;
-  IpAddress destination;
+  IpAddress source{};
+  IpAddress destination{};
   IpProtocol protocol{};
   // At least 8 bytes of TCP, UDP or ICMP: the ports, or the identifier of an echo.
-  ByteView transport;
+  ByteView transport{};
 
   // For TCP and UDP.
   [[nodiscard]] Port source_port() const { return Port{be16<0>(transport.first<8>())}; }

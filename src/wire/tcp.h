@@ -110,15 +110,15 @@ inline constexpr std::size_t kTcpChecksumOffset = 16;
 inline constexpr std::size_t kTcpHeaderSizeMax = TcpView::kHeaderSize + kTcpOptionsSizeMax;
 
 struct TcpRepr {
-  Port source_port;
-  Port destination_port;
-  SeqNum sequence;
-  SeqNum acknowledgment;
-  TcpFlags flags;
+  Port source_port{};
+  Port destination_port{};
+  SeqNum sequence{};
+  SeqNum acknowledgment{};
+  TcpFlags flags{};
   std::uint16_t window = 0;    // not scaled
   std::uint16_t checksum = 0;  // written as it is
   std::uint16_t urgent = 0;
-  TcpOptions options;
+  TcpOptions options{};
 
   friend bool operator==(const TcpRepr&, const TcpRepr&) = default;
 

@@ -25,17 +25,17 @@ struct TcpTimestamps {
 
 // Bytes [left, right) arrived.
 struct SackBlock {
-  SeqNum left;
-  SeqNum right;
+  SeqNum left{};
+  SeqNum right{};
   friend constexpr bool operator==(const SackBlock&, const SackBlock&) = default;
 };
 
 struct TcpOptions {
-  std::optional<std::uint16_t> mss;
-  std::optional<std::uint8_t> window_scale;  // as sent; RFC 7323, 2.3 caps its use at 14
+  std::optional<std::uint16_t> mss{};
+  std::optional<std::uint8_t> window_scale{};  // as sent; RFC 7323, 2.3 caps its use at 14
   bool sack_permitted = false;
   std::uint8_t sack_count = 0;
-  std::optional<TcpTimestamps> timestamps;
+  std::optional<TcpTimestamps> timestamps{};
   std::array<SackBlock, kSackBlocksMax> sack_blocks{};
 
   [[nodiscard]] constexpr std::span<const SackBlock> sacks() const {

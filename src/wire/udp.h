@@ -54,8 +54,8 @@ class UdpView {
 inline constexpr std::size_t kUdpChecksumOffset = 6;
 
 struct UdpRepr {
-  Port source_port;
-  Port destination_port;
+  Port source_port{};
+  Port destination_port{};
   std::uint16_t payload_length = 0;  // at most 65527
   std::uint16_t checksum = 0;        // written as it is
 

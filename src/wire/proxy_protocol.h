@@ -1,0 +1,56 @@
+// The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): who the client was, told
+// in front of a forwarded connection.
+//
+//   1:  "PROXY TCP4 203.0.113.7 192.0.2.1 51000 443\r\n"   also TCP6, and UNKNOWN
+//   2:  | 0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a | version, command | family, transport |
+//       | length (2) | source | destination | source port | destination port | TLVs … |
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/bytes.h"
+#include "wire/address.h"
+#include "wire/parse_error.h"
+
+namespace sluice::wire {
+
+enum class ProxyVersion : std::uint8_t { kV1 = 1, kV2 = 2 };
+
+// kLocal: the proxy speaks for itself, such as a health check; the addresses mean nothing.
+enum class ProxyCommand : std::uint8_t { kLocal = 0, kProxy = 1 };
+
+enum class ProxyTransport : std::uint8_t { kUnspecified = 0, kStream = 1, kDatagram = 2 };
+
+struct ProxyHeader {
+  ProxyVersion version{};
+  ProxyCommand command = ProxyCommand::kProxy;
+  // kUnspecified when no addresses were given: v1's UNKNOWN, v2's LOCAL, AF_UNSPEC and AF_UNIX.
+  ProxyTransport transport = ProxyTransport::kUnspecified;
+  Endpoint source{};
+  Endpoint destination{};
+  friend bool operator==(const ProxyHeader&, const ProxyHeader&) = default;
+};
+
+struct ParsedProxyHeader {
+  ProxyHeader header{};
+  std::size_t size = 0;  // bytes that it takes; the client's own follow
+  ByteView tlvs{};       // of v2; borrowed
+};
+
+// Where a v1 line must have ended, by the specification.
+inline constexpr std::size_t kProxyV1SizeMax = 107;
+// Of headers that emit_proxy_header() writes; a v2 header that others send may be 64 KiB.
+inline constexpr std::size_t kProxyEmitSizeMax = kProxyV1SizeMax;
+
+// kTruncated means that the bytes may become a header once more of them have arrived; every other
+// error is final.
+[[nodiscard]] std::expected<ParsedProxyHeader, ParseError> parse_proxy_header(ByteView bytes);
+
+// Returns the length; nothing if `out` is too small. Version 1 knows only stream: everything else
+// is written as UNKNOWN. A pair of mixed families is written as IPv6.
+[[nodiscard]] std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header,
+                                                           MutableBytes out);
+
+}  // namespace sluice::wire

@@ -9,7 +9,7 @@
 // are written as \DDD (RFC 1035, 5.1). ICMP has "guest_port" and "port" 0.
 //
 // Lines gather in a buffer that is allocated once. The file is never waited for: if it is a pipe
-// that nobody reads, lines beyond the buffer are dropped and counted.
+// that nobody reads, up to a mebibyte of lines is kept, and what comes then is dropped and counted.
 #pragma once
 
 #include <fmt/format.h>
@@ -44,6 +44,7 @@ class FlowLog {
 
  private:
   static constexpr std::size_t kFlushSize = 64 * 1024;
+  static constexpr std::size_t kLineMax = 2048;  // A name of 255 bytes, all escaped, and the rest.
   static constexpr std::size_t kBufferMax = 1024 * 1024;
 
   [[gnu::cold]] void fail(int error);

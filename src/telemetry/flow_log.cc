@@ -1,0 +1,113 @@
+#include "telemetry/flow_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <utility>
+
+#include "telemetry/log.h"
+#include "telemetry/text.h"
+
+namespace sluice::telemetry {
+namespace {
+
+constexpr auto kFlushInterval = std::chrono::seconds{1};
+
+// A JSON string of a name that has only printable ASCII and backslashes left.
+void append_json_name(fmt::memory_buffer& out, std::string_view name) {
+  fmt::memory_buffer plain;  // A name of DNS fits into its inline storage.
+  append_name(plain, name);
+  for (const char c : plain) {
+    if (c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+}
+
+void append_line(fmt::memory_buffer& out, const FlowRecord& record) {
+  const auto text = [&](std::string_view piece) { out.append(piece); };
+  text(R"({"time":")");
+  append_time(out, record.opened);
+  fmt::format_to(std::back_inserter(out), R"(","protocol":"{}","direction":"{}","guest":")",
+                 policy::to_string(record.protocol), to_string(record.direction));
+  append_address(out, record.guest.address);
+  fmt::format_to(std::back_inserter(out), R"(","guest_port":{},"name":)", record.guest.port.value);
+  if (record.name.empty()) {
+    text("null");
+  } else {
+    out.push_back('"');
+    append_json_name(out, record.name);
+    out.push_back('"');
+  }
+  text(R"(,"address":")");
+  append_address(out, record.peer.address);
+  const Duration duration = std::max(record.duration, Duration{});
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  fmt::format_to(std::back_inserter(out),
+                 R"(","port":{},"bytes_to_host":{},"bytes_to_guest":{},"duration_s":{}.{:06},)"
+                 R"("verdict":"{}","outcome":"{}"}})"
+                 "\n",
+                 record.peer.port.value, record.bytes_to_host, record.bytes_to_guest,
+                 micros / 1'000'000, micros % 1'000'000, policy::to_string(record.verdict),
+                 policy::to_string(record.outcome));
+}
+
+}  // namespace
+
+std::expected<FlowLog, std::error_code> FlowLog::open(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd.valid()) return std::unexpected(std::error_code(errno, std::generic_category()));
+  return FlowLog(std::move(fd), path);
+}
+
+FlowLog::FlowLog(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {
+  // A pipe must not stop the loop. Regular files take no notice of it.
+  const int flags = ::fcntl(fd_.get(), F_GETFL);
+  if (flags >= 0) (void)::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
+  buffer_.reserve(kFlushSize + kLineMax);
+}
+
+void FlowLog::write(const FlowRecord& record) {
+  if (!fd_.valid() || buffer_.size() > kBufferMax) {
+    ++lost_;
+    return;
+  }
+  append_line(buffer_, record);
+  if (buffer_.size() >= kFlushSize) flush();
+}
+
+void FlowLog::flush() {
+  std::size_t done = 0;
+  while (fd_.valid() && done < buffer_.size()) {
+    const ssize_t written = ::write(fd_.get(), buffer_.data() + done, buffer_.size() - done);
+    if (written >= 0) {
+      done += static_cast<std::size_t>(written);
+    } else if (errno == EAGAIN) {
+      break;
+    } else if (errno != EINTR) {
+      fail(errno);
+      return;
+    }
+  }
+  const std::size_t rest = buffer_.size() - done;
+  std::copy(buffer_.begin() + done, buffer_.end(), buffer_.begin());
+  buffer_.resize(rest);
+}
+
+void FlowLog::flush_if_due(Instant now) {
+  if (!pending() || now - last_flush_ < kFlushInterval) return;
+  last_flush_ = now;
+  flush();
+}
+
+void FlowLog::fail(int error) {
+  log_error("--flow-log: cannot write to '{}': {}; no more flows are logged", path_,
+            std::generic_category().message(error));
+  lost_ += static_cast<std::uint64_t>(std::count(buffer_.begin(), buffer_.end(), '\n'));
+  buffer_.clear();
+  fd_.reset();
+}
+
+}  // namespace sluice::telemetry

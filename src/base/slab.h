@@ -50,6 +50,13 @@ class Slab {
     return slot.object();
   }
 
+  [[nodiscard]] const T* find(SlabHandle handle) const {
+    if (handle.index >= capacity()) return nullptr;
+    const Slot& slot = slot_at(handle.index);
+    if (slot.generation != handle.generation || slot.next_free != kOccupied) return nullptr;
+    return slot.object();
+  }
+
   // The object at an index that is known to be occupied.
   [[nodiscard]] T& at(std::uint32_t index) { return *slot_at(index).object(); }
   [[nodiscard]] const T& at(std::uint32_t index) const { return *slot_at(index).object(); }

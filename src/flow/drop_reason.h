@@ -1,0 +1,88 @@
+// Why a packet was dropped or a flow refused. Each reason is a counter that people see in the
+// report and on SIGUSR1; nothing is discarded without one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::flow {
+
+enum class DropReason : std::uint8_t {
+  kMalformed,             // A header that does not parse.
+  kBadChecksum,           // A complete checksum that is wrong.
+  kForeignEtherType,      // Neither ARP nor IP.
+  kForeignProtocol,       // An IP protocol that we do not carry.
+  kSpoofedSource,         // A source that no guest can have: multicast, unspecified, loopback, ours.
+  kNotForUs,              // Multicast and broadcast that nobody here serves.
+  kFamilyDisabled,        // -4 or -6 excludes it.
+  kHopLimit,              // The TTL ran out here.
+  kTcpUnknownFlow,        // A segment of no flow; answered with RST.
+  kTcpOutsideWindow,      // Not one byte inside the window.
+  kTcpBadAck,             // Acknowledges what was never sent.
+  kTcpChallenged,         // RST or SYN that RFC 5961 does not believe at once.
+  kTcpDuplicateSyn,       // A repeated SYN of a flow that is being opened.
+  kTcpBufferFull,         // The spill's bound was reached; the guest sends it again.
+  kTcpAfterClose,         // Data behind a FIN.
+  kUdpUnasked,            // A datagram from somebody the guest did not write to.
+  kUdpSendFailed,         // The host's kernel refused the datagram.
+  kFragmentDropped,       // Overlapping, too large, too many, or too late.
+  kDeniedByPolicy,        // A deny rule matched.
+  kTooManyFlows,          // --max-flows
+  kTooManyNewFlows,       // --new-flows-per-second
+  kNoDescriptors,         // The process may not open another socket.
+  kPingForbidden,         // net.ipv4.ping_group_range forbids ping sockets.
+  kUnreachable,           // No such host on the guest's own subnet, or an address never routed.
+  kDnsRejected,           // Malformed, or too many questions at once.
+  kIcmpIgnored,           // An ICMP message that calls for nothing.
+  kLinkWriteFailed,       // The tap took no more.
+};
+
+inline constexpr std::size_t kDropReasonCount =
+    static_cast<std::size_t>(DropReason::kLinkWriteFailed) + 1;
+
+[[nodiscard]] constexpr std::string_view to_string(DropReason reason) {
+  switch (reason) {
+    case DropReason::kMalformed: return "malformed";
+    case DropReason::kBadChecksum: return "bad-checksum";
+    case DropReason::kForeignEtherType: return "foreign-ether-type";
+    case DropReason::kForeignProtocol: return "foreign-protocol";
+    case DropReason::kSpoofedSource: return "spoofed-source";
+    case DropReason::kNotForUs: return "not-for-us";
+    case DropReason::kFamilyDisabled: return "family-disabled";
+    case DropReason::kHopLimit: return "hop-limit";
+    case DropReason::kTcpUnknownFlow: return "tcp-unknown-flow";
+    case DropReason::kTcpOutsideWindow: return "tcp-outside-window";
+    case DropReason::kTcpBadAck: return "tcp-bad-ack";
+    case DropReason::kTcpChallenged: return "tcp-challenged";
+    case DropReason::kTcpDuplicateSyn: return "tcp-duplicate-syn";
+    case DropReason::kTcpBufferFull: return "tcp-buffer-full";
+    case DropReason::kTcpAfterClose: return "tcp-after-close";
+    case DropReason::kUdpUnasked: return "udp-unasked";
+    case DropReason::kUdpSendFailed: return "udp-send-failed";
+    case DropReason::kFragmentDropped: return "fragment-dropped";
+    case DropReason::kDeniedByPolicy: return "denied-by-policy";
+    case DropReason::kTooManyFlows: return "too-many-flows";
+    case DropReason::kTooManyNewFlows: return "too-many-new-flows";
+    case DropReason::kNoDescriptors: return "no-descriptors";
+    case DropReason::kPingForbidden: return "ping-forbidden";
+    case DropReason::kUnreachable: return "unreachable";
+    case DropReason::kDnsRejected: return "dns-rejected";
+    case DropReason::kIcmpIgnored: return "icmp-ignored";
+    case DropReason::kLinkWriteFailed: return "link-write-failed";
+  }
+  return "unknown";
+}
+
+class DropCounters {
+ public:
+  void count(DropReason reason) { ++counts_[static_cast<std::size_t>(reason)]; }
+  [[nodiscard]] std::uint64_t operator[](DropReason reason) const {
+    return counts_[static_cast<std::size_t>(reason)];
+  }
+
+ private:
+  std::array<std::uint64_t, kDropReasonCount> counts_{};
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,24 @@
+// What is told about a flow when it ends or is refused.
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.h"
+#include "flow/key.h"
+#include "policy/outcome.h"
+#include "policy/verdict.h"
+
+namespace sluice::flow {
+
+struct FlowSummary {
+  FlowKey key;
+  bool inbound = false;
+  policy::Verdict verdict = policy::Verdict::kAccepted;
+  policy::Outcome outcome = policy::Outcome::kClosed;
+  Instant opened{};
+  Instant ended{};
+  std::uint64_t bytes_to_host = 0;  // Payload, without headers.
+  std::uint64_t bytes_to_guest = 0;
+};
+
+}  // namespace sluice::flow

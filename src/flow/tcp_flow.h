@@ -1,0 +1,127 @@
+// The states of a TCP flow and what each holds. docs/tcp_relay.md has the table of states and
+// events. "Guest" is the TCP in the namespace or machine; "host" is the kernel socket that the
+// driver holds for us; we are no TCP endpoint of our own but the exact translation between them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "base/time.h"
+#include "base/timer_wheel.h"
+#include "flow/action.h"
+#include "flow/key.h"
+#include "flow/range_set.h"
+#include "flow/rtt.h"
+#include "wire/seq_num.h"
+
+namespace sluice::flow {
+
+// The guest's SYN waits for the host's connect().
+struct Connecting {
+  wire::SeqNum guest_isn;
+  std::uint8_t attempt = 0;  // Counts the resolvers that did not answer (DNS over TCP only).
+};
+
+// The host connected, the guest has our SYN-ACK.
+struct SynAckSent {
+  wire::SeqNum guest_next;
+  wire::SeqNum our_isn;
+  std::uint32_t host_room = 0;
+  std::uint8_t resends = 0;
+};
+
+// A client of a published port connected; the guest has our SYN.
+struct SynSent {
+  wire::SeqNum our_isn;
+  std::uint32_t host_room = 0;
+  std::uint8_t resends = 0;
+};
+
+// What only a lossy link needs; taken when the first gap shows.
+struct LossState {
+  RangeSet stashed;     // Guest to host: arrived ahead of `received`.
+  RangeSet sacked;      // Host to guest: the guest has these beyond `acked`.
+  wire::SeqNum repaired;  // Holes before this were sent again in this recovery.
+};
+
+struct Relaying {
+  // Guest to host.
+  wire::SeqNum received;           // RCV.NXT: everything before it is ours to deliver.
+  wire::SeqNum acknowledged;       // The ACK field we sent last.
+  wire::SeqNum window_edge;        // The right edge we offered; never moves left.
+  std::uint64_t stream_offset = 0; // Of `received` in the stream, without SYN and FIN.
+  std::uint32_t buffered = 0;      // Bytes in the driver's spill that the host has not taken.
+  std::uint32_t host_room = 0;     // What the host can take now, as the driver read it last.
+  bool guest_finished = false;     // Its FIN is part of `received`.
+  bool host_shut = false;          // ... and was passed on.
+
+  // Host to guest.
+  wire::SeqNum head;          // The byte at the head of the host socket's queue.
+  wire::SeqNum acked;         // SND.UNA
+  wire::SeqNum sent;          // SND.NXT
+  wire::SeqNum window_seq;    // SND.WL1
+  wire::SeqNum window_ack;    // SND.WL2
+  std::uint32_t window = 0;   // SND.WND, scaled.
+  bool peek_pending = false;  // A PeekTcp for new data is out.
+  bool end_seen = false;      // The host's end of stream was read.
+  bool fin_sent = false;      // ... and our FIN is the last number before `sent`.
+  bool recovering = false;
+  std::uint8_t repeats = 0;   // Duplicate ACKs in a row.
+  wire::SeqNum recover;       // Recovery ends when this is acknowledged (RFC 6582).
+
+  RttEstimator rtt;
+  bool timing = false;
+  wire::SeqNum timed_seq;
+  Instant timed_at{};
+  Instant resend_at = kNever;    // Retransmission or window probe.
+  Instant progress_at{};         // The guest's last progress on what is in flight.
+
+  std::unique_ptr<LossState> loss;
+};
+
+// Both directions are done; a repeated FIN is still answered (TIME-WAIT, for as long as the link
+// can hold a repeat).
+struct Lingering {
+  wire::SeqNum guest_next;
+  wire::SeqNum our_next;
+};
+
+using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering>;
+
+// What the guest's SYN or SYN-ACK said.
+struct GuestTcpOptions {
+  std::uint16_t mss = 536;  // RFC 9293, 3.7.1
+  std::uint8_t window_scale = 0;
+  bool scaled = false;  // Both sides scale.
+  bool sack = false;
+};
+
+struct TcpFlow {
+  explicit TcpFlow(const FlowKey& flow_key) : key(flow_key) {}
+
+  FlowKey key;
+  TcpState state;
+  GuestTcpOptions guest;
+  bool inbound = false;
+  bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
+  bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
+
+  // The current burst.
+  bool touched = false;
+  bool ack_due = false;
+  bool deferred = false;
+  std::uint32_t range_first = kNoRange;
+  std::uint32_t range_last = kNoRange;
+  std::uint64_t write_offset = 0;  // Of the first range in the stream.
+  std::uint32_t write_size = 0;    // Of the WriteTcp that is out.
+
+  TimerNode timer;
+  Instant opened{};
+  Instant active{};
+  std::uint64_t bytes_to_host = 0;
+  std::uint64_t bytes_to_guest = 0;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,186 @@
+// All TCP flows of one guest: from the guest's segments and the host sockets' events to actions
+// and frames. See docs/tcp_relay.md for states, timers and windows.
+//
+// Sans-IO and single-threaded. A burst is the frames handed in between two calls of end_burst():
+// only then are bytes written, ACKs sent and queues read, once for each flow that was touched.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/siphash.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "flow/action.h"
+#include "flow/admission.h"
+#include "flow/guest_link.h"
+#include "flow/table.h"
+#include "flow/target_map.h"
+#include "flow/tcp_flow.h"
+#include "wire/ip.h"
+#include "wire/tcp.h"
+
+namespace sluice::flow {
+
+// Why a connect, or a connection, failed on the host's side.
+enum class HostError : std::uint8_t {
+  kRefused,
+  kReset,
+  kNetUnreachable,
+  kHostUnreachable,
+  kProhibited,     // A filter of the host forbids it.
+  kTimedOut,
+  kNoDescriptors,
+  kOther,
+};
+
+enum class PeekStatus : std::uint8_t { kData, kWouldBlock, kEndOfStream };
+
+struct TcpFlowsOptions {
+  Duration idle_limit = std::chrono::minutes(124);  // RFC 5382, REQ-5
+  std::uint32_t peek_max = 256 * 1024;              // Bytes read from one socket in one go.
+};
+
+class TcpFlows {
+ public:
+  static constexpr std::uint32_t kWindowMax = 4 * 1024 * 1024;
+  static constexpr std::uint8_t kWindowScale = 7;
+
+  // References are not owned and outlive this object. `timer_kind` goes into the upper half of
+  // every timer's owner value.
+  TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+           std::uint32_t timer_kind, const HashSecret& table_secret, const SipKey& isn_key,
+           const TcpFlowsOptions& options = {});
+  ~TcpFlows();
+
+  // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
+  void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Instant now,
+                  ActionSink& out);
+  void end_burst(Instant now, ActionSink& out);
+
+  // From the host. Unknown ids are ignored: the flow may have ended while the event was on its way.
+  void on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out);
+  void on_connect_failed(TcpId id, HostError error, Instant now, ActionSink& out);
+  // Answers a WriteTcp: `taken` of its bytes are the kernel's or wait in the spill, which now holds
+  // `buffered` bytes; `room` is what the kernel would take beyond that.
+  void on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered, std::uint32_t room,
+                  Instant now, ActionSink& out);
+  // The socket became writable again and the spill was flushed as far as it would go.
+  void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Instant now, ActionSink& out);
+  void on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out);
+  // Answers a PeekTcp. `more` says that the buffer was filled, so the queue may hold more.
+  void on_peeked(TcpId id, wire::SeqNum sequence, PeekStatus status, ByteView bytes, bool more,
+                 Instant now, ActionSink& out);
+  void on_host_error(TcpId id, HostError error, Instant now, ActionSink& out);
+  // A published port was called. The flow's id, or why there is none. `client` is its real
+  // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
+  [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
+                                                                 const wire::Endpoint& guest,
+                                                                 std::uint32_t room, Instant now,
+                                                                 ActionSink& out);
+
+  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  // Flows that could read on but let others go first. Call run_deferred() on the next turn.
+  [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
+  void run_deferred(Instant now, ActionSink& out);
+  // What the spill may still take over all flows; each flow's window counts on a share of it.
+  void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
+
+  // Closes and reports everything: sluice ends.
+  void shut_down(Instant now, ActionSink& out);
+
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
+
+ private:
+  using SynOptions = GuestTcpOptions;
+
+  [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
+  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
+  [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
+  void remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
+  void touch(TcpFlow& flow, std::uint32_t index);
+  void arm(TcpFlow& flow, Instant deadline);
+  [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
+
+  // tcp_open.cc
+  void on_syn(const FlowKey& key, const wire::IpPacketView& packet, const wire::TcpView& segment,
+              Instant now, ActionSink& out);
+  void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
+                  Instant now, ActionSink& out);
+  void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
+  void segment_connecting(std::uint32_t index, Connecting& state, const wire::IpPacketView& packet,
+                          const wire::TcpView& segment, Instant now, ActionSink& out);
+  void segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
+                            const wire::IpPacketView& packet, const wire::TcpView& segment,
+                            Instant now, ActionSink& out);
+  void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
+                        Instant now, ActionSink& out);
+  void segment_lingering(std::uint32_t index, Lingering& state, const wire::IpPacketView& packet,
+                         const wire::TcpView& segment, Instant now, ActionSink& out);
+  void reopen(std::uint32_t index, const wire::IpPacketView& packet, const wire::TcpView& segment,
+              Instant now, ActionSink& out);
+  void establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
+                 const wire::TcpView& segment, std::uint32_t window, Instant now);
+  void send_syn(const TcpFlow& flow, wire::SeqNum our_isn, std::optional<wire::SeqNum> guest_next,
+                ActionSink& out) const;
+  void send_reset(const FlowKey& key, wire::SeqNum sequence,
+                  std::optional<wire::SeqNum> acknowledgment, ActionSink& out) const;
+
+  // tcp_receive.cc
+  void segment_relaying(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                        const wire::TcpView& segment, Instant now, ActionSink& out);
+  void segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                       const wire::TcpView& segment, Instant now, ActionSink& out);
+  void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
+                    ByteView payload, bool fin, ActionSink& out);
+  void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
+                     ByteView payload, ActionSink& out);
+  void append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSink& out);
+  void roll_back(Relaying& state, std::uint32_t lost);
+  void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
+  [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
+
+  // tcp_send.cc
+  void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                   const wire::TcpView& segment, Instant now, ActionSink& out);
+  void receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum ack,
+                        Instant now, ActionSink& out);
+  void receive_sacks(Relaying& state, const wire::TcpView& segment);
+  void note_repeat(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  void repair(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  void end_flow_burst(std::uint32_t index, TcpFlow& flow, Instant now, ActionSink& out);
+  void request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                    ActionSink& out);
+  void send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, ByteView bytes, bool fin,
+                 ActionSink& out);
+  void note_sent(TcpFlow& flow, Relaying& state, Instant now);
+  void send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, wire::TcpFlags flags,
+                    ActionSink& out);
+  void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
+  void discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out);
+  void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
+
+  // tcp_timers.cc
+  void timer_connecting(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
+  void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
+
+  GuestLink& link_;
+  Admission& admission_;
+  const TargetMap& targets_;
+  TimerWheel& timers_;
+  std::uint32_t timer_kind_;
+  SipKey isn_key_;
+  TcpFlowsOptions options_;
+  Slab<TcpFlow> flows_;
+  FlowTable table_;
+  std::vector<std::uint32_t> touched_;
+  std::vector<TcpId> deferred_;
+  std::vector<TcpId> resuming_;
+  std::size_t spill_free_ = 64 * 1024 * 1024;
+  std::size_t lingering_ = 0;
+};
+
+}  // namespace sluice::flow

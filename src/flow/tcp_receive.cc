@@ -1,0 +1,207 @@
+// Guest to host: which bytes of a segment count, and what the guest is offered next.
+#include <algorithm>
+
+#include "flow/tcp_flows.h"
+
+namespace sluice::flow {
+namespace {
+
+// The spill hands out blocks, so a stash may cost this much more than its bytes.
+constexpr std::size_t kSpillSlack = 32 * 1024;
+// A flow may count on this much of the spill beyond what its host socket takes. The overshoot is
+// wanted: the kernel grows a socket's send buffer only after a write found it full.
+constexpr std::size_t kSpillShareMax = 256 * 1024;
+// Kept even when the spill is full, so that a window never closes without an event to reopen it.
+constexpr std::size_t kSpillShareMin = 16 * 1024;
+
+}  // namespace
+
+[[gnu::noinline]] void TcpFlows::segment_relaying(std::uint32_t index, TcpFlow& flow,
+                                                  Relaying& state, const wire::TcpView& segment,
+                                                  Instant now, ActionSink& out) {
+  const wire::TcpFlags flags = segment.flags();
+  if ((flags.bits & (wire::TcpFlags::kSyn | wire::TcpFlags::kRst)) != 0) [[unlikely]] {
+    segment_control(index, flow, state, segment, now, out);
+    return;
+  }
+  if (!flags.ack()) {
+    admission_.drops().count(DropReason::kMalformed);
+    return;
+  }
+  touch(flow, index);
+  const ByteView payload = segment.payload();
+  if (!payload.empty() || flags.fin()) {
+    receive_data(index, flow, state, segment.sequence(), payload, flags.fin(), out);
+  } else if (segment.sequence() < state.received) {
+    flow.ack_due = true;  // A keep-alive (RFC 9293, 3.8.4).
+  }
+  receive_ack(index, flow, state, segment, now, out);
+}
+
+// RFC 5961, 3 and 4: a RST counts only at the exact number we expect, a SYN never does; anything
+// near is challenged with an ACK, to which a peer that meant it will answer with the right RST.
+[[gnu::cold]] void TcpFlows::segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                                             const wire::TcpView& segment, Instant now,
+                                             ActionSink& out) {
+  const wire::SeqNum sequence = segment.sequence();
+  if (segment.flags().rst()) {
+    if (sequence == state.received) {
+      out.push(CloseTcp{id_of(index), true});
+      remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+      return;
+    }
+    admission_.drops().count(DropReason::kTcpChallenged);
+    if (sequence < state.received || sequence > state.window_edge) return;
+  } else {
+    admission_.drops().count(DropReason::kTcpChallenged);
+  }
+  flow.ack_due = true;
+  touch(flow, index);
+}
+
+void TcpFlows::receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                            wire::SeqNum sequence, ByteView payload, bool fin, ActionSink& out) {
+  flow.ack_due = true;
+  std::int32_t ahead = sequence - state.received;
+  if (state.guest_finished) {
+    const auto length = static_cast<std::int32_t>(payload.size()) + (fin ? 1 : 0);
+    if (ahead + length > 0) admission_.drops().count(DropReason::kTcpAfterClose);
+    return;
+  }
+  if (ahead < 0) {  // A repeat: what is old is trimmed.
+    const auto old = static_cast<std::size_t>(-static_cast<std::int64_t>(ahead));
+    if (old > payload.size() || (old == payload.size() && !fin)) {
+      admission_.drops().count(DropReason::kTcpOutsideWindow);
+      return;
+    }
+    payload = payload.subspan(old);
+    ahead = 0;
+  }
+  const std::uint32_t space = distance(state.received, state.window_edge);
+  const auto first = static_cast<std::uint32_t>(ahead);
+  if (first + payload.size() > space) {
+    fin = false;
+    if (first >= space) {
+      admission_.drops().count(DropReason::kTcpOutsideWindow);
+      return;
+    }
+    payload = payload.first(space - first);
+  }
+  if (ahead > 0) [[unlikely]] {
+    receive_early(index, flow, state, first, payload, out);
+    return;
+  }
+  if (!payload.empty()) append(flow, state, payload, out);
+  if (fin) {
+    state.guest_finished = true;
+    state.received += 1;
+  }
+}
+
+void TcpFlows::append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSink& out) {
+  const std::uint32_t range = out.add_range(payload);
+  if (flow.range_first == kNoRange) {
+    flow.range_first = range;
+    flow.write_offset = state.stream_offset;
+  } else {
+    out.link_range(flow.range_last, range);
+  }
+  flow.range_last = range;
+  auto length = static_cast<std::uint32_t>(payload.size());
+  if (state.loss != nullptr && !state.loss->stashed.empty()) [[unlikely]] {
+    // What waited behind the gap follows at once.
+    const wire::SeqNum end = state.loss->stashed.end_of_range_at(state.received + length);
+    length = distance(state.received, end);
+    state.loss->stashed.trim(end);
+  }
+  state.received += length;
+  state.stream_offset += length;
+}
+
+[[gnu::cold]] void TcpFlows::receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                                           std::uint32_t ahead, ByteView payload,
+                                           ActionSink& out) {
+  if (!payload.empty()) {
+    if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
+    const wire::SeqNum left = state.received + ahead;
+    const wire::SackBlock block{left, left + static_cast<std::uint32_t>(payload.size())};
+    if (spill_free_ < payload.size() + kSpillSlack || !state.loss->stashed.insert(block)) {
+      admission_.drops().count(DropReason::kTcpBufferFull);
+    } else {
+      spill_free_ -= payload.size();
+      out.push(StashTcp{id_of(index), state.stream_offset + ahead, payload});
+    }
+  }
+  // RFC 5681, 4.2: at once, so that the guest counts its duplicates.
+  send_ack(flow, state, out);
+}
+
+// The right edge never moves left (RFC 9293, 3.8.6).
+std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
+  const std::size_t share = std::clamp(spill_free_ / 8, kSpillShareMin, kSpillShareMax);
+  std::size_t window = std::size_t{state.host_room} + share;
+  window = window > state.buffered ? window - state.buffered : 0;
+  window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
+  const std::uint32_t kept = state.window_edge > state.received
+                                 ? distance(state.received, state.window_edge)
+                                 : 0;
+  return std::max(static_cast<std::uint32_t>(window), kept);
+}
+
+[[gnu::noinline]] void TcpFlows::on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered,
+                                            std::uint32_t room, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  auto* state = std::get_if<Relaying>(&flow->state);
+  if (state == nullptr) return;
+  flow->bytes_to_host += taken;
+  if (taken < flow->write_size) [[unlikely]] {
+    roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));
+  }
+  flow->write_size = 0;
+  state->buffered = buffered;
+  state->host_room = room;
+  pass_fin_on(id, *state, out);
+  send_ack(*flow, *state, out);
+  finish_if_done(id, *flow, now, out);
+}
+
+// Bytes that found no room were never acknowledged: the guest keeps them and sends them again.
+[[gnu::cold]] void TcpFlows::roll_back(Relaying& state, std::uint32_t lost) {
+  admission_.drops().count(DropReason::kTcpBufferFull);
+  if (state.guest_finished) {
+    state.guest_finished = false;
+    state.received = state.received - 1;
+  }
+  state.received = state.received - lost;
+  state.stream_offset -= lost;
+  if (state.loss != nullptr) state.loss->stashed.clear();
+}
+
+void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
+  if (!state.guest_finished || state.host_shut || state.buffered != 0) return;
+  state.host_shut = true;
+  out.push(ShutdownTcp{id});
+}
+
+[[gnu::noinline]] void TcpFlows::on_room(TcpId id, std::uint32_t buffered, std::uint32_t room,
+                                         Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  auto* state = std::get_if<Relaying>(&flow->state);
+  if (state == nullptr) return;
+  const bool was_waiting = state->buffered != 0;
+  state->buffered = buffered;
+  state->host_room = room;
+  if (was_waiting) pass_fin_on(id, *state, out);
+  // RFC 9293, 3.8.6.2.2: only an update that is worth a segment.
+  const std::uint32_t open = distance(state->received, state->window_edge);
+  const std::uint32_t offered = offered_window(*flow, *state);
+  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kWindowMax / 4);
+  if (!state->guest_finished && offered >= open + step && open < offered / 2) {
+    send_ack(*flow, *state, out);
+  }
+  finish_if_done(id, *flow, now, out);
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,109 @@
+// What happens to a TCP flow when time passes, or when its host side breaks.
+#include <algorithm>
+
+#include "flow/tcp_flows.h"
+
+namespace sluice::flow {
+namespace {
+
+constexpr Duration kSynResend = std::chrono::seconds(1);
+constexpr std::uint8_t kSynResendsMax = 5;
+// How long the guest may leave what we sent unacknowledged: when it has closed its side and only
+// our FIN is missing, and otherwise.
+constexpr Duration kLastAckPatience = std::chrono::seconds(60);
+constexpr Duration kPatience = std::chrono::minutes(5);
+
+}  // namespace
+
+void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
+  const TcpId id = id_of(index);
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  if (std::holds_alternative<Connecting>(flow->state)) {
+    timer_connecting(id, *flow, now, out);
+  } else if (auto* accepted = std::get_if<SynAckSent>(&flow->state)) {
+    if (accepted->resends == kSynResendsMax) {
+      abort(id, *flow, policy::Outcome::kTimedOut, now, out);
+      return;
+    }
+    send_syn(*flow, accepted->our_isn, accepted->guest_next, out);
+    timers_.arm(flow->timer, now + kSynResend * (1 << ++accepted->resends));
+  } else if (auto* inbound = std::get_if<SynSent>(&flow->state)) {
+    if (inbound->resends == kSynResendsMax) {
+      abort(id, *flow, policy::Outcome::kTimedOut, now, out);
+      return;
+    }
+    send_syn(*flow, inbound->our_isn, std::nullopt, out);
+    timers_.arm(flow->timer, now + kSynResend * (1 << ++inbound->resends));
+  } else if (auto* relaying = std::get_if<Relaying>(&flow->state)) {
+    timer_relaying(id, *flow, *relaying, now, out);
+  } else {
+    remove(id, policy::Outcome::kClosed, now, out);
+  }
+}
+
+// Only a connect to a resolver is timed here: any other is the host kernel's to give up.
+void TcpFlows::timer_connecting(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
+  (void)flow;
+  on_connect_failed(id, HostError::kTimedOut, now, out);
+}
+
+void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now,
+                              ActionSink& out) {
+  if (now - flow.active >= options_.idle_limit) {
+    abort(id, flow, policy::Outcome::kTimedOut, now, out);
+    return;
+  }
+  if (now >= state.resend_at) {
+    const bool last_ack = state.guest_finished && state.fin_sent;
+    if (now - state.progress_at >= (last_ack ? kLastAckPatience : kPatience)) {
+      abort(id, flow, policy::Outcome::kTimedOut, now, out);
+      return;
+    }
+    if (state.acked == state.sent) {
+      // A closed window: a segment from before it makes the guest say how things stand.
+      send_control(flow, state, state.acked - 1, wire::kAck, out);
+    } else {
+      // RFC 6298, 5.4 to 5.6, and RFC 2018, 8: after a timeout no SACK is trusted.
+      if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
+      state.loss->sacked.clear();
+      state.loss->repaired = state.acked;
+      state.recovering = true;
+      state.recover = state.sent;
+      state.timing = false;
+      repair(id.index, flow, state, out);
+    }
+    state.rtt.back_off();
+    state.resend_at = now + state.rtt.timeout();
+  }
+  timers_.arm(flow.timer, std::min(state.resend_at, flow.active + options_.idle_limit));
+}
+
+[[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Instant now,
+                                           ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || std::holds_alternative<Lingering>(flow->state)) return;
+  if (std::holds_alternative<Connecting>(flow->state)) {
+    on_connect_failed(id, error, now, out);
+    return;
+  }
+  const bool timed_out = error == HostError::kTimedOut;
+  abort(id, *flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kResetByHost, now,
+        out);
+}
+
+// Resets both sides.
+[[gnu::cold]] void TcpFlows::abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now,
+                                   ActionSink& out) {
+  if (const auto* accepted = std::get_if<SynAckSent>(&flow.state)) {
+    send_reset(flow.key, accepted->our_isn + 1, accepted->guest_next, out);
+  } else if (const auto* inbound = std::get_if<SynSent>(&flow.state)) {
+    send_reset(flow.key, inbound->our_isn + 1, std::nullopt, out);
+  } else if (const auto* relaying = std::get_if<Relaying>(&flow.state)) {
+    send_reset(flow.key, relaying->sent, relaying->received, out);
+  }
+  out.push(CloseTcp{id, true});
+  remove(id, outcome, now, out);
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,212 @@
+#include "flow/udp_flows.h"
+
+namespace sluice::flow {
+
+UdpFlows::UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
+                   TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret)
+    : link_(link),
+      admission_(admission),
+      targets_(targets),
+      timers_(timers),
+      timer_kind_(timer_kind),
+      flow_table_(table_secret),
+      socket_table_(table_secret) {}
+
+std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
+  return flow_table_.find(
+      key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
+}
+
+[[gnu::noinline]] void UdpFlows::on_datagram(const wire::IpPacketView& packet,
+                                             const wire::UdpView& header, ByteView datagrams,
+                                             std::uint16_t segment_size, Instant now,
+                                             ActionSink& out) {
+  const FlowKey key{{packet.source, header.source_port()},
+                    {packet.destination, header.destination_port()},
+                    wire::IpProtocol::kUdp};
+  std::uint32_t index = index_of(key);
+  if (index == FlowTable::kNone) [[unlikely]] {
+    index = open(key, packet, now, out);
+    if (index == FlowTable::kNone) return;
+  }
+  Flow& flow = flows_.at(index);
+  flow.active = now;
+  flow.answered = flow.answered || flow.inbound;
+  flow.bytes_to_host += datagrams.size();
+  out.push(SendUdp{.socket = flow.socket,
+                   .target = flow.target,
+                   .payload = datagrams,
+                   .segment_size = segment_size,
+                   .hop_limit = packet.hop_limit,
+                   .local = flow.local});
+}
+
+[[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key,
+                                               const wire::IpPacketView& packet, Instant now,
+                                               ActionSink& out) {
+  const Target target = targets_.udp(key.remote);
+  if (target.kind == TargetKind::kUnreachable) {
+    admission_.refuse(policy::Verdict::kNotRoutable);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    return FlowTable::kNone;
+  }
+  if (target.kind != TargetKind::kHost) {
+    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
+    return FlowTable::kNone;
+  }
+  const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now);
+  if (verdict != policy::Verdict::kAccepted) {
+    link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
+    out.push(ReportFlow{{.key = key,
+                         .verdict = verdict,
+                         .outcome = policy::Outcome::kNotAccepted,
+                         .opened = now,
+                         .ended = now}});
+    return FlowTable::kNone;
+  }
+  return create(key, target.endpoint, socket_for(key.guest, out), now);
+}
+
+UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
+  const FlowKey key = socket_key(guest);
+  const std::uint32_t found = socket_table_.find(key, [this](std::uint32_t index) {
+    return socket_key(sockets_.at(index).guest);
+  });
+  if (found != FlowTable::kNone) return UdpId{sockets_.handle_of(found)};
+  const UdpId id{sockets_.emplace()};
+  sockets_.at(id.index).guest = guest;
+  socket_table_.insert(key, id.index);
+  out.push(OpenUdp{id, guest.address.family()});
+  return id;
+}
+
+UdpId UdpFlows::publish(const wire::Endpoint& guest) {
+  const UdpId id{sockets_.emplace()};
+  sockets_.at(id.index).guest = guest;
+  sockets_.at(id.index).published = true;
+  return id;
+}
+
+std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
+                               Instant now) {
+  const SlabHandle handle = flows_.emplace(key);
+  Flow& flow = flows_.at(handle.index);
+  flow.target = target;
+  flow.socket = socket;
+  flow.opened = now;
+  flow.active = now;
+  flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | handle.index);
+  timers_.arm(flow.timer, now + kUnanswered);
+  flow_table_.insert(key, handle.index);
+  ++sockets_.at(socket.index).flows;
+  return handle.index;
+}
+
+[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const wire::Endpoint& from,
+                                             const std::optional<wire::IpAddress>& local,
+                                             ByteView datagrams, std::uint16_t segment_size,
+                                             Instant now, ActionSink& out) {
+  const Socket* owner = sockets_.find(socket);
+  if (owner == nullptr) return;
+  const FlowKey key{owner->guest,
+                    {targets_.as_guest_sees(from.address), from.port},
+                    wire::IpProtocol::kUdp};
+  std::uint32_t index = index_of(key);
+  if (index != FlowTable::kNone &&
+      (flows_.at(index).target != from || flows_.at(index).socket != socket)) {
+    index = FlowTable::kNone;
+    if (owner->published) {  // The guest's own flow has this name already.
+      admission_.drops().count(DropReason::kUdpUnasked);
+      return;
+    }
+  }
+  if (index == FlowTable::kNone) {
+    if (owner->published) index = open_inbound(socket, key, from, local, now, out);
+    if (index == FlowTable::kNone) {
+      if (!owner->published) admission_.drops().count(DropReason::kUdpUnasked);
+      return;
+    }
+  }
+  Flow& flow = flows_.at(index);
+  flow.active = now;
+  flow.answered = flow.answered || !flow.inbound;
+  flow.bytes_to_guest += datagrams.size();
+  link_.send_udp(key.remote, key.guest, datagrams, segment_size, out);
+}
+
+std::uint32_t UdpFlows::open_inbound(UdpId socket, const FlowKey& key, const wire::Endpoint& from,
+                                     const std::optional<wire::IpAddress>& local, Instant now,
+                                     ActionSink& out) {
+  const policy::Verdict verdict = admission_.admit_inbound(now);
+  if (verdict != policy::Verdict::kAccepted) {
+    out.push(ReportFlow{{.key = key,
+                         .inbound = true,
+                         .verdict = verdict,
+                         .outcome = policy::Outcome::kNotAccepted,
+                         .opened = now,
+                         .ended = now}});
+    return FlowTable::kNone;
+  }
+  const std::uint32_t index = create(key, from, socket, now);
+  flows_.at(index).inbound = true;
+  flows_.at(index).local = local;
+  return index;
+}
+
+std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
+                                                    const wire::Endpoint& target) const {
+  const Socket* owner = sockets_.find(socket);
+  if (owner == nullptr) return std::nullopt;
+  const FlowKey key{owner->guest,
+                    {targets_.as_guest_sees(target.address), target.port},
+                    wire::IpProtocol::kUdp};
+  if (index_of(key) == FlowTable::kNone) return std::nullopt;
+  return Origin{key.guest, key.remote};
+}
+
+[[gnu::cold]] void UdpFlows::on_open_failed(UdpId socket, Instant now, ActionSink& out) {
+  if (sockets_.find(socket) == nullptr) return;
+  admission_.refuse(policy::Verdict::kNoDescriptors);
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    if (flow.socket == socket) remove(handle.index, policy::Outcome::kUnreachable, now, out);
+  });
+}
+
+void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
+  Flow& flow = flows_.at(index);
+  const Instant end = flow.active + (flow.answered ? kAnswered : kUnanswered);
+  if (now < end) {
+    timers_.arm(flow.timer, end);
+    return;
+  }
+  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, now, out);
+}
+
+void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
+  Flow& flow = flows_.at(index);
+  admission_.released();
+  out.push(ReportFlow{{.key = flow.key,
+                       .inbound = flow.inbound,
+                       .outcome = outcome,
+                       .opened = flow.opened,
+                       .ended = now,
+                       .bytes_to_host = flow.bytes_to_host,
+                       .bytes_to_guest = flow.bytes_to_guest}});
+  const UdpId socket = flow.socket;
+  flow_table_.erase(flow.key, index);
+  flows_.erase(flows_.handle_of(index));
+  Socket& owner = sockets_.at(socket.index);
+  if (--owner.flows != 0 || owner.published) return;
+  out.push(CloseUdp{socket});
+  socket_table_.erase(socket_key(owner.guest), socket.index);
+  sockets_.erase(socket);
+}
+
+void UdpFlows::shut_down(Instant now, ActionSink& out) {
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, now,
+           out);
+  });
+}
+
+}  // namespace sluice::flow

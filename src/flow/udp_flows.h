@@ -1,0 +1,108 @@
+// UDP: one host socket for each endpoint of the guest (RFC 4787, REQ-1: endpoint-independent
+// mapping), and under it one flow for each remote, which is what policy decides and reports show.
+//
+// Filtering is by address and port: only a remote that the guest wrote to may answer. A published
+// port is a host socket that anybody may write to; each client becomes a flow of its own.
+// Sans-IO; time is an argument.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "flow/action.h"
+#include "flow/admission.h"
+#include "flow/guest_link.h"
+#include "flow/table.h"
+#include "flow/target_map.h"
+#include "wire/ip.h"
+#include "wire/udp.h"
+
+namespace sluice::flow {
+
+class UdpFlows {
+ public:
+  // RFC 4787, REQ-5 asks for two minutes at least once a session is answered; an unanswered one
+  // is worth little.
+  static constexpr Duration kUnanswered = std::chrono::seconds(30);
+  static constexpr Duration kAnswered = std::chrono::seconds(180);
+
+  // References are not owned. `timer_kind` goes into the upper half of each timer's owner value.
+  UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+           std::uint32_t timer_kind, const HashSecret& table_secret);
+
+  // `datagrams` is the payload: one datagram, or a row of them of `segment_size` bytes each.
+  void on_datagram(const wire::IpPacketView& packet, const wire::UdpView& header,
+                   ByteView datagrams, std::uint16_t segment_size, Instant now, ActionSink& out);
+  // From the host, for the guest. `local` is the address it was sent to, for published ports.
+  void on_received(UdpId socket, const wire::Endpoint& from,
+                   const std::optional<wire::IpAddress>& local, ByteView datagrams,
+                   std::uint16_t segment_size, Instant now, ActionSink& out);
+  // OpenUdp could not be done: its flows are refused.
+  void on_open_failed(UdpId socket, Instant now, ActionSink& out);
+  // A published port's socket, which the driver holds open until the end.
+  [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
+
+  // What an error from the host's side is about: the datagram as the guest sent it.
+  struct Origin {
+    wire::Endpoint guest;
+    wire::Endpoint remote;
+  };
+  [[nodiscard]] std::optional<Origin> origin_of(UdpId socket, const wire::Endpoint& target) const;
+
+  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  void shut_down(Instant now, ActionSink& out);
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] std::size_t socket_count() const { return sockets_.size(); }
+
+ private:
+  struct Socket {
+    wire::Endpoint guest;
+    std::uint32_t flows = 0;
+    bool published = false;
+  };
+  struct Flow {
+    explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
+    FlowKey key;
+    wire::Endpoint target;
+    std::optional<wire::IpAddress> local;
+    UdpId socket;
+    bool inbound = false;
+    bool answered = false;
+    TimerNode timer;
+    Instant opened{};
+    Instant active{};
+    std::uint64_t bytes_to_host = 0;
+    std::uint64_t bytes_to_guest = 0;
+  };
+
+  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
+                                   Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t open_inbound(UdpId socket, const FlowKey& key,
+                                           const wire::Endpoint& from,
+                                           const std::optional<wire::IpAddress>& local, Instant now,
+                                           ActionSink& out);
+  [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target,
+                                     UdpId socket, Instant now);
+  [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
+  void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
+
+  [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
+    return {guest, {}, wire::IpProtocol::kUdp};
+  }
+
+  GuestLink& link_;
+  Admission& admission_;
+  const TargetMap& targets_;
+  TimerWheel& timers_;
+  std::uint32_t timer_kind_;
+  Slab<Flow> flows_;
+  Slab<Socket> sockets_;
+  FlowTable flow_table_;
+  FlowTable socket_table_;
+};
+
+}  // namespace sluice::flow

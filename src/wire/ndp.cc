@@ -81,7 +81,8 @@ void read_prefix(ByteView data, RouterAdvertisement& into) {
 void read_dns_servers(ByteView data, RouterAdvertisement& into) {
   ByteReader in(data);
   in.take(2);  // reserved
-  into.dns_lifetime_seconds = in.u32();
+  const std::uint32_t lifetime = in.u32();
+  if (in.rest().size() >= kAddressSize) into.dns_lifetime_seconds = lifetime;
   for (ByteView left = in.rest(); left.size() >= kAddressSize; left = left.subspan(kAddressSize)) {
     if (into.dns_servers.size() == kNdpDnsServersMax) return;
     into.dns_servers.push_back(IpAddress::v6(left.first<kAddressSize>()));
@@ -93,7 +94,7 @@ void read_search_list(ByteView data, RouterAdvertisement& into) {
   in.take(2);  // reserved
   const std::uint32_t lifetime = in.u32();
   auto names = read_name_list(in.rest(), Compression::kForbidden);
-  if (!names) return;
+  if (!names || names->empty()) return;
   into.search_lifetime_seconds = lifetime;
   into.search_domains = *std::move(names);
 }

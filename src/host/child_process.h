@@ -56,7 +56,8 @@ class ChildProcess {
   std::optional<SetupError> exec_error_;
 };
 
-// Whether a signal that came to us must be sent on to a child in our own process group.
-[[nodiscard]] bool should_forward(const signalfd_siginfo& info);
+// Whether a signal that came to us must be sent on to a child in our own process group; `code` is
+// its si_code.
+[[nodiscard]] bool should_forward(int signal, int code);
 
 }  // namespace sluice::host

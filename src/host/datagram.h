@@ -22,16 +22,16 @@ inline constexpr std::size_t kMaxGsoSegments = 64;
 
 struct OutgoingDatagram {
   wire::Endpoint target;
-  std::span<const iovec> payload;
+  std::span<const iovec> payload = {};
   // Above zero: the payload is cut into datagrams of this many bytes, the last may be shorter.
   std::uint16_t segment_size = 0;
-  std::uint8_t hop_limit = 0;             // TTL or hop limit; 0 leaves the system's default.
-  std::optional<wire::IpAddress> source;  // The local address to send from.
-  std::uint32_t scope_id = 0;             // Interface index of a link-local target.
+  std::uint8_t hop_limit = 0;  // TTL or hop limit; 0 leaves the system's default.
+  std::optional<wire::IpAddress> source = std::nullopt;  // The local address to send from.
+  std::uint32_t scope_id = 0;                            // Interface index of a link-local target.
 };
 
 struct IncomingDatagram {
-  std::span<iovec> buffer;  // Set by the caller.
+  std::span<iovec> buffer = {};  // Set by the caller.
 
   // Set by receive().
   std::size_t length = 0;
@@ -40,7 +40,7 @@ struct IncomingDatagram {
   std::uint16_t segment_size = 0;
   wire::Endpoint source;
   // Where it was sent to; only for sockets opened with packet information.
-  std::optional<wire::IpAddress> destination;
+  std::optional<wire::IpAddress> destination = std::nullopt;
   std::uint32_t interface_index = 0;  // With packet information only.
   bool truncated = false;
 };

@@ -21,8 +21,8 @@ struct ErrorReport {
   int error = 0;               // The errno the kernel makes of it.
   std::uint8_t icmp_type = 0;  // Of an ICMP or ICMPv6 origin only.
   std::uint8_t icmp_code = 0;
-  std::uint32_t info = 0;                   // The MTU, when error is EMSGSIZE.
-  std::optional<wire::IpAddress> offender;  // The node that sent the ICMP error.
+  std::uint32_t info = 0;                                  // The MTU, when error is EMSGSIZE.
+  std::optional<wire::IpAddress> offender = std::nullopt;  // The node that sent the ICMP error.
   wire::Endpoint destination;  // Of the datagram that met the error; port 0 for ICMP echo.
   std::size_t quoted = 0;      // Bytes of that datagram's payload copied to the buffer.
 };

@@ -20,10 +20,10 @@ struct InterfaceAddress {
 
 struct GuestNetwork {
   std::string interface = "tap0";
-  std::vector<InterfaceAddress> addresses;  // IPv4 and IPv6.
-  std::vector<wire::IpAddress> gateways;    // At most one a family; makes its default route.
+  std::vector<InterfaceAddress> addresses = {};  // IPv4 and IPv6.
+  std::vector<wire::IpAddress> gateways = {};    // At most one a family; makes its default route.
   std::uint32_t mtu = 1500;
-  std::optional<wire::MacAddress> mac;
+  std::optional<wire::MacAddress> mac = std::nullopt;
   // The tap drops what does not fit its queue, so the queue is long.
   std::uint32_t transmit_queue = 4096;
 };

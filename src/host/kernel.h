@@ -2,7 +2,7 @@
 // script short writes, EAGAIN, EMFILE and whatever else a real kernel shows once a year.
 //
 // Each method is one system call and keeps its contract: -1 and errno on failure. One Kernel may
-// be shared by all sockets of a worker; RealKernel has no state and is safe from any thread.
+// be shared by all sockets of a worker; the real one is safe from any thread.
 #pragma once
 
 #include <netinet/in.h>

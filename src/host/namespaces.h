@@ -37,12 +37,12 @@ enum class PidNamespace : std::uint8_t { kShared, kOwn };
 using LinkOpener = std::function<std::expected<OpenedLink, SetupError>()>;
 
 struct GuestOptions {
-  std::vector<std::string> command;  // As for execvp(); at least one.
-  GuestNetwork network;
-  LinkOpener open_link;
-  std::optional<std::string> resolv_conf;  // Contents; left alone when absent.
+  std::vector<std::string> command = {};  // As for execvp(); at least one.
+  GuestNetwork network = {};
+  LinkOpener open_link = {};
+  std::optional<std::string> resolv_conf = std::nullopt;  // Contents; left alone when absent.
   PidNamespace pid_namespace = PidNamespace::kShared;
-  SavedSignals signals;  // What the command gets back.
+  SavedSignals signals = {};  // What the command gets back.
 };
 
 // Exit codes of our own, as env(1) and friends have them.

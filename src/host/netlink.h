@@ -4,6 +4,7 @@
 // requests out in order within the one send; acknowledgements are read after.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -19,10 +20,10 @@ namespace sluice::host {
 
 struct LinkChange {
   bool up = false;
-  std::optional<std::uint32_t> mtu;
-  std::optional<std::uint32_t> transmit_queue;  // Length in packets.
-  std::optional<wire::MacAddress> mac;
-  std::optional<std::string> name;
+  std::optional<std::uint32_t> mtu = std::nullopt;
+  std::optional<std::uint32_t> transmit_queue = std::nullopt;  // Length in packets.
+  std::optional<wire::MacAddress> mac = std::nullopt;
+  std::optional<std::string> name = std::nullopt;
   // The kernel makes no IPv6 link-local address of its own when the link comes up.
   bool no_automatic_link_local = false;
 };

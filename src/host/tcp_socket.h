@@ -21,11 +21,11 @@ namespace sluice::host {
 struct TcpOptions {
   bool nodelay = true;
   bool keepalive = true;
-  std::optional<wire::IpAddress>
-      source;                         // The address to connect from; the system's choice if none.
-  std::optional<std::uint32_t> mark;  // SO_MARK; needs CAP_NET_ADMIN.
-  std::uint32_t scope_id = 0;         // Interface index of a link-local target.
-  int receive_buffer = 0;             // SO_RCVBUF in bytes; 0 leaves it to auto-tuning.
+  // The address to connect from; the system's choice if none.
+  std::optional<wire::IpAddress> source = std::nullopt;
+  std::optional<std::uint32_t> mark = std::nullopt;  // SO_MARK; needs CAP_NET_ADMIN.
+  std::uint32_t scope_id = 0;                        // Interface index of a link-local target.
+  int receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves it to auto-tuning.
 };
 
 class TcpSocket {

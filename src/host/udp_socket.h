@@ -20,11 +20,11 @@
 namespace sluice::host {
 
 struct UdpOptions {
-  std::optional<wire::Endpoint> bind;  // Any port of any address when absent.
+  std::optional<wire::Endpoint> bind = std::nullopt;  // Any port of any address when absent.
   // Reports the address each datagram was sent to, so that a published port answers from it.
   bool packet_info = false;
   bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.
-  std::optional<std::uint32_t> mark;
+  std::optional<std::uint32_t> mark = std::nullopt;
   int receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
   int send_buffer = 0;     // SO_SNDBUF, likewise.
 };

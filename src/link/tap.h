@@ -43,7 +43,7 @@ struct Tap {
   TapFeatures features;
 };
 
-enum class TapStep : std::uint8_t { kName, kOpenDevice, kCreate, kHeaderSize, kNonBlocking };
+enum class TapStep : std::uint8_t { kName, kOpenDevice, kCreate, kHeaderSize };
 
 struct TapError {
   TapStep step = TapStep::kOpenDevice;

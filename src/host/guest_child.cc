@@ -1,0 +1,122 @@
+#include "host/guest_child.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "host/guest_init.h"
+#include "host/guest_namespace.h"
+#include "host/resolv_conf_mount.h"
+
+namespace sluice::host {
+namespace {
+
+using Step = std::expected<void, SetupError>;
+
+std::unexpected<SetupError> failed(std::string step, std::string hint = "") {
+  return std::unexpected(SetupError{std::move(step), errno, std::move(hint)});
+}
+
+Step write_file(const char* path, std::string_view text) {
+  const UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
+  if (fd.valid() && ::write(fd.get(), text.data(), text.size()) >= 0) return {};
+  return failed(std::string("write ") + path);
+}
+
+// user_namespaces(7): a process may map its own user and group without privileges, the group
+// only after it gave up setgroups().
+Step map_caller_to_root(uid_t uid, gid_t gid) {
+  if (auto done = write_file("/proc/self/setgroups", "deny"); !done) return done;
+  if (auto done = write_file("/proc/self/uid_map", fmt::format("0 {} 1", uid)); !done) return done;
+  return write_file("/proc/self/gid_map", fmt::format("0 {} 1", gid));
+}
+
+Step enter_namespaces(const ChildContext& context) {
+  if (context.new_user_namespace) {
+    if (auto done = map_caller_to_root(context.uid, context.gid); !done) return done;
+  }
+  if (::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0) return {};
+  std::string hint;
+  if (errno == EPERM) {
+    hint = "as root run: sysctl kernel.apparmor_restrict_unprivileged_userns=0 (where it exists)";
+  } else if (errno == ENOSPC) {
+    hint = "as root raise user.max_net_namespaces and user.max_mnt_namespaces";
+  }
+  return failed("create network and mount namespaces", hint);
+}
+
+void warn(const GuestChannel& channel, const SetupError& error) {
+  (void)channel.send(GuestWarning{error});
+}
+
+void set_up_mounts(const ChildContext& context) {
+  if (context.options.resolv_conf) {
+    if (auto done = mount_resolv_conf(*context.options.resolv_conf); !done) {
+      warn(context.channel, done.error());
+    }
+  }
+  if (context.options.pid_namespace == PidNamespace::kOwn &&
+      ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    warn(context.channel, {"mount /proc (the command sees the system's)", errno, ""});
+  }
+}
+
+std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
+  const GuestOptions& options = context.options;
+  if (auto done = enter_namespaces(context); !done) return std::unexpected(done.error());
+  if (auto done = isolate_mounts(); !done) return std::unexpected(done.error());
+  auto link = options.open_link();
+  if (!link) return link;
+  auto warnings = configure(options.network);
+  if (!warnings) return std::unexpected(warnings.error());
+  for (const SetupError& warning : *warnings) warn(context.channel, warning);
+  set_up_mounts(context);
+  return link;
+}
+
+}  // namespace
+
+void run_guest_child(const ChildContext& context) {
+  // A parent that died before this line is noticed at receive(): its end of the channel is gone.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  {
+    auto link = set_up(context);
+    if (!link) {
+      (void)context.channel.send(GuestFailed{link.error()});
+      ::_exit(kExitSetupFailed);
+    }
+    if (!context.channel.send(std::move(*link))) ::_exit(kExitSetupFailed);
+  }
+  const auto go = context.channel.receive();
+  if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitSetupFailed);
+  if (context.options.pid_namespace == PidNamespace::kOwn) {
+    run_guest_init(context.options, context.channel);
+  }
+  exec_command(context.options, context.channel);
+}
+
+void exec_command(const GuestOptions& options, const GuestChannel& channel) {
+  std::vector<char*> arguments;
+  arguments.reserve(options.command.size() + 1);
+  // execvp() does not write to the strings.
+  for (const std::string& word : options.command) {
+    arguments.push_back(const_cast<char*>(word.c_str()));
+  }
+  arguments.push_back(nullptr);
+  // Without us the command has no network any more. Its init, where it has one, dies with us.
+  ::prctl(PR_SET_PDEATHSIG, SIGHUP);
+  options.signals.restore();
+  ::execvp(arguments.front(), arguments.data());
+  const int error = errno;
+  (void)channel.send(GuestFailed{{options.command.front(), error, ""}});
+  ::_exit(error == ENOENT ? kExitNotFound : kExitNotExecutable);
+}
+
+}  // namespace sluice::host

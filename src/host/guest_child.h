@@ -1,0 +1,25 @@
+// The child's side of spawn_guest(): from a bare clone to COMMAND. Never returns.
+#pragma once
+
+#include "host/guest_channel.h"
+#include "host/namespaces.h"
+
+namespace sluice::host {
+
+struct ChildContext {
+  const GuestOptions& options;
+  const GuestChannel& channel;
+  bool new_user_namespace = false;
+  // Ours before the clone: what a new user namespace maps to root.
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+// Sets up the guest around the calling process and becomes COMMAND, or, in a pid namespace of
+// its own, the init that runs it.
+[[noreturn]] void run_guest_child(const ChildContext& context);
+
+// Becomes COMMAND. When that fails says so over the channel and exits as env(1) does.
+[[noreturn]] void exec_command(const GuestOptions& options, const GuestChannel& channel);
+
+}  // namespace sluice::host

@@ -1,0 +1,71 @@
+#include "host/guest_init.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "host/child_process.h"
+#include "host/guest_child.h"
+
+namespace sluice::host {
+namespace {
+
+// Collects every child that changed. Returns COMMAND's exit code once it has ended.
+std::optional<int> reap(pid_t command, const GuestChannel& channel) {
+  std::optional<int> code;
+  int status = 0;
+  pid_t pid = 0;
+  while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+    if (pid != command) continue;
+    if (WIFSTOPPED(status)) {
+      // Init cannot stop itself (pid_namespaces(7)); the parent outside does it for us.
+      (void)channel.send(GuestStopped{WSTOPSIG(status)});
+    } else if (WIFEXITED(status)) {
+      code = WEXITSTATUS(status);
+    } else if (WIFSIGNALED(status)) {
+      code = 128 + WTERMSIG(status);
+    }
+  }
+  return code;
+}
+
+// Sockets and pipes of the parent must not live on in init, which never calls exec.
+void close_all_but(int kept) {
+  constexpr unsigned kFirst = STDERR_FILENO + 1;
+  const auto fd = static_cast<unsigned>(kept);
+  if (fd > kFirst) ::close_range(kFirst, fd - 1, 0);
+  ::close_range(fd + 1, ~0U, 0);
+}
+
+}  // namespace
+
+void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  struct sigaction standard{};
+  standard.sa_handler = SIG_DFL;
+  ::sigaction(SIGCHLD, &standard, nullptr);
+
+  const pid_t command = ::fork();
+  if (command < 0) {
+    (void)channel.send(GuestFailed{{"start a process for the command", errno, ""}});
+    ::_exit(kExitSetupFailed);
+  }
+  if (command == 0) exec_command(options, channel);
+
+  close_all_but(channel.fd());
+  while (true) {
+    siginfo_t info{};
+    const int signal = ::sigwaitinfo(&all, &info);
+    if (signal == SIGCHLD) {
+      if (const auto code = reap(command, channel)) ::_exit(*code);
+    } else if (signal > 0 && should_forward(signal, info.si_code)) {
+      ::kill(command, signal);
+    }
+  }
+}
+
+}  // namespace sluice::host

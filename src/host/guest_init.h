@@ -1,0 +1,12 @@
+// Process 1 of a pid namespace: starts COMMAND, reaps orphans, passes signals on and ends with
+// COMMAND's status. The kernel kills what is left in the namespace when it ends.
+#pragma once
+
+#include "host/guest_channel.h"
+#include "host/namespaces.h"
+
+namespace sluice::host {
+
+[[noreturn]] void run_guest_init(const GuestOptions& options, const GuestChannel& channel);
+
+}  // namespace sluice::host

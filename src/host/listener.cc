@@ -1,0 +1,73 @@
+#include "host/listener.h"
+
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
+
+namespace sluice::host {
+namespace {
+
+// accept(2): errors that belong to the connection in the queue, not to the listener.
+bool is_lost_connection(int error) {
+  switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::expected<TcpListener, SysError> TcpListener::open(Kernel& kernel,
+                                                       const wire::Endpoint& endpoint,
+                                                       const ListenOptions& options) {
+  auto fd = open_socket(kernel, address_family(endpoint.address.family()), SOCK_STREAM, 0);
+  if (!fd) return std::unexpected(fd.error());
+  if (const auto set = set_option(*fd, SOL_SOCKET, SO_REUSEADDR, 1); !set) {
+    return std::unexpected(set.error());
+  }
+  if (!endpoint.address.is_v4()) {
+    const int only_v6 = options.dual_stack ? 0 : 1;
+    if (const auto set = set_option(*fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6); !set) {
+      return std::unexpected(set.error());
+    }
+  }
+  if (const auto bound = bind_to(*fd, endpoint); !bound) return std::unexpected(bound.error());
+  if (kernel.listen(fd->get(), options.backlog) != 0) {
+    return std::unexpected(last_error(SysOp::kListen));
+  }
+  return TcpListener(std::move(*fd));
+}
+
+std::expected<wire::Endpoint, SysError> TcpListener::local_endpoint() const {
+  return local_endpoint_of(fd_);
+}
+
+std::expected<std::optional<AcceptedConnection>, SysError> TcpListener::accept() {
+  // More lost connections in a row than this means that something else is wrong.
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    SocketAddress peer;
+    const int fd =
+        fd_.kernel().accept4(fd_.get(), peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      KernelFd owned(fd_.kernel(), fd);
+      const auto endpoint = from_sockaddr(peer.storage, peer.length);
+      if (!endpoint) continue;
+      return AcceptedConnection{TcpSocket::adopt(std::move(owned)), *endpoint};
+    }
+    if (errno == EAGAIN) return std::nullopt;
+    if (!is_lost_connection(errno)) return std::unexpected(last_error(SysOp::kAccept));
+  }
+  return std::nullopt;
+}
+
+}  // namespace sluice::host

@@ -1,0 +1,106 @@
+#include "host/ping_socket.h"
+
+#include <array>
+
+#include "host/control_message.h"
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
+
+namespace sluice::host {
+namespace {
+
+constexpr std::size_t kControlSize = 128;
+
+int protocol_of(wire::IpFamily family) {
+  return family == wire::IpFamily::kV4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+}
+
+}  // namespace
+
+std::expected<PingSocket, SysError> PingSocket::open(Kernel& kernel, wire::IpFamily family,
+                                                     std::optional<wire::IpAddress> source) {
+  auto fd = open_socket(kernel, address_family(family), SOCK_DGRAM, protocol_of(family));
+  if (!fd) return std::unexpected(fd.error());
+  const bool v4 = family == wire::IpFamily::kV4;
+  const auto errors = v4 ? set_option(*fd, IPPROTO_IP, IP_RECVERR, 1)
+                         : set_option(*fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  if (!errors) return std::unexpected(errors.error());
+  // Only to show the guest the right TTL.
+  if (v4) {
+    (void)set_option(*fd, IPPROTO_IP, IP_RECVTTL, 1);
+  } else {
+    (void)set_option(*fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+  }
+  // Port 0 lets the kernel choose the identifier now, so that identifier() is right at once.
+  const wire::IpAddress any = v4 ? wire::IpAddress::v4(0U) : wire::IpAddress{};
+  if (const auto bound = bind_to(*fd, {source.value_or(any), wire::Port{0}}); !bound) {
+    return std::unexpected(bound.error());
+  }
+  return PingSocket(std::move(*fd), family);
+}
+
+std::expected<std::uint16_t, SysError> PingSocket::identifier() const {
+  const auto endpoint = local_endpoint_of(fd_);
+  if (!endpoint) return std::unexpected(endpoint.error());
+  return endpoint->port.value;
+}
+
+std::expected<bool, SysError> PingSocket::send(const wire::IpAddress& target, ByteView message,
+                                               std::uint8_t hop_limit) {
+  SocketAddress address = to_sockaddr({target, wire::Port{0}});
+  // The kernel does not write to what it sends.
+  iovec part{.iov_base = const_cast<std::uint8_t*>(message.data()), .iov_len = message.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control;
+  ControlWriter writer(control);
+  if (hop_limit > 0) writer.add_hop_limit(family_, hop_limit);
+  msghdr header{};
+  header.msg_name = address.get();
+  header.msg_namelen = address.length;
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  writer.attach_to(header);
+  // A second try: the first may only have told of an ICMP error about an earlier request.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (fd_.kernel().sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
+    if (errno == EAGAIN || errno == EINTR) return false;
+  }
+  return std::unexpected(last_error(SysOp::kSend));
+}
+
+std::expected<std::optional<PingReply>, SysError> PingSocket::receive(MutableBytes buffer) {
+  SocketAddress source;
+  iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    msghdr header{};
+    header.msg_name = source.get();
+    header.msg_namelen = sizeof source.storage;
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t got = fd_.kernel().recvmsg(fd_.get(), &header, MSG_DONTWAIT);
+    if (got >= 0) {
+      PingReply reply;
+      reply.length = static_cast<std::size_t>(got);
+      if (const auto from = from_sockaddr(source.storage, header.msg_namelen)) {
+        reply.source = from->address;
+      }
+      for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
+           item = CMSG_NXTHDR(&header, item)) {
+        auto limit = control_value<int>(*item, IPPROTO_IP, IP_TTL);
+        if (!limit) limit = control_value<int>(*item, IPPROTO_IPV6, IPV6_HOPLIMIT);
+        if (limit) reply.hop_limit = static_cast<std::uint8_t>(*limit);
+      }
+      return reply;
+    }
+    if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+  }
+  return std::unexpected(last_error(SysOp::kReceive));
+}
+
+bool ping_permitted(Kernel& kernel, wire::IpFamily family) {
+  return open_socket(kernel, address_family(family), SOCK_DGRAM, protocol_of(family)).has_value();
+}
+
+}  // namespace sluice::host

@@ -1,0 +1,152 @@
+#include "host/tcp_socket.h"
+
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
+
+namespace sluice::host {
+namespace {
+
+msghdr message_of(std::span<const iovec> parts) {
+  msghdr message{};
+  // The kernel writes through iov_base on receive only; the array itself it never writes.
+  message.msg_iov = const_cast<iovec*>(parts.data());
+  message.msg_iovlen = std::min<std::size_t>(parts.size(), IOV_MAX);
+  return message;
+}
+
+bool would_block(int error) { return error == EAGAIN || error == EINTR; }
+
+std::expected<std::size_t, SysError> ask_count(const KernelFd& fd, unsigned long request) {
+  int value = 0;
+  if (fd.kernel().ioctl_int(fd.get(), request, &value) != 0) {
+    return std::unexpected(last_error(SysOp::kIoctl));
+  }
+  return static_cast<std::size_t>(std::max(value, 0));
+}
+
+}  // namespace
+
+std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire::Endpoint& target,
+                                                      const TcpOptions& options) {
+  auto fd = open_socket(kernel, address_family(target.address.family()), SOCK_STREAM, 0);
+  if (!fd) return std::unexpected(fd.error());
+  TcpSocket socket(std::move(*fd));
+  socket.apply(options);
+  if (const auto marked = set_mark(socket.fd_, options.mark); !marked) {
+    return std::unexpected(marked.error());
+  }
+  if (options.source) {
+    // The port is chosen at connect(), where it need only be unique for this target.
+    (void)set_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (const auto bound = bind_to(socket.fd_, {*options.source, wire::Port{0}}); !bound) {
+      return std::unexpected(bound.error());
+    }
+  }
+  const SocketAddress address = to_sockaddr(target, options.scope_id);
+  if (kernel.connect(socket.fd(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
+    return std::unexpected(last_error(SysOp::kConnect));
+  }
+  return socket;
+}
+
+TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {
+  TcpSocket socket(std::move(fd));
+  socket.apply(options);
+  return socket;
+}
+
+// None of these can fail on a TCP socket but by a lack of memory, and none is worth a flow.
+void TcpSocket::apply(const TcpOptions& options) {
+  if (options.nodelay) (void)set_option(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keepalive) (void)set_option(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (options.receive_buffer > 0) {
+    (void)set_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+  }
+}
+
+std::expected<void, SysError> TcpSocket::connect_result() {
+  const auto error = get_option(fd_, SOL_SOCKET, SO_ERROR);
+  if (!error) return std::unexpected(error.error());
+  if (*error != 0) return std::unexpected(SysError{SysOp::kConnect, *error});
+  return {};
+}
+
+std::expected<std::size_t, SysError> TcpSocket::send(std::span<const iovec> parts) {
+  const msghdr message = message_of(parts);
+  const ssize_t sent = fd_.kernel().sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (would_block(errno)) return std::size_t{0};
+  return std::unexpected(last_error(SysOp::kSend));
+}
+
+std::expected<ReadResult, SysError> TcpSocket::receive(std::span<const iovec> parts, int flags) {
+  msghdr message = message_of(parts);
+  const ssize_t got = fd_.kernel().recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
+  if (got > 0) return ReadResult{ReadStatus::kData, static_cast<std::size_t>(got)};
+  if (got == 0) return ReadResult{ReadStatus::kEndOfStream, 0};
+  if (would_block(errno)) return ReadResult{ReadStatus::kWouldBlock, 0};
+  return std::unexpected(last_error(SysOp::kReceive));
+}
+
+std::expected<ReadResult, SysError> TcpSocket::peek(std::span<const iovec> parts) {
+  return receive(parts, MSG_PEEK);
+}
+
+std::expected<ReadResult, SysError> TcpSocket::read(std::span<const iovec> parts) {
+  return receive(parts, 0);
+}
+
+std::expected<std::size_t, SysError> TcpSocket::discard(std::size_t count) {
+  if (count == 0) return std::size_t{0};
+  // tcp(7): with MSG_TRUNC the bytes are discarded rather than stored.
+  const ssize_t gone = fd_.kernel().recv(fd_.get(), nullptr, count, MSG_TRUNC | MSG_DONTWAIT);
+  if (gone >= 0) return static_cast<std::size_t>(gone);
+  if (would_block(errno)) return std::size_t{0};
+  return std::unexpected(last_error(SysOp::kReceive));
+}
+
+std::expected<void, SysError> TcpSocket::set_peek_offset(int offset) {
+  return set_option(fd_, SOL_SOCKET, SO_PEEK_OFF, offset);
+}
+
+std::expected<void, SysError> TcpSocket::shutdown_write() {
+  if (fd_.kernel().shutdown(fd_.get(), SHUT_WR) == 0) return {};
+  return std::unexpected(last_error(SysOp::kShutdown));
+}
+
+void TcpSocket::reset() {
+  if (!fd_.valid()) return;
+  const linger abort_on_close{.l_onoff = 1, .l_linger = 0};
+  fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close);
+  fd_.reset();
+}
+
+std::expected<std::size_t, SysError> TcpSocket::unacknowledged_bytes() {
+  return ask_count(fd_, SIOCOUTQ);
+}
+
+std::expected<std::size_t, SysError> TcpSocket::readable_bytes() { return ask_count(fd_, SIOCINQ); }
+
+std::expected<std::size_t, SysError> TcpSocket::send_buffer_size() {
+  const auto size = get_option(fd_, SOL_SOCKET, SO_SNDBUF);
+  if (!size) return std::unexpected(size.error());
+  return static_cast<std::size_t>(std::max(*size, 0));
+}
+
+std::expected<wire::Endpoint, SysError> TcpSocket::local_endpoint() const {
+  return local_endpoint_of(fd_);
+}
+
+bool peek_offset_supported(Kernel& kernel, wire::IpFamily family) {
+  auto fd = open_socket(kernel, address_family(family), SOCK_STREAM, 0);
+  return fd && set_option(*fd, SOL_SOCKET, SO_PEEK_OFF, 0).has_value();
+}
+
+}  // namespace sluice::host

@@ -1,0 +1,1 @@
+"""The laboratory: namespaces, engines, measurements and the table of ratios."""

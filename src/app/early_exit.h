@@ -1,0 +1,23 @@
+// The end of a command line that leaves nothing to run.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+
+namespace sluice::app {
+
+// Print `text` and leave. Exit code 0 (--help, --version) is for standard output, 2 (a bad option)
+// for standard error.
+struct EarlyExit {
+  std::string text;
+  int exit_code = 0;
+};
+
+// A message of one line and the way to help: "sluice run: MESSAGE", exit code 2.
+[[nodiscard]] inline EarlyExit usage_error(std::string_view message) {
+  return {fmt::format("sluice run: {}\nTry 'sluice run --help'.\n", message), 2};
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,91 @@
+#include "app/raw_options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/suggestion.h"
+
+namespace sluice::app {
+namespace {
+
+// "-p,--publish" is spoken of as "--publish", "-4,--ipv4-only" as "--ipv4-only".
+std::string_view long_name(const OptionSpec& spec) {
+  return spec.names.substr(spec.names.find("--"));
+}
+
+void declare(CLI::App& parser, const OptionSpec& spec, std::vector<std::string>& values) {
+  const std::string names(spec.names);
+  switch (spec.kind) {
+    case OptionKind::kFlag:
+      parser.add_flag_callback(names, [&values] { values.assign(1, ""); })->disable_flag_override();
+      return;
+    case OptionKind::kOptionalValue:
+      // A flag takes a value only behind '=', so "--report json" runs a command named json.
+      parser.add_flag(names + "{}", values)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      return;
+    case OptionKind::kValue:
+      parser.add_option(names, values)
+          ->expected(1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      return;
+    case OptionKind::kList:
+      parser.add_option(names, values)->allow_extra_args(false);
+      return;
+  }
+}
+
+EarlyExit unknown_option(std::string_view word) {
+  const std::string_view name = word.substr(0, word.find('='));
+  std::vector<std::string_view> known;
+  for (const OptionSpec& spec : kRunOptions) known.push_back(long_name(spec));
+  const std::string_view near = nearest(name, known);
+  if (near.empty()) return usage_error(fmt::format("unknown option '{}'", name));
+  return usage_error(fmt::format("unknown option '{}'; did you mean '{}'?", name, near));
+}
+
+// CLI11 begins its messages with the option's name and a colon.
+EarlyExit explain(const CLI::ParseError& error) {
+  const std::string_view what(error.what());
+  for (const OptionSpec& spec : kRunOptions) {
+    const std::string_view name = long_name(spec);
+    if (!what.starts_with(fmt::format("{}:", name)) && !what.starts_with(fmt::format("{} ", name)))
+      continue;
+    if (spec.kind == OptionKind::kFlag) {
+      return usage_error(fmt::format("{}: takes no value", name));
+    }
+    return usage_error(fmt::format("{}: a value is missing; expected {}", name, spec.value));
+  }
+  return usage_error(what);
+}
+
+}  // namespace
+
+std::expected<RawOptions, EarlyExit> split_arguments(std::span<const char* const> arguments) {
+  CLI::App parser;
+  parser.set_help_flag();
+  parser.prefix_command();
+  RawOptions raw;
+  for (const OptionSpec& spec : kRunOptions) {
+    declare(parser, spec, raw.values[static_cast<std::size_t>(spec.id)]);
+  }
+
+  // CLI11 takes the words from the back of the list.
+  std::vector<std::string> words(arguments.rbegin(), arguments.rend());
+  try {
+    parser.parse(std::move(words));
+  } catch (const CLI::ParseError& error) {
+    return std::unexpected(explain(error));
+  }
+  raw.command = parser.remaining();
+  if (raw.command.empty()) return raw;
+  const std::string& first = raw.command.front();
+  if (first == "--") {
+    raw.command.erase(raw.command.begin());
+  } else if (first.size() > 1 && first[0] == '-') {
+    return std::unexpected(unknown_option(first));
+  }
+  return raw;
+}
+
+}  // namespace sluice::app

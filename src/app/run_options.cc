@@ -1,0 +1,187 @@
+#include "app/run_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "app/help.h"
+#include "app/network_options.h"
+#include "app/number_option.h"
+#include "app/raw_options.h"
+
+namespace sluice::app {
+namespace {
+
+using Checked = std::expected<void, EarlyExit>;
+
+template <typename... Args>
+std::unexpected<EarlyExit> fail(fmt::format_string<Args...> format, Args&&... args) {
+  return std::unexpected(usage_error(fmt::format(format, std::forward<Args>(args)...)));
+}
+
+Checked read_rules(std::string_view option, const std::vector<std::string>& texts,
+                   std::vector<policy::Rule>& rules) {
+  for (const std::string& text : texts) {
+    auto rule = policy::parse_rule(text);
+    if (!rule) {
+      return fail("{}: '{}' is not a rule; expected {}", option, text, rule.error().expected);
+    }
+    rules.push_back(std::move(*rule));
+  }
+  return {};
+}
+
+Checked read_publish(const std::vector<std::string>& texts, RunOptions& options) {
+  for (const std::string& text : texts) {
+    const auto map = policy::parse_port_map(text);
+    if (!map) {
+      return fail("--publish: '{}' is not a port to publish; expected {}", text,
+                  map.error().expected);
+    }
+    if (map->address) {
+      const bool is_v4 = map->address->is_v4();
+      if (!(is_v4 ? options.network.ipv4 : options.network.ipv6)) {
+        return fail("--publish: '{}' is {}, which {} switches off", text, is_v4 ? "IPv4" : "IPv6",
+                    is_v4 ? "-6" : "-4");
+      }
+    }
+    for (const policy::PortMap& other : options.publish) {
+      if (collide(*map, other)) {
+        return fail("--publish: '{}' needs a port of the host that '{}' has", text,
+                    policy::to_string(other));
+      }
+    }
+    options.publish.push_back(*map);
+  }
+  return {};
+}
+
+// The kernel's rules for the name of an interface: dev_valid_name() and IFNAMSIZ.
+bool is_interface_name(std::string_view name) {
+  constexpr std::size_t kLongest = 15;
+  if (name.empty() || name.size() > kLongest || name == "." || name == "..") return false;
+  return std::none_of(name.begin(), name.end(), [](char c) {
+    // '%' would have the kernel choose a number.
+    return c == '/' || c == ':' || c == '%' || c <= ' ' || c == '\x7f';
+  });
+}
+
+Checked read_interface(const std::vector<std::string>& texts, RunOptions& options) {
+  for (const std::string& text : texts) {
+    if (!is_interface_name(text) || text == "lo") {
+      return fail(
+          "--interface: '{}' cannot name the guest's interface; expected 1 to 15 characters "
+          "without '/', ':', '%' or spaces, and not 'lo'",
+          text);
+    }
+    options.interface = text;
+  }
+  return {};
+}
+
+Checked read_limits(const RawOptions& raw, policy::LimitOptions& limits) {
+  constexpr std::uint32_t kMax = std::numeric_limits<std::uint32_t>::max();
+  const auto read = [&](OptionId id, std::string_view option, std::uint32_t& value) -> Checked {
+    for (const std::string& text : raw.all(id)) {
+      const auto number = parse_number<std::uint32_t>(option, text, 0, kMax);
+      if (!number) return std::unexpected(number.error());
+      value = *number;
+    }
+    return {};
+  };
+  if (auto ok = read(OptionId::kMaxFlows, "--max-flows", limits.max_flows); !ok) return ok;
+  return read(OptionId::kNewFlowsPerSecond, "--new-flows-per-second", limits.new_flows_per_second);
+}
+
+Checked read_report(const RawOptions& raw, RunOptions& options) {
+  for (const std::string& text : raw.all(OptionId::kReport)) {
+    if (text == "json") {
+      options.report = ReportFormat::kJson;
+    } else if (text == "text") {
+      options.report = ReportFormat::kText;
+    } else {
+      return fail("--report: '{}' is not a format; expected text or json", text);
+    }
+  }
+  if (raw.has(OptionId::kReportFile) && options.report == ReportFormat::kNone) {
+    options.report = ReportFormat::kText;
+  }
+  return {};
+}
+
+Checked read_files(const RawOptions& raw, RunOptions& options) {
+  struct File {
+    OptionId id;
+    std::string_view option;
+    std::string* path;
+  };
+  const std::array files{File{OptionId::kReportFile, "--report-file", &options.report_file},
+                         File{OptionId::kFlowLog, "--flow-log", &options.flow_log},
+                         File{OptionId::kPcap, "--pcap", &options.pcap}};
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const File& file = files[i];
+    for (const std::string& text : raw.all(file.id)) {
+      if (text.empty()) return fail("{}: the name of the file is empty", file.option);
+      *file.path = text;
+    }
+    if (file.path->empty()) continue;
+    for (std::size_t j = 0; j < i; ++j) {
+      if (*file.path != *files[j].path) continue;
+      return fail("{}: '{}' is the file of {} already", file.option, *file.path, files[j].option);
+    }
+  }
+  return {};
+}
+
+Checked read_log_level(const RawOptions& raw, RunOptions& options) {
+  if (raw.has(OptionId::kVerbose)) options.log_level = telemetry::LogLevel::kInfo;
+  for (const std::string& text : raw.all(OptionId::kLogLevel)) {
+    const auto level = telemetry::parse_log_level(text);
+    if (!level) {
+      return fail("--log-level: '{}' is not a level; expected error, warn, info, debug or trace",
+                  text);
+    }
+    options.log_level = *level;
+  }
+  return {};
+}
+
+Checked interpret(const RawOptions& raw, RunOptions& options) {
+  auto network = network_options(raw);
+  if (!network) return std::unexpected(network.error());
+  options.network = std::move(*network);
+  if (auto ok = read_interface(raw.all(OptionId::kInterface), options); !ok) return ok;
+  if (auto ok = read_publish(raw.all(OptionId::kPublish), options); !ok) return ok;
+  if (auto ok = read_rules("--deny", raw.all(OptionId::kDeny), options.deny); !ok) return ok;
+  if (auto ok = read_rules("--allow", raw.all(OptionId::kAllow), options.allow); !ok) return ok;
+  if (auto ok = read_limits(raw, options.limits); !ok) return ok;
+  if (auto ok = read_report(raw, options); !ok) return ok;
+  if (auto ok = read_files(raw, options); !ok) return ok;
+  return read_log_level(raw, options);
+}
+
+}  // namespace
+
+std::expected<RunOptions, EarlyExit> parse_run_options(std::span<const char* const> arguments,
+                                                       std::string_view shell) {
+  auto raw = split_arguments(arguments);
+  if (!raw) return std::unexpected(std::move(raw.error()));
+  if (raw->has(OptionId::kHelp)) return std::unexpected(EarlyExit{run_help(), 0});
+  if (raw->has(OptionId::kVersion)) return std::unexpected(EarlyExit{version_text(), 0});
+
+  RunOptions options;
+  options.host_loopback = raw->has(OptionId::kHostLoopback);
+  options.pid_namespace = raw->has(OptionId::kPid);
+  if (auto ok = interpret(*raw, options); !ok) return std::unexpected(std::move(ok.error()));
+
+  options.command = std::move(raw->command);
+  if (options.command.empty()) options.command.emplace_back(shell.empty() ? "/bin/sh" : shell);
+  if (options.command.front().empty()) {
+    return fail("the command's name is empty; expected a program, as in 'sluice run -- curl …'");
+  }
+  return options;
+}
+
+}  // namespace sluice::app

@@ -53,7 +53,7 @@ void DnsHeader::emit(FixedBytes<kDnsHeaderSize> bytes) const {
 }
 
 std::expected<DnsQuestion, ParseError> DnsQuestionReader::next() {
-  auto name = read_name(message_, at_);
+  auto name = read_name(message_, at_, kDnsHeaderSize);
   if (!name) {
     left_ = 0;
     return std::unexpected(name.error());
@@ -88,7 +88,7 @@ std::expected<DnsRecord, ParseError> DnsRecordReader::next() {
     left_ = {};
     return std::unexpected(error);
   };
-  auto name = read_name(message_, at_);
+  auto name = read_name(message_, at_, kDnsHeaderSize);
   if (!name) return fail(name.error());
   ByteReader fields(message_.subspan(name->next));
   DnsRecord record;
@@ -125,7 +125,7 @@ std::expected<DomainName, ParseError> dns_target_name(ByteView message, const Dn
     return std::unexpected(ParseError::kUnsupported);
   }
   const std::size_t end = record.rdata_offset + record.rdata.size();
-  auto name = read_name(message.first(end), record.rdata_offset);
+  auto name = read_name(message.first(end), record.rdata_offset, kDnsHeaderSize);
   if (!name) return std::unexpected(name.error());
   if (name->next != end) return std::unexpected(ParseError::kBadLength);
   return name->name;
@@ -136,9 +136,9 @@ std::expected<std::uint32_t, ParseError> dns_soa_minimum(ByteView message,
   if (record.type != DnsType::kSoa) return std::unexpected(ParseError::kUnsupported);
   const std::size_t end = record.rdata_offset + record.rdata.size();
   const ByteView bounded = message.first(end);
-  const auto primary = read_name(bounded, record.rdata_offset);
+  const auto primary = read_name(bounded, record.rdata_offset, kDnsHeaderSize);
   if (!primary) return std::unexpected(primary.error());
-  const auto mailbox = read_name(bounded, primary->next);
+  const auto mailbox = read_name(bounded, primary->next, kDnsHeaderSize);
   if (!mailbox) return std::unexpected(mailbox.error());
   constexpr std::size_t kNumbersSize = 20;  // serial, refresh, retry, expire, minimum
   const ByteView numbers = bounded.subspan(mailbox->next);

@@ -95,7 +95,8 @@ bool DomainName::is_within(const DomainName& suffix) const {
   return false;
 }
 
-std::expected<DecodedName, ParseError> read_name(ByteView message, std::size_t offset) {
+std::expected<DecodedName, ParseError> read_name(ByteView message, std::size_t offset,
+                                                 std::size_t names_from) {
   DecodedName result;
   bool jumped = false;
   // Each pointer must lead to before the place where this run of labels began (RFC 1035 speaks of a
@@ -111,7 +112,8 @@ std::expected<DecodedName, ParseError> read_name(ByteView message, std::size_t o
     if ((length & kPointerBits) == kPointerBits) {
       if (message.size() - at < 2) return std::unexpected(ParseError::kTruncated);
       const std::size_t target = be16<0>(message.subspan(at).first<2>()) & 0x3fffU;
-      if (target >= run_start) return std::unexpected(ParseError::kMalformed);
+      if (target >= run_start || target < names_from)
+        return std::unexpected(ParseError::kMalformed);
       if (!jumped) result.next = at + 2;
       jumped = true;
       run_start = target;

@@ -59,9 +59,10 @@ struct DecodedName {
 };
 
 // Reads the name at `offset` and follows compression pointers, which may only lead backwards: so no
-// message makes this run for longer than its name is.
-[[nodiscard]] std::expected<DecodedName, ParseError> read_name(ByteView message,
-                                                               std::size_t offset);
+// message makes this run for longer than its name is. A pointer to before `names_from`, such as
+// into the header of a DNS message, whose bytes change on the way, is refused.
+[[nodiscard]] std::expected<DecodedName, ParseError> read_name(ByteView message, std::size_t offset,
+                                                               std::size_t names_from = 0);
 
 // A list of names back to back, as options of DHCP (RFC 3397), DHCPv6 (RFC 8415, 10) and RA (RFC
 // 8106) have it. Zero padding behind the names is skipped. Compression pointers count from the

@@ -1,8 +1,9 @@
 #include "host/child_process.h"
 
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "host/pidfd.h"
 
 namespace sluice::host {
 
@@ -27,9 +28,7 @@ bool should_forward(int signal, int code) {
   }
 }
 
-void ChildProcess::send_signal(int signal) const {
-  ::pidfd_send_signal(pidfd_.get(), signal, nullptr, 0);
-}
+void ChildProcess::send_signal(int signal) const { send_signal_by_pidfd(pidfd_.get(), signal); }
 
 void ChildProcess::on_signal(const signalfd_siginfo& info) {
   const int signal = static_cast<int>(info.ssi_signo);

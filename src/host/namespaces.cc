@@ -3,7 +3,6 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 
 #include "base/overloaded.h"
 #include "host/guest_child.h"
+#include "host/pidfd.h"
 
 namespace sluice::host {
 namespace {
@@ -81,7 +81,7 @@ std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options)
 
 PendingGuest::~PendingGuest() {
   if (!pidfd_.valid()) return;
-  ::pidfd_send_signal(pidfd_.get(), SIGKILL, nullptr, 0);
+  send_signal_by_pidfd(pidfd_.get(), SIGKILL);
   (void)wait_for(pidfd_.get());
 }
 

@@ -1,0 +1,62 @@
+#include "host/listener.h"
+
+#include <gtest/gtest.h>
+
+#include "fake_kernel.h"
+#include "loopback.h"
+
+namespace sluice::host {
+namespace {
+
+const wire::Endpoint kAny{ip("127.0.0.1"), wire::Port{0}};
+
+TEST(ListenerFake, SkipsLostConnections) {
+  FakeKernel kernel;
+  auto listener = TcpListener::open(kernel, kAny).value();
+  kernel.script("accept4", -1, ECONNABORTED);
+  kernel.script("accept4", -1, EINTR);
+  const auto accepted = listener.accept().value();
+  ASSERT_TRUE(accepted.has_value());
+  EXPECT_EQ(accepted->peer, (wire::Endpoint{ip("127.0.0.1"), wire::Port{4321}}));
+  EXPECT_EQ(kernel.count("accept4"), 3U);
+}
+
+TEST(ListenerFake, ExhaustionIsAnErrorAndEmptyIsNot) {
+  FakeKernel kernel;
+  auto listener = TcpListener::open(kernel, kAny).value();
+  kernel.script("accept4", -1, EMFILE);
+  kernel.script("accept4", -1, EAGAIN);
+  const auto exhausted = listener.accept();
+  ASSERT_FALSE(exhausted.has_value());
+  EXPECT_EQ(exhausted.error(), (SysError{SysOp::kAccept, EMFILE}));
+  EXPECT_FALSE(listener.accept().value().has_value());
+}
+
+TEST(ListenerFake, EndlessAbortsDoNotSpin) {
+  FakeKernel kernel;
+  auto listener = TcpListener::open(kernel, kAny).value();
+  for (int i = 0; i < 100; ++i) kernel.script("accept4", -1, ECONNABORTED);
+  EXPECT_FALSE(listener.accept().value().has_value());
+  EXPECT_LT(kernel.count("accept4"), 100U);
+}
+
+TEST(ListenerReal, PortInUseIsTold) {
+  const auto first = TcpListener::open(real_kernel(), kAny).value();
+  const auto second = TcpListener::open(real_kernel(), first.local_endpoint().value());
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().error, EADDRINUSE);
+}
+
+TEST(ListenerReal, DualStackTakesIpv4) {
+  auto listener = TcpListener::open(real_kernel(), {ip("::"), wire::Port{0}}, {.dual_stack = true});
+  if (!listener) GTEST_SKIP() << "no IPv6: " << listener.error().describe();
+  const wire::Port port = listener->local_endpoint().value().port;
+  const auto client = TcpSocket::connect(real_kernel(), {ip("127.0.0.1"), port}).value();
+  ASSERT_TRUE(wait_for(listener->fd(), POLLIN));
+  const auto accepted = listener->accept().value();
+  ASSERT_TRUE(accepted.has_value());
+  EXPECT_EQ(accepted->peer.address, ip("127.0.0.1"));
+}
+
+}  // namespace
+}  // namespace sluice::host

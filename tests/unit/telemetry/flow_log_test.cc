@@ -1,0 +1,220 @@
+#include "telemetry/flow_log.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "telemetry/log.h"
+
+namespace {
+
+std::atomic<std::uint64_t> allocations{0};
+
+}  // namespace
+
+// Counts what the program allocates, for the test that a line needs nothing.
+void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace sluice::telemetry {
+namespace {
+
+using namespace std::chrono_literals;
+
+class TemporaryFile {
+ public:
+  TemporaryFile() {
+    const int fd = ::mkstemp(path_.data());
+    EXPECT_GE(fd, 0);
+    ::close(fd);
+  }
+  ~TemporaryFile() { ::unlink(path_.c_str()); }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] std::string content() const {
+    std::ostringstream text;
+    text << std::ifstream(path_).rdbuf();
+    return text.str();
+  }
+
+ private:
+  std::string path_ = "/tmp/sluice-flow-log-XXXXXX";
+};
+
+FlowRecord sample() {
+  FlowRecord record;
+  record.guest = {wire::parse_ip("fd00::15").value(), wire::Port{40'000}};
+  record.peer = {wire::parse_ip("2001:db8:1234:5678:9abc:def0:1234:5678").value(), wire::Port{443}};
+  record.name = "a-name-that-does-not-fit-into-a-short-string.example.org";
+  record.opened = std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + 12h + 123'456us;
+  record.duration = 1'250ms;
+  record.bytes_to_host = 120;
+  record.bytes_to_guest = 5'300;
+  return record;
+}
+
+TEST(FlowLog, WritesALineOfJsonForEachFlow) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  log.write(sample());
+  FlowRecord denied = sample();
+  denied.name = "\"\\\x01\xff";
+  denied.protocol = policy::Protocol::kUdp;
+  denied.direction = Direction::kInbound;
+  denied.verdict = policy::Verdict::kDeniedByPolicy;
+  denied.outcome = policy::Outcome::kNotAccepted;
+  log.write(denied);
+  EXPECT_TRUE(log.pending());
+  EXPECT_EQ(file.content(), "");
+  log.flush();
+  EXPECT_FALSE(log.pending());
+
+  std::istringstream lines(file.content());
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line, R"({"time":"2026-03-01T12:00:00.123456Z","protocol":"tcp","direction":"out",)"
+                  R"("guest":"fd00::15","guest_port":40000,)"
+                  R"("name":"a-name-that-does-not-fit-into-a-short-string.example.org",)"
+                  R"("address":"2001:db8:1234:5678:9abc:def0:1234:5678","port":443,)"
+                  R"("bytes_to_host":120,"bytes_to_guest":5300,"duration_s":1.250000,)"
+                  R"("verdict":"accepted","outcome":"closed"})");
+  EXPECT_EQ(nlohmann::json::parse(line)["duration_s"], 1.25);
+  ASSERT_TRUE(std::getline(lines, line));
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["name"], "\\034\\092\\001\\255");
+  EXPECT_EQ(json["direction"], "in");
+  EXPECT_EQ(json["verdict"], "denied");
+  EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST(FlowLog, AppendsToWhatIsThere) {
+  const TemporaryFile file;
+  std::ofstream(file.path()) << "before\n";
+  FlowLog log = FlowLog::open(file.path()).value();
+  log.write(sample());
+  log.flush();
+  EXPECT_TRUE(file.content().starts_with("before\n{"));
+}
+
+TEST(FlowLog, FlushesAtMostOnceASecond) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  log.write(sample());
+  log.flush_if_due(Instant{10s});
+  EXPECT_FALSE(log.pending());
+  log.write(sample());
+  log.flush_if_due(Instant{10'999ms});
+  EXPECT_TRUE(log.pending());
+  log.flush_if_due(Instant{11s});
+  EXPECT_FALSE(log.pending());
+}
+
+TEST(FlowLog, ALineAllocatesNothingAfterWarmUp) {
+  FlowLog log(UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)), "/dev/null");
+  const FlowRecord record = sample();
+  for (int i = 0; i < 500; ++i) log.write(record);
+  const std::uint64_t before = allocations;
+  for (int i = 0; i < 10'000; ++i) log.write(record);
+  EXPECT_EQ(allocations, before);
+}
+
+TEST(FlowLog, AFileThatCannotBeOpenedIsAnError) {
+  const auto log = FlowLog::open("/nonexistent/directory/flows.json");
+  ASSERT_FALSE(log.has_value());
+  EXPECT_EQ(log.error(), std::errc::no_such_file_or_directory);
+}
+
+TEST(FlowLog, AWriteErrorIsToldOnce) {
+  const TemporaryFile messages;
+  const UniqueFd sink(::open(messages.path().c_str(), O_WRONLY | O_CLOEXEC));
+  set_log_descriptor(sink.get());
+  FlowLog log(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)), "/dev/full");
+  for (int i = 0; i < 3; ++i) {
+    log.write(sample());
+    log.flush();
+  }
+  set_log_descriptor(STDERR_FILENO);
+  EXPECT_EQ(messages.content(),
+            "sluice: error: --flow-log: cannot write to '/dev/full': No space left on device; "
+            "no more flows are logged\n");
+  EXPECT_EQ(log.lost(), 3u);
+  EXPECT_FALSE(log.pending());
+}
+
+TEST(FlowLog, APipeThatNobodyReadsIsNotWaitedFor) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  FlowLog log(UniqueFd(ends[1]), "pipe");
+  for (int i = 0; i < 10'000; ++i) log.write(sample());
+  EXPECT_GT(log.lost(), 0u);
+  const std::uint64_t lost = log.lost();
+
+  // Once it is read again, what was kept comes out whole.
+  std::string text;
+  std::array<char, 65'536> piece{};
+  while (log.pending()) {
+    const ssize_t got = ::read(reader.get(), piece.data(), piece.size());
+    ASSERT_GT(got, 0);
+    text.append(piece.data(), static_cast<std::size_t>(got));
+    log.flush();
+  }
+  ASSERT_EQ(::fcntl(reader.get(), F_SETFL, O_NONBLOCK), 0);
+  for (ssize_t got = 1; got > 0;) {
+    got = ::read(reader.get(), piece.data(), piece.size());
+    if (got > 0) text.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  std::istringstream lines(text);
+  std::uint64_t whole = 0;
+  for (std::string line; std::getline(lines, line); ++whole) {
+    ASSERT_TRUE(nlohmann::json::accept(line)) << line;
+  }
+  EXPECT_EQ(whole + lost, 10'000u);
+}
+
+TEST(Log, OneLineAMessage) {
+  const TemporaryFile messages;
+  const UniqueFd sink(::open(messages.path().c_str(), O_WRONLY | O_CLOEXEC));
+  set_log_descriptor(sink.get());
+  set_log_program("sluice run");
+  log_warn("{} of {}", 1, "two\n\x1b[2J");
+  log_info("not at this level");
+  set_log_level(LogLevel::kInfo);
+  log_info("shown");
+  log_error("bad");
+  set_log_level(LogLevel::kWarn);
+  set_log_program("sluice");
+  set_log_descriptor(STDERR_FILENO);
+  EXPECT_EQ(messages.content(),
+            "sluice run: warning: 1 of two\\x0a\\x1b[2J\n"
+            "sluice run: shown\n"
+            "sluice run: error: bad\n");
+}
+
+TEST(Log, LevelsAreReadBackFromTheirNames) {
+  for (const LogLevel level :
+       {LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo, LogLevel::kDebug, LogLevel::kTrace}) {
+    EXPECT_EQ(parse_log_level(to_string(level)), level);
+  }
+  EXPECT_EQ(parse_log_level("warning"), LogLevel::kWarn);
+  EXPECT_EQ(parse_log_level("loud"), std::nullopt);
+  EXPECT_EQ(parse_log_level(""), std::nullopt);
+}
+
+}  // namespace
+}  // namespace sluice::telemetry

@@ -57,6 +57,8 @@ class PendingGuest {
   PendingGuest& operator=(PendingGuest&&) = delete;
   ~PendingGuest();
 
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
   // Blocks until the child has set itself up. Once.
   [[nodiscard]] std::expected<OpenedLink, SetupError> await_link();
   // What could not be had but is not needed; complete after await_link().

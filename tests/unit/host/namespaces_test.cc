@@ -1,0 +1,174 @@
+#include "host/namespaces.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "loopback.h"
+
+namespace sluice::host {
+namespace {
+
+std::expected<OpenedLink, SetupError> open_bare_tap() {
+  UniqueFd tap = bare_tap("tap0");
+  if (!tap.valid()) return std::unexpected(SetupError{"/dev/net/tun", errno, "a hint"});
+  OpenedLink link;
+  link.queues.push_back(std::move(tap));
+  link.cookie = 0x1234'5678'9abcULL;
+  return link;
+}
+
+class Guest : public ::testing::TestWithParam<PidNamespace> {
+ protected:
+  void SetUp() override {
+    ::sigprocmask(SIG_BLOCK, nullptr, &options.signals.mask);
+    options.pid_namespace = GetParam();
+    options.open_link = open_bare_tap;
+    options.network.addresses = {{ip("10.0.2.15"), 24}, {ip("fd00::15"), 64}};
+    options.network.gateways = {ip("10.0.2.2"), ip("fd00::2")};
+    options.network.mac = wire::MacAddress{{0x52, 0x54, 0, 0x12, 0x34, 0x56}};
+    options.command = {"true"};
+    auto probe = spawn_guest(options);
+    if (!probe) GTEST_SKIP() << probe.error().describe();
+    if (auto link = probe->await_link(); !link) GTEST_SKIP() << link.error().describe();
+  }
+
+  // Starts `script` in a shell.
+  std::optional<ChildProcess> start(const std::string& script) {
+    options.command = {"sh", "-c", script};
+    return start_command();
+  }
+  std::optional<ChildProcess> start_command() {
+    auto guest = spawn_guest(options);
+    if (!guest) return std::nullopt;
+    auto link = guest->await_link();
+    if (!link) return std::nullopt;
+    cookie = link->cookie;
+    queues = std::move(link->queues);
+    auto child = std::move(*guest).release();
+    if (!child) return std::nullopt;
+    return std::move(*child);
+  }
+  static int finish(ChildProcess& child) {
+    if (!wait_for(child.pidfd(), POLLIN, 10'000)) return -1;
+    return child.exit_code().value_or(-2);
+  }
+  int run(const std::string& script) {
+    auto child = start(script);
+    return child ? finish(*child) : -3;
+  }
+
+  GuestOptions options;
+  std::vector<UniqueFd> queues;
+  std::uint64_t cookie = 0;
+};
+
+TEST_P(Guest, ExitStatusAndSignalsPassThrough) {
+  EXPECT_EQ(run("exit 3"), 3);
+  EXPECT_EQ(cookie, 0x1234'5678'9abcULL);
+  ASSERT_EQ(queues.size(), 1U);
+  EXPECT_NE(::fcntl(queues[0].get(), F_GETFD) & FD_CLOEXEC, 0);
+  EXPECT_EQ(run("kill -TERM $$"), 128 + SIGTERM);
+  EXPECT_EQ(run("kill -KILL $$"), 128 + SIGKILL);
+}
+
+TEST_P(Guest, NetworkIsThereAtOnce) {
+  EXPECT_EQ(run("grep -q '^tap0.00000000.0202000A' /proc/net/route"), 0);
+  EXPECT_EQ(run("grep -q '^fd000000000000000000000000000015 .* tap0$' /proc/net/if_inet6"), 0);
+  // Neither tentative (0x40) nor by autoconfiguration: permanent (0x80) and nodad (0x02).
+  EXPECT_EQ(run("test \"$(awk '$6==\"tap0\"{print $5}' /proc/net/if_inet6 | sort -u)\" = 82"), 0);
+  EXPECT_EQ(run("grep -q '^00000000000000000000000000000000 00 .*fd000000000000000000000000000002 "
+                "00000400 .* tap0$' /proc/net/ipv6_route"),
+            0);
+  EXPECT_EQ(run("test $(cat /proc/sys/net/ipv6/conf/tap0/accept_ra) = 0"), 0);
+  EXPECT_EQ(run("set -- $(cat /proc/sys/net/ipv4/ping_group_range) && test $1 = 0"), 0);
+}
+
+TEST_P(Guest, ResolvConfIsTheGuestsOnly) {
+  if (::access("/etc/resolv.conf", F_OK) != 0) GTEST_SKIP() << "no /etc/resolv.conf to cover";
+  options.resolv_conf = "nameserver 192.0.2.53\n";
+  EXPECT_EQ(run("grep -q 192.0.2.53 /etc/resolv.conf && test -e /etc/passwd"), 0);
+  EXPECT_NE(::system("grep -q 192.0.2.53 /etc/resolv.conf"), 0);
+  EXPECT_NE(::system("grep -q 'resolv.conf.*sluice' /proc/self/mountinfo"), 0);
+}
+
+TEST_P(Guest, CommandThatCannotStart) {
+  options.command = {"/nonexistent/command"};
+  auto missing = start_command();
+  ASSERT_TRUE(missing.has_value());
+  EXPECT_EQ(finish(*missing), kExitNotFound);
+  ASSERT_TRUE(missing->exec_error().has_value());
+  EXPECT_EQ(missing->exec_error()->describe(), "/nonexistent/command: No such file or directory");
+
+  options.command = {"/etc/passwd"};
+  auto plain = start_command();
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_EQ(finish(*plain), kExitNotExecutable);
+  EXPECT_EQ(plain->exec_error()->error, EACCES);
+}
+
+TEST_P(Guest, FailedLinkTravelsToTheParent) {
+  options.open_link = []() -> std::expected<OpenedLink, SetupError> {
+    return std::unexpected(SetupError{"/dev/net/tun", ENOENT, "as root run: modprobe tun"});
+  };
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  const auto link = guest->await_link();
+  ASSERT_FALSE(link.has_value());
+  EXPECT_EQ(link.error().describe(),
+            "/dev/net/tun: No such file or directory; as root run: modprobe tun");
+}
+
+TEST_P(Guest, FailedConfigurationNamesTheStep) {
+  options.network.gateways = {ip("198.51.100.1")};  // Not on any link.
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  const auto link = guest->await_link();
+  ASSERT_FALSE(link.has_value());
+  EXPECT_EQ(link.error().step, "add default route by 198.51.100.1");
+  EXPECT_EQ(link.error().error, ENETUNREACH);
+}
+
+TEST_P(Guest, UnreleasedGuestIsGone) {
+  pid_t pid = 0;
+  {
+    auto guest = spawn_guest(options);
+    ASSERT_TRUE(guest.has_value());
+    ASSERT_TRUE(guest->await_link().has_value());
+    pid = guest->pid();
+    EXPECT_EQ(::kill(pid, 0), 0);
+  }
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+TEST_P(Guest, DiesWithAParentThatDiesBeforeRelease) {
+  std::array<int, 2> fds{};
+  ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
+  const UniqueFd out(fds[0]);
+  UniqueFd in(fds[1]);
+  in_child([&] {
+    auto guest = spawn_guest(options);
+    if (!guest || !guest->await_link()) return 1;
+    ::_exit(0);
+  });
+  in.reset();
+  // Every copy of the pipe is closed once the guest is gone.
+  ASSERT_TRUE(wait_for(out.get(), POLLHUP, 5000));
+}
+
+TEST_P(Guest, SignalsAndPidNamespace) {
+  auto child = start("trap 'exit 9' USR2; while :; do sleep 0.01; done");
+  ASSERT_TRUE(child.has_value());
+  // The shell may not have its trap yet; until then the signal ends it with 128 + n.
+  ::usleep(300'000);
+  child->send_signal(SIGUSR2);
+  EXPECT_EQ(finish(*child), 9);
+  EXPECT_EQ(run("test $$ -lt 5"), GetParam() == PidNamespace::kOwn ? 0 : 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(PidNamespaces, Guest,
+                         ::testing::Values(PidNamespace::kShared, PidNamespace::kOwn));
+
+}  // namespace
+}  // namespace sluice::host

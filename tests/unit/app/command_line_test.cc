@@ -1,0 +1,63 @@
+#include "app/command_line.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "app/help.h"
+#include "app/suggestion.h"
+
+namespace sluice::app {
+namespace {
+
+EarlyExit exit_of(const std::vector<const char*>& words) {
+  const auto parsed = parse_command_line(words);
+  EXPECT_FALSE(parsed.has_value());
+  return parsed ? EarlyExit{"", -1} : parsed.error();
+}
+
+TEST(CommandLine, RunHasTheWordsBehindIt) {
+  const std::vector<const char*> words{"run", "-4", "true"};
+  const auto rest = parse_command_line(words);
+  ASSERT_TRUE(rest.has_value());
+  ASSERT_EQ(rest->size(), 2u);
+  EXPECT_EQ(std::string_view((*rest)[0]), "-4");
+}
+
+TEST(CommandLine, HelpAndVersion) {
+  EXPECT_EQ(exit_of({"help"}).text, main_help());
+  EXPECT_EQ(exit_of({"--help"}).text, main_help());
+  EXPECT_EQ(exit_of({"-h"}).exit_code, 0);
+  EXPECT_EQ(exit_of({"help", "run"}).text, run_help());
+  EXPECT_EQ(exit_of({"--version"}).text, version_text());
+  EXPECT_TRUE(version_text().starts_with("sluice 0."));
+}
+
+TEST(CommandLine, MistakesHaveOneLineAndASuggestion) {
+  EXPECT_EQ(exit_of({"rnu"}).text,
+            "sluice: unknown command 'rnu'; did you mean 'run'?\nTry 'sluice --help'.\n");
+  EXPECT_EQ(exit_of({"--hlep"}).text,
+            "sluice: unknown option '--hlep'; did you mean '--help'?\nTry 'sluice --help'.\n");
+  EXPECT_EQ(exit_of({"frobnicate"}).text,
+            "sluice: unknown command 'frobnicate'\nTry 'sluice --help'.\n");
+  EXPECT_EQ(exit_of({""}).text, "sluice: unknown command ''\nTry 'sluice --help'.\n");
+  for (const auto& words : std::vector<std::vector<const char*>>{{}, {"rnu"}, {"help", "x"}}) {
+    EXPECT_EQ(exit_of(words).exit_code, 2);
+  }
+}
+
+TEST(Suggestion, OnlyWhatIsNear) {
+  constexpr std::array<std::string_view, 3> kWords{"--publish", "--pcap", "run"};
+  EXPECT_EQ(nearest("--pubilsh", kWords), "--publish");
+  EXPECT_EQ(nearest("--pcpa", kWords), "--pcap");
+  EXPECT_EQ(nearest("--paca", kWords), "--pcap");
+  EXPECT_EQ(nearest("ru", kWords), "run");
+  EXPECT_EQ(nearest("xyz", kWords), "");
+  EXPECT_EQ(nearest("", kWords), "");
+  EXPECT_EQ(nearest(std::string(100'000, '-'), kWords), "");
+}
+
+}  // namespace
+}  // namespace sluice::app

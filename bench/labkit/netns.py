@@ -121,6 +121,8 @@ class Network:
             self.sysctl(name, "net.ipv4.tcp_congestion_control", "cubic")
             self.sysctl(name, "net.ipv4.tcp_max_tw_buckets", "0")
             self.sysctl(name, "net.ipv4.icmp_ratelimit", "0")
+            # Link-local addresses must not spend their first second as tentative.
+            self.sysctl(name, "net.ipv6.conf.default.accept_dad", "0")
             self.ip(name, "link set lo up")
         self.sysctl(self.hst, "net.ipv4.ping_group_range", "0 2147483647")
         self._join("s0", self.srv, "10.0.0.1", "10.0.0.2", "fd02::1", "fd02::2")
@@ -185,9 +187,10 @@ class Network:
         except subprocess.TimeoutExpired:
             self.stop(child)
             out, err = child.communicate()
-            words = " ".join(command)[-300:]
+            words = " ".join(command)[-120:]
+            said = str((err or "") + (out or ""))[-200:].strip()
             raise processes.LabError(
-                f"still running after {timeout} s: {words}\n{out or ''}{err or ''}") from None
+                f"still running after {timeout} s: …{words}: {said}") from None
         self._children.remove(child)
         return subprocess.CompletedProcess(command, child.returncode, out, err)
 

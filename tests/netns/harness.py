@@ -1,0 +1,378 @@
+"""What every namespace test uses: registration, the test's context, servers inside a namespace.
+
+A test is a function with @test above it. It gets a Context with three fresh namespaces (see
+bench/labkit/netns.py) and runs once per address family. Commands run as the guest of the engine
+under test, started in hst as an unprivileged user; servers are sockets of this very process,
+opened inside srv.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+
+from labkit import engines, netns, processes  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+GUEST = {4: "10.0.2.15", 6: "fd00::15"}
+GATEWAY = {4: "10.0.2.2", 6: "fd00::2"}
+DNS = {4: "10.0.2.3", 6: "fd00::3"}
+ANY = {4: "0.0.0.0", 6: "::"}
+LOOPBACK = {4: "127.0.0.1", 6: "::1"}
+FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+TESTS = []
+
+
+class Failure(Exception):
+    """The engine did something else than it must."""
+
+
+class Skip(Exception):
+    """The test cannot run here; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Test:
+    name: str
+    function: object
+    family: int | None
+    engines: tuple
+
+
+def test(families=(4, 6), only=("sluice", "pasta", "direct")):
+    """Registers a test, once per family; None means that the family does not matter."""
+
+    def register(function):
+        for family in families or (None,):
+            suffix = f"_v{family}" if family else ""
+            TESTS.append(Test(function.__name__ + suffix, function, family, only))
+        return function
+
+    return register
+
+
+def sluice_only(families=(4, 6)):
+    return test(families, ("sluice",))
+
+
+def check(holds, message):
+    if not holds:
+        raise Failure(message)
+
+
+def check_equal(got, wanted, what):
+    if got != wanted:
+        raise Failure(f"{what}: got {shorten(got)}, wanted {shorten(wanted)}")
+
+
+def shorten(value, limit=400):
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def bracket(address):
+    """As a URL wants it."""
+    return f"[{address}]" if ":" in address else address
+
+
+def _enter(name):
+    """Moves the calling thread alone into a network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/run/netns/{name}", "rb") as file:
+        if libc.setns(file.fileno(), 0x40000000) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+def socket_in(name, family, kind, address=None, port=0):
+    """A socket that lives in a namespace though this process does not; bound, and listening."""
+    made = []
+
+    def open_it():
+        try:
+            _enter(name)
+            opened = socket.socket(FAMILY[family], kind)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == 6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if address:
+                opened.bind((address, port))
+                if kind == socket.SOCK_STREAM:
+                    opened.listen(1024)
+            made.append(opened)
+        except OSError as error:
+            made.append(error)
+
+    worker = threading.Thread(target=open_it)
+    worker.start()
+    worker.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
+class Server:
+    """Accepts connections and runs `handler(socket)` for each in a thread of its own."""
+
+    def __init__(self, listener, handler):
+        self.results = []
+        self._changed = threading.Condition()
+        self._listener = listener
+        self._handler = handler
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(accepted,), daemon=True).start()
+
+    def _serve(self, accepted):
+        accepted.settimeout(60)
+        try:
+            with accepted:
+                result = self._handler(accepted)
+        except OSError as error:
+            result = error
+        with self._changed:
+            self.results.append(result)
+            self._changed.notify_all()
+
+    def result(self, timeout=20):
+        """What the first connection's handler returned, or the OSError it ended with."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.results, timeout):
+                raise Failure("the server saw no connection end")
+            return self.results[0]
+
+    def close(self):
+        # Closing alone would leave accept() asleep.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def echo(connection):
+    """A handler: sends back what comes, until the end."""
+    while data := connection.recv(65536):
+        connection.sendall(data)
+
+
+class Context:
+    """One run of one test."""
+
+    def __init__(self, options, family, network):
+        self.options = options
+        self.engine = options.engine
+        self.path = {"sluice": options.sluice, "pasta": options.pasta, "direct": "env"}[self.engine]
+        self.family = family
+        self.net = network
+        self.fast = options.fast
+        self._closing = contextlib.ExitStack()
+        self.folder = self._closing.enter_context(
+            tempfile.TemporaryDirectory(prefix="sluice-test-", ignore_cleanup_errors=True))
+        os.chmod(self.folder, 0o777)
+
+    @property
+    def srv(self):
+        return self.net.SRV[self.family]
+
+    @property
+    def hst(self):
+        return self.net.HST[self.family]
+
+    def close(self):
+        self._closing.close()
+
+    # The guest.
+
+    def command(self, command, options=()):
+        if self.engine == "direct":
+            return list(command)
+        build = engines.sluice_command if self.engine == "sluice" else engines.pasta_command
+        return build(self.path, list(command), None, list(options))
+
+    @property
+    def home(self):
+        """The namespace that commands start in."""
+        return self.net.cli if self.engine == "direct" else self.net.hst
+
+    def guest(self, command, options=(), timeout=60, nobody=True, **more):
+        """Runs a command as guest to its end, and checks that the engine left nothing behind."""
+        done = self.net.run(self.home, self.command(command, options), nobody, timeout, **more)
+        self.check_nothing_left()
+        return done
+
+    def guest_ok(self, command, options=(), **more):
+        done = self.guest(command, options, **more)
+        said = ((done.stderr or "") + (done.stdout or "")).strip()
+        check(done.returncode == 0, f"…{' '.join(command)[-120:]} ended with {done.returncode}: "
+              f"{said[-300:]}")
+        return done
+
+    def python(self, code, *arguments, options=(), **more):
+        """Runs Python code as guest. `connect` and friends of guest_prelude are there."""
+        words = [PYTHON, "-c", GUEST_PRELUDE + code, *map(str, arguments)]
+        return self.guest_ok(words, options, **more).stdout
+
+    def start(self, command, options=(), nobody=True, **more):
+        """Starts a guest that is stopped at the end of the test."""
+        more.setdefault("stdout", subprocess.PIPE)
+        more.setdefault("stderr", subprocess.PIPE)
+        return self.net.popen(self.home, self.command(command, options), nobody, **more)
+
+    def start_python(self, code, *arguments, options=(), **more):
+        return self.start([PYTHON, "-uc", GUEST_PRELUDE + code, *map(str, arguments)], options, **more)
+
+    def engine_pid(self, child):
+        """The process that serves a guest: the one that holds the tap."""
+        if self.engine == "direct":
+            raise Skip("no engine serves the direct path")
+
+        def find():
+            check(child.poll() is None, f"the engine ended with {child.poll()}")
+            return next((p for p in processes.descendants(child.pid) if processes.holds_tap(p)), None)
+
+        return processes.wait_until(find, 10, "no process of the engine opens /dev/net/tun")
+
+    def check_nothing_left(self):
+        """Nothing of the engine runs in hst once its command has ended."""
+        if self.engine == "direct":
+            return
+        inode = os.stat(f"/run/netns/{self.net.hst}").st_ino
+        name = os.path.realpath(self.path)
+
+        def gone():
+            return not [pid for pid in processes.in_namespaces({inode}) if self._runs(pid, name)]
+
+        with contextlib.suppress(processes.LabError):
+            processes.wait_until(gone, 3, "engine left")
+        check(gone(), "a process of the engine is still there after its command ended")
+
+    @staticmethod
+    def _runs(pid, path):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == path and processes.is_alive(pid)
+        except OSError:
+            return False
+
+    # The hosts around it.
+
+    def listen(self, port, handler, name=None, address=None):
+        """A TCP server of this process in srv (or another namespace)."""
+        listener = socket_in(name or self.net.srv, self.family, socket.SOCK_STREAM,
+                             address or ANY[self.family], port)
+        server = Server(listener, handler)
+        self._closing.callback(server.close)
+        return server
+
+    def udp(self, port, name=None, address=None):
+        """A UDP socket in srv (or another namespace), bound."""
+        opened = socket_in(name or self.net.srv, self.family, socket.SOCK_DGRAM,
+                           address or ANY[self.family], port)
+        opened.settimeout(20)
+        self._closing.callback(opened.close)
+        return opened
+
+    def lab_server(self, *words):
+        """bench/clients/lab_server in srv."""
+        child = self.net.popen(self.net.srv, [self.client("lab-server"), *map(str, words)],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        check(child.stdout.readline() == b"ready\n", "lab-server does not start")
+        return child
+
+    def client(self, name):
+        if not self.options.clients:
+            raise Skip("the lab's clients are not built (ninja lab_clients)")
+        return os.path.join(self.options.clients, name)
+
+    def connect_from(self, name, address, port, timeout=10):
+        """A TCP connection made from a namespace by this process."""
+        opened = socket_in(name, self.family, socket.SOCK_STREAM)
+        opened.settimeout(timeout)
+        self._closing.callback(opened.close)
+        opened.connect((address, port))
+        return opened
+
+    def file(self, name, text=None):
+        """A path in the test's folder, which an unprivileged engine may write."""
+        path = os.path.join(self.folder, name)
+        if text is not None:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return path
+
+
+def read_line(child, timeout=20):
+    """One line of a child's standard output."""
+    line = []
+    reader = threading.Thread(target=lambda: line.append(child.stdout.readline()), daemon=True)
+    reader.start()
+    reader.join(timeout)
+    if not line or not line[0]:
+        said = child.stderr.read().decode(errors="replace") if child.poll() is not None else ""
+        raise Failure(f"the guest printed nothing within {timeout} s {shorten(said)}")
+    return line[0].decode().strip()
+
+
+def finish(child, timeout=20):
+    """Waits for a started guest; returns (status, stdout, stderr) as text."""
+    try:
+        out, err = child.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"the guest still runs after {timeout} s") from None
+    return child.returncode, (out or b"").decode(), (err or b"").decode()
+
+
+def elapsed(action):
+    started = time.monotonic()
+    result = action()
+    return result, time.monotonic() - started
+
+
+# What guest code starts with: short names, and a connect that says how it failed and how fast.
+GUEST_PRELUDE = '''
+import errno, hashlib, os, signal, socket, struct, sys, time
+args = sys.argv[1:]
+
+def connect(address, port, timeout=20):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.settimeout(timeout)
+    s.connect((address, int(port)))
+    return s
+
+def outcome(address, port, timeout=5):
+    """'ok', 'timeout' or the errno's name; and the seconds it took."""
+    started = time.monotonic()
+    try:
+        connect(address, port, timeout).close()
+        name = "ok"
+    except TimeoutError as error:
+        name = "timeout" if error.errno is None else errno.errorcode[error.errno]
+    except OSError as error:
+        name = errno.errorcode.get(error.errno, str(error))
+    return name, time.monotonic() - started
+
+def udp(address):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(5)
+    return s
+
+def read_all(s):
+    parts = []
+    while data := s.recv(1 << 20):
+        parts.append(data)
+    return b"".join(parts)
+
+'''

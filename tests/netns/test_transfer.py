@@ -1,0 +1,237 @@
+"""Bulk transfers with real programs: curl, iperf3, HTTP/2 and TLS."""
+
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
+
+from harness import ANY, Skip, bracket, check, check_equal, socket_in, test
+from labkit import iperf
+
+_lock = threading.Lock()
+_made = {}
+
+
+def big_file(t):
+    """(path, size, SHA-256) of random bytes, made once a run."""
+    size = (64 if t.fast else 1024) << 20
+    with _lock:
+        if size not in _made:
+            file = tempfile.NamedTemporaryFile(prefix="sluice-test-data-")
+            digest = hashlib.sha256()
+            for _ in range(size >> 20):
+                block = os.urandom(1 << 20)
+                digest.update(block)
+                file.write(block)
+            file.flush()
+            os.chmod(file.name, 0o644)
+            _made[size] = file, digest.hexdigest()
+        file, digest = _made[size]
+        return file.name, size, digest
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    """GET sends the big file; PUT answers the SHA-256 of what came."""
+
+    protocol_version = "HTTP/1.1"
+    path_served = ""
+
+    def do_GET(self):
+        with open(self.path_served, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            self.send_response(200)
+            self.send_header("Content-Length", str(size))
+            self.end_headers()
+            self.wfile.flush()
+            self.connection.sendfile(file)
+
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        digest = hashlib.sha256()
+        while left:
+            data = self.rfile.read1(min(left, 1 << 20))
+            if not data:
+                return
+            digest.update(data)
+            left -= len(data)
+        body = digest.hexdigest().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class FileServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        pass  # A client that went away; the test sees it at its own end.
+
+
+def serve_files(t):
+    path, _, _ = big_file(t)
+    handler = type("BigFile", (Files,), {"path_served": path})
+    server = FileServer(("", 0), handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket_in(t.net.srv, t.family, socket.SOCK_STREAM, ANY[t.family], 8000)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05},
+                     daemon=True).start()
+    return server
+
+
+@test()
+def curl_download_has_equal_sha256(t):
+    _, _, digest = big_file(t)
+    server = serve_files(t)
+    try:
+        done = t.guest_ok(["sh", "-c", f"curl -sS -g http://{bracket(t.srv)}:8000/big | sha256sum"],
+                          timeout=300)
+    finally:
+        server.shutdown()
+        server.server_close()
+    check_equal(done.stdout.split()[0], digest, "SHA-256 of the download")
+
+
+@test()
+def curl_upload_has_equal_sha256(t):
+    path, _, digest = big_file(t)
+    server = serve_files(t)
+    try:
+        done = t.guest_ok(["curl", "-sS", "-g", "-T", path, "-H", "Expect:",
+                           f"http://{bracket(t.srv)}:8000/big"], timeout=300)
+    finally:
+        server.shutdown()
+        server.server_close()
+    check_equal(done.stdout.strip(), digest, "SHA-256 of the upload")
+
+
+class InGuest:
+    """What labkit.iperf calls a place: runs each command as a guest of its own."""
+
+    def __init__(self, t):
+        self._t = t
+
+    def server(self, _family):
+        return self._t.srv
+
+    def run(self, command, timeout):
+        return self._t.guest(command, timeout=timeout)
+
+
+def iperf3_tcp(t, direction, streams):
+    sample = iperf.measure(t.net, InGuest(t), t.family, direction, streams, 1 if t.fast else 3)
+    check_equal(sample["congestion"], "cubic", "congestion control")
+    # Far below any engine's speed: this is about working, the lab is about speed.
+    check(sample["gbit"] > 0.02, f"{sample['gbit']:.3f} Gbit/s")
+
+
+@test()
+def iperf3_tcp_out(t):
+    iperf3_tcp(t, "out", 1)
+
+
+@test()
+def iperf3_tcp_out_8_streams(t):
+    iperf3_tcp(t, "out", 8)
+
+
+@test()
+def iperf3_tcp_in(t):
+    iperf3_tcp(t, "in", 1)
+
+
+@test()
+def iperf3_tcp_in_8_streams(t):
+    iperf3_tcp(t, "in", 8)
+
+
+@test()
+def iperf3_tcp_bidir(t):
+    iperf3_tcp(t, "bidir", 1)
+
+
+def iperf3_udp(t, reverse):
+    server = t.net.popen(t.net.srv, ["iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
+    t.net.listening(server, 5201)
+    done = t.guest(["iperf3", "-c", t.srv, "-u", "-b", "100M", "-l", "1400", "-t",
+                    "1" if t.fast else "3", "-J", *(["-R"] if reverse else [])], timeout=40)
+    result = json.loads(done.stdout)
+    check("error" not in result, str(result.get("error")))
+    total = result["end"]["sum"]
+    # 100 Mbit/s of 1400-byte datagrams; the machine may be busy, so a few may be lost.
+    check(total["packets"] > 5000, f"only {total['packets']} datagrams were sent")
+    check(total["lost_percent"] < 5, f"{total['lost_percent']:.1f}% lost")
+
+
+@test()
+def iperf3_udp_out(t):
+    iperf3_udp(t, False)
+
+
+@test()
+def iperf3_udp_in(t):
+    iperf3_udp(t, True)
+
+
+def certificate(t):
+    key, cert = t.file("key.pem"), t.file("cert.pem")
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=srv.test", "-keyout", key, "-out", cert],
+        capture_output=True, check=False)
+    if made.returncode != 0:
+        raise Skip("openssl makes no certificate here")
+    return key, cert
+
+
+@test()
+def http2_over_tls_from_nginx(t):
+    if not shutil.which("nginx"):
+        raise Skip("nginx is not installed")
+    key, cert = certificate(t)
+    body = os.urandom(5_000_000)
+    with open(t.file("page"), "wb") as file:
+        file.write(body)
+    config = t.file("nginx.conf", f"""
+daemon off; pid {t.file('nginx.pid')}; error_log stderr; master_process off; user root;
+events {{}}
+http {{ access_log off; client_body_temp_path {t.folder}; proxy_temp_path {t.folder};
+  fastcgi_temp_path {t.folder}; uwsgi_temp_path {t.folder}; scgi_temp_path {t.folder};
+  server {{ listen 443 ssl http2; listen [::]:443 ssl http2; root {t.folder};
+    ssl_certificate {cert}; ssl_certificate_key {key}; }} }}""")
+    server = t.net.popen(t.net.srv, ["nginx", "-c", config], stderr=subprocess.DEVNULL)
+    t.net.listening(server, 443)
+    done = t.guest_ok(
+        ["sh", "-c", "curl -sS -g -k --http2 -o $0 -w '%{http_version} %{http_code}' $1; "
+         "echo; sha256sum < $0", t.file("got"), f"https://{bracket(t.srv)}/page"])
+    lines = done.stdout.split("\n")
+    check_equal(lines[0], "2 200", "HTTP version and status")
+    check_equal(lines[1].split()[0], hashlib.sha256(body).hexdigest(), "the page")
+
+
+@test()
+def tls_with_openssl(t):
+    key, cert = certificate(t)
+    server = t.net.popen(t.net.srv, ["openssl", "s_server", "-accept", "4433", "-key", key, "-cert",
+                                     cert, "-rev", "-quiet"],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         stdin=subprocess.PIPE)
+    t.net.listening(server, 4433)
+    code = """
+import subprocess
+s = subprocess.Popen(["openssl", "s_client", "-quiet", "-connect", args[0]],
+                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+s.stdin.write(b"sluice\\n"); s.stdin.flush()
+print(s.stdout.readline().decode().strip())
+s.kill()
+"""
+    check_equal(t.python(code, f"{bracket(t.srv)}:4433").strip(), "eciuls", "reversed by the server")

@@ -54,8 +54,8 @@ constexpr std::string_view kRunIntroduction =
     R"(Usage: sluice run [OPTIONS] [--] COMMAND [ARGUMENT]...
 
 Run a command in a network namespace of its own, without privileges. Whatever it
-does on the network goes through sluice: decided, counted and, if you like, told.
-Options end where COMMAND begins; without COMMAND your $SHELL is started.
+does on the network goes through sluice: decided, counted and, if you like,
+told. Options end where COMMAND begins; without one your $SHELL is started.
 )";
 
 constexpr std::string_view kRunExamples = R"(
@@ -73,8 +73,9 @@ Examples:
   sluice run -- ping -c1 10.0.2.2
       the gateway that we are
 
-Exit status: that of COMMAND; 128 + N if signal N ended it; 125 if sluice failed;
-126 if COMMAND cannot be executed, 127 if it was not found; 2 for a bad option.
+Exit status: that of COMMAND; 128 + N if signal N ended it; 125 if sluice
+failed; 126 if COMMAND cannot be executed, 127 if it was not found; 2 for a bad
+option.
 Signals go to COMMAND. SIGUSR1 prints the counters of dropped packets.
 )";
 

@@ -118,6 +118,10 @@ std::expected<void, SysError> GuestChannel::send(const GuestMessage& message) co
   return {};
 }
 
+void GuestChannel::tell(const GuestMessage& message) const {
+  if (!send(message)) return;
+}
+
 std::expected<GuestMessage, SysError> GuestChannel::receive() const {
   Packet packet;
   iovec part{.iov_base = &packet, .iov_len = sizeof packet};

@@ -51,6 +51,8 @@ class GuestChannel {
 
   // All but GuestHungUp can be sent. Blocks.
   [[nodiscard]] std::expected<void, SysError> send(const GuestMessage& message) const;
+  // The same when nothing can be done about a failure: the other side is gone, then.
+  void tell(const GuestMessage& message) const;
   // Blocks until a message comes.
   [[nodiscard]] std::expected<GuestMessage, SysError> receive() const;
   // Whether receive() would not block.

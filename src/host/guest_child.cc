@@ -53,7 +53,7 @@ Step enter_namespaces(const ChildContext& context) {
 }
 
 void warn(const GuestChannel& channel, const SetupError& error) {
-  (void)channel.send(GuestWarning{error});
+  channel.tell(GuestWarning{error});
 }
 
 void set_up_mounts(const ChildContext& context) {
@@ -89,7 +89,7 @@ void run_guest_child(const ChildContext& context) {
   {
     auto link = set_up(context);
     if (!link) {
-      (void)context.channel.send(GuestFailed{link.error()});
+      context.channel.tell(GuestFailed{link.error()});
       ::_exit(kExitSetupFailed);
     }
     if (!context.channel.send(std::move(*link))) ::_exit(kExitSetupFailed);
@@ -115,7 +115,7 @@ void exec_command(const GuestOptions& options, const GuestChannel& channel) {
   options.signals.restore();
   ::execvp(arguments.front(), arguments.data());
   const int error = errno;
-  (void)channel.send(GuestFailed{{options.command.front(), error, ""}});
+  channel.tell(GuestFailed{{options.command.front(), error, ""}});
   ::_exit(error == ENOENT ? kExitNotFound : kExitNotExecutable);
 }
 

@@ -21,7 +21,7 @@ std::optional<int> reap(pid_t command, const GuestChannel& channel) {
     if (pid != command) continue;
     if (WIFSTOPPED(status)) {
       // Init cannot stop itself (pid_namespaces(7)); the parent outside does it for us.
-      (void)channel.send(GuestStopped{WSTOPSIG(status)});
+      channel.tell(GuestStopped{WSTOPSIG(status)});
     } else if (WIFEXITED(status)) {
       code = WEXITSTATUS(status);
     } else if (WIFSIGNALED(status)) {
@@ -51,7 +51,7 @@ void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
 
   const pid_t command = ::fork();
   if (command < 0) {
-    (void)channel.send(GuestFailed{{"start a process for the command", errno, ""}});
+    channel.tell(GuestFailed{{"start a process for the command", errno, ""}});
     ::_exit(kExitSetupFailed);
   }
   if (command == 0) exec_command(options, channel);

@@ -27,9 +27,9 @@ std::expected<PingSocket, SysError> PingSocket::open(Kernel& kernel, wire::IpFam
   if (!errors) return std::unexpected(errors.error());
   // Only to show the guest the right TTL.
   if (v4) {
-    (void)set_option(*fd, IPPROTO_IP, IP_RECVTTL, 1);
+    prefer_option(*fd, IPPROTO_IP, IP_RECVTTL, 1);
   } else {
-    (void)set_option(*fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+    prefer_option(*fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
   }
   // Port 0 lets the kernel choose the identifier now, so that identifier() is right at once.
   const wire::IpAddress any = v4 ? wire::IpAddress::v4(0U) : wire::IpAddress{};

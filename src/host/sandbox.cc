@@ -141,10 +141,12 @@ std::expected<void, SetupError> drop_privileges() {
   // Only CAP_SETPCAP may lower the bounding set. Without it, no_new_privs does as well.
   const bool may_lower_bounds = ::capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
   ::capng_clear(CAPNG_SELECT_ALL);
-  const capng_select_t sets =
-      may_lower_bounds ? CAPNG_SELECT_ALL
-                       : static_cast<capng_select_t>(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT);
-  if (::capng_apply(sets) != 0) return failed("drop capabilities", errno);
+  if (may_lower_bounds && ::capng_apply(CAPNG_SELECT_BOUNDS) != 0) {
+    return failed("lower the capability bounding set", errno);
+  }
+  if (::capng_apply(CAPNG_SELECT_CAPS) != 0 || ::capng_apply(CAPNG_SELECT_AMBIENT) != 0) {
+    return failed("drop capabilities", errno);
+  }
   // The leak sanitizer traces its own process.
   if (!kSanitized && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return failed("make the process undumpable", errno);

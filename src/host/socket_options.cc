@@ -15,6 +15,10 @@ std::expected<void, SysError> set_option(const KernelFd& fd, int level, int name
   return std::unexpected(last_error(SysOp::kSetSockOpt));
 }
 
+void prefer_option(const KernelFd& fd, int level, int name, int value) {
+  fd.kernel().setsockopt(fd.get(), level, name, &value, sizeof value);
+}
+
 std::expected<int, SysError> get_option(const KernelFd& fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof value;

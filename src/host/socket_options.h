@@ -17,6 +17,8 @@ namespace sluice::host {
 
 [[nodiscard]] std::expected<void, SysError> set_option(const KernelFd& fd, int level, int name,
                                                        int value);
+// For what is good to have and whose lack changes nothing for the caller.
+void prefer_option(const KernelFd& fd, int level, int name, int value);
 [[nodiscard]] std::expected<int, SysError> get_option(const KernelFd& fd, int level, int name);
 
 // SO_MARK, when there is one to set.

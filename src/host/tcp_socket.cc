@@ -44,7 +44,7 @@ std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire
   }
   if (options.source) {
     // The port is chosen at connect(), where it need only be unique for this target.
-    (void)set_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    prefer_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     if (const auto bound = bind_to(socket.fd_, {*options.source, wire::Port{0}}); !bound) {
       return std::unexpected(bound.error());
     }
@@ -64,10 +64,10 @@ TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {
 
 // None of these can fail on a TCP socket but by a lack of memory, and none is worth a flow.
 void TcpSocket::apply(const TcpOptions& options) {
-  if (options.nodelay) (void)set_option(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (options.keepalive) (void)set_option(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (options.nodelay) prefer_option(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keepalive) prefer_option(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
   if (options.receive_buffer > 0) {
-    (void)set_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+    prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   }
 }
 

@@ -107,18 +107,24 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
     if (!set) return set;
   }
   // Missing before Linux 5.0; datagrams then come one by one.
-  if (options.receive_offload) (void)set_option(fd_, SOL_UDP, UDP_GRO, 1);
+  if (options.receive_offload) prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
   if (options.receive_buffer > 0) {
-    (void)set_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+    prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   }
   if (options.send_buffer > 0) {
-    (void)set_option(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+    prefer_option(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
   }
   return set_mark(fd_, options.mark);
 }
 
 std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
   return local_endpoint_of(fd_);
+}
+
+std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer) {
+  const SocketAddress address = to_sockaddr(peer);
+  if (fd_.kernel().connect(fd_.get(), address.get(), address.length) == 0) return {};
+  return std::unexpected(last_error(SysOp::kConnect));
 }
 
 std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,

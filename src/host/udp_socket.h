@@ -43,6 +43,9 @@ class UdpSocket {
   void close() { fd_.reset(); }
   [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
 
+  // From now on only `peer` is heard, and its ICMP errors come as errors of receive().
+  [[nodiscard]] std::expected<void, SysError> connect(const wire::Endpoint& peer);
+
   // How many of the datagrams, from the front, the kernel took; at most DatagramScratch::kBatch
   // a call. Zero means "full, wait for writable". An error is about the first datagram: drop it
   // and go on with the next. All must be of the socket's family.

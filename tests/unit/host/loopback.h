@@ -48,8 +48,19 @@ inline constexpr int kNotPermitted = 77;
 // refuses one.
 inline int in_network_namespace(const std::function<int()>& body) {
   return in_child([&] {
-    const int flags = CLONE_NEWNET | (::geteuid() == 0 ? 0 : CLONE_NEWUSER);
-    if (::unshare(flags) != 0) return kNotPermitted;
+    const auto write_text = [](const char* path, const std::string& text) {
+      const UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
+      return ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    };
+    const std::string uid = std::to_string(::geteuid());
+    const std::string gid = std::to_string(::getegid());
+    const bool root = ::geteuid() == 0;
+    if (::unshare(CLONE_NEWNET | (root ? 0 : CLONE_NEWUSER)) != 0) return kNotPermitted;
+    if (!root && !(write_text("/proc/self/setgroups", "deny") &&
+                   write_text("/proc/self/uid_map", "0 " + uid + " 1") &&
+                   write_text("/proc/self/gid_map", "0 " + gid + " 1"))) {
+      return kNotPermitted;
+    }
     const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ifreq request{};
     std::strcpy(request.ifr_name, "lo");

@@ -39,6 +39,7 @@ class Admission {
   }
 
   [[nodiscard]] DropCounters& drops() { return drops_; }
+  [[nodiscard]] const DropCounters& drops() const { return drops_; }
   [[nodiscard]] const policy::FlowLimits& limits() const { return limits_; }
 
  private:

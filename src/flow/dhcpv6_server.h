@@ -12,8 +12,8 @@ namespace sluice::flow {
 
 // Where a request came from: the answer goes there.
 struct Dhcpv6Client {
-  wire::MacAddress mac;
-  wire::Endpoint endpoint;
+  wire::MacAddress mac{};
+  wire::Endpoint endpoint{};
 };
 
 // `message` is the payload of a datagram to port 547. Returns the length of the answering Ethernet

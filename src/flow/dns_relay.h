@@ -34,26 +34,26 @@ struct DnsSlot {
 
 // For the guest, from the DNS address of the client's family.
 struct DnsAnswer {
-  wire::Endpoint client;
-  std::vector<std::uint8_t> message;
+  wire::Endpoint client{};
+  std::vector<std::uint8_t> message{};
 };
 // Open a connected UDP socket to `resolver` and send `message`. What arrives goes to
 // on_upstream_udp(), a failure to on_upstream_error().
 struct OpenDnsUdp {
-  DnsSlot slot;
+  DnsSlot slot{};
   std::size_t resolver_index = 0;  // In the list of set_resolvers().
-  wire::Endpoint resolver;
-  std::vector<std::uint8_t> message;
+  wire::Endpoint resolver{};
+  std::vector<std::uint8_t> message{};
 };
 // The same over TCP; the driver writes and reads the two bytes of length (RFC 1035, 4.2.2).
 struct OpenDnsTcp {
-  DnsSlot slot;
+  DnsSlot slot{};
   std::size_t resolver_index = 0;
-  wire::Endpoint resolver;
-  std::vector<std::uint8_t> message;
+  wire::Endpoint resolver{};
+  std::vector<std::uint8_t> message{};
 };
 struct CloseDns {
-  DnsSlot slot;
+  DnsSlot slot{};
 };
 using DnsAction = std::variant<DnsAnswer, OpenDnsUdp, OpenDnsTcp, CloseDns>;
 
@@ -68,7 +68,7 @@ enum class DnsQueryOutcome : std::uint8_t {
 struct DnsRelayLimits {
   std::size_t pending_max = 256;
   std::size_t clients_per_question_max = 16;
-  DnsCacheLimits cache;
+  DnsCacheLimits cache{};
 };
 
 class DnsRelay {
@@ -106,13 +106,13 @@ class DnsRelay {
 
  private:
   struct Resolver {
-    wire::Endpoint endpoint;
+    wire::Endpoint endpoint{};
     Instant dead_until{};
     Instant last_answer{};
   };
   struct Client {
-    wire::Endpoint endpoint;
-    std::vector<std::uint8_t> head;  // Header and question of its query.
+    wire::Endpoint endpoint{};
+    std::vector<std::uint8_t> head{};  // Header and question of its query.
     std::uint16_t udp_payload_size = 512;
   };
   struct Pending {

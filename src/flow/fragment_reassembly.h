@@ -22,15 +22,15 @@ namespace sluice::flow {
 
 // One fragment, as its IPv4 header or its IPv6 fragment header tells.
 struct Fragment {
-  wire::IpAddress source;
-  wire::IpAddress destination;
+  wire::IpAddress source{};
+  wire::IpAddress destination{};
   std::uint32_t id = 0;         // 16 bits in IPv4, 32 bits in IPv6.
   wire::IpProtocol protocol{};  // In IPv6 the next header that the fragment header names.
   std::uint8_t hop_limit = 0;   // Time to live in IPv4.
   std::uint8_t traffic_class = 0;
   std::size_t offset = 0;  // In bytes.
   bool more = false;
-  ByteView payload;  // What follows the IP header, or the fragment header.
+  ByteView payload{};  // What follows the IP header, or the fragment header.
 };
 
 // For a packet that parse_ip_packet() calls a fragment.
@@ -38,14 +38,14 @@ struct Fragment {
 
 // A whole datagram. It owns its bytes; moving it keeps `payload()` valid.
 struct Datagram {
-  wire::IpAddress source;
-  wire::IpAddress destination;
+  wire::IpAddress source{};
+  wire::IpAddress destination{};
   // These three are the first fragment's (RFC 8200, 4.5). In IPv6 extension headers may follow:
   // continue with walk_extension_headers(protocol, bytes).
   wire::IpProtocol protocol{};
   std::uint8_t hop_limit = 0;
   std::uint8_t traffic_class = 0;
-  std::vector<std::uint8_t> bytes;
+  std::vector<std::uint8_t> bytes{};
 };
 
 enum class FragmentOutcome : std::uint8_t {

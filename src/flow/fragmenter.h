@@ -17,16 +17,16 @@ namespace sluice::flow {
 
 // The upper layer in two parts, so that a header can stand before a payload that lies elsewhere.
 struct OutgoingDatagram {
-  wire::MacAddress guest_mac;
-  wire::MacAddress gateway_mac;
-  wire::IpAddress source;
-  wire::IpAddress destination;
+  wire::MacAddress guest_mac{};
+  wire::MacAddress gateway_mac{};
+  wire::IpAddress source{};
+  wire::IpAddress destination{};
   wire::IpProtocol protocol{};
   std::uint8_t hop_limit = 64;
   std::uint8_t traffic_class = 0;
   std::uint32_t identification = 0;  // Unlike that of recent datagrams between these addresses.
-  ByteView header;                   // Its checksum covers the whole datagram.
-  ByteView payload;
+  ByteView header{};                   // Its checksum covers the whole datagram.
+  ByteView payload{};
 };
 
 class Fragmenter {

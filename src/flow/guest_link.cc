@@ -104,7 +104,7 @@ void GuestLink::send_udp(const wire::Endpoint& source, const wire::Endpoint& des
   if (headers + datagram > network_->mtu) {
     while (!payload.empty()) {
       const ByteView one = payload.first(std::min(payload.size(), datagram));
-      send_fragments(source, destination, one, out);
+      send_udp_copy(source, destination, one, out);
       payload = payload.subspan(one.size());
     }
     return;
@@ -154,9 +154,9 @@ void GuestLink::send_udp(const wire::Endpoint& source, const wire::Endpoint& des
   }
 }
 
-[[gnu::cold]] void GuestLink::send_fragments(const wire::Endpoint& source,
-                                             const wire::Endpoint& destination, ByteView payload,
-                                             ActionSink& out) {
+[[gnu::cold]] void GuestLink::send_udp_copy(const wire::Endpoint& source,
+                                            const wire::Endpoint& destination, ByteView payload,
+                                            ActionSink& out) {
   std::array<std::uint8_t, wire::UdpView::kHeaderSize> bytes{};
   const FixedBytes<wire::UdpView::kHeaderSize> header(bytes);
   wire::UdpRepr udp{.source_port = source.port,

@@ -56,6 +56,9 @@ class GuestLink {
   // One datagram, fragmented when it exceeds the MTU; or, with a segment size, a row of them.
   void send_udp(const wire::Endpoint& source, const wire::Endpoint& destination, ByteView payload,
                 std::uint16_t segment_size, ActionSink& out);
+  // One datagram whose bytes need not outlive the call.
+  void send_udp_copy(const wire::Endpoint& source, const wire::Endpoint& destination,
+                     ByteView payload, ActionSink& out);
   // A whole ICMP or ICMPv6 message whose checksum is in place.
   void send_icmp(const wire::IpAddress& source, const wire::IpAddress& destination,
                  ByteView message, std::uint8_t hop_limit, ActionSink& out);
@@ -71,8 +74,6 @@ class GuestLink {
                std::size_t payload_length, std::uint8_t hop_limit) const;
   void send_udp_frame(const wire::Endpoint& source, const wire::Endpoint& destination,
                       ByteView payload, std::uint16_t segment_size, ActionSink& out) const;
-  void send_fragments(const wire::Endpoint& source, const wire::Endpoint& destination,
-                      ByteView payload, ActionSink& out);
   void send_fragmented(const wire::IpAddress& source, const wire::IpAddress& destination,
                        wire::IpProtocol protocol, std::uint8_t hop_limit, ByteView header,
                        ByteView payload, ActionSink& out);

@@ -143,6 +143,19 @@ void TcpFlows::run_deferred(Instant now, ActionSink& out) {
   resuming_.clear();
 }
 
+TcpFlows::Undelivered TcpFlows::undelivered() {
+  Undelivered left;
+  flows_.for_each([&left](SlabHandle, const TcpFlow& flow) {
+    if (const auto* state = std::get_if<Relaying>(&flow.state)) {
+      if (!state->guest_finished) ++left.open;
+      left.buffered += state->buffered;
+    } else if (!std::holds_alternative<Lingering>(flow.state)) {
+      ++left.open;
+    }
+  });
+  return left;
+}
+
 void TcpFlows::shut_down(Instant now, ActionSink& out) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     const TcpId id{handle};

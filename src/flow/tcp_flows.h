@@ -86,6 +86,14 @@ class TcpFlows {
   // What the spill may still take over all flows; each flow's window counts on a share of it.
   void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
 
+  // What the guest may still have for its hosts: flows that it has not finished, and bytes that
+  // wait for a host to take them.
+  struct Undelivered {
+    std::size_t open = 0;
+    std::size_t buffered = 0;
+  };
+  [[nodiscard]] Undelivered undelivered();
+
   // Closes and reports everything: sluice ends.
   void shut_down(Instant now, ActionSink& out);
 

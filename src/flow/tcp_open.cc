@@ -18,7 +18,7 @@ constexpr Duration kResolverPatience = std::chrono::milliseconds(1500);
   GuestTcpOptions guest;
   // RFC 9293, 3.7.1: without the option 536 is assumed. A tiny MSS would make us send a flood of
   // tiny segments; Linux itself does not go below 88.
-  guest.mss = std::clamp<std::uint16_t>(options.mss.value_or(guest.mss), 88, mss_max);
+  guest.mss = std::min(std::max<std::uint16_t>(options.mss.value_or(guest.mss), 88), mss_max);
   guest.scaled = options.window_scale.has_value();
   // RFC 7323, 2.3: a shift above 14 is taken as 14.
   guest.window_scale = std::min<std::uint8_t>(options.window_scale.value_or(0), 14);

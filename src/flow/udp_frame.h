@@ -11,10 +11,10 @@
 namespace sluice::flow {
 
 struct UdpFrame {
-  wire::MacAddress source_mac;
-  wire::MacAddress destination_mac;
-  wire::Endpoint source;
-  wire::Endpoint destination;  // Of the same family.
+  wire::MacAddress source_mac{};
+  wire::MacAddress destination_mac{};
+  wire::Endpoint source{};
+  wire::Endpoint destination{};  // Of the same family.
   std::uint8_t hop_limit = 64;
 };
 

@@ -1,0 +1,234 @@
+// `sluice run`: opens what needs privileges or can be refused, starts the guest, gives up all
+// privileges, and serves.
+#include "app/run.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "driver/published.h"
+#include "driver/worker.h"
+#include "host/fd_limit.h"
+#include "host/namespaces.h"
+#include "host/resolver_config.h"
+#include "host/sandbox.h"
+#include "host/signal_fd.h"
+#include "link/pcap_tee.h"
+#include "link/tap.h"
+#include "telemetry/flow_log.h"
+#include "telemetry/log.h"
+#include "telemetry/report.h"
+
+namespace sluice::app {
+namespace {
+
+// The files that the command line names, open before anything is started.
+struct OutputFiles {
+  std::optional<link::PcapTee> pcap;
+  std::optional<telemetry::FlowLog> flow_log;
+  std::FILE* report = stderr;
+};
+
+[[nodiscard]] bool open_outputs(const RunOptions& options, OutputFiles& files) {
+  if (!options.pcap.empty()) {
+    auto pcap = link::PcapTee::open(options.pcap);
+    if (!pcap) {
+      telemetry::log_error("--pcap: cannot write '{}': {}", options.pcap, pcap.error().message());
+      return false;
+    }
+    files.pcap = std::move(*pcap);
+  }
+  if (!options.flow_log.empty()) {
+    auto log = telemetry::FlowLog::open(options.flow_log);
+    if (!log) {
+      telemetry::log_error("--flow-log: cannot write '{}': {}", options.flow_log,
+                           log.error().message());
+      return false;
+    }
+    files.flow_log = std::move(*log);
+  }
+  if (!options.report_file.empty()) {
+    files.report = std::fopen(options.report_file.c_str(), "we");
+    if (files.report == nullptr) {
+      telemetry::log_error("--report-file: cannot write '{}': {}", options.report_file,
+                           std::strerror(errno));
+      return false;
+    }
+  }
+  return true;
+}
+
+[[nodiscard]] flow::EngineSeeds draw_seeds() {
+  flow::EngineSeeds seeds;
+  // Up to 256 bytes never come short (getrandom(2)).
+  if (::getrandom(&seeds, sizeof seeds, 0) != static_cast<ssize_t>(sizeof seeds)) {
+    telemetry::log_error("getrandom: {}", std::strerror(errno));
+    std::abort();
+  }
+  return seeds;
+}
+
+[[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network) {
+  std::string text = "# Made by sluice: its DNS relay asks the host's resolvers.\n";
+  if (network.ipv4) text += fmt::format("nameserver {}\n", wire::to_string(network.dns_v4));
+  if (network.ipv6) text += fmt::format("nameserver {}\n", wire::to_string(network.dns_v6));
+  if (!network.search_domains.empty()) {
+    text += fmt::format("search {}\n", fmt::join(network.search_domains, " "));
+  }
+  return text;
+}
+
+[[nodiscard]] host::GuestNetwork namespace_network(const RunOptions& options) {
+  const flow::GuestNetwork& network = options.network;
+  host::GuestNetwork result{.interface = options.interface,
+                            .addresses = {},
+                            .gateways = {},
+                            .mtu = network.mtu,
+                            .mac = network.guest_mac};
+  if (network.ipv4) {
+    result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
+    result.gateways.push_back(network.gateway_v4);
+  }
+  if (network.ipv6) {
+    result.addresses.push_back({network.guest_v6, network.prefix_length_v6});
+    result.gateways.push_back(network.gateway_v6);
+  }
+  return result;
+}
+
+[[nodiscard]] std::expected<host::OpenedLink, host::SetupError> open_link(
+    const std::string& interface) {
+  auto tap = link::open_tap(interface);
+  if (!tap) {
+    return std::unexpected(
+        host::SetupError{tap.error().step_text(), tap.error().error, tap.error().hint()});
+  }
+  return host::OpenedLink{std::move(tap->queues), tap->features.pack()};
+}
+
+void print_report(const RunOptions& options, const driver::Worker& worker, std::FILE* file) {
+  if (!worker.report()) return;
+  const auto counters = worker.drop_counters();
+  const std::string text =
+      options.report == ReportFormat::kJson
+          ? worker.report()->json(counters)
+          : worker.report()->text(counters, telemetry::color_for(::fileno(file)));
+  std::fputs(text.c_str(), file);
+  if (!text.empty() && text.back() != '\n') std::fputc('\n', file);
+  if (std::fflush(file) != 0) telemetry::log_error("--report: {}", std::strerror(errno));
+}
+
+[[nodiscard]] driver::WorkerOptions worker_options(const RunOptions& options, OutputFiles& files,
+                                                   const flow::GuestNetwork& network,
+                                                   host::OpenedLink link,
+                                                   driver::PublishedPorts published,
+                                                   host::ResolverConfig resolvers) {
+  const link::TapFeatures features = link::TapFeatures::unpack(link.cookie);
+  if (!features.checksum || !features.tso4) {
+    telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
+  }
+  return driver::WorkerOptions{
+      .tap = std::move(link.queues.front()),
+      .tap_features = features,
+      .capture = std::move(files.pcap),
+      .engine = {.network = network,
+                 .link = {.checksum = features.checksum,
+                          .tso = features.tso4 && features.tso6,
+                          .uso = features.uso},
+                 .policy = policy::Policy(options.deny, options.allow),
+                 .limits = options.limits,
+                 .host_loopback = options.host_loopback,
+                 .tcp = {}},
+      .seeds = draw_seeds(),
+      .published = std::move(published),
+      .resolvers = std::move(resolvers),
+      .keep_report = options.report != ReportFormat::kNone,
+      .flow_log = std::move(files.flow_log)};
+}
+
+// From the started guest to its end.
+[[nodiscard]] int serve(const RunOptions& options, OutputFiles& files,
+                        const flow::GuestNetwork& network, host::SignalFd& signals,
+                        host::PendingGuest guest, driver::PublishedPorts published,
+                        host::ResolverConfig resolvers) {
+  host::Kernel& kernel = host::real_kernel();
+  auto loop = host::EventLoop::create(kernel);
+  auto opened = guest.await_link();
+  for (const host::SetupError& warning : guest.warnings()) {
+    telemetry::log_info("{}", warning.describe());
+  }
+  if (!opened) {
+    telemetry::log_error("{}", opened.error().describe());
+    return host::kExitSetupFailed;
+  }
+  if (!loop) {
+    telemetry::log_error("{}", loop.error().describe());
+    return host::kExitSetupFailed;
+  }
+  driver::Worker worker(kernel, *loop,
+                        worker_options(options, files, network, std::move(*opened),
+                                       std::move(published), std::move(resolvers)));
+  auto child = std::move(guest).release();
+  if (!child) {
+    telemetry::log_error("{}", child.error().describe());
+    return host::kExitSetupFailed;
+  }
+  if (const auto safe = host::enter_sandbox(host::seccomp_mode_from_environment()); !safe) {
+    telemetry::log_error("{}", safe.error().describe());
+    child->send_signal(SIGKILL);
+    return host::kExitSetupFailed;
+  }
+  const int status = worker.run(*child, signals);
+  if (child->exec_error()) telemetry::log_error("{}", child->exec_error()->describe());
+  print_report(options, worker, files.report);
+  return status;
+}
+
+}  // namespace
+
+int run_command(const RunOptions& options) {
+  (void)host::raise_fd_limit();
+  std::array<int, host::kChildSignals.size() + 1> wanted{};
+  std::copy(host::kChildSignals.begin(), host::kChildSignals.end(), wanted.begin());
+  wanted.back() = SIGUSR1;
+  auto signals = host::SignalFd::open(wanted);
+  if (!signals) {
+    telemetry::log_error("{}", signals.error().describe());
+    return host::kExitSetupFailed;
+  }
+  OutputFiles files;
+  if (!open_outputs(options, files)) return host::kExitSetupFailed;
+
+  host::ResolverConfig resolvers;
+  flow::GuestNetwork network = options.network;
+  if (network.dns) network.search_domains = resolvers.load().search;
+
+  auto published =
+      driver::PublishedPorts::open(host::real_kernel(), options.publish, network);
+  if (!published) {
+    telemetry::log_error("{}", published.error());
+    return host::kExitSetupFailed;
+  }
+  auto guest = host::spawn_guest(
+      {.command = options.command,
+       .network = namespace_network(options),
+       .open_link = [&options] { return open_link(options.interface); },
+       .resolv_conf = network.dns ? std::optional(resolv_conf_for(network)) : std::nullopt,
+       .pid_namespace = options.pid_namespace ? host::PidNamespace::kOwn
+                                              : host::PidNamespace::kShared,
+       .signals = signals->saved()});
+  if (!guest) {
+    telemetry::log_error("{}", guest.error().describe());
+    return host::kExitSetupFailed;
+  }
+  return serve(options, files, network, *signals, std::move(*guest), std::move(*published),
+               std::move(resolvers));
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,40 @@
+#include "driver/flow_reporter.h"
+
+namespace sluice::driver {
+namespace {
+
+[[nodiscard]] policy::Protocol protocol_of(wire::IpProtocol protocol) {
+  if (protocol == wire::IpProtocol::kTcp) return policy::Protocol::kTcp;
+  if (protocol == wire::IpProtocol::kUdp) return policy::Protocol::kUdp;
+  return policy::Protocol::kIcmp;
+}
+
+}  // namespace
+
+FlowReporter::FlowReporter(Instant now, bool keep_report, std::optional<telemetry::FlowLog> log)
+    : start_(now), wall_start_(std::chrono::system_clock::now()), log_(std::move(log)) {
+  if (keep_report) report_.emplace();
+}
+
+void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) {
+  if (!report_ && !log_) return;
+  telemetry::FlowRecord record{
+      .protocol = protocol_of(summary.key.protocol),
+      .direction =
+          summary.inbound ? telemetry::Direction::kInbound : telemetry::Direction::kOutbound,
+      .guest = summary.key.guest,
+      .peer = summary.key.remote,
+      .name = name,
+      .opened = wall_start_ + std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                                  summary.opened - start_),
+      .duration = summary.ended - summary.opened,
+      .bytes_to_host = summary.bytes_to_host,
+      .bytes_to_guest = summary.bytes_to_guest,
+      .verdict = summary.verdict,
+      .outcome = summary.outcome};
+  if (record.protocol == policy::Protocol::kIcmp) record.guest.port = {};
+  if (report_) report_->add(record);
+  if (log_) log_->write(record);
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,62 @@
+// Frames between the tap and the engine: bursts in, gathered writes out, and the capture of both.
+// Owns the buffers of a burst; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/unique_fd.h"
+#include "flow/action.h"
+#include "flow/drop_reason.h"
+#include "host/kernel.h"
+#include "link/pcap_tee.h"
+#include "link/tap.h"
+#include "wire/virtio_net.h"
+
+namespace sluice::driver {
+
+struct FrameIn {
+  ByteView bytes;  // From the Ethernet header on.
+  wire::VirtioNetHeader offload;
+};
+
+class LinkIo {
+ public:
+  LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& features,
+         std::optional<link::PcapTee> tee);
+
+  [[nodiscard]] int fd() const { return tap_.get(); }
+
+  // Reads what is there, up to a burst. The frames stay valid until the next call. `drained` says
+  // that the tap has no more.
+  struct Burst {
+    std::span<const FrameIn> frames;
+    bool drained = true;
+  };
+  [[nodiscard]] Burst read_burst();
+  // Writes the sink's frames and clears them.
+  void write_frames(flow::ActionSink& sink, flow::DropCounters& drops);
+  void flush_capture();
+
+ private:
+  // A burst small enough to stay in the second-level cache until its bytes are sent on, and room
+  // for the largest frame behind it.
+  static constexpr std::size_t kBurstBytes = 256 * 1024;
+  static constexpr std::size_t kFrameMax = 80 * 1024;
+  static constexpr std::size_t kBurstFrames = 64;
+
+  void capture(ByteView header, ByteView payload);
+
+  host::Kernel* kernel_;  // Not owned.
+  UniqueFd tap_;
+  std::size_t header_size_;  // Of the virtio-net header: 0 or 12.
+  std::unique_ptr<std::uint8_t[]> buffer_;
+  std::vector<FrameIn> frames_;
+  std::optional<link::PcapTee> tee_;
+};
+
+}  // namespace sluice::driver

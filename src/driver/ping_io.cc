@@ -1,0 +1,88 @@
+#include "driver/ping_io.h"
+
+#include <array>
+#include <cerrno>
+
+#include "telemetry/log.h"
+
+namespace sluice::driver {
+
+PingIo::Socket* PingIo::find(flow::PingId id) {
+  if (id.index >= sockets_.size()) return nullptr;
+  Socket& socket = sockets_[id.index];
+  return socket.id == id && socket.socket.valid() ? &socket : nullptr;
+}
+
+void PingIo::open(const flow::OpenPing& action, Instant now, flow::ActionSink& out) {
+  auto socket = host::PingSocket::open(kernel_, action.family);
+  if (!socket) {
+    const int error = socket.error().error;
+    const bool forbidden = error == EACCES || error == EPERM;
+    if (forbidden && !told_forbidden_) {
+      told_forbidden_ = true;
+      telemetry::log_warn(
+          "ping beyond the gateway is not permitted here; to allow it, as root: "
+          "sysctl -w net.ipv4.ping_group_range='0 2147483647'");
+    }
+    engine_.ping().on_open_failed(action.socket, forbidden, now, out);
+    return;
+  }
+  while (sockets_.size() <= action.socket.index) sockets_.emplace_back();
+  sockets_[action.socket.index] = Socket{action.socket, std::move(*socket)};
+  if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
+  (void)loop_.add(sockets_[action.socket.index].socket.fd(), EPOLLIN,
+                  EventTag::of(EventKind::kPing, action.socket).pack());
+}
+
+void PingIo::send(const flow::SendPing& action, Instant now, flow::ActionSink& out) {
+  Socket* socket = find(action.socket);
+  if (socket == nullptr) return;
+  const auto sent = socket->socket.send(action.target, action.message, action.hop_limit);
+  if (sent) return;
+  const int error = sent.error().error;
+  if (error != ENETUNREACH && error != EHOSTUNREACH && error != EACCES && error != EPERM) return;
+  const flow::IcmpErrorKind kind = error == ENETUNREACH    ? flow::IcmpErrorKind::kNetUnreachable
+                                   : error == EHOSTUNREACH ? flow::IcmpErrorKind::kHostUnreachable
+                                                           : flow::IcmpErrorKind::kProhibited;
+  engine_.on_ping_error(action.socket, {.kind = kind}, action.message, now, out);
+}
+
+void PingIo::close(const flow::ClosePing& action) {
+  if (Socket* socket = find(action.socket)) socket->socket.close();
+}
+
+void PingIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
+  std::array<std::uint8_t, 512> quote;
+  for (int i = 0; i < 64; ++i) {
+    const auto report = socket.socket.read_errors(quote);
+    if (!report || !*report) return;
+    const host::ErrorReport& error = **report;
+    const bool v4 = error.origin == host::ErrorOrigin::kIcmp;
+    if (!v4 && error.origin != host::ErrorOrigin::kIcmpv6) continue;
+    const auto kind = flow::icmp_error_kind(v4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6,
+                                            error.icmp_type, error.icmp_code);
+    if (!kind) continue;
+    engine_.on_ping_error(socket.id,
+                          {.kind = *kind, .mtu = error.info,
+                           .from = error.offender.value_or(wire::IpAddress{})},
+                          ByteView(quote).first(error.quoted), now, out);
+  }
+}
+
+void PingIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
+                      flow::ActionSink& out) {
+  if (tag.index >= sockets_.size()) return;
+  Socket& socket = sockets_[tag.index];
+  if (!tag.names(socket.id) || !socket.socket.valid()) return;
+  if ((events & EPOLLERR) != 0) read_errors(socket, now, out);
+  if ((events & EPOLLIN) == 0) return;
+  const MutableBytes room(buffer_.get(), kMessageMax);
+  for (int i = 0; i < 16; ++i) {
+    const auto reply = socket.socket.receive(room);
+    if (!reply || !*reply) return;
+    // send_icmp() copies, so the room may be used again at once.
+    engine_.ping().on_reply(socket.id, (*reply)->source, room.first((*reply)->length), now, out);
+  }
+}
+
+}  // namespace sluice::driver

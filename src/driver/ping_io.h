@@ -1,0 +1,47 @@
+// The ping sockets of ICMP flows. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "driver/event_tag.h"
+#include "flow/action.h"
+#include "flow/engine.h"
+#include "host/event_loop.h"
+#include "host/kernel.h"
+#include "host/ping_socket.h"
+
+namespace sluice::driver {
+
+class PingIo {
+ public:
+  // References are not owned.
+  PingIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine)
+      : kernel_(kernel), loop_(loop), engine_(engine) {}
+
+  void open(const flow::OpenPing& action, Instant now, flow::ActionSink& out);
+  void send(const flow::SendPing& action, Instant now, flow::ActionSink& out);
+  void close(const flow::ClosePing& action);
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+ private:
+  static constexpr std::size_t kMessageMax = 65'536;
+
+  struct Socket {
+    flow::PingId id;
+    host::PingSocket socket;
+  };
+
+  [[nodiscard]] Socket* find(flow::PingId id);
+  void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
+
+  host::Kernel& kernel_;
+  host::EventLoop& loop_;
+  flow::Engine& engine_;
+  std::deque<Socket> sockets_;
+  std::unique_ptr<std::uint8_t[]> buffer_;  // Taken with the first socket.
+  bool told_forbidden_ = false;
+};
+
+}  // namespace sluice::driver

@@ -1,0 +1,115 @@
+#include "driver/published.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace sluice::driver {
+namespace {
+
+constexpr Duration kPause = std::chrono::milliseconds(100);
+constexpr int kAcceptsPerTurn = 32;
+
+// The addresses to bind: the one that was named, or everywhere in each family that the guest has.
+[[nodiscard]] std::vector<wire::IpAddress> addresses_of(const policy::PortMap& map,
+                                                        const flow::GuestNetwork& network) {
+  if (map.address) return {*map.address};
+  std::vector<wire::IpAddress> everywhere;
+  if (network.ipv4) everywhere.push_back(wire::IpAddress::v4(std::uint32_t{0}));
+  if (network.ipv6) everywhere.emplace_back();
+  return everywhere;
+}
+
+[[nodiscard]] std::string bind_error(const policy::PortMap& map, const wire::Endpoint& endpoint,
+                                     const host::SysError& error) {
+  const char* hint = "";
+  if (error.error == EADDRINUSE) {
+    hint = "; another program has this port: choose a different one";
+  } else if (error.error == EACCES) {
+    hint = "; ports below net.ipv4.ip_unprivileged_port_start need privileges: choose a higher one";
+  } else if (error.error == EADDRNOTAVAIL) {
+    hint = "; the host has no such address";
+  }
+  return fmt::format("--publish {}: cannot listen on {}: {}{}", policy::to_string(map),
+                     wire::to_string(endpoint), host::errno_text(error.error), hint);
+}
+
+}  // namespace
+
+std::expected<PublishedPorts, std::string> PublishedPorts::open(
+    host::Kernel& kernel, const std::vector<policy::PortMap>& maps,
+    const flow::GuestNetwork& network) {
+  PublishedPorts ports;
+  for (const policy::PortMap& map : maps) {
+    for (const wire::IpAddress& address : addresses_of(map, network)) {
+      for (std::uint16_t i = 0; i < map.count; ++i) {
+        const auto host_port = static_cast<std::uint16_t>(map.host_first.value + i);
+        const auto guest_port = static_cast<std::uint16_t>(map.guest_first.value + i);
+        const wire::Endpoint endpoint{address, wire::Port{host_port}};
+        const wire::Endpoint guest{address.is_v4() ? network.guest_v4 : network.guest_v6,
+                                   wire::Port{guest_port}};
+        if (map.protocol == policy::Protocol::kTcp) {
+          auto listener = host::TcpListener::open(kernel, endpoint);
+          if (!listener) return std::unexpected(bind_error(map, endpoint, listener.error()));
+          ports.tcp.push_back({std::move(*listener), guest});
+        } else {
+          auto socket = host::UdpSocket::open(kernel, address.family(),
+                                              {.bind = endpoint, .packet_info = true});
+          if (!socket) return std::unexpected(bind_error(map, endpoint, socket.error()));
+          ports.udp.push_back({std::move(*socket), guest});
+        }
+      }
+    }
+  }
+  return ports;
+}
+
+Published::Published(host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+                     PublishedPorts ports)
+    : loop_(loop), engine_(engine), tcp_(tcp), listeners_(std::move(ports.tcp)) {
+  for (PublishedPorts::Udp& port : ports.udp) {
+    udp.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
+  }
+  on_time(kNever);
+}
+
+// Begins to watch, or does so again after a pause.
+void Published::on_time(Instant now) {
+  if (now < resume_at_) return;
+  resume_at_ = kNever;
+  for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
+    (void)loop_.add(listeners_[i].listener.fd(), EPOLLIN, EventTag{EventKind::kListener, i}.pack());
+  }
+}
+
+void Published::pause(Instant now) {
+  for (const PublishedPorts::Tcp& port : listeners_) (void)loop_.remove(port.listener.fd());
+  resume_at_ = now + kPause;
+}
+
+void Published::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
+  if (tag.index >= listeners_.size()) return;
+  PublishedPorts::Tcp& port = listeners_[tag.index];
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    auto accepted = port.listener.accept();
+    if (!accepted) {
+      if (host::is_exhaustion(accepted.error().error)) {
+        engine_.drops().count(flow::DropReason::kNoDescriptors);
+        pause(now);
+      }
+      return;
+    }
+    if (!*accepted) return;
+    const auto id =
+        engine_.tcp().on_inbound((*accepted)->peer, port.guest, TcpIo::kRoomAtFirst, now, out);
+    if (id) {
+      tcp_.adopt(*id, std::move((*accepted)->socket));
+    } else {
+      (*accepted)->socket.reset();
+    }
+  }
+}
+
+}  // namespace sluice::driver

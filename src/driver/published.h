@@ -1,0 +1,62 @@
+// Published ports: listeners and bound sockets of the host whose clients become flows of the
+// guest. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "driver/event_tag.h"
+#include "driver/tcp_io.h"
+#include "driver/udp_io.h"
+#include "flow/engine.h"
+#include "host/event_loop.h"
+#include "host/listener.h"
+#include "host/udp_socket.h"
+#include "policy/port_map.h"
+
+namespace sluice::driver {
+
+// Bound before the guest starts, so that a port in use is an error at once.
+struct PublishedPorts {
+  struct Tcp {
+    host::TcpListener listener;
+    wire::Endpoint guest;
+  };
+  struct Udp {
+    host::UdpSocket socket;
+    wire::Endpoint guest;
+  };
+  std::vector<Tcp> tcp;
+  std::vector<Udp> udp;
+
+  // Binds every port of every map. The error is a sentence that names the map.
+  [[nodiscard]] static std::expected<PublishedPorts, std::string> open(
+      host::Kernel& kernel, const std::vector<policy::PortMap>& maps,
+      const flow::GuestNetwork& network);
+};
+
+class Published {
+ public:
+  // References are not owned.
+  Published(host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+            PublishedPorts ports);
+
+  // Accepts what waits at a listener, up to a bound.
+  void on_event(const EventTag& tag, Instant now, flow::ActionSink& out);
+  // Listeners pause when the process has no descriptor left.
+  [[nodiscard]] Instant next_wakeup() const { return resume_at_; }
+  void on_time(Instant now);
+
+ private:
+  void pause(Instant now);
+
+  host::EventLoop& loop_;
+  flow::Engine& engine_;
+  TcpIo& tcp_;
+  std::vector<PublishedPorts::Tcp> listeners_;
+  Instant resume_at_ = kNever;
+};
+
+}  // namespace sluice::driver

@@ -1,0 +1,325 @@
+#include "driver/tcp_io.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace sluice::driver {
+namespace {
+
+constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+// Below this the kernel is asked again.
+constexpr std::uint32_t kRoomLow = 512 * 1024;
+constexpr std::size_t kPartsMax = 128;
+
+}  // namespace
+
+flow::HostError host_error(int error) {
+  switch (error) {
+    case ECONNREFUSED: return flow::HostError::kRefused;
+    case ECONNRESET:
+    case EPIPE: return flow::HostError::kReset;
+    case ENETUNREACH:
+    case ENETDOWN: return flow::HostError::kNetUnreachable;
+    case EHOSTUNREACH:
+    case EHOSTDOWN: return flow::HostError::kHostUnreachable;
+    case EACCES:
+    case EPERM: return flow::HostError::kProhibited;
+    case ETIMEDOUT: return flow::HostError::kTimedOut;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return flow::HostError::kNoDescriptors;
+    default: return flow::HostError::kOther;
+  }
+}
+
+TcpIo::TcpIo(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows)
+    : kernel_(kernel),
+      loop_(loop),
+      flows_(flows),
+      peek_offset_supported_(host::peek_offset_supported(kernel, wire::IpFamily::kV4)),
+      peek_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPeekMax)) {
+  note_spill_free();
+}
+
+TcpIo::Connection* TcpIo::find(flow::TcpId id) {
+  if (id.index >= connections_.size()) return nullptr;
+  Connection& connection = connections_[id.index];
+  return connection.id == id && connection.socket.valid() ? &connection : nullptr;
+}
+
+TcpIo::Connection& TcpIo::place(flow::TcpId id) {
+  while (connections_.size() <= id.index) connections_.emplace_back();
+  Connection& connection = connections_[id.index];
+  drop_spill(connection);
+  connection = Connection{};
+  connection.id = id;
+  return connection;
+}
+
+StreamBuffer& TcpIo::spill_of(Connection& connection) {
+  if (connection.spill == nullptr) connection.spill = std::make_unique<StreamBuffer>(pool_);
+  return *connection.spill;
+}
+
+void TcpIo::drop_spill(Connection& connection) {
+  if (connection.spill == nullptr) return;
+  connection.spill.reset();
+  note_spill_free();
+}
+
+void TcpIo::note_spill_free() { flows_.set_spill_free(pool_.bytes_free()); }
+
+void TcpIo::watch(Connection& connection) {
+  // Edge-triggered and for good: no call to change interest on the data path.
+  (void)loop_.add(connection.socket.fd(), kTcpEvents,
+                  EventTag::of(EventKind::kTcp, connection.id).pack());
+}
+
+void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
+  auto socket = host::TcpSocket::connect(kernel_, action.target);
+  if (!socket) {
+    flows_.on_connect_failed(action.flow, host_error(socket.error().error), now, out);
+    return;
+  }
+  Connection& connection = place(action.flow);
+  connection.socket = std::move(*socket);
+  watch(connection);
+}
+
+void TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
+  Connection& connection = place(id);
+  connection.socket = std::move(socket);
+  connection.connected = true;
+  connection.room = kRoomAtFirst;
+  watch(connection);
+}
+
+void TcpIo::stash(const flow::StashTcp& action) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  (void)spill_of(*connection).insert(action.offset, action.bytes);
+  note_spill_free();
+}
+
+std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connection,
+                                                              const flow::WriteTcp& action,
+                                                              const flow::ActionSink& sink) {
+  std::array<iovec, kPartsMax> parts;
+  std::size_t sent = 0;
+  std::uint32_t at = action.first_range;
+  while (at != flow::kNoRange) {
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    for (; at != flow::kNoRange && count < parts.size(); at = sink.range(at).next) {
+      const ByteView range = sink.range(at).bytes;
+      parts[count++] = {.iov_base = const_cast<std::uint8_t*>(range.data()),
+                        .iov_len = range.size()};
+      bytes += range.size();
+    }
+    const auto result = connection.socket.send(std::span(parts).first(count));
+    if (!result) return result;
+    sent += *result;
+    if (*result < bytes) break;
+  }
+  return sent;
+}
+
+// Copies what the kernel did not take behind what waits already.
+[[gnu::noinline]] void TcpIo::spill_ranges(Connection& connection, const flow::WriteTcp& action,
+                                           std::size_t sent, const flow::ActionSink& sink) {
+  StreamBuffer& spill = spill_of(connection);
+  std::uint64_t offset = action.offset;
+  const std::uint64_t from = action.offset + sent;
+  for (std::uint32_t at = action.first_range; at != flow::kNoRange; at = sink.range(at).next) {
+    const ByteView range = sink.range(at).bytes;
+    const std::uint64_t end = offset + range.size();
+    if (end > from) {
+      const std::size_t skip = from > offset ? static_cast<std::size_t>(from - offset) : 0;
+      const ByteView rest = range.subspan(skip);
+      const std::size_t kept = spill.insert(offset + skip, rest);
+      if (kept < rest.size()) {  // The pool is empty: the guest will send the rest again.
+        connection.spill_end = std::max(connection.spill_end, offset + skip + kept);
+        return;
+      }
+    }
+    offset = end;
+  }
+  connection.spill_end = action.until;
+}
+
+[[gnu::noinline]] void TcpIo::write(const flow::WriteTcp& action, Instant now,
+                                    flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  std::size_t sent = 0;
+  if (connection->waiting() == 0) {
+    const auto result = send_ranges(*connection, action, out);
+    if (!result) {
+      flows_.on_host_error(action.flow, host_error(result.error().error), now, out);
+      return;
+    }
+    sent = *result;
+    connection->room -= std::min<std::uint32_t>(connection->room, static_cast<std::uint32_t>(sent));
+    connection->spill_begin = action.offset + sent;
+    connection->spill_end = connection->spill_begin;
+  }
+  if (action.offset + sent < action.until) [[unlikely]] {
+    spill_ranges(*connection, action, sent, out);
+    if (!flush_spill(*connection, now, out)) return;
+  } else if (connection->spill != nullptr && !connection->spill->holds_blocks()) {
+    drop_spill(*connection);
+  }
+  update_room(*connection);
+  flows_.on_written(action.flow, connection->spill_end - action.offset, connection->waiting(),
+                    connection->room, now, out);
+}
+
+bool TcpIo::flush_spill(Connection& connection, Instant now, flow::ActionSink& out) {
+  while (connection.waiting() > 0) {
+    std::array<ByteView, 64> pieces;
+    std::array<iovec, 64> parts;
+    const std::size_t count =
+        connection.spill->pieces(connection.spill_begin, connection.spill_end, pieces);
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      parts[i] = {.iov_base = const_cast<std::uint8_t*>(pieces[i].data()),
+                  .iov_len = pieces[i].size()};
+      bytes += pieces[i].size();
+    }
+    const auto sent = connection.socket.send(std::span(parts).first(count));
+    if (!sent) {
+      flows_.on_host_error(connection.id, host_error(sent.error().error), now, out);
+      return false;
+    }
+    connection.spill_begin += *sent;
+    connection.spill->release_before(connection.spill_begin);
+    if (*sent < bytes) break;
+  }
+  note_spill_free();
+  return true;
+}
+
+void TcpIo::update_room(Connection& connection) {
+  if (connection.waiting() > 0) {
+    connection.room = 0;
+    return;
+  }
+  if (connection.room >= kRoomLow) return;
+  const auto queued = connection.socket.unacknowledged_bytes();
+  const auto size = connection.socket.send_buffer_size();
+  if (!queued || !size) return;
+  connection.room = static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0);
+}
+
+std::expected<host::ReadResult, host::SysError> TcpIo::peek_at(Connection& connection,
+                                                               std::uint32_t offset,
+                                                               std::size_t max) {
+  const auto wanted = static_cast<std::int32_t>(offset);
+  std::array<iovec, 2> parts{iovec{.iov_base = nullptr, .iov_len = 0},
+                             iovec{.iov_base = peek_buffer_.get(), .iov_len = max}};
+  if (!peek_offset_supported_) [[unlikely]] {
+    // An older kernel copies what was sent already, too, and we look past it.
+    if (skipped_.size() < offset) skipped_.resize(offset);
+    parts[0] = {.iov_base = skipped_.data(), .iov_len = offset};
+    auto result = connection.socket.peek(parts);
+    if (!result || result->status != host::ReadStatus::kData) return result;
+    if (result->bytes <= offset) return host::ReadResult{host::ReadStatus::kWouldBlock, 0};
+    result->bytes -= offset;
+    return result;
+  }
+  // A flow whose every answer is acknowledged before the next never needs the offset.
+  if (connection.peek_offset != wanted && !(connection.peek_offset < 0 && wanted == 0)) {
+    const auto set = connection.socket.set_peek_offset(wanted);
+    if (!set) return std::unexpected(set.error());
+    connection.peek_offset = wanted;
+  }
+  const auto result = connection.socket.peek(std::span(parts).subspan(1));
+  if (result && connection.peek_offset >= 0) {
+    connection.peek_offset += static_cast<std::int32_t>(result->bytes);
+  }
+  return result;
+}
+
+[[gnu::noinline]] void TcpIo::peek(const flow::PeekTcp& action, Instant now,
+                                   flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
+  const auto result = peek_at(*connection, action.offset, max);
+  if (!result) {
+    flows_.on_host_error(action.flow, host_error(result.error().error), now, out);
+    return;
+  }
+  switch (result->status) {
+    case host::ReadStatus::kWouldBlock:
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kWouldBlock, {}, false, now,
+                       out);
+      return;
+    case host::ReadStatus::kEndOfStream:
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
+                       out);
+      return;
+    case host::ReadStatus::kData:
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData,
+                       ByteView(peek_buffer_.get(), result->bytes), result->bytes == max, now, out);
+      return;
+  }
+}
+
+void TcpIo::discard(const flow::DiscardTcp& action) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  (void)connection->socket.discard(action.bytes);
+  if (connection->peek_offset >= 0) {
+    connection->peek_offset =
+        std::max(0, connection->peek_offset - static_cast<std::int32_t>(action.bytes));
+  }
+}
+
+void TcpIo::shutdown(const flow::ShutdownTcp& action) {
+  if (Connection* connection = find(action.flow)) (void)connection->socket.shutdown_write();
+}
+
+void TcpIo::close(const flow::CloseTcp& action) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  if (action.reset) {
+    connection->socket.reset();
+  } else {
+    connection->socket.close();
+  }
+  drop_spill(*connection);
+}
+
+[[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
+                                       flow::ActionSink& out) {
+  if (tag.index >= connections_.size()) return;
+  Connection& connection = connections_[tag.index];
+  if (!tag.names(connection.id) || !connection.socket.valid()) return;
+  const flow::TcpId id = connection.id;
+  if ((events & EPOLLERR) != 0) [[unlikely]] {
+    const auto error = connection.socket.connect_result();
+    if (!error) {
+      flows_.on_host_error(id, host_error(error.error().error), now, out);
+      return;
+    }
+  }
+  if ((events & EPOLLOUT) != 0) {
+    if (!connection.connected) {
+      connection.connected = true;
+      connection.room = kRoomAtFirst;
+      flows_.on_connected(id, connection.room, now, out);
+    } else if (connection.waiting() > 0) {
+      if (!flush_spill(connection, now, out)) return;
+      update_room(connection);
+      flows_.on_room(id, connection.waiting(), connection.room, now, out);
+    }
+  }
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 && connection.connected) {
+    flows_.on_readable(id, (events & EPOLLRDHUP) != 0, now, out);
+  }
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,94 @@
+// The host sockets of TCP flows: carries out what the engine asks of them and tells it what came
+// of it. One place for each flow, at the index of its id. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "base/stream_buffer.h"
+#include "driver/event_tag.h"
+#include "flow/action.h"
+#include "flow/tcp_flows.h"
+#include "host/event_loop.h"
+#include "host/kernel.h"
+#include "host/tcp_socket.h"
+
+namespace sluice::driver {
+
+// What the flow layer calls a failure, from the host's errno.
+[[nodiscard]] flow::HostError host_error(int error);
+
+class TcpIo {
+ public:
+  // What all flows together may leave waiting for their host sockets, in bytes.
+  static constexpr std::size_t kSpillMax = 64 * 1024 * 1024;
+  // What a fresh socket is taken to have room for, until the kernel is asked: the least that a
+  // connected one takes (tcp_wmem's default, grown by the initial congestion window). Asking would
+  // cost every short connection a system call.
+  static constexpr std::uint32_t kRoomAtFirst = 64 * 1024;
+
+  // References are not owned.
+  TcpIo(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows);
+
+  void connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out);
+  void stash(const flow::StashTcp& action);
+  void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
+  // The bytes handed to the engine are valid until the next peek: write the frames out before.
+  void peek(const flow::PeekTcp& action, Instant now, flow::ActionSink& out);
+  void discard(const flow::DiscardTcp& action);
+  void shutdown(const flow::ShutdownTcp& action);
+  void close(const flow::CloseTcp& action);
+
+  // Takes over the client of a published port once the engine gave it a flow.
+  void adopt(flow::TcpId id, host::TcpSocket socket);
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+ private:
+  static constexpr std::size_t kPeekMax = 256 * 1024;
+
+  struct Connection {
+    flow::TcpId id;
+    host::TcpSocket socket;
+    bool connected = false;
+    std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
+    std::uint32_t room = 0;         // What the kernel takes, as far as we know.
+    // Bytes [begin, end) of the stream wait here for the socket; beyond may be stashed ones.
+    std::unique_ptr<StreamBuffer> spill;
+    std::uint64_t spill_begin = 0;
+    std::uint64_t spill_end = 0;
+
+    [[nodiscard]] std::uint32_t waiting() const {
+      return static_cast<std::uint32_t>(spill_end - spill_begin);
+    }
+  };
+
+  [[nodiscard]] Connection* find(flow::TcpId id);
+  [[nodiscard]] Connection& place(flow::TcpId id);
+  [[nodiscard]] StreamBuffer& spill_of(Connection& connection);
+  void drop_spill(Connection& connection);
+  void note_spill_free();
+  void watch(Connection& connection);
+  [[nodiscard]] std::expected<std::size_t, host::SysError> send_ranges(
+      Connection& connection, const flow::WriteTcp& action, const flow::ActionSink& sink);
+  void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
+                    const flow::ActionSink& sink);
+  // False when the connection broke.
+  [[nodiscard]] bool flush_spill(Connection& connection, Instant now, flow::ActionSink& out);
+  void update_room(Connection& connection);
+  [[nodiscard]] std::expected<host::ReadResult, host::SysError> peek_at(Connection& connection,
+                                                                        std::uint32_t offset,
+                                                                        std::size_t max);
+
+  host::Kernel& kernel_;
+  host::EventLoop& loop_;
+  flow::TcpFlows& flows_;
+  bool peek_offset_supported_;
+  BlockPool pool_{kSpillMax};
+  std::deque<Connection> connections_;  // Stable places; grows, never shrinks.
+  std::unique_ptr<std::uint8_t[]> peek_buffer_;
+  std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.
+};
+
+}  // namespace sluice::driver

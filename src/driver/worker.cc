@@ -1,0 +1,176 @@
+#include "driver/worker.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "base/overloaded.h"
+#include "telemetry/log.h"
+
+namespace sluice::driver {
+namespace {
+
+// After the command ended its kernel may still hold bytes of closed sockets. We go on while they
+// move, and this much longer than the last of them.
+constexpr Duration kDrainQuiet = std::chrono::milliseconds(200);
+constexpr Duration kDrainMax = std::chrono::seconds(30);
+
+}  // namespace
+
+Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions options)
+    : loop_(loop),
+      engine_(std::move(options.engine), options.seeds, loop.now()),
+      link_(kernel, std::move(options.tap), options.tap_features, std::move(options.capture)),
+      tcp_(kernel, loop, engine_.tcp()),
+      udp_(kernel, loop, engine_),
+      ping_(kernel, loop, engine_),
+      dns_(kernel, loop, engine_, std::move(options.resolvers)),
+      published_(loop, engine_, tcp_, udp_, std::move(options.published)),
+      reporter_(loop.now(), options.keep_report, std::move(options.flow_log)) {
+  (void)loop_.add(link_.fd(), EPOLLIN, EventTag{EventKind::kLink}.pack());
+}
+
+Worker::~Worker() = default;
+
+int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
+  child_ = &child;
+  signals_ = &signals;
+  (void)loop_.add(signals.fd(), EPOLLIN, EventTag{EventKind::kSignals}.pack());
+  (void)loop_.add(child.pidfd(), EPOLLIN, EventTag{EventKind::kChild}.pack());
+  if (child.channel_fd() >= 0) {
+    (void)loop_.add(child.channel_fd(), EPOLLIN, EventTag{EventKind::kChildChannel}.pack());
+  }
+  while (!exit_code_) turn(kNever);
+  drain();
+  const Instant now = loop_.now();
+  engine_.shut_down(now, sink_);
+  settle(now);
+  reporter_.flush();
+  link_.flush_capture();
+  return *exit_code_;
+}
+
+Instant Worker::next_wakeup(Instant now) const {
+  if (engine_.has_deferred()) return now;
+  return std::min({engine_.next_wakeup(), published_.next_wakeup(), reporter_.next_wakeup(now)});
+}
+
+void Worker::turn(Instant limit) {
+  Instant now = loop_.now();
+  const auto count = loop_.wait(events_, now, std::min(limit, next_wakeup(now)));
+  now = loop_.now();
+  if (engine_.has_deferred()) {
+    engine_.run_deferred(now, sink_);
+    settle(now);
+  }
+  for (std::size_t i = 0; i < count.value_or(0); ++i) dispatch(events_[i], now);
+  if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
+  settle(now);
+  if (published_.next_wakeup() <= now) published_.on_time(now);
+  reporter_.flush_if_due(now);
+  link_.flush_capture();
+}
+
+void Worker::dispatch(const epoll_event& event, Instant now) {
+  const EventTag tag = EventTag::unpack(event.data.u64);
+  switch (tag.kind) {
+    case EventKind::kLink: on_link(now); return;
+    case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
+    case EventKind::kUdp:
+      udp_.on_event(tag, event.events, now, sink_);
+      settle(now);  // The frames borrow the receive buffer.
+      return;
+    case EventKind::kPing: ping_.on_event(tag, event.events, now, sink_); return;
+    case EventKind::kDnsUdp:
+    case EventKind::kDnsTcp: dns_.on_event(tag, event.events, now, sink_); return;
+    case EventKind::kListener: published_.on_event(tag, now, sink_); return;
+    case EventKind::kSignals: on_signals(); return;
+    case EventKind::kChild: exit_code_ = child_->exit_code(); return;
+    case EventKind::kChildChannel:
+      (void)loop_.remove(child_->channel_fd());
+      child_->on_channel();
+      if (child_->channel_fd() >= 0) {
+        (void)loop_.add(child_->channel_fd(), EPOLLIN, EventTag{EventKind::kChildChannel}.pack());
+      }
+      return;
+  }
+}
+
+[[gnu::noinline]] void Worker::on_link(Instant now) {
+  settle(now);  // What was gathered so far may borrow the last burst.
+  const LinkIo::Burst burst = link_.read_burst();
+  for (const FrameIn& frame : burst.frames) {
+    engine_.on_frame(frame.bytes, frame.offload, now, sink_);
+  }
+  engine_.end_burst(now, sink_);
+  if (!burst.frames.empty()) last_frame_ = now;
+  settle(now);
+}
+
+// Carries out all actions, those that their results bring included.
+[[gnu::noinline]] void Worker::settle(Instant now) {
+  auto& actions = sink_.actions();
+  const Overloaded run{
+      [&](const flow::ConnectTcp action) { tcp_.connect(action, now, sink_); },
+      [&](const flow::StashTcp action) { tcp_.stash(action); },
+      [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
+      [&](const flow::PeekTcp action) {
+        tcp_.peek(action, now, sink_);
+        link_.write_frames(sink_, engine_.drops());  // They borrow the peek buffer.
+      },
+      [&](const flow::DiscardTcp action) { tcp_.discard(action); },
+      [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+      [&](const flow::CloseTcp action) { tcp_.close(action); },
+      [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
+      [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
+      [&](const flow::CloseUdp action) { udp_.close(action); },
+      [&](const flow::OpenPing action) { ping_.open(action, now, sink_); },
+      [&](const flow::SendPing action) { ping_.send(action, now, sink_); },
+      [&](const flow::ClosePing action) { ping_.close(action); },
+      [&](const flow::ReportFlow action) {
+        reporter_.add(action.summary, engine_.name_of(action.summary.key.remote.address));
+      }};
+  std::size_t done = 0;
+  while (done < actions.size()) {
+    // By value: carrying one out may add more and move them.
+    for (; done < actions.size(); ++done) std::visit(run, actions[done]);
+    udp_.flush(now, sink_);
+  }
+  dns_.run_actions(now, sink_);
+  sink_.clear_actions();
+  link_.write_frames(sink_, engine_.drops());
+}
+
+void Worker::drain() {
+  const Instant start = loop_.now();
+  last_frame_ = start;
+  for (Instant now = start; now < start + kDrainMax; now = loop_.now()) {
+    const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
+    if (left.open == 0 && left.buffered == 0) return;
+    if (left.buffered == 0 && now >= last_frame_ + kDrainQuiet) return;
+    turn(std::min(now + kDrainQuiet, start + kDrainMax));
+  }
+}
+
+void Worker::on_signals() {
+  while (const auto info = signals_->read()) {
+    if (info->ssi_signo == SIGUSR1) {
+      const std::vector<telemetry::Counter> counters = drop_counters();
+      const std::string text = telemetry::format_counters(counters);
+      std::fprintf(stderr, "sluice run: %zu flows; dropped or refused:\n%s",
+                   engine_.flow_count(), text.empty() ? "  nothing\n" : text.c_str());
+    } else {
+      child_->on_signal(*info);
+    }
+  }
+}
+
+std::vector<telemetry::Counter> Worker::drop_counters() const {
+  std::vector<telemetry::Counter> counters;
+  for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
+    const auto reason = static_cast<flow::DropReason>(i);
+    counters.push_back({flow::to_string(reason), engine_.drops()[reason]});
+  }
+  return counters;
+}
+
+}  // namespace sluice::driver

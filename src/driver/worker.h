@@ -1,0 +1,86 @@
+// One worker: one link, one engine, one loop. It pumps frames and events between them and is the
+// only reader of the clock. Single-threaded; owns everything it pumps.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/unique_fd.h"
+#include "driver/dns_io.h"
+#include "driver/flow_reporter.h"
+#include "driver/link_io.h"
+#include "driver/ping_io.h"
+#include "driver/published.h"
+#include "driver/tcp_io.h"
+#include "driver/udp_io.h"
+#include "flow/engine.h"
+#include "host/child_process.h"
+#include "host/event_loop.h"
+#include "host/kernel.h"
+#include "host/resolver_config.h"
+#include "host/signal_fd.h"
+#include "link/tap.h"
+#include "telemetry/counters.h"
+
+namespace sluice::driver {
+
+struct WorkerOptions {
+  UniqueFd tap;
+  link::TapFeatures tap_features;
+  std::optional<link::PcapTee> capture;
+  flow::EngineOptions engine;
+  flow::EngineSeeds seeds;
+  PublishedPorts published;
+  host::ResolverConfig resolvers;
+  bool keep_report = false;
+  std::optional<telemetry::FlowLog> flow_log;
+};
+
+class Worker {
+ public:
+  // References are not owned; `loop` is empty.
+  Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions options);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  // Serves until the command has ended and what it left in its sockets is delivered. Returns the
+  // command's exit status.
+  [[nodiscard]] int run(host::ChildProcess& child, host::SignalFd& signals);
+
+  // After run(): what --report prints.
+  [[nodiscard]] const std::optional<telemetry::Report>& report() const {
+    return reporter_.report();
+  }
+  [[nodiscard]] std::vector<telemetry::Counter> drop_counters() const;
+
+ private:
+  void turn(Instant limit);
+  void dispatch(const epoll_event& event, Instant now);
+  void on_link(Instant now);
+  void settle(Instant now);
+  void drain();
+  void on_signals();
+  [[nodiscard]] Instant next_wakeup(Instant now) const;
+
+  host::EventLoop& loop_;
+  flow::Engine engine_;
+  flow::ActionSink sink_;
+  LinkIo link_;
+  TcpIo tcp_;
+  UdpIo udp_;
+  PingIo ping_;
+  DnsIo dns_;
+  Published published_;
+  FlowReporter reporter_;
+  host::ChildProcess* child_ = nullptr;  // Only while run() runs.
+  host::SignalFd* signals_ = nullptr;
+  std::optional<int> exit_code_;
+  Instant last_frame_{};
+  std::array<epoll_event, 64> events_;
+};
+
+}  // namespace sluice::driver

@@ -143,6 +143,16 @@ class Network:
         self.ip(peer, f"route add default via {near4}")
         self.ip(peer, f"-6 route add default via {near6}")
 
+    def wait_ready(self):
+        """Until IPv6 works: the kernel tells it of a new carrier up to a second late."""
+
+        def all_up():
+            return all("state UP" in self.ip(name, "-o link show type veth")
+                       and "DOWN" not in self.ip(name, "-o link show type veth")
+                       for name in (self.cli, self.hst, self.srv))
+
+        processes.wait_until(all_up, 5, "the veth links do not come up", 0.05)
+
     def ip(self, name, words):
         return run(["ip", "-n", name, *words.split()])
 

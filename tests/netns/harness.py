@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 from labkit import engines, netns, processes  # noqa: E402
 
+NOBODY = netns.NOBODY
 PYTHON = "/usr/bin/python3"
 GUEST = {4: "10.0.2.15", 6: "fd00::15"}
 GATEWAY = {4: "10.0.2.2", 6: "fd00::2"}
@@ -62,6 +63,12 @@ def test(families=(4, 6), only=("sluice", "pasta", "direct")):
 
 def sluice_only(families=(4, 6)):
     return test(families, ("sluice",))
+
+
+def alone(function):
+    """Marks a test that measures the engine while nothing else may run. Goes below @test."""
+    function.alone = True
+    return function
 
 
 def check(holds, message):

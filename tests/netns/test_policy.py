@@ -1,0 +1,190 @@
+"""Who may be reached, how often, and what is said about it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from harness import (GATEWAY, GUEST_PRELUDE, LOOPBACK, PYTHON, Skip, bracket, check, check_equal,
+                     echo, finish, read_line, sluice_only)
+from test_dns import Resolver
+
+
+def outcome(t, address, port, options=(), timeout=4):
+    """How a connect ends, the seconds it took, and what the engine printed."""
+    code = "print(*outcome(args[0], args[1], float(args[2])))"
+    done = t.guest([PYTHON, "-c", GUEST_PRELUDE + code, address, str(port), str(timeout)],
+                   options)
+    words = done.stdout.split()
+    check(len(words) >= 2, f"the guest printed nothing: {done.stderr[-300:]}")
+    return words[0], float(words[1]), done.stdout + done.stderr
+
+
+def host_prefix(t, address):
+    return f"{address}/{32 if t.family == 4 else 128}"
+
+
+@sluice_only()
+def denied_address_is_refused_at_once(t):
+    t.listen(7000, echo)
+    name, seconds, said = outcome(t, t.srv, 7000, ["--deny", host_prefix(t, t.srv), "--report"])
+    check_equal(name, "ECONNREFUSED", "connect to a denied address")
+    check(seconds < 0.5, f"it took {seconds:.2f} s")
+    check("den" in said.lower() and t.srv in said, f"the report does not say it: {said[-500:]}")
+
+
+@sluice_only()
+def denied_port_leaves_the_others(t):
+    t.listen(7000, echo)
+    t.listen(7001, echo)
+    rule = f"{bracket(host_prefix(t, t.srv)) if t.family == 6 else host_prefix(t, t.srv)}:7000"
+    options = ["--deny", rule]
+    check_equal(outcome(t, t.srv, 7000, options)[0], "ECONNREFUSED", "denied port")
+    check_equal(outcome(t, t.srv, 7001, options)[0], "ok", "other port")
+
+
+@sluice_only()
+def allow_goes_before_deny(t):
+    t.listen(7000, echo)
+    everything = {4: "0.0.0.0/0", 6: "::/0"}[t.family]
+    options = ["--deny", everything, "--allow", host_prefix(t, t.srv)]
+    check_equal(outcome(t, t.srv, 7000, options)[0], "ok", "allowed address")
+    check_equal(outcome(t, t.net.CLI[t.family], 7000, options)[0], "ECONNREFUSED", "the rest")
+
+
+@sluice_only()
+def denied_udp_gets_icmp_prohibited(t):
+    code = """
+s = udp(args[0]); s.connect((args[0], 7000)); s.send(b"x")
+try: s.recv(1)
+except OSError as error: print(errno.errorcode.get(error.errno, "timeout"))
+"""
+    name = t.python(code, t.srv, options=["--deny", host_prefix(t, t.srv)]).strip()
+    check(name in ("EACCES", "EHOSTUNREACH", "ECONNREFUSED"), f"denied datagram: {name}")
+
+
+@sluice_only(families=(4,))
+def link_local_is_denied_by_default(t):
+    t.net.ip(t.net.srv, "addr add 169.254.169.254/32 dev lo")
+    t.net.ip(t.net.hst, "route add 169.254.169.254/32 via 10.0.0.2")
+    t.listen(80, echo)
+    check_equal(outcome(t, "169.254.169.254", 80)[0], "ECONNREFUSED", "metadata address")
+    check_equal(outcome(t, "169.254.169.254", 80, ["--allow", "169.254.169.254"])[0], "ok",
+                "with --allow")
+
+
+@sluice_only()
+def host_loopback_is_out_of_reach(t):
+    server = t.listen(7000, echo, t.net.hst, LOOPBACK[t.family])
+    for address in (GATEWAY[t.family], LOOPBACK[t.family]):
+        name, seconds, _ = outcome(t, address, 7000)
+        check(name != "ok", f"the guest reached the host's loopback at {address}")
+        check(seconds < 3, f"refusing {address} took {seconds:.2f} s")
+    check_equal(server.results, [], "connections the host's loopback saw")
+
+
+@sluice_only()
+def host_loopback_on_request(t):
+    t.listen(7000, echo, t.net.hst, LOOPBACK[t.family])
+    check_equal(outcome(t, GATEWAY[t.family], 7000, ["--host-loopback"])[0], "ok", "gateway")
+
+
+@sluice_only()
+def max_flows_refuses_the_next_one(t):
+    t.listen(7000, echo)
+    code = """
+held = []
+for _ in range(8):
+    try: held.append(connect(args[0], 7000))
+    except OSError as error: print(errno.errorcode[error.errno])
+for s in held: s.sendall(b"x"); assert s.recv(1) == b"x"
+print(len(held))
+held.pop().close(); time.sleep(0.5)
+"""
+    lines = t.python(code, t.srv, options=["--max-flows", "5"]).split()
+    check_equal(lines, ["ECONNREFUSED"] * 3 + ["5"], "eight connections with --max-flows 5")
+
+
+@sluice_only()
+def new_flows_per_second_are_limited(t):
+    t.listen(7000, echo)
+    code = """
+opened = refused = 0
+for _ in range(40):
+    try: connect(args[0], 7000).close(); opened += 1
+    except ConnectionRefusedError: refused += 1
+print(opened, refused)
+time.sleep(1.2)
+connect(args[0], 7000)
+"""
+    opened, refused = map(int, t.python(code, t.srv,
+                                        options=["--new-flows-per-second", "10"]).split())
+    check(10 <= opened <= 25 and refused >= 15, f"{opened} opened, {refused} refused of 40")
+
+
+def json_of(text):
+    """The JSON document in what a run printed, which may have other lines around it."""
+    start = min((i for i in (text.find("{"), text.find("[")) if i >= 0), default=-1)
+    check(start >= 0, f"no JSON in: {text[-300:]!r}")
+    return json.JSONDecoder().raw_decode(text[start:])[0]
+
+
+@sluice_only()
+def report_names_whom_the_guest_talked_to(t):
+    t.listen(7000, echo)
+    code = 's = connect(args[0], 7000); s.sendall(b"12345"); s.recv(5)\n'
+    done = t.guest_ok([PYTHON, "-c", GUEST_PRELUDE + code, t.srv], ["--report"])
+    check(t.srv in done.stderr and "7000" in done.stderr, f"report: {done.stderr[-500:]!r}")
+    done = t.guest_ok([PYTHON, "-c", GUEST_PRELUDE + code, t.srv], ["--report=json"])
+    text = json.dumps(json_of(done.stderr))
+    check(t.srv in text and "7000" in text, f"report as JSON: {text[:500]}")
+
+
+@sluice_only(families=())
+def report_shows_the_name_that_was_asked(t):
+    t.family = 4
+    Resolver(t)
+    t.net.resolver(t.net.hst, "nameserver 10.0.0.2\n")
+    t.listen(7000, echo)
+    code = 's = connect(socket.gethostbyname("srv.test"), 7000); s.sendall(b"x"); s.recv(1)\n'
+    done = t.guest_ok([PYTHON, "-c", GUEST_PRELUDE + code], ["--report"])
+    check("srv.test" in done.stderr, f"the report has no name: {done.stderr[-500:]}")
+
+
+@sluice_only()
+def flow_log_has_a_json_line_per_flow(t):
+    t.listen(7000, echo)
+    path = t.file("flows.jsonl")
+    code = 'for _ in range(3): s = connect(args[0], 7000); s.sendall(b"x"); s.recv(1); s.close()\n'
+    t.python(code, t.srv, options=["--flow-log", path])
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    ours = [line for line in lines if t.srv in json.dumps(line) and "7000" in json.dumps(line)]
+    check(len(ours) >= 3, f"3 flows gave {len(ours)} lines of {len(lines)}: {lines[:3]}")
+
+
+@sluice_only()
+def pcap_is_readable_by_tcpdump(t):
+    if not shutil.which("tcpdump"):
+        raise Skip("tcpdump is not installed")
+    t.listen(7000, echo)
+    path = t.file("capture.pcap")
+    t.python('s = connect(args[0], 7000); s.sendall(b"x"); s.recv(1)\n', t.srv,
+             options=["--pcap", path])
+    done = subprocess.run(["tcpdump", "-nn", "-r", path, "tcp port 7000"], capture_output=True,
+                          text=True, check=False)
+    check_equal(done.returncode, 0, f"tcpdump ({done.stderr.strip()})")
+    check("Flags [S]" in done.stdout and "Flags [S.]" in done.stdout,
+          f"no handshake: {done.stdout[:300]}")
+    check(os.stat(path).st_uid != 0, "the capture belongs to root")
+
+
+@sluice_only(families=())
+def counters_on_sigusr1(t):
+    child = t.start(["sh", "-c", "echo up; sleep 3"], ["--deny", "10.0.0.2"])
+    read_line(child)
+    os.kill(t.engine_pid(child), signal.SIGUSR1)
+    status, _, err = finish(child)
+    check_equal(status, 0, "status after SIGUSR1")
+    check(err.strip() != "", "SIGUSR1 printed nothing")

@@ -1,0 +1,108 @@
+"""Memory, descriptors and wake-ups of the serving process."""
+
+import os
+import subprocess
+import time
+
+from harness import (PYTHON, GUEST_PRELUDE, alone, check, check_equal, echo, finish, processes,
+                     read_line, sluice_only)
+
+LIMITS = ["--max-flows", "50000", "--new-flows-per-second", "1000000"]
+
+
+@sluice_only(families=())
+@alone
+def idle_memory_is_at_most_8_mib(t):
+    child = t.start(["sleep", "1000"])
+    engine = t.engine_pid(child)
+    time.sleep(1)
+    rss = processes.memory_kib(engine)["rss"]
+    check(rss <= 8192, f"idle RSS is {rss} KiB")
+
+
+@sluice_only(families=())
+@alone
+def idle_guest_causes_no_wake_ups(t):
+    child = t.start(["sleep", "1000"])
+    engine = t.engine_pid(child)
+    time.sleep(6)  # The guest's kernel announces itself by MLD and asks for a router at first.
+    before = processes.voluntary_switches(engine)
+    time.sleep(10)
+    woken = processes.voluntary_switches(engine) - before
+    check_equal(woken, 0, "wake-ups in 10 s")
+
+
+@sluice_only()
+@alone
+def ten_thousand_idle_flows_need_1_kib_each(t):
+    t.lab_server("--echo", 7007)
+    count = 10_000
+    # One connection first, so that what is allocated once is not counted for every flow.
+    child = t.start(["sh", "-c", f"{t.client('crr-client')} $1 7007 10 >/dev/null; echo up; read x; "
+                     f"exec {t.client('idle-client')} $1 7007 {count} --ping-first", "sh", t.srv],
+                    LIMITS, stdin=subprocess.PIPE)
+    check_equal(read_line(child), "up", "guest")
+    engine = t.engine_pid(child)
+    before = processes.memory_kib(engine)["anon"]
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    check_equal(read_line(child, 120), f"open {count}", "connections")
+    time.sleep(0.5)
+    growth = processes.memory_kib(engine)["anon"] - before
+    status, out, err = finish(child, 60)
+    check_equal((status, out.strip()), (0, f"alive {count} of {count}"), f"at the end ({err})")
+    check(growth <= count, f"{growth} KiB for {count} flows: {growth / count:.2f} KiB each")
+
+
+@sluice_only()
+def exhausted_descriptors_refuse_only_new_flows(t):
+    """Several processes of the guest together open more than the engine may."""
+    t.listen(7000, echo)
+    code = """
+held, refused = [], 0
+for _ in range(40):
+    try: held.append(connect(args[0], 7000, 5))
+    except OSError: refused += 1
+for s in held: s.sendall(b"x"); assert s.recv(1) == b"x"
+time.sleep(2)
+for s in held: s.sendall(b"y"); assert s.recv(1) == b"y"
+print(len(held), refused)
+"""
+    launch = t.command(["sh", "-c", 'for i in 1 2 3 4; do "$@" & done; wait', "sh",
+                        PYTHON, "-c", GUEST_PRELUDE + code, t.srv], LIMITS)
+    done = t.net.run(t.net.hst, ["prlimit", "--nofile=96:96", *launch], True, 60)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    check_equal(len(lines), 4, f"guests that kept their connections ({done.stderr[-300:]})")
+    held = sum(int(line[0]) for line in lines)
+    check(30 <= held < 96, f"{held} connections held under a limit of 96 descriptors")
+    check_equal(held + sum(int(line[1]) for line in lines), 160, "held and refused")
+
+
+@sluice_only(families=())
+def refusals_by_descriptors_end_with_the_shortage(t):
+    t.family = 4
+    t.listen(7000, echo)
+    code = """
+import os
+import subprocess
+hog = 'import sys,socket,time\\nh=[]\\nfor _ in range(80):\\n try: h.append(socket.create_connection((sys.argv[1],7000),5))\\n except OSError: pass\\ntime.sleep(1)'
+hogs = [subprocess.Popen([sys.executable, "-c", hog, args[0]]) for _ in range(2)]
+for h in hogs: h.wait()
+time.sleep(1)
+s = connect(args[0], 7000, 5); s.sendall(b"x"); print(s.recv(1).decode())
+"""
+    launch = t.command([PYTHON, "-c", GUEST_PRELUDE + code, t.srv], LIMITS)
+    done = t.net.run(t.net.hst, ["prlimit", "--nofile=96:96", *launch], True, 60)
+    check_equal(done.stdout.strip(), "x", f"echo after the shortage ({done.stderr[-300:]})")
+
+
+@sluice_only(families=())
+def opened_and_closed_flows_leave_no_descriptors(t):
+    t.family = 4
+    t.lab_server("--echo", 7007)
+    child = t.start(["sh", "-c", f"{t.client('crr-client')} $1 7007 50 --concurrency 64; "
+                     "sleep 1; echo up; sleep 100", "sh", t.srv], LIMITS)
+    read_line(child, 60)
+    check_equal(read_line(child, 60), "up", "guest")
+    count = len(os.listdir(f"/proc/{t.engine_pid(child)}/fd"))
+    check(count < 40, f"{count} descriptors are open after all flows were closed")

@@ -25,7 +25,7 @@ struct OutgoingDatagram {
   std::uint8_t hop_limit = 64;
   std::uint8_t traffic_class = 0;
   std::uint32_t identification = 0;  // Unlike that of recent datagrams between these addresses.
-  ByteView header{};                   // Its checksum covers the whole datagram.
+  ByteView header{};                 // Its checksum covers the whole datagram.
   ByteView payload{};
 };
 

@@ -50,8 +50,8 @@ inline constexpr std::size_t kIcmpErrorFrameMax = 14 + 1280;
 // quotes headers built anew, so that the guest's sockets and traceroute recognise their packet.
 struct LostPacket {
   wire::IpProtocol protocol{};   // kUdp, kIcmp or kIcmpv6; of the latter two an echo request.
-  wire::Endpoint guest{};          // Its port is the echo's identifier.
-  wire::Endpoint remote{};         // Its port is the echo's sequence number.
+  wire::Endpoint guest{};        // Its port is the echo's identifier.
+  wire::Endpoint remote{};       // Its port is the echo's sequence number.
   std::uint8_t hop_limit = 1;    // With which the packet reached whoever raised the error.
   ByteView payload{};            // As much of it as is known.
   std::size_t payload_size = 0;  // Of the whole; less than what is known counts as what is known.

@@ -47,6 +47,10 @@ std::expected<std::vector<SetupError>, SetupError> configure(const GuestNetwork&
   const bool v6 =
       std::ranges::any_of(network.addresses, [](const auto& a) { return !a.address.is_v4(); });
 
+  // A link-local address of the kernel's own would wait for duplicate address detection; ours
+  // skips it. It needs the MAC, which only a caller that sets it knows.
+  const bool own_link_local = v6 && network.mac.has_value();
+
   std::vector<SetupError> warnings;
   const auto try_sysctl = [&warnings](const std::string& name, std::string_view value) {
     if (auto written = write_sysctl(name, value); !written) warnings.push_back(written.error());
@@ -54,16 +58,13 @@ std::expected<std::vector<SetupError>, SetupError> configure(const GuestNetwork&
   if (v6) {
     // The addresses are ours to set: one more by our router advertisement would be a duplicate.
     try_sysctl("ipv6/conf/" + network.interface + "/accept_ra", "0");
-    try_sysctl("ipv6/conf/" + network.interface + "/accept_dad", "0");
+    if (!own_link_local) try_sysctl("ipv6/conf/" + network.interface + "/accept_dad", "0");
   }
   // Ping sockets for every group; where a user namespace knows one group only, for that.
   if (!write_sysctl("ipv4/ping_group_range", "0 2147483647")) {
     try_sysctl("ipv4/ping_group_range", "0 0");
   }
 
-  // A link-local address of the kernel's own would wait for duplicate address detection; ours
-  // skips it. It needs the MAC, which only a caller that sets it knows.
-  const bool own_link_local = v6 && network.mac.has_value();
   NetlinkBatch batch;
   batch.change_link(kLoopbackIndex, {.up = true});
   batch.change_link(*index, {.mtu = network.mtu,

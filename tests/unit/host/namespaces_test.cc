@@ -167,6 +167,59 @@ TEST_P(Guest, SignalsAndPidNamespace) {
   EXPECT_EQ(run("test $$ -lt 5"), GetParam() == PidNamespace::kOwn ? 0 : 1);
 }
 
+// What `sluice run` does, in a process that the test can watch being stopped.
+int serve_until_exit(GuestOptions options, const std::string& script) {
+  auto signals = SignalFd::open(kChildSignals);
+  if (!signals) return 101;
+  options.signals = signals->saved();
+  options.command = {"sh", "-c", script};
+  auto guest = spawn_guest(options);
+  if (!guest) return 102;
+  const auto link = guest->await_link();
+  if (!link) return 103;
+  auto child = std::move(*guest).release();
+  if (!child) return 104;
+  while (true) {
+    std::array items{pollfd{.fd = signals->fd(), .events = POLLIN, .revents = 0},
+                     pollfd{.fd = child->channel_fd(), .events = POLLIN, .revents = 0},
+                     pollfd{.fd = child->pidfd(), .events = POLLIN, .revents = 0}};
+    ::poll(items.data(), items.size(), -1);
+    while (const auto info = signals->read()) child->on_signal(*info);
+    if (child->channel_fd() >= 0) child->on_channel();
+    if (const auto code = child->exit_code()) return *code;
+  }
+}
+
+TEST_P(Guest, StopsAndContinuesWithTheCommand) {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(serve_until_exit(options, "sh -c 'kill -STOP $PPID'; exit 4"));
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+  ASSERT_TRUE(WIFSTOPPED(status)) << "exit " << WEXITSTATUS(status);
+  ::kill(pid, SIGCONT);
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 4);
+}
+
+TEST_P(Guest, SignalSentToUsReachesTheCommand) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::_exit(serve_until_exit(options,
+                             "trap 'exit 6' TERM; kill -STOP $$; "
+                             "while :; do sleep 0.01; done"));
+  }
+  int status = 0;
+  // Stopped: the trap is set.
+  ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+  ASSERT_TRUE(WIFSTOPPED(status)) << "exit " << WEXITSTATUS(status);
+  ::kill(pid, SIGTERM);
+  ::kill(pid, SIGCONT);
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 6);
+}
+
 INSTANTIATE_TEST_SUITE_P(PidNamespaces, Guest,
                          ::testing::Values(PidNamespace::kShared, PidNamespace::kOwn));
 

@@ -107,7 +107,8 @@ std::expected<ChildProcess, SetupError> PendingGuest::release() && {
   if (const auto sent = channel_.send(GuestGo{}); !sent) {
     return std::unexpected(SetupError{"the guest's process died", sent.error().error, ""});
   }
-  return ChildProcess(pid_, std::move(pidfd_), std::move(channel_));
+  return std::expected<ChildProcess, SetupError>(std::in_place, pid_, std::move(pidfd_),
+                                                 std::move(channel_));
 }
 
 }  // namespace sluice::host

@@ -24,9 +24,8 @@ std::uint8_t mask_octet(std::uint8_t length, std::size_t index) {
 template <typename T>
 bool parse_decimal(std::string_view text, T& value) {
   if (text.empty() || text[0] < '0' || text[0] > '9') return false;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  return error == std::errc{} && stop == end;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && stop == text.data() + text.size();
 }
 
 // The ::ffff: in front of an IPv4 address stays, so that it stays IPv4 even for /0.
@@ -102,10 +101,10 @@ std::expected<MacAddress, AddressError> parse_mac(std::string_view text) {
   MacAddress mac;
   for (std::size_t i = 0; i < mac.octets.size(); ++i) {
     const std::string_view digits = text.substr(i * 3, 2);
-    const char* end = digits.data() + digits.size();
-    const auto [stop, error] = std::from_chars(digits.data(), end, mac.octets[i], 16);
+    const auto [stop, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), mac.octets[i], 16);
     const bool separated = i + 1 == mac.octets.size() || text[i * 3 + 2] == ':';
-    if (error != std::errc{} || stop != end || !separated) {
+    if (error != std::errc{} || stop != digits.data() + digits.size() || !separated) {
       return std::unexpected(AddressError::kMalformed);
     }
   }

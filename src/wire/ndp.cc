@@ -68,12 +68,12 @@ void read_prefix(ByteView data, RouterAdvertisement& into) {
   constexpr std::size_t kDataSize = 30;
   if (data.size() != kDataSize || into.prefixes.size() == kNdpPrefixesMax) return;
   const FixedView<kDataSize> fields = data.first<kDataSize>();
-  PrefixInformation prefix{.prefix = IpAddress::v6(fields.subspan<14, kAddressSize>()),
-                           .length = fields[0],
-                           .on_link = (fields[1] & kOnLinkFlag) != 0,
-                           .autonomous = (fields[1] & kAutonomousFlag) != 0,
-                           .valid_seconds = be32<2>(fields),
-                           .preferred_seconds = be32<6>(fields)};
+  const PrefixInformation prefix{.prefix = IpAddress::v6(fields.subspan<14, kAddressSize>()),
+                                 .length = fields[0],
+                                 .on_link = (fields[1] & kOnLinkFlag) != 0,
+                                 .autonomous = (fields[1] & kAutonomousFlag) != 0,
+                                 .valid_seconds = be32<2>(fields),
+                                 .preferred_seconds = be32<6>(fields)};
   constexpr std::uint8_t kBitsMax = 128;
   if (prefix.length <= kBitsMax) into.prefixes.push_back(prefix);
 }

@@ -318,11 +318,10 @@ std::string pretty_icmpv6(const IpPacketView& ip) {
 std::string pretty_ip(EtherType type, ByteView packet) {
   const auto ip = parse_ip_packet(type, packet);
   if (!ip) return invalid(type == EtherType::kIpv4 ? "ipv4" : "ipv6", ip.error());
-  if (ip->fragment) {
+  if (const auto& fragment = ip->fragment) {
     return fmt::format("{} fragment id {} offset {}{} protocol {} len {}", pretty_hosts(*ip),
-                       ip->fragment->identification, ip->fragment->offset,
-                       ip->fragment->more ? "+" : "", static_cast<unsigned>(ip->protocol),
-                       ip->payload.size());
+                       fragment->identification, fragment->offset, fragment->more ? "+" : "",
+                       static_cast<unsigned>(ip->protocol), ip->payload.size());
   }
   if (ip->protocol == IpProtocol::kTcp) return pretty_tcp(*ip);
   if (ip->protocol == IpProtocol::kUdp) return pretty_udp(*ip);

@@ -34,7 +34,7 @@ std::expected<QuotedPacket, ParseError> parse_quoted_ipv6(ByteView bytes) {
   const auto upper =
       walk_extension_headers(IpProtocol{header[6]}, bytes.subspan(Ipv6View::kHeaderSize));
   if (!upper) return std::unexpected(upper.error());
-  if (upper->fragment && upper->fragment->offset != 0) {
+  if (const auto& fragment = upper->fragment; fragment && fragment->offset != 0) {
     return std::unexpected(ParseError::kUnsupported);
   }
   if (upper->payload.size() < kTransportSizeMin) return std::unexpected(ParseError::kTruncated);

@@ -31,7 +31,7 @@ TEST(Arp, EveryTruncation) {
 }
 
 TEST(Arp, OtherHardwareProtocolsAndOperations) {
-  for (const std::size_t at : {1, 2, 4, 5, 7}) {
+  for (const std::size_t at : {1U, 2U, 4U, 5U, 7U}) {
     Bytes packet = cut_front(from_hex(captured::kArpReply), 14);
     packet[at] = 9;
     EXPECT_EQ(ArpRepr::parse(packet).error(), ParseError::kUnsupported) << at;

@@ -222,8 +222,8 @@ TEST(Ipv6, HostileChains) {
 
 TEST(Ipv6, MappedAddressesAreRefused) {
   Bytes packet = v6_packet(17, Bytes(8));
-  const FixedView<16> loopback = IpAddress::v4(0x7f000001U).octets();
-  std::copy(loopback.begin(), loopback.end(), packet.begin() + 24);
+  const IpAddress loopback = IpAddress::v4(0x7f000001U);
+  std::ranges::copy(loopback.octets(), packet.begin() + 24);
   EXPECT_EQ(Ipv6View::parse(packet).error(), ParseError::kBadAddress);
 }
 

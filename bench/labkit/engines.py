@@ -39,7 +39,7 @@ class Guest:
         self._errors = open(os.memfd_create("engine"), "w+b")
         self._child = network.popen(network.hst, launch, nobody=True,
                                     stdout=self._errors, stderr=self._errors)
-        self._guest = processes.wait_until(self._find_guest, 10, f"{name} does not start its command")
+        self._guest = processes.wait_until(self._find_guest, 10, f"{name} starts no command")
         self.pid = processes.wait_until(self._find_engine, 10, f"{name} does not open the tap")
         network.note_guest(processes.net_namespace(self._guest))
         self._prepare()
@@ -69,7 +69,8 @@ class Guest:
         # Connect cycles must not run out of TIME_WAIT buckets in the guest either.
         self.run(["sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_max_tw_buckets"], 10)
         ready = ["sh", "-c", "ip -6 addr show tentative scope global | grep -q inet6"]
-        processes.wait_until(lambda: self.run(ready, 10).returncode != 0, 5, "IPv6 address tentative")
+        processes.wait_until(lambda: self.run(ready, 10).returncode != 0, 5,
+                             "the guest's IPv6 address stays tentative")
 
     def enter(self, command):
         return ["nsenter", "-t", str(self._guest), "-n", "--", *command]
@@ -108,4 +109,4 @@ def sluice_command(path, command, mtu=None, options=()):
 
 def version_of(path):
     done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().splitlines()[0] if done.stdout or done.stderr else ""
+    return next(iter((done.stdout or done.stderr).strip().splitlines()), "")

@@ -24,6 +24,8 @@ from labkit import engines, netns, processes  # noqa: E402
 
 NOBODY = netns.NOBODY
 PYTHON = "/usr/bin/python3"
+# Root's PATH may have folders that an unprivileged guest must not look into.
+ENVIRONMENT = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
 GUEST = {4: "10.0.2.15", 6: "fd00::15"}
 GATEWAY = {4: "10.0.2.2", 6: "fd00::2"}
 DNS = {4: "10.0.2.3", 6: "fd00::3"}
@@ -216,6 +218,7 @@ class Context:
 
     def guest(self, command, options=(), timeout=60, nobody=True, **more):
         """Runs a command as guest to its end, and checks that the engine left nothing behind."""
+        more.setdefault("env", ENVIRONMENT)
         done = self.net.run(self.home, self.command(command, options), nobody, timeout, **more)
         self.check_nothing_left()
         return done
@@ -234,12 +237,14 @@ class Context:
 
     def start(self, command, options=(), nobody=True, **more):
         """Starts a guest that is stopped at the end of the test."""
+        more.setdefault("env", ENVIRONMENT)
         more.setdefault("stdout", subprocess.PIPE)
         more.setdefault("stderr", subprocess.PIPE)
         return self.net.popen(self.home, self.command(command, options), nobody, **more)
 
     def start_python(self, code, *arguments, options=(), **more):
-        return self.start([PYTHON, "-uc", GUEST_PRELUDE + code, *map(str, arguments)], options, **more)
+        words = [PYTHON, "-uc", GUEST_PRELUDE + code, *map(str, arguments)]
+        return self.start(words, options, **more)
 
     def engine_pid(self, child):
         """The process that serves a guest: the one that holds the tap."""
@@ -248,7 +253,8 @@ class Context:
 
         def find():
             check(child.poll() is None, f"the engine ended with {child.poll()}")
-            return next((p for p in processes.descendants(child.pid) if processes.holds_tap(p)), None)
+            pids = processes.descendants(child.pid)
+            return next((pid for pid in pids if processes.holds_tap(pid)), None)
 
         return processes.wait_until(find, 10, "no process of the engine opens /dev/net/tun")
 

@@ -5,8 +5,8 @@ import signal
 import subprocess
 import time
 
-from harness import (GATEWAY, GUEST, GUEST_PRELUDE, NOBODY, PYTHON, check, check_equal, finish,
-                     processes, read_line, sluice_only)
+from harness import (ENVIRONMENT, GATEWAY, GUEST, GUEST_PRELUDE, NOBODY, PYTHON, check,
+                     check_equal, finish, processes, read_line, sluice_only)
 
 
 def one_line(done, status, word):
@@ -122,7 +122,7 @@ def quoting_and_double_dash(t):
 @sluice_only(families=())
 def environment_and_directory_are_kept(t):
     done = t.guest_ok(["sh", "-c", "pwd; echo $SLUICE_TEST"], cwd=t.folder,
-                      env={**os.environ, "SLUICE_TEST": "kept"})
+                      env={**ENVIRONMENT, "SLUICE_TEST": "kept"})
     check_equal(done.stdout, f"{t.folder}\nkept\n", "directory and environment")
 
 
@@ -162,14 +162,21 @@ def bad_options_name_themselves(t):
     for options, name in BAD_OPTIONS:
         done = t.guest(["true"], options)
         lines = done.stderr.strip().splitlines()
-        if done.returncode != 2 or len(lines) != 1 or name not in done.stderr:
+        if done.returncode != 2 or not lines or name not in lines[0]:
             wrong.append(f"{' '.join(options)} → {done.returncode} {done.stderr.strip()!r}")
     check(not wrong, "; ".join(wrong))
 
 
 @sluice_only(families=())
+def a_bad_option_costs_one_line(t):
+    one_line(t.guest(["true"], ["--mtu", "abc"]), 2, "--mtu")
+
+
+@sluice_only(families=())
 def missing_value_and_missing_command(t):
-    one_line(t.net.run(t.net.hst, [t.path, "run", "--mtu"], True), 2, "--mtu")
+    done = t.net.run(t.net.hst, [t.path, "run", "--mtu"], True)
+    check_equal(done.returncode, 2, "status of an option without its value")
+    check("--mtu" in done.stderr, f"the option is not named: {done.stderr!r}")
     done = t.net.run(t.net.hst, [t.path, "runn"], True)
     check_equal(done.returncode, 2, "status of an unknown subcommand")
 
@@ -193,7 +200,7 @@ def tun_without_permission(t):
 
 
 @sluice_only(families=())
-def tun_that_is_no_tun(t):
+def tun_that_is_another_device(t):
     one_line(with_tun(t, "mount --bind /dev/null /dev/net/tun"), 125, "/dev/net/tun")
 
 

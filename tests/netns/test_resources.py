@@ -38,9 +38,9 @@ def ten_thousand_idle_flows_need_1_kib_each(t):
     t.lab_server("--echo", 7007)
     count = 10_000
     # One connection first, so that what is allocated once is not counted for every flow.
-    child = t.start(["sh", "-c", f"{t.client('crr-client')} $1 7007 10 >/dev/null; echo up; read x; "
-                     f"exec {t.client('idle-client')} $1 7007 {count} --ping-first", "sh", t.srv],
-                    LIMITS, stdin=subprocess.PIPE)
+    script = (f"{t.client('crr-client')} $1 7007 10 >/dev/null; echo up; read x; "
+              f"exec {t.client('idle-client')} $1 7007 {count} --ping-first")
+    child = t.start(["sh", "-c", script, "sh", t.srv], LIMITS, stdin=subprocess.PIPE)
     check_equal(read_line(child), "up", "guest")
     engine = t.engine_pid(child)
     before = processes.memory_kib(engine)["anon"]
@@ -84,10 +84,15 @@ def refusals_by_descriptors_end_with_the_shortage(t):
     t.listen(7000, echo)
     code = """
 import os
-import subprocess
-hog = 'import sys,socket,time\\nh=[]\\nfor _ in range(80):\\n try: h.append(socket.create_connection((sys.argv[1],7000),5))\\n except OSError: pass\\ntime.sleep(1)'
-hogs = [subprocess.Popen([sys.executable, "-c", hog, args[0]]) for _ in range(2)]
-for h in hogs: h.wait()
+def hog():
+    held = []
+    for _ in range(80):
+        try: held.append(connect(args[0], 7000, 5))
+        except OSError: pass
+    time.sleep(1)
+    os._exit(0)
+hogs = [os.fork() or hog() for _ in range(2)]
+for pid in hogs: os.waitpid(pid, 0)
 time.sleep(1)
 s = connect(args[0], 7000, 5); s.sendall(b"x"); print(s.recv(1).decode())
 """

@@ -234,4 +234,5 @@ s.stdin.write(b"sluice\\n"); s.stdin.flush()
 print(s.stdout.readline().decode().strip())
 s.kill()
 """
-    check_equal(t.python(code, f"{bracket(t.srv)}:4433").strip(), "eciuls", "reversed by the server")
+    reply = t.python(code, f"{bracket(t.srv)}:4433").strip()
+    check_equal(reply, "eciuls", "what the server reversed")

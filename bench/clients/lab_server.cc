@@ -143,21 +143,11 @@ class Server {
     const auto kind = static_cast<Kind>(event.data.u64 >> 32);
     const auto index = static_cast<std::size_t>(event.data.u64 & 0xffff'ffffU);
     switch (kind) {
-      case Kind::kListener:
-        accept_all(listeners_[index]);
-        break;
-      case Kind::kConnection:
-        serve(static_cast<int>(index));
-        break;
-      case Kind::kUdpEcho:
-        echo_datagrams(udp_[index].get());
-        break;
-      case Kind::kUdpSink:
-        sink_datagrams(udp_[index].get());
-        break;
-      case Kind::kInput:
-        read_input();
-        break;
+      case Kind::kListener: accept_all(listeners_[index]); break;
+      case Kind::kConnection: serve(static_cast<int>(index)); break;
+      case Kind::kUdpEcho: echo_datagrams(udp_[index].get()); break;
+      case Kind::kUdpSink: sink_datagrams(udp_[index].get()); break;
+      case Kind::kInput: read_input(); break;
     }
   }
 
@@ -199,16 +189,11 @@ class Server {
   // False when the connection is over.
   bool serve(Connection& connection) {
     switch (connection.role) {
-      case Role::kEcho:
-        return echo(connection);
-      case Role::kDiscard:
-        return discard(connection);
-      case Role::kChargen:
-        return generate(connection);
-      case Role::kControl:
-        return answer(connection);
-      case Role::kSlow:
-        break;
+      case Role::kEcho: return echo(connection);
+      case Role::kDiscard: return discard(connection);
+      case Role::kChargen: return generate(connection);
+      case Role::kControl: return answer(connection);
+      case Role::kSlow: break;
     }
     return true;
   }

@@ -22,15 +22,10 @@ std::string heading(const OptionSpec& spec) {
     text += fmt::format("{}, {}", spec.names.substr(0, comma), spec.names.substr(comma + 1));
   }
   switch (spec.kind) {
-    case OptionKind::kFlag:
-      break;
-    case OptionKind::kOptionalValue:
-      text += fmt::format("[={}]", spec.value);
-      break;
+    case OptionKind::kFlag: break;
+    case OptionKind::kOptionalValue: text += fmt::format("[={}]", spec.value); break;
     case OptionKind::kValue:
-    case OptionKind::kList:
-      text += fmt::format(" {}", spec.value);
-      break;
+    case OptionKind::kList: text += fmt::format(" {}", spec.value); break;
   }
   return text;
 }

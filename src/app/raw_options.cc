@@ -26,9 +26,7 @@ void declare(CLI::App& parser, const OptionSpec& spec, std::vector<std::string>&
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       return;
     case OptionKind::kValue:
-    case OptionKind::kList:
-      parser.add_option(names, values)->allow_extra_args(false);
-      return;
+    case OptionKind::kList: parser.add_option(names, values)->allow_extra_args(false); return;
   }
 }
 

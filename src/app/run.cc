@@ -133,23 +133,22 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
   }
-  return driver::WorkerOptions{
-      .tap = std::move(link.queues.front()),
-      .tap_features = features,
-      .capture = std::move(files.pcap),
-      .engine = {.network = network,
-                 .link = {.checksum = features.checksum,
-                          .tso = features.tso4 && features.tso6,
-                          .uso = features.uso},
-                 .policy = policy::Policy(options.deny, options.allow),
-                 .limits = options.limits,
-                 .host_loopback = options.host_loopback,
-                 .tcp = {}},
-      .seeds = draw_seeds(),
-      .published = std::move(published),
-      .resolvers = std::move(resolvers),
-      .keep_report = options.report != ReportFormat::kNone,
-      .flow_log = std::move(files.flow_log)};
+  return driver::WorkerOptions{.tap = std::move(link.queues.front()),
+                               .tap_features = features,
+                               .capture = std::move(files.pcap),
+                               .engine = {.network = network,
+                                          .link = {.checksum = features.checksum,
+                                                   .tso = features.tso4 && features.tso6,
+                                                   .uso = features.uso},
+                                          .policy = policy::Policy(options.deny, options.allow),
+                                          .limits = options.limits,
+                                          .host_loopback = options.host_loopback,
+                                          .tcp = {}},
+                               .seeds = draw_seeds(),
+                               .published = std::move(published),
+                               .resolvers = std::move(resolvers),
+                               .keep_report = options.report != ReportFormat::kNone,
+                               .flow_log = std::move(files.flow_log)};
 }
 
 // From the started guest to its end.
@@ -209,8 +208,7 @@ int run_command(const RunOptions& options) {
   flow::GuestNetwork network = options.network;
   if (network.dns) network.search_domains = resolvers.load().search;
 
-  auto published =
-      driver::PublishedPorts::open(host::real_kernel(), options.publish, network);
+  auto published = driver::PublishedPorts::open(host::real_kernel(), options.publish, network);
   if (!published) {
     telemetry::log_error("{}", published.error());
     return host::kExitSetupFailed;
@@ -220,8 +218,8 @@ int run_command(const RunOptions& options) {
        .network = namespace_network(options),
        .open_link = [&options] { return open_link(options.interface); },
        .resolv_conf = network.dns ? std::optional(resolv_conf_for(network)) : std::nullopt,
-       .pid_namespace = options.pid_namespace ? host::PidNamespace::kOwn
-                                              : host::PidNamespace::kShared,
+       .pid_namespace =
+           options.pid_namespace ? host::PidNamespace::kOwn : host::PidNamespace::kShared,
        .signals = signals->saved()});
   if (!guest) {
     telemetry::log_error("{}", guest.error().describe());

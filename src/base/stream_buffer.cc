@@ -63,8 +63,8 @@ std::size_t StreamBuffer::pieces(std::uint64_t from, std::uint64_t until,
 void StreamBuffer::release_before(std::uint64_t offset) {
   const std::uint64_t number = offset / BlockPool::kBlockSize;
   if (number <= first_block_) return;
-  const auto gone = static_cast<std::size_t>(
-      std::min<std::uint64_t>(number - first_block_, blocks_.size()));
+  const auto gone =
+      static_cast<std::size_t>(std::min<std::uint64_t>(number - first_block_, blocks_.size()));
   for (std::size_t i = 0; i < gone; ++i) {
     if (blocks_[i] != nullptr) pool_->give_back(std::move(blocks_[i]));
   }

@@ -57,7 +57,7 @@ class StreamBuffer {
 
  private:
   BlockPool* pool_;
-  std::uint64_t first_block_ = 0;  // The number of blocks_[0] in the stream.
+  std::uint64_t first_block_ = 0;                        // The number of blocks_[0] in the stream.
   std::vector<std::unique_ptr<std::uint8_t[]>> blocks_;  // Null where nothing arrived yet.
 };
 

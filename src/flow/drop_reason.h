@@ -9,33 +9,33 @@
 namespace sluice::flow {
 
 enum class DropReason : std::uint8_t {
-  kMalformed,             // A header that does not parse.
-  kBadChecksum,           // A complete checksum that is wrong.
-  kForeignEtherType,      // Neither ARP nor IP.
-  kForeignProtocol,       // An IP protocol that we do not carry.
-  kSpoofedSource,         // A source that no guest can have: multicast, unspecified, loopback, ours.
-  kNotForUs,              // Multicast and broadcast that nobody here serves.
-  kFamilyDisabled,        // -4 or -6 excludes it.
-  kHopLimit,              // The TTL ran out here.
-  kTcpUnknownFlow,        // A segment of no flow; answered with RST.
-  kTcpOutsideWindow,      // Not one byte inside the window.
-  kTcpBadAck,             // Acknowledges what was never sent.
-  kTcpChallenged,         // RST or SYN that RFC 5961 does not believe at once.
-  kTcpDuplicateSyn,       // A repeated SYN of a flow that is being opened.
-  kTcpBufferFull,         // The spill's bound was reached; the guest sends it again.
-  kTcpAfterClose,         // Data behind a FIN.
-  kUdpUnasked,            // A datagram from somebody the guest did not write to.
-  kUdpSendFailed,         // The host's kernel refused the datagram.
-  kFragmentDropped,       // Overlapping, too large, too many, or too late.
-  kDeniedByPolicy,        // A deny rule matched.
-  kTooManyFlows,          // --max-flows
-  kTooManyNewFlows,       // --new-flows-per-second
-  kNoDescriptors,         // The process may not open another socket.
-  kPingForbidden,         // net.ipv4.ping_group_range forbids ping sockets.
-  kUnreachable,           // No such host on the guest's own subnet, or an address never routed.
-  kDnsRejected,           // Malformed, or too many questions at once.
-  kIcmpIgnored,           // An ICMP message that calls for nothing.
-  kLinkWriteFailed,       // The tap took no more.
+  kMalformed,         // A header that does not parse.
+  kBadChecksum,       // A complete checksum that is wrong.
+  kForeignEtherType,  // Neither ARP nor IP.
+  kForeignProtocol,   // An IP protocol that we do not carry.
+  kSpoofedSource,     // A source that no guest can have: multicast, loopback, ours.
+  kNotForUs,          // Multicast and broadcast that nobody here serves.
+  kFamilyDisabled,    // -4 or -6 excludes it.
+  kHopLimit,          // The TTL ran out here.
+  kTcpUnknownFlow,    // A segment of no flow; answered with RST.
+  kTcpOutsideWindow,  // Not one byte inside the window.
+  kTcpBadAck,         // Acknowledges what was never sent.
+  kTcpChallenged,     // RST or SYN that RFC 5961 does not believe at once.
+  kTcpDuplicateSyn,   // A repeated SYN of a flow that is being opened.
+  kTcpBufferFull,     // The spill's bound was reached; the guest sends it again.
+  kTcpAfterClose,     // Data behind a FIN.
+  kUdpUnasked,        // A datagram from somebody the guest did not write to.
+  kUdpSendFailed,     // The host's kernel refused the datagram.
+  kFragmentDropped,   // Overlapping, too large, too many, or too late.
+  kDeniedByPolicy,    // A deny rule matched.
+  kTooManyFlows,      // --max-flows
+  kTooManyNewFlows,   // --new-flows-per-second
+  kNoDescriptors,     // The process may not open another socket.
+  kPingForbidden,     // net.ipv4.ping_group_range forbids ping sockets.
+  kUnreachable,       // No such host on the guest's own subnet, or an address never routed.
+  kDnsRejected,       // Malformed, or too many questions at once.
+  kIcmpIgnored,       // An ICMP message that calls for nothing.
+  kLinkWriteFailed,   // The tap took no more.
 };
 
 inline constexpr std::size_t kDropReasonCount =

@@ -2,7 +2,8 @@
 // the headers of every packet we send it.
 //
 // With checksum offload only the pseudo-header's sum is computed and the receiver's kernel is told
-// to trust the rest (virtio 1.2, 5.1.6.2); with segmentation offload one frame carries up to 64 KiB.
+// to trust the rest (virtio 1.2, 5.1.6.2); with segmentation offload one frame carries up to
+// 64 KiB.
 #pragma once
 
 #include <cstdint>

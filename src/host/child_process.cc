@@ -21,10 +21,8 @@ bool should_forward(int signal, int code) {
     case SIGUSR1:
     case SIGUSR2:
     case SIGALRM:
-    case SIGCONT:
-      return true;
-    default:
-      return false;
+    case SIGCONT: return true;
+    default: return false;
   }
 }
 

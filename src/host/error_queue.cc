@@ -13,14 +13,10 @@ namespace {
 
 ErrorOrigin origin_of(std::uint8_t origin) {
   switch (origin) {
-    case SO_EE_ORIGIN_LOCAL:
-      return ErrorOrigin::kLocal;
-    case SO_EE_ORIGIN_ICMP:
-      return ErrorOrigin::kIcmp;
-    case SO_EE_ORIGIN_ICMP6:
-      return ErrorOrigin::kIcmpv6;
-    default:
-      return ErrorOrigin::kOther;
+    case SO_EE_ORIGIN_LOCAL: return ErrorOrigin::kLocal;
+    case SO_EE_ORIGIN_ICMP: return ErrorOrigin::kIcmp;
+    case SO_EE_ORIGIN_ICMP6: return ErrorOrigin::kIcmpv6;
+    default: return ErrorOrigin::kOther;
   }
 }
 

@@ -144,12 +144,9 @@ std::expected<GuestMessage, SysError> GuestChannel::receive() const {
       return GuestWarning{{take_text(packet.step), packet.number, take_text(packet.hint)}};
     case Kind::kFailed:
       return GuestFailed{{take_text(packet.step), packet.number, take_text(packet.hint)}};
-    case Kind::kLink:
-      return OpenedLink{take_descriptors(header), packet.cookie};
-    case Kind::kStopped:
-      return GuestStopped{packet.number};
-    case Kind::kGo:
-      return GuestGo{};
+    case Kind::kLink: return OpenedLink{take_descriptors(header), packet.cookie};
+    case Kind::kStopped: return GuestStopped{packet.number};
+    case Kind::kGo: return GuestGo{};
   }
   return std::unexpected(SysError{SysOp::kReceive, EPROTO});
 }

@@ -17,10 +17,8 @@ bool is_lost_connection(int error) {
     case EHOSTDOWN:
     case ENONET:
     case EHOSTUNREACH:
-    case ENETUNREACH:
-      return true;
-    default:
-      return false;
+    case ENETUNREACH: return true;
+    default: return false;
   }
 }
 

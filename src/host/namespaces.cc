@@ -31,12 +31,9 @@ std::string clone_hint(int error) {
     case EPERM:
       return "user namespaces are not permitted; as root run: sysctl "
              "kernel.unprivileged_userns_clone=1 (where it exists)";
-    case ENOSPC:
-      return "as root run: sysctl user.max_user_namespaces=15000";
-    case EAGAIN:
-      return "the limit on processes is reached (ulimit -u)";
-    default:
-      return "";
+    case ENOSPC: return "as root run: sysctl user.max_user_namespaces=15000";
+    case EAGAIN: return "the limit on processes is reached (ulimit -u)";
+    default: return "";
   }
 }
 

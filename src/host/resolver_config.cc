@@ -72,7 +72,7 @@ ResolvConf parse_resolv_conf(std::string_view text) {
 const ResolvConf& ResolverConfig::load() {
   current_ = {};
   const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
+  struct stat status{};
   if (fd.valid() && ::fstat(fd.get(), &status) == 0) {
     modified_ = status.st_mtim;
     inode_ = status.st_ino;
@@ -84,7 +84,7 @@ const ResolvConf& ResolverConfig::load() {
 bool ResolverConfig::refresh(Instant now) {
   if (now < checked_ + std::chrono::seconds(1)) return false;
   checked_ = now;
-  struct stat status {};
+  struct stat status{};
   if (::stat(path_.c_str(), &status) != 0) return false;
   if (status.st_ino == inode_ && status.st_mtim.tv_sec == modified_.tv_sec &&
       status.st_mtim.tv_nsec == modified_.tv_nsec) {

@@ -108,22 +108,17 @@ TapFeatures TapFeatures::unpack(std::uint64_t packed) {
 
 std::string TapError::step_text() const {
   switch (step) {
-    case TapStep::kName:
-      return "interface name";
-    case TapStep::kOpenDevice:
-      return kDevice;
-    case TapStep::kCreate:
-      return "create tap interface";
-    case TapStep::kHeaderSize:
-      return "set the size of the tap's header";
+    case TapStep::kName: return "interface name";
+    case TapStep::kOpenDevice: return kDevice;
+    case TapStep::kCreate: return "create tap interface";
+    case TapStep::kHeaderSize: return "set the size of the tap's header";
   }
   unreachable("TapStep out of range");
 }
 
 std::string TapError::hint() const {
   switch (step) {
-    case TapStep::kName:
-      return "expected 1 to 15 bytes without '/', ':', '%' or blanks";
+    case TapStep::kName: return "expected 1 to 15 bytes without '/', ':', '%' or blanks";
     case TapStep::kOpenDevice:
       if (error == EACCES || error == EPERM) return "as root run: chmod 666 /dev/net/tun";
       if (error == ENOENT || error == ENODEV || error == ENXIO) {
@@ -135,8 +130,7 @@ std::string TapError::hint() const {
       if (error == EPERM) return "the network namespace must be owned by the caller";
       if (error == EBUSY) return "an interface of this name exists; choose another";
       return "";
-    case TapStep::kHeaderSize:
-      return "";
+    case TapStep::kHeaderSize: return "";
   }
   unreachable("TapStep out of range");
 }

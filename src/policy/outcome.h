@@ -25,35 +25,25 @@ enum class Outcome : std::uint8_t {
     case Outcome::kOpen:
     case Outcome::kClosed:
     case Outcome::kResetByGuest:
-    case Outcome::kResetByHost:
-      return true;
+    case Outcome::kResetByHost: return true;
     case Outcome::kRefused:
     case Outcome::kUnreachable:
     case Outcome::kTimedOut:
-    case Outcome::kNotAccepted:
-      return false;
+    case Outcome::kNotAccepted: return false;
   }
   unreachable("outcome outside its enum");
 }
 
 [[nodiscard]] inline std::string_view to_string(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kOpen:
-      return "open";
-    case Outcome::kClosed:
-      return "closed";
-    case Outcome::kResetByGuest:
-      return "reset by guest";
-    case Outcome::kResetByHost:
-      return "reset by host";
-    case Outcome::kRefused:
-      return "refused";
-    case Outcome::kUnreachable:
-      return "unreachable";
-    case Outcome::kTimedOut:
-      return "timed out";
-    case Outcome::kNotAccepted:
-      return "not accepted";
+    case Outcome::kOpen: return "open";
+    case Outcome::kClosed: return "closed";
+    case Outcome::kResetByGuest: return "reset by guest";
+    case Outcome::kResetByHost: return "reset by host";
+    case Outcome::kRefused: return "refused";
+    case Outcome::kUnreachable: return "unreachable";
+    case Outcome::kTimedOut: return "timed out";
+    case Outcome::kNotAccepted: return "not accepted";
   }
   unreachable("outcome outside its enum");
 }

@@ -12,12 +12,9 @@ enum class Protocol : std::uint8_t { kTcp, kUdp, kIcmp };
 
 [[nodiscard]] inline std::string_view to_string(Protocol protocol) {
   switch (protocol) {
-    case Protocol::kTcp:
-      return "tcp";
-    case Protocol::kUdp:
-      return "udp";
-    case Protocol::kIcmp:
-      return "icmp";
+    case Protocol::kTcp: return "tcp";
+    case Protocol::kUdp: return "udp";
+    case Protocol::kIcmp: return "icmp";
   }
   unreachable("protocol outside its enum");
 }

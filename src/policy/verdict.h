@@ -23,18 +23,12 @@ enum class Verdict : std::uint8_t {
 // A word or two for reports and logs: "accepted", "denied", "too many flows".
 [[nodiscard]] inline std::string_view to_string(Verdict verdict) {
   switch (verdict) {
-    case Verdict::kAccepted:
-      return "accepted";
-    case Verdict::kNotRoutable:
-      return "not routable";
-    case Verdict::kDeniedByPolicy:
-      return "denied";
-    case Verdict::kTooManyFlows:
-      return "too many flows";
-    case Verdict::kTooManyNewFlows:
-      return "too many new flows";
-    case Verdict::kNoDescriptors:
-      return "no descriptors";
+    case Verdict::kAccepted: return "accepted";
+    case Verdict::kNotRoutable: return "not routable";
+    case Verdict::kDeniedByPolicy: return "denied";
+    case Verdict::kTooManyFlows: return "too many flows";
+    case Verdict::kTooManyNewFlows: return "too many new flows";
+    case Verdict::kNoDescriptors: return "no descriptors";
   }
   unreachable("verdict outside its enum");
 }

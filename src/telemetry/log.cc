@@ -17,16 +17,11 @@ int descriptor = STDERR_FILENO;
 // As compilers write it, for the same reason: people know these words.
 std::string_view label(LogLevel level) {
   switch (level) {
-    case LogLevel::kError:
-      return "error: ";
-    case LogLevel::kWarn:
-      return "warning: ";
-    case LogLevel::kInfo:
-      return "";
-    case LogLevel::kDebug:
-      return "debug: ";
-    case LogLevel::kTrace:
-      return "trace: ";
+    case LogLevel::kError: return "error: ";
+    case LogLevel::kWarn: return "warning: ";
+    case LogLevel::kInfo: return "";
+    case LogLevel::kDebug: return "debug: ";
+    case LogLevel::kTrace: return "trace: ";
   }
   unreachable("log level outside its enum");
 }
@@ -37,16 +32,11 @@ LogLevel current_log_level = LogLevel::kWarn;
 
 std::string_view to_string(LogLevel level) {
   switch (level) {
-    case LogLevel::kError:
-      return "error";
-    case LogLevel::kWarn:
-      return "warn";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kTrace:
-      return "trace";
+    case LogLevel::kError: return "error";
+    case LogLevel::kWarn: return "warn";
+    case LogLevel::kInfo: return "info";
+    case LogLevel::kDebug: return "debug";
+    case LogLevel::kTrace: return "trace";
   }
   unreachable("log level outside its enum");
 }

@@ -1,5 +1,7 @@
 #include "wire/dhcpv6.h"
 
+#include <algorithm>
+
 #include "wire/byte_cursor.h"
 
 namespace sluice::wire {
@@ -211,8 +213,10 @@ std::optional<std::size_t> Dhcpv6Message::emit(MutableBytes out) const {
 std::vector<std::uint8_t> make_duid_ll(const MacAddress& mac) {
   constexpr std::uint8_t kDuidLinkLayer = 3;
   constexpr std::uint8_t kHardwareEthernet = 1;
-  std::vector<std::uint8_t> duid{0, kDuidLinkLayer, 0, kHardwareEthernet};
-  duid.insert(duid.end(), mac.octets.begin(), mac.octets.end());
+  std::vector<std::uint8_t> duid(4 + mac.octets.size());
+  duid[1] = kDuidLinkLayer;
+  duid[3] = kHardwareEthernet;
+  std::ranges::copy(mac.octets, duid.begin() + 4);
   return duid;
 }
 

@@ -204,15 +204,9 @@ void DnsBuilder::add_record(DnsSection section, const DomainName& name, DnsType 
   out_.u16(static_cast<std::uint16_t>(rdata.size()));
   out_.bytes(rdata);
   switch (section) {
-    case DnsSection::kAnswer:
-      ++header_.answer_count;
-      break;
-    case DnsSection::kAuthority:
-      ++header_.authority_count;
-      break;
-    case DnsSection::kAdditional:
-      ++header_.additional_count;
-      break;
+    case DnsSection::kAnswer: ++header_.answer_count; break;
+    case DnsSection::kAuthority: ++header_.authority_count; break;
+    case DnsSection::kAdditional: ++header_.additional_count; break;
   }
 }
 

@@ -19,22 +19,14 @@ enum class ParseError : std::uint8_t {
 
 [[nodiscard]] constexpr std::string_view to_string(ParseError error) {
   switch (error) {
-    case ParseError::kTruncated:
-      return "truncated";
-    case ParseError::kBadVersion:
-      return "bad version";
-    case ParseError::kBadLength:
-      return "bad length";
-    case ParseError::kBadChecksum:
-      return "bad checksum";
-    case ParseError::kBadAddress:
-      return "bad address";
-    case ParseError::kMalformed:
-      return "malformed";
-    case ParseError::kTooManyHeaders:
-      return "too many headers";
-    case ParseError::kUnsupported:
-      return "unsupported";
+    case ParseError::kTruncated: return "truncated";
+    case ParseError::kBadVersion: return "bad version";
+    case ParseError::kBadLength: return "bad length";
+    case ParseError::kBadChecksum: return "bad checksum";
+    case ParseError::kBadAddress: return "bad address";
+    case ParseError::kMalformed: return "malformed";
+    case ParseError::kTooManyHeaders: return "too many headers";
+    case ParseError::kUnsupported: return "unsupported";
   }
   return "unknown";
 }

@@ -80,32 +80,19 @@ std::string pretty_tcp(const IpPacketView& ip) {
 
 std::string pretty_dns_type(DnsType type) {
   switch (type) {
-    case DnsType::kA:
-      return "A";
-    case DnsType::kNs:
-      return "NS";
-    case DnsType::kCname:
-      return "CNAME";
-    case DnsType::kSoa:
-      return "SOA";
-    case DnsType::kPtr:
-      return "PTR";
-    case DnsType::kMx:
-      return "MX";
-    case DnsType::kTxt:
-      return "TXT";
-    case DnsType::kAaaa:
-      return "AAAA";
-    case DnsType::kSrv:
-      return "SRV";
-    case DnsType::kOpt:
-      return "OPT";
-    case DnsType::kSvcb:
-      return "SVCB";
-    case DnsType::kHttps:
-      return "HTTPS";
-    case DnsType::kAny:
-      return "ANY";
+    case DnsType::kA: return "A";
+    case DnsType::kNs: return "NS";
+    case DnsType::kCname: return "CNAME";
+    case DnsType::kSoa: return "SOA";
+    case DnsType::kPtr: return "PTR";
+    case DnsType::kMx: return "MX";
+    case DnsType::kTxt: return "TXT";
+    case DnsType::kAaaa: return "AAAA";
+    case DnsType::kSrv: return "SRV";
+    case DnsType::kOpt: return "OPT";
+    case DnsType::kSvcb: return "SVCB";
+    case DnsType::kHttps: return "HTTPS";
+    case DnsType::kAny: return "ANY";
   }
   return fmt::format("type {}", static_cast<unsigned>(type));
 }
@@ -127,22 +114,14 @@ std::string pretty_dns(ByteView payload) {
 
 std::string_view name_of(DhcpMessageType type) {
   switch (type) {
-    case DhcpMessageType::kDiscover:
-      return "discover";
-    case DhcpMessageType::kOffer:
-      return "offer";
-    case DhcpMessageType::kRequest:
-      return "request";
-    case DhcpMessageType::kDecline:
-      return "decline";
-    case DhcpMessageType::kAck:
-      return "ack";
-    case DhcpMessageType::kNak:
-      return "nak";
-    case DhcpMessageType::kRelease:
-      return "release";
-    case DhcpMessageType::kInform:
-      return "inform";
+    case DhcpMessageType::kDiscover: return "discover";
+    case DhcpMessageType::kOffer: return "offer";
+    case DhcpMessageType::kRequest: return "request";
+    case DhcpMessageType::kDecline: return "decline";
+    case DhcpMessageType::kAck: return "ack";
+    case DhcpMessageType::kNak: return "nak";
+    case DhcpMessageType::kRelease: return "release";
+    case DhcpMessageType::kInform: return "inform";
   }
   return "unknown";
 }
@@ -158,28 +137,17 @@ std::string pretty_dhcp(ByteView payload) {
 
 std::string_view name_of(Dhcpv6MessageType type) {
   switch (type) {
-    case Dhcpv6MessageType::kSolicit:
-      return "solicit";
-    case Dhcpv6MessageType::kAdvertise:
-      return "advertise";
-    case Dhcpv6MessageType::kRequest:
-      return "request";
-    case Dhcpv6MessageType::kConfirm:
-      return "confirm";
-    case Dhcpv6MessageType::kRenew:
-      return "renew";
-    case Dhcpv6MessageType::kRebind:
-      return "rebind";
-    case Dhcpv6MessageType::kReply:
-      return "reply";
-    case Dhcpv6MessageType::kRelease:
-      return "release";
-    case Dhcpv6MessageType::kDecline:
-      return "decline";
-    case Dhcpv6MessageType::kReconfigure:
-      return "reconfigure";
-    case Dhcpv6MessageType::kInformationRequest:
-      return "information request";
+    case Dhcpv6MessageType::kSolicit: return "solicit";
+    case Dhcpv6MessageType::kAdvertise: return "advertise";
+    case Dhcpv6MessageType::kRequest: return "request";
+    case Dhcpv6MessageType::kConfirm: return "confirm";
+    case Dhcpv6MessageType::kRenew: return "renew";
+    case Dhcpv6MessageType::kRebind: return "rebind";
+    case Dhcpv6MessageType::kReply: return "reply";
+    case Dhcpv6MessageType::kRelease: return "release";
+    case Dhcpv6MessageType::kDecline: return "decline";
+    case Dhcpv6MessageType::kReconfigure: return "reconfigure";
+    case Dhcpv6MessageType::kInformationRequest: return "information request";
   }
   return "unknown";
 }
@@ -232,12 +200,9 @@ std::string describe_icmp(const IcmpView& icmp) {
         return fmt::format("fragmentation needed mtu {}", icmp.next_hop_mtu());
       }
       return fmt::format("unreachable code {}", icmp.code());
-    case IcmpType::kTimeExceeded:
-      return fmt::format("time exceeded code {}", icmp.code());
-    case IcmpType::kParameterProblem:
-      return fmt::format("parameter problem code {}", icmp.code());
-    case IcmpType::kRedirect:
-      return "redirect";
+    case IcmpType::kTimeExceeded: return fmt::format("time exceeded code {}", icmp.code());
+    case IcmpType::kParameterProblem: return fmt::format("parameter problem code {}", icmp.code());
+    case IcmpType::kRedirect: return "redirect";
   }
   return fmt::format("type {} code {}", static_cast<unsigned>(icmp.type()), icmp.code());
 }
@@ -283,24 +248,18 @@ std::string describe_icmpv6(const Icmpv6View& icmp) {
                          icmp.identifier(), icmp.sequence_number());
     case Icmpv6Type::kDestinationUnreachable:
       return fmt::format("unreachable code {}", icmp.code());
-    case Icmpv6Type::kPacketTooBig:
-      return fmt::format("packet too big mtu {}", icmp.mtu());
-    case Icmpv6Type::kTimeExceeded:
-      return fmt::format("time exceeded code {}", icmp.code());
+    case Icmpv6Type::kPacketTooBig: return fmt::format("packet too big mtu {}", icmp.mtu());
+    case Icmpv6Type::kTimeExceeded: return fmt::format("time exceeded code {}", icmp.code());
     case Icmpv6Type::kParameterProblem:
       return fmt::format("parameter problem code {}", icmp.code());
-    case Icmpv6Type::kMulticastListenerQuery:
-      return "multicast listener query";
+    case Icmpv6Type::kMulticastListenerQuery: return "multicast listener query";
     case Icmpv6Type::kMulticastListenerReport:
-    case Icmpv6Type::kMulticastListenerReportV2:
-      return "multicast listener report";
-    case Icmpv6Type::kMulticastListenerDone:
-      return "multicast listener done";
+    case Icmpv6Type::kMulticastListenerReportV2: return "multicast listener report";
+    case Icmpv6Type::kMulticastListenerDone: return "multicast listener done";
     case Icmpv6Type::kRouterSolicitation:
     case Icmpv6Type::kRouterAdvertisement:
     case Icmpv6Type::kNeighborSolicitation:
-    case Icmpv6Type::kNeighborAdvertisement:
-      return "malformed neighbor discovery";
+    case Icmpv6Type::kNeighborAdvertisement: return "malformed neighbor discovery";
   }
   return fmt::format("type {} code {}", static_cast<unsigned>(icmp.type()), icmp.code());
 }
@@ -348,10 +307,8 @@ std::string pretty_frame(ByteView ethernet_frame) {
   if (!ethernet) return invalid("ethernet", ethernet.error());
   switch (ethernet->ether_type()) {
     case EtherType::kIpv4:
-    case EtherType::kIpv6:
-      return pretty_ip(ethernet->ether_type(), ethernet->payload());
-    case EtherType::kArp:
-      return pretty_arp(ethernet->payload());
+    case EtherType::kIpv6: return pretty_ip(ethernet->ether_type(), ethernet->payload());
+    case EtherType::kArp: return pretty_arp(ethernet->payload());
   }
   return fmt::format("{} > {} type 0x{:04x} len {}", to_string(ethernet->source()),
                      to_string(ethernet->destination()),

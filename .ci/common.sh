@@ -6,6 +6,12 @@ build_packages=(
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libmnl-dev libseccomp-dev libcap-ng-dev
 )
+check_packages=(
+  clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
+  libgtest-dev librapidcheck-dev libbenchmark-dev
+  iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump traceroute netcat-openbsd
+  openssl util-linux procps
+)
 demo_packages=(iproute2 curl dnsmasq-base util-linux libc-bin)
 
 if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then

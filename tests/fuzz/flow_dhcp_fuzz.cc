@@ -46,17 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return ByteView(out).first(length);
   };
   switch (data[0] % 4) {
-    case 0:
-      check_frame(frame(flow::answer_dhcp(network, message, out)));
-      break;
+    case 0: check_frame(frame(flow::answer_dhcp(network, message, out))); break;
     case 1: {
       const flow::Dhcpv6Client client{network.guest_mac, {network.guest_v6, wire::Port{546}}};
       check_frame(frame(flow::answer_dhcpv6(network, client, message, out)));
       break;
     }
-    case 2:
-      check_frame(frame(flow::answer_arp(network, message, out).length));
-      break;
+    case 2: check_frame(frame(flow::answer_arp(network, message, out).length)); break;
     case 3:
       if (const auto packet = wire::parse_ipv6_packet(message)) {
         check_frame(frame(flow::answer_ndp(network, network.guest_mac, *packet, out).length));

@@ -61,16 +61,12 @@ class Harness {
         }
         break;
       }
-      case 3:
-        relay_.on_upstream_error(pick_slot(pick), now_, actions_);
-        break;
+      case 3: relay_.on_upstream_error(pick_slot(pick), now_, actions_); break;
       case 4:
         now_ += std::chrono::milliseconds(pick) * 16;
         relay_.on_timer(now_, actions_);
         break;
-      case 5:
-        set_resolvers(pick % 4);
-        break;
+      case 5: set_resolvers(pick % 4); break;
     }
     drain();
   }

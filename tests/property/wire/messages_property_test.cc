@@ -69,15 +69,12 @@ NdpMessage random_advertisement() {
 
 NdpMessage random_ndp() {
   switch (random::between<int>(0, 3)) {
-    case 0:
-      return RouterSolicitation{random::maybe(random::mac)};
-    case 1:
-      return NeighborSolicitation{random::v6(), random::maybe(random::mac)};
+    case 0: return RouterSolicitation{random::maybe(random::mac)};
+    case 1: return NeighborSolicitation{random::v6(), random::maybe(random::mac)};
     case 2:
       return NeighborAdvertisement{random::any<bool>(), random::any<bool>(), random::any<bool>(),
                                    random::v6(), random::maybe(random::mac)};
-    default:
-      return random_advertisement();
+    default: return random_advertisement();
   }
 }
 

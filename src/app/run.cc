@@ -113,12 +113,12 @@ struct OutputFiles {
 }
 
 void print_report(const RunOptions& options, const driver::Worker& worker, std::FILE* file) {
-  if (!worker.report()) return;
+  const auto& report = worker.report();
+  if (!report) return;
   const auto counters = worker.drop_counters();
-  const std::string text =
-      options.report == ReportFormat::kJson
-          ? worker.report()->json(counters)
-          : worker.report()->text(counters, telemetry::color_for(::fileno(file)));
+  const std::string text = options.report == ReportFormat::kJson
+                               ? report->json(counters)
+                               : report->text(counters, telemetry::color_for(::fileno(file)));
   std::fputs(text.c_str(), file);
   if (!text.empty() && text.back() != '\n') std::fputc('\n', file);
   if (std::fflush(file) != 0) telemetry::log_error("--report: {}", std::strerror(errno));
@@ -180,11 +180,11 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   }
   if (const auto safe = host::enter_sandbox(host::seccomp_mode_from_environment()); !safe) {
     telemetry::log_error("{}", safe.error().describe());
-    child->send_signal(SIGKILL);
+    (void)child->send_signal(SIGKILL);
     return host::kExitSetupFailed;
   }
   const int status = worker.run(*child, signals);
-  if (child->exec_error()) telemetry::log_error("{}", child->exec_error()->describe());
+  if (const auto& error = child->exec_error()) telemetry::log_error("{}", error->describe());
   print_report(options, worker, files.report);
   return status;
 }

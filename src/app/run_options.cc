@@ -40,8 +40,8 @@ Checked read_publish(const std::vector<std::string>& texts, RunOptions& options)
       return fail("--publish: '{}' is not a port to publish; expected {}", text,
                   map.error().expected);
     }
-    if (map->address) {
-      const bool is_v4 = map->address->is_v4();
+    if (const auto& address = map->address) {
+      const bool is_v4 = address->is_v4();
       if (!(is_v4 ? options.network.ipv4 : options.network.ipv6)) {
         return fail("--publish: '{}' is {}, which {} switches off", text, is_v4 ? "IPv4" : "IPv6",
                     is_v4 ? "-6" : "-4");

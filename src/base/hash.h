@@ -29,7 +29,7 @@ __extension__ using Wide = unsigned __int128;
 
 // The order of bytes is the machine's: these hashes never leave the process.
 [[nodiscard]] inline std::uint64_t load_word(const std::uint8_t* bytes) {
-  std::uint64_t word;
+  std::uint64_t word = 0;
   std::memcpy(&word, bytes, sizeof word);
   return word;
 }

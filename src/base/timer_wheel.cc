@@ -79,7 +79,7 @@ TimerNode* TimerWheel::pop_due(Instant now) {
       now <= start_ ? 0 : static_cast<std::uint64_t>((now - start_) / kTick);
   for (;;) {
     const std::size_t slot = now_tick_ % kSlots;
-    TimerNode& head = levels_[0].slots[slot];
+    const TimerNode& head = levels_[0].slots[slot];
     if (now_tick_ <= target && !slot_empty(head)) {
       TimerNode* node = head.next_;
       node->unlink();

@@ -1,5 +1,6 @@
 """Bulk transfers with real programs: curl, iperf3, HTTP/2 and TLS."""
 
+import atexit
 import hashlib
 import http.server
 import json
@@ -31,6 +32,7 @@ def big_file(t):
                 file.write(block)
             file.flush()
             os.chmod(file.name, 0o644)
+            atexit.register(file.close)
             _made[size] = file, digest.hexdigest()
         file, digest = _made[size]
         return file.name, size, digest

@@ -6,8 +6,8 @@ import struct
 import subprocess
 import time
 
-from harness import (check, check_equal, echo, elapsed, finish, processes, read_line,
-                     sluice_only, test)
+from harness import (check, check_equal, echo, elapsed, finish, processes, read_line, sluice_only,
+                     test)
 
 
 def outcome(t, address, port, timeout=5):

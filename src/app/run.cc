@@ -180,7 +180,7 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   }
   if (const auto safe = host::enter_sandbox(host::seccomp_mode_from_environment()); !safe) {
     telemetry::log_error("{}", safe.error().describe());
-    (void)child->send_signal(SIGKILL);
+    child->send_signal(SIGKILL);
     return host::kExitSetupFailed;
   }
   const int status = worker.run(*child, signals);

@@ -52,8 +52,8 @@ void DnsIo::fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
 
 void DnsIo::open_udp(const flow::OpenDnsUdp& action, Instant now, flow::ActionSink& out) {
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
-  auto socket = host::UdpSocket::open(kernel_, action.resolver.address.family(),
-                                      {.receive_offload = false});
+  auto socket =
+      host::UdpSocket::open(kernel_, action.resolver.address.family(), {.receive_offload = false});
   if (!socket || !socket->connect(action.resolver)) {
     fail(action.slot, now, out);
     return;
@@ -65,8 +65,8 @@ void DnsIo::open_udp(const flow::OpenDnsUdp& action, Instant now, flow::ActionSi
     fail(action.slot, now, out);
     return;
   }
-  const auto [at, fresh] = udp_.insert_or_assign(
-      action.slot.value, UdpAttempt{std::move(*socket), action.resolver});
+  const auto [at, fresh] =
+      udp_.insert_or_assign(action.slot.value, UdpAttempt{std::move(*socket), action.resolver});
   (void)fresh;
   (void)loop_.add(at->second.socket.fd(), EPOLLIN, tag_of(EventKind::kDnsUdp, action.slot));
 }
@@ -119,8 +119,7 @@ void DnsIo::on_udp(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
                         ByteView(buffer_.get(), datagram.length), now, out);
 }
 
-void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now,
-                   flow::ActionSink& out) {
+void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out) {
   const auto found = tcp_.find(slot.value);
   if (found == tcp_.end()) return;
   TcpAttempt& attempt = found->second;

@@ -39,7 +39,8 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
       frame.offload = wire::VirtioNetHeader::parse(read.first<wire::VirtioNetHeader::kSize>());
     }
     frames_.push_back(frame);
-    if (tee_) [[unlikely]] capture(frame.bytes, {});
+    if (tee_) [[unlikely]]
+      capture(frame.bytes, {});
     // The next frame begins on a cache line of its own.
     at += (read.size() + 63) & ~std::size_t{63};
   }
@@ -55,7 +56,8 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
                                      part_of(header), part_of(frame.payload)};
     const std::size_t first = header_size_ == 0 ? 1 : 0;
     const std::size_t count = parts.size() - first - (frame.payload.empty() ? 1 : 0);
-    if (tee_) [[unlikely]] capture(header, frame.payload);
+    if (tee_) [[unlikely]]
+      capture(header, frame.payload);
     if (kernel_->writev(tap_.get(), parts.data() + first, static_cast<int>(count)) < 0) {
       drops.count(flow::DropReason::kLinkWriteFailed);
     }

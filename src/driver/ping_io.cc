@@ -62,10 +62,10 @@ void PingIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
     const auto kind = flow::icmp_error_kind(v4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6,
                                             error.icmp_type, error.icmp_code);
     if (!kind) continue;
-    engine_.on_ping_error(socket.id,
-                          {.kind = *kind, .mtu = error.info,
-                           .from = error.offender.value_or(wire::IpAddress{})},
-                          ByteView(quote).first(error.quoted), now, out);
+    engine_.on_ping_error(
+        socket.id,
+        {.kind = *kind, .mtu = error.info, .from = error.offender.value_or(wire::IpAddress{})},
+        ByteView(quote).first(error.quoted), now, out);
   }
 }
 

@@ -20,8 +20,7 @@ UdpIo::UdpIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine)
     : kernel_(kernel),
       loop_(loop),
       engine_(engine),
-      receive_buffer_(
-          std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveSlots * kSlotSize)) {
+      receive_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveSlots * kSlotSize)) {
   batch_.reserve(kBatch);
   parts_.reserve(kPartsMax);
   outgoing_.reserve(kBatch);
@@ -71,8 +70,7 @@ bool UdpIo::extend(const flow::SendUdp& action) {
       last.datagram.source != action.local) {
     return false;
   }
-  parts_.push_back({.iov_base = const_cast<std::uint8_t*>(action.payload.data()),
-                    .iov_len = size});
+  parts_.push_back({.iov_base = const_cast<std::uint8_t*>(action.payload.data()), .iov_len = size});
   ++last.parts;
   last.bytes += size;
   last.closed = size < last.datagram.segment_size;
@@ -163,10 +161,10 @@ bool UdpIo::extend(const flow::SendUdp& action) {
     const auto kind = flow::icmp_error_kind(v4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6,
                                             error.icmp_type, error.icmp_code);
     if (!kind) continue;
-    engine_.on_udp_error(socket.id, error.destination,
-                         {.kind = *kind, .mtu = error.info,
-                          .from = error.offender.value_or(wire::IpAddress{})},
-                         ByteView(quote).first(error.quoted), now, out);
+    engine_.on_udp_error(
+        socket.id, error.destination,
+        {.kind = *kind, .mtu = error.info, .from = error.offender.value_or(wire::IpAddress{})},
+        ByteView(quote).first(error.quoted), now, out);
   }
 }
 
@@ -175,7 +173,8 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   if (tag.index >= sockets_.size()) return;
   Socket& socket = sockets_[tag.index];
   if (!tag.names(socket.id) || !socket.socket.valid()) return;
-  if ((events & EPOLLERR) != 0) [[unlikely]] read_errors(socket, now, out);
+  if ((events & EPOLLERR) != 0) [[unlikely]]
+    read_errors(socket, now, out);
   if ((events & EPOLLIN) == 0) return;
   const auto count = socket.socket.receive(scratch_, incoming_);
   if (!count) return;

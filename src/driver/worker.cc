@@ -156,8 +156,8 @@ void Worker::on_signals() {
     if (info->ssi_signo == SIGUSR1) {
       const std::vector<telemetry::Counter> counters = drop_counters();
       const std::string text = telemetry::format_counters(counters);
-      std::fprintf(stderr, "sluice run: %zu flows; dropped or refused:\n%s",
-                   engine_.flow_count(), text.empty() ? "  nothing\n" : text.c_str());
+      std::fprintf(stderr, "sluice run: %zu flows; dropped or refused:\n%s", engine_.flow_count(),
+                   text.empty() ? "  nothing\n" : text.c_str());
     } else {
       child_->on_signal(*info);
     }

@@ -20,7 +20,7 @@
 namespace sluice::flow {
 
 struct TcpId : SlabHandle {};
-struct UdpId : SlabHandle {};   // One host socket of a guest endpoint, or of a published port.
+struct UdpId : SlabHandle {};  // One host socket of a guest endpoint, or of a published port.
 struct PingId : SlabHandle {};
 
 // Starts a connect; answered by on_connected() or on_connect_failed().
@@ -95,9 +95,9 @@ struct ReportFlow {
   FlowSummary summary;
 };
 
-using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
-                            CloseTcp, OpenUdp, SendUdp, CloseUdp, OpenPing, SendPing, ClosePing,
-                            ReportFlow>;
+using Action =
+    std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
+                 OpenUdp, SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
 
 // A frame for the guest: headers in the sink's arena, then a payload that is borrowed.
 struct FrameOut {

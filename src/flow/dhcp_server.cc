@@ -83,8 +83,7 @@ std::optional<DhcpMessage> respond(const GuestNetwork& network, const DhcpMessag
       add_configuration(network, offer);
       return offer;
     }
-    case DhcpMessageType::kRequest:
-      return on_request(network, request);
+    case DhcpMessageType::kRequest: return on_request(network, request);
     case DhcpMessageType::kInform: {
       // RFC 2131, 4.3.5: no lease, and the answer goes to ciaddr.
       if (request.client_address.is_unspecified()) return std::nullopt;
@@ -99,8 +98,7 @@ std::optional<DhcpMessage> respond(const GuestNetwork& network, const DhcpMessag
     // Only servers send these.
     case DhcpMessageType::kOffer:
     case DhcpMessageType::kAck:
-    case DhcpMessageType::kNak:
-      return std::nullopt;
+    case DhcpMessageType::kNak: return std::nullopt;
   }
   return std::nullopt;
 }

@@ -26,19 +26,16 @@ bool is_valid(const Dhcpv6Message& request, const std::vector<std::uint8_t>& our
   switch (request.type) {
     case Dhcpv6MessageType::kSolicit:
     case Dhcpv6MessageType::kConfirm:
-    case Dhcpv6MessageType::kRebind:
-      return has_client && for_anyone;
+    case Dhcpv6MessageType::kRebind: return has_client && for_anyone;
     case Dhcpv6MessageType::kRequest:
     case Dhcpv6MessageType::kRenew:
     case Dhcpv6MessageType::kRelease:
-    case Dhcpv6MessageType::kDecline:
-      return has_client && for_us;
+    case Dhcpv6MessageType::kDecline: return has_client && for_us;
     case Dhcpv6MessageType::kInformationRequest:
       return (for_anyone || for_us) && request.ia_nas.empty();
     case Dhcpv6MessageType::kAdvertise:
     case Dhcpv6MessageType::kReply:
-    case Dhcpv6MessageType::kReconfigure:
-      return false;
+    case Dhcpv6MessageType::kReconfigure: return false;
   }
   return false;
 }
@@ -117,13 +114,10 @@ std::optional<Dhcpv6Message> respond(const GuestNetwork& network, const Dhcpv6Me
       // 18.3.7, 18.3.8. The one lease is always there for the next who asks.
       reply.status = wire::Dhcpv6Status{Dhcpv6StatusCode::kSuccess, {}};
       return reply;
-    case Dhcpv6MessageType::kInformationRequest:
-      add_configuration(network, reply);
-      return reply;
+    case Dhcpv6MessageType::kInformationRequest: add_configuration(network, reply); return reply;
     case Dhcpv6MessageType::kAdvertise:
     case Dhcpv6MessageType::kReply:
-    case Dhcpv6MessageType::kReconfigure:
-      return std::nullopt;
+    case Dhcpv6MessageType::kReconfigure: return std::nullopt;
   }
   return std::nullopt;
 }

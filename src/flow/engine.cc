@@ -37,8 +37,8 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
            seeds.table, seeds.sequence, options_.tcp),
       udp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kUdp),
            seeds.table),
-      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing),
-            seeds.table) {}
+      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table) {
+}
 
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
                                         Instant now, ActionSink& out) {
@@ -193,8 +193,7 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
   }
 }
 
-void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now,
-                    ActionSink& out) {
+void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out) {
   const auto segment = wire::TcpView::parse(packet.payload);
   if (!segment) {
     drop(DropReason::kMalformed);
@@ -244,8 +243,7 @@ void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpVie
     out.shrink_frame(answer_dhcp(options_.network, udp.payload(), room));
   } else if (!v4 && remote.port.value == kPortDhcpv6Server) {
     const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
-    out.shrink_frame(
-        answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
+    out.shrink_frame(answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
   } else if (targets_.is_dns(remote)) {
     on_dns_query(guest, udp.payload(), now, out);
   } else if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {
@@ -299,8 +297,7 @@ void Engine::settle_dns(ActionSink& out) {
   dns_fresh_.clear();
 }
 
-void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Instant now,
-                     ActionSink& out) {
+void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out) {
   const auto icmp = wire::IcmpView::parse(packet.payload);
   if (!icmp || packet.family != wire::IpFamily::kV4) {
     drop(DropReason::kMalformed);
@@ -384,9 +381,8 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
   link_.send_icmp(packet.destination, packet.source, reply, 64, out);
 }
 
-[[gnu::cold]] void Engine::on_udp_error(UdpId socket, const wire::Endpoint& target,
-                                        IcmpError error, ByteView payload, Instant now,
-                                        ActionSink& out) {
+[[gnu::cold]] void Engine::on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error,
+                                        ByteView payload, Instant now, ActionSink& out) {
   const auto origin = udp_.origin_of(socket, target);
   if (!origin) return;
   // The gateway stands for what is on the host itself.

@@ -50,8 +50,7 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // One Ethernet frame of the guest. What `out` gathers may borrow its bytes.
-  void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Instant now,
-                ActionSink& out);
+  void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
   // After the last frame of a burst; the next frame begins another.
   void end_burst(Instant now, ActionSink& out);
 
@@ -96,9 +95,7 @@ class Engine {
   [[nodiscard]] std::string_view name_of(const wire::IpAddress& address) {
     return names_.lookup(address);
   }
-  [[nodiscard]] std::size_t flow_count() const {
-    return tcp_.size() + udp_.size() + ping_.size();
-  }
+  [[nodiscard]] std::size_t flow_count() const { return tcp_.size() + udp_.size() + ping_.size(); }
 
  private:
   enum class TimerKind : std::uint32_t { kTcp, kUdp, kPing };

@@ -79,8 +79,7 @@ void GuestLink::emit_ip(MutableBytes header, const wire::IpAddress& source,
                                               tcp_size + frame.payload.size());
   }
   if (frame.segment_size != 0 && frame.payload.size() > frame.segment_size) {
-    offload.gso_type =
-        v4 ? wire::VirtioNetHeader::kGsoTcpV4 : wire::VirtioNetHeader::kGsoTcpV6;
+    offload.gso_type = v4 ? wire::VirtioNetHeader::kGsoTcpV4 : wire::VirtioNetHeader::kGsoTcpV6;
     offload.gso_size = frame.segment_size;
     offload.hdr_len = static_cast<std::uint16_t>(transport + tcp_size);
   }
@@ -90,9 +89,9 @@ void GuestLink::emit_ip(MutableBytes header, const wire::IpAddress& source,
   const MutableBytes tcp_header = header.subspan(transport, tcp_size);
   tcp.emit(tcp_header);
   if (!features_.checksum) {
-    wire::set_tcp_checksum(tcp_header,
-                           wire::tcp_checksum(frame.source.address, frame.destination.address,
-                                              tcp_header, frame.payload));
+    wire::set_tcp_checksum(
+        tcp_header, wire::tcp_checksum(frame.source.address, frame.destination.address, tcp_header,
+                                       frame.payload));
   }
 }
 

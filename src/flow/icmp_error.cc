@@ -31,21 +31,16 @@ constexpr std::uint8_t kErrorTos = 0xc0;
 
 IcmpRepr message_v4(const IcmpError& error) {
   switch (error.kind) {
-    case IcmpErrorKind::kNetUnreachable:
-      return IcmpRepr::unreachable(IcmpUnreachable::kNetwork);
-    case IcmpErrorKind::kHostUnreachable:
-      return IcmpRepr::unreachable(IcmpUnreachable::kHost);
+    case IcmpErrorKind::kNetUnreachable: return IcmpRepr::unreachable(IcmpUnreachable::kNetwork);
+    case IcmpErrorKind::kHostUnreachable: return IcmpRepr::unreachable(IcmpUnreachable::kHost);
     case IcmpErrorKind::kProtocolUnreachable:
       return IcmpRepr::unreachable(IcmpUnreachable::kProtocol);
-    case IcmpErrorKind::kPortUnreachable:
-      return IcmpRepr::unreachable(IcmpUnreachable::kPort);
-    case IcmpErrorKind::kProhibited:
-      return IcmpRepr::unreachable(IcmpUnreachable::kProhibited);
+    case IcmpErrorKind::kPortUnreachable: return IcmpRepr::unreachable(IcmpUnreachable::kPort);
+    case IcmpErrorKind::kProhibited: return IcmpRepr::unreachable(IcmpUnreachable::kProhibited);
     case IcmpErrorKind::kTooBig:
       return IcmpRepr::unreachable(IcmpUnreachable::kFragmentationNeeded,
                                    static_cast<std::uint16_t>(std::min(error.mtu, 65'535U)));
-    case IcmpErrorKind::kTimeExceeded:
-      return IcmpRepr::ttl_exceeded();
+    case IcmpErrorKind::kTimeExceeded: return IcmpRepr::ttl_exceeded();
   }
   return IcmpRepr::unreachable(IcmpUnreachable::kHost);
 }
@@ -61,14 +56,10 @@ Icmpv6Repr message_v6(const IcmpError& error) {
       return Icmpv6Repr::unreachable(Icmpv6Unreachable::kAddress);
     case IcmpErrorKind::kProtocolUnreachable:
       return {Icmpv6Type::kParameterProblem, kUnrecognizedNextHeader, kNextHeaderOffset};
-    case IcmpErrorKind::kPortUnreachable:
-      return Icmpv6Repr::unreachable(Icmpv6Unreachable::kPort);
-    case IcmpErrorKind::kProhibited:
-      return Icmpv6Repr::unreachable(Icmpv6Unreachable::kProhibited);
-    case IcmpErrorKind::kTooBig:
-      return Icmpv6Repr::packet_too_big(error.mtu);
-    case IcmpErrorKind::kTimeExceeded:
-      return Icmpv6Repr::hop_limit_exceeded();
+    case IcmpErrorKind::kPortUnreachable: return Icmpv6Repr::unreachable(Icmpv6Unreachable::kPort);
+    case IcmpErrorKind::kProhibited: return Icmpv6Repr::unreachable(Icmpv6Unreachable::kProhibited);
+    case IcmpErrorKind::kTooBig: return Icmpv6Repr::packet_too_big(error.mtu);
+    case IcmpErrorKind::kTimeExceeded: return Icmpv6Repr::hop_limit_exceeded();
   }
   return Icmpv6Repr::unreachable(Icmpv6Unreachable::kAddress);
 }
@@ -177,22 +168,16 @@ std::optional<IcmpErrorKind> kind_v4(std::uint8_t type, std::uint8_t code) {
     case 0:
     case 6:
     case 8:
-    case 11:
-      return IcmpErrorKind::kNetUnreachable;
-    case 2:
-      return IcmpErrorKind::kProtocolUnreachable;
-    case 3:
-      return IcmpErrorKind::kPortUnreachable;
-    case 4:
-      return IcmpErrorKind::kTooBig;
+    case 11: return IcmpErrorKind::kNetUnreachable;
+    case 2: return IcmpErrorKind::kProtocolUnreachable;
+    case 3: return IcmpErrorKind::kPortUnreachable;
+    case 4: return IcmpErrorKind::kTooBig;
     case 9:
     case 10:
     case 13:
     case 14:
-    case 15:
-      return IcmpErrorKind::kProhibited;
-    default:
-      return IcmpErrorKind::kHostUnreachable;
+    case 15: return IcmpErrorKind::kProhibited;
+    default: return IcmpErrorKind::kHostUnreachable;
   }
 }
 
@@ -206,18 +191,13 @@ std::optional<IcmpErrorKind> kind_v6(std::uint8_t type, std::uint8_t code) {
   // RFC 4443, 3.1.
   switch (code) {
     case 0:
-    case 2:
-      return IcmpErrorKind::kNetUnreachable;
+    case 2: return IcmpErrorKind::kNetUnreachable;
     case 1:
     case 5:
-    case 6:
-      return IcmpErrorKind::kProhibited;
-    case 3:
-      return IcmpErrorKind::kHostUnreachable;
-    case 4:
-      return IcmpErrorKind::kPortUnreachable;
-    default:
-      return std::nullopt;
+    case 6: return IcmpErrorKind::kProhibited;
+    case 3: return IcmpErrorKind::kHostUnreachable;
+    case 4: return IcmpErrorKind::kPortUnreachable;
+    default: return std::nullopt;
   }
 }
 

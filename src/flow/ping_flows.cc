@@ -28,8 +28,8 @@ void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, I
   const FlowKey key{{packet.source, wire::Port{be16<4>(message.first<kEchoHeader>())}},
                     {packet.destination, {}},
                     packet.protocol};
-  std::uint32_t index = table_.find(
-      key, [this](std::uint32_t at) -> const FlowKey& { return flows_.at(at).key; });
+  std::uint32_t index =
+      table_.find(key, [this](std::uint32_t at) -> const FlowKey& { return flows_.at(at).key; });
   if (index == FlowTable::kNone) {
     index = open(key, packet, now, out);
     if (index == FlowTable::kNone) return;
@@ -81,10 +81,10 @@ void PingFlows::on_reply(PingId socket, const wire::IpAddress& from, MutableByte
   rewrite_identifier(header, flow->key.guest.port.value);
   // ICMPv6 covers the pseudo-header too (RFC 4443, 2.3).
   const std::uint32_t sum =
-      from.is_v4() ? 0
-                   : wire::pseudo_header_sum(from, flow->key.guest.address,
-                                             wire::IpProtocol::kIcmpv6,
-                                             static_cast<std::uint32_t>(message.size()));
+      from.is_v4()
+          ? 0
+          : wire::pseudo_header_sum(from, flow->key.guest.address, wire::IpProtocol::kIcmpv6,
+                                    static_cast<std::uint32_t>(message.size()));
   put16<2>(header, wire::checksum_finish(wire::checksum_add(sum, message)));
   link_.send_icmp(from, flow->key.guest.address, message, 64, out);
 }
@@ -115,8 +115,7 @@ void PingFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
   remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, now, out);
 }
 
-void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now,
-                       ActionSink& out) {
+void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
   const Flow& flow = flows_.at(index);
   admission_.released();
   out.push(ReportFlow{{.key = flow.key,

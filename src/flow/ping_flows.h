@@ -24,8 +24,7 @@ class PingFlows {
             const HashSecret& table_secret);
 
   // `message` is an echo request, header first; its checksum was checked.
-  void on_request(const wire::IpPacketView& packet, ByteView message, Instant now,
-                  ActionSink& out);
+  void on_request(const wire::IpPacketView& packet, ByteView message, Instant now, ActionSink& out);
   // An echo reply from the host. The identifier and the checksum are rewritten in place.
   void on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message, Instant now,
                 ActionSink& out);

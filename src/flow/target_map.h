@@ -44,8 +44,8 @@ class TargetMap {
 
   // What the guest sees as the sender of what came from `host`: loopback stands behind the gateway.
   [[nodiscard]] wire::IpAddress as_guest_sees(const wire::IpAddress& host) const {
-    const bool hidden = host.is_loopback() || host.is_unspecified() ||
-                        host == network_->guest_v4 || host == network_->guest_v6;
+    const bool hidden = host.is_loopback() || host.is_unspecified() || host == network_->guest_v4 ||
+                        host == network_->guest_v6;
     if (!hidden) return host;
     return host.is_v4() ? network_->gateway_v4 : network_->gateway_v6;
   }

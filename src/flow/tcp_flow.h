@@ -41,21 +41,21 @@ struct SynSent {
 
 // What only a lossy link needs; taken when the first gap shows.
 struct LossState {
-  RangeSet stashed;     // Guest to host: arrived ahead of `received`.
-  RangeSet sacked;      // Host to guest: the guest has these beyond `acked`.
+  RangeSet stashed;       // Guest to host: arrived ahead of `received`.
+  RangeSet sacked;        // Host to guest: the guest has these beyond `acked`.
   wire::SeqNum repaired;  // Holes before this were sent again in this recovery.
 };
 
 struct Relaying {
   // Guest to host.
-  wire::SeqNum received;           // RCV.NXT: everything before it is ours to deliver.
-  wire::SeqNum acknowledged;       // The ACK field we sent last.
-  wire::SeqNum window_edge;        // The right edge we offered; never moves left.
-  std::uint64_t stream_offset = 0; // Of `received` in the stream, without SYN and FIN.
-  std::uint32_t buffered = 0;      // Bytes in the driver's spill that the host has not taken.
-  std::uint32_t host_room = 0;     // What the host can take now, as the driver read it last.
-  bool guest_finished = false;     // Its FIN is part of `received`.
-  bool host_shut = false;          // ... and was passed on.
+  wire::SeqNum received;            // RCV.NXT: everything before it is ours to deliver.
+  wire::SeqNum acknowledged;        // The ACK field we sent last.
+  wire::SeqNum window_edge;         // The right edge we offered; never moves left.
+  std::uint64_t stream_offset = 0;  // Of `received` in the stream, without SYN and FIN.
+  std::uint32_t buffered = 0;       // Bytes in the driver's spill that the host has not taken.
+  std::uint32_t host_room = 0;      // What the host can take now, as the driver read it last.
+  bool guest_finished = false;      // Its FIN is part of `received`.
+  bool host_shut = false;           // ... and was passed on.
 
   // Host to guest.
   wire::SeqNum head;          // The byte at the head of the host socket's queue.
@@ -68,15 +68,15 @@ struct Relaying {
   bool end_seen = false;      // The host's end of stream was read.
   bool fin_sent = false;      // ... and our FIN is the last number before `sent`.
   bool recovering = false;
-  std::uint8_t repeats = 0;   // Duplicate ACKs in a row.
-  wire::SeqNum recover;       // Recovery ends when this is acknowledged (RFC 6582).
+  std::uint8_t repeats = 0;  // Duplicate ACKs in a row.
+  wire::SeqNum recover;      // Recovery ends when this is acknowledged (RFC 6582).
 
   RttEstimator rtt;
   bool timing = false;
   wire::SeqNum timed_seq;
   Instant timed_at{};
-  Instant resend_at = kNever;    // Retransmission or window probe.
-  Instant progress_at{};         // The guest's last progress on what is in flight.
+  Instant resend_at = kNever;  // Retransmission or window probe.
+  Instant progress_at{};       // The guest's last progress on what is in flight.
 
   std::unique_ptr<LossState> loss;
 };

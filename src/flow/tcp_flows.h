@@ -28,7 +28,7 @@ enum class HostError : std::uint8_t {
   kReset,
   kNetUnreachable,
   kHostUnreachable,
-  kProhibited,     // A filter of the host forbids it.
+  kProhibited,  // A filter of the host forbids it.
   kTimedOut,
   kNoDescriptors,
   kOther,

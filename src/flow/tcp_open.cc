@@ -319,13 +319,12 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
                                                            const wire::Endpoint& guest,
                                                            std::uint32_t room, Instant now,
                                                            ActionSink& out) {
-  FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port},
-              wire::IpProtocol::kTcp};
+  FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port}, wire::IpProtocol::kTcp};
   // Behind the gateway's address several clients may share a port number.
   for (int tries = 0; index_of(key) != FlowTable::kNone; ++tries) {
     if (tries == 64) return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
-    key.remote.port.value = static_cast<std::uint16_t>(
-        1024 + (key.remote.port.value * 7919U + 1U) % (65'536U - 1024U));
+    key.remote.port.value =
+        static_cast<std::uint16_t>(1024 + (key.remote.port.value * 7919U + 1U) % (65'536U - 1024U));
   }
   const policy::Verdict verdict = admission_.admit_inbound(now);
   if (verdict != policy::Verdict::kAccepted) return std::unexpected(verdict);

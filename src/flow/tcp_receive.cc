@@ -119,8 +119,7 @@ void TcpFlows::append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSi
 }
 
 [[gnu::cold]] void TcpFlows::receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                                           std::uint32_t ahead, ByteView payload,
-                                           ActionSink& out) {
+                                           std::uint32_t ahead, ByteView payload, ActionSink& out) {
   if (!payload.empty()) {
     if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
     const wire::SeqNum left = state.received + ahead;
@@ -142,9 +141,8 @@ std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& stat
   std::size_t window = std::size_t{state.host_room} + share;
   window = window > state.buffered ? window - state.buffered : 0;
   window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
-  const std::uint32_t kept = state.window_edge > state.received
-                                 ? distance(state.received, state.window_edge)
-                                 : 0;
+  const std::uint32_t kept =
+      state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
   return std::max(static_cast<std::uint32_t>(window), kept);
 }
 

@@ -25,8 +25,7 @@ void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
   bool repeat = ack == state.acked && ack != state.sent && segment.payload().empty();
   // RFC 9293, 3.10.7.4: only the newest segment speaks for the window.
   const wire::SeqNum sequence = segment.sequence();
-  if (state.window_seq < sequence ||
-      (state.window_seq == sequence && state.window_ack <= ack)) {
+  if (state.window_seq < sequence || (state.window_seq == sequence && state.window_ack <= ack)) {
     const std::uint32_t window = std::uint32_t{segment.window()}
                                  << (flow.guest.scaled ? flow.guest.window_scale : 0);
     repeat = repeat && window == state.window;
@@ -36,7 +35,8 @@ void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
     state.window_ack = ack;
     if (window == 0) state.progress_at = now;  // It is alive, and full.
   }
-  if (flow.guest.sack && !segment.options().empty()) [[unlikely]] receive_sacks(state, segment);
+  if (flow.guest.sack && !segment.options().empty()) [[unlikely]]
+    receive_sacks(state, segment);
   if (ack > state.acked) {
     receive_progress(index, flow, state, ack, now, out);
   } else if (repeat) [[unlikely]] {
@@ -86,8 +86,8 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   if (!state.recovering) {
     // RFC 5681, 3.2 and RFC 6675, 4: three repeats, or as much SACKed above the hole.
     const auto sacked = state.loss->sacked.ranges();
-    const bool above = !sacked.empty() && distance(sacked.front().left, sacked.back().right) >=
-                                              3U * flow.guest.mss;
+    const bool above = !sacked.empty() &&
+                       distance(sacked.front().left, sacked.back().right) >= 3U * flow.guest.mss;
     if (state.repeats < 3 && !above) return;
     state.recovering = true;
     state.recover = state.sent;
@@ -123,8 +123,8 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   }
   const std::size_t frame =
       link_.frame_payload_max(flow.key.guest.address.family(), flow.guest.mss);
-  const std::uint32_t size = std::min({distance(hole, end), distance(hole, last),
-                                       static_cast<std::uint32_t>(frame)});
+  const std::uint32_t size =
+      std::min({distance(hole, end), distance(hole, last), static_cast<std::uint32_t>(frame)});
   loss.repaired = hole + size;
   out.push(PeekTcp{id_of(index), hole, distance(state.head, hole), size});
 }
@@ -190,9 +190,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   state->peek_pending = false;
   flow->active = now;
   switch (status) {
-    case PeekStatus::kWouldBlock:
-      flow->host_readable = false;
-      return;
+    case PeekStatus::kWouldBlock: flow->host_readable = false; return;
     case PeekStatus::kEndOfStream:
       state->end_seen = true;
       state->fin_sent = true;
@@ -287,16 +285,16 @@ void TcpFlows::send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequenc
   if (flow.guest.sack && state.loss != nullptr) [[unlikely]] {
     for (const wire::SackBlock& block : state.loss->stashed.ranges()) options.add_sack(block);
   }
-  link_.send_tcp({.source = flow.key.remote,
-                  .destination = flow.key.guest,
-                  .sequence = sequence,
-                  .acknowledgment = state.acknowledged,
-                  .flags = flags,
-                  .window = static_cast<std::uint16_t>(
-                      std::min<std::uint32_t>(rounded >> scale, 0xffff)),
-                  .options = options.sack_count > 0 ? &options : nullptr,
-                  .payload = {}},
-                 out);
+  link_.send_tcp(
+      {.source = flow.key.remote,
+       .destination = flow.key.guest,
+       .sequence = sequence,
+       .acknowledgment = state.acknowledged,
+       .flags = flags,
+       .window = static_cast<std::uint16_t>(std::min<std::uint32_t>(rounded >> scale, 0xffff)),
+       .options = options.sack_count > 0 ? &options : nullptr,
+       .payload = {}},
+      out);
 }
 
 void TcpFlows::discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out) {

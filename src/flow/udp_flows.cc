@@ -41,9 +41,8 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
                    .local = flow.local});
 }
 
-[[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key,
-                                               const wire::IpPacketView& packet, Instant now,
-                                               ActionSink& out) {
+[[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key, const wire::IpPacketView& packet,
+                                               Instant now, ActionSink& out) {
   const Target target = targets_.udp(key.remote);
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
@@ -69,9 +68,8 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
 
 UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
   const FlowKey key = socket_key(guest);
-  const std::uint32_t found = socket_table_.find(key, [this](std::uint32_t index) {
-    return socket_key(sockets_.at(index).guest);
-  });
+  const std::uint32_t found = socket_table_.find(
+      key, [this](std::uint32_t index) { return socket_key(sockets_.at(index).guest); });
   if (found != FlowTable::kNone) return UdpId{sockets_.handle_of(found)};
   const UdpId id{sockets_.emplace()};
   sockets_.at(id.index).guest = guest;
@@ -108,9 +106,8 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
                                              Instant now, ActionSink& out) {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return;
-  const FlowKey key{owner->guest,
-                    {targets_.as_guest_sees(from.address), from.port},
-                    wire::IpProtocol::kUdp};
+  const FlowKey key{
+      owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp};
   std::uint32_t index = index_of(key);
   if (index != FlowTable::kNone &&
       (flows_.at(index).target != from || flows_.at(index).socket != socket)) {
@@ -157,9 +154,8 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
                                                     const wire::Endpoint& target) const {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return std::nullopt;
-  const FlowKey key{owner->guest,
-                    {targets_.as_guest_sees(target.address), target.port},
-                    wire::IpProtocol::kUdp};
+  const FlowKey key{
+      owner->guest, {targets_.as_guest_sees(target.address), target.port}, wire::IpProtocol::kUdp};
   if (index_of(key) == FlowTable::kNone) return std::nullopt;
   return Origin{key.guest, key.remote};
 }

@@ -85,8 +85,8 @@ class UdpFlows {
                                            const wire::Endpoint& from,
                                            const std::optional<wire::IpAddress>& local, Instant now,
                                            ActionSink& out);
-  [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target,
-                                     UdpId socket, Instant now);
+  [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
+                                     Instant now);
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
 

@@ -12,7 +12,7 @@ namespace sluice::app {
 namespace {
 
 EarlyExit mistake(std::string_view message) {
-  return {fmt::format("sluice: {}\nTry 'sluice --help'.\n", message), 2};
+  return {fmt::format("sluice: {}; see 'sluice --help'\n", message), 2};
 }
 
 EarlyExit unknown(std::string_view word) {

@@ -15,9 +15,9 @@ struct EarlyExit {
   int exit_code = 0;
 };
 
-// A message of one line and the way to help: "sluice run: MESSAGE", exit code 2.
+// One line with the way to help: "sluice run: MESSAGE; see …", exit code 2.
 [[nodiscard]] inline EarlyExit usage_error(std::string_view message) {
-  return {fmt::format("sluice run: {}\nTry 'sluice run --help'.\n", message), 2};
+  return {fmt::format("sluice run: {}; see 'sluice run --help'\n", message), 2};
 }
 
 }  // namespace sluice::app

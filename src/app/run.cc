@@ -192,7 +192,7 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
 }  // namespace
 
 int run_command(const RunOptions& options) {
-  (void)host::raise_fd_limit();
+  const auto descriptor_limit = host::raise_fd_limit();
   std::array<int, host::kChildSignals.size() + 1> wanted{};
   std::copy(host::kChildSignals.begin(), host::kChildSignals.end(), wanted.begin());
   wanted.back() = SIGUSR1;
@@ -220,7 +220,8 @@ int run_command(const RunOptions& options) {
        .resolv_conf = network.dns ? std::optional(resolv_conf_for(network)) : std::nullopt,
        .pid_namespace =
            options.pid_namespace ? host::PidNamespace::kOwn : host::PidNamespace::kShared,
-       .signals = signals->saved()});
+       .signals = signals->saved(),
+       .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt});
   if (!guest) {
     telemetry::log_error("{}", guest.error().describe());
     return host::kExitSetupFailed;

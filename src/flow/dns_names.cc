@@ -5,13 +5,15 @@ namespace sluice::flow {
 void DnsNames::learn(const wire::DnsView& answer) {
   const wire::DnsHeader& header = answer.header();
   if (!header.response || header.rcode != wire::DnsRcode::kNoError || !answer.question()) return;
+  const auto question = answer.question();
+  if (!question) return;
   std::string name;
   for (wire::DnsRecordReader records = answer.records(); !records.done();) {
     const auto record = records.next();
     if (!record || record->section != wire::DnsSection::kAnswer) return;
     const auto address = wire::dns_address(*record);
     if (!address) continue;
-    if (name.empty()) name = answer.question()->name.to_text();
+    if (name.empty()) name = question->name.to_text();
     learn(*address, name);
   }
 }

@@ -138,7 +138,8 @@ std::size_t emit_around(const IcmpError& error, const GuestNetwork& network,
 void emit_lost_transport(const LostPacket& lost, ByteView known, std::size_t payload_size,
                          FixedBytes<8> header) {
   if (lost.protocol == IpProtocol::kUdp) {
-    wire::UdpRepr udp{lost.guest.port, lost.remote.port, static_cast<std::uint16_t>(payload_size)};
+    const wire::UdpRepr udp{lost.guest.port, lost.remote.port,
+                            static_cast<std::uint16_t>(payload_size)};
     udp.emit(header);
     // Without the whole payload the checksum cannot be known; receivers of errors ignore it.
     if (known.size() != payload_size) return;

@@ -179,7 +179,7 @@ void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
 }
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
-  Flow& flow = flows_.at(index);
+  const Flow& flow = flows_.at(index);
   admission_.released();
   out.push(ReportFlow{{.key = flow.key,
                        .inbound = flow.inbound,

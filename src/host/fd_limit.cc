@@ -10,11 +10,21 @@ std::expected<std::uint64_t, SysError> raise_fd_limit() {
     return std::unexpected(last_error(SysOp::kResourceLimit));
   }
   if (limit.rlim_cur == limit.rlim_max) return limit.rlim_cur;
-  limit.rlim_cur = limit.rlim_max;
+  const std::uint64_t before = limit.rlim_cur;
+  if (const auto set = set_fd_soft_limit(limit.rlim_max); !set) return std::unexpected(set.error());
+  return before;
+}
+
+std::expected<void, SysError> set_fd_soft_limit(std::uint64_t soft) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return std::unexpected(last_error(SysOp::kResourceLimit));
+  }
+  limit.rlim_cur = soft;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
     return std::unexpected(last_error(SysOp::kResourceLimit));
   }
-  return limit.rlim_cur;
+  return {};
 }
 
 }  // namespace sluice::host

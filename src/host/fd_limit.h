@@ -8,7 +8,11 @@
 
 namespace sluice::host {
 
-// Raises the soft limit to the hard one; returns the limit that now holds.
+// Raises the soft limit to the hard one; returns the soft limit as it was.
 [[nodiscard]] std::expected<std::uint64_t, SysError> raise_fd_limit();
+
+// Sets the soft limit: for a command that must not inherit the raised one, since programs that
+// use select(2) rely on it.
+[[nodiscard]] std::expected<void, SysError> set_fd_soft_limit(std::uint64_t limit);
 
 }  // namespace sluice::host

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "host/fd_limit.h"
 #include "host/guest_init.h"
 #include "host/guest_namespace.h"
 #include "host/resolv_conf_mount.h"
@@ -113,6 +114,7 @@ void exec_command(const GuestOptions& options, const GuestChannel& channel) {
   // Without us the command has no network any more. Its init, where it has one, dies with us.
   ::prctl(PR_SET_PDEATHSIG, SIGHUP);
   options.signals.restore();
+  if (options.descriptor_limit) (void)set_fd_soft_limit(*options.descriptor_limit);
   ::execvp(arguments.front(), arguments.data());
   const int error = errno;
   channel.tell(GuestFailed{{options.command.front(), error, ""}});

@@ -42,7 +42,9 @@ struct GuestOptions {
   LinkOpener open_link = {};
   std::optional<std::string> resolv_conf = std::nullopt;  // Contents; left alone when absent.
   PidNamespace pid_namespace = PidNamespace::kShared;
-  SavedSignals signals = {};  // What the command gets back.
+  // What the command gets back.
+  SavedSignals signals = {};
+  std::optional<std::uint64_t> descriptor_limit = std::nullopt;
 };
 
 // Exit codes of our own, as env(1) and friends have them.

@@ -110,7 +110,7 @@ std::string TapError::step_text() const {
   switch (step) {
     case TapStep::kName: return "interface name";
     case TapStep::kOpenDevice: return kDevice;
-    case TapStep::kCreate: return "create tap interface";
+    case TapStep::kCreate: return std::string(kDevice) + ": create a tap interface";
     case TapStep::kHeaderSize: return "set the size of the tap's header";
   }
   unreachable("TapStep out of range");

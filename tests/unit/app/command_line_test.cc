@@ -37,12 +37,12 @@ TEST(CommandLine, HelpAndVersion) {
 
 TEST(CommandLine, MistakesHaveOneLineAndASuggestion) {
   EXPECT_EQ(exit_of({"rnu"}).text,
-            "sluice: unknown command 'rnu'; did you mean 'run'?\nTry 'sluice --help'.\n");
+            "sluice: unknown command 'rnu'; did you mean 'run'?; see 'sluice --help'\n");
   EXPECT_EQ(exit_of({"--hlep"}).text,
-            "sluice: unknown option '--hlep'; did you mean '--help'?\nTry 'sluice --help'.\n");
+            "sluice: unknown option '--hlep'; did you mean '--help'?; see 'sluice --help'\n");
   EXPECT_EQ(exit_of({"frobnicate"}).text,
-            "sluice: unknown command 'frobnicate'\nTry 'sluice --help'.\n");
-  EXPECT_EQ(exit_of({""}).text, "sluice: unknown command ''\nTry 'sluice --help'.\n");
+            "sluice: unknown command 'frobnicate'; see 'sluice --help'\n");
+  EXPECT_EQ(exit_of({""}).text, "sluice: unknown command ''; see 'sluice --help'\n");
   for (const auto& words : std::vector<std::vector<const char*>>{{}, {"rnu"}, {"help", "x"}}) {
     EXPECT_EQ(exit_of(words).exit_code, 2);
   }

@@ -26,7 +26,7 @@ std::string mistake(const Words& words) {
   EXPECT_EQ(parsed.error().exit_code, 2);
   std::string text = parsed.error().text;
   constexpr std::string_view kBefore = "sluice run: ";
-  constexpr std::string_view kAfter = "\nTry 'sluice run --help'.\n";
+  constexpr std::string_view kAfter = "; see 'sluice run --help'\n";
   EXPECT_TRUE(text.starts_with(kBefore) && text.ends_with(kAfter)) << text;
   text = text.substr(kBefore.size(), text.size() - kBefore.size() - kAfter.size());
   EXPECT_EQ(text.find('\n'), std::string::npos) << "one line only: " << text;

@@ -33,6 +33,7 @@ void declare(CLI::App& parser, const OptionSpec& spec, std::vector<std::string>&
 EarlyExit unknown_option(std::string_view word) {
   const std::string_view name = word.substr(0, word.find('='));
   std::vector<std::string_view> known;
+  known.reserve(std::size(kRunOptions));
   for (const OptionSpec& spec : kRunOptions) known.push_back(long_name(spec));
   const std::string_view near = nearest(name, known);
   if (near.empty()) return usage_error(fmt::format("unknown option '{}'", name));

@@ -28,12 +28,12 @@
 namespace sluice::flow {
 
 struct EngineOptions {
-  GuestNetwork network;
-  LinkFeatures link;
-  policy::Policy policy;
-  policy::LimitOptions limits;
+  GuestNetwork network{};
+  LinkFeatures link{};
+  policy::Policy policy{};
+  policy::LimitOptions limits{};
   bool host_loopback = false;  // The gateway's address leads to the host's loopback.
-  TcpFlowsOptions tcp;
+  TcpFlowsOptions tcp{};
 };
 
 // Secrets of this process, drawn once by whoever makes the engine.

@@ -75,6 +75,9 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
     }
     state.rtt.back_off();
     state.resend_at = now + state.rtt.timeout();
+    if (last_ack) {
+      state.resend_at = std::min(state.resend_at, state.progress_at + kLastAckPatience);
+    }
   }
   timers_.arm(flow.timer, std::min(state.resend_at, flow.active + options_.idle_limit));
 }

@@ -5,10 +5,10 @@ build_packages=(
   build-essential cmake ninja-build pkg-config python3
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libmnl-dev libseccomp-dev libcap-ng-dev
+  libgtest-dev librapidcheck-dev libbenchmark-dev
 )
 check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
-  libgtest-dev librapidcheck-dev libbenchmark-dev
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump traceroute netcat-openbsd
   openssl util-linux procps
 )

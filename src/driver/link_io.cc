@@ -31,7 +31,7 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
   std::size_t at = 0;
   while (frames_.size() < kBurstFrames && at < kBurstBytes) {
     const ssize_t length = kernel_->read(tap_.get(), buffer_.get() + at, kFrameMax);
-    if (length < 0) return {frames_, true};
+    if (length < 0) return {frames_, true, errno == EBADFD};
     const ByteView read(buffer_.get() + at, static_cast<std::size_t>(length));
     if (read.size() < header_size_) continue;
     FrameIn frame{read.subspan(header_size_), {}};
@@ -44,7 +44,7 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
     // The next frame begins on a cache line of its own.
     at += (read.size() + 63) & ~std::size_t{63};
   }
-  return {frames_, false};
+  return {frames_, false, false};
 }
 
 [[gnu::noinline]] void LinkIo::write_frames(flow::ActionSink& sink, flow::DropCounters& drops) {

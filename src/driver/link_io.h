@@ -36,6 +36,7 @@ class LinkIo {
   struct Burst {
     std::span<const FrameIn> frames;
     bool drained = true;
+    bool gone = false;  // The device was deleted: the guest may do that to its own.
   };
   [[nodiscard]] Burst read_burst();
   // Writes the sink's frames and clears them.

@@ -80,9 +80,9 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
   on_packet(*packet, sender, offload, now, out);
 }
 
-void Engine::end_burst(Instant now, ActionSink& out) {
+void Engine::end_burst(BurstEnd end, Instant now, ActionSink& out) {
   burst_open_ = false;
-  tcp_.end_burst(now, out);
+  tcp_.end_burst(end, now, out);
 }
 
 void Engine::on_arp(ByteView payload, ActionSink& out) {

@@ -52,7 +52,7 @@ class Engine {
   // One Ethernet frame of the guest. What `out` gathers may borrow its bytes.
   void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
   // After the last frame of a burst; the next frame begins another.
-  void end_burst(Instant now, ActionSink& out);
+  void end_burst(BurstEnd end, Instant now, ActionSink& out);
 
   // Never later than the first deadline; kNever when there is none.
   [[nodiscard]] Instant next_wakeup() const;

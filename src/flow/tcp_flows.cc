@@ -17,6 +17,7 @@ TcpFlows::TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targe
       options_(options),
       table_(table_secret) {
   touched_.reserve(256);
+  ending_.reserve(256);
   deferred_.reserve(256);
   resuming_.reserve(256);
 }
@@ -119,15 +120,17 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   }
 }
 
-void TcpFlows::end_burst(Instant now, ActionSink& out) {
-  for (const std::uint32_t index : touched_) {
+void TcpFlows::end_burst(BurstEnd end, Instant now, ActionSink& out) {
+  burst_end_ = end;
+  ending_.swap(touched_);
+  for (const std::uint32_t index : ending_) {
     // A flow may have ended within the burst, and its place be another's by now.
     TcpFlow* flow = flows_.find(flows_.handle_of(index));
     if (flow == nullptr || !flow->touched) continue;
     flow->touched = false;
     end_flow_burst(index, *flow, now, out);
   }
-  touched_.clear();
+  ending_.clear();
 }
 
 void TcpFlows::run_deferred(Instant now, ActionSink& out) {

@@ -34,6 +34,9 @@ enum class HostError : std::uint8_t {
   kOther,
 };
 
+// Whether the link has been read empty.
+enum class BurstEnd : std::uint8_t { kDrained, kMoreFollows };
+
 enum class PeekStatus : std::uint8_t { kData, kWouldBlock, kEndOfStream };
 
 struct TcpFlowsOptions {
@@ -56,7 +59,8 @@ class TcpFlows {
   // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
   void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Instant now,
                   ActionSink& out);
-  void end_burst(Instant now, ActionSink& out);
+  // `more` says that another burst follows at once: ACKs of bulk data may wait for it.
+  void end_burst(BurstEnd end, Instant now, ActionSink& out);
 
   // From the host. Unknown ids are ignored: the flow may have ended while the event was on its way.
   void on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out);
@@ -167,6 +171,7 @@ class TcpFlows {
   void send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, wire::TcpFlags flags,
                     ActionSink& out);
   void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
+  [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
   void discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out);
   void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
 
@@ -185,6 +190,8 @@ class TcpFlows {
   Slab<TcpFlow> flows_;
   FlowTable table_;
   std::vector<std::uint32_t> touched_;
+  std::vector<std::uint32_t> ending_;  // Those of the burst that end_burst() works on.
+  BurstEnd burst_end_ = BurstEnd::kDrained;
   std::vector<TcpId> deferred_;
   std::vector<TcpId> resuming_;
   std::size_t spill_free_ = 64 * 1024 * 1024;

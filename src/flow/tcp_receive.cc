@@ -160,6 +160,11 @@ std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& stat
   state->buffered = buffered;
   state->host_room = room;
   pass_fin_on(id, *state, out);
+  if (may_hold_ack(*state)) {
+    flow->ack_due = true;
+    touch(*flow, id.index);
+    return;
+  }
   send_ack(*flow, *state, out);
   finish_if_done(id, *flow, now, out);
 }

@@ -139,7 +139,13 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
     out.push(WriteTcp{id, flow.write_offset, state->stream_offset, flow.range_first});
     flow.range_first = kNoRange;  // The ACK follows what the host takes.
   } else {
-    if (flow.ack_due) send_ack(flow, *state, out);
+    if (flow.ack_due) {
+      if (may_hold_ack(*state)) {
+        touch(flow, index);
+      } else {
+        send_ack(flow, *state, out);
+      }
+    }
     pass_fin_on(id, *state, out);
   }
   discard_acked(id, flow, *state, out);
@@ -262,6 +268,18 @@ void TcpFlows::send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, 
 
 void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
   send_control(flow, state, state.sent, wire::kAck, out);
+}
+
+// Every ACK makes the guest's kernel work, in our time: while its bulk data keeps coming and its
+// window is far from full, one ACK can speak for several bursts.
+bool TcpFlows::may_hold_ack(const Relaying& state) const {
+  constexpr std::uint32_t kHeldMax = 256 * 1024;
+  if (burst_end_ == BurstEnd::kDrained || state.guest_finished || state.loss != nullptr) {
+    return false;
+  }
+  const std::uint32_t held = distance(state.acknowledged, state.received);
+  const std::uint32_t open = distance(state.received, state.window_edge);
+  return held > 0 && held < kHeldMax && held < open;
 }
 
 // Bytes of this burst that the host has not been offered yet are not acknowledged.

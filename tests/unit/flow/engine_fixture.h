@@ -55,7 +55,7 @@ class EngineFixture : public testing::Test {
     engine_->on_frame(burst_.back(), offload, now, sink);
   }
   void end_burst() {
-    engine_->end_burst(now, sink);
+    engine_->end_burst(BurstEnd::kDrained, now, sink);
     collect();
     burst_.clear();
   }

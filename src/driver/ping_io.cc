@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 
+#include "driver/icmp_reports.h"
 #include "telemetry/log.h"
 
 namespace sluice::driver {
@@ -39,12 +40,9 @@ void PingIo::send(const flow::SendPing& action, Instant now, flow::ActionSink& o
   if (socket == nullptr) return;
   const auto sent = socket->socket.send(action.target, action.message, action.hop_limit);
   if (sent) return;
-  const int error = sent.error().error;
-  if (error != ENETUNREACH && error != EHOSTUNREACH && error != EACCES && error != EPERM) return;
-  const flow::IcmpErrorKind kind = error == ENETUNREACH    ? flow::IcmpErrorKind::kNetUnreachable
-                                   : error == EHOSTUNREACH ? flow::IcmpErrorKind::kHostUnreachable
-                                                           : flow::IcmpErrorKind::kProhibited;
-  engine_.on_ping_error(action.socket, {.kind = kind}, action.message, now, out);
+  if (const auto told = icmp_error_of_send(sent.error().error)) {
+    engine_.on_ping_error(action.socket, *told, action.message, now, out);
+  }
 }
 
 void PingIo::close(const flow::ClosePing& action) {
@@ -52,20 +50,13 @@ void PingIo::close(const flow::ClosePing& action) {
 }
 
 void PingIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
-  std::array<std::uint8_t, 512> quote;
-  for (int i = 0; i < 64; ++i) {
+  std::array<std::uint8_t, kQuoteMax> quote{};
+  for (int i = 0; i < kErrorsPerTurn; ++i) {
     const auto report = socket.socket.read_errors(quote);
     if (!report || !*report) return;
-    const host::ErrorReport& error = **report;
-    const bool v4 = error.origin == host::ErrorOrigin::kIcmp;
-    if (!v4 && error.origin != host::ErrorOrigin::kIcmpv6) continue;
-    const auto kind = flow::icmp_error_kind(v4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6,
-                                            error.icmp_type, error.icmp_code);
-    if (!kind) continue;
-    engine_.on_ping_error(
-        socket.id,
-        {.kind = *kind, .mtu = error.info, .from = error.offender.value_or(wire::IpAddress{})},
-        ByteView(quote).first(error.quoted), now, out);
+    if (const auto error = icmp_error_of(**report)) {
+      engine_.on_ping_error(socket.id, *error, ByteView(quote).first((*report)->quoted), now, out);
+    }
   }
 }
 

@@ -1,9 +1,9 @@
 #include "driver/udp_io.h"
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 
-#include "host/sys_error.h"
+#include "driver/icmp_reports.h"
 
 namespace sluice::driver {
 namespace {
@@ -134,37 +134,23 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   batch_socket_ = {};
 }
 
-// A send that failed on the spot: there is no ICMP error, but the guest should hear the same.
 [[gnu::cold]] void UdpIo::report_error(const Socket& socket, const wire::Endpoint& target,
                                        int error, Instant now, flow::ActionSink& out) {
   engine_.drops().count(flow::DropReason::kUdpSendFailed);
-  flow::IcmpError told{.kind = flow::IcmpErrorKind::kHostUnreachable};
-  switch (error) {
-    case ENETUNREACH: told.kind = flow::IcmpErrorKind::kNetUnreachable; break;
-    case EHOSTUNREACH: break;
-    case EACCES:
-    case EPERM: told.kind = flow::IcmpErrorKind::kProhibited; break;
-    case ECONNREFUSED: told.kind = flow::IcmpErrorKind::kPortUnreachable; break;
-    default: return;
+  if (const auto told = icmp_error_of_send(error)) {
+    engine_.on_udp_error(socket.id, target, *told, {}, now, out);
   }
-  engine_.on_udp_error(socket.id, target, told, {}, now, out);
 }
 
 [[gnu::cold]] void UdpIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
-  std::array<std::uint8_t, 512> quote;
-  for (int i = 0; i < 64; ++i) {
+  std::array<std::uint8_t, kQuoteMax> quote{};
+  for (int i = 0; i < kErrorsPerTurn; ++i) {
     const auto report = socket.socket.read_errors(quote);
     if (!report || !*report) return;
-    const host::ErrorReport& error = **report;
-    const bool v4 = error.origin == host::ErrorOrigin::kIcmp;
-    if (!v4 && error.origin != host::ErrorOrigin::kIcmpv6) continue;
-    const auto kind = flow::icmp_error_kind(v4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6,
-                                            error.icmp_type, error.icmp_code);
-    if (!kind) continue;
-    engine_.on_udp_error(
-        socket.id, error.destination,
-        {.kind = *kind, .mtu = error.info, .from = error.offender.value_or(wire::IpAddress{})},
-        ByteView(quote).first(error.quoted), now, out);
+    if (const auto error = icmp_error_of(**report)) {
+      engine_.on_udp_error(socket.id, (*report)->destination, *error,
+                           ByteView(quote).first((*report)->quoted), now, out);
+    }
   }
 }
 

@@ -21,4 +21,14 @@ struct FlowSummary {
   std::uint64_t bytes_to_guest = 0;
 };
 
+// Of a flow that was not let begin.
+[[nodiscard]] inline FlowSummary refused_flow(const FlowKey& key, policy::Verdict verdict,
+                                              Instant now) {
+  return {.key = key,
+          .verdict = verdict,
+          .outcome = policy::Outcome::kNotAccepted,
+          .opened = now,
+          .ended = now};
+}
+
 }  // namespace sluice::flow

@@ -48,11 +48,7 @@ std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& pack
   const policy::Verdict verdict = admission_.admit(policy::Protocol::kIcmp, key.remote, now);
   if (verdict != policy::Verdict::kAccepted) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
-    out.push(ReportFlow{{.key = key,
-                         .verdict = verdict,
-                         .outcome = policy::Outcome::kNotAccepted,
-                         .opened = now,
-                         .ended = now}});
+    out.push(ReportFlow{refused_flow(key, verdict, now)});
     return FlowTable::kNone;
   }
   const PingId id{flows_.emplace(key)};

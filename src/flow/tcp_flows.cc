@@ -68,6 +68,18 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
   return wire::SeqNum{static_cast<std::uint32_t>(siphash(isn_key_, bytes) + clock)};
 }
 
+// The flow counts no longer, and is told about.
+void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out) {
+  admission_.released();
+  out.push(ReportFlow{{.key = flow.key,
+                       .inbound = flow.inbound,
+                       .outcome = outcome,
+                       .opened = flow.opened,
+                       .ended = now,
+                       .bytes_to_host = flow.bytes_to_host,
+                       .bytes_to_guest = flow.bytes_to_guest}});
+}
+
 // Reports the flow and frees it. A flow that lingers was reported when its last byte was through.
 void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
   TcpFlow* flow = find(id);
@@ -75,15 +87,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   if (std::holds_alternative<Lingering>(flow->state)) {
     --lingering_;
   } else {
-    admission_.released();
-    out.push(ReportFlow{{.key = flow->key,
-                         .inbound = flow->inbound,
-                         .verdict = policy::Verdict::kAccepted,
-                         .outcome = outcome,
-                         .opened = flow->opened,
-                         .ended = now,
-                         .bytes_to_host = flow->bytes_to_host,
-                         .bytes_to_guest = flow->bytes_to_guest}});
+    report(*flow, outcome, now, out);
   }
   table_.erase(flow->key, id.index);
   flows_.erase(id);

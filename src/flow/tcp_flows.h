@@ -112,6 +112,7 @@ class TcpFlows {
   [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
   void remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
+  void report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
   void touch(TcpFlow& flow, std::uint32_t index);
   void arm(TcpFlow& flow, Instant deadline);
   [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;

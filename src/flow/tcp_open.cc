@@ -97,11 +97,7 @@ struct QuotedSyn {
 [[gnu::cold]] void TcpFlows::refuse_syn(const FlowKey& key, const wire::TcpView& segment,
                                         policy::Verdict verdict, Instant now, ActionSink& out) {
   send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
-  out.push(ReportFlow{{.key = key,
-                       .verdict = verdict,
-                       .outcome = policy::Outcome::kNotAccepted,
-                       .opened = now,
-                       .ended = now}});
+  out.push(ReportFlow{refused_flow(key, verdict, now)});
 }
 
 // RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.
@@ -387,14 +383,7 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
     remove(id, policy::Outcome::kClosed, now, out);
     return;
   }
-  admission_.released();
-  out.push(ReportFlow{{.key = flow.key,
-                       .inbound = flow.inbound,
-                       .outcome = policy::Outcome::kClosed,
-                       .opened = flow.opened,
-                       .ended = now,
-                       .bytes_to_host = flow.bytes_to_host,
-                       .bytes_to_guest = flow.bytes_to_guest}});
+  report(flow, policy::Outcome::kClosed, now, out);
   flow.state = lingering;
   ++lingering_;
   timers_.arm(flow.timer, now + kLinger);

@@ -56,11 +56,7 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now);
   if (verdict != policy::Verdict::kAccepted) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
-    out.push(ReportFlow{{.key = key,
-                         .verdict = verdict,
-                         .outcome = policy::Outcome::kNotAccepted,
-                         .opened = now,
-                         .ended = now}});
+    out.push(ReportFlow{refused_flow(key, verdict, now)});
     return FlowTable::kNone;
   }
   return create(key, target.endpoint, socket_for(key.guest, out), now);
@@ -136,12 +132,9 @@ std::uint32_t UdpFlows::open_inbound(UdpId socket, const FlowKey& key, const wir
                                      ActionSink& out) {
   const policy::Verdict verdict = admission_.admit_inbound(now);
   if (verdict != policy::Verdict::kAccepted) {
-    out.push(ReportFlow{{.key = key,
-                         .inbound = true,
-                         .verdict = verdict,
-                         .outcome = policy::Outcome::kNotAccepted,
-                         .opened = now,
-                         .ended = now}});
+    FlowSummary refused = refused_flow(key, verdict, now);
+    refused.inbound = true;
+    out.push(ReportFlow{refused});
     return FlowTable::kNone;
   }
   const std::uint32_t index = create(key, from, socket, now);

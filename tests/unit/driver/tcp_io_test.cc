@@ -1,0 +1,175 @@
+// TcpIo over a kernel that fails as scripted: what it makes of short writes, full sockets, broken
+// connections and a lack of descriptors.
+#include "driver/tcp_io.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "unit/flow/engine_fixture.h"
+#include "unit/host/fake_kernel.h"
+
+namespace sluice::driver {
+namespace {
+
+using flow::test::Bytes;
+
+class TcpIoTest : public flow::test::TcpFixture {
+ protected:
+  TcpIoTest() {
+    auto loop = host::EventLoop::create(kernel);
+    EXPECT_TRUE(loop.has_value());
+    loop_.emplace(std::move(*loop));
+    io.emplace(kernel, *loop_, tcp());
+  }
+
+  // Carries out what the engine wants of TCP, as the worker does.
+  void settle() {
+    for (std::size_t i = 0; i < sink.actions().size(); ++i) {
+      const flow::Action action = sink.actions()[i];
+      if (const auto* connect = std::get_if<flow::ConnectTcp>(&action)) {
+        id = connect->flow;
+        io->connect(*connect, now, sink);
+      } else if (const auto* write = std::get_if<flow::WriteTcp>(&action)) {
+        io->write(*write, now, sink);
+      } else if (const auto* stash = std::get_if<flow::StashTcp>(&action)) {
+        io->stash(*stash);
+      } else if (const auto* peek = std::get_if<flow::PeekTcp>(&action)) {
+        io->peek(*peek, now, sink);
+      } else if (const auto* discard = std::get_if<flow::DiscardTcp>(&action)) {
+        io->discard(*discard);
+      } else if (const auto* shutdown = std::get_if<flow::ShutdownTcp>(&action)) {
+        io->shutdown(*shutdown);
+      } else if (const auto* close = std::get_if<flow::CloseTcp>(&action)) {
+        io->close(*close);
+      }
+    }
+    collect();
+  }
+  void burst(const flow::test::GuestSegment& segment) {
+    const Bytes bytes = flow::test::tcp_frame(network(), segment);
+    engine().on_frame(bytes, {}, now, sink);
+    engine().end_burst(flow::BurstEnd::kDrained, now, sink);
+    settle();
+  }
+  void event(std::uint32_t events) {
+    io->on_event(EventTag::of(EventKind::kTcp, id), events, now, sink);
+    settle();
+  }
+  // A connection that the host accepted.
+  Connection open() {
+    burst(syn({}));
+    event(EPOLLOUT);
+    Connection c{.id = id,
+                 .guest = flow::test::kGuest,
+                 .remote = flow::test::kServer,
+                 .next = wire::SeqNum{1000},
+                 .host_next = frames.back().tcp().sequence() + 1};
+    burst(ack(c));
+    clear();
+    return c;
+  }
+  void send_bytes(Connection& c, std::size_t length) {
+    const auto segment = data(c, c.sent, length);
+    c.next += static_cast<std::uint32_t>(length);
+    c.sent += length;
+    burst(segment);
+  }
+
+  host::FakeKernel kernel;
+  std::optional<host::EventLoop> loop_;
+  std::optional<TcpIo> io;
+  flow::TcpId id;
+};
+
+TEST_F(TcpIoTest, WhatAShortWriteLeavesFollowsWhenTheSocketIsWritable) {
+  Connection c = open();
+  kernel.script("sendmsg", 300);
+  kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 1000);
+  // All of it is ours, so all of it is acknowledged.
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames.back().tcp().acknowledgment(), c.next);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 700U);
+
+  // More waits behind it, without another try: the kernel said that it is full.
+  const std::size_t sends = kernel.count("sendmsg");
+  kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 100);
+  EXPECT_LE(kernel.count("sendmsg"), sends + 1);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 800U);
+
+  event(EPOLLOUT);
+  EXPECT_EQ(kernel.last("sendmsg")->first, 800);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 0U);
+}
+
+TEST_F(TcpIoTest, AFinWaitsForTheBytesBeforeIt) {
+  Connection c = open();
+  kernel.script("sendmsg", -1, EAGAIN);
+  kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 500);
+  burst(fin(c));
+  EXPECT_EQ(kernel.count("shutdown"), 0U);
+  event(EPOLLOUT);
+  EXPECT_EQ(kernel.count("shutdown"), 1U);
+}
+
+TEST_F(TcpIoTest, WithoutDescriptorsTheGuestIsRefusedAndItIsCounted) {
+  const Connection old = open();
+  kernel.script("socket", -1, EMFILE);
+  burst(syn({.guest = flow::test::endpoint("10.0.2.15:40001")}));
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_TRUE(frames.back().tcp().flags().rst());
+  EXPECT_EQ(drops(flow::DropReason::kNoDescriptors), 1U);
+  EXPECT_NE(flow(old), nullptr);  // The old flow lives on.
+}
+
+TEST_F(TcpIoTest, ABrokenHostConnectionResetsTheGuest) {
+  Connection c = open();
+  kernel.script("sendmsg", -1, ECONNRESET);
+  send_bytes(c, 10);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_TRUE(frames.back().tcp().flags().rst());
+  EXPECT_EQ(flow(c), nullptr);
+  EXPECT_FALSE(kernel.closed.empty());
+}
+
+TEST_F(TcpIoTest, RequestAndAnswerNeedNoPeekOffset) {
+  Connection c = open();
+  kernel.calls.clear();
+  for (int i = 0; i < 3; ++i) {
+    kernel.script_data("answer");
+    event(EPOLLIN);
+    ASSERT_FALSE(frames.empty());
+    c.host_next = frames.back().tcp().sequence() + 6;
+    clear();
+    burst(ack(c));
+  }
+  EXPECT_EQ(kernel.count("setsockopt"), 0U);
+  EXPECT_EQ(kernel.count("recv"), 3U);  // Each answer is discarded once it is acknowledged.
+}
+
+TEST_F(TcpIoTest, WhatIsInFlightIsPeekedBehind) {
+  const Connection c = open();
+  kernel.script_data("first");
+  event(EPOLLIN);
+  kernel.calls.clear();
+  kernel.script_data("second");
+  event(EPOLLIN);
+  ASSERT_NE(kernel.last("setsockopt"), nullptr);
+  EXPECT_EQ(kernel.last("setsockopt")->second, SO_PEEK_OFF);
+  (void)c;
+}
+
+TEST_F(TcpIoTest, EventsOfAClosedFlowAreIgnored) {
+  const Connection c = open();
+  burst(rst(c));
+  EXPECT_EQ(flow(c), nullptr);
+  kernel.calls.clear();
+  event(EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+  EXPECT_TRUE(kernel.calls.empty());
+}
+
+}  // namespace
+}  // namespace sluice::driver

@@ -25,7 +25,9 @@ TEST(FaultInjector, KeepsItsRatesAndItsBounds) {
     lost += fate.lost ? 1 : 0;
     repeated += fate.repeat_after ? 1 : 0;
     reordered += fate.delay ? 1 : 0;
-    if (fate.delay) EXPECT_LE(*fate.delay, std::chrono::milliseconds(20));
+    if (fate.delay) {
+      EXPECT_LE(*fate.delay, std::chrono::milliseconds(20));
+    }
     if (fate.corruption) {
       ++corrupted;
       EXPECT_GE(fate.corruption->offset, 14U);

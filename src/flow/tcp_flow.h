@@ -115,6 +115,7 @@ struct TcpFlow {
   std::uint32_t range_first = kNoRange;
   std::uint32_t range_last = kNoRange;
   std::uint64_t write_offset = 0;  // Of the first range in the stream.
+  std::uint32_t range_bytes = 0;   // In the chain of ranges.
   std::uint32_t write_size = 0;    // Of the WriteTcp that is out.
 
   TimerNode timer;

@@ -150,10 +150,14 @@ class TcpFlows {
                     ByteView payload, bool fin, ActionSink& out);
   void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
                      ByteView payload, ActionSink& out);
-  void append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSink& out);
+  [[nodiscard]] bool append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
+                            ActionSink& out);
+  [[nodiscard]] bool stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
+                           ActionSink& out);
   void roll_back(Relaying& state, std::uint32_t lost);
   void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
   [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
+  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state) const;
 
   // tcp_send.cc
   void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,

@@ -91,23 +91,30 @@ void TcpFlows::receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
     receive_early(index, flow, state, first, payload, out);
     return;
   }
-  if (!payload.empty()) append(flow, state, payload, out);
+  if (!payload.empty() && !append(index, flow, state, payload, out)) return;
   if (fin) {
     state.guest_finished = true;
     state.received += 1;
   }
 }
 
-void TcpFlows::append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSink& out) {
-  const std::uint32_t range = out.add_range(payload);
-  if (flow.range_first == kNoRange) {
-    flow.range_first = range;
-    flow.write_offset = state.stream_offset;
-  } else {
-    out.link_range(flow.range_last, range);
-  }
-  flow.range_last = range;
+// False when it found no room.
+bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
+                      ActionSink& out) {
   auto length = static_cast<std::uint32_t>(payload.size());
+  if (flow.range_first == kNoRange) {
+    flow.range_first = out.add_range(payload);
+    flow.range_last = flow.range_first;
+    flow.write_offset = state.stream_offset;
+    flow.range_bytes = length;
+  } else if (flow.write_offset + flow.range_bytes == state.stream_offset) [[likely]] {
+    const std::uint32_t range = out.add_range(payload);
+    out.link_range(flow.range_last, range);
+    flow.range_last = range;
+    flow.range_bytes += length;
+  } else if (!stash(index, state.stream_offset, payload, out)) {
+    return false;  // Stashed bytes lie behind the chain, so these have to wait behind them.
+  }
   if (state.loss != nullptr && !state.loss->stashed.empty()) [[unlikely]] {
     // What waited behind the gap follows at once.
     const wire::SeqNum end = state.loss->stashed.end_of_range_at(state.received + length);
@@ -116,6 +123,19 @@ void TcpFlows::append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSi
   }
   state.received += length;
   state.stream_offset += length;
+  return true;
+}
+
+[[gnu::cold]] bool TcpFlows::stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
+                                   ActionSink& out) {
+  const std::size_t cost = payload.size() + kSpillSlack;
+  if (spill_free_ < cost) {
+    admission_.drops().count(DropReason::kTcpBufferFull);
+    return false;
+  }
+  spill_free_ -= cost;  // Until the driver counts what it really took.
+  out.push(StashTcp{id_of(index), offset, payload});
+  return true;
 }
 
 [[gnu::cold]] void TcpFlows::receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state,
@@ -124,18 +144,16 @@ void TcpFlows::append(TcpFlow& flow, Relaying& state, ByteView payload, ActionSi
     if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
     const wire::SeqNum left = state.received + ahead;
     const wire::SackBlock block{left, left + static_cast<std::uint32_t>(payload.size())};
-    if (spill_free_ < payload.size() + kSpillSlack || !state.loss->stashed.insert(block)) {
+    // Bytes may be stashed without being remembered; remembered ones must be stashed.
+    if (stash(index, state.stream_offset + ahead, payload, out) &&
+        !state.loss->stashed.insert(block)) {
       admission_.drops().count(DropReason::kTcpBufferFull);
-    } else {
-      spill_free_ -= payload.size();
-      out.push(StashTcp{id_of(index), state.stream_offset + ahead, payload});
     }
   }
   // RFC 5681, 4.2: at once, so that the guest counts its duplicates.
   send_ack(flow, state, out);
 }
 
-// The right edge never moves left (RFC 9293, 3.8.6).
 std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
   const std::size_t share = std::clamp(spill_free_ / 8, kSpillShareMin, kSpillShareMax);
   std::size_t window = std::size_t{state.host_room} + share;
@@ -144,6 +162,24 @@ std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& stat
   const std::uint32_t kept =
       state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
   return std::max(static_cast<std::uint32_t>(window), kept);
+}
+
+// What the next segment says in its ACK and window fields; returns the latter. Bytes that the
+// driver has not answered for yet are not acknowledged. The right edge never moves left (RFC 9293,
+// 3.8.6), so what the scale cannot express is rounded up where it was promised already.
+std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
+  std::uint32_t pending = flow.range_first == kNoRange
+                              ? flow.write_size
+                              : static_cast<std::uint32_t>(state.stream_offset - flow.write_offset);
+  if (pending != 0 && state.guest_finished) ++pending;
+  state.acknowledged = state.received - pending;
+  const std::uint8_t scale = flow.guest.scaled ? kWindowScale : 0;
+  std::uint32_t field = (offered_window(flow, state) + pending) >> scale;
+  if (state.acknowledged + (field << scale) < state.window_edge) ++field;
+  field = std::min<std::uint32_t>(field, 0xffff);
+  const wire::SeqNum edge = state.acknowledged + (field << scale);
+  if (edge > state.window_edge) state.window_edge = edge;
+  return static_cast<std::uint16_t>(field);
 }
 
 [[gnu::noinline]] void TcpFlows::on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered,

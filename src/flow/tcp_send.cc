@@ -248,16 +248,13 @@ void TcpFlows::send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, 
     wire::TcpFlags flags = wire::kAck;
     if (bytes.empty()) flags = flags | wire::kPsh;
     if (bytes.empty() && fin) flags = flags | wire::kFin;
-    const std::uint32_t window = offered_window(flow, state);
-    const std::uint8_t scale = flow.guest.scaled ? kWindowScale : 0;
-    state.acknowledged = state.received;
-    state.window_edge = state.received + (window >> scale << scale);
+    const std::uint16_t window = advertise(flow, state);
     link_.send_tcp({.source = flow.key.remote,
                     .destination = flow.key.guest,
                     .sequence = sequence,
                     .acknowledgment = state.acknowledged,
                     .flags = flags,
-                    .window = static_cast<std::uint16_t>(window >> scale),
+                    .window = window,
                     .segment_size = flow.guest.mss,
                     .payload = piece},
                    out);
@@ -282,37 +279,23 @@ bool TcpFlows::may_hold_ack(const Relaying& state) const {
   return held > 0 && held < kHeldMax && held < open;
 }
 
-// Bytes of this burst that the host has not been offered yet are not acknowledged.
 void TcpFlows::send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
                             wire::TcpFlags flags, ActionSink& out) {
-  std::uint32_t pending = 0;
-  if (flow.range_first != kNoRange) {
-    pending = static_cast<std::uint32_t>(state.stream_offset - flow.write_offset) +
-              (state.guest_finished ? 1U : 0U);
-  } else {
-    flow.ack_due = false;
-  }
-  const std::uint32_t window = offered_window(flow, state);
-  const std::uint8_t scale = flow.guest.scaled ? kWindowScale : 0;
-  state.acknowledged = state.received - pending;
-  const std::uint32_t rounded = (window + pending) >> scale << scale;
-  if (state.acknowledged + rounded > state.window_edge) {
-    state.window_edge = state.acknowledged + rounded;
-  }
+  if (flow.range_first == kNoRange) flow.ack_due = false;
+  const std::uint16_t window = advertise(flow, state);
   wire::TcpOptions options;
   if (flow.guest.sack && state.loss != nullptr) [[unlikely]] {
     for (const wire::SackBlock& block : state.loss->stashed.ranges()) options.add_sack(block);
   }
-  link_.send_tcp(
-      {.source = flow.key.remote,
-       .destination = flow.key.guest,
-       .sequence = sequence,
-       .acknowledgment = state.acknowledged,
-       .flags = flags,
-       .window = static_cast<std::uint16_t>(std::min<std::uint32_t>(rounded >> scale, 0xffff)),
-       .options = options.sack_count > 0 ? &options : nullptr,
-       .payload = {}},
-      out);
+  link_.send_tcp({.source = flow.key.remote,
+                  .destination = flow.key.guest,
+                  .sequence = sequence,
+                  .acknowledgment = state.acknowledged,
+                  .flags = flags,
+                  .window = window,
+                  .options = options.sack_count > 0 ? &options : nullptr,
+                  .payload = {}},
+                 out);
 }
 
 void TcpFlows::discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out) {

@@ -1,0 +1,320 @@
+#include "world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/overloaded.h"
+#include "check.h"
+#include "pattern.h"
+#include "wire/checksum.h"
+#include "wire/icmp.h"
+#include "wire/icmpv6.h"
+#include "wire/pretty.h"
+#include "wire/udp.h"
+
+namespace sluice::sim {
+namespace {
+
+// When the last connection must be through.
+constexpr Duration kPatience = std::chrono::minutes(20);
+constexpr std::uint64_t kEventsMax = 1'000'000;
+
+[[nodiscard]] flow::EngineOptions engine_options(const Scenario& scenario) {
+  flow::EngineOptions options;
+  options.network.mtu = scenario.mtu;
+  options.link = {.checksum = scenario.checksum_offload, .tso = scenario.tso, .uso = scenario.tso};
+  // Of a connection whose RST was lost nobody may ever hear again.
+  options.tcp.idle_limit = std::chrono::minutes(5);
+  return options;
+}
+
+[[nodiscard]] Scenario scenario_of(Prng& prng) { return draw_scenario(prng); }
+
+}  // namespace
+
+World::World(std::uint64_t seed, bool verbose)
+    : seed_(seed),
+      verbose_(verbose),
+      prng_(seed),
+      scenario_(scenario_of(prng_)),
+      now_(std::chrono::seconds(1000 + static_cast<std::int64_t>(prng_.below(100'000)))),
+      start_(now_),
+      engine_(engine_options(scenario_),
+              {.table = {}, .sequence = {seed, seed ^ 0x5eed}, .dns = {1, 2}}, now_),
+      host_(scenario_, engine_.tcp(), sink_, [this](Instant at, const Host::Event& event) {
+        schedule(at, EventKind::kHost, 0, event);
+      }) {
+  for (std::uint32_t i = 0; i < scenario_.connections.size(); ++i) {
+    const ConnectionPlan& plan = scenario_.connections[i];
+    guests_.emplace_back(plan, i, static_cast<GuestStack&>(*this));
+    schedule(now_ + plan.starts_after, EventKind::kGuestStart, i);
+  }
+  for (std::uint32_t i = 0; i < scenario_.datagrams; ++i) {
+    schedule(now_ + std::chrono::microseconds(prng_.below(100'000)), EventKind::kDatagram, i);
+  }
+  for (std::uint32_t i = 0; i < scenario_.pings; ++i) {
+    schedule(now_ + std::chrono::microseconds(prng_.below(100'000)), EventKind::kPing, i);
+  }
+  host_.set_guest_view([this](std::uint32_t connection) {
+    const GuestTcp& guest = guests_[connection];
+    return Host::GuestState{guest.fin_was_sent(), guest.sent_reset(), guest.finished()};
+  });
+}
+
+void World::schedule(Instant at, EventKind kind, std::uint32_t a, const Host::Event& host) {
+  events_.push({at, order_++, kind, a, host});
+}
+
+void World::wake_at(std::uint32_t connection, Instant when) {
+  if (when == kNever) return;
+  schedule(std::max(when, now_), EventKind::kGuestWake, connection);
+}
+
+void World::run() {
+  try {
+    run_to_the_end();
+  } catch (const Failure&) {
+    if (verbose_) describe_state();
+    throw;
+  }
+}
+
+void World::describe_state() {
+  for (std::uint32_t i = 0; i < guests_.size(); ++i) {
+    const GuestTcp& guest = guests_[i];
+    const Host::Result& host = host_.result(i);
+    const ConnectionPlan& plan = scenario_.connections[i];
+    fmt::print(
+        "{}: guest phase {} received {} of {} timeouts {}; host open {} reset {} end {} received "
+        "{} of {}\n",
+        wire::to_string(plan.guest), static_cast<int>(guest.phase()), guest.received(),
+        plan.host_end.to_send, guest.timeouts(), host.was_open, host.peer_reset, host.got_end,
+        host.received, plan.guest_end.to_send);
+  }
+  fmt::print("{} host sockets, {} flows of TCP\n", host_.open_sockets(), engine_.tcp().size());
+}
+
+void World::run_to_the_end() {
+  const auto done = [this] {
+    for (std::uint32_t i = 0; i < guests_.size(); ++i) {
+      // A client may go before the guest's listener has heard of it.
+      const bool never_knew = scenario_.connections[i].inbound &&
+                              guests_[i].phase() == GuestTcp::Phase::kIdle &&
+                              host_.result(i).peer_reset;
+      if (!guests_[i].finished() && !never_knew) return false;
+    }
+    return host_.open_sockets() == 0 && engine_.tcp().size() == 0;
+  };
+  while (!done()) {
+    check(now_ < start_ + kPatience, "every connection ends in time");
+    check(totals_.events < kEventsMax, "nothing goes round in circles");
+    step();
+  }
+  drain();
+  check_ends();
+}
+
+// Everything that is due at the next moment.
+void World::step() {
+  Instant next = engine_.next_wakeup();
+  if (!events_.empty()) next = std::min(next, events_.top().at);
+  if (engine_.has_deferred()) next = now_;
+  check(next != kNever, "something is going to happen");
+  check(next >= now_ || next == engine_.next_wakeup(), "time does not run backwards");
+  now_ = std::max(now_, next);
+  if (engine_.has_deferred()) {
+    engine_.run_deferred(now_, sink_);
+    settle();
+  }
+  while (!events_.empty() && events_.top().at <= now_) {
+    const Event event = events_.top();
+    events_.pop();
+    ++totals_.events;
+    if (event.kind == EventKind::kFrameToEngine) {
+      burst_.push_back(event.a);
+      continue;
+    }
+    dispatch(event);
+    if (prng_.below(4) != 0) settle();
+  }
+  settle();
+  run_bursts();
+  if (engine_.next_wakeup() <= now_) {
+    engine_.on_timers(now_, sink_);
+    settle();
+  }
+  check_flows();
+}
+
+// The frames that have arrived, in one burst or several that follow at once.
+void World::run_bursts() {
+  if (burst_.empty()) return;
+  const std::size_t burst_max = prng_.below(2) == 0 ? burst_.size() : 1 + prng_.below(8);
+  std::size_t in_burst = 0;
+  for (const std::uint32_t frame : burst_) {
+    engine_.on_frame(frames_[frame].bytes, frames_[frame].offload, now_, sink_);
+    if (++in_burst < burst_max) continue;
+    in_burst = 0;
+    engine_.end_burst(flow::BurstEnd::kMoreFollows, now_, sink_);
+    settle();
+  }
+  engine_.end_burst(flow::BurstEnd::kDrained, now_, sink_);
+  settle();
+  for (const std::uint32_t frame : burst_) free_frames_.push_back(frame);
+  burst_.clear();
+}
+
+void World::dispatch(const Event& event) {
+  switch (event.kind) {
+    case EventKind::kFrameToEngine: return;
+    case EventKind::kFrameToGuest:
+      deliver_to_guest(frames_[event.a]);
+      free_frames_.push_back(event.a);
+      return;
+    case EventKind::kGuestStart: start_connection(event.a); return;
+    case EventKind::kGuestWake: guests_[event.a].on_wake(); return;
+    case EventKind::kHost: host_.on_event(event.host, now_); return;
+    case EventKind::kDatagram: send_datagram(event.a); return;
+    case EventKind::kPing: send_ping(event.a); return;
+    case EventKind::kUdpReply: {
+      Reply& reply = replies_[event.a];
+      settle();
+      engine_.udp().on_received(reply.udp, reply.from, std::nullopt, reply.bytes, 0, now_, sink_);
+      settle();
+      return;
+    }
+    case EventKind::kPingReply: {
+      Reply& reply = replies_[event.a];
+      engine_.ping().on_reply(reply.ping, reply.from.address, reply.bytes, now_, sink_);
+      return;
+    }
+  }
+}
+
+void World::start_connection(std::uint32_t number) {
+  const ConnectionPlan& plan = scenario_.connections[number];
+  if (!plan.inbound) {
+    guests_[number].start();
+    return;
+  }
+  const auto id = engine_.tcp().on_inbound(plan.remote, plan.guest, 64 * 1024, now_, sink_);
+  check(id.has_value(), "a published port accepts");
+  host_.adopt(*id, number, now_);
+}
+
+void World::settle() {
+  auto& actions = sink_.actions();
+  for (std::size_t done = 0; done < actions.size(); ++done) {
+    const flow::Action action = actions[done];
+    carry_out(action);
+  }
+  check(engine_.dns_actions().empty(), "nobody asked for a name");
+  sink_.clear_actions();
+  collect_frames();
+}
+
+void World::carry_out(const flow::Action& action) {
+  std::visit(Overloaded{[&](const flow::ConnectTcp& a) { host_.connect(a, now_); },
+                        [&](const flow::StashTcp& a) { host_.stash(a); },
+                        [&](const flow::WriteTcp& a) { host_.write(a, now_); },
+                        [&](const flow::PeekTcp& a) {
+                          host_.peek(a, now_);
+                          collect_frames();
+                        },
+                        [&](const flow::DiscardTcp& a) { host_.discard(a); },
+                        [&](const flow::ShutdownTcp& a) { host_.shutdown(a, now_); },
+                        [&](const flow::CloseTcp& a) { host_.close(a, now_); },
+                        [&](const flow::OpenUdp&) { ++udp_sockets_; },
+                        [&](const flow::SendUdp& a) { on_send_udp(a); },
+                        [&](const flow::CloseUdp&) { --udp_sockets_; },
+                        [&](const flow::OpenPing&) { ++ping_sockets_; },
+                        [&](const flow::SendPing& a) { on_send_ping(a); },
+                        [&](const flow::ClosePing&) { --ping_sockets_; },
+                        [&](const flow::ReportFlow& a) {
+                          if (verbose_) {
+                            fmt::print("{:.6f} flow ended: {}, {} out, {} in\n",
+                                       std::chrono::duration<double>(now_ - start_).count(),
+                                       policy::to_string(a.summary.outcome),
+                                       a.summary.bytes_to_host, a.summary.bytes_to_guest);
+                          }
+                        }},
+             action);
+}
+
+// Invariants.
+
+void World::check_flows() {
+  for (const ConnectionPlan& plan : scenario_.connections) {
+    const flow::TcpFlow* found =
+        engine_.tcp().find({plan.guest, plan.remote, wire::IpProtocol::kTcp});
+    if (found == nullptr) continue;
+    const auto* state = std::get_if<flow::Relaying>(&found->state);
+    if (state == nullptr) continue;
+    check(state->window_edge - state->received <=
+              static_cast<std::int32_t>(flow::TcpFlows::kWindowMax),
+          "no window beyond the largest");
+    check(state->acked <= state->sent && state->head <= state->acked,
+          "the guest's ACK lies within what was sent");
+    check(state->sent - state->head <= static_cast<std::int32_t>(plan.host_end.to_send + 1),
+          "no more is in flight than the host sent");
+    if (state->loss == nullptr) continue;
+    for (const wire::SackBlock& range : state->loss->stashed.ranges()) {
+      check(range.left >= state->received && range.right <= state->window_edge,
+            "the stash lies within the window");
+    }
+  }
+}
+
+// After the last connection only what idles is left; it goes by itself.
+void World::drain() {
+  const Instant end = now_ + std::chrono::minutes(6);
+  while (now_ < end) {
+    const Instant next =
+        events_.empty() ? engine_.next_wakeup() : std::min(engine_.next_wakeup(), events_.top().at);
+    if (next == kNever) break;
+    step();
+  }
+  check(engine_.flow_count() == 0, "no flow is left");
+  check(engine_.limits().active() == 0, "no flow is counted that is gone");
+  check(engine_.next_wakeup() == kNever, "no timer is left");
+  check(!engine_.has_deferred(), "no work is left");
+  check(host_.pool().blocks_taken() == 0, "no block of the spill is left");
+  check(udp_sockets_ == 0 && ping_sockets_ == 0, "no socket is left");
+}
+
+void World::check_ends() {
+  for (std::uint32_t i = 0; i < guests_.size(); ++i) {
+    const GuestTcp& guest = guests_[i];
+    const ConnectionPlan& plan = scenario_.connections[i];
+    const Host::Result& host = host_.result(i);
+    totals_.bytes += guest.received() + host.received;
+    totals_.guest_timeouts += guest.timeouts();
+    const bool broken = guest.sent_reset() || host.peer_reset || host.connect_failed ||
+                        plan.guest_refuses || plan.connect_result != ConnectResult::kAccepted;
+    if (scenario_.link.lossless) {
+      check(guest.repeated_segments() == 0, "nothing is sent twice on a lossless link");
+      check(broken || !guest.got_reset(), "no RST without a cause");
+      if (!scenario_.small_pool) {
+        check(guest.timeouts() == 0, "the guest never waits for its timer on a lossless link");
+      }
+      check(!guest.window_ever_moved_left(), "the window's edge never moves left");
+      check(datagrams_seen_ == scenario_.datagrams, "every datagram reaches the host");
+      check(ping_replies_ == scenario_.pings, "every ping is answered");
+    }
+    if (host.peer_reset && guest.phase() == GuestTcp::Phase::kTimeWait) {
+      check(host.closed_cleanly || !scenario_.link.lossless, "a RST is passed on");
+    }
+    if (broken || guest.phase() == GuestTcp::Phase::kRefused) continue;
+    if (guest.phase() == GuestTcp::Phase::kReset) {
+      // The very last ACK was lost for too long: all data is through by then.
+      check(host.closed_cleanly, "a RST only where the connection was over");
+    }
+    check(host.got_end && host.received == plan.guest_end.to_send,
+          "all that the guest sent was delivered");
+    check(guest.got_end() && guest.received() == plan.host_end.to_send,
+          "all that the host sent was delivered");
+  }
+}
+
+}  // namespace sluice::sim

@@ -23,9 +23,11 @@ void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
   }
   if (ack < state.acked) return;
   bool repeat = ack == state.acked && ack != state.sent && segment.payload().empty();
-  // RFC 9293, 3.10.7.4: only the newest segment speaks for the window.
+  // RFC 9293, 3.10.7.4: only the newest segment speaks for the window. One that acknowledges more
+  // is newer whatever its number: it may repeat old data.
   const wire::SeqNum sequence = segment.sequence();
-  if (state.window_seq < sequence || (state.window_seq == sequence && state.window_ack <= ack)) {
+  if (ack > state.acked || state.window_seq < sequence ||
+      (state.window_seq == sequence && state.window_ack <= ack)) {
     const std::uint32_t window = std::uint32_t{segment.window()}
                                  << (flow.guest.scaled ? flow.guest.window_scale : 0);
     repeat = repeat && window == state.window;

@@ -136,7 +136,6 @@ void GuestTcp::open(const wire::TcpView& segment) {
   }
   if (plan_.guest_end.read_interval != Duration::zero()) {
     next_read_ = stack_.now() + plan_.guest_end.read_interval;
-    wake_when(next_read_);
   }
   wake_when(next_write_);
   wake_when(keep_alive_at_);
@@ -376,7 +375,11 @@ void GuestTcp::arrive(std::uint64_t offset, ByteView payload) {
 }
 
 void GuestTcp::read() {
-  if (plan_.guest_end.read_interval == Duration::zero()) read_ = received_;
+  if (plan_.guest_end.read_interval == Duration::zero()) {
+    read_ = received_;
+  } else if (read_ != received_) {
+    wake_when(std::max(next_read_, stack_.now()));
+  }
 }
 
 // Sending.
@@ -430,7 +433,8 @@ void GuestTcp::transmit_more() {
     const std::uint64_t size =
         std::min<std::uint64_t>({plan_.frame_max, writable() - next_, edge_ - next_});
     // RFC 9293, 3.8.6.2.1: no sliver while something is on its way.
-    if (size < plan_.mss && next_ + size < writable() && highest_ != acked_) break;
+    const bool fresh = next_ == highest_ && highest_ != acked_;
+    if (fresh && size < plan_.mss && next_ + size < writable()) break;
     std::uint64_t end = next_ + size;
     if (end == last && may_close()) {
       end = last + 1;
@@ -548,7 +552,7 @@ void GuestTcp::on_wake() {
   if (finished()) return;
   if (plan.ending == Ending::kReset) wake_when(opened_at_ + plan.reset_after);
   if (written_ < plan.to_send) wake_when(next_write_);
-  if (!end_reached_ || read_ != received_) wake_when(next_read_);
+  if (read_ != received_) wake_when(next_read_);
   wake_when(std::min({retransmit_at_, probe_at_, keep_alive_at_, ack_at_}));
 }
 

@@ -77,7 +77,11 @@ void bound_reading(EndPlan& reader, const EndPlan& writer) {
   c.mss =
       chance(prng, 60) ? mss_max : static_cast<std::uint16_t>(88 + prng.below(mss_max - 88U + 1));
   if (chance(prng, 80)) c.window_scale = static_cast<std::uint8_t>(prng.below(10));
-  if (!c.window_scale) {
+  if (c.window_scale) {
+    // A buffer below the scale's unit could never be offered.
+    c.guest_end.receive_buffer =
+        std::max<std::uint32_t>(c.guest_end.receive_buffer, 4U << *c.window_scale);
+  } else {
     c.guest_end.receive_buffer = std::min<std::uint32_t>(c.guest_end.receive_buffer, 65'535);
   }
   c.sack = chance(prng, 70);

@@ -1,0 +1,449 @@
+// Hostile frames and host events in any order: the engine stays within its limits, speaks only of
+// flows that it has announced and not closed, and asks for nothing that the driver cannot do.
+//
+// Input, again and again: kind, pick, then what the kind needs. A frame is either raw bytes with an
+// offload header, or a TCP segment near the window of a live flow, so that mutations get deep.
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "flow/engine.h"
+#include "require.h"
+#include "wire/byte_cursor.h"
+
+namespace {
+
+using namespace sluice;
+
+constexpr std::uint32_t kFlowsMax = 24;
+constexpr std::size_t kPeekMax = 256 * 1024;
+
+flow::EngineOptions options() {
+  flow::EngineOptions all;
+  all.limits = {.max_flows = kFlowsMax, .new_flows_per_second = 200};
+  all.link = {.checksum = true, .tso = true, .uso = true};
+  all.host_loopback = true;
+  return all;
+}
+
+class Harness {
+ public:
+  Harness() : bytes_(kPeekMax, 0x5a), engine_(options(), {}, now_) {
+    engine_.set_resolvers({{wire::IpAddress::v4(0xc000'0235), wire::Port{53}}});
+  }
+
+  void step(wire::ByteReader& input) {
+    const std::uint8_t kind = input.u8();
+    const std::uint8_t pick = input.u8();
+    switch (kind % 16) {
+      case 0: raw_frame(input); break;
+      case 1:
+      case 2:
+      case 3: segment(pick, input); break;
+      case 4:
+        end_burst((kind & 0x80) != 0 ? flow::BurstEnd::kMoreFollows : flow::BurstEnd::kDrained);
+        break;
+      case 5: host_connect(pick, input.u8()); break;
+      case 6:
+        end_burst(flow::BurstEnd::kDrained);
+        engine_.tcp().on_readable(tcp_id(pick), (kind & 0x80) != 0, now_, sink_);
+        break;
+      case 7:
+        engine_.tcp().on_host_error(
+            tcp_id(pick), flow::HostError{static_cast<std::uint8_t>(input.u8() % 8)}, now_, sink_);
+        break;
+      case 8: advance(std::chrono::milliseconds(1) * (std::int64_t{1} << (pick % 20))); break;
+      case 9: inbound(pick); break;
+      case 10: udp_received(pick, input); break;
+      case 11: ping_reply(pick, input); break;
+      case 12: dns_answer(pick, input); break;
+      case 13: {
+        end_burst(flow::BurstEnd::kDrained);
+        const std::uint32_t room = input.u16();
+        Socket* socket = find(tcp_id(pick));
+        if (socket == nullptr) break;
+        socket->buffered -= std::min<std::uint32_t>(socket->buffered, room);
+        engine_.tcp().on_room(tcp_id(pick), socket->buffered, room, now_, sink_);
+        break;
+      }
+      case 14:
+        limp_ = input.u8();
+        engine_.tcp().set_spill_free(std::size_t{pick} * 4096);
+        break;
+      case 15: failures(pick); break;
+    }
+    if (!in_burst_) settle();
+  }
+
+  void finish() {
+    end_burst(flow::BurstEnd::kDrained);
+    settle();
+    if (limp_ % 2 == 0) {
+      for (int i = 0; i < 30; ++i) advance(std::chrono::minutes(10));
+      require(engine_.udp().size() == 0 && engine_.ping().size() == 0, "datagram flows end");
+    }
+    engine_.shut_down(now_, sink_);
+    settle();
+    require(engine_.flow_count() == 0 && sockets_.empty() && udp_.empty() && pings_.empty(),
+            "everything is closed at the end");
+  }
+
+ private:
+  struct Socket {
+    flow::TcpId id;
+    bool connected = false;
+    std::uint32_t queued = 0;    // What a peek can see.
+    std::uint32_t buffered = 0;  // The spill.
+    std::uint64_t offset = 0;    // Of the guest's stream.
+  };
+
+  static std::uint64_t key(const SlabHandle& id) {
+    return (std::uint64_t{id.generation} << 32) | id.index;
+  }
+  Socket* find(flow::TcpId id) {
+    const auto at = sockets_.find(key(id));
+    return at == sockets_.end() ? nullptr : &at->second;
+  }
+  // A live flow; now and then one that is gone.
+  flow::TcpId tcp_id(std::uint8_t pick) {
+    if (sockets_.empty() || pick == 0xff) return {SlabHandle{pick, 1}};
+    auto at = sockets_.begin();
+    std::advance(at, pick % sockets_.size());
+    return at->second.id;
+  }
+
+  void feed(std::vector<std::uint8_t> frame, const wire::VirtioNetHeader& offload) {
+    if (!in_burst_) settle();
+    in_burst_ = true;
+    // In a block of its own, so that a read behind the end shows.
+    frame.shrink_to_fit();
+    burst_.push_back(std::move(frame));
+    engine_.on_frame(burst_.back(), offload, now_, sink_);
+    if (burst_.size() >= 32) end_burst(flow::BurstEnd::kMoreFollows);
+  }
+  void end_burst(flow::BurstEnd end) {
+    engine_.end_burst(end, now_, sink_);
+    in_burst_ = false;
+    settle();
+    burst_.clear();
+  }
+
+  void raw_frame(wire::ByteReader& input) {
+    wire::VirtioNetHeader offload;
+    offload.flags = input.u8();
+    offload.gso_type = input.u8();
+    offload.gso_size = input.u16();
+    const ByteView taken = input.take(std::min<std::size_t>(input.u16(), input.rest().size()));
+    feed({taken.begin(), taken.end()}, offload);
+  }
+
+  void segment(std::uint8_t pick, wire::ByteReader& input) {
+    const std::uint8_t flags = input.u8();
+    const auto sequence = static_cast<std::int16_t>(input.u16());
+    const auto acknowledgment = static_cast<std::int16_t>(input.u16());
+    const std::uint16_t window = input.u16();
+    const std::uint16_t length = input.u16();
+    const ByteView extra = input.take(std::min<std::size_t>(input.u8() % 41, input.rest().size()));
+    const bool v4 = (pick & 0x40) == 0;
+    const wire::Endpoint guest{v4 ? engine_.network().guest_v4 : engine_.network().guest_v6,
+                               wire::Port{static_cast<std::uint16_t>(1000 + pick % 8)}};
+    const wire::Endpoint remote{
+        v4 ? wire::IpAddress::v4(0xc633'6407) : kRemote6,
+        wire::Port{static_cast<std::uint16_t>((pick & 0x80) != 0 ? 9 : 80)}};
+    wire::SeqNum base{5000};
+    wire::SeqNum ack{};
+    const flow::TcpFlow* flow = engine_.tcp().find({guest, remote, wire::IpProtocol::kTcp});
+    if (flow != nullptr) {
+      if (const auto* state = std::get_if<flow::Relaying>(&flow->state)) {
+        base = state->received;
+        ack = state->sent;
+      } else if (const auto* accepted = std::get_if<flow::SynAckSent>(&flow->state)) {
+        base = accepted->guest_next;
+        ack = accepted->our_isn + 1;
+      } else if (const auto* called = std::get_if<flow::SynSent>(&flow->state)) {
+        ack = called->our_isn + 1;
+      }
+    }
+    const std::size_t ip_size = v4 ? 20 : 40;
+    const std::size_t options = (extra.size() + 3) / 4 * 4;
+    const std::size_t header = 14 + ip_size + 20 + options;
+    std::vector<std::uint8_t> frame(header + length % 60'000U, 0x33);
+    const MutableBytes all(frame);
+    const std::size_t ip_payload = frame.size() - 14 - ip_size;
+    wire::emit_ethernet(all.first<14>(), engine_.network().gateway_mac, engine_.network().guest_mac,
+                        v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6);
+    if (v4) {
+      wire::Ipv4Repr{.source = guest.address,
+                     .destination = remote.address,
+                     .protocol = wire::IpProtocol::kTcp,
+                     .payload_length = static_cast<std::uint16_t>(ip_payload)}
+          .emit(all.subspan(14).first<20>());
+    } else {
+      wire::Ipv6Repr{.source = guest.address,
+                     .destination = remote.address,
+                     .next_header = wire::IpProtocol::kTcp,
+                     .payload_length = static_cast<std::uint16_t>(ip_payload)}
+          .emit(all.subspan(14).first<40>());
+    }
+    wire::TcpRepr{.source_port = guest.port,
+                  .destination_port = remote.port,
+                  .sequence = base + static_cast<std::uint32_t>(sequence),
+                  .acknowledgment = ack + static_cast<std::uint32_t>(acknowledgment),
+                  .flags = {flags},
+                  .window = window,
+                  .options = {}}
+        .emit(all.subspan(14 + ip_size, 20));
+    frame[14 + ip_size + 12] = static_cast<std::uint8_t>((20 + options) / 4 << 4);
+    std::ranges::fill(all.subspan(header - options, options), std::uint8_t{0});
+    std::ranges::copy(extra, frame.begin() + static_cast<std::ptrdiff_t>(header - options));
+    wire::VirtioNetHeader offload;
+    offload.flags = wire::VirtioNetHeader::kNeedsCsum;
+    feed(std::move(frame), offload);
+  }
+
+  void host_connect(std::uint8_t pick, std::uint8_t how) {
+    const flow::TcpId id = tcp_id(pick);
+    Socket* socket = find(id);
+    if (socket != nullptr && socket->connected) return;  // A kernel answers once.
+    if (how < 200) {
+      if (socket != nullptr) socket->connected = true;
+      engine_.tcp().on_connected(id, std::uint32_t{how} * 512, now_, sink_);
+    } else {
+      engine_.tcp().on_connect_failed(id, flow::HostError{static_cast<std::uint8_t>(how % 8)}, now_,
+                                      sink_);
+    }
+  }
+
+  void inbound(std::uint8_t pick) {
+    const auto id = engine_.tcp().on_inbound(
+        {wire::IpAddress::v4(0xc000'0200U + pick % 4), wire::Port{9}},
+        {engine_.network().guest_v4, wire::Port{static_cast<std::uint16_t>(1000 + pick % 8)}},
+        65'536, now_, sink_);
+    if (id) {
+      require(sockets_.emplace(key(*id), Socket{.id = *id, .connected = true}).second,
+              "an id is given once");
+    }
+    if (published_.index == SlabHandle{}.index) {
+      published_ = engine_.udp().publish({engine_.network().guest_v4, wire::Port{53}});
+    }
+  }
+
+  void udp_received(std::uint8_t pick, wire::ByteReader& input) {
+    end_burst(flow::BurstEnd::kDrained);
+    flow::UdpId id = published_;
+    if (!udp_.empty() && (pick & 1) != 0) {
+      auto at = udp_.begin();
+      std::advance(at, pick % udp_.size());
+      id = at->second;
+    }
+    wire::Endpoint from = last_target_;
+    if ((pick & 2) != 0) from.port.value = pick;
+    const std::uint16_t segment = input.u16();
+    const std::size_t length = input.u16();
+    engine_.udp().on_received(id, from, std::nullopt, ByteView(bytes_).first(length), segment, now_,
+                              sink_);
+    if ((pick & 4) != 0) {
+      engine_.on_udp_error(id, last_target_, {.kind = flow::IcmpErrorKind::kPortUnreachable},
+                           ByteView(bytes_).first(length % 600), now_, sink_);
+    }
+  }
+
+  void ping_reply(std::uint8_t pick, wire::ByteReader& input) {
+    end_burst(flow::BurstEnd::kDrained);
+    if (pings_.empty()) return;
+    auto at = pings_.begin();
+    std::advance(at, pick % pings_.size());
+    std::vector<std::uint8_t> message(input.u16() % 3000U, 1);
+    engine_.ping().on_reply(at->second, last_ping_, message, now_, sink_);
+    engine_.on_ping_error(at->second, {.kind = flow::IcmpErrorKind::kTimeExceeded}, message, now_,
+                          sink_);
+  }
+
+  void dns_answer(std::uint8_t pick, wire::ByteReader& input) {
+    const ByteView taken = input.take(std::min<std::size_t>(input.u16(), input.rest().size()));
+    std::vector<std::uint8_t> message(taken.begin(), taken.end());
+    if (message.empty() && !queries_.empty()) message = queries_.back();
+    if (message.size() > 2) message[2] |= 0x80;
+    if (pick % 5 == 0) {
+      engine_.on_dns_error({pick % 4U}, now_, sink_);
+    } else {
+      engine_.on_dns_answer(
+          {pick % 4U},
+          pick % 5 == 1 ? flow::Engine::DnsTransport::kTcp : flow::Engine::DnsTransport::kUdp,
+          message, now_, sink_);
+    }
+  }
+
+  void failures(std::uint8_t pick) {
+    end_burst(flow::BurstEnd::kDrained);
+    if ((pick & 1) != 0 && !udp_.empty()) {
+      engine_.udp().on_open_failed(udp_.begin()->second, now_, sink_);
+    } else if (!pings_.empty()) {
+      engine_.ping().on_open_failed(pings_.begin()->second, (pick & 2) != 0, now_, sink_);
+    }
+  }
+
+  void advance(Duration time) {
+    end_burst(flow::BurstEnd::kDrained);
+    now_ += time;
+    for (int i = 0; i < 1000 && engine_.next_wakeup() <= now_; ++i) {
+      engine_.on_timers(now_, sink_);
+      settle();
+      require(i < 999, "timers come to rest");
+    }
+  }
+
+  void settle() {
+    if (in_burst_) return;
+    for (int round = 0; round < 4; ++round) {
+      auto& actions = sink_.actions();
+      for (std::size_t done = 0; done < actions.size(); ++done) {
+        require(done < 100'000, "the work of one event is bounded");
+        const flow::Action action = actions[done];
+        std::visit([this](const auto& one) { carry_out(one); }, action);
+      }
+      for (const flow::DnsAction& action : engine_.dns_actions()) {
+        if (const auto* open = std::get_if<flow::OpenDnsUdp>(&action)) {
+          queries_.push_back(open->message);
+        }
+      }
+      engine_.dns_actions().clear();
+      sink_.clear_actions();
+      for (const flow::FrameOut& frame : sink_.frames()) {
+        require(frame.header_length >= 14 && frame.payload.size() <= 65'535, "frames have headers");
+      }
+      sink_.clear_frames();
+      if (!engine_.has_deferred()) break;
+      engine_.run_deferred(now_, sink_);
+    }
+    require(engine_.limits().active() <= kFlowsMax, "no more flows than the limit");
+    require(engine_.tcp().size() <= kFlowsMax + 1024, "the lingering are bounded");
+  }
+
+  void carry_out(const flow::ConnectTcp& action) {
+    // DNS over TCP tries the next resolver under the same id.
+    Socket& socket = sockets_[key(action.flow)];
+    socket = Socket{.id = action.flow};
+  }
+  void carry_out(const flow::StashTcp& action) {
+    require(find(action.flow) != nullptr || gone(action.flow), "a stash is of a known flow");
+  }
+  void carry_out(const flow::WriteTcp& action) {
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a write is of a known flow");
+      return;
+    }
+    require(action.offset == socket->offset, "writes follow one another");
+    require(action.until > action.offset, "a write has bytes");
+    std::uint64_t chain = 0;
+    for (std::uint32_t at = action.first_range; at != flow::kNoRange; at = sink_.range(at).next) {
+      chain += sink_.range(at).bytes.size();
+      for (const std::uint8_t byte : sink_.range(at).bytes) touched_ ^= byte;
+    }
+    require(chain <= action.until - action.offset, "no more bytes than the range has");
+    std::uint64_t taken = action.until - action.offset;
+    std::uint32_t room = 65'536;
+    if (limp_ % 4 == 1) {
+      socket->buffered += static_cast<std::uint32_t>(taken);
+      room = 0;
+    } else if (limp_ % 4 == 2) {
+      taken = std::min<std::uint64_t>(taken, limp_ * 16U);
+    } else if (limp_ % 4 == 3 && taken > 3000) {
+      engine_.tcp().on_host_error(action.flow, flow::HostError::kReset, now_, sink_);
+      return;
+    }
+    socket->offset += taken;
+    engine_.tcp().on_written(action.flow, taken, socket->buffered, room, now_, sink_);
+  }
+  void carry_out(const flow::PeekTcp& action) {
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a peek is of a known flow");
+      return;
+    }
+    require(action.max > 0, "a peek wants bytes");
+    require(action.offset <= socket->queued, "a peek begins within the queue");
+    const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
+    if (socket->queued < 400'000) socket->queued += limp_ * 300U;
+    const std::size_t count = std::min<std::size_t>(max, socket->queued - action.offset);
+    const flow::PeekStatus status = count > 0        ? flow::PeekStatus::kData
+                                    : limp_ % 3 == 0 ? flow::PeekStatus::kEndOfStream
+                                                     : flow::PeekStatus::kWouldBlock;
+    engine_.tcp().on_peeked(action.flow, action.sequence, status, ByteView(bytes_).first(count),
+                            count == max, now_, sink_);
+    sink_.clear_frames();
+  }
+  void carry_out(const flow::DiscardTcp& action) {
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) return;
+    require(action.bytes <= socket->queued, "only what was peeked is discarded");
+    socket->queued -= action.bytes;
+  }
+  void carry_out(const flow::ShutdownTcp& action) {
+    require(find(action.flow) != nullptr || gone(action.flow), "a shutdown is of a known flow");
+  }
+  void carry_out(const flow::CloseTcp& action) {
+    require(sockets_.erase(key(action.flow)) == 1, "a flow is closed once");
+    gone_.push_back(key(action.flow));
+    if (gone_.size() > 256) gone_.erase(gone_.begin(), gone_.begin() + 128);
+  }
+  void carry_out(const flow::OpenUdp& action) {
+    require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
+  }
+  void carry_out(const flow::SendUdp& action) {
+    require(udp_.contains(key(action.socket)) || action.socket == published_,
+            "a datagram goes out of an open socket");
+    for (const std::uint8_t byte : action.payload) touched_ ^= byte;
+    last_target_ = action.target;
+  }
+  void carry_out(const flow::CloseUdp& action) {
+    require(udp_.erase(key(action.socket)) == 1, "a socket is closed once");
+  }
+  void carry_out(const flow::OpenPing& action) {
+    require(pings_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
+  }
+  void carry_out(const flow::SendPing& action) {
+    require(pings_.contains(key(action.socket)), "a ping goes out of an open socket");
+    for (const std::uint8_t byte : action.message) touched_ ^= byte;
+    last_ping_ = action.target;
+  }
+  void carry_out(const flow::ClosePing& action) {
+    require(pings_.erase(key(action.socket)) == 1, "a socket is closed once");
+  }
+  void carry_out(const flow::ReportFlow&) {}
+
+  // Closed while the action was on its way.
+  bool gone(const SlabHandle& id) const { return std::ranges::find(gone_, key(id)) != gone_.end(); }
+
+  static inline const wire::IpAddress kRemote6 = wire::parse_ip("2600::7").value();
+
+  Instant now_{std::chrono::seconds{1000}};
+  std::vector<std::uint8_t> bytes_;
+  flow::Engine engine_;
+  flow::ActionSink sink_;
+  std::vector<std::vector<std::uint8_t>> burst_;
+  bool in_burst_ = false;
+  std::uint8_t limp_ = 0;  // How well the host does.
+  std::map<std::uint64_t, Socket> sockets_;
+  std::map<std::uint64_t, flow::UdpId> udp_;
+  std::map<std::uint64_t, flow::PingId> pings_;
+  std::vector<std::uint64_t> gone_;
+  std::vector<std::vector<std::uint8_t>> queries_;
+  flow::UdpId published_;
+  wire::Endpoint last_target_;
+  wire::IpAddress last_ping_;
+  volatile std::uint8_t touched_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  wire::ByteReader input(ByteView(data, size));
+  Harness harness;
+  while (!input.empty()) harness.step(input);
+  harness.finish();
+  return 0;
+}

@@ -341,7 +341,8 @@ class Harness {
     std::uint64_t chain = 0;
     for (std::uint32_t at = action.first_range; at != flow::kNoRange; at = sink_.range(at).next) {
       chain += sink_.range(at).bytes.size();
-      for (const std::uint8_t byte : sink_.range(at).bytes) touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
+      for (const std::uint8_t byte : sink_.range(at).bytes)
+        touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
     }
     require(chain <= action.until - action.offset, "no more bytes than the range has");
     std::uint64_t taken = action.until - action.offset;
@@ -396,7 +397,8 @@ class Harness {
   void carry_out(const flow::SendUdp& action) {
     require(udp_.contains(key(action.socket)) || action.socket == published_,
             "a datagram goes out of an open socket");
-    for (const std::uint8_t byte : action.payload) touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
+    for (const std::uint8_t byte : action.payload)
+      touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
     last_target_ = action.target;
   }
   void carry_out(const flow::CloseUdp& action) {
@@ -407,7 +409,8 @@ class Harness {
   }
   void carry_out(const flow::SendPing& action) {
     require(pings_.contains(key(action.socket)), "a ping goes out of an open socket");
-    for (const std::uint8_t byte : action.message) touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
+    for (const std::uint8_t byte : action.message)
+      touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
     last_ping_ = action.target;
   }
   void carry_out(const flow::ClosePing& action) {

@@ -41,9 +41,11 @@ struct SynSent {
 
 // What only a lossy link needs; taken when the first gap shows.
 struct LossState {
-  RangeSet stashed;       // Guest to host: arrived ahead of `received`.
-  RangeSet sacked;        // Host to guest: the guest has these beyond `acked`.
-  wire::SeqNum repaired;  // Holes before this were sent again in this recovery.
+  std::optional<wire::SeqNum> early_fin;  // The guest's FIN, ahead of a gap.
+  wire::SeqNum newest;                    // Where the newest stashed segment began.
+  RangeSet stashed;                       // Guest to host: arrived ahead of `received`.
+  RangeSet sacked;                        // Host to guest: the guest has these beyond `acked`.
+  wire::SeqNum repaired;                  // Holes before this were sent again in this recovery.
 };
 
 struct Relaying {

@@ -149,7 +149,7 @@ class TcpFlows {
   void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
                     ByteView payload, bool fin, ActionSink& out);
   void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
-                     ByteView payload, ActionSink& out);
+                     ByteView payload, bool fin, ActionSink& out);
   [[nodiscard]] bool append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
                             ActionSink& out);
   [[nodiscard]] bool stash(std::uint32_t index, std::uint64_t offset, ByteView payload,

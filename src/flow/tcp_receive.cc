@@ -88,11 +88,13 @@ void TcpFlows::receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
     payload = payload.first(space - first);
   }
   if (ahead > 0) [[unlikely]] {
-    receive_early(index, flow, state, first, payload, out);
+    receive_early(index, flow, state, first, payload, fin, out);
     return;
   }
   if (!payload.empty() && !append(index, flow, state, payload, out)) return;
-  if (fin) {
+  const bool fin_was_early =
+      state.loss != nullptr && state.loss->early_fin && *state.loss->early_fin == state.received;
+  if (fin || fin_was_early) {
     state.guest_finished = true;
     state.received += 1;
   }
@@ -139,11 +141,14 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
 }
 
 [[gnu::cold]] void TcpFlows::receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                                           std::uint32_t ahead, ByteView payload, ActionSink& out) {
+                                           std::uint32_t ahead, ByteView payload, bool fin,
+                                           ActionSink& out) {
+  if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
+  const wire::SeqNum left = state.received + ahead;
+  const wire::SackBlock block{left, left + static_cast<std::uint32_t>(payload.size())};
+  if (fin) state.loss->early_fin = block.right;
   if (!payload.empty()) {
-    if (state.loss == nullptr) state.loss = std::make_unique<LossState>();
-    const wire::SeqNum left = state.received + ahead;
-    const wire::SackBlock block{left, left + static_cast<std::uint32_t>(payload.size())};
+    state.loss->newest = left;
     // Bytes may be stashed without being remembered; remembered ones must be stashed.
     if (stash(index, state.stream_offset + ahead, payload, out) &&
         !state.loss->stashed.insert(block)) {
@@ -236,8 +241,8 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   // RFC 9293, 3.8.6.2.2: only an update that is worth a segment.
   const std::uint32_t open = distance(state->received, state->window_edge);
   const std::uint32_t offered = offered_window(*flow, *state);
-  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kWindowMax / 4);
-  if (!state->guest_finished && offered >= open + step && open < offered / 2) {
+  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, offered / 2);
+  if (!state->guest_finished && offered > open && offered >= open + step && open <= offered / 2) {
     send_ack(*flow, *state, out);
   }
   finish_if_done(id, *flow, now, out);

@@ -287,7 +287,16 @@ void TcpFlows::send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequenc
   const std::uint16_t window = advertise(flow, state);
   wire::TcpOptions options;
   if (flow.guest.sack && state.loss != nullptr) [[unlikely]] {
-    for (const wire::SackBlock& block : state.loss->stashed.ranges()) options.add_sack(block);
+    // RFC 2018, 4: first the block that holds the newest segment.
+    const auto holds_newest = [&](const wire::SackBlock& block) {
+      return block.left <= state.loss->newest && state.loss->newest < block.right;
+    };
+    for (const wire::SackBlock& block : state.loss->stashed.ranges()) {
+      if (holds_newest(block)) options.add_sack(block);
+    }
+    for (const wire::SackBlock& block : state.loss->stashed.ranges()) {
+      if (!holds_newest(block)) options.add_sack(block);
+    }
   }
   link_.send_tcp({.source = flow.key.remote,
                   .destination = flow.key.guest,

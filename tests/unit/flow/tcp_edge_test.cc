@@ -299,5 +299,49 @@ TEST_F(TcpEdge, IdleFlowEnds) {
   EXPECT_TRUE(take_frame().tcp().flags().rst());
 }
 
+// RFC 2018, 4: the block of the newest segment comes first.
+TEST_F(TcpEdge, SackNamesTheNewestBlockFirst) {
+  const Connection c = establish();
+  for (const std::uint64_t offset : {2000U, 6000U, 4000U}) {
+    frames.clear();
+    feed(data(c, offset, 100));
+    const wire::TcpOptions told = wire::parse_tcp_options(frames.back().tcp().options());
+    ASSERT_GE(told.sack_count, 1U);
+    EXPECT_EQ(told.sack_blocks[0].left, c.next + static_cast<std::uint32_t>(offset));
+  }
+}
+
+// Reordering alone must not cost the guest its retransmission timer.
+TEST_F(TcpEdge, AFinAheadOfAGapCountsOnceTheGapIsClosed) {
+  Connection c = establish();
+  GuestSegment last = data(c, 100, 50);
+  last.flags = wire::kFin | wire::kAck;
+  feed(last);
+  feed(data(c, 0, 100));
+  host_takes(c, 150);
+  EXPECT_EQ(frames.back().tcp().acknowledgment(), c.next + 151);
+  EXPECT_EQ(all<ShutdownTcp>().size(), 1U);
+}
+
+TEST_F(TcpEdge, AWindowThatOpensIsToldWithoutBeingAsked) {
+  EngineOptions options;
+  options.network.mtu = 65520;
+  restart(options);
+  Connection c = establish({.options = {.mss = 65480, .window_scale = 7, .sack_permitted = true}});
+  tcp().set_spill_free(0);
+  // The host takes nothing, and the spill holds what the window let in.
+  while (distance(c.next, std::get<Relaying>(flow(c)->state).window_edge) >= 60'000) {
+    feed(data(c, c.sent, 60'000));
+    c.next += 60'000;
+    c.sent += 60'000;
+    tcp().on_written(c.id, 60'000, static_cast<std::uint32_t>(c.sent), 0, now, sink);
+    collect();
+  }
+  clear();
+  tcp().on_room(c.id, 0, 0, now, sink);
+  collect();
+  EXPECT_EQ(frames.size(), 1U);
+}
+
 }  // namespace
 }  // namespace sluice::flow::test

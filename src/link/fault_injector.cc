@@ -1,18 +1,29 @@
 #include "link/fault_injector.h"
 
 namespace sluice::link {
+namespace {
 
-FrameFate FaultInjector::next(std::size_t size, std::size_t spared) {
+[[nodiscard]] bool happens(Prng& prng, std::uint32_t in_thousand) {
+  return in_thousand != 0 && prng.below(1000) < in_thousand;
+}
+
+[[nodiscard]] Duration some_delay(Prng& prng, std::chrono::microseconds max) {
+  return std::chrono::microseconds(prng.below(static_cast<std::uint64_t>(max.count())));
+}
+
+}  // namespace
+
+FrameFate FaultInjector::next(Prng& prng, std::size_t size, std::size_t spared) const {
   FrameFate fate;
-  if (happens(rates_.lost)) {
+  if (happens(prng, rates_.lost)) {
     fate.lost = true;
     return fate;
   }
-  if (happens(rates_.reordered)) fate.delay = some_delay();
-  if (happens(rates_.repeated)) fate.repeat_after = some_delay();
-  if (size > spared && happens(rates_.corrupted)) {
-    fate.corruption = {.offset = spared + prng_.below(size - spared),
-                       .mask = static_cast<std::uint8_t>(1 + prng_.below(255))};
+  if (happens(prng, rates_.reordered)) fate.delay = some_delay(prng, rates_.delay_max);
+  if (happens(prng, rates_.repeated)) fate.repeat_after = some_delay(prng, rates_.delay_max);
+  if (happens(prng, rates_.corrupted) && size > spared) {
+    const std::size_t offset = spared + prng.below(size - spared);
+    fate.corruption = {.offset = offset, .mask = static_cast<std::uint8_t>(1 + prng.below(255))};
   }
   return fate;
 }

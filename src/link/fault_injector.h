@@ -1,6 +1,6 @@
-// A link that misbehaves, by seed: says of each frame whether it is lost, late, sent twice or
-// corrupted. It holds no frames; whoever carries them does what it says. For the simulation and
-// for tests of links; same seed, same faults.
+// A link that misbehaves: says of each frame whether it is lost, late, sent twice or corrupted. It
+// holds no frames; whoever carries them does what it says. The simulation's link stands on it. The
+// caller's generator decides, so the same seed gives the same faults.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ struct FaultRates {
   std::uint32_t repeated = 0;
   std::uint32_t reordered = 0;
   std::uint32_t corrupted = 0;
-  Duration delay_max = std::chrono::milliseconds(20);  // Of reordered and repeated frames.
+  // Of reordered and repeated frames.
+  std::chrono::microseconds delay_max = std::chrono::milliseconds(20);
 };
 
 struct FrameFate {
@@ -34,23 +35,14 @@ struct FrameFate {
 
 class FaultInjector {
  public:
-  FaultInjector(std::uint64_t seed, const FaultRates& rates) : prng_(seed), rates_(rates) {}
+  explicit FaultInjector(const FaultRates& rates) : rates_(rates) {}
 
   // From now on nothing happens to any frame.
   void stop() { rates_ = {}; }
   // The fate of the next frame. Its first `spared` bytes are never corrupted.
-  [[nodiscard]] FrameFate next(std::size_t size, std::size_t spared = 0);
+  [[nodiscard]] FrameFate next(Prng& prng, std::size_t size, std::size_t spared = 0) const;
 
  private:
-  [[nodiscard]] bool happens(std::uint32_t in_thousand) {
-    return in_thousand != 0 && prng_.below(1000) < in_thousand;
-  }
-  [[nodiscard]] Duration some_delay() {
-    return Duration(static_cast<std::int64_t>(
-        prng_.below(static_cast<std::uint64_t>(rates_.delay_max.count()) + 1)));
-  }
-
-  Prng prng_;
   FaultRates rates_;
 };
 

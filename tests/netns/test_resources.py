@@ -32,6 +32,18 @@ def idle_guest_causes_no_wake_ups(t):
     check_equal(woken, 0, "wake-ups in 10 s")
 
 
+@sluice_only(families=())
+@alone
+def a_deleted_interface_keeps_nobody_busy(t):
+    child = t.start(["sh", "-c", "ip link delete tap0; exec sleep 1000"])
+    engine = t.engine_pid(child)
+    time.sleep(1)
+    before = sum(processes.cpu_seconds(engine))
+    time.sleep(2)
+    spent = sum(processes.cpu_seconds(engine)) - before
+    check(spent < 0.05, f"{spent:.2f} s of CPU in 2 s without an interface")
+
+
 @sluice_only()
 @alone
 def ten_thousand_idle_flows_need_1_kib_each(t):

@@ -122,11 +122,11 @@ Scenario draw_scenario(Prng& prng) {
   link.latency_to_guest = microseconds(prng.below(chance(prng, 50) ? 100 : 15'000));
   link.lossless = chance(prng, 45);
   if (!link.lossless) {
-    link.lost = chance(prng, 80) ? static_cast<std::uint32_t>(prng.below(150)) : 0;
-    link.repeated = chance(prng, 50) ? static_cast<std::uint32_t>(prng.below(80)) : 0;
-    link.reordered = chance(prng, 60) ? static_cast<std::uint32_t>(prng.below(200)) : 0;
+    link.faults.lost = chance(prng, 80) ? static_cast<std::uint32_t>(prng.below(150)) : 0;
+    link.faults.repeated = chance(prng, 50) ? static_cast<std::uint32_t>(prng.below(80)) : 0;
+    link.faults.reordered = chance(prng, 60) ? static_cast<std::uint32_t>(prng.below(200)) : 0;
     if (!scenario.checksum_offload && chance(prng, 40)) {
-      link.corrupted = static_cast<std::uint32_t>(prng.below(60));
+      link.faults.corrupted = static_cast<std::uint32_t>(prng.below(60));
     }
     link.faults_end = std::chrono::seconds(12);
   }

@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "base/time.h"
+#include "link/fault_injector.h"
 #include "wire/address.h"
 
 namespace sluice::sim {
@@ -56,11 +57,7 @@ struct LinkPlan {
   bool lossless = true;
   Duration latency_to_engine{};
   Duration latency_to_guest{};
-  // In a thousand frames.
-  std::uint32_t lost = 0;
-  std::uint32_t repeated = 0;
-  std::uint32_t reordered = 0;
-  std::uint32_t corrupted = 0;
+  link::FaultRates faults{};
   Duration faults_end{};  // From then on the link is without fault, so that all can end.
 };
 

@@ -38,6 +38,7 @@ World::World(std::uint64_t seed, bool verbose)
       verbose_(verbose),
       prng_(seed),
       scenario_(scenario_of(prng_)),
+      faults_(scenario_.link.faults),
       now_(std::chrono::seconds(1000 + static_cast<std::int64_t>(prng_.below(100'000)))),
       start_(now_),
       engine_(engine_options(scenario_),

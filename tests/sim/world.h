@@ -83,7 +83,6 @@ class World final : private GuestStack {
   // Link.
   [[nodiscard]] std::uint32_t new_frame();
   void send_frame(std::uint32_t frame, EventKind direction);
-  [[nodiscard]] bool faulty(std::uint32_t in_thousand);
   void collect_frames();
   void deliver_to_guest(const Frame& frame);
   void tcp_to_guest(const wire::IpPacketView& packet, const Frame& frame);
@@ -99,6 +98,7 @@ class World final : private GuestStack {
   bool verbose_;
   Prng prng_;
   Scenario scenario_;
+  link::FaultInjector faults_;
   Instant now_;
   Instant start_;
   flow::Engine engine_;

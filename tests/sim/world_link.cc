@@ -54,41 +54,38 @@ std::uint32_t World::new_frame() {
   return frame;
 }
 
-bool World::faulty(std::uint32_t in_thousand) {
-  return in_thousand != 0 && now_ < start_ + scenario_.link.faults_end &&
-         prng_.below(1000) < in_thousand;
-}
-
 void World::send_frame(std::uint32_t frame, EventKind direction) {
-  const LinkPlan& link = scenario_.link;
+  const LinkPlan& plan = scenario_.link;
   const bool to_engine = direction == EventKind::kFrameToEngine;
   ++totals_.frames;
   if (verbose_) {
     fmt::print("{:.6f} {} {}\n", std::chrono::duration<double>(now_ - start_).count(),
                to_engine ? ">" : "<", wire::pretty_frame(frames_[frame].bytes));
   }
-  if (faulty(link.lost)) {
+  const link::FrameFate fate = now_ < start_ + plan.faults_end
+                                   ? faults_.next(prng_, frames_[frame].bytes.size(), kEthernet)
+                                   : link::FrameFate{};
+  if (fate.lost) {
     if (verbose_) fmt::print("         … lost\n");
     free_frames_.push_back(frame);
     return;
   }
-  Instant at = now_ + (to_engine ? link.latency_to_engine : link.latency_to_guest);
+  Instant at = now_ + (to_engine ? plan.latency_to_engine : plan.latency_to_guest);
   Instant& last = to_engine ? last_to_engine_ : last_to_guest_;
-  if (faulty(link.reordered)) {
-    at += std::chrono::microseconds(prng_.below(20'000));
+  if (fate.delay) {
+    at += *fate.delay;
   } else {
     at = std::max(at, last);
     last = at;
   }
-  if (faulty(link.repeated)) {
+  if (fate.repeat_after) {
     const std::uint32_t copy = new_frame();
     frames_[copy] = frames_[frame];
-    schedule(at + std::chrono::microseconds(prng_.below(20'000)), direction, copy);
+    schedule(at + *fate.repeat_after, direction, copy);
   }
-  std::vector<std::uint8_t>& bytes = frames_[frame].bytes;
-  if (faulty(link.corrupted) && bytes.size() > kEthernet) {
-    const std::size_t where = kEthernet + prng_.below(bytes.size() - kEthernet);
-    bytes[where] = static_cast<std::uint8_t>(bytes[where] ^ (1 + prng_.below(255)));
+  if (fate.corruption) {
+    std::uint8_t& byte = frames_[frame].bytes[fate.corruption->offset];
+    byte = static_cast<std::uint8_t>(byte ^ fate.corruption->mask);
   }
   schedule(at, direction, frame);
 }
@@ -144,7 +141,7 @@ void World::collect_frames() {
 void World::deliver_to_guest(const Frame& frame) {
   const auto ethernet = wire::EthernetView::parse(frame.bytes);
   check(ethernet.has_value(), "the engine sends Ethernet frames");
-  const bool clean = scenario_.link.corrupted == 0;
+  const bool clean = scenario_.link.faults.corrupted == 0;
   const auto packet = wire::parse_ip_packet(ethernet->ether_type(), ethernet->payload());
   if (!packet) {
     check(!clean, "the engine sends IP packets");
@@ -163,7 +160,7 @@ void World::deliver_to_guest(const Frame& frame) {
 }
 
 void World::tcp_to_guest(const wire::IpPacketView& packet, const Frame& frame) {
-  const bool clean = scenario_.link.corrupted == 0;
+  const bool clean = scenario_.link.faults.corrupted == 0;
   const auto segment = wire::TcpView::parse(packet.payload);
   if (!segment) {
     check(!clean, "the engine sends TCP segments");
@@ -256,7 +253,7 @@ void World::on_send_udp(const flow::SendUdp& action) {
   for (std::uint32_t i = 0; i < scenario_.datagrams && !known; ++i) {
     known = Pattern::matches(kUdpSalt + i, 0, action.payload);
   }
-  check(known || scenario_.link.corrupted != 0, "a datagram arrives whole and unchanged");
+  check(known || scenario_.link.faults.corrupted != 0, "a datagram arrives whole and unchanged");
   ++datagrams_seen_;
   const ByteView answer = Pattern::at(1, 0, prng_.below(3'000));
   replies_.push_back({.udp = action.socket,

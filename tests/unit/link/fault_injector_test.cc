@@ -6,22 +6,24 @@ namespace sluice::link {
 namespace {
 
 TEST(FaultInjector, WithoutRatesNothingHappens) {
-  FaultInjector faults(1, {});
+  const FaultInjector faults(FaultRates{});
+  Prng prng(1);
   for (int i = 0; i < 1000; ++i) {
-    const FrameFate fate = faults.next(1500);
+    const FrameFate fate = faults.next(prng, 1500);
     EXPECT_FALSE(fate.lost || fate.delay || fate.repeat_after || fate.corruption);
   }
 }
 
 TEST(FaultInjector, KeepsItsRatesAndItsBounds) {
-  FaultInjector faults(2, {.lost = 100, .repeated = 200, .reordered = 300, .corrupted = 400});
+  const FaultInjector faults({.lost = 100, .repeated = 200, .reordered = 300, .corrupted = 400});
+  Prng prng(2);
   constexpr int kFrames = 100'000;
   int lost = 0;
   int repeated = 0;
   int reordered = 0;
   int corrupted = 0;
   for (int i = 0; i < kFrames; ++i) {
-    const FrameFate fate = faults.next(60, 14);
+    const FrameFate fate = faults.next(prng, 60, 14);
     lost += fate.lost ? 1 : 0;
     repeated += fate.repeat_after ? 1 : 0;
     reordered += fate.delay ? 1 : 0;
@@ -44,11 +46,12 @@ TEST(FaultInjector, KeepsItsRatesAndItsBounds) {
 
 TEST(FaultInjector, TheSameSeedGivesTheSameFaults) {
   const FaultRates rates{.lost = 300, .repeated = 300, .reordered = 300, .corrupted = 300};
-  FaultInjector a(7, rates);
-  FaultInjector b(7, rates);
+  const FaultInjector faults(rates);
+  Prng a(7);
+  Prng b(7);
   for (int i = 0; i < 1000; ++i) {
-    const FrameFate x = a.next(100);
-    const FrameFate y = b.next(100);
+    const FrameFate x = faults.next(a, 100);
+    const FrameFate y = faults.next(b, 100);
     EXPECT_EQ(x.lost, y.lost);
     EXPECT_EQ(x.delay, y.delay);
     EXPECT_EQ(x.repeat_after, y.repeat_after);
@@ -57,10 +60,11 @@ TEST(FaultInjector, TheSameSeedGivesTheSameFaults) {
 }
 
 TEST(FaultInjector, NothingToCorruptInAShortFrame) {
-  FaultInjector faults(3, {.corrupted = 1000});
-  EXPECT_FALSE(faults.next(14, 14).corruption);
+  FaultInjector faults({.corrupted = 1000});
+  Prng prng(3);
+  EXPECT_FALSE(faults.next(prng, 14, 14).corruption);
   faults.stop();
-  EXPECT_FALSE(faults.next(100, 14).corruption);
+  EXPECT_FALSE(faults.next(prng, 100, 14).corruption);
 }
 
 }  // namespace

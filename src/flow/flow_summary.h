@@ -21,6 +21,19 @@ struct FlowSummary {
   std::uint64_t bytes_to_guest = 0;
 };
 
+// Of a flow that ends, whatever its protocol.
+template <typename Flow>
+[[nodiscard]] FlowSummary ended_flow(const Flow& flow, policy::Outcome outcome, Instant now) {
+  FlowSummary summary{.key = flow.key,
+                      .outcome = outcome,
+                      .opened = flow.opened,
+                      .ended = now,
+                      .bytes_to_host = flow.bytes_to_host,
+                      .bytes_to_guest = flow.bytes_to_guest};
+  if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
+  return summary;
+}
+
 // Of a flow that was not let begin.
 [[nodiscard]] inline FlowSummary refused_flow(const FlowKey& key, policy::Verdict verdict,
                                               Instant now) {

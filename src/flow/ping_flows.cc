@@ -114,12 +114,7 @@ void PingFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
 void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
   const Flow& flow = flows_.at(index);
   admission_.released();
-  out.push(ReportFlow{{.key = flow.key,
-                       .outcome = outcome,
-                       .opened = flow.opened,
-                       .ended = now,
-                       .bytes_to_host = flow.bytes_to_host,
-                       .bytes_to_guest = flow.bytes_to_guest}});
+  out.push(ReportFlow{ended_flow(flow, outcome, now)});
   out.push(ClosePing{PingId{flows_.handle_of(index)}});
   table_.erase(flow.key, index);
   flows_.erase(flows_.handle_of(index));

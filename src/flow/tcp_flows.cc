@@ -71,13 +71,7 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 // The flow counts no longer, and is told about.
 void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out) {
   admission_.released();
-  out.push(ReportFlow{{.key = flow.key,
-                       .inbound = flow.inbound,
-                       .outcome = outcome,
-                       .opened = flow.opened,
-                       .ended = now,
-                       .bytes_to_host = flow.bytes_to_host,
-                       .bytes_to_guest = flow.bytes_to_guest}});
+  out.push(ReportFlow{ended_flow(flow, outcome, now)});
 }
 
 // Reports the flow and frees it. A flow that lingers was reported when its last byte was through.

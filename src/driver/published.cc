@@ -36,6 +36,13 @@ constexpr int kAcceptsPerTurn = 32;
                      wire::to_string(endpoint), host::errno_text(error.error), hint);
 }
 
+// "Everywhere" includes IPv6 only where the host has it.
+[[nodiscard]] bool may_be_left_out(const policy::PortMap& map, const wire::IpAddress& address,
+                                   const flow::GuestNetwork& network, int error) {
+  return !map.address && !address.is_v4() && network.ipv4 &&
+         (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
+}
+
 }  // namespace
 
 std::expected<PublishedPorts, std::string> PublishedPorts::open(
@@ -52,12 +59,18 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
                                    wire::Port{guest_port}};
         if (map.protocol == policy::Protocol::kTcp) {
           auto listener = host::TcpListener::open(kernel, endpoint);
-          if (!listener) return std::unexpected(bind_error(map, endpoint, listener.error()));
+          if (!listener) {
+            if (may_be_left_out(map, address, network, listener.error().error)) continue;
+            return std::unexpected(bind_error(map, endpoint, listener.error()));
+          }
           ports.tcp.push_back({std::move(*listener), guest});
         } else {
           auto socket = host::UdpSocket::open(kernel, address.family(),
                                               {.bind = endpoint, .packet_info = true});
-          if (!socket) return std::unexpected(bind_error(map, endpoint, socket.error()));
+          if (!socket) {
+            if (may_be_left_out(map, address, network, socket.error().error)) continue;
+            return std::unexpected(bind_error(map, endpoint, socket.error()));
+          }
           ports.udp.push_back({std::move(*socket), guest});
         }
       }

@@ -206,7 +206,7 @@ def tun_that_is_another_device(t):
 
 @sluice_only(families=())
 def unwritable_files(t):
-    for option in ("--pcap", "--flow-log"):
+    for option in ("--pcap", "--flow-log", "--report-file"):
         one_line(t.guest(["true"], [option, "/nowhere/file"]), 125, "/nowhere/file")
         one_line(t.guest(["true"], [option, "/etc/sluice-test-file"]), 125, "/etc/sluice-test-file")
 

@@ -44,12 +44,12 @@ class LinkIo {
   void flush_capture();
 
  private:
-  // Large enough that several frames of a flow go out in one send, as each send and each ACK makes
-  // a kernel work in our time; small enough that its bytes are still in a cache when they do. And
-  // room for the largest frame behind it.
-  static constexpr std::size_t kBurstBytes = 768 * 1024;
+  // Large enough that many frames of a flow go out in one send and are acknowledged at once, as
+  // each send and each ACK makes a kernel work in our time; small enough that the hosts' events
+  // wait for a millisecond at most. And room for the largest frame behind it.
+  static constexpr std::size_t kBurstBytes = 3 * 1024 * 1024;
   static constexpr std::size_t kFrameMax = 80 * 1024;
-  static constexpr std::size_t kBurstFrames = 64;
+  static constexpr std::size_t kBurstFrames = 128;
 
   void capture(ByteView header, ByteView payload);
 

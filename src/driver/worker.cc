@@ -13,8 +13,6 @@ namespace {
 // move, and this much longer than the last of them.
 constexpr Duration kDrainQuiet = std::chrono::milliseconds(200);
 constexpr Duration kDrainMax = std::chrono::seconds(30);
-// Then the hosts' events have their turn.
-constexpr int kBurstsPerTurn = 4;
 
 }  // namespace
 
@@ -99,18 +97,14 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
 
 [[gnu::noinline]] void Worker::on_link(Instant now) {
   settle(now);  // What was gathered so far may borrow the last burst.
-  LinkIo::Burst burst;
-  for (int i = 0; i < kBurstsPerTurn; ++i) {
-    burst = link_.read_burst();
-    for (const FrameIn& frame : burst.frames) {
-      engine_.on_frame(frame.bytes, frame.offload, now, sink_);
-    }
-    engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows, now,
-                      sink_);
-    if (!burst.frames.empty()) last_frame_ = now;
-    settle(now);
-    if (burst.drained) break;
+  const LinkIo::Burst burst = link_.read_burst();
+  for (const FrameIn& frame : burst.frames) {
+    engine_.on_frame(frame.bytes, frame.offload, now, sink_);
   }
+  engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows, now,
+                    sink_);
+  if (!burst.frames.empty()) last_frame_ = now;
+  settle(now);
   if (burst.gone) [[unlikely]] {
     telemetry::log_warn("the command deleted its network interface; it has no network any more");
     (void)loop_.remove(link_.fd());

@@ -272,7 +272,7 @@ void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
 // Every ACK makes the guest's kernel work, in our time: while its bulk data keeps coming and its
 // window is far from full, one ACK can speak for several bursts.
 bool TcpFlows::may_hold_ack(const Relaying& state) const {
-  constexpr std::uint32_t kHeldMax = 256 * 1024;
+  constexpr std::uint32_t kHeldMax = 2 * 1024 * 1024;
   if (burst_end_ == BurstEnd::kDrained || state.guest_finished || state.loss != nullptr) {
     return false;
   }

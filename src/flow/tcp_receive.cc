@@ -238,10 +238,10 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   state->buffered = buffered;
   state->host_room = room;
   if (was_waiting) pass_fin_on(id, *state, out);
-  // RFC 9293, 3.8.6.2.2: only an update that is worth a segment, or what the spill always has.
+  // RFC 9293, 3.8.6.2.2: only an update that is worth it; half of what the spill always has is.
   const std::uint32_t open = distance(state->received, state->window_edge);
   const std::uint32_t offered = offered_window(*flow, *state);
-  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kSpillShareMin);
+  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kSpillShareMin / 2);
   if (!state->guest_finished && offered >= open + step && open <= offered / 2) {
     send_ack(*flow, *state, out);
   }

@@ -137,18 +137,18 @@ void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::
     }
     attempt.sent += *sent;
   }
-  if ((events & EPOLLIN) != 0) (void)read_answer(slot, attempt, now, out);
+  if ((events & EPOLLIN) != 0) read_answer(slot, attempt, now, out);
 }
 
-bool DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
+void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
                         flow::ActionSink& out) {
   for (;;) {
     const iovec part{.iov_base = buffer_.get(), .iov_len = kMessageMax};
     const auto result = attempt.socket.read({&part, 1});
-    if (result && result->status == host::ReadStatus::kWouldBlock) return false;
+    if (result && result->status == host::ReadStatus::kWouldBlock) return;
     if (!result || result->status == host::ReadStatus::kEndOfStream) {
       fail(slot, now, out);
-      return false;
+      return;
     }
     attempt.incoming.insert(attempt.incoming.end(), buffer_.get(), buffer_.get() + result->bytes);
     if (attempt.incoming.size() < kLengthSize) continue;
@@ -157,7 +157,7 @@ bool DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
     // The engine's answer closes the slot later, so the bytes live long enough.
     engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kTcp,
                           ByteView(attempt.incoming).subspan(kLengthSize, length), now, out);
-    return true;
+    return;
   }
 }
 

@@ -46,9 +46,8 @@ class DnsIo {
   void open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out);
   void on_udp(flow::DnsSlot slot, Instant now, flow::ActionSink& out);
   void on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out);
-  // True when the whole answer was read and handed on; false to wait for more.
-  [[nodiscard]] bool read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
-                                 flow::ActionSink& out);
+  // Hands the answer on once it is whole.
+  void read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now, flow::ActionSink& out);
   void fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out);
 
   host::Kernel& kernel_;

@@ -59,7 +59,7 @@ class TcpFlows {
   // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
   void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Instant now,
                   ActionSink& out);
-  // `more` says that another burst follows at once: ACKs of bulk data may wait for it.
+  // When another burst follows at once, ACKs of bulk data may wait for it.
   void end_burst(BurstEnd end, Instant now, ActionSink& out);
 
   // From the host. Unknown ids are ignored: the flow may have ended while the event was on its way.
@@ -105,8 +105,6 @@ class TcpFlows {
   [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
 
  private:
-  using SynOptions = GuestTcpOptions;
-
   [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
   [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
@@ -177,11 +175,10 @@ class TcpFlows {
                     ActionSink& out);
   void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
   [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
-  void discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out);
+  void discard_acked(TcpId id, Relaying& state, ActionSink& out);
   void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
 
   // tcp_timers.cc
-  void timer_connecting(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
   void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
   void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
 

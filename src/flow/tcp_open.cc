@@ -375,7 +375,7 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
   auto* state = std::get_if<Relaying>(&flow.state);
   if (state == nullptr) return;
   if (!state->host_shut || !state->fin_sent || state->acked != state->sent) return;
-  discard_acked(id, flow, *state, out);
+  discard_acked(id, *state, out);
   out.push(CloseTcp{id, false});
   const Lingering lingering{state->received, state->sent};
   constexpr std::size_t kLingeringMax = 1024;

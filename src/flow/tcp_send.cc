@@ -150,7 +150,7 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
     }
     pass_fin_on(id, *state, out);
   }
-  discard_acked(id, flow, *state, out);
+  discard_acked(id, *state, out);
   request_data(index, flow, *state, now, out);
   finish_if_done(id, flow, now, out);
 }
@@ -309,8 +309,7 @@ void TcpFlows::send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequenc
                  out);
 }
 
-void TcpFlows::discard_acked(TcpId id, const TcpFlow& flow, Relaying& state, ActionSink& out) {
-  (void)flow;
+void TcpFlows::discard_acked(TcpId id, Relaying& state, ActionSink& out) {
   const wire::SeqNum last = data_end(state);
   const wire::SeqNum acked = state.acked > last ? last : state.acked;
   const std::uint32_t bytes = distance(state.head, acked);

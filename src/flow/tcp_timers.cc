@@ -20,7 +20,8 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   if (std::holds_alternative<Connecting>(flow->state)) {
-    timer_connecting(id, *flow, now, out);
+    // Only a connect to a resolver is timed here: any other is the host kernel's to give up.
+    on_connect_failed(id, HostError::kTimedOut, now, out);
   } else if (auto* accepted = std::get_if<SynAckSent>(&flow->state)) {
     if (accepted->resends == kSynResendsMax) {
       abort(id, *flow, policy::Outcome::kTimedOut, now, out);
@@ -40,12 +41,6 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
   } else {
     remove(id, policy::Outcome::kClosed, now, out);
   }
-}
-
-// Only a connect to a resolver is timed here: any other is the host kernel's to give up.
-void TcpFlows::timer_connecting(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
-  (void)flow;
-  on_connect_failed(id, HostError::kTimedOut, now, out);
 }
 
 void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now,

@@ -41,6 +41,8 @@ class Cell:
     measure: object  # measure(bench, engine name) → sample
     engines: tuple
     mtu: int = 1500
+    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, forward
+    better: str = "higher"  # Or "lower": which way the figure improves.
     thresholds: tuple = ()
     cpu_threshold: Threshold | None = None
     at_most: float | None = None  # An absolute bound on ours.

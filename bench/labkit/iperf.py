@@ -16,15 +16,18 @@ from .processes import LabError
 _ports = itertools.cycle(range(5201, 6201))
 
 
-def measure(network, place, family, direction, streams, seconds):
-    """Runs iperf3 between `place` and srv; returns {"gbit": …, "bytes": …}."""
-    port = next(_ports)
+def measure(network, place, family, direction, streams, seconds, congestion="cubic", port=None):
+    """Runs iperf3 between `place` and srv; returns {"gbit": …, "bytes": …, "congestion": …}.
+
+    `port` where the place reaches only one, such as a forwarder's listener.
+    """
+    port = port or next(_ports)
     server = network.popen(network.srv, ["iperf3", "-s", "-1", "-p", str(port)],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         network.listening(server, port)
         command = ["iperf3", "-c", place.server(family), "-p", str(port), "-t", str(seconds),
-                   "-P", str(streams), "-J", "-C", "cubic"]
+                   "-P", str(streams), "-J", "-C", congestion]
         command += {"out": [], "in": ["-R"], "bidir": ["--bidir"]}[direction]
         done = place.run(command, seconds + 20)
     finally:

@@ -50,6 +50,18 @@ class Cell:
     derived_from: str | None = None
     derived_key: str = ""
     derived_scale: float = 1.0
+    direction: str | None = None  # out, in or bidir, as the guest sees it.
+    streams: int | None = None
+    congestion: str | None = None
+    flows: int | None = None
+    judged: str = "sluice"  # Whose figure the thresholds are about.
+
+    def comparisons(self):
+        """(prefix, threshold, key of the samples) of each bound that is a ratio."""
+        found = [("", threshold, "value") for threshold in self.thresholds]
+        if self.cpu_threshold:
+            found.append(("cpu ", self.cpu_threshold, "cpu_per_gb"))
+        return found
 
 
 ALL = ("direct", "loopback", "pasta", "sluice")
@@ -205,17 +217,19 @@ def all_cells():
                                                      ("crr", "crr-client", 4000, 1, faster),
                                                      ("crr-64", "crr-client", 100, 64, faster),
                                                      ("udp-rr", "udp-rr-client", 10000, 1, ())):
-        source = Cell(f"{label} p50", "µs", latency(program, count, flows), ALL, 65520, thresholds)
+        source = Cell(f"{label} p50", "µs", latency(program, count, flows), ALL, 65520, "latency",
+                      "lower", thresholds, flows=flows)
         cells.append(source)
-        cells.append(Cell(f"{label} p99", "µs", None, ALL, 65520, derived_from=source.name,
-                          derived_key="p99_ns", derived_scale=1e-3))
-    cells.append(Cell("udp-out 1400", "Gbit/s", udp_out, ALL, 1500,
-                      (Threshold("pasta", at_least=1.5),)))
-    cells.append(Cell("start-up", "ms", start_up, SERVED, 0, faster))
-    memory = Cell("idle rss", "MiB", idle_memory, SERVED, 0, at_most=8.0)
+        cells.append(Cell(f"{label} p99", "µs", None, ALL, 65520, "latency", "lower",
+                          derived_from=source.name, derived_key="p99_ns", derived_scale=1e-3,
+                          flows=flows))
+    cells.append(Cell("udp-out 1400", "Gbit/s", udp_out, ALL, 1500, "udp",
+                      thresholds=(Threshold("pasta", at_least=1.5),), direction="out", streams=1))
+    cells.append(Cell("start-up", "ms", start_up, SERVED, 0, "start", "lower", faster))
+    memory = Cell("idle rss", "MiB", idle_memory, SERVED, 0, "memory", "lower", at_most=8.0)
     cells.append(memory)
-    cells.append(Cell("idle pss", "MiB", None, SERVED, 0, derived_from=memory.name,
-                      derived_key="pss", derived_scale=1 / 1024))
+    cells.append(Cell("idle pss", "MiB", None, SERVED, 0, "memory", "lower",
+                      derived_from=memory.name, derived_key="pss", derived_scale=1 / 1024))
     return cells
 
 
@@ -227,5 +241,6 @@ def _throughput_cell(direction, streams, mtu):
                       Threshold("direct", at_least=0.30))
     places = ALL if streams == 1 and direction != "bidir" else ROUTED
     return Cell(f"tcp-{direction} mtu{mtu} P{streams}", "Gbit/s",
-                throughput(direction, streams, mtu), places, mtu, thresholds,
-                Threshold("pasta", at_most=0.8))
+                throughput(direction, streams, mtu), places, mtu, thresholds=thresholds,
+                cpu_threshold=Threshold("pasta", at_most=0.8), direction=direction,
+                streams=streams, congestion="cubic")

@@ -1,12 +1,58 @@
-"""The table of figures and ratios, and the JSON of everything raw."""
+"""A report as aligned text for a terminal."""
 
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
 import unicodedata
+
+from . import tables
+
+COLOURS = {"good": "32", "bad": "31", "doubt": "33", "best": "1"}
+
+
+def print_text(document, out=None):
+    """Prints every table of a document; in colour on a terminal, unless NO_COLOR is set."""
+    out = out or sys.stdout
+    colour = out.isatty() and not os.environ.get("NO_COLOR")
+    for line in tables.machine_lines(document):
+        print(line, file=out)
+    print(f"Command: {shlex.join(document['command'])}", file=out)
+    for _, table in tables.all_tables(document):
+        print(f"\n{_paint(table.title, 'best', colour)}", file=out)
+        for note in table.notes:
+            print(note, file=out)
+        print_table(table, out, colour)
+    print(file=out)
+    for line, mark in tables.outcome_lines(document):
+        print(_paint(line, mark, colour), file=out)
+    for error in document["errors"]:
+        print(_paint(f"! {error}", "bad", colour), file=out)
+
+
+def print_table(table, out, colour):
+    head = [tables.plain(text) for text in table.head]
+    widths = [max(_width(row[column]) for row in [head, *table.rows])
+              for column in range(len(head))]
+    for row in [head, *table.rows]:
+        texts = []
+        for column, spans in enumerate(row):
+            painted = "".join(_paint(text, mark, colour) for text, mark in spans)
+            padding = " " * (widths[column] - _width(spans))
+            texts.append(painted + padding if column in table.left else padding + painted)
+        print("  ".join(texts).rstrip(), file=out)
+
+
+def _paint(text, mark, colour):
+    return f"\033[{COLOURS[mark]}m{text}\033[0m" if colour and mark in COLOURS else text
+
+
+def _width(spans):
+    return sum(0 if unicodedata.combining(char) else 1 for text, _ in spans for char in text)
+
 
 SWING = 0.25  # A yardstick that moves more than this makes its cell doubtful.
 
@@ -147,13 +193,13 @@ def _cpu_rows(judge):
         yield [*row, "-" if value is None else f"{value:.2f}"], ""
 
 
-def _width(text):
+def _text_width(text):
     return sum(0 if unicodedata.combining(char) else 1 for char in text)
 
 
 def _print_table(head, rows, out):
     rows = list(rows)
-    widths = [max(_width(row[i]) for row in [head, *(row for row, _ in rows)])
+    widths = [max(_text_width(row[i]) for row in [head, *(row for row, _ in rows)])
               for i in range(len(head))]
     for row, tail in [(head, ""), *rows]:
         cells = [row[0].ljust(widths[0])] + [text.rjust(w) for text, w in zip(row[1:], widths[1:])]

@@ -1,10 +1,11 @@
-// Our flow table against a library's and the standard's: see docs/adr/0003-flow-table.md.
+// Our flow table, and the same work on a library's and the standard's: docs/adr/0003-flow-table.md.
 //
 // All three find the index of a flow by its key, under the same keyed hash. In ours the key stays
 // in the slab; the others hold a copy. As in the engine, a flow that was found is then touched, and
 // whoever erases a flow knows its index. Keys are those of one guest: one address, many ports.
 #include <absl/container/flat_hash_map.h>
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <unordered_map>
@@ -13,9 +14,13 @@
 #include "base/prng.h"
 #include "base/slab.h"
 #include "flow/table.h"
+#include "micro/harness.h"
 
-namespace sluice::flow {
+namespace sluice::bench {
 namespace {
+
+using flow::FlowKey;
+using flow::FlowTable;
 
 struct KeyHash {
   KeyedHash keyed{HashSecret{}};
@@ -29,11 +34,21 @@ struct Flow {
   std::array<std::uint8_t, 320> state{};
 };
 
-FlowKey key_of(std::uint32_t number) {
+FlowKey key_v4(std::uint32_t number) {
   return {{wire::IpAddress::v4(0x0a00'020f),
            wire::Port{static_cast<std::uint16_t>(1024 + number % 60'000)}},
           {wire::IpAddress::v4(0xc633'6400U + number / 60'000), wire::Port{443}},
           wire::IpProtocol::kTcp};
+}
+
+FlowKey key_v6(std::uint32_t number) {
+  std::array<std::uint8_t, 16> octets{0x20, 0x01, 0x0d, 0xb8};
+  octets[15] = 0x0f;
+  FlowKey key = key_v4(number);
+  key.guest.address = wire::IpAddress::v6(FixedView<16>(octets));
+  octets[15] = static_cast<std::uint8_t>(number / 60'000);
+  key.remote.address = wire::IpAddress::v6(FixedView<16>(octets));
+  return key;
 }
 
 class Ours {
@@ -52,6 +67,7 @@ class Ours {
     flows_.erase(flows_.handle_of(index));
   }
   const Flow& at(std::uint32_t index) const { return flows_.at(index); }
+  std::size_t size() const { return table_.size(); }
 
  private:
   FlowTable table_{HashSecret{}};
@@ -75,6 +91,7 @@ class OfMap {
     flows_.erase(flows_.handle_of(index));
   }
   const Flow& at(std::uint32_t index) const { return flows_.at(index); }
+  std::size_t size() const { return map_.size(); }
 
  private:
   Map map_;
@@ -84,70 +101,96 @@ class OfMap {
 using OfAbsl = OfMap<absl::flat_hash_map<FlowKey, std::uint32_t, KeyHash>>;
 using OfStd = OfMap<std::unordered_map<FlowKey, std::uint32_t, KeyHash>>;
 
-// Keys [0, count) in an order that no prefetcher guesses.
+// `count` keys from the number `first` on, in an order that no prefetcher guesses.
 std::vector<FlowKey> shuffled_keys(std::uint32_t first, std::uint32_t count) {
   std::vector<FlowKey> keys;
-  for (std::uint32_t i = 0; i < count; ++i) keys.push_back(key_of(first + i));
+  for (std::uint32_t i = 0; i < count; ++i) keys.push_back(key_v4(first + i));
   Prng prng(1);
   std::ranges::shuffle(keys, prng);
   return keys;
 }
 
 template <typename Table>
-void fill(Table& table, std::uint32_t count) {
-  for (const FlowKey& key : shuffled_keys(0, count)) table.insert(key);
-}
+class LookupHit {
+ public:
+  explicit LookupHit(std::uint32_t count) : keys_(shuffled_keys(0, count)) {
+    for (const FlowKey& key : keys_) table_.insert(key);
+  }
+  void operator()() {
+    const std::uint32_t index = table_.find(keys_[next_]);
+    require(index != FlowTable::kNone, "a key that is there is found");
+    benchmark::DoNotOptimize(table_.at(index).state[0]);
+    if (++next_ == keys_.size()) next_ = 0;
+  }
+
+ private:
+  Table table_;
+  std::vector<FlowKey> keys_;
+  std::size_t next_ = 0;
+};
 
 template <typename Table>
-void lookup_hit(benchmark::State& state) {
-  const auto count = static_cast<std::uint32_t>(state.range(0));
-  Table table;
-  fill(table, count);
-  const std::vector<FlowKey> keys = shuffled_keys(0, count);
-  std::size_t next = 0;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(table.at(table.find(keys[next])).state[0]);
-    if (++next == keys.size()) next = 0;
+class LookupMiss {
+ public:
+  explicit LookupMiss(std::uint32_t count) : keys_(shuffled_keys(1'000'000, count)) {
+    for (const FlowKey& key : shuffled_keys(0, count)) table_.insert(key);
   }
-}
+  void operator()() {
+    require(table_.find(keys_[next_]) == FlowTable::kNone, "a key that is not there is not found");
+    if (++next_ == keys_.size()) next_ = 0;
+  }
 
-template <typename Table>
-void lookup_miss(benchmark::State& state) {
-  const auto count = static_cast<std::uint32_t>(state.range(0));
-  Table table;
-  fill(table, count);
-  const std::vector<FlowKey> keys = shuffled_keys(1'000'000, count);
-  std::size_t next = 0;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(table.find(keys[next]));
-    if (++next == keys.size()) next = 0;
-  }
-}
+ private:
+  Table table_;
+  std::vector<FlowKey> keys_;
+  std::size_t next_ = 0;
+};
 
 // The oldest flow goes and a new one comes, with `count` alive.
+template <typename Table, FlowKey (*KeyOf)(std::uint32_t) = key_v4>
+class InsertRemove {
+ public:
+  explicit InsertRemove(std::uint32_t count) : count_(count) {
+    for (std::uint32_t i = 0; i < count; ++i) places_.push_back(table_.insert(KeyOf(i)));
+  }
+  void operator()() {
+    std::uint32_t& place = places_[oldest_];
+    table_.erase(KeyOf(next_), place);
+    place = table_.insert(KeyOf(next_ + count_));
+    ++next_;
+    if (++oldest_ == count_) oldest_ = 0;
+  }
+  void check() const {
+    require(table_.size() == count_, "as many flows as at first");
+    require(table_.find(KeyOf(next_)) != FlowTable::kNone, "the oldest flow is there");
+  }
+
+ private:
+  Table table_;
+  std::vector<std::uint32_t> places_;  // A ring, as the keys are.
+  std::uint32_t count_;
+  std::uint32_t next_ = 0;
+  std::uint32_t oldest_ = 0;
+};
+
 template <typename Table>
-void erase_insert(benchmark::State& state) {
-  const auto count = static_cast<std::uint32_t>(state.range(0));
-  Table table;
-  std::vector<std::uint32_t> places;  // A ring: the oldest is at `next % count`.
-  for (std::uint32_t i = 0; i < count; ++i) places.push_back(table.insert(key_of(i)));
-  std::uint32_t next = 0;
-  for (auto _ : state) {
-    std::uint32_t& place = places[next % count];
-    table.erase(key_of(next), place);
-    place = table.insert(key_of(next + count));
-    ++next;
+void add_comparison(std::string_view library) {
+  for (const std::uint32_t count : {10U, 1'000U, 100'000U}) {
+    add<LookupHit<Table>>(fmt::format("flow_table_lookup_hit/{}/{}", library, count), count);
+    add<LookupMiss<Table>>(fmt::format("flow_table_lookup_miss/{}/{}", library, count), count);
+    add<InsertRemove<Table>>(fmt::format("flow_table_erase_insert/{}/{}", library, count), count);
   }
 }
 
-#define FLOW_TABLE_BENCH(function)                                         \
-  BENCHMARK_TEMPLATE(function, Ours)->Arg(10)->Arg(1'000)->Arg(100'000);   \
-  BENCHMARK_TEMPLATE(function, OfAbsl)->Arg(10)->Arg(1'000)->Arg(100'000); \
-  BENCHMARK_TEMPLATE(function, OfStd)->Arg(10)->Arg(1'000)->Arg(100'000)
-
-FLOW_TABLE_BENCH(lookup_hit);
-FLOW_TABLE_BENCH(lookup_miss);
-FLOW_TABLE_BENCH(erase_insert);
+const Registrar registrar([] {
+  for (const std::uint32_t count : {10U, 100U, 1'000U}) {
+    add<InsertRemove<Ours, key_v4>>(fmt::format("flow_table_insert_remove/{}/v4", count), count);
+    add<InsertRemove<Ours, key_v6>>(fmt::format("flow_table_insert_remove/{}/v6", count), count);
+  }
+  add_comparison<Ours>("ours");
+  add_comparison<OfAbsl>("absl");
+  add_comparison<OfStd>("std");
+});
 
 }  // namespace
-}  // namespace sluice::flow
+}  // namespace sluice::bench

@@ -1,1 +1,1 @@
-"""Micro-benchmarks: building them, running two builds side by side, and judging the difference."""
+"""What bench/instructions and bench/compare share."""

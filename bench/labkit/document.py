@@ -90,8 +90,10 @@ def _summary(samples):
     values = [sample["value"] for sample in samples]
     keys = dict.fromkeys(key for sample in samples for key, value in sample.items()
                          if key != "value" and is_number(value))
-    return {"median": statistics.median(values), "min": min(values), "max": max(values),
-            "n": len(values), **{key: median_of(samples, key) for key in keys}}
+    # The summary's own keys come last: a client's sample has an `n` too, of its cycles.
+    return {**{key: median_of(samples, key) for key in keys},
+            "median": statistics.median(values), "min": min(values), "max": max(values),
+            "n": len(values)}
 
 
 def _cell_entry(results, cell):

@@ -58,12 +58,10 @@ CELL = Record({
     "swing": MAYBE_NUMBER, "doubtful": bool, "verdicts": ListOf(VERDICT)})
 SYSCALLS = Record({"cell": str, "engine": str, "per_mb": MAYBE_NUMBER, "calls": MapOf(int),
                    "seconds": MAYBE_NUMBER, "bytes": (int, None)}, more=Anything)
-# Of each program what it says of itself, and of each Debian package its version.
-VERSIONS = Record({"packages": MapOf(str)}, more=(str, None))
 MACHINE = Record({"kernel": str, "cpu": str, "cores": int, "memory_mib": int}, more=Anything)
 DOCUMENT = Record({
     "schema": OneOf((SCHEMA,)), "taken": str, "command": ListOf(str), "machine": MACHINE,
-    "versions": VERSIONS, "rounds": int, "seconds": NUMBER, "family": OneOf((4, 6)),
+    "versions": MapOf((str, None)), "rounds": int, "seconds": NUMBER, "family": OneOf((4, 6)),
     "swing_bound": NUMBER, "default_congestion_before": (str, None), "duration_s": NUMBER,
     "cells": ListOf(CELL), "syscalls": ListOf(SYSCALLS), "reference": MapOf(MapOf(MAYBE_NUMBER)),
     "errors": ListOf(str)})

@@ -239,10 +239,7 @@ def peers_ahead(cells):
 def machine_lines(document):
     machine = document["machine"]
     versions = ", ".join(_version(name, version)
-                         for name, version in document["versions"].items()
-                         if version and name != "packages")
-    packages = ", ".join(f"{name} {version}"
-                         for name, version in document["versions"]["packages"].items())
+                         for name, version in document["versions"].items() if version)
     rounds = f"{document['rounds']} round" + ("" if document["rounds"] == 1 else "s")
     lines = [f"Taken {document['taken']} in {document['duration_s']:.0f} s: {rounds}, "
              f"{document['seconds']:g} s a throughput run, IPv{document['family']}.",
@@ -250,8 +247,6 @@ def machine_lines(document):
              f"{machine['memory_mib'] / 1024:.1f} GiB, Linux {machine['kernel']}."]
     if versions:
         lines.append(f"Versions: {versions}.")
-    if packages:
-        lines.append(f"Packages: {packages}.")
     return lines
 
 

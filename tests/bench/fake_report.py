@@ -107,7 +107,7 @@ class Fake:
             "machine": {"kernel": "6.12.1", "cpu": "Imagined CPU | 3.0 GHz", "cores": 2,
                         "memory_mib": 7800, "load": [0.1, 0.2, 0.3]},
             "versions": {"sluice": "sluice 0.1", "pasta": "0.0~git20230309", "iperf3": None,
-                         "packages": {"passt": "0.0~git20230309.7c7625d-1"}},
+                         "passt package": "0.0~git20230309.7c7625d-1"},
             "rounds": self.rounds, "seconds": 3, "family": 4, "swing_bound": 0.25,
             "default_congestion_before": "bbr", "duration_s": 1200.5, "cells": self.cells,
             "syscalls": [], "reference": {}, "errors": []}

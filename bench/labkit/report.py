@@ -17,20 +17,33 @@ COLOURS = {"good": "32", "bad": "31", "doubt": "33", "best": "1"}
 def print_text(document, out=None):
     """Prints every table of a document; in colour on a terminal, unless NO_COLOR is set."""
     out = out or sys.stdout
-    colour = out.isatty() and not os.environ.get("NO_COLOR")
+    colour = wants_colour(out)
     for line in tables.machine_lines(document):
         print(line, file=out)
     print(f"Command: {shlex.join(document['command'])}", file=out)
     for _, table in tables.all_tables(document):
-        print(f"\n{_paint(table.title, 'best', colour)}", file=out)
-        for note in table.notes:
-            print(note, file=out)
-        print_table(table, out, colour)
+        print_titled(table, out, colour)
     print(file=out)
     for line, mark in tables.outcome_lines(document):
-        print(_paint(line, mark, colour), file=out)
+        print_line(line, mark, out, colour)
     for error in document["errors"]:
-        print(_paint(f"! {error}", "bad", colour), file=out)
+        print_line(f"! {error}", "bad", out, colour)
+
+
+def wants_colour(out):
+    return out.isatty() and not os.environ.get("NO_COLOR")
+
+
+def print_line(text, mark, out, colour):
+    print(_paint(text, mark, colour), file=out)
+
+
+def print_titled(table, out, colour):
+    print(file=out)
+    print_line(table.title, "best", out, colour)
+    for note in table.notes:
+        print(note, file=out)
+    print_table(table, out, colour)
 
 
 def print_table(table, out, colour):

@@ -22,13 +22,14 @@ namespace {
 
 // As bench/profilekit/allocations.py reads it.
 struct Counters {
+  std::atomic<std::uint64_t> programs;     // That have begun to count.
   std::atomic<std::uint64_t> allocations;  // malloc, calloc and the aligned forms.
   std::atomic<std::uint64_t> reallocations;
   std::atomic<std::uint64_t> frees;
   std::atomic<std::uint64_t> bytes;  // Asked for, also by realloc.
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(sizeof(Counters) == 32);
+static_assert(sizeof(Counters) == 40);
 
 // What is allocated before the file is mapped is start-up, and nobody asks for it.
 constinit Counters before_start{};
@@ -46,10 +47,12 @@ void add(std::atomic<std::uint64_t> Counters::* which, std::size_t bytes) {
   if (path == nullptr || program == nullptr) return;
   if (!std::string_view(program_invocation_short_name).starts_with(program)) return;
   const int fd = ::open(path, O_RDWR | O_CLOEXEC);
-  if (fd < 0) return;  // Its reader sees that nothing was ever counted.
+  if (fd < 0) return;  // Its reader sees that no program counts.
   void* const mapped = ::mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   ::close(fd);
-  if (mapped != MAP_FAILED) counters.store(static_cast<Counters*>(mapped));
+  if (mapped == MAP_FAILED) return;
+  counters.store(static_cast<Counters*>(mapped));
+  add(&Counters::programs, 0);
 }
 
 }  // namespace

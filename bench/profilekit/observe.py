@@ -1,0 +1,145 @@
+"""Looking at running processes from outside: samples of their stacks, counts of their calls."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import tempfile
+
+from labkit import processes
+
+from . import stacks
+
+FREQUENCY = 997  # A prime, so that it beats with no timer.
+# Enough of the stack to unwind through sluice's deepest frames.
+STACK_BYTES = 16384
+UNWINDERS = {"dwarf": f"dwarf,{STACK_BYTES}", "fp": "fp"}
+
+
+def targets(pids):
+    return ",".join(map(str, pids))
+
+
+class Samples:
+    """perf record of some processes while a `with` block runs; afterwards, `stacks`."""
+
+    def __init__(self, pids, unwinder):
+        self._pids = pids
+        self._unwinder = unwinder
+        self.stacks = None
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="sluice-perf-")
+        self._data = os.path.join(self._folder.name, "perf.data")
+        # perf starts disabled and says over a pipe when it has begun: nothing is missed.
+        control, self._control = os.pipe()
+        self._acknowledged, acknowledge = os.pipe()
+        self._log = tempfile.TemporaryFile("w+")
+        self._perf = subprocess.Popen(
+            # There are no hardware counters in many virtual machines: the clock serves all.
+            ["perf", "record", "-e", "cpu-clock", "-F", str(FREQUENCY), "-D", "-1",
+             "--call-graph", UNWINDERS[self._unwinder], "--control",
+             f"fd:{control},{acknowledge}", "-o", self._data, "-p", targets(self._pids)],
+            pass_fds=(control, acknowledge), stdin=subprocess.DEVNULL,
+            stdout=self._log, stderr=self._log, start_new_session=True)
+        os.close(control)
+        os.close(acknowledge)
+        self._order(b"enable\n")
+        return self
+
+    def _order(self, word):
+        os.write(self._control, word)
+        if not os.read(self._acknowledged, 16):
+            self._perf.wait()
+            raise processes.LabError(f"perf record failed: {self._said()}")
+
+    def _said(self):
+        self._log.seek(0)
+        return self._log.read().strip()[-400:]
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self._order(b"disable\n")
+        self._perf.send_signal(signal.SIGINT)
+        self._perf.wait(60)
+        if kind is None:
+            self.stacks = self._read()
+        os.close(self._control)
+        os.close(self._acknowledged)
+        self._folder.cleanup()
+
+    def _read(self):
+        if not os.path.exists(self._data):
+            raise processes.LabError(f"perf record wrote nothing: {self._said()}")
+        # Names of inlined functions would take a debugger's time for each frame.
+        command = ["perf", "script", "-i", self._data, "--no-inline", "-F", "comm,tid,ip,sym,dso"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              text=True, errors="replace") as perf:
+            return stacks.parse(perf.stdout)
+
+
+# Names last, because they are what the rest of a line is.
+SUMMARY = re.compile(r"^\s*(?P<calls>\d+)\s+(?P<errors>\d+\s+)?(?P<seconds>\d+\.\d+)\s+"
+                     r"(?P<name>\w+)$")
+
+
+def parse_summary(text):
+    """[{"name", "calls", "errors", "seconds"}] of strace -c, the most calls first."""
+    found = []
+    for line in text.splitlines():
+        match = SUMMARY.match(line)
+        if match and match["name"] != "total":
+            found.append({"name": match["name"], "calls": int(match["calls"]),
+                          "errors": int(match["errors"] or 0),
+                          "seconds": float(match["seconds"])})
+    return sorted(found, key=lambda row: -row["calls"])
+
+
+def _traced(pids):
+    """Whether every thread of the processes has a tracer."""
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(FileNotFoundError):
+                with open(f"/proc/{pid}/task/{task}/status", encoding="ascii",
+                          errors="replace") as file:
+                    if "TracerPid:\t0\n" in file.read():
+                        return False
+    return True
+
+
+class SystemCalls:
+    """strace -c of some processes while a `with` block runs; afterwards, `rows`."""
+
+    def __init__(self, pids):
+        self._pids = pids
+        self.rows = None
+
+    def __enter__(self):
+        self._file = tempfile.NamedTemporaryFile("w+", prefix="sluice-strace-")
+        self._log = tempfile.TemporaryFile("w+")
+        self._strace = subprocess.Popen(
+            ["strace", "-c", "-f", "-q", "-U", "calls,errors,time-total,name",
+             "-o", self._file.name, "-p", targets(self._pids)],
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True)
+        try:
+            processes.wait_until(self._attached, 10, "strace does not attach to all threads")
+        except processes.LabError:
+            self._strace.kill()
+            raise
+        return self
+
+    def _attached(self):
+        if self._strace.poll() is not None:
+            self._log.seek(0)
+            raise processes.LabError(f"strace failed: {self._log.read().strip()[-400:]}")
+        return _traced(self._pids)
+
+    def __exit__(self, kind, *_):
+        self._strace.send_signal(signal.SIGINT)
+        self._strace.wait(20)
+        if kind is None:
+            self._file.seek(0)
+            self.rows = parse_summary(self._file.read())
+        self._file.close()
+        self._log.close()

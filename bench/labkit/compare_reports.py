@@ -126,7 +126,8 @@ def compare(old, new):
 
 def _metrics(cell):
     return (Metric("value", cell["unit"], figures.quantity(cell["unit"]), cell["better"]),
-            Metric("cpu_per_gb", "s/GB", "CPU per GB", "lower"))
+            Metric("cpu_per_gb", "s/GB", "CPU per GB", "lower"),
+            Metric("cpu_us_per_op", "µs CPU", "CPU per operation", "lower"))
 
 
 def _range(cell, engine, metric, bound):

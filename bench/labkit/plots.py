@@ -77,7 +77,7 @@ def _headline_costs(axis, cells, engines):
     served = [engine for engine in engines if any(_has_cpu(cell, engine) for cell in cells)]
     labels = [f"{cell['direction']}, MTU {cell['mtu']}" for cell in cells]
     _cpu_bars(axis, _summaries(cells), labels, served, 6.8)
-    style.finish_axis(axis, "CPU per GB: user (dark), system", "s/GB", "lower")
+    style.finish_axis(axis, "CPU per GB", "s/GB, user dark", "lower")
 
 
 def _summaries(cells):
@@ -176,8 +176,9 @@ def _kind(cell):
 
 
 def _kind_title(kind):
-    return {"rr": "Request and response (TCP)", "crr": "Connect, request, response (TCP)",
-            "udp-rr": "Request and response (UDP)"}.get(kind, kind)
+    return {"rr": "Request, response (TCP)", "crr": "Connect, request, response",
+            "udp-rr": "Request, response (UDP)", "icmp-rr": "Echo (ICMP)",
+            "tcp-rx": "One packet to the guest (TCP)"}.get(kind, kind)
 
 
 def _microseconds(summary, key):
@@ -222,8 +223,12 @@ def _one_flow(document):
     if not cells:
         return
     engines = style.measured(cells)
-    figure = style.new_figure(10, 3.4, "Latency of one flow", engines)
-    axes = figure.subplots(1, len(cells), squeeze=False)[0]
+    columns = min(3, len(cells))
+    rows = -(-len(cells) // columns)
+    figure = style.new_figure(10, 0.7 + 2.5 * rows, "Latency of one flow", engines)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes[len(cells):]:
+        axis.set_visible(False)
     for axis, cell in zip(axes, cells):
         tails = _microseconds(cell["summary"], "p99_ns")
         labels = ["p50", "p99"] if tails else ["p50"]
@@ -246,7 +251,7 @@ def _cpu(document):
     engines = [engine for engine in style.measured(cells)
                if any(_has_cpu(cell, engine) for cell in cells)]
     figure = style.new_figure(10, 0.7 + 2.2 * len(directions),
-                              "CPU per GB: user (dark) and system (light)", engines)
+                              "CPU per GB: user dark, system light (hatched: both)", engines)
     axes = figure.subplots(len(directions), 1, squeeze=False)[:, 0]
     for axis, direction in zip(axes, directions):
         chosen = _by_size(cells, direction)
@@ -264,14 +269,14 @@ def _cpu_bars(axis, summaries, labels, engines, label_size):
 
 
 def _forwarders(document):
-    cells = _cells(document, "forward")
+    cells = [cell for cell in _cells(document, "forward") if not cell["derived_from"]]
     if cells:
         yield "forwarders.svg", _small_multiples(cells, "Port forwarders")
 
 
 def _others(document):
     cells = [cell for group in ("udp", "transfer", "churn", "start", "memory")
-             for cell in _cells(document, group)]
+             for cell in _cells(document, group) if not cell["derived_from"]]
     if cells:
         yield "others.svg", _small_multiples(cells, "UDP, files, churn, start-up and memory")
 

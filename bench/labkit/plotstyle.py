@@ -109,11 +109,8 @@ def grouped_bars(axis, labels, engines, entry_of, label_size=6.2):
         error_bars(axis, points)
         for x, entry in points:
             value_label(axis, x, entry.get("max", entry["median"]), entry["median"], label_size)
-    _label_groups(axis, labels)
-    for index in range(len(labels)):
-        if not any(entry_of(index, engine) for engine in engines):
-            axis.annotate("no sample", (index, 0), (0, 4), textcoords="offset points",
-                          ha="center", fontsize=7, color=FAINT)
+    _label_groups(axis, labels, [index for index in range(len(labels)) if not any(
+        entry_of(index, engine) for engine in engines)])
 
 
 def _bar_places(labels, engines):
@@ -124,7 +121,11 @@ def _bar_places(labels, engines):
                                      for index in range(len(labels))]
 
 
-def _label_groups(axis, labels):
+def _label_groups(axis, labels, empty):
+    """Names the groups, and says so of those (by index) that have no bar."""
+    for index in empty:
+        axis.annotate("no sample", (index, 0), (0, 4), textcoords="offset points", ha="center",
+                      fontsize=7, color=FAINT)
     axis.set_xticks(range(len(labels)), labels)
     axis.set_xlim(-0.55, len(labels) - 0.45)
     axis.margins(y=0.1)
@@ -144,7 +145,7 @@ def short(value):
 def source_line(document):
     """What every figure says of itself in small print."""
     machine, rounds = document["machine"], document["rounds"]
-    taken = f"medians of {rounds} rounds, bars from minimum to maximum" if rounds > 1 \
+    taken = f"medians of {rounds} rounds, whiskers from minimum to maximum" if rounds > 1 \
         else "one round"
     return (f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; "
             f"IPv{document['family']}; {taken}; {document['taken'][:10]}")
@@ -165,20 +166,24 @@ def measured(cells):
 def stacked_bars(axis, labels, engines, parts_of, label_size):
     """Bars of a lower part in the engine's colour and the rest of the total in a lighter one.
 
-    parts_of(index, engine) is (lower part or None, total or None).
+    parts_of(index, engine) is (lower part or None, total or None). Where only the total is known
+    the bar is hatched.
     """
     for engine, width, places in _bar_places(labels, engines):
         points = [(x, *parts_of(index, engine)) for index, x in places]
         points = [point for point in points if point[2] is not None]
-        xs = [x for x, _, _ in points]
-        # The parts are medians of their own and may add up to a little more than the total.
-        lowers = [total if lower is None else min(lower, total) for _, lower, total in points]
-        uppers = [total - lower for (_, _, total), lower in zip(points, lowers)]
-        axis.bar(xs, lowers, width, color=colour(engine))
-        axis.bar(xs, uppers, width, bottom=lowers, color=lighter(engine))
-        for x, _, total in points:
+        for x, lower, total in points:
+            if lower is None:
+                axis.bar(x, total, width, color=lighter(engine), hatch="////",
+                         edgecolor=colour(engine), linewidth=0)
+            else:
+                # The parts are medians of their own and may add up to more than the total.
+                lower = min(lower, total)
+                axis.bar(x, lower, width, color=colour(engine))
+                axis.bar(x, total - lower, width, bottom=lower, color=lighter(engine))
             value_label(axis, x, total, total, label_size)
-    _label_groups(axis, labels)
+    _label_groups(axis, labels, [index for index in range(len(labels)) if all(
+        parts_of(index, engine)[1] is None for engine in engines)])
 
 
 def lying_bars(axis, cell):

@@ -56,8 +56,9 @@ CELL = Record({
     "congestion": (str, None), "flows": (int, None), "derived_from": (str, None),
     "engines": ListOf(str), "samples": MapOf(ListOf(SAMPLE)), "summary": MapOf(SUMMARY),
     "swing": MAYBE_NUMBER, "doubtful": bool, "verdicts": ListOf(VERDICT)})
-SYSCALLS = Record({"cell": str, "engine": str, "per_mb": MAYBE_NUMBER, "calls": MapOf(int),
-                   "seconds": MAYBE_NUMBER, "bytes": (int, None)}, more=Anything)
+SYSCALLS = Record({"cell": str, "engine": str, "calls": MapOf(int), "seconds": MAYBE_NUMBER,
+                   "bytes": (int, None), "operations": (int, None), "per_mb": MAYBE_NUMBER,
+                   "per_op": MAYBE_NUMBER})
 MACHINE = Record({"kernel": str, "cpu": str, "cores": int, "memory_mib": int}, more=Anything)
 DOCUMENT = Record({
     "schema": OneOf((SCHEMA,)), "taken": str, "command": ListOf(str), "machine": MACHINE,

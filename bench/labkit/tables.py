@@ -101,75 +101,109 @@ def _verdict_spans(verdicts):
 
 
 def of_cpu(document):
-    """CPU seconds per GB of the serving processes: the engines' table, then the forwarders'."""
-    for title, forwards in (("CPU per GB", False), ("CPU per GB of port forwarders", True)):
-        cells = [cell for cell in document["cells"] if (cell["group"] == "forward") == forwards
-                 and any("cpu_per_gb" in entry for entry in cell["summary"].values())]
-        if cells:
-            yield _cpu_table(title, cells)
+    """CPU of the serving processes, by bytes and by operations; the forwarders' tables apart."""
+    for suffix, title, note in (
+            ("_per_gb", "CPU per GB", "CPU seconds of the serving process per GB (10⁹ bytes)"),
+            ("_us_per_op", "CPU per operation", "CPU time of the serving process in µs per "
+                                                "operation")):
+        for forwards in (False, True):
+            cells = [cell for cell in document["cells"] if not cell["derived_from"]
+                     and (cell["group"] == "forward") == forwards
+                     and any("cpu" + suffix in entry for entry in cell["summary"].values())]
+            if cells:
+                named = title + (" of port forwarders" if forwards else "")
+                yield _cpu_table(named, title, note, cells, suffix)
 
 
-def _cpu_table(title, cells):
-    engines = ordered({engine for cell in cells for engine, entry in cell["summary"].items()
-                       if "cpu_per_gb" in entry})
+def _cpu_table(title, quantity, note, cells, suffix):
+    key = "cpu" + suffix
+    engines = _with_key(cells, key)
     ours = next((engine for engine in engines if figures.is_ours(engine)), None)
     peers = [engine for engine in engines if ours and engine != ours]
     rows = []
     for cell in cells:
         row = [plain(cell["name"])]
-        row += [plain(_cpu_text(cell["summary"].get(engine, {}))) for engine in engines]
-        for peer in peers:
-            value = ratio(median(cell, ours, "cpu_per_gb"), median(cell, peer, "cpu_per_gb"))
-            row.append(plain(times(value)))
+        row += [plain(_cpu_text(cell["summary"].get(engine, {}), suffix)) for engine in engines]
+        row += [plain(times(ratio(median(cell, ours, key), median(cell, peer, key))))
+                for peer in peers]
         rows.append(row)
-    notes = ["CPU seconds of the serving process per GB (10⁹ bytes): total = user + system, "
-             "each a median of its own."]
+    notes = [f"{note}: total = user + system, each a median of its own; the total alone where "
+             "the run was too short to tell them apart."]
     if peers:
-        notes.append(f"/X is {ours} divided by X: × CPU per GB, below 1 is better.")
+        notes.append(f"/X is {ours} divided by X: × {quantity}, below 1 is better.")
     return Table(title, notes, ["cell", *engines, *(f"/{peer}" for peer in peers)], rows)
 
 
-def _cpu_text(entry):
-    total, user, system = (entry.get(f"cpu_{part}per_gb") for part in ("", "user_", "system_"))
-    if total is None:
-        return "–"
-    if user is None or system is None:
-        return f"{total:.3f}"
-    return f"{total:.3f} = {user:.3f} + {system:.3f}"
+def _with_key(cells, key):
+    """Engines whose summaries have a key, in any of the cells."""
+    return ordered({engine for cell in cells for engine, entry in cell["summary"].items()
+                    if key in entry})
 
 
-def _of_keys(document, title, notes, keys, scale=1):
-    """Medians of some keys of the samples, joined by a slash, where an engine has the first."""
+def _cpu_text(entry, suffix):
+    total, user, system = (entry.get(f"cpu{part}{suffix}") for part in ("", "_user", "_system"))
+    if total is None or user is None or system is None:
+        return _small(total)
+    return f"{_small(total)} = {_small(user)} + {_small(system)}"
+
+
+def _small(value):
+    return "–" if value is None else f"{value:.3f}" if value < 1 else number(value)
+
+
+def _of_texts(document, title, notes, key, text):
+    """text(summary) of each engine whose summary has a key, for each cell that has one."""
     cells = [cell for cell in document["cells"] if not cell["derived_from"]
-             and any(keys[0] in entry for entry in cell["summary"].values())]
-    engines = ordered({engine for cell in cells for engine, entry in cell["summary"].items()
-                       if keys[0] in entry})
-    if not engines:
+             and any(key in entry for entry in cell["summary"].values())]
+    if not cells:
         return None
-    rows = []
-    for cell in cells:
-        row = [plain(cell["name"])]
-        for engine in engines:
-            values = [median(cell, engine, key) for key in keys]
-            texts = [number(None if value is None else value * scale) for value in values]
-            row.append(plain("–" if values[0] is None else " / ".join(texts)))
-        rows.append(row)
+    engines = _with_key(cells, key)
+    rows = [[plain(cell["name"])] +
+            [plain(text(cell["summary"][engine]) if key in cell["summary"].get(engine, {})
+                   else "–") for engine in engines] for cell in cells]
     return Table(title, notes, ["cell", *engines], rows)
 
 
+def _joined(entry, keys, scale):
+    values = (entry.get(key) for key in keys)
+    return " / ".join(number(None if value is None else value * scale) for value in values)
+
+
 def of_tails(document):
-    return _of_keys(document, "Latency tails", ["Medians of p50 / p99 / p99.9, in µs."],
-                    ("p50_ns", "p99_ns", "p999_ns"), 1e-3)
+    keys = ("p50_ns", "p99_ns", "p999_ns")
+    return _of_texts(document, "Latency tails", ["Medians of p50 / p99 / p99.9, in µs."],
+                     keys[0], lambda entry: _joined(entry, keys, 1e-3))
 
 
 def of_switches(document):
-    return _of_keys(document, "Context switches",
-                    ["Voluntary / involuntary switches of the serving process during a run, "
-                     "medians."], ("voluntary_switches", "involuntary_switches"))
+    def text(entry):
+        each = f"{number(entry['voluntary_switches'])} + " \
+               f"{number(entry.get('involuntary_switches'))}"
+        for key, unit in (("switches_per_gb", "GB"), ("switches_per_op", "operation")):
+            if key in entry:
+                return f"{number(entry[key])} per {unit} ({each})"
+        return each
+
+    return _of_texts(document, "Context switches",
+                     ["Of the serving process; in brackets voluntary + involuntary in a whole "
+                      "run, medians."], "voluntary_switches", text)
 
 
 def of_drops(document):
-    return _of_keys(document, "Drops", ["Packets dropped during a run, medians."], ("drops",))
+    def text(entry):
+        own = entry.get("engine_drops")
+        return number(entry["drops"]) + ("" if own is None else f" ({number(own)})")
+
+    return _of_texts(document, "Drops",
+                     ["Packets that interfaces dropped during a run; in brackets those that the "
+                      "engine itself counted, where it counts. Medians."], "drops", text)
+
+
+def of_memory(document):
+    keys = ("rss_kib", "pss_kib")
+    return _of_texts(document, "Memory under load",
+                     ["RSS / PSS of the serving process at the end of a run, in MiB, medians."],
+                     keys[0], lambda entry: _joined(entry, keys, 1 / 1024))
 
 
 def of_syscalls(document):
@@ -183,11 +217,12 @@ def of_syscalls(document):
         for engine in ordered(here):
             entry = here[engine]
             rows.append([plain(cell), plain(engine), plain(number(entry["per_mb"])),
-                         plain(_calls_text(entry["calls"]))])
+                         plain(number(entry["per_op"])), plain(_calls_text(entry["calls"]))])
     return Table("System calls per MB",
-                 ["Calls of the serving process per MB (10⁶ bytes), counted in a run of its own; "
-                  "then the share of each call, most frequent first."],
-                 ["cell", "engine", "calls per MB", "calls"], rows, frozenset({0, 1, 3}))
+                 ["Calls of the serving process per MB (10⁶ bytes) or per operation, counted in a "
+                  "run of its own; then the share of each call, most frequent first."],
+                 ["cell", "engine", "per MB", "per operation", "calls"], rows,
+                 frozenset({0, 1, 4}))
 
 
 def _calls_text(calls, most=5):
@@ -214,7 +249,7 @@ def all_tables(document):
     """(group or None, table): the groups' first, then what is measured beside them."""
     yield from of_groups(document)
     beside = [of_tails(document), *of_cpu(document), of_switches(document), of_drops(document),
-              of_syscalls(document), of_reference(document)]
+              of_memory(document), of_syscalls(document), of_reference(document)]
     yield from ((None, table) for table in beside if table)
 
 

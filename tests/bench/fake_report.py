@@ -62,7 +62,8 @@ class Fake:
         factor = (0.9 if streams == 8 else 1) * (0.8 if congestion == "bbr" else 1)
         cpu = {engine: {"cpu_user_per_gb": total * 0.2, "cpu_system_per_gb": total * 0.8,
                         "cpu_per_gb": total, "voluntary_switches": 5200,
-                        "involuntary_switches": 40} for engine, total in CPU.items()}
+                        "involuntary_switches": 40, "switches_per_gb": 1400, "drops": 0,
+                        "rss_kib": 6000, "pss_kib": 5000} for engine, total in CPU.items()}
         name = f"tcp-{direction} mtu{mtu} P{streams}" + (" bbr" if congestion == "bbr" else "")
         cell = self.add(name, "tcp", "Gbit/s",
                         {engine: speeds[mtu][side] * factor for engine, speeds in SPEEDS.items()},
@@ -72,12 +73,15 @@ class Fake:
                             {"asked": "cpu ≤0.8×pasta", "value": None, "holds": None}]
 
     def add_latency(self):
-        for kind, factor in (("rr", 0.2), ("crr", 1.0)):
-            for flows in (1, 8, 64):
+        for kind, factor in (("rr", 0.2), ("crr", 1.0), ("udp-rr", 0.2), ("icmp-rr", 0.3),
+                             ("tcp-rx one-way", 0.4)):
+            for flows in (1, 8, 64) if kind in ("rr", "crr") else (1,):
                 label = kind if flows == 1 else f"{kind}-{flows}"
                 p50 = {engine: base * factor * flows ** 0.8 for engine, base in LATENCIES.items()}
                 keys = {engine: {"p50_ns": value * 1e3, "p99_ns": value * 2.1e3,
                                  "p999_ns": value * 4e3} for engine, value in p50.items()}
+                for engine in CPU:
+                    keys.get(engine, {})["cpu_us_per_op"] = CPU[engine] * 100
                 self.add(f"{label} p50", "latency", "µs", p50, keys, "lower", flows=flows)
                 self.add(f"{label} p99", "latency", "µs",
                          {engine: value * 2.1 for engine, value in p50.items()}, None, "lower",
@@ -85,7 +89,7 @@ class Fake:
 
     def add_others(self):
         self.add("udp-out 1400", "udp", "Gbit/s", {"direct": 9, "sluice": 6, "pasta": 2.4},
-                 {"sluice": {"cpu_per_gb": 0.4, "drops": 12}}, direction="out")
+                 {"sluice": {"cpu_per_gb": 0.4, "drops": 12, "engine_drops": 3}}, direction="out")
         self.add("churn 1000/s", "churn", "1/s", {"direct": 1000, "sluice": 998, "pasta": 999})
         self.add("start-up", "start", "ms", {"sluice": 9, "pasta": 17, "slirp4netns": 21}, None,
                  "lower", mtu=None)
@@ -96,9 +100,9 @@ class Fake:
         for streams in (1, 8):
             cpu = {engine: {"cpu_user_per_gb": 0.02, "cpu_system_per_gb": 0.2,
                             "cpu_per_gb": 0.22} for engine in RELAYS if engine != "direct"}
-            self.add(f"forward-out P{streams}", "forward", "Gbit/s", RELAYS, cpu, mtu=None,
+            self.add(f"fwd tcp-out P{streams}", "forward", "Gbit/s", RELAYS, cpu, mtu=None,
                      streams=streams, direction="out")
-        self.add("forward-rr p50", "forward", "µs",
+        self.add("fwd rr p50", "forward", "µs",
                  {engine: 1500 / speed for engine, speed in RELAYS.items()}, None, "lower",
                  mtu=None, flows=1)
 
@@ -141,8 +145,9 @@ def whole(small=False, **options):
     summarise(empty)
     document = fake.document()
     document["syscalls"] = [
-        {"cell": doubtful["name"], "engine": engine, "per_mb": per_mb, "seconds": 2.0,
-         "bytes": 10**9, "calls": {"splice": 900, "epoll_wait": 100, "read": 0}}
+        {"cell": doubtful["name"], "engine": engine, "per_mb": per_mb, "per_op": None,
+         "seconds": None, "bytes": 10**9, "operations": None,
+         "calls": {"splice": 900, "epoll_wait": 100, "read": 0}}
         for engine, per_mb in (("pasta", 31.5), ("sluice", 2.25)) if engine in fake.engines]
     document["reference"] = {
         engine: {"tcp_throughput_g2h_mbps": 37000.0, "udp_dns_qps": None}

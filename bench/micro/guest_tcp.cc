@@ -19,7 +19,7 @@ wire::Endpoint remote_endpoint(Family family, std::uint16_t port, std::uint8_t s
 GuestTcp::GuestTcp(const flow::GuestNetwork& network, const wire::Endpoint& guest,
                    const wire::Endpoint& remote, std::uint32_t window,
                    const wire::VirtioNetHeader& offload)
-    : next(isn_ + 1),
+    : next(kIsn + 1),
       guest_(guest),
       remote_(remote),
       window_(window),
@@ -35,7 +35,7 @@ flow::test::Bytes GuestTcp::build(const flow::GuestNetwork& network, wire::TcpFl
                                   std::size_t payload_size) const {
   flow::test::GuestSegment segment{.guest = guest_,
                                    .remote = remote_,
-                                   .sequence = isn_,
+                                   .sequence = kIsn,
                                    .flags = flags,
                                    .payload = flow::test::stream(0, payload_size)};
   if (flags.syn()) {
@@ -87,7 +87,7 @@ void GuestTcp::learn_host_sequence(const EngineDriver& driver) {
 
 void GuestTcp::establish(EngineDriver& driver) {
   const std::uint64_t connects = driver.carried.connects;
-  next = isn_ + 1;
+  next = kIsn + 1;
   driver.turn(syn_, offload_);
   require(driver.carried.connects == connects + 1, "the SYN leads to a connect");
   id = driver.connecting;
@@ -104,7 +104,7 @@ void GuestTcp::accept(EngineDriver& driver) {
   id = *opened;
   driver.settle();
   learn_host_sequence(driver);
-  next = isn_ + 1;
+  next = kIsn + 1;
   driver.turn(syn_ack(), offload_);
 }
 

@@ -40,7 +40,7 @@ class GuestTcp {
   void learn_host_sequence(const EngineDriver& driver);
 
   [[nodiscard]] ByteView syn() const { return syn_; }
-  [[nodiscard]] ByteView syn_ack() { return patched(syn_ack_, isn_); }
+  [[nodiscard]] ByteView syn_ack() { return patched(syn_ack_, kIsn); }
   [[nodiscard]] ByteView ack() { return patched(ack_, next); }
   // The next `data_size()` bytes of the guest's stream; counts them as sent.
   [[nodiscard]] ByteView data();
@@ -53,6 +53,8 @@ class GuestTcp {
   flow::TcpId id;
 
  private:
+  static constexpr wire::SeqNum kIsn{999};
+
   [[nodiscard]] ByteView patched(flow::test::Bytes& frame, wire::SeqNum sequence) const;
   [[nodiscard]] flow::test::Bytes build(const flow::GuestNetwork& network, wire::TcpFlags flags,
                                         std::size_t payload_size) const;
@@ -61,7 +63,6 @@ class GuestTcp {
   wire::Endpoint remote_;
   std::uint32_t window_;
   wire::VirtioNetHeader offload_;
-  wire::SeqNum isn_{999};
   std::size_t tcp_at_;  // Of the TCP header in a frame.
   std::uint32_t data_size_ = 0;
   flow::test::Bytes syn_;

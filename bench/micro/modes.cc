@@ -6,6 +6,8 @@
 #include <valgrind/callgrind.h>
 
 #include <cstdio>
+#include <functional>
+#include <thread>
 
 #include "micro/allocations.h"
 
@@ -37,9 +39,7 @@ void run_batches(Scenario& scenario, std::uint64_t operations, const Around& aro
   return spent;
 }
 
-// In a process of its own, so that the place of a buffer in the heap, and with it the path that
-// memcpy() takes, does not depend on the benchmarks before.
-[[noreturn]] void count_in_child(const Description& description) {
+void count_under_callgrind(const Description& description) {
   const std::unique_ptr<Scenario> scenario = warmed_up(description);
   Allocations spent;
   CALLGRIND_START_INSTRUMENTATION;
@@ -55,6 +55,12 @@ void run_batches(Scenario& scenario, std::uint64_t operations, const Around& aro
       fmt::format("{}|{}|{}", description.name, description.counted, spent.count);
   CALLGRIND_DUMP_STATS_AT(label.c_str());
   CALLGRIND_STOP_INSTRUMENTATION;
+}
+
+// In a process and a thread of its own: its heap and its stack are then fresh, whatever ran or was
+// registered before. memcmp() and others take another path for another place in a page.
+[[noreturn]] void count_in_child(const Description& description) {
+  std::thread(count_under_callgrind, std::cref(description)).join();
   std::_Exit(0);
 }
 

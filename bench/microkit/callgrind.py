@@ -34,15 +34,13 @@ def measure(binary, pattern=None, timeout=600):
     if not os.access(binary, os.X_OK):
         raise MeasureError(f"{binary}: no such program: ninja -C build/release micro_bench")
     with tempfile.TemporaryDirectory(prefix="sluice-callgrind-") as folder:
-        # The program's name and environment lie on its stack: they are the same for all, so that
-        # nothing on the stack is aligned otherwise.
-        os.symlink(os.path.realpath(binary), os.path.join(folder, "micro_bench"))
         command = [valgrind, "--tool=callgrind", "--quiet", "--collect-atstart=no",
                    "--instr-atstart=no", "--callgrind-out-file=out.%p",
-                   "./micro_bench", "--instructions"]
+                   os.path.realpath(binary), "--instructions"]
         if pattern is not None:
             command += ["--filter", pattern]
         try:
+            # Nothing of the environment may tune the C library.
             done = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"},
                                   stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                   timeout=timeout, check=False)

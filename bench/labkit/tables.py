@@ -47,7 +47,7 @@ def _group_table(title, cells, document):
         for row, cell in zip(rows, (cell for cell in cells if cell["summary"])):
             row.append(_verdict_spans(cell["verdicts"]))
     left = {0, 1, len(head) - 1} if judged else {0, 1}
-    notes = [_figures_note(document)]
+    notes = [_figures_note(cells, document["rounds"])]
     if peers:
         notes.append(_ratio_note(cells, ours))
     missing = [cell["name"] for cell in cells if not cell["summary"]]
@@ -71,11 +71,11 @@ def _figures_row(cell, engines, ours, peers):
     return row
 
 
-def _figures_note(document):
-    rounds = document["rounds"]
+def _figures_note(cells, rounds):
     if rounds == 1:
         return "One round: single figures, without a spread."
-    return f"Medians [minimum–maximum] of {rounds} rounds."
+    fewer = any(entry["n"] < rounds for cell in cells for entry in cell["summary"].values())
+    return f"Medians [minimum–maximum] of {'at most ' if fewer else ''}{rounds} rounds."
 
 
 def _ratio_note(cells, ours):

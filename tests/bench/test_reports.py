@@ -13,7 +13,8 @@ import xml.etree.ElementTree
 from unittest import mock
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "bench")]
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [HERE, os.path.join(ROOT, "bench")]
 
 import fake_report  # noqa: E402
 from labkit import compare_reports, figures, markdown, plots, report, schema, tables  # noqa: E402
@@ -94,6 +95,19 @@ class Schema(unittest.TestCase):
                     file.write(text)
                 with self.assertRaisesRegex(schema.BadReport, f"{path}: .*{message}"):
                     schema.read(path)
+
+
+class Documentation(unittest.TestCase):
+    """docs/lab_report.md names every field that the check knows."""
+
+    def test_every_field_is_documented(self):
+        path = os.path.join(ROOT, "docs", "lab_report.md")
+        with open(path, encoding="utf-8") as file:
+            named = set(re.findall(r"`([a-z_0-9]+)`", file.read()))
+        for record in (schema.DOCUMENT, schema.CELL, schema.VERDICT, schema.SYSCALLS,
+                       schema.MACHINE, schema.SUMMARY, schema.SAMPLE):
+            self.assertEqual(record.fields.keys() - named, set())
+        self.assertEqual(set(schema.GROUPS) - named, set())
 
 
 class Figures(unittest.TestCase):

@@ -72,8 +72,11 @@ class Samples:
     def _read(self):
         if not os.path.exists(self._data):
             raise processes.LabError(f"perf record wrote nothing: {self._said()}")
-        # Names of inlined functions would take a debugger's time for each frame.
-        command = ["perf", "script", "-i", self._data, "--no-inline", "-F", "comm,tid,ip,sym,dso"]
+        # In a PID namespace of its own, perf cannot look for an engine's libraries in the empty
+        # root that the engine sandboxed itself into, and takes ours. Without --no-inline each
+        # frame would take a debugger's time.
+        command = ["unshare", "--pid", "--fork", "--mount-proc",
+                   "perf", "script", "-i", self._data, "--no-inline", "-F", "comm,tid,ip,sym,dso"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               text=True, errors="replace") as perf:
             return stacks.parse(perf.stdout)

@@ -9,6 +9,8 @@ import re
 FRAME = re.compile(r"^\s+[0-9a-f]+ (?P<symbol>.*?) \((?P<object>[^()]*(?: \(deleted\))?)\)$")
 LIBRARY = re.compile(r"(^|/)(lib[^/]*\.so|ld-linux)")
 ANONYMOUS = "(anonymous namespace)::"
+# The namespace that all of ours is in says nothing in a narrow box.
+OURS = "sluice::"
 # A call operator's name ends in what looks like arguments.
 CALL_OPERATOR = "operator()"
 
@@ -49,7 +51,7 @@ def short_name(name):
     text = "".join(kept).removesuffix(" const").strip()
     if "operator " not in text:
         text = text.rpartition(" ")[2]
-    return text.replace("\0", "()") or name
+    return text.removeprefix(OURS).replace("\0", "()") or name
 
 
 def parse(lines):

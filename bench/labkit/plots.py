@@ -100,7 +100,8 @@ def _throughput(document):
         if not directions:
             continue
         engines = style.measured(cells)
-        figure = style.new_figure(10, 0.7 + 2.3 * len(directions),
+        figure = style.new_figure(style.width_for(len(_sizes(cells))),
+                                  0.7 + 2.3 * len(directions),
                                   f"TCP throughput, {congestion.upper()}", engines)
         axes = figure.subplots(len(directions), 1, squeeze=False)[:, 0]
         for axis, direction in zip(axes, directions):
@@ -250,8 +251,12 @@ def _cpu(document):
         return
     engines = [engine for engine in style.measured(cells)
                if any(_has_cpu(cell, engine) for cell in cells)]
-    figure = style.new_figure(10, 0.7 + 2.2 * len(directions),
-                              "CPU per GB: user dark, system light (hatched: both)", engines)
+    title = "CPU per GB: user dark, system light"
+    if any(entry.get("cpu_per_gb") is not None and entry.get("cpu_user_per_gb") is None
+           for cell in cells for entry in cell["summary"].values()):
+        title += ", hatched both"
+    figure = style.new_figure(style.width_for(len(_sizes(cells))), 0.7 + 2.2 * len(directions),
+                              title, engines)
     axes = figure.subplots(len(directions), 1, squeeze=False)[:, 0]
     for axis, direction in zip(axes, directions):
         chosen = _by_size(cells, direction)
@@ -278,7 +283,7 @@ def _others(document):
     cells = [cell for group in ("udp", "transfer", "churn", "start", "memory")
              for cell in _cells(document, group) if not cell["derived_from"]]
     if cells:
-        yield "others.svg", _small_multiples(cells, "UDP, files, churn, start-up and memory")
+        yield "others.svg", _small_multiples(cells, "Other workloads")
 
 
 def _small_multiples(cells, title, columns=3):
@@ -286,7 +291,7 @@ def _small_multiples(cells, title, columns=3):
     columns = min(columns, len(cells))
     rows = -(-len(cells) // columns)
     most = max(len(style.measured([cell])) for cell in cells)
-    figure = style.new_figure(3.5 * columns + 0.3, 0.7 + rows * (0.75 + 0.21 * most), title)
+    figure = style.new_figure(max(5, 3.5 * columns + 0.3), 0.7 + rows * (0.75 + 0.21 * most), title)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, cell in zip(axes, cells):
         style.lying_bars(axis, cell)

@@ -1,6 +1,7 @@
 """How the lab's plots look: colours, axes, bars, and how a figure is written."""
 
 import os
+import textwrap
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -115,10 +116,10 @@ def grouped_bars(axis, labels, engines, entry_of, label_size=6.2):
 
 def _bar_places(labels, engines):
     """For each engine the width of its bars and (index of the group, x of the bar)."""
-    width = 0.84 / max(1, len(engines))
+    width = min(0.28, 0.84 / max(1, len(engines)))
     for place, engine in enumerate(engines):
-        yield engine, width * 0.92, [(index, index - 0.42 + (place + 0.5) * width)
-                                     for index in range(len(labels))]
+        offset = (place + 0.5 - len(engines) / 2) * width
+        yield engine, width * 0.92, [(index, index + offset) for index in range(len(labels))]
 
 
 def _label_groups(axis, labels, empty):
@@ -153,10 +154,17 @@ def source_line(document):
 
 def save(figure, document, directory, name):
     """Writes a figure as SVG without a date, and returns its path."""
-    figure.supxlabel(source_line(document), fontsize=6.5, color=FAINT, x=0.01, ha="left")
+    # In this size 18 characters take an inch.
+    source = textwrap.fill(source_line(document), int(18 * figure.get_figwidth()))
+    figure.supxlabel(source, fontsize=6.5, color=FAINT, x=0.01, ha="left")
     path = os.path.join(directory, name)
     FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None, "Creator": None})
     return path
+
+
+def width_for(groups):
+    """Inches for that many groups of bars, so that a few do not become slabs."""
+    return min(10, max(6.5, 2.5 + 1.6 * groups))
 
 
 def measured(cells):

@@ -151,11 +151,11 @@ def _against_mtu(document):
     engines = style.measured(cells)
     rows = (len(panels) + 1) // 2
     figure = style.new_figure(10, 0.7 + 2.6 * rows, "Throughput against MTU", engines, lines=True)
-    axes = list(figure.subplots(rows, min(2, len(panels)), squeeze=False).flat)
+    axes = list(figure.subplots(rows, min(2, len(panels)), squeeze=False, sharey=True).flat)
     for axis, ((streams, direction), chosen) in zip(axes, panels.items()):
         points = [(cell["mtu"], cell["summary"]) for cell in chosen]
         style.lines(axis, points, engines)
-        style.log_ticks(axis, [mtu for mtu, _ in points])
+        style.log_ticks(axis, [cell["mtu"] for cell in cells])
         axis.set_xlabel("MTU in bytes (log scale)")
         plural = "stream" if streams == 1 else "streams"
         style.finish_axis(axis, f"{_direction_title(direction)}, {streams} {plural}", "Gbit/s",

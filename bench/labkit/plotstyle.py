@@ -200,8 +200,8 @@ def lying_bars(axis, cell):
     for place, engine in enumerate(engines):
         entry = cell["summary"][engine]
         axis.barh(place, entry["median"], 0.72, color=colour(engine))
-        axis.annotate(short(entry["median"]), (entry["max"], place), (3, 0), textcoords="offset points",
-                      va="center", fontsize=7, color=FAINT)
+        axis.annotate(short(entry["median"]), (entry["max"], place), (3, 0), va="center",
+                      textcoords="offset points", fontsize=7, color=FAINT)
     error_bars(axis, [(place, cell["summary"][engine]) for place, engine in enumerate(engines)],
                lying=True)
     axis.set_yticks(range(len(engines)), engines, color=INK, fontsize=8)
@@ -230,4 +230,5 @@ def log_ticks(axis, values):
     axis.set_xscale("log")
     axis.set_xticks(values, [f"{value}" for value in values])
     axis.minorticks_off()
-    axis.margins(x=0.06)
+    room = (values[-1] / values[0]) ** 0.05
+    axis.set_xlim(values[0] / room, values[-1] * room)

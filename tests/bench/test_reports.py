@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import types
 import unittest
 import xml.etree.ElementTree
 from unittest import mock
@@ -18,6 +19,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "bench")]
 
 import fake_report  # noqa: E402
 from labkit import compare_reports, figures, markdown, plots, report, schema, tables  # noqa: E402
+from labkit import document as lab_document  # noqa: E402
 
 
 def text_of(document):
@@ -95,6 +97,31 @@ class Schema(unittest.TestCase):
                     file.write(text)
                 with self.assertRaisesRegex(schema.BadReport, f"{path}: .*{message}"):
                     schema.read(path)
+
+
+class Written(unittest.TestCase):
+    """What the lab writes is what the check expects."""
+
+    def test_a_built_document_is_valid(self):
+        cell = types.SimpleNamespace(
+            name="rr p50", group="latency", unit="µs", better="lower", mtu=0, direction=None,
+            streams=None, congestion=None, flows=1, derived_from=None, judged="sluice",
+            engines=("direct", "pasta", "sluice"), comparisons=lambda: (), at_most=8.0)
+        tail = types.SimpleNamespace(**{**vars(cell), "name": "rr p99", "derived_from": "rr p50",
+                                        "derived_key": "p99_ns", "derived_scale": 1e-3})
+        results = lab_document.Results([cell, tail], ["direct", "sluice"])
+        for engine in ("direct", "sluice"):
+            for value in (5.0, 7.0):
+                results.samples["rr p50"][engine].append(
+                    {"value": value, "n": 20000, "p99_ns": 9000, "congestion": "cubic"})
+        results.derive()
+        options = types.SimpleNamespace(rounds=2, seconds=1, family=4)
+        with mock.patch.object(lab_document.versions, "collect", return_value={"sluice": "0.1"}):
+            built = lab_document.build(results, options, "bbr", 3.0)
+        self.assertEqual(schema.problems(json.loads(json.dumps(built))), [])
+        self.assertEqual(built["cells"][0]["summary"]["sluice"]["n"], 2)
+        self.assertEqual(built["cells"][1]["summary"]["sluice"]["median"], 9.0)
+        self.assertIn("≤8 µs ok", text_of(built))
 
 
 class Documentation(unittest.TestCase):

@@ -76,6 +76,9 @@ def finish_axis(axis, title, unit, better, grid="y"):
     """Title with the way that is better, unit on the axis of values, which starts at zero."""
     axis.set_title(title)
     label = f"{unit}  ({better} is better)" if better else unit
+    values = axis.yaxis if grid == "y" else axis.xaxis
+    if max(values.get_view_interval()) >= 1e4:
+        values.set_major_formatter(lambda value, _: f"{value / 1e3:g}k" if value else "0")
     if grid == "y":
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
@@ -138,7 +141,10 @@ def value_label(axis, x, top, value, size):
 
 
 def short(value):
-    """Two significant digits, enough beside an axis."""
+    """Two significant digits, enough beside an axis; thousands as k, millions as M."""
+    for bound, unit, letter in ((1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if abs(value) >= bound:
+            return short(value / unit) + letter
     decimals = 0 if abs(value) >= 10 else 1 if abs(value) >= 1 else 2
     return f"{value:.{decimals}f}"
 

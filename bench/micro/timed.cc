@@ -25,7 +25,7 @@ Scenario& scenario_of(const Description& description) {
 void run_timed(benchmark::State& state, const Description& description) {
   Scenario& scenario = scenario_of(description);
   Allocations spent;
-  std::uint64_t left = state.max_iterations;
+  auto left = static_cast<std::uint64_t>(state.max_iterations);
   const auto next_step = [&] {
     return std::clamp<std::uint64_t>(left, 1, std::min<std::uint64_t>(scenario.batch(), INT64_MAX));
   };

@@ -10,3 +10,13 @@ endif()
 if(SLUICE_BENCH AND NOT SLUICE_FUZZ)
   find_package(benchmark REQUIRED)
 endif()
+# The macros of the probes; nothing is linked.
+if(SLUICE_PROBES)
+  include(CheckIncludeFileCXX)
+  check_include_file_cxx(sys/sdt.h SLUICE_HAS_SDT)
+  if(NOT SLUICE_HAS_SDT)
+    message(FATAL_ERROR "<sys/sdt.h> is missing: install systemtap-sdt-dev, or configure with "
+                        "-DSLUICE_PROBES=OFF")
+  endif()
+  target_compile_definitions(sluice_options INTERFACE SLUICE_PROBES=1)
+endif()

@@ -28,6 +28,7 @@ enum class OptionId : std::uint8_t {
   kReportFile,
   kFlowLog,
   kPcap,
+  kTrace,
   kLogLevel,
   kVerbose,
   kPid,
@@ -103,6 +104,9 @@ inline constexpr std::array kRunOptions{
                "append a line of JSON as each flow ends"},
     OptionSpec{OptionId::kPcap, OptionKind::kValue, "--pcap", "FILE", "What you see",
                "capture every frame for tcpdump or wireshark"},
+    OptionSpec{OptionId::kTrace, OptionKind::kValue, "--trace", "TARGET[:FILE]", "What you see",
+               "in the end, print where the time went; crr is the\n"
+               "connect cycle; FILE.json is for ui.perfetto.dev"},
     OptionSpec{OptionId::kLogLevel, OptionKind::kValue, "--log-level", "LEVEL", "What you see",
                "error, warn, info, debug or trace (default: warn)"},
     OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",

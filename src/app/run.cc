@@ -24,6 +24,7 @@
 #include "telemetry/flow_log.h"
 #include "telemetry/log.h"
 #include "telemetry/report.h"
+#include "telemetry/trace_session.h"
 
 namespace sluice::app {
 namespace {
@@ -33,7 +34,26 @@ struct OutputFiles {
   std::optional<link::PcapTee> pcap;
   std::optional<telemetry::FlowLog> flow_log;
   std::FILE* report = stderr;
+  std::optional<telemetry::TraceSession> trace;
 };
+
+[[nodiscard]] bool open_trace(const RunOptions& options, OutputFiles& files) {
+  auto trace = telemetry::TraceSession::open(*options.trace, options.trace_file);
+  if (!trace) {
+    telemetry::log_error("--trace: cannot write '{}': {}", options.trace_file,
+                         std::strerror(trace.error()));
+    return false;
+  }
+  // Now, as the sandbox forbids to change code.
+  if (const auto started = trace->start(); !started) {
+    const TraceError& error = started.error();
+    telemetry::log_error("--trace: {}{}{}", error.what, error.error == 0 ? "" : ": ",
+                         error.error == 0 ? "" : std::strerror(error.error));
+    return false;
+  }
+  files.trace = std::move(*trace);
+  return true;
+}
 
 [[nodiscard]] bool open_outputs(const RunOptions& options, OutputFiles& files) {
   if (!options.pcap.empty()) {
@@ -61,7 +81,7 @@ struct OutputFiles {
       return false;
     }
   }
-  return true;
+  return options.trace == nullptr || open_trace(options, files);
 }
 
 [[nodiscard]] flow::EngineSeeds draw_seeds() {
@@ -186,6 +206,12 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   const int status = worker.run(*child, signals);
   if (const auto& error = child->exec_error()) telemetry::log_error("{}", error->describe());
   print_report(options, worker, files.report);
+  if (files.trace) {
+    if (const auto written = files.trace->finish(); !written) {
+      telemetry::log_error("--trace: writing '{}' failed: {}", options.trace_file,
+                           std::strerror(written.error()));
+    }
+  }
   return status;
 }
 

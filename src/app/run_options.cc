@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 #include "app/help.h"
 #include "app/network_options.h"
@@ -135,6 +136,38 @@ Checked read_files(const RawOptions& raw, RunOptions& options) {
   return {};
 }
 
+Checked read_trace(const RawOptions& raw, RunOptions& options) {
+  for (const std::string& text : raw.all(OptionId::kTrace)) {
+    const std::size_t colon = text.find(':');
+    const std::string name = text.substr(0, colon);
+    options.trace = telemetry::find_trace_target(name);
+    if (options.trace == nullptr) {
+      std::string known;
+      for (const telemetry::TraceTarget& target : telemetry::kTraceTargets) {
+        known += fmt::format("{}{}", known.empty() ? "" : ", ", target.name);
+      }
+      return fail(
+          "--trace: '{}' is nothing that can be traced; expected {}, or with a file {}:FILE", name,
+          known, telemetry::kTraceTargets.front().name);
+    }
+    options.trace_file.clear();
+    if (colon == std::string::npos) continue;
+    options.trace_file = text.substr(colon + 1);
+    if (options.trace_file.empty()) {
+      return fail("--trace: the name of the file is empty; expected {}:FILE", name);
+    }
+  }
+  if (options.trace_file.empty()) return {};
+  const std::array others{std::pair{"--report-file", &options.report_file},
+                          std::pair{"--flow-log", &options.flow_log},
+                          std::pair{"--pcap", &options.pcap}};
+  for (const auto& [option, file] : others) {
+    if (options.trace_file != *file) continue;
+    return fail("--trace: '{}' is the file of {} already", options.trace_file, option);
+  }
+  return {};
+}
+
 Checked read_log_level(const RawOptions& raw, RunOptions& options) {
   if (raw.has(OptionId::kVerbose)) options.log_level = telemetry::LogLevel::kInfo;
   for (const std::string& text : raw.all(OptionId::kLogLevel)) {
@@ -159,6 +192,7 @@ Checked interpret(const RawOptions& raw, RunOptions& options) {
   if (auto ok = read_limits(raw, options.limits); !ok) return ok;
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
+  if (auto ok = read_trace(raw, options); !ok) return ok;
   return read_log_level(raw, options);
 }
 

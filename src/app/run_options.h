@@ -14,6 +14,7 @@
 #include "policy/port_map.h"
 #include "policy/rule.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_target.h"
 
 namespace sluice::app {
 
@@ -41,6 +42,8 @@ struct RunOptions {
   std::string report_file;  // Empty: standard error.
   std::string flow_log;     // Empty: none; as is the next.
   std::string pcap;
+  const telemetry::TraceTarget* trace = nullptr;  // --trace; null: none.
+  std::string trace_file;                         // Empty: standard error.
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;
 
   bool pid_namespace = false;        // --pid

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "base/probe.h"
 #include "telemetry/log.h"
 
 namespace sluice::driver {
@@ -48,6 +49,7 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
 }
 
 [[gnu::noinline]] void LinkIo::write_frames(flow::ActionSink& sink, flow::DropCounters& drops) {
+  if (sink.frames().empty()) return;
   for (const flow::FrameOut& frame : sink.frames()) {
     std::array<std::uint8_t, wire::VirtioNetHeader::kSize> offload;
     frame.offload.emit(offload);
@@ -62,6 +64,7 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
       drops.count(flow::DropReason::kLinkWriteFailed);
     }
   }
+  SLUICE_PROBE(frames_flushed, kNoTraceFlow, sink.frames().size(), 0);
   sink.clear_frames();
 }
 

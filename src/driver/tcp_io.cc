@@ -4,6 +4,8 @@
 #include <array>
 #include <cerrno>
 
+#include "base/probe.h"
+
 namespace sluice::driver {
 namespace {
 
@@ -83,6 +85,7 @@ void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSin
     flows_.on_connect_failed(action.flow, host_error(socket.error().error), now, out);
     return;
   }
+  SLUICE_PROBE(connect_issued, action.flow.index, 0, 0);
   Connection& connection = place(action.flow);
   connection.socket = std::move(*socket);
   watch(connection);
@@ -279,7 +282,10 @@ void TcpIo::discard(const flow::DiscardTcp& action) {
 }
 
 void TcpIo::shutdown(const flow::ShutdownTcp& action) {
-  if (Connection* connection = find(action.flow)) (void)connection->socket.shutdown_write();
+  if (Connection* connection = find(action.flow)) {
+    (void)connection->socket.shutdown_write();
+    SLUICE_PROBE(fin_to_host, action.flow.index, 0, 0);
+  }
 }
 
 void TcpIo::close(const flow::CloseTcp& action) {

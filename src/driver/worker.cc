@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "base/overloaded.h"
+#include "base/probe.h"
 #include "telemetry/log.h"
 
 namespace sluice::driver {
@@ -56,13 +57,14 @@ Instant Worker::next_wakeup(Instant now) const {
 
 void Worker::turn(Instant limit) {
   Instant now = loop_.now();
-  const auto count = loop_.wait(events_, now, std::min(limit, next_wakeup(now)));
+  const std::size_t count = loop_.wait(events_, now, std::min(limit, next_wakeup(now))).value_or(0);
+  SLUICE_PROBE(poll_returned, kNoTraceFlow, count, 0);
   now = loop_.now();
   if (engine_.has_deferred()) {
     engine_.run_deferred(now, sink_);
     settle(now);
   }
-  for (std::size_t i = 0; i < count.value_or(0); ++i) dispatch(events_[i], now);
+  for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);

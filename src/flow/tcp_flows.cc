@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/probe.h"
+
 namespace sluice::flow {
 
 TcpFlows::TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
@@ -41,6 +43,7 @@ TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
   flow.opened = now;
   flow.active = now;
+  SLUICE_PROBE(flow_created, id.index, key.guest.port.value, key.remote.port.value);
   return flow;
 }
 
@@ -81,6 +84,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   if (std::holds_alternative<Lingering>(flow->state)) {
     --lingering_;
   } else {
+    SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, now, out);
   }
   table_.erase(flow->key, id.index);
@@ -94,6 +98,9 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
                     {packet.destination, segment.destination_port()},
                     wire::IpProtocol::kTcp};
   const std::uint32_t index = index_of(key);
+  // The header itself stands for the values that a USDT script may want of it.
+  SLUICE_PROBE_VALUES(frame_in, index, packet.payload.size(), packet.payload.data(),
+                      segment.payload().size(), segment.flags().bits);
   if (index == FlowTable::kNone) {
     const wire::TcpFlags flags = segment.flags();
     if (flags.syn() && !flags.ack() && !flags.rst()) {

@@ -173,7 +173,7 @@ class TcpFlows {
   void note_sent(TcpFlow& flow, Relaying& state, Instant now);
   void send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, wire::TcpFlags flags,
                     ActionSink& out);
-  void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
+  void send_ack(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
   [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
   void discard_acked(TcpId id, Relaying& state, ActionSink& out);
   void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/probe.h"
 #include "flow/tcp_flows.h"
 
 namespace sluice::flow {
@@ -149,6 +150,7 @@ void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
   if (flags.syn()) {
     if (segment.sequence() + 1 == state.guest_next && !flags.ack()) {
       admission_.drops().count(DropReason::kTcpDuplicateSyn);
+      SLUICE_PROBE(retransmit, index, 0, 0);
       send_syn(flow, state.our_isn, state.guest_next, out);
     } else if (!flags.ack()) {
       reopen(index, packet, segment, now, out);
@@ -198,7 +200,7 @@ void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire:
   auto& relaying = std::get<Relaying>(flow.state);
   relaying.host_room = room;
   relaying.window_edge = relaying.received;
-  send_ack(flow, relaying, out);
+  send_ack(index, flow, relaying, out);
   touch(flow, index);
 }
 
@@ -256,12 +258,14 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) return;
+  SLUICE_PROBE(connect_done, id.index, 0, 0);
   const SynAckSent next{.guest_next = connecting->guest_isn + 1,
                         .our_isn = initial_sequence(flow->key, now),
                         .host_room = room};
   flow->state = next;
   flow->active = now;
   send_syn(*flow, next.our_isn, next.guest_next, out);
+  SLUICE_PROBE(syn_ack_queued, id.index, 0, 0);
   timers_.arm(flow->timer, now + kSynResend);
 }
 
@@ -271,6 +275,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
   if (flow == nullptr) return;
   auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) return;
+  SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
   if (targets_.is_dns(flow->key.remote)) {
     const Target next = targets_.tcp(flow->key.remote, ++connecting->attempt);
     if (next.kind == TargetKind::kHost) {
@@ -383,6 +388,7 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
     remove(id, policy::Outcome::kClosed, now, out);
     return;
   }
+  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
   report(flow, policy::Outcome::kClosed, now, out);
   flow.state = lingering;
   ++lingering_;

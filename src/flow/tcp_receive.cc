@@ -1,6 +1,7 @@
 // Guest to host: which bytes of a segment count, and what the guest is offered next.
 #include <algorithm>
 
+#include "base/probe.h"
 #include "flow/tcp_flows.h"
 
 namespace sluice::flow {
@@ -156,7 +157,7 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
     }
   }
   // RFC 5681, 4.2: at once, so that the guest counts its duplicates.
-  send_ack(flow, state, out);
+  send_ack(index, flow, state, out);
 }
 
 std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
@@ -193,6 +194,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
+  SLUICE_PROBE(bytes_to_host, id.index, taken, buffered);
   flow->bytes_to_host += taken;
   if (taken < flow->write_size) [[unlikely]] {
     roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));
@@ -206,7 +208,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
     touch(*flow, id.index);
     return;
   }
-  send_ack(*flow, *state, out);
+  send_ack(id.index, *flow, *state, out);
   finish_if_done(id, *flow, now, out);
 }
 
@@ -243,7 +245,7 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   const std::uint32_t offered = offered_window(*flow, *state);
   const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kSpillShareMin / 2);
   if (!state->guest_finished && offered >= open + step && open <= offered / 2) {
-    send_ack(*flow, *state, out);
+    send_ack(id.index, *flow, *state, out);
   }
   finish_if_done(id, *flow, now, out);
 }

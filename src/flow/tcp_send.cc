@@ -1,6 +1,7 @@
 // Host to guest: what the guest acknowledged, what may be sent next, and what must be sent again.
 #include <algorithm>
 
+#include "base/probe.h"
 #include "flow/tcp_flows.h"
 
 namespace sluice::flow {
@@ -119,7 +120,10 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   if (hole >= state.recover) return;
   const wire::SeqNum last = data_end(state);
   if (hole >= last) {
-    if (state.fin_sent) send_control(flow, state, last, wire::kFin | wire::kAck, out);
+    if (state.fin_sent) {
+      SLUICE_PROBE(retransmit, index, 0, 0);
+      send_control(flow, state, last, wire::kFin | wire::kAck, out);
+    }
     loss.repaired = state.sent;
     return;
   }
@@ -128,6 +132,7 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   const std::uint32_t size =
       std::min({distance(hole, end), distance(hole, last), static_cast<std::uint32_t>(frame)});
   loss.repaired = hole + size;
+  SLUICE_PROBE(retransmit, index, size, 0);
   out.push(PeekTcp{id_of(index), hole, distance(state.head, hole), size});
 }
 
@@ -145,7 +150,7 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
       if (may_hold_ack(*state)) {
         touch(flow, index);
       } else {
-        send_ack(flow, *state, out);
+        send_ack(index, flow, *state, out);
       }
     }
     pass_fin_on(id, *state, out);
@@ -203,6 +208,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
       state->end_seen = true;
       state->fin_sent = true;
       send_control(*flow, *state, state->sent, wire::kFin | wire::kAck, out);
+      SLUICE_PROBE(bytes_to_guest, id.index, 0, 1);
       state->sent += 1;
       note_sent(*flow, *state, now);
       return;
@@ -211,6 +217,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   // When the host's FIN was here before we looked and the queue is drained, it is next.
   const bool fin = !more && flow->host_hung_up;
   send_data(*flow, *state, sequence, bytes, fin, out);
+  SLUICE_PROBE(bytes_to_guest, id.index, bytes.size(), fin);
   flow->bytes_to_guest += bytes.size();
   state->sent += static_cast<std::uint32_t>(bytes.size());
   if (fin) {
@@ -265,8 +272,9 @@ void TcpFlows::send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, 
   flow.ack_due = false;
 }
 
-void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
+void TcpFlows::send_ack(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out) {
   send_control(flow, state, state.sent, wire::kAck, out);
+  SLUICE_PROBE(window_update, index, state.acknowledged.value, state.window_edge.value);
 }
 
 // Every ACK makes the guest's kernel work, in our time: while its bulk data keeps coming and its

@@ -1,6 +1,7 @@
 // What happens to a TCP flow when time passes, or when its host side breaks.
 #include <algorithm>
 
+#include "base/probe.h"
 #include "flow/tcp_flows.h"
 
 namespace sluice::flow {
@@ -27,6 +28,7 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
       abort(id, *flow, policy::Outcome::kTimedOut, now, out);
       return;
     }
+    SLUICE_PROBE(retransmit, index, 0, 0);
     send_syn(*flow, accepted->our_isn, accepted->guest_next, out);
     timers_.arm(flow->timer, now + kSynResend * (1 << ++accepted->resends));
   } else if (auto* inbound = std::get_if<SynSent>(&flow->state)) {
@@ -34,6 +36,7 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
       abort(id, *flow, policy::Outcome::kTimedOut, now, out);
       return;
     }
+    SLUICE_PROBE(retransmit, index, 0, 0);
     send_syn(*flow, inbound->our_isn, std::nullopt, out);
     timers_.arm(flow->timer, now + kSynResend * (1 << ++inbound->resends));
   } else if (auto* relaying = std::get_if<Relaying>(&flow->state)) {

@@ -63,7 +63,7 @@ std::string without_backslashes(std::string text) {
   // In a manual page "\fR" and the like are fonts, and "\-" is a dash.
   for (const char* font : {"\\fB", "\\fR", "\\fI"}) {
     for (std::size_t at = text.find(font); at != std::string::npos; at = text.find(font)) {
-      text.replace(at, 3, " ");
+      text.replace(at, 3, 1, ' ');
     }
   }
   std::erase(text, '\\');

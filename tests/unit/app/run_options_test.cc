@@ -264,6 +264,22 @@ TEST(RunOptions, EveryOtherBadValueIsNamed) {
             "--pcap: 'a' is the file of --flow-log already");
 }
 
+TEST(RunOptions, TraceTakesATargetAndAFile) {
+  EXPECT_EQ(options({"x"}).trace, nullptr);
+  const RunOptions plain = options({"--trace=crr", "x"});
+  ASSERT_NE(plain.trace, nullptr);
+  EXPECT_EQ(plain.trace->name, "crr");
+  EXPECT_EQ(plain.trace_file, "");
+  EXPECT_EQ(options({"--trace", "crr:a:b.json", "x"}).trace_file, "a:b.json");
+  EXPECT_EQ(mistake({"--trace=cr", "x"}),
+            "--trace: 'cr' is nothing that can be traced; expected crr, or with a file crr:FILE");
+  EXPECT_EQ(mistake({"--trace", "crr:", "x"}),
+            "--trace: the name of the file is empty; expected crr:FILE");
+  EXPECT_EQ(mistake({"--pcap", "a", "--trace", "crr:a", "x"}),
+            "--trace: 'a' is the file of --pcap already");
+  EXPECT_EQ(mistake({"--trace=", "x"}), "--trace: a value is missing; expected TARGET[:FILE]");
+}
+
 TEST(RunOptions, UnknownOptionsAndMissingValues) {
   EXPECT_EQ(mistake({"--mtuu", "4", "x"}), "unknown option '--mtuu'; did you mean '--mtu'?");
   EXPECT_EQ(mistake({"--pubish=80:80", "x"}),

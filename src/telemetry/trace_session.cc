@@ -1,0 +1,32 @@
+#include "telemetry/trace_session.h"
+
+#include <cerrno>
+#include <vector>
+
+#include "telemetry/trace_export.h"
+
+namespace sluice::telemetry {
+
+std::expected<TraceSession, int> TraceSession::open(const TraceTarget& target,
+                                                    const std::string& file) {
+  if (file.empty()) return TraceSession(target, File(stderr), false);
+  File opened(std::fopen(file.c_str(), "we"));
+  if (opened == nullptr) return std::unexpected(errno);
+  return TraceSession(target, std::move(opened), file.ends_with(".json"));
+}
+
+std::expected<void, TraceError> TraceSession::start() {
+  ring_ = std::make_unique<TraceRing>();
+  return start_trace(*ring_, target_->events);
+}
+
+std::expected<void, int> TraceSession::finish() {
+  const std::vector<TraceRecord> records = ring_->records();
+  const Trace trace{target_->name, records, ring_->overwritten()};
+  const std::string text = json_ ? trace_json(trace) : trace_text(trace);
+  const bool written = std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size();
+  if (!written || std::fflush(file_.get()) != 0) return std::unexpected(errno);
+  return {};
+}
+
+}  // namespace sluice::telemetry

@@ -1,10 +1,12 @@
 #include "micro/modes.h"
 
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <thread>
@@ -118,7 +120,10 @@ int count_instructions(const Chosen& chosen) {
   }
   for (const Description* one : chosen) {
     const pid_t child = fork();
-    if (child == 0) count_in_child(*one);
+    if (child == 0) {
+      (void)prctl(PR_SET_PDEATHSIG, SIGKILL);  // Valgrind may be killed from outside.
+      count_in_child(*one);
+    }
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
       fmt::print(stderr, "micro_bench: {}: its process failed (wait status {:#x})\n", one->name,

@@ -25,20 +25,38 @@ class MeasureError(Exception):
     """Why there are no counts, and how to mend it."""
 
 
+class FilterError(MeasureError):
+    """The pattern is wrong, or no benchmark has such a name."""
+
+
+def names(binary, pattern=None):
+    """The names that micro_bench --list prints."""
+    if not os.access(binary, os.X_OK):
+        raise MeasureError(f"{binary}: no such program: ninja -C build/release micro_bench")
+    command = [os.path.realpath(binary), "--list"] + filter_arguments(pattern)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 2:
+        raise FilterError(done.stderr.splitlines()[0].removeprefix("micro_bench: "))
+    if done.returncode != 0:
+        raise MeasureError(f"{binary} --list failed ({done.returncode}):\n{done.stderr.strip()}")
+    return done.stdout.splitlines()
+
+
+def filter_arguments(pattern):
+    return [] if pattern is None else ["--filter", pattern]
+
+
 def measure(binary, pattern=None, timeout=600):
     """{name: {"instructions": float, "allocations": float}} of one operation, in the order of
     micro_bench --list. `pattern` is a regular expression: only names that have a match."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise MeasureError("valgrind is missing: apt-get install valgrind")
-    if not os.access(binary, os.X_OK):
-        raise MeasureError(f"{binary}: no such program: ninja -C build/release micro_bench")
+    wanted = names(binary, pattern)
     with tempfile.TemporaryDirectory(prefix="sluice-callgrind-") as folder:
         command = [valgrind, "--tool=callgrind", "--quiet", "--collect-atstart=no",
                    "--instr-atstart=no", "--callgrind-out-file=out.%p",
-                   os.path.realpath(binary), "--instructions"]
-        if pattern is not None:
-            command += ["--filter", pattern]
+                   os.path.realpath(binary), "--instructions"] + filter_arguments(pattern)
         try:
             # Nothing of the environment may tune the C library.
             done = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"},
@@ -50,7 +68,11 @@ def measure(binary, pattern=None, timeout=600):
         if done.returncode != 0:
             text = (done.stderr + done.stdout).strip()
             raise MeasureError(f"{binary} failed under callgrind ({done.returncode}):\n{text}")
-        return in_order(read_dumps(folder), binary)
+        found = read_dumps(folder)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise MeasureError(f"callgrind wrote no dump of {', '.join(missing)}")
+    return {name: found[name] for name in wanted}
 
 
 def read_dumps(folder):
@@ -68,12 +90,4 @@ def read_dumps(folder):
         operations = int(label["operations"])
         found[label["name"]] = {"instructions": int(total[1]) / operations,
                                 "allocations": int(label["allocations"]) / operations}
-    if not found:
-        raise MeasureError("callgrind wrote no dump of a benchmark")
     return found
-
-
-def in_order(found, binary):
-    names = subprocess.run([binary, "--list"], capture_output=True, text=True,
-                           check=True).stdout.splitlines()
-    return {name: found[name] for name in names if name in found}

@@ -1,15 +1,5 @@
 // The other end of the lab's clients and of the namespace tests: one process, one epoll loop, both
 // families on every port, tens of thousands of connections.
-//
-//   --echo PORT       TCP: sends back what it reads
-//   --discard PORT    TCP: reads and forgets
-//   --chargen PORT    TCP: sends byte n % 251 at offset n, for ever
-//   --slow PORT:RATE  TCP: reads RATE bytes a second from each connection
-//   --udp-echo PORT   UDP: sends each datagram back
-//   --udp-sink PORT   UDP: counts the datagrams of udp_sink.h
-//   --control PORT    TCP: answers `run NUMBER` with the sink's counters as JSON
-//
-// Prints `ready` when all ports listen. Ends with its standard input or by a signal.
 #include <fmt/core.h>
 
 #include <array>
@@ -17,15 +7,35 @@
 #include <unordered_map>
 
 #include "clients/arguments.h"
+#include "clients/blocking_echo.h"
 #include "clients/sockets.h"
-#include "clients/udp_sink.h"
+#include "clients/transfer_session.h"
+#include "clients/udp_service.h"
 
 namespace sluice::bench {
 namespace {
 
-constexpr const char* kUsage =
-    "lab-server [--echo PORT] [--discard PORT] [--chargen PORT] [--slow PORT:RATE] "
-    "[--udp-echo PORT] [--udp-sink PORT] [--control PORT]";
+const char* const kHelp = R"(
+The other end of the lab's clients: every port serves IPv4 and IPv6, options may be repeated, and
+one event loop serves all of them.
+
+Options:
+  --echo PORT               TCP: sends back what it reads
+  --discard PORT            TCP: reads and forgets
+  --chargen PORT            TCP: sends byte n % 251 at offset n, for ever
+  --slow PORT:RATE          TCP: reads RATE bytes a second from each connection
+  --transfer PORT           TCP: the other end of transfer-client (transfer.h)
+  --udp-echo PORT           UDP: sends each datagram back
+  --udp-sink PORT           UDP: counts the datagrams of udp-rate-client (udp_sink.h)
+  --control PORT            TCP: answers `run NUMBER` with the sink's counters as JSON
+  --blocking-echo PORT      TCP: as --echo, one connection at a time, in a thread without a loop
+  --blocking-udp-echo PORT  UDP: as --udp-echo, in a thread without a loop
+
+Prints `ready` when all ports listen. Ends with its standard input or by a signal.
+
+Example:
+  lab-server --echo 7007 --udp-echo 7007 --transfer 7020
+)";
 
 constexpr int kTickMs = 20;
 
@@ -40,7 +50,7 @@ Address any_address(std::uint64_t port) {
 }
 
 UniqueFd open_bound(std::uint64_t port, int type) {
-  UniqueFd fd = open_socket(AF_INET6, type | SOCK_NONBLOCK);
+  UniqueFd fd = open_socket(AF_INET6, type);
   set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
   const Address address = any_address(port);
@@ -48,41 +58,13 @@ UniqueFd open_bound(std::uint64_t port, int type) {
   return fd;
 }
 
-struct SinkCount {
-  std::uint64_t received = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t reordered = 0;
-  std::uint64_t highest = 0;
-  std::uint64_t first_ns = 0;
-  std::uint64_t last_ns = 0;
-};
+UniqueFd open_listener(std::uint64_t port, int flags) {
+  UniqueFd fd = open_bound(port, SOCK_STREAM | flags);
+  if (::listen(fd.get(), 65535) != 0) die("listen");
+  return fd;
+}
 
-class Sink {
- public:
-  void count(const SinkHeader& header, std::size_t size, std::uint64_t now) {
-    SinkCount& run = runs_[header.run];
-    if (run.received == 0) run.first_ns = now;
-    if (run.received > 0 && header.sequence <= run.highest) ++run.reordered;
-    run.highest = std::max(run.highest, header.sequence);
-    run.last_ns = now;
-    ++run.received;
-    run.bytes += size;
-  }
-
-  [[nodiscard]] std::string report(std::uint64_t number) const {
-    const auto found = runs_.find(number);
-    const SinkCount run = found == runs_.end() ? SinkCount{} : found->second;
-    return fmt::format(
-        "{{\"received\":{},\"bytes\":{},\"reordered\":{},\"highest\":{},\"seconds\":{:.6f}}}\n",
-        run.received, run.bytes, run.reordered, run.highest,
-        static_cast<double>(run.last_ns - run.first_ns) / 1e9);
-  }
-
- private:
-  std::unordered_map<std::uint64_t, SinkCount> runs_;
-};
-
-enum class Role : std::uint8_t { kEcho, kDiscard, kChargen, kSlow, kControl };
+enum class Role : std::uint8_t { kEcho, kDiscard, kChargen, kSlow, kControl, kTransfer };
 
 struct Listener {
   UniqueFd fd;
@@ -97,6 +79,8 @@ struct Connection {
   std::uint64_t offset = 0;  // Chargen: of the next byte. Slow: bytes read.
   std::uint64_t since = 0;
   std::string pending;  // Echo, control: what the socket did not take yet.
+  std::unique_ptr<TransferSession> transfer;
+  std::uint32_t watched = 0;  // The events asked for.
 };
 
 // A tag in epoll says what became ready: its kind above, its index or descriptor below.
@@ -109,14 +93,13 @@ constexpr std::uint64_t tag(Kind kind, std::size_t index) {
 class Server {
  public:
   void listen(std::uint64_t port, Role role, std::uint64_t rate = 0) {
-    UniqueFd fd = open_bound(port, SOCK_STREAM);
-    if (::listen(fd.get(), 65535) != 0) die("listen");
+    UniqueFd fd = open_listener(port, SOCK_NONBLOCK);
     epoll_.add(fd.get(), EPOLLIN, tag(Kind::kListener, listeners_.size()));
     listeners_.push_back({std::move(fd), role, rate});
   }
 
   void open_udp(std::uint64_t port, Kind kind) {
-    UniqueFd fd = open_bound(port, SOCK_DGRAM);
+    UniqueFd fd = open_bound(port, SOCK_DGRAM | SOCK_NONBLOCK);
     constexpr int kBuffer = 8 << 20;
     // Without the privilege the ordinary limit applies, which is no error.
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kBuffer, sizeof kBuffer) != 0) {
@@ -144,9 +127,9 @@ class Server {
     const auto index = static_cast<std::size_t>(event.data.u64 & 0xffff'ffffU);
     switch (kind) {
       case Kind::kListener: accept_all(listeners_[index]); break;
-      case Kind::kConnection: serve(static_cast<int>(index)); break;
-      case Kind::kUdpEcho: echo_datagrams(udp_[index].get()); break;
-      case Kind::kUdpSink: sink_datagrams(udp_[index].get()); break;
+      case Kind::kConnection: serve(static_cast<int>(index), event.events); break;
+      case Kind::kUdpEcho: echo_datagrams(udp_[index].get(), buffer_); break;
+      case Kind::kUdpSink: sink_datagrams(udp_[index].get(), sink_); break;
       case Kind::kInput: read_input(); break;
     }
   }
@@ -170,29 +153,34 @@ class Server {
       connection->rate = listener.rate;
       connection->since = now_ns();
       connection->fd = std::move(fd);
+      if (listener.role == Role::kTransfer) {
+        connection->transfer = std::make_unique<TransferSession>(number);
+      }
       if (listener.role == Role::kSlow) {
         slow_.push_back(number);
       } else {
         const std::uint32_t events = listener.role == Role::kChargen ? EPOLLOUT : EPOLLIN;
+        connection->watched = events;
         epoll_.add(number, events, tag(Kind::kConnection, static_cast<std::size_t>(number)));
       }
       connections_[number] = std::move(connection);
     }
   }
 
-  void serve(int number) {
+  void serve(int number, std::uint32_t events) {
     const auto found = connections_.find(number);
     if (found == connections_.end()) return;
-    if (!serve(*found->second)) connections_.erase(found);
+    if (!serve(*found->second, events)) connections_.erase(found);
   }
 
   // False when the connection is over.
-  bool serve(Connection& connection) {
+  bool serve(Connection& connection, std::uint32_t events) {
     switch (connection.role) {
       case Role::kEcho: return echo(connection);
       case Role::kDiscard: return discard(connection);
       case Role::kChargen: return generate(connection);
       case Role::kControl: return answer(connection);
+      case Role::kTransfer: return transfer(connection, events);
       case Role::kSlow: break;
     }
     return true;
@@ -229,7 +217,15 @@ class Server {
     return true;
   }
 
-  void watch(const Connection& connection, std::uint32_t events) {
+  bool transfer(Connection& connection, std::uint32_t events) {
+    if (!connection.transfer->step(events, buffer_)) return false;
+    watch(connection, connection.transfer->wanted());
+    return true;
+  }
+
+  void watch(Connection& connection, std::uint32_t events) {
+    if (connection.watched == events) return;
+    connection.watched = events;
     const int number = connection.fd.get();
     epoll_.modify(number, events, tag(Kind::kConnection, static_cast<std::size_t>(number)));
   }
@@ -280,38 +276,6 @@ class Server {
     return true;
   }
 
-  void echo_datagrams(int fd) {
-    sockaddr_storage from{};
-    while (true) {
-      socklen_t length = sizeof from;
-      const ssize_t got = ::recvfrom(fd, buffer_.data(), buffer_.size(), 0,
-                                     reinterpret_cast<sockaddr*>(&from), &length);
-      if (got < 0) return;
-      ::sendto(fd, buffer_.data(), static_cast<std::size_t>(got), 0,
-               reinterpret_cast<const sockaddr*>(&from), length);
-    }
-  }
-
-  // Reads the headers only; MSG_TRUNC still tells each datagram's true size.
-  void sink_datagrams(int fd) {
-    constexpr unsigned kBatch = 64;
-    std::array<SinkHeader, kBatch> headers{};
-    std::array<iovec, kBatch> parts{};
-    std::array<mmsghdr, kBatch> messages{};
-    for (std::size_t i = 0; i < kBatch; ++i) {
-      parts[i] = {&headers[i], sizeof headers[i]};
-      messages[i].msg_hdr.msg_iov = &parts[i];
-      messages[i].msg_hdr.msg_iovlen = 1;
-    }
-    const int count = ::recvmmsg(fd, messages.data(), kBatch, MSG_DONTWAIT | MSG_TRUNC, nullptr);
-    const std::uint64_t now = now_ns();
-    for (std::size_t i = 0; i < static_cast<std::size_t>(std::max(count, 0)); ++i) {
-      if (messages[i].msg_len >= sizeof(SinkHeader)) {
-        sink_.count(headers[i], messages[i].msg_len, now);
-      }
-    }
-  }
-
   static std::vector<char> make_pattern() {
     std::vector<char> pattern(251 * 523);
     for (std::size_t i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<char>(i % 251);
@@ -329,26 +293,33 @@ class Server {
 };
 
 void open_ports(const Arguments& arguments, Server& server) {
-  const std::array<std::pair<const char*, Role>, 4> roles{{{"--echo", Role::kEcho},
+  const std::array<std::pair<const char*, Role>, 5> roles{{{"--echo", Role::kEcho},
                                                            {"--discard", Role::kDiscard},
                                                            {"--chargen", Role::kChargen},
-                                                           {"--control", Role::kControl}}};
+                                                           {"--control", Role::kControl},
+                                                           {"--transfer", Role::kTransfer}}};
   for (const auto& [name, role] : roles) {
     for (const std::string_view port : arguments.all(name)) {
-      server.listen(arguments.parse(port), role);
+      server.listen(arguments.parse_port(port), role);
     }
   }
   for (const std::string_view value : arguments.all("--slow")) {
     const std::size_t colon = value.find(':');
     if (colon == std::string_view::npos) arguments.fail("expected PORT:RATE, not", value);
-    server.listen(arguments.parse(value.substr(0, colon)), Role::kSlow,
+    server.listen(arguments.parse_port(value.substr(0, colon)), Role::kSlow,
                   arguments.parse(value.substr(colon + 1)));
   }
   for (const std::string_view port : arguments.all("--udp-echo")) {
-    server.open_udp(arguments.parse(port), Kind::kUdpEcho);
+    server.open_udp(arguments.parse_port(port), Kind::kUdpEcho);
   }
   for (const std::string_view port : arguments.all("--udp-sink")) {
-    server.open_udp(arguments.parse(port), Kind::kUdpSink);
+    server.open_udp(arguments.parse_port(port), Kind::kUdpSink);
+  }
+  for (const std::string_view port : arguments.all("--blocking-echo")) {
+    serve_blocking_streams(open_listener(arguments.parse_port(port), 0));
+  }
+  for (const std::string_view port : arguments.all("--blocking-udp-echo")) {
+    serve_blocking_datagrams(open_bound(arguments.parse_port(port), SOCK_DGRAM));
   }
 }
 
@@ -358,8 +329,10 @@ void open_ports(const Arguments& arguments, Server& server) {
 int main(int argc, char** argv) {
   using namespace sluice::bench;
   const Arguments arguments(
-      argc, argv, kUsage,
-      {"--echo", "--discard", "--chargen", "--slow", "--udp-echo", "--udp-sink", "--control"}, {});
+      argc, argv, {"lab-server [--echo PORT] [--OTHER-SERVICE PORT]…", kHelp + 1},
+      {"--echo", "--discard", "--chargen", "--slow", "--transfer", "--udp-echo", "--udp-sink",
+       "--control", "--blocking-echo", "--blocking-udp-echo"},
+      {});
   arguments.require_positional(0);
   raise_descriptor_limit(100'000);
   Server server;

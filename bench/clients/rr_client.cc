@@ -1,22 +1,38 @@
 // Request-response over connections that stay open: send a request, wait for all of its echo,
-// then send the next; N round trips on each of M connections at once. Never two requests in
-// flight on one connection, so every sample is a true round trip.
-#include "clients/arguments.h"
+// then send the next; N round trips on each of M connections at once, or at a rate. Never two
+// requests in flight on one connection, so every sample is a true round trip.
 #include "clients/histogram.h"
+#include "clients/latency_options.h"
+#include "clients/pacing.h"
 #include "clients/sockets.h"
 #include "clients/summary.h"
 
 namespace sluice::bench {
 namespace {
 
-constexpr const char* kUsage =
-    "rr-client HOST PORT ROUND-TRIPS [--concurrency FLOWS] [--size BYTES] [--json]";
+const LatencyClient kClient{
+    .name = "rr-client",
+    .count = "ROUND-TRIPS",
+    .measured =
+        "Request-response over TCP, v4 or v6, on connections that stay open: sends BYTES to an\n"
+        "echo port and waits until all of them came back; ROUND-TRIPS times on each of M\n"
+        "connections at once. Never two requests in flight on one connection, so every sample is\n"
+        "a true round trip. Connecting is not measured.\n",
+    .on_failure =
+        "The first failure ends the run with status 1, with --rate also a round trip that\n"
+        "takes longer than T: a connection that lost bytes cannot go on.\n",
+    .example =
+        "  lab-server --echo 7007 &\n"
+        "  rr-client 10.0.0.2 7007 20000\n"
+        "  rr-client 10.0.0.2 7007 --rate 5000 --seconds 5 --concurrency 8 --json\n",
+    .timeout_ms = 30'000,
+};
 
-void run_alone(const Address& server, std::uint64_t trips, std::vector<char>& buffer,
-               Histogram& latency) {
-  const UniqueFd fd = open_stream(server.family());
-  if (::connect(fd.get(), server.get(), server.length) != 0) die("connect");
-  for (std::uint64_t i = 0; i < trips; ++i) {
+void run_alone(const LatencyOptions& options, Histogram& latency) {
+  std::vector<char> buffer(options.size, 'x');
+  const UniqueFd fd = open_stream(options.server.family());
+  connect_stream(fd.get(), options.server);
+  for (std::uint64_t i = 0; i < options.per_flow; ++i) {
     const std::uint64_t started = now_ns();
     send_all(fd.get(), buffer.data(), buffer.size());
     receive_all(fd.get(), buffer.data(), buffer.size());
@@ -24,58 +40,59 @@ void run_alone(const Address& server, std::uint64_t trips, std::vector<char>& bu
   }
 }
 
-class ConcurrentTrips {
+class Connections {
  public:
-  ConcurrentTrips(const Address& server, std::uint64_t trips, std::size_t size,
-                  std::vector<Histogram>& latencies)
-      : server_(server),
-        request_(size, 'x'),
-        reply_(size),
-        trips_(trips),
-        latencies_(latencies),
-        flows_(latencies.size()) {}
-
-  void connect_all() {
+  explicit Connections(const LatencyOptions& options)
+      : server_(options.server),
+        request_(options.size, 'x'),
+        reply_(options.size),
+        flows_(options.flows) {
     // Few connects at a time: this client measures round trips, not the server's backlog.
     constexpr std::size_t kConnectsInFlight = 128;
     std::size_t next = 0;
     while (connected_ < flows_.size()) {
       while (next < flows_.size() && next - connected_ < kConnectsInFlight) open(next++);
-      for (const epoll_event& event : wait()) finish_connect(event.data.u64);
+      const auto events = epoll_.wait(30'000);
+      if (events.empty()) die("connect", ETIMEDOUT);
+      for (const epoll_event& event : events) finish_connect(event.data.u64);
     }
+    for (std::size_t i = 0; i < flows_.size(); ++i) epoll_.modify(flows_[i].fd.get(), EPOLLIN, i);
   }
 
-  void run() {
-    if (trips_ == 0) return;
-    for (std::size_t i = 0; i < flows_.size(); ++i) {
-      flows_[i].trips_left = trips_;
-      epoll_.modify(flows_[i].fd.get(), EPOLLIN, i);
-      send_request(flows_[i]);
-      if (flows_[i].unsent > 0) epoll_.modify(flows_[i].fd.get(), EPOLLIN | EPOLLOUT, i);
-    }
-    std::size_t active = flows_.size();
-    while (active > 0) {
-      for (const epoll_event& event : wait()) {
-        if (step(event)) --active;
-      }
-    }
+  void start(std::size_t index) {
+    Flow& flow = flows_[index];
+    flow.unsent = request_.size();
+    flow.awaited = request_.size();
+    send_more(flow);
+    if (flow.unsent > 0) epoll_.modify(flow.fd.get(), EPOLLIN | EPOLLOUT, index);
   }
+
+  // When the flow's socket is ready: true when its round trip is over.
+  bool step(std::size_t index) {
+    Flow& flow = flows_[index];
+    if (flow.unsent > 0) {
+      send_more(flow);
+      if (flow.unsent == 0) epoll_.modify(flow.fd.get(), EPOLLIN, index);
+    }
+    // An idle flow asks for a byte, so that its end is seen.
+    const std::size_t wanted = std::max<std::size_t>(flow.awaited, 1);
+    const ssize_t got = ::recv(flow.fd.get(), reply_.data(), wanted, 0);
+    if (got < 0 && errno == EAGAIN) return false;
+    if (got <= 0) die("recv", got == 0 ? ECONNRESET : errno);
+    if (flow.awaited == 0) die("a reply without a request", EBADMSG);
+    flow.awaited -= static_cast<std::size_t>(got);
+    return flow.awaited == 0;
+  }
+
+  Epoll& epoll() { return epoll_; }
 
  private:
   struct Flow {
     UniqueFd fd;
-    std::uint64_t trips_left = 0;
-    std::uint64_t started = 0;
     std::size_t unsent = 0;
     std::size_t awaited = 0;
     bool connected = false;
   };
-
-  std::span<const epoll_event> wait() {
-    const auto events = epoll_.wait(30'000);
-    if (events.empty()) die("no progress", ETIMEDOUT);
-    return events;
-  }
 
   void open(std::size_t index) {
     Flow& flow = flows_[index];
@@ -95,76 +112,81 @@ class ConcurrentTrips {
     epoll_.modify(flow.fd.get(), 0, index);
   }
 
-  void send_request(Flow& flow) {
-    flow.started = now_ns();
-    flow.unsent = request_.size();
-    flow.awaited = request_.size();
-    continue_request(flow);
-  }
-
-  void continue_request(Flow& flow) {
+  void send_more(Flow& flow) {
     const ssize_t sent = ::send(flow.fd.get(), request_.data(), flow.unsent, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) die("send");
     if (sent > 0) flow.unsent -= static_cast<std::size_t>(sent);
   }
 
-  // True when the flow has made its last round trip.
-  bool step(const epoll_event& event) {
-    const std::size_t index = event.data.u64;
-    Flow& flow = flows_[index];
-    if (flow.unsent > 0) {
-      continue_request(flow);
-      if (flow.unsent == 0) epoll_.modify(flow.fd.get(), EPOLLIN, index);
-    }
-    const ssize_t got = ::recv(flow.fd.get(), reply_.data(), flow.awaited, 0);
-    if (got < 0 && errno == EAGAIN) return false;
-    if (got <= 0) die("recv", got == 0 ? ECONNRESET : errno);
-    flow.awaited -= static_cast<std::size_t>(got);
-    if (flow.awaited > 0) return false;
-    latencies_[index].record(now_ns() - flow.started);
-    if (--flow.trips_left == 0) {
-      epoll_.modify(flow.fd.get(), 0, index);
-      return true;
-    }
-    send_request(flow);
-    if (flow.unsent > 0) epoll_.modify(flow.fd.get(), EPOLLIN | EPOLLOUT, index);
-    return false;
-  }
-
   Address server_;
   std::vector<char> request_;
   std::vector<char> reply_;
-  std::uint64_t trips_;
-  std::vector<Histogram>& latencies_;
   std::vector<Flow> flows_;
   Epoll epoll_;
   std::size_t connected_ = 0;
 };
+
+// Each connection sends its next request as soon as the answer is complete.
+void run_busy(const LatencyOptions& options, Connections& connections,
+              std::vector<Histogram>& latencies) {
+  if (options.per_flow == 0) return;
+  std::vector<std::uint64_t> trips_left(options.flows, options.per_flow);
+  std::vector<std::uint64_t> started(options.flows);
+  std::size_t active = options.flows;
+  for (std::size_t i = 0; i < options.flows; ++i) {
+    started[i] = now_ns();
+    connections.start(i);
+  }
+  while (active > 0) {
+    const auto events = connections.epoll().wait(30'000);
+    if (events.empty()) die("no progress", ETIMEDOUT);
+    for (const epoll_event& event : events) {
+      const std::size_t i = event.data.u64;
+      if (!connections.step(i)) continue;
+      latencies[i].record(now_ns() - started[i]);
+      if (--trips_left[i] == 0) {
+        --active;
+        continue;
+      }
+      started[i] = now_ns();
+      connections.start(i);
+    }
+  }
+}
+
+void run_paced(Connections& connections, PacedWork& work) {
+  while (!work.done()) {
+    while (const auto slot = work.take(now_ns())) connections.start(*slot);
+    if (work.expire(now_ns())) die("no answer", ETIMEDOUT);
+    for (const epoll_event& event : connections.epoll().wait_ns(work.wait_ns(now_ns()))) {
+      if (connections.step(event.data.u64)) work.finish(event.data.u64, now_ns());
+    }
+  }
+}
 
 }  // namespace
 }  // namespace sluice::bench
 
 int main(int argc, char** argv) {
   using namespace sluice::bench;
-  const Arguments arguments(argc, argv, kUsage, {"--concurrency", "--size"}, {"--json"});
-  arguments.require_positional(3);
-  const Address server = resolve(arguments.text(0), arguments.number(1));
-  const std::uint64_t trips = arguments.number(2);
-  const std::size_t flows = arguments.number("--concurrency", 1);
-  const std::size_t size = arguments.number("--size", 1);
-  if (flows == 0 || size == 0) arguments.fail("must not be zero:", "--concurrency, --size");
-  raise_descriptor_limit(flows + 64);
-
-  std::vector<Histogram> latencies(flows);
-  std::uint64_t started = now_ns();
-  if (flows == 1) {
-    std::vector<char> buffer(size, 'x');
-    run_alone(server, trips, buffer, latencies[0]);
-  } else {
-    ConcurrentTrips round_trips(server, trips, size, latencies);
-    round_trips.connect_all();
-    started = now_ns();
-    round_trips.run();
+  const LatencyOptions options = parse_latency(latency_arguments(argc, argv, kClient), kClient);
+  raise_descriptor_limit(options.flows + 64);
+  if (options.rate > 0) {
+    wake_on_time();
+    Connections connections(options);
+    PacedWork work(Schedule(now_ns(), options.rate), options.total, options.flows,
+                   options.timeout_ns);
+    run_paced(connections, work);
+    return print_paced(work, options.flows, options.json) ? 0 : 1;
   }
-  print_summary(summarise(latencies), flows, now_ns() - started, 0, arguments.has("--json"));
+  std::vector<Histogram> latencies(options.flows);
+  std::uint64_t started = now_ns();
+  if (options.flows == 1) {
+    run_alone(options, latencies[0]);
+  } else {
+    Connections connections(options);
+    started = now_ns();
+    run_busy(options, connections, latencies);
+  }
+  print_summary(summarise(latencies), options.flows, now_ns() - started, 0, options.json);
 }

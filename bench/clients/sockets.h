@@ -7,10 +7,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -43,8 +45,11 @@ struct Address {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-[[nodiscard]] inline Address resolve(const std::string& host, std::uint64_t port) {
+// `family` chooses where a name has addresses of both.
+[[nodiscard]] inline Address resolve(const std::string& host, std::uint64_t port,
+                                     int family = AF_UNSPEC) {
   addrinfo hints{};
+  hints.ai_family = family;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
@@ -81,6 +86,10 @@ inline void set_option(int fd, int level, int name, int value) {
   return fd;
 }
 
+inline void connect_stream(int fd, const Address& server) {
+  if (::connect(fd, server.get(), server.length) != 0) die("connect");
+}
+
 // Sends the request at once: a latency client must not wait for Nagle's algorithm.
 [[nodiscard]] inline UniqueFd open_stream(int family, int flags = 0) {
   UniqueFd fd = open_socket(family, SOCK_STREAM | flags);
@@ -101,15 +110,25 @@ class Epoll {
   }
   void remove(int fd) { ::epoll_ctl(fd_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
-  // Valid until the next wait(). Empty when the time is up.
+  // Valid until the next wait. Empty when the time is up.
   [[nodiscard]] std::span<const epoll_event> wait(int timeout_ms) {
-    const int count =
-        ::epoll_wait(fd_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
-    if (count < 0 && errno != EINTR) die("epoll_wait");
-    return {events_.data(), static_cast<std::size_t>(std::max(count, 0))};
+    return found("epoll_wait", ::epoll_wait(fd_.get(), events_.data(),
+                                            static_cast<int>(events_.size()), timeout_ms));
+  }
+  // A schedule needs more than milliseconds.
+  [[nodiscard]] std::span<const epoll_event> wait_ns(std::uint64_t timeout_ns) {
+    const timespec timeout{static_cast<time_t>(timeout_ns / 1'000'000'000U),
+                           static_cast<long>(timeout_ns % 1'000'000'000U)};
+    return found("epoll_pwait2 (it needs Linux 5.11)",
+                 ::epoll_pwait2(fd_.get(), events_.data(), static_cast<int>(events_.size()),
+                                &timeout, nullptr));
   }
 
  private:
+  std::span<const epoll_event> found(const char* call, int count) {
+    if (count < 0 && errno != EINTR) die(call);
+    return {events_.data(), static_cast<std::size_t>(std::max(count, 0))};
+  }
   void control(int operation, int fd, std::uint32_t events, std::uint64_t tag) {
     epoll_event event{};
     event.events = events;
@@ -120,6 +139,9 @@ class Epoll {
   UniqueFd fd_;
   std::vector<epoll_event> events_;
 };
+
+// The kernel may wake a sleeper 50 µs late to save power; a schedule wants it at its time.
+inline void wake_on_time() { ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL); }
 
 // The error of a non-blocking connect; zero when it succeeded.
 [[nodiscard]] inline int socket_error(int fd) {

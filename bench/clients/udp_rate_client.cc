@@ -3,18 +3,42 @@
 //
 // With a rate, each batch has its due time; a sender that falls behind catches up, so that the
 // rate offered is the rate asked for as long as the machine can.
+#include <fmt/core.h>
+
 #include <random>
 
-#include "clients/arguments.h"
+#include "clients/latency_options.h"
 #include "clients/sockets.h"
 #include "clients/udp_sink.h"
 
 namespace sluice::bench {
 namespace {
 
-constexpr const char* kUsage =
-    "udp-rate-client HOST PORT CONTROL-PORT [--size BYTES] [--seconds N] [--rate PER-SECOND] "
-    "[--batch N] [--json]";
+const char* const kSynopsis =
+    "udp-rate-client HOST PORT CONTROL-PORT [--size BYTES] [--seconds S] [--rate R] [--batch N] "
+    "[--family 4|6] [--json]";
+const char* const kHelp = R"(
+UDP one way: sends datagrams to a --udp-sink port of the lab server, and asks its --control port
+afterwards how many came, once that number stands still.
+
+Options:
+  --size BYTES     of a datagram's payload, 16 to 65507 (default 1400)
+  --seconds S      to send for (default 3)
+  --rate R         datagrams a second, on a schedule (default: as fast as they go)
+  --batch N        datagrams in one sendmmsg, 1 to 1024 (default 32)
+  --family 4|6     the address to use where HOST is a name that has both
+  --json           is accepted, as by every client: there is no other form
+
+JSON: sent, send_blocked (batches that the sender's own queue refused), seconds (of sending), size,
+rate_per_s (sent), offered_per_s (what --rate asked for, else 0), and sink with received, bytes,
+reordered, highest and seconds (first to last arrival).
+
+Exit status: 0; 1 when the measurement could not be made; 2 for a wrong command line.
+
+Example:
+  lab-server --udp-sink 7011 --control 7012 &
+  udp-rate-client 10.0.0.2 7011 7012 --size 1400 --seconds 3
+)";
 
 struct Plan {
   std::size_t size = 1400;
@@ -116,26 +140,28 @@ std::string ask_until_settled(int control, std::uint64_t run) {
 
 int main(int argc, char** argv) {
   using namespace sluice::bench;
-  const Arguments arguments(argc, argv, kUsage, {"--size", "--seconds", "--rate", "--batch"},
-                            {"--json"});
+  const Arguments arguments(argc, argv, {kSynopsis, kHelp + 1},
+                            {"--size", "--seconds", "--rate", "--batch", "--family"}, {"--json"});
   arguments.require_positional(3);
   Plan plan;
-  plan.size = arguments.number("--size", plan.size);
-  plan.batch = arguments.number("--batch", plan.batch);
-  plan.rate = arguments.number("--rate", 0);
-  plan.duration_ns = arguments.number("--seconds", 3) * 1'000'000'000U;
-  if (plan.size < sizeof(SinkHeader)) arguments.fail("must be at least 16 bytes:", "--size");
-  if (plan.batch == 0 || plan.batch > 1024) arguments.fail("must be 1 to 1024:", "--batch");
+  plan.size = arguments.number("--size", plan.size, sizeof(SinkHeader), 65507);
+  plan.batch = arguments.number("--batch", plan.batch, 1, 1024);
+  if (arguments.has("--rate")) plan.rate = arguments.number("--rate", 0, 1, 1'000'000'000);
+  plan.duration_ns = arguments.number("--seconds", 3, 1, 1'000'000) * 1'000'000'000U;
 
-  const Address control_address = resolve(arguments.text(0), arguments.number(2));
+  const int family = family_option(arguments);
+  const Address sink = resolve(arguments.text(0), arguments.port(1), family);
+  const Address control_address = resolve(arguments.text(0), arguments.port(2), family);
   const sluice::UniqueFd control = open_stream(control_address.family());
-  if (::connect(control.get(), control_address.get(), control_address.length) != 0) die("connect");
+  connect_stream(control.get(), control_address);
 
   const std::uint64_t run = std::random_device{}() | 1U;
-  const Sent sent = Sender(resolve(arguments.text(0), arguments.number(1)), plan, run).run();
+  const Sent sent = Sender(sink, plan, run).run();
   const std::string received = ask_until_settled(control.get(), run);
   const double seconds = static_cast<double>(sent.elapsed_ns) / 1e9;
-  std::printf("{\"sent\":%llu,\"send_blocked\":%llu,\"seconds\":%.6f,\"size\":%zu,\"sink\":%s}\n",
-              static_cast<unsigned long long>(sent.datagrams),
-              static_cast<unsigned long long>(sent.refused), seconds, plan.size, received.c_str());
+  fmt::print(
+      "{{\"sent\":{},\"send_blocked\":{},\"seconds\":{:.6f},\"size\":{},\"rate_per_s\":{:.1f},"
+      "\"offered_per_s\":{},\"sink\":{}}}\n",
+      sent.datagrams, sent.refused, seconds, plan.size,
+      static_cast<double>(sent.datagrams) / seconds, plan.rate, received);
 }

@@ -12,12 +12,12 @@ namespace sluice::bench {
 
 // Where the clients differ.
 struct LatencyClient {
-  std::string name;
-  std::string count;       // What the third word counts.
-  std::string measured;    // A paragraph of the manual.
-  std::string on_failure;  // A paragraph of the manual.
-  std::string example;     // Lines of the manual.
-  std::size_t size = 1;    // Of a request, by default.
+  std::string name{};
+  std::string count{};       // What the third word counts.
+  std::string measured{};    // A paragraph of the manual.
+  std::string on_failure{};  // A paragraph of the manual.
+  std::string example{};     // Lines of the manual.
+  std::size_t size = 1;      // Of a request, by default.
   std::size_t size_least = 1;
   std::uint64_t timeout_ms = 3000;  // By default.
   bool timeout_needs_rate = true;

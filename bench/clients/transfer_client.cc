@@ -72,6 +72,12 @@ class Content {
   std::span<const char> file_;
 };
 
+// What a stranger said, fit for a terminal and for a JSON string.
+std::string printable(std::string text) {
+  for (char& c : text) c = c < ' ' || c > '~' || c == '"' || c == '\\' ? '?' : c;
+  return text;
+}
+
 class Transfer {
  public:
   Transfer(int fd, const TransferRequest& request, const Content& out, const Content& in)
@@ -103,7 +109,7 @@ class Transfer {
       return fmt::format("{} of {} bytes came in", mine_.received, to_receive_);
     }
     const auto theirs = parse_totals(answer_);
-    if (!theirs) return fmt::format("no answer of a transfer server: '{}'", answer_.substr(0, 80));
+    if (!theirs) return "no transfer server answered: " + printable(answer_.substr(0, 40));
     if (theirs->wrong >= 0) return fmt::format("byte {} that went out is wrong", theirs->wrong);
     if (theirs->received != mine_.sent || theirs->received_hash != mine_.sent_hash) {
       return "the server got other bytes than were sent";
@@ -196,13 +202,11 @@ int run(const Address& server, const TransferRequest& request, const Content& ou
   const double gbit = static_cast<double>(bytes) * 8 / 1e9 / seconds;
   const std::string problem = transfer.problem();
   if (json) {
-    std::string escaped;
-    for (const char c : problem) escaped += c == '"' || c == '\\' || c < ' ' ? '?' : c;
     fmt::print(
         "{{\"ok\":{},\"problem\":\"{}\",\"direction\":\"{}\",\"seed\":{},\"seconds\":{:.6f},"
         "\"bytes\":{},\"bytes_out\":{},\"bytes_in\":{},\"gbit\":{:.3f},\"hash_out\":\"{:016x}\","
         "\"hash_in\":\"{:016x}\"}}\n",
-        problem.empty(), escaped, name_of(request.direction), request.seed, seconds, bytes,
+        problem.empty(), problem, name_of(request.direction), request.seed, seconds, bytes,
         totals.sent, totals.received, gbit, totals.sent_hash, totals.received_hash);
   } else if (problem.empty()) {
     fmt::print("{} bytes in {:.3f} s, {:.3f} Gbit/s, hash out {:016x} in {:016x}: ok\n", bytes,

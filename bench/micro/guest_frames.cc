@@ -1,5 +1,7 @@
 #include "micro/guest_frames.h"
 
+#include <algorithm>
+
 #include "flow/fragmenter.h"
 #include "wire/icmpv6.h"
 #include "wire/ndp.h"
@@ -33,6 +35,20 @@ Bytes echo(bool request, const wire::IpAddress& source, const wire::IpAddress& d
   return message;
 }
 
+// A UDP header with its checksum, and the payload.
+Bytes datagram_of(const wire::Endpoint& guest, const wire::Endpoint& remote, const Bytes& payload) {
+  Bytes datagram(wire::UdpView::kHeaderSize + payload.size());
+  std::ranges::copy(payload, datagram.begin() + wire::UdpView::kHeaderSize);
+  const auto header = MutableBytes(datagram).first<wire::UdpView::kHeaderSize>();
+  wire::UdpRepr udp{.source_port = guest.port,
+                    .destination_port = remote.port,
+                    .payload_length = static_cast<std::uint16_t>(payload.size())};
+  udp.emit(header);
+  udp.checksum = wire::udp_checksum(guest.address, remote.address, header, payload);
+  udp.emit(header);
+  return datagram;
+}
+
 Bytes ndp_frame(const wire::NdpMessage& message, const wire::IpAddress& destination) {
   const wire::IpAddress source = flow::test::ip("fe80::5054:ff:fe12:3456");
   Bytes bytes(256);
@@ -45,7 +61,8 @@ Bytes ndp_frame(const wire::NdpMessage& message, const wire::IpAddress& destinat
 
 Bytes datagram_frame(const wire::Endpoint& guest, const wire::Endpoint& remote,
                      const Bytes& payload) {
-  return flow::test::udp_frame(network(), guest, remote, payload);
+  return flow::test::ip_frame(network(), guest.address, remote.address, wire::IpProtocol::kUdp,
+                              datagram_of(guest, remote, payload));
 }
 
 Bytes echo_frame(const wire::IpAddress& target, std::uint16_t identifier,
@@ -73,7 +90,7 @@ Bytes router_solicitation() {
 
 std::vector<Bytes> fragments(const wire::Endpoint& guest, const wire::Endpoint& remote,
                              const Bytes& payload, std::uint32_t identification) {
-  const Bytes datagram = flow::test::udp_datagram(guest, remote, payload);
+  const Bytes datagram = datagram_of(guest, remote, payload);
   // The fragmenter works towards the guest; the other way round the two ends change places.
   flow::Fragmenter cutter({.guest_mac = network().gateway_mac,
                            .gateway_mac = network().guest_mac,

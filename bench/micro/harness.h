@@ -49,7 +49,7 @@ struct Description {
   std::function<std::unique_ptr<Scenario>()> make;
 };
 
-// All of them, in the order in which they were added.
+// All that were added.
 [[nodiscard]] std::vector<Description>& descriptions();
 
 // Ends the program with status 1 and the name of the benchmark that runs.

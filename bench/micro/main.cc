@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <regex>
 #include <string_view>
@@ -95,6 +96,8 @@ Options parse(int& argc, char** argv) {
 
 int run(int argc, char** argv) {
   const Options options = parse(argc, argv);
+  // In which order the files added theirs is the linker's choice.
+  std::ranges::sort(descriptions(), {}, &Description::name);
   Chosen chosen;
   for (const Description& one : descriptions()) {
     if (!options.filter || std::regex_search(one.name, *options.filter)) chosen.push_back(&one);

@@ -12,11 +12,12 @@ import platform
 import statistics
 import sys
 
-from . import versions
+from . import forwarders, reference, versions
+from .registry import ENGINES
 
 SCHEMA = 2
 YARDSTICK = "direct"
-OURS = "sluice"
+OURS = ("sluice", "sluice-forward")
 SWING = 0.25  # A yardstick that moves more than this makes its cell doubtful.
 
 
@@ -59,14 +60,18 @@ class Results:
                 self.samples:
             name = name[:-1] + "1"
         ours = self.median(cell.name, cell.judged, key)
-        theirs = self.median(name, threshold.against, key)
+        if threshold.against == forwarders.BEST_PEER:
+            theirs = forwarders.best_peer(self.samples[name], cell.better if key == "value"
+                                          else "lower", key)
+        else:
+            theirs = self.median(name, threshold.against, key)
         return ours / theirs if ours is not None and theirs else None
 
     def verdicts(self, cell):
         """Of each threshold whose engines were asked for: what it wants, the value, if it holds."""
         found = []
         for label, threshold, key in cell.comparisons():
-            if {cell.judged, threshold.against} <= self.asked:
+            if cell.judged in self.asked and self._is_asked(threshold.against):
                 value = self.ours_against(cell, threshold, key)
                 found.append(_verdict(f"{label}{threshold}", value, threshold.passes))
         if cell.at_most is not None and cell.judged in self.asked:
@@ -74,6 +79,11 @@ class Results:
             found.append(_verdict(f"≤{cell.at_most:g} {cell.unit}", value,
                                   lambda ours: ours <= cell.at_most))
         return found
+
+    def _is_asked(self, engine):
+        if engine == forwarders.BEST_PEER:
+            return not self.asked.isdisjoint(forwarders.PEERS)
+        return engine in self.asked
 
     def swing(self, cell):
         values = [sample["value"] for sample in self.samples[cell.name].get(YARDSTICK, [])]
@@ -121,6 +131,8 @@ def machine():
 
 
 def build(results, options, congestion_before, duration):
+    cells = [_cell_entry(results, cell) for cell in results.cells]
+    fielded = [engine for engine in (YARDSTICK, *ENGINES) if engine in results.asked]
     return {
         "schema": SCHEMA,
         "taken": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -128,9 +140,9 @@ def build(results, options, congestion_before, duration):
         "rounds": options.rounds, "seconds": options.seconds, "family": options.family,
         "swing_bound": SWING, "default_congestion_before": congestion_before,
         "duration_s": round(duration, 1),
-        "cells": [_cell_entry(results, cell) for cell in results.cells],
+        "cells": cells,
         "syscalls": results.syscalls,
-        "reference": {},
+        "reference": reference.fields(cells, fielded),
         "errors": results.errors,
     }
 
@@ -142,6 +154,8 @@ def write(path, document):
 
 
 def holds(document):
-    """Whether every threshold was judged and holds, and every sample could be taken."""
-    return all(verdict["holds"] for cell in document["cells"] for verdict in cell["verdicts"]) \
-        and not document["errors"]
+    """Whether every threshold was judged and holds, and ours has a figure wherever it was asked."""
+    verdicts = [verdict for cell in document["cells"] for verdict in cell["verdicts"]]
+    empty = [cell["name"] for cell in document["cells"]
+             for ours in OURS if ours in cell["engines"] and ours not in cell["summary"]]
+    return not empty and all(verdict["holds"] for verdict in verdicts)

@@ -6,11 +6,13 @@ read before and after a workload, and start-up is no part of any figure but its 
 """
 
 import os
-import subprocess
+import re
+import signal
 
 from . import processes
 
 IDLE = ["sleep", "1000000"]
+COUNTER = re.compile(r"^  (\S+) +(\d+)$", re.MULTILINE)
 
 
 class Plain:
@@ -21,27 +23,34 @@ class Plain:
         self._network = network
         self._namespace = namespace
         self._server = server
-        self.pid = None
+        self.pid = self.guest_pid = None
 
     def server(self, family):
+        return self._server[family]
+
+    def dns(self, family):
         return self._server[family]
 
     def run(self, command, timeout):
         return self._network.run(self._namespace, command, timeout=timeout)
 
+    def popen(self, command, **options):
+        return self._network.popen(self._namespace, command, **options)
+
 
 class Guest:
     """An engine that serves an idle command, at one MTU."""
 
-    def __init__(self, name, network, launch):
+    def __init__(self, name, network, launch, dns=None):
         self.name = name
         self._network = network
+        self._dns = dns or {}
         self._errors = open(os.memfd_create("engine"), "w+b")
         self._child = network.popen(network.hst, launch, nobody=True,
                                     stdout=self._errors, stderr=self._errors)
-        self._guest = processes.wait_until(self._find_guest, 10, f"{name} starts no command")
+        self.guest_pid = processes.wait_until(self._find_guest, 10, f"{name} starts no command")
         self.pid = processes.wait_until(self._find_engine, 10, f"{name} does not open the tap")
-        network.note_guest(processes.net_namespace(self._guest))
+        network.note_guest(processes.net_namespace(self.guest_pid))
         self._prepare()
 
     def _find_guest(self):
@@ -73,16 +82,54 @@ class Guest:
                              "the guest's IPv6 address stays tentative")
 
     def enter(self, command):
-        return ["nsenter", "-t", str(self._guest), "-n", "--", *command]
+        return ["nsenter", "-t", str(self.guest_pid), "-n", "--", *command]
 
     def server(self, family):
         return self._network.SRV[family]
 
+    def dns(self, family):
+        """The engine's resolver address, or None where it has none."""
+        return self._dns.get(family)
+
     def run(self, command, timeout):
         return self._network.run(self._network.hst, self.enter(command), timeout=timeout)
 
+    def popen(self, command, **options):
+        return self._network.popen(self._network.hst, self.enter(command), **options)
+
+    def said_since(self, start):
+        """What the engine wrote to its standard error from that offset, and the new end."""
+        text = os.pread(self._errors.fileno(), 1 << 20, start).decode(errors="replace")
+        return text, os.fstat(self._errors.fileno()).st_size
+
     def stop(self):
         self._network.stop(self._child)
+
+
+class Engine:
+    """How one kind of engine is started. A subclass in a file of its own is all a new one needs.
+
+    command() gives the words that run COMMAND as its guest at an MTU; an engine that serves no
+    command, such as one with a virtual machine, overrides start(). A place has name, pid,
+    server(family), dns(family), run(command, timeout), popen(command) and stop().
+    """
+
+    name = ""
+    package = None  # Debian's, for whom the program is missing.
+    families = (4, 6)
+    dns = {}  # Its resolver's address, by family.
+    options = ()  # What the lab needs beside the defaults that namespace tests use.
+
+    def command(self, path, command, mtu=None):
+        raise NotImplementedError
+
+    def start(self, network, path, mtu, _family):
+        """`_family` is for an engine whose guest has the one address later than the other."""
+        return Guest(self.name, network, self.command(path, IDLE, mtu), self.dns)
+
+    def drops(self, _place):
+        """{reason: packets} that the engine itself counts since its start, or None."""
+        return None
 
 
 def pasta_command(path, command, mtu=None, options=()):
@@ -107,6 +154,27 @@ def sluice_command(path, command, mtu=None, options=()):
     return [*words, *options, "--", *command]
 
 
-def version_of(path):
-    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    return next(iter((done.stdout or done.stderr).strip().splitlines()), "")
+class Pasta(Engine):
+    name = "pasta"
+    package = "passt"
+    dns = {4: "10.0.2.3", 6: "fd00::3"}
+
+    def command(self, path, command, mtu=None):
+        options = [word for address in self.dns.values() for word in ("--dns-forward", address)]
+        return pasta_command(path, command, mtu, options)
+
+
+class Sluice(Engine):
+    name = "sluice"
+    dns = {4: "10.0.2.3", 6: "fd00::3"}
+
+    def command(self, path, command, mtu=None):
+        return sluice_command(path, command, mtu)
+
+    def drops(self, place):
+        """SIGUSR1 prints the counters that are not zero."""
+        _, end = place.said_since(0)
+        os.kill(place.pid, signal.SIGUSR1)
+        processes.wait_until(lambda: "dropped or refused:" in place.said_since(end)[0], 2,
+                             "sluice does not print its counters")
+        return {reason: int(count) for reason, count in COUNTER.findall(place.said_since(end)[0])}

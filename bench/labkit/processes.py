@@ -105,7 +105,7 @@ def cpu_seconds(pid):
     return int(fields[11]) / CLOCK_TICKS, int(fields[12]) / CLOCK_TICKS
 
 
-def _keyed_kib(path, key):
+def _keyed_number(path, key):
     with open(path, encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith(key + ":"):
@@ -116,18 +116,46 @@ def _keyed_kib(path, key):
 def memory_kib(pid):
     """RSS, PSS and anonymous RSS in KiB."""
     return {
-        "rss": _keyed_kib(f"/proc/{pid}/status", "VmRSS"),
-        "anon": _keyed_kib(f"/proc/{pid}/status", "RssAnon"),
-        "pss": _keyed_kib(f"/proc/{pid}/smaps_rollup", "Pss"),
+        "rss": _keyed_number(f"/proc/{pid}/status", "VmRSS"),
+        "anon": _keyed_number(f"/proc/{pid}/status", "RssAnon"),
+        "pss": _keyed_number(f"/proc/{pid}/smaps_rollup", "Pss"),
     }
+
+
+def run_seconds(pid):
+    """Seconds that all threads of a process ran: finer than cpu_seconds(), without its split.
+
+    Threads that have ended are missing, so it is for processes that keep theirs.
+    """
+    nanoseconds = 0
+    for task in _tasks(pid):
+        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+            nanoseconds += int(file.read().split()[0])
+    return nanoseconds / 1e9
+
+
+def _tasks(pid):
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        raise LabError(f"process {pid} ended while it was measured") from None
+
+
+def context_switches(pid):
+    """(voluntary, involuntary) of all threads of a process."""
+    paths = [f"/proc/{pid}/task/{task}/status" for task in _tasks(pid)]
+    return tuple(sum(_keyed_number(path, key) for path in paths)
+                 for key in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
 
 
 def voluntary_switches(pid):
     """How often all threads of a process went to sleep, which is how often they woke."""
-    return sum(
-        _keyed_kib(f"/proc/{pid}/task/{task}/status", "voluntary_ctxt_switches")
-        for task in os.listdir(f"/proc/{pid}/task")
-    )
+    return context_switches(pid)[0]
+
+
+def tracer_of(pid):
+    """The process that traces this one, or 0."""
+    return _keyed_number(f"/proc/{pid}/status", "TracerPid")
 
 
 def is_listening(pid, port, protocol="tcp"):

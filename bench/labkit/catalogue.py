@@ -1,0 +1,150 @@
+"""All cells of the lab, and which of them a run has."""
+
+from . import datagrams, forwarders, latency, lifecycle, throughput
+from .cells import ALL, NAMESPACE, QUICK, ROUTED, SMOKE, WHOLE, Cell, Threshold
+
+FASTER = (Threshold("pasta", at_most=1.0),)
+IDLE_CONNECTIONS = 10_000
+CHURN_RATE, CHURN_FLOWS = 1000, 64
+# slirp4netns polls all its sockets in turn, and 10,000 connections take it minutes.
+HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
+
+
+def all_cells():
+    return [*_cubic(), *_bbr(), *_transfers(), *_round_trips(), *_one_packet(), *_udp(), *_churn(),
+            *_lifecycle(), *forwarders.cells()]
+
+
+def of_run(tier, patterns, clients):
+    """The cells of a run: of its tier, or those whose names contain one of the patterns.
+
+    `clients(name)` says whether a client program exists. A cell that another is derived from
+    comes with it.
+    """
+    cells = all_cells()
+    if patterns:
+        chosen = {cell.name for cell in cells if any(word in cell.name for word in patterns)}
+    else:
+        chosen = {cell.name for cell in cells if _tier(cell) <= tier}
+    chosen |= {cell.derived_from for cell in cells if cell.name in chosen}
+    return [cell for cell in cells
+            if cell.name in chosen and (cell.needs is None or clients(cell.needs))]
+
+
+# A quick run has no time for every forwarder cell; these show the bulk and the small.
+QUICK_FORWARDING = ("fwd tcp-out P1", "fwd rr", "fwd crr p50")
+
+
+def _tier(cell):
+    if cell.group != "forward":
+        return cell.tier
+    name = cell.derived_from or cell.name
+    return QUICK if name.startswith(QUICK_FORWARDING) and "64" not in name else WHOLE
+
+
+def _streams(direction, count, mtu, control, name, **more):
+    places = ALL if count == 1 and direction != "bidir" else ROUTED
+    return Cell(name, "Gbit/s", throughput.streams(direction, count, mtu, control), places, mtu,
+                direction=direction, streams=count, congestion=control, **more)
+
+
+def _cubic():
+    for mtu in (1500, 9000, 65520):
+        for direction in ("out", "in", "bidir"):
+            for count in (1, 8):
+                yield _streams(direction, count, mtu, "cubic",
+                               f"tcp-{direction} mtu{mtu} P{count}",
+                               **_bounds(direction, count, mtu))
+
+
+def _bounds(direction, count, mtu):
+    """Thresholds are those of the issue that brought the engine: MTU 1500 and 65520."""
+    if mtu == 9000:
+        return {"tier": WHOLE, "most_rounds": 3}
+    thresholds = ()
+    if direction != "bidir":
+        over_pasta = 4.0 if (direction, mtu) == ("in", 1500) else 1.2
+        thresholds = (Threshold("pasta", at_least=over_pasta), Threshold("direct", at_least=0.30))
+    tier = QUICK
+    if direction == "bidir":
+        tier = WHOLE
+    elif (direction, count, mtu) in (("out", 1, 1500), ("in", 1, 65520)):
+        tier = SMOKE
+    return {"thresholds": thresholds, "cpu_threshold": Threshold("pasta", at_most=0.8),
+            "tier": tier}
+
+
+def _bbr():
+    for mtu in (1500, 65520):
+        for direction in ("out", "in"):
+            yield _streams(direction, 1, mtu, "bbr", f"tcp-{direction} mtu{mtu} P1 bbr",
+                           tier=WHOLE, most_rounds=3)
+
+
+def _transfers():
+    for direction in ("out", "in"):
+        yield Cell(f"transfer {direction}", "Gbit/s",
+                   throughput.transfer(direction, 1_000_000_000), ROUTED, 1500, "transfer",
+                   direction=direction, streams=1, congestion="cubic", cost=2.5,
+                   needs="transfer-client")
+
+
+def _with_p99(label, measure, thresholds=(), **more):
+    """A cell of medians, and one of the p99 of the same runs."""
+    source = Cell(f"{label} p50", "µs", measure, ALL, latency.MTU, better="lower",
+                  thresholds=thresholds, **{"group": "latency", "cost": 1.5, **more})
+    yield source
+    yield Cell(f"{label} p99", "µs", None, ALL, latency.MTU, source.group, "lower",
+               derived_from=source.name, derived_key="p99_ns", derived_scale=1e-3,
+               flows=source.flows, tier=source.tier,
+               needs=source.needs)
+
+
+def _round_trips():
+    for label, program, count, flows, thresholds, tier in (
+            ("rr", "rr-client", 20000, 1, FASTER, SMOKE),
+            ("rr-8", "rr-client", 4000, 8, (), WHOLE),
+            ("rr-64", "rr-client", 500, 64, (), WHOLE),
+            ("crr", "crr-client", 4000, 1, FASTER, SMOKE),
+            ("crr-8", "crr-client", 500, 8, (), WHOLE),
+            ("crr-64", "crr-client", 100, 64, FASTER, QUICK),
+            ("udp-rr", "udp-rr-client", 10000, 1, (), QUICK)):
+        yield from _with_p99(label, latency.round_trips(program, count, flows), thresholds,
+                             flows=flows, tier=tier, cost=1.5 if flows == 1 else 3)
+
+
+def _one_packet():
+    yield from _with_p99("icmp-rr", latency.icmp(2000), flows=1)
+    yield from _with_p99("tcp-rx one-way", latency.one_way(1000), flows=1, cost=2.5)
+
+
+def _udp():
+    yield Cell("udp-out 1400", "Gbit/s", datagrams.one_way(1400, 1500), ALL, 1500, "udp",
+               thresholds=(Threshold("pasta", at_least=1.5),), direction="out", streams=1)
+    yield Cell("udp-out 64000", "Gbit/s", datagrams.one_way(64000, latency.MTU), ALL, latency.MTU,
+               "udp", direction="out", streams=1, tier=WHOLE, most_rounds=3)
+    for label, fresh, tier in (("dns new names", True, QUICK), ("dns 64 names", False, WHOLE)):
+        yield Cell(label, "queries/s", latency.dns(fresh), ROUTED, latency.MTU, "udp", tier=tier)
+
+
+def _churn():
+    yield from _with_p99(f"churn {CHURN_RATE}/s", latency.churn(CHURN_RATE, CHURN_FLOWS),
+                         group="churn", cost=None, needs="transfer-client")
+
+
+def _lifecycle():
+    yield Cell("start-up", "ms", lifecycle.start_up, NAMESPACE, 0, "start", "lower", FASTER,
+               tier=SMOKE, cost=1)
+    memory = Cell("idle rss", "MiB", lifecycle.idle_memory, NAMESPACE, 0, "memory", "lower",
+                  at_most=8.0, tier=SMOKE, cost=0.8, most_rounds=3)
+    yield memory
+    yield _pss(memory, "idle pss")
+    held = Cell("10000 idle rss", "MiB", lifecycle.held_memory(IDLE_CONNECTIONS), HOLDERS, 0,
+                "memory", "lower", tier=WHOLE, cost=8, most_rounds=2)
+    yield held
+    yield _pss(held, "10000 idle pss")
+
+
+def _pss(source, name):
+    return Cell(name, "MiB", None, source.engines, 0, "memory", "lower", derived_from=source.name,
+                derived_key="pss", derived_scale=1 / 1024, tier=source.tier)

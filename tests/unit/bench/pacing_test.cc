@@ -44,7 +44,7 @@ TEST(PacedWork, StallIsSeenByEveryOperationThatItDelays) {
   EXPECT_EQ(work.take(50 * kMs), std::nullopt);
   std::uint64_t now = 100 * kMs;
   work.finish(0, now);
-  for (int i = 0; i < 10; ++i) {
+  for (std::uint64_t i = 0; i < 10; ++i) {
     now = std::max(now, (i + 1) * 10 * kMs);
     ASSERT_EQ(work.take(now), 0u);
     now += kMs;

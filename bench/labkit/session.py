@@ -180,7 +180,4 @@ def agree(options):
     options.clients = options.clients or install.clients_folder()
     if not options.clients:
         raise processes.LabError("the clients are not built: bench/lab run --build")
-    netns.raise_on_signals()
-    with netns.CubicDefault(), netns.Network() as network:
-        network.wait_ready()
-        return agreement.run(Bench(network, options))
+    return agreement.command(options)

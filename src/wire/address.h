@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
 #include <cstring>
@@ -54,10 +55,7 @@ class IpAddress {
   }
 
   [[nodiscard]] constexpr bool is_v4() const {
-    for (std::size_t i = 0; i < 10; ++i) {
-      if (octets_[i] != 0) return false;
-    }
-    return octets_[10] == 0xff && octets_[11] == 0xff;
+    return words()[0] == 0 && be32<8>(FixedView<16>(octets_)) == 0xffff;
   }
   [[nodiscard]] constexpr IpFamily family() const {
     return is_v4() ? IpFamily::kV4 : IpFamily::kV6;
@@ -78,8 +76,16 @@ class IpAddress {
   [[nodiscard]] bool is_v4_broadcast() const;  // 255.255.255.255
 
   friend constexpr auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  // Every frame compares addresses; as arrays of octets they are compared by a call of memcmp.
+  friend constexpr bool operator==(const IpAddress& a, const IpAddress& b) {
+    return a.words()[0] == b.words()[0] && a.words()[1] == b.words()[1];
+  }
 
  private:
+  [[nodiscard]] constexpr std::array<std::uint64_t, 2> words() const {
+    return std::bit_cast<std::array<std::uint64_t, 2>>(octets_);
+  }
+
   std::array<std::uint8_t, 16> octets_{};
 };
 

@@ -5,6 +5,7 @@ from .cells import ALL, NAMESPACE, QUICK, ROUTED, SMOKE, WHOLE, Cell, Threshold
 
 FASTER = (Threshold("pasta", at_most=1.0),)
 IDLE_CONNECTIONS = 10_000
+TRANSFER_BYTES = 256_000_000
 CHURN_RATE, CHURN_FLOWS = 1000, 64
 # slirp4netns polls all its sockets in turn, and 10,000 connections take it minutes.
 HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
@@ -84,8 +85,8 @@ def _bbr():
 def _transfers():
     for direction in ("out", "in"):
         yield Cell(f"transfer {direction}", "Gbit/s",
-                   throughput.transfer(direction, 1_000_000_000), ROUTED, 1500, "transfer",
-                   direction=direction, streams=1, congestion="cubic", cost=2.5,
+                   throughput.transfer(direction, TRANSFER_BYTES), ROUTED, 65520, "transfer",
+                   direction=direction, streams=1, congestion="cubic", cost=3, most_rounds=3,
                    needs="transfer-client")
 
 

@@ -8,7 +8,7 @@ name says. Which cell a field comes from, and what that cell measures:
                                                           bit/s at the receiver
     tcp_throughput_h2g_mbps        tcp-in mtu1500 P1      the same from host to guest
     tcp_bulk_throughput_g2h_mbps   transfer out           one whole file from the first byte to the
-                                                          check of the last, MTU 1500
+                                                          check of the last, MTU 65520
     tcp_rr_latency_us_p50, _p99    rr p50                 one byte there and back, never two in
                                                           flight
     tcp_crr_latency_us_p50         crr p50                connect, one byte there and back, close

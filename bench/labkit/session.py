@@ -110,6 +110,8 @@ class Session:
             # Rotated, so that no engine always runs after the same one.
             turn = number % max(1, len(usable))
             for engine in usable[turn:] + usable[:turn]:
+                if number > 0 and not self.results.samples[cell.name][engine]:
+                    continue  # It could not be done twice in the first round.
                 where = f"{cell.name}, {engine}, round {number + 1}"
                 self.progress.show(f"{where} of {self.options.rounds}")
                 sample = self._attempt(where, cell.measure, bench, engine)

@@ -35,8 +35,8 @@ TEST(DomainName, RefusesWhatIsNoName) {
 
 // 3 × 64 + 62 + 1 = 255 bytes is the longest name.
 TEST(DomainName, Has255BytesAtMost) {
-  const std::string three =
-      std::string(63, 'a') + '.' + std::string(63, 'b') + '.' + std::string(63, 'c') + '.';
+  std::string three;
+  for (const char letter : {'a', 'b', 'c'}) three.append(63, letter).append(1, '.');
   EXPECT_EQ(name(three + std::string(61, 'd')).wire().size(), 255U);
   EXPECT_FALSE(DomainName::from_text(three + std::string(62, 'd')).has_value());
 }

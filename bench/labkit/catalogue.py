@@ -7,7 +7,7 @@ FASTER = (Threshold("pasta", at_most=1.0),)
 IDLE_CONNECTIONS = 10_000
 TRANSFER_BYTES = 256_000_000
 CHURN_RATE, CHURN_FLOWS = 1000, 64
-# slirp4netns polls all its sockets in turn, and 10,000 connections take it minutes.
+# slirp4netns polls all its sockets in turn: connecting 10,000 of them was left out as too slow.
 HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
 
@@ -61,7 +61,7 @@ def _cubic():
 def _bounds(direction, count, mtu):
     """Thresholds are those of the issue that brought the engine: MTU 1500 and 65520."""
     if mtu == 9000:
-        return {"tier": WHOLE, "most_rounds": 3}
+        return {"tier": WHOLE, "most_rounds": 2}
     thresholds = ()
     if direction != "bidir":
         over_pasta = 4.0 if (direction, mtu) == ("in", 1500) else 1.2
@@ -79,7 +79,7 @@ def _bbr():
     for mtu in (1500, 65520):
         for direction in ("out", "in"):
             yield _streams(direction, 1, mtu, "bbr", f"tcp-{direction} mtu{mtu} P1 bbr",
-                           tier=WHOLE, most_rounds=3)
+                           tier=WHOLE, most_rounds=2)
 
 
 def _transfers():
@@ -111,7 +111,8 @@ def _round_trips():
             ("crr-64", "crr-client", 100, 64, FASTER, QUICK),
             ("udp-rr", "udp-rr-client", 10000, 1, (), QUICK)):
         yield from _with_p99(label, latency.round_trips(program, count, flows), thresholds,
-                             flows=flows, tier=tier, cost=1.5 if flows == 1 else 3)
+                             flows=flows, tier=tier, cost=1.5 if flows == 1 else 3,
+                             most_rounds=3 if tier == WHOLE else None)
 
 
 def _one_packet():

@@ -12,6 +12,7 @@ from .cells import ECHO
 
 STARTS = 5
 SETTLE_S = 0.3
+PATIENCE_S = 25
 
 
 def start_up(bench, engine):
@@ -47,11 +48,11 @@ def held_memory(connections):
             client = place.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
             stack.callback(bench.network.stop, client)
-            _expect(client, f"open {connections}", 60)
+            _expect(client, f"open {connections}", PATIENCE_S)
             time.sleep(SETTLE_S)
             memory = processes.memory_kib(place.pid)
             client.stdin.close()
-            _expect(client, f"alive {connections} of {connections}", 60)
+            _expect(client, f"alive {connections} of {connections}", PATIENCE_S)
         return {"value": memory["rss"] / 1024, "connections": connections,
                 "kib_per_connection": (memory["rss"] - before["rss"]) / connections, **memory}
 

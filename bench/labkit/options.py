@@ -10,7 +10,7 @@ from .registry import ENGINES
 
 RUN_HELP = """Measures all engines in all cells, interleaved, and prints the tables.
 
-A whole run takes about 35 minutes, --quick at most three, --smoke seconds. It needs root and
+A whole run takes about 40 minutes, --quick at most three, --smoke seconds. It needs root and
 Debian's packages: what is missing is named, or installed with --install. Each engine runs as an
 ordinary user between namespaces that are made for the run and removed after it."""
 

@@ -11,10 +11,10 @@ from .registry import ENGINES
 
 DESCRIPTORS = 65536
 # Seconds beside the workload itself: iperf3 at both ends, counters, ip.
-AROUND = 0.9
+AROUND = 0.4
 # A short run makes a tenth of the operations, and still starts every client.
-SHORT_SHARE = 0.4
-START_S = 1.0  # Of an engine at one MTU.
+SHORT_SHARE = 0.25
+START_S = 0.3  # Of an engine at one MTU.
 
 
 def say(text):
@@ -50,12 +50,11 @@ def estimate(cells, available, works, options):
         total += sample_cost(cell, options) * len(engines) * rounds
     served = [name for name in ENGINES if name in available]
     mtus = {cell.mtu for cell in cells if cell.mtu and cell.group != "forward"}
-    return total + len(served) * (START_S * len(mtus) + 2.5 * len(works))
+    return total + len(served) * (START_S * len(mtus) + 2.0 * len(works))
 
 
 def sample_cost(cell, options):
     if cell.cost is None:
-        # The forwarders' cells do not say: about one in three is a throughput run.
         return options.seconds + AROUND
     return cell.cost * (SHORT_SHARE if options.quick else 1) + AROUND / 2
 

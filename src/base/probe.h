@@ -36,7 +36,7 @@ namespace sluice {
 // into the group of the function around it, so that the linker drops both or none.
 template <TraceEvent kEvent>
 [[nodiscard, gnu::always_inline]] inline bool trace_site_is_on() {
-  asm goto(
+  asm inline goto(
       "661: .byte 0x0f, 0x1f, 0x44, 0x00, 0x00\n"
       ".pushsection sluice_trace_sites, \"a?\", @progbits\n"
       ".balign 4\n"
@@ -62,10 +62,18 @@ template <TraceEvent kEvent>
 
 }  // namespace sluice
 
+// "inline": GCC takes a statement to be as large as its text has lines, which are many, and would
+// inline less around it. sdt.h has STAP_PROBE_ASM for statements of one's own, but only in C; this
+// is what that comes down to.
+#define SLUICE_USDT_PROBE(name, a, b, c)                                            \
+  asm inline volatile(_SDT_ASM_BODY(sluice, name, _SDT_ASM_ARGS, (3)) _SDT_ASM_BASE \
+                      :                                                             \
+                      : _SDT_ASM_OPERANDS_3(a, b, c))
+
 // The ring may be told other values than the USDT probe, as it computes them only when it is on.
 #define SLUICE_PROBE_VALUES(name, flow, usdt_a, usdt_b, ring_a, ring_b)            \
   do {                                                                             \
-    DTRACE_PROBE3(sluice, name, flow, usdt_a, usdt_b);                             \
+    SLUICE_USDT_PROBE(name, flow, usdt_a, usdt_b);                                 \
     if (::sluice::trace_site_is_on<::sluice::trace_event(#name)>()) [[unlikely]] { \
       ::sluice::write_trace(::sluice::trace_event(#name), flow,                    \
                             static_cast<::std::uint64_t>(ring_a),                  \

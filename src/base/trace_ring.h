@@ -25,7 +25,7 @@ struct TraceRecord {
 
 class TraceRing {
  public:
-  // 1.5 MiB: the last 2,600 connect cycles of one request each.
+  // 1.5 MiB: the last 2,500 connect cycles of one request each.
   static constexpr std::size_t kRecords = 64 * 1024;
 
   // `records` is a power of two. All memory is touched here, so that no write meets a page fault.

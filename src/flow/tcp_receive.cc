@@ -190,11 +190,11 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
 
 [[gnu::noinline]] void TcpFlows::on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered,
                                             std::uint32_t room, Instant now, ActionSink& out) {
+  SLUICE_PROBE(bytes_to_host, id.index, taken, buffered);
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
-  SLUICE_PROBE(bytes_to_host, id.index, taken, buffered);
   flow->bytes_to_host += taken;
   if (taken < flow->write_size) [[unlikely]] {
     roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));

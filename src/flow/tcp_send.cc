@@ -217,7 +217,6 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   // When the host's FIN was here before we looked and the queue is drained, it is next.
   const bool fin = !more && flow->host_hung_up;
   send_data(*flow, *state, sequence, bytes, fin, out);
-  SLUICE_PROBE(bytes_to_guest, id.index, bytes.size(), fin);
   flow->bytes_to_guest += bytes.size();
   state->sent += static_cast<std::uint32_t>(bytes.size());
   if (fin) {
@@ -225,6 +224,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
     state->fin_sent = true;
     state->sent += 1;
   }
+  SLUICE_PROBE(bytes_to_guest, id.index, bytes.size(), state->fin_sent);
   note_sent(*flow, *state, now);
   if (more) {
     flow->deferred = true;

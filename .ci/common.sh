@@ -10,13 +10,13 @@ build_packages=(
 check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump traceroute netcat-openbsd
-  openssl util-linux procps
+  openssl util-linux procps pyflakes3
 )
 # The peers, the clients and the tools of the lab.
 lab_packages=(
   iproute2 iperf3 iputils-ping util-linux passt slirp4netns
   rinetd haproxy nginx-light libnginx-mod-stream socat sockperf
-  strace linux-perf python3-matplotlib
+  strace linux-perf dnsperf python3-matplotlib
 )
 demo_packages=(iproute2 curl dnsmasq-base util-linux libc-bin)
 

@@ -7,22 +7,22 @@ FASTER = (Threshold("pasta", at_most=1.0),)
 IDLE_CONNECTIONS = 10_000
 TRANSFER_BYTES = 256_000_000
 CHURN_RATE, CHURN_FLOWS = 1000, 64
-# slirp4netns polls all its sockets in turn: connecting 10,000 of them was left out as too slow.
+# slirp4netns polls all its sockets in turn; it is left out so that it does not hold up a round.
 HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
 
-def all_cells():
+def all_cells(family):
     return [*_cubic(), *_bbr(), *_transfers(), *_round_trips(), *_one_packet(), *_udp(), *_churn(),
-            *_lifecycle(), *forwarders.cells()]
+            *_lifecycle(), *forwarders.cells(family)]
 
 
-def of_run(tier, patterns, clients):
+def of_run(tier, patterns, family, clients):
     """The cells of a run: of its tier, or those whose names contain one of the patterns.
 
     `clients(name)` says whether a client program exists. A cell that another is derived from
     comes with it.
     """
-    cells = all_cells()
+    cells = all_cells(family)
     if patterns:
         chosen = {cell.name for cell in cells if any(word in cell.name for word in patterns)}
     else:

@@ -4,13 +4,10 @@ It shows why a relay is as fast as it is: bytes per system call times calls per 
 calls are counted in a run of their own, because strace slows what it watches many times over.
 """
 
-import os
-import signal
 import sys
-import tempfile
 import time
 
-from . import iperf, processes
+from . import iperf, processes, strace
 from .forwarder_configs import OURS
 
 SIZES_KIB = (8, 16, 64, 256)
@@ -50,65 +47,15 @@ def measure(bench, place):
                              bench.options.seconds, port=place.iperf_port)
 
     figures = {f"gbit_p{streams}": run(streams)["gbit"] for streams in (1, 8)}
-    with Counter(bench, place) as counter:
+    served = place.listener(bench.options.family, place.iperf_port)
+    # socat's processes of connections that have ended stay for half a second.
+    time.sleep(1)
+    with strace.SystemCalls(processes.descendants(served)) as traced:
         moved = run(1)["bytes"]
     place.check_alive()
-    figures["calls"] = counter.calls
-    figures["calls_per_mb"] = sum(counter.calls.values()) / (moved / 1e6)
+    figures["calls"] = traced.counts()
+    figures["calls_per_mb"] = sum(figures["calls"].values()) / (moved / 1e6)
     return figures
-
-
-class Counter:
-    """Counts the system calls of the process that serves a place's iperf3 port, while it lasts."""
-
-    def __init__(self, bench, place):
-        self._network = bench.network
-        self._pid = place.listener(bench.options.family, place.iperf_port)
-        # socat's processes of connections that have ended stay for half a second.
-        time.sleep(1)
-        self._served = processes.descendants(self._pid)
-        self._file = tempfile.NamedTemporaryFile("r", prefix="sluice-lab-", encoding="ascii")
-        self.calls = {}
-
-    def __enter__(self):
-        attach = [word for pid in self._served for word in ("-p", str(pid))]
-        self._strace = self._network.popen(
-            self._network.hst, ["strace", "-c", "-f", "-q", "--summary-columns=calls,name",
-                                "-o", self._file.name, *attach])
-        processes.wait_until(self._attached, 10, f"strace does not attach to process {self._pid}")
-        return self
-
-    def _attached(self):
-        if self._strace.poll() is not None:
-            raise processes.LabError("strace ended at its start")
-        return all(_tracer_of(pid) == self._strace.pid for pid in self._served
-                   if processes.is_alive(pid))
-
-    def __exit__(self, failure, *_):
-        if self._strace.poll() is None:
-            # It lets go of what it watches, and writes its summary.
-            os.kill(self._strace.pid, signal.SIGINT)
-            self._strace.wait(10)
-        self._network.stop(self._strace)
-        self.calls = parse(self._file.read())
-        self._file.close()
-        if not self.calls and failure is None:
-            raise processes.LabError(f"strace counted nothing of process {self._pid}")
-
-
-def _tracer_of(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("TracerPid:"))
-
-
-def parse(text):
-    """{system call: count} of strace's summary with the columns calls and name."""
-    calls = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0].isdigit() and words[1] != "total":
-            calls[words[1]] = int(words[0])
-    return calls
 
 
 def print_table(rows, out):

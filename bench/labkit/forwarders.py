@@ -1,9 +1,5 @@
-"""The port forwarders' cells: ours beside rinetd, HAProxy, nginx stream and socat.
+"""The port forwarders' cells: ours beside rinetd, HAProxy, nginx stream and socat."""
 
-    python3 -m labkit.forwarders sweep     (from bench/) the sweep of buffer sizes alone
-"""
-
-import argparse
 import contextlib
 import json
 import os
@@ -11,11 +7,9 @@ import select
 import shutil
 import statistics
 import subprocess
-import sys
-import types
 
 from . import cells as lab_cells
-from . import forwarder_configs, forwarder_place, forwarder_sweep, iperf, netns, processes
+from . import forwarder_configs, forwarder_place, forwarder_sweep, iperf, processes
 from .cells import Cell, Threshold
 from .forwarder_configs import KINDS, OURS
 
@@ -228,29 +222,3 @@ def _with_p99(name, measure, flows, thresholds=(), engines=ALL):
 def sweep(bench):
     """Prints how figures follow the buffer's size, and returns the rows."""
     return forwarder_sweep.sweep(bench, start, missing(bench.options))
-
-
-def main():
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-    parser = argparse.ArgumentParser(prog="python3 -m labkit.forwarders", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sweep",))
-    parser.add_argument("--sluice", default=os.path.join(root, "build/release/sluice"))
-    parser.add_argument("--seconds", type=int, default=3, help="of each run")
-    parser.add_argument("--family", type=int, choices=(4, 6), default=4)
-    options = parser.parse_args()
-    if options.seconds < 1:
-        parser.error("--seconds must be at least 1")
-    if os.geteuid() != 0:
-        sys.exit("lab: namespaces need root: run it with sudo")
-    netns.raise_on_signals()
-    with netns.CubicDefault(), netns.Network() as network:
-        network.wait_ready()
-        sweep(types.SimpleNamespace(network=network, options=options))
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except (KeyboardInterrupt, processes.LabError) as problem:
-        sys.exit(f"lab: {problem or 'interrupted'}")

@@ -38,6 +38,7 @@ def parse(words):
     _report_parser(commands)
     _show_parser(commands)
     _agree_parser(commands)
+    _sweep_parser(commands)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words = ["run", *words]
     options = parser.parse_args(words)
@@ -83,8 +84,12 @@ def _run_parser(commands):
     output.add_argument("--plots", metavar="DIR", help="SVG files (python3-matplotlib)")
 
 
-def _add_engine_paths(parser):
+def _add_sluice(parser):
     parser.add_argument("--sluice", metavar="PATH", default=os.path.join(install.BUILD, "sluice"))
+
+
+def _add_engine_paths(parser):
+    _add_sluice(parser)
     for name in ENGINES:
         if name != "sluice":
             parser.add_argument(f"--{name}", metavar="PATH", default=shutil.which(name) or name)
@@ -116,6 +121,16 @@ def _agree_parser(commands):
                   "It runs on the direct path only, and needs root.\nExit status: 0 they agree, "
                   "1 they do not.")
     _add_places(parser)
+
+
+def _sweep_parser(commands):
+    parser = _sub(commands, "sweep", "Forwarders: throughput and system calls against buffer size.",
+                  "A row for each buffer size of ours and of socat, and for splice.\n"
+                  "It needs root, iperf3, strace and socat.")
+    _add_sluice(parser)
+    parser.add_argument("--family", type=int, choices=(4, 6), default=4, help="IPv4 or IPv6")
+    parser.add_argument("--seconds", type=_positive, metavar="N", default=SECONDS,
+                        help=f"of each throughput run (default: {SECONDS})")
 
 
 def _positive(word):

@@ -153,11 +153,6 @@ def voluntary_switches(pid):
     return context_switches(pid)[0]
 
 
-def tracer_of(pid):
-    """The process that traces this one, or 0."""
-    return _keyed_number(f"/proc/{pid}/status", "TracerPid")
-
-
 def is_listening(pid, port, protocol="tcp"):
     """Whether a socket in the network namespace of `pid` listens on (UDP: is bound to) `port`."""
     wanted_state = "0A" if protocol == "tcp" else "07"

@@ -3,8 +3,10 @@
 import os
 import sys
 import time
+import types
 
-from . import catalogue, document, install, markdown, netns, processes, report, syscalls, usage
+from . import (catalogue, document, forwarders, install, markdown, netns, processes, report,
+               syscalls, usage)
 from .cells import Bench, WHOLE
 from .options import YARDSTICKS
 from .registry import ENGINES
@@ -63,7 +65,7 @@ class Session:
     def __init__(self, options):
         self.options = options
         self.cells = catalogue.of_run(
-            options.tier if not options.only else WHOLE, options.only,
+            options.tier if not options.only else WHOLE, options.only, options.family,
             lambda name: bool(options.clients) and
             os.path.exists(os.path.join(options.clients, name)))
         if not self.cells:
@@ -176,9 +178,22 @@ def agree(options):
     # Only here, because nothing else needs what it checks against.
     from . import agreement
 
-    if os.geteuid() != 0:
-        raise processes.LabError("namespaces need root: run it with sudo")
+    _require_root()
     options.clients = options.clients or install.clients_folder()
     if not options.clients:
         raise processes.LabError("the clients are not built: bench/lab run --build")
     return agreement.command(options)
+
+
+def sweep(options):
+    """The forwarders' buffer sizes need iperf3 and strace, and no client of the lab's."""
+    _require_root()
+    with netns.CubicDefault(), netns.Network() as network:
+        network.wait_ready()
+        rows = forwarders.sweep(types.SimpleNamespace(network=network, options=options))
+    return 0 if rows else 1
+
+
+def _require_root():
+    if os.geteuid() != 0:
+        raise processes.LabError("namespaces need root: run it with sudo")

@@ -1,21 +1,11 @@
-"""System calls of an engine's process under a workload, counted by strace.
-
-Tracing slows an engine by much, so these are runs of their own: their counts are used, their times
-are not. A slower engine finds more waiting for it at each turn, so that a count per MB is rather
-too low than too high.
-"""
+"""The runs of a lab that count system calls: what an engine asks of the kernel for a workload."""
 
 import json
-import re
-import signal
-import tempfile
 
-from . import iperf, latency, processes
+from . import iperf, latency, strace
 from .cells import ECHO, QUICK, WHOLE
 from .workload import run_client
 
-# % time, seconds, usecs/call, calls, errors or nothing, name.
-ROW = re.compile(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", re.MULTILINE)
 SECONDS = 1
 
 
@@ -57,22 +47,9 @@ def measure(bench, cell, mtu, workload, engine):
     """One entry of the document's `syscalls`."""
     bench.spin(False)
     place = bench.place(engine, mtu)
-    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as table:
-        tracer = bench.network.popen(
-            bench.network.hst, ["strace", "-c", "-f", "-q", "-o", table.name, "-p", str(place.pid)])
-        try:
-            processes.wait_until(lambda: processes.tracer_of(place.pid), 5,
-                                 "strace does not attach")
-            moved = workload(bench, place)
-        finally:
-            tracer.send_signal(signal.SIGINT)
-            try:
-                tracer.wait(5)
-            finally:
-                bench.network.stop(tracer)
-        calls = {name: int(count) for count, name in ROW.findall(table.read()) if name != "total"}
-    if not calls:
-        raise processes.LabError("strace printed no table")
+    with strace.SystemCalls([place.pid]) as traced:
+        moved = workload(bench, place)
+    calls = traced.counts()
     total = sum(calls.values())
     return {"cell": cell, "engine": engine, "seconds": None, **moved, "calls": calls,
             "per_mb": total / (moved["bytes"] / 1e6) if moved["bytes"] else None,

@@ -121,12 +121,6 @@ class Measuring(unittest.TestCase):
         self.assertEqual(forwarder_place.sum_cpu([2 ** 30]), (0, 0))
         self.assertFalse(processes.is_alive(2 ** 30))
 
-    def test_summary_of_strace(self):
-        text = ("    calls syscall\n--------- ----------------\n      120 read\n"
-                "        7 epoll_wait\n--------- ----------------\n      127 total\n")
-        self.assertEqual(forwarder_sweep.parse(text), {"read": 120, "epoll_wait": 7})
-        self.assertEqual(forwarder_sweep.parse(""), {})
-
     def test_sweep_table_is_aligned(self):
         out = io.StringIO()
         row = {"engine": "socat", "setting": "copy 8 KiB", "gbit_p1": 12.34, "gbit_p8": 9.9,

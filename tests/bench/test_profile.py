@@ -8,7 +8,8 @@ import sys
 import unittest
 import xml.etree.ElementTree as tree
 
-from profilekit import allocations, flame, observe, stacks, summary
+from labkit import strace
+from profilekit import allocations, flame, stacks, summary
 from profilekit.stacks import Frame
 from profilekit.workloads import Work
 
@@ -106,7 +107,7 @@ class FlameGraph(unittest.TestCase):
 
 class SystemCalls(unittest.TestCase):
     def test_summary(self):
-        rows = observe.parse_summary(SUMMARY)
+        rows = strace.parse_summary(SUMMARY)
         self.assertEqual(rows[0], {"name": "epoll_wait", "calls": 4000, "errors": 0,
                                    "seconds": 0.1})
         self.assertEqual(rows[1]["errors"], 2)
@@ -122,7 +123,7 @@ class SystemCalls(unittest.TestCase):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             child.stdout.readline()
-            with observe.SystemCalls([child.pid]) as calls:
+            with strace.SystemCalls([child.pid]) as calls:
                 child.stdin.write(b"\n")
                 child.stdin.flush()
                 child.stdout.readline()

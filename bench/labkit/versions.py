@@ -20,7 +20,7 @@ def version_of(path):
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if name == "socat":
         lines = [line for line in lines if line.startswith("socat version")] or lines
-    return lines[0] if lines else ""
+    return lines[0] if lines and "unknown" not in lines[0] else ""
 
 
 def _package(name):

@@ -98,6 +98,9 @@ class Engine {
   [[nodiscard]] std::size_t flow_count() const { return tcp_.size() + udp_.size() + ping_.size(); }
 
  private:
+  // Room for any frame that a service of ours answers with.
+  static constexpr std::size_t kServiceFrameMax = 1514;
+
   enum class TimerKind : std::uint32_t { kTcp, kUdp, kPing };
 
   void on_arp(ByteView payload, ActionSink& out);
@@ -138,6 +141,7 @@ class Engine {
   UdpFlows udp_;
   PingFlows ping_;
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
+  std::vector<std::uint8_t> echo_reply_;
   bool burst_open_ = false;
 };
 

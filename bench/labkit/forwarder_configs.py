@@ -61,6 +61,11 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
+def program_of(options, name):
+    """The path that was given for a program; its name, to be looked up in PATH, without one."""
+    return getattr(options, name, None) or name
+
+
 def write(folder, name, text):
     path = os.path.join(folder, name)
     with open(path, "w", encoding="ascii") as file:
@@ -68,17 +73,17 @@ def write(folder, name, text):
     return path
 
 
-def rinetd(rules, folder, _options):
+def rinetd(rules, folder, options):
     """One process, select(2), 16 KiB buffers: it has no option that could change one of these."""
     # Without this line it would write /var/run/rinetd.pid, which takes root.
     lines = [f"pidlogfile {folder}/pid"]
     lines += [f"{rule.address} {rule.port}/{rule.protocol} "
               f"{rule.target} {rule.target_port}/{rule.protocol}" for rule in rules]
     path = write(folder, "rinetd.conf", "\n".join(lines) + "\n")
-    return [["rinetd", "-f", "-c", path]]
+    return [[program_of(options, "rinetd"), "-f", "-c", path]]
 
 
-def _haproxy(rules, folder, tuning, defaults=""):
+def _haproxy(rules, folder, options, tuning, defaults=""):
     # TCP_NODELAY is always set in TCP mode. The timeouts only silence its warning: a client that
     # stays idle must not be cut while the idle cell counts.
     head = f"""global
@@ -97,23 +102,23 @@ defaults
              for number, rule in enumerate(rules) if rule.protocol == "tcp"]
     path = write(folder, "haproxy.cfg", head + "\n".join(parts))
     # -db: in the foreground and without a master process.
-    return [["haproxy", "-db", "-f", path]]
+    return [[program_of(options, "haproxy"), "-db", "-f", path]]
 
 
-def haproxy_splice(rules, folder, _options):
+def haproxy_splice(rules, folder, options):
     # Both directions asked for: splice-auto leaves these streams to copies, at four times the CPU
     # time a byte. Pipes of 1 MiB move the most a call; no more than 60, because beyond 64 MiB a
     # user's new pipes hold a page (pipe-user-pages-soft), and what finds no pipe is copied.
-    return _haproxy(rules, folder, "    tune.pipesize 1048576\n    maxpipes 60",
+    return _haproxy(rules, folder, options, "    tune.pipesize 1048576\n    maxpipes 60",
                     "    option splice-request\n    option splice-response")
 
 
-def haproxy_copy(rules, folder, _options):
+def haproxy_copy(rules, folder, options):
     # 64 KiB instead of the default 16: a quarter of the system calls, and still within the cache.
-    return _haproxy(rules, folder, "    nosplice\n    tune.bufsize 65536")
+    return _haproxy(rules, folder, options, "    nosplice\n    tune.bufsize 65536")
 
 
-def nginx_stream(rules, folder, _options):
+def nginx_stream(rules, folder, options):
     # TCP: no accept mutex and no reuseport: whichever worker is free takes the next connection,
     # while a hash would leave eight bulk streams unevenly spread. UDP needs reuseport: without it
     # datagrams of one client reach several workers, each with a session of its own.
@@ -140,10 +145,10 @@ stream {{
     proxy_timeout 1h;
 """ + "\n".join(servers) + "\n}\n"
     path = write(folder, "nginx.conf", text)
-    return [["nginx", "-p", folder, "-e", "stderr", "-c", path]]
+    return [[program_of(options, "nginx"), "-p", folder, "-e", "stderr", "-c", path]]
 
 
-def socat(rules, _folder, _options, buffer=65536):
+def socat(rules, _folder, options, buffer=65536):
     """A process for each rule, and below it one for each connection."""
     # 64 KiB a read: its default of 8 KiB makes eight times the system calls.
     found = []
@@ -153,7 +158,7 @@ def socat(rules, _folder, _options, buffer=65536):
         listen = (f"{kind}-LISTEN:{rule.port},bind={bracket.format(rule.address)},"
                   "fork,reuseaddr")
         target = f"{kind}:{bracket.format(rule.target)}:{rule.target_port}"
-        words = ["socat", "-b", str(buffer)]
+        words = [program_of(options, "socat"), "-b", str(buffer)]
         if rule.protocol == "tcp":
             listen += ",nodelay,backlog=4096"
             target += ",nodelay"
@@ -173,6 +178,7 @@ def sluice_forward(rules, _folder, options, extra=()):
 
 
 OURS = "sluice-forward"
+PROGRAMS = ("rinetd", "haproxy", "nginx", "socat")
 KINDS = {
     # select(2) ends at descriptor 1024, and rinetd with it: two a connection, and its listeners.
     # Over IPv6 it takes every datagram for a new client's (0.73): no second answer arrives whole.

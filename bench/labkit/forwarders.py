@@ -31,8 +31,10 @@ def why_missing(name, options):
         if asked.returncode != 0:
             return f"no {name}: {options.sluice} has no `forward` yet"
         return None
-    if not shutil.which(kind.program):
-        return f"no {name}: apt-get install {kind.package}"
+    path = forwarder_configs.program_of(options, kind.program)
+    if not shutil.which(path):
+        where = f" at {path}" if os.sep in path else ""
+        return f"no {name}{where}: apt-get install {kind.package}"
     if name == "nginx-stream" and not os.path.exists(forwarder_configs.NGINX_MODULE):
         return f"no {name}: apt-get install {kind.package}"
     return None

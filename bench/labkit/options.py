@@ -6,11 +6,12 @@ import shutil
 
 from . import forwarders, install
 from .cells import QUICK, SMOKE, WHOLE
+from .forwarder_configs import PROGRAMS
 from .registry import ENGINES
 
 RUN_HELP = """Measures all engines in all cells, interleaved, and prints the tables.
 
-A whole run takes about 40 minutes, --quick at most three, --smoke seconds. It needs root and
+A whole run takes about half an hour, --quick at most three, --smoke seconds. It needs root and
 Debian's packages: what is missing is named, or installed with --install. Each engine runs as an
 ordinary user between namespaces that are made for the run and removed after it."""
 
@@ -93,6 +94,8 @@ def _add_engine_paths(parser):
     for name in ENGINES:
         if name != "sluice":
             parser.add_argument(f"--{name}", metavar="PATH", default=shutil.which(name) or name)
+    for name in PROGRAMS:
+        parser.add_argument(f"--{name}", metavar="PATH")
 
 
 def _add_places(parser):
@@ -150,7 +153,7 @@ def _finish_run(parser, options):
     options.rounds = options.rounds or (SHORT_ROUNDS if short else ROUNDS)
     options.seconds = options.seconds or (SHORT_SECONDS if short else SECONDS)
     options.wanted = set(options.engine or _engine_names())
-    for name in ENGINES:
+    for name in (*ENGINES, *PROGRAMS):
         setattr(options, name, _absolute(getattr(options, name)))
     if options.clients:
         options.clients = os.path.abspath(options.clients)
@@ -165,4 +168,4 @@ def _finish_run(parser, options):
 
 def _absolute(path):
     """A name without a slash is looked up in PATH, as a shell would."""
-    return os.path.abspath(path) if os.sep in path else path
+    return os.path.abspath(path) if path and os.sep in path else path

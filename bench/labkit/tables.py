@@ -239,7 +239,8 @@ def of_reference(document):
     names = dict.fromkeys(name for engine in engines for name in document["reference"][engine])
     rows = [[plain(name)] + [plain(number(document["reference"][engine].get(name)))
                              for engine in engines] for name in names]
-    if not rows:
+    if not any(number is not None for engine in engines
+               for number in document["reference"][engine].values()):
         return None
     return Table("The reference's report", ["Its own field names; the unit is in each name."],
                  ["field", *engines], rows)

@@ -3,6 +3,7 @@
 // requests in flight on one connection, so every sample is a true round trip.
 #include "clients/histogram.h"
 #include "clients/latency_options.h"
+#include "clients/latency_run.h"
 #include "clients/pacing.h"
 #include "clients/sockets.h"
 #include "clients/summary.h"
@@ -172,12 +173,8 @@ int main(int argc, char** argv) {
   const LatencyOptions options = parse_latency(latency_arguments(argc, argv, kClient), kClient);
   raise_descriptor_limit(options.flows + 64);
   if (options.rate > 0) {
-    wake_on_time();
     Connections connections(options);
-    PacedWork work(Schedule(now_ns(), options.rate), options.total, options.flows,
-                   options.timeout_ns);
-    run_paced(connections, work);
-    return print_paced(work, options.flows, options.json) ? 0 : 1;
+    return run_at_rate(options, [&](PacedWork& work) { run_paced(connections, work); });
   }
   std::vector<Histogram> latencies(options.flows);
   std::uint64_t started = now_ns();

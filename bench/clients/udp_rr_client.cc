@@ -3,6 +3,7 @@
 // not taken for the next one's; an echo that has not come in time counts as lost.
 #include "clients/histogram.h"
 #include "clients/latency_options.h"
+#include "clients/latency_run.h"
 #include "clients/pacing.h"
 #include "clients/sockets.h"
 #include "clients/summary.h"
@@ -142,11 +143,7 @@ int main(int argc, char** argv) {
   const LatencyOptions options = parse_latency(latency_arguments(argc, argv, kClient), kClient);
   raise_descriptor_limit(options.flows + 64);
   if (options.rate > 0) {
-    wake_on_time();
-    PacedWork work(Schedule(now_ns(), options.rate), options.total, options.flows,
-                   options.timeout_ns);
-    PacedSockets(options, work).run();
-    return print_paced(work, options.flows, options.json) ? 0 : 1;
+    return run_at_rate(options, [&](PacedWork& work) { PacedSockets(options, work).run(); });
   }
   std::vector<Histogram> latencies(options.flows);
   std::vector<char> buffer(options.size, 'x');

@@ -97,13 +97,17 @@ void GuestTcp::establish(EngineDriver& driver) {
   driver.turn(ack(), offload_);
 }
 
-void GuestTcp::accept(EngineDriver& driver) {
+void GuestTcp::call_in(EngineDriver& driver) {
   const auto opened =
       driver.tcp().on_inbound(remote_, guest_, EngineDriver::kRoom, driver.now, driver.sink);
   require(opened.has_value(), "a client outside is let in");
   id = *opened;
   driver.settle();
   learn_host_sequence(driver);
+}
+
+void GuestTcp::accept(EngineDriver& driver) {
+  call_in(driver);
   next = kIsn + 1;
   driver.turn(syn_ack(), offload_);
 }

@@ -34,10 +34,10 @@ class GuestTcp {
 
   // The guest connects, the host answers: until the flow relays.
   void establish(EngineDriver& driver);
-  // A client outside connects to the guest's port: until the flow relays.
+  // A client outside connects to the guest's port: until the guest has our SYN.
+  void call_in(EngineDriver& driver);
+  // The same, until the flow relays.
   void accept(EngineDriver& driver);
-  // Our SYN-ACK, or SYN, is the driver's newest frame: takes its number.
-  void learn_host_sequence(const EngineDriver& driver);
 
   [[nodiscard]] ByteView syn() const { return syn_; }
   [[nodiscard]] ByteView syn_ack() { return patched(syn_ack_, kIsn); }
@@ -53,6 +53,9 @@ class GuestTcp {
   flow::TcpId id;
 
  private:
+  // Our SYN-ACK, or SYN, is the driver's newest frame: takes its number.
+  void learn_host_sequence(const EngineDriver& driver);
+
   static constexpr wire::SeqNum kIsn{999};
 
   [[nodiscard]] ByteView patched(flow::test::Bytes& frame, wire::SeqNum sequence) const;

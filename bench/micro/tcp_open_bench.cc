@@ -72,8 +72,7 @@ class InboundSyn {
  public:
   static constexpr std::uint64_t kBatch = kFlows;
 
-  explicit InboundSyn(Family family)
-      : guests_(connections(driver_, family, kFlows)), family_(family) {}
+  explicit InboundSyn(Family family) : guests_(connections(driver_, family, kFlows)) {}
   void restore() {
     require(driver_.engine.flow_count() == started_, "each client made a flow");
     require(driver_.carried.frames == done_, "each client led to one frame");
@@ -83,14 +82,7 @@ class InboundSyn {
     started_ = 0;
   }
   void operator()() {
-    const auto port = static_cast<std::uint16_t>(10'000 + started_);
-    const auto opened =
-        driver_.tcp().on_inbound(remote_endpoint(family_, 80), guest_endpoint(family_, port),
-                                 EngineDriver::kRoom, driver_.now, driver_.sink);
-    require(opened.has_value(), "a client is let in");
-    driver_.settle();
-    guests_[started_].learn_host_sequence(driver_);
-    ++started_;
+    guests_[started_++].call_in(driver_);
     ++done_;
   }
   void check() { restore(); }
@@ -98,7 +90,6 @@ class InboundSyn {
  private:
   EngineDriver driver_;
   std::vector<GuestTcp> guests_;
-  Family family_;
   std::size_t started_ = 0;
   std::uint64_t done_ = 0;
 };
@@ -108,18 +99,11 @@ class InboundSynAck {
  public:
   static constexpr std::uint64_t kBatch = kFlows;
 
-  explicit InboundSynAck(Family family)
-      : guests_(connections(driver_, family, kFlows)), family_(family) {}
+  explicit InboundSynAck(Family family) : guests_(connections(driver_, family, kFlows)) {}
   void restore() {
-    require(driver_.carried.frames == frames_ + accepted_, "each SYN-ACK was acknowledged");
+    check();
     reset_all();
-    for (std::size_t i = 0; i < kFlows; ++i) {
-      const auto port = static_cast<std::uint16_t>(10'000 + i);
-      (void)driver_.tcp().on_inbound(remote_endpoint(family_, 80), guest_endpoint(family_, port),
-                                     EngineDriver::kRoom, driver_.now, driver_.sink);
-      driver_.settle();
-      guests_[i].learn_host_sequence(driver_);
-    }
+    for (GuestTcp& guest : guests_) guest.call_in(driver_);
     require(driver_.engine.flow_count() == kFlows, "all clients wait");
     frames_ = driver_.carried.frames;
   }
@@ -137,7 +121,6 @@ class InboundSynAck {
 
   EngineDriver driver_;
   std::vector<GuestTcp> guests_;
-  Family family_;
   std::uint64_t frames_ = 0;
   std::size_t accepted_ = 0;
 };

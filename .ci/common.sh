@@ -4,13 +4,14 @@
 build_packages=(
   build-essential cmake ninja-build pkg-config python3
   libfmt-dev libcli11-dev nlohmann-json3-dev
-  libmnl-dev libseccomp-dev libcap-ng-dev systemtap-sdt-dev
+  libmnl-dev libseccomp-dev libcap-ng-dev libc-ares-dev libsystemd-dev libtomlplusplus-dev
+  systemtap-sdt-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev libabsl-dev valgrind
 )
 check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump traceroute netcat-openbsd
-  openssl util-linux procps pyflakes3
+  openssl util-linux procps pyflakes3 rinetd
 )
 # The peers, the clients and the tools of the lab.
 lab_packages=(

@@ -1,9 +1,9 @@
-// What an epoll event is about, in its 64 bits: a kind, and the handle of a flow or a number.
+// What events of the guest's worker are about.
 #pragma once
 
 #include <cstdint>
 
-#include "base/slab.h"
+#include "base/event_tag.h"
 
 namespace sluice::driver {
 
@@ -20,27 +20,6 @@ enum class EventKind : std::uint8_t {
   kChildChannel,
 };
 
-struct EventTag {
-  EventKind kind{};
-  std::uint32_t index = 0;
-  std::uint32_t generation = 0;  // 24 bits of it.
-
-  [[nodiscard]] constexpr std::uint64_t pack() const {
-    return (std::uint64_t{static_cast<std::uint8_t>(kind)} << 56) |
-           (std::uint64_t{generation & kGenerationMask} << 32) | index;
-  }
-  [[nodiscard]] static constexpr EventTag unpack(std::uint64_t packed) {
-    return {static_cast<EventKind>(packed >> 56), static_cast<std::uint32_t>(packed),
-            static_cast<std::uint32_t>(packed >> 32) & kGenerationMask};
-  }
-  [[nodiscard]] static constexpr EventTag of(EventKind kind, SlabHandle handle) {
-    return {kind, handle.index, handle.generation};
-  }
-  [[nodiscard]] constexpr bool names(SlabHandle handle) const {
-    return handle.index == index && (handle.generation & kGenerationMask) == generation;
-  }
-
-  static constexpr std::uint32_t kGenerationMask = 0xff'ffff;
-};
+using EventTag = sluice::EventTag<EventKind>;
 
 }  // namespace sluice::driver

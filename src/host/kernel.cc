@@ -1,5 +1,6 @@
 #include "host/kernel.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -49,6 +50,9 @@ class RealKernel final : public Kernel {
   int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) override {
     return ::sendmmsg(fd, messages, count, flags);
   }
+  ssize_t send(int fd, const void* buffer, size_t length, int flags) override {
+    return ::send(fd, buffer, length, flags);
+  }
   ssize_t recvmsg(int fd, msghdr* message, int flags) override {
     return ::recvmsg(fd, message, flags);
   }
@@ -86,6 +90,12 @@ class RealKernel final : public Kernel {
   }
   ssize_t writev(int fd, const iovec* parts, int count) override {
     return ::writev(fd, parts, count);
+  }
+
+  int pipe2(int ends[2], int flags) override { return ::pipe2(ends, flags); }
+  int fcntl_int(int fd, int command, int value) override { return ::fcntl(fd, command, value); }
+  ssize_t splice(int from, int to, size_t length, unsigned flags) override {
+    return ::splice(from, nullptr, to, nullptr, length, flags);
   }
 
   int clock_gettime(clockid_t clock, timespec* now) override { return ::clock_gettime(clock, now); }

@@ -33,6 +33,7 @@ class Kernel {
   virtual int setsockopt(int fd, int level, int name, const void* value, socklen_t length) = 0;
   virtual ssize_t sendmsg(int fd, const msghdr* message, int flags) = 0;
   virtual int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) = 0;
+  virtual ssize_t send(int fd, const void* buffer, size_t length, int flags) = 0;
   virtual ssize_t recvmsg(int fd, msghdr* message, int flags) = 0;
   virtual int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags) = 0;
   virtual ssize_t recv(int fd, void* buffer, size_t length, int flags) = 0;
@@ -51,6 +52,12 @@ class Kernel {
   virtual ssize_t write(int fd, const void* buffer, size_t length) = 0;
   virtual ssize_t readv(int fd, const iovec* parts, int count) = 0;
   virtual ssize_t writev(int fd, const iovec* parts, int count) = 0;
+
+  virtual int pipe2(int ends[2], int flags) = 0;
+  // For commands that take and give an int: F_SETPIPE_SZ, F_GETPIPE_SZ, F_SETFL.
+  virtual int fcntl_int(int fd, int command, int value) = 0;
+  // Between a pipe and a socket, at their current positions.
+  virtual ssize_t splice(int from, int to, size_t length, unsigned flags) = 0;
 
   virtual int clock_gettime(clockid_t clock, timespec* now) = 0;
 };

@@ -92,6 +92,9 @@ class FakeKernel final : public Kernel {
     }
     return answer_int({"sendmmsg", fd, total, flags}, static_cast<long>(number));
   }
+  ssize_t send(int fd, const void*, size_t length, int) override {
+    return answer({"send", fd, static_cast<long>(length), 0}, static_cast<long>(length));
+  }
   ssize_t recvmsg(int fd, msghdr* message, int flags) override {
     if (!data_.empty() && message->msg_iovlen > 0) {
       const std::string data = data_.front();
@@ -141,6 +144,17 @@ class FakeKernel final : public Kernel {
     long total = 0;
     for (int i = 0; i < number; ++i) total += static_cast<long>(parts[i].iov_len);
     return answer({"writev", fd, total, number}, total);
+  }
+  int pipe2(int ends[2], int flags) override {
+    ends[0] = next_fd_++;
+    ends[1] = next_fd_++;
+    return answer_int({"pipe2", -1, flags, 0}, 0);
+  }
+  int fcntl_int(int fd, int command, int value) override {
+    return answer_int({"fcntl", fd, command, value}, value);
+  }
+  ssize_t splice(int from, int to, size_t length, unsigned flags) override {
+    return answer_or_block({"splice", from, to, static_cast<long>(length + 0 * flags)});
   }
   int clock_gettime(clockid_t, timespec* now) override {
     *now = time;

@@ -1,0 +1,116 @@
+#include "host/stream_connect.h"
+
+#include <netinet/tcp.h>
+
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
+#include "host/unix_address.h"
+
+namespace sluice::host {
+namespace {
+
+// <netinet/in.h> of Debian 12 has it, older ones do not.
+constexpr int kProtocolMptcp = 262;
+
+std::expected<KernelFd, SysError> open_stream(Kernel& kernel, int family, bool multipath) {
+  if (multipath) {
+    auto fd = open_socket(kernel, family, SOCK_STREAM, kProtocolMptcp);
+    if (fd) return fd;
+  }
+  return open_socket(kernel, family, SOCK_STREAM, 0);
+}
+
+void prefer_seconds(const KernelFd& fd, int name, std::uint32_t value) {
+  if (value > 0) prefer_option(fd, IPPROTO_TCP, name, static_cast<int>(value));
+}
+
+void prefer_options(const KernelFd& fd, const StreamOptions& options) {
+  prefer_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keepalive) {
+    prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    prefer_seconds(fd, TCP_KEEPIDLE, options.keepalive->idle_seconds);
+    prefer_seconds(fd, TCP_KEEPINTVL, options.keepalive->interval_seconds);
+    prefer_seconds(fd, TCP_KEEPCNT, options.keepalive->count);
+  }
+  if (options.receive_buffer > 0) {
+    prefer_option(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(options.receive_buffer));
+  }
+  if (options.send_buffer > 0) {
+    prefer_option(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(options.send_buffer));
+  }
+  if (options.fast_open) prefer_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+}
+
+std::expected<void, SysError> bind_source(const KernelFd& fd, const StreamOptions& options) {
+  if (options.transparent) {
+    const bool v4 = options.source->address.is_v4();
+    const auto set = v4 ? set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+                        : set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+    if (!set) return set;
+    // The client's own connection may wait in TIME_WAIT under the same pair.
+    prefer_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  }
+  if (options.source->port.value == 0) {
+    // The port is chosen at connect(), where it need only be unique for this target.
+    prefer_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  }
+  return bind_to(fd, *options.source);
+}
+
+std::expected<void, SysError> require_options(const KernelFd& fd, const StreamOptions& options) {
+  if (!options.device.empty() &&
+      fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device.data(),
+                             static_cast<socklen_t>(options.device.size())) != 0) {
+    return std::unexpected(last_error(SysOp::kSetSockOpt));
+  }
+  if (const auto marked = set_mark(fd, options.mark); !marked) return marked;
+  if (options.source) return bind_source(fd, options);
+  return {};
+}
+
+// The options were set before the connect.
+constexpr TcpOptions kUntouched{.nodelay = false, .keepalive = false};
+
+std::expected<StartedConnect, SysError> start(KernelFd fd, const SocketAddress& address) {
+  Kernel& kernel = fd.kernel();
+  if (kernel.connect(fd.get(), address.get(), address.length) == 0) {
+    return StartedConnect{TcpSocket::adopt(std::move(fd), kUntouched),
+                          ConnectProgress::kEstablished};
+  }
+  if (errno != EINPROGRESS) return std::unexpected(last_error(SysOp::kConnect));
+  // To a target on this machine the handshake is complete by now, but only a second call says so:
+  // cheaper than a turn of the loop. EALREADY: it goes on.
+  if (kernel.connect(fd.get(), address.get(), address.length) == 0 || errno == EISCONN) {
+    return StartedConnect{TcpSocket::adopt(std::move(fd), kUntouched),
+                          ConnectProgress::kEstablished};
+  }
+  if (errno != EALREADY && errno != EINPROGRESS) {
+    return std::unexpected(last_error(SysOp::kConnect));
+  }
+  return StartedConnect{TcpSocket::adopt(std::move(fd), kUntouched), ConnectProgress::kInProgress};
+}
+
+}  // namespace
+
+std::expected<StartedConnect, SysError> connect_stream(Kernel& kernel, const wire::Endpoint& target,
+                                                       const StreamOptions& options) {
+  auto fd = open_stream(kernel, address_family(target.address.family()), options.multipath);
+  if (!fd) return std::unexpected(fd.error());
+  prefer_options(*fd, options);
+  if (const auto set = require_options(*fd, options); !set) return std::unexpected(set.error());
+  return start(std::move(*fd), to_sockaddr(target));
+}
+
+std::expected<StartedConnect, SysError> connect_unix(Kernel& kernel, std::string_view path) {
+  const auto address = unix_sockaddr(path);
+  if (!address) return std::unexpected(SysError{SysOp::kConnect, ENAMETOOLONG});
+  auto fd = open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
+  if (!fd) return std::unexpected(fd.error());
+  if (kernel.connect(fd->get(), address->get(), address->length) != 0) {
+    return std::unexpected(last_error(SysOp::kConnect));
+  }
+  return StartedConnect{TcpSocket::adopt(std::move(*fd), kUntouched),
+                        ConnectProgress::kEstablished};
+}
+
+}  // namespace sluice::host

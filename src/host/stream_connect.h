@@ -1,0 +1,58 @@
+// Outgoing stream sockets with everything a port forwarder may set on them.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "host/kernel.h"
+#include "host/sys_error.h"
+#include "host/tcp_socket.h"
+#include "wire/address.h"
+
+namespace sluice::host {
+
+// tcp(7). Zero: the system's default.
+struct KeepAlive {
+  std::uint32_t idle_seconds = 0;
+  std::uint32_t interval_seconds = 0;
+  std::uint32_t count = 0;
+};
+
+struct StreamOptions {
+  std::optional<KeepAlive> keepalive = std::nullopt;  // Nothing: off.
+  // Where to connect from; port 0: the kernel chooses one.
+  std::optional<wire::Endpoint> source = std::nullopt;
+  bool transparent = false;      // IP_TRANSPARENT: `source` need not be ours. CAP_NET_ADMIN.
+  std::string_view device = {};  // SO_BINDTODEVICE; empty: any.
+  std::optional<std::uint32_t> mark = std::nullopt;  // SO_MARK; CAP_NET_ADMIN.
+  bool fast_open = false;            // The first bytes go with the SYN, and failures come then.
+  bool multipath = false;            // MPTCP; plain TCP where the kernel has none.
+  std::uint32_t receive_buffer = 0;  // Bytes; 0: auto-tuned.
+  std::uint32_t send_buffer = 0;
+};
+
+enum class ConnectProgress : std::uint8_t {
+  kEstablished,
+  kInProgress,  // Wait for writable, then ask TcpSocket::connect_result().
+};
+
+struct StartedConnect {
+  TcpSocket socket;
+  ConnectProgress progress = ConnectProgress::kInProgress;
+};
+
+// With TCP_NODELAY. An option that was asked for and is refused is an error, except for buffers,
+// keep-alive and fast open, which change nothing but speed.
+[[nodiscard]] std::expected<StartedConnect, SysError> connect_stream(Kernel& kernel,
+                                                                     const wire::Endpoint& target,
+                                                                     const StreamOptions& options);
+
+// A UNIX stream socket; '@' first stands for the abstract namespace (unix(7)). Never in progress:
+// a listener whose queue is full is EAGAIN.
+[[nodiscard]] std::expected<StartedConnect, SysError> connect_unix(Kernel& kernel,
+                                                                   std::string_view path);
+
+}  // namespace sluice::host

@@ -1,0 +1,33 @@
+// Paths of UNIX sockets as the kernel's sockaddr (unix(7)).
+#pragma once
+
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "host/sockaddr.h"
+
+namespace sluice::host {
+
+// '@' first stands for the abstract namespace, whose names begin with a zero byte. Nothing when
+// the path is empty or too long.
+[[nodiscard]] inline std::optional<SocketAddress> unix_sockaddr(std::string_view path) {
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  const bool abstract = path.starts_with('@');
+  // A path ends with a zero byte, an abstract name with its length.
+  const std::size_t room = sizeof name.sun_path - (abstract ? 0 : 1);
+  if (path.empty() || path.size() > room) return std::nullopt;
+  std::memcpy(name.sun_path, path.data(), path.size());
+  if (abstract) name.sun_path[0] = '\0';
+  SocketAddress address;
+  std::memcpy(&address.storage, &name, sizeof name);
+  address.length =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+  return address;
+}
+
+}  // namespace sluice::host

@@ -2,16 +2,26 @@
 // shares with others only the LiveRules and its mailbox. It runs in a thread of its own.
 #pragma once
 
+#include <sys/epoll.h>
+
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <mutex>
 #include <span>
+#include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "forward/live_rule.h"
+#include "forward/mailbox.h"
+#include "forward/services.h"
 #include "forward/session_log.h"
+#include "forward/tcp_forwarder.h"
+#include "forward/tcp_listeners.h"
+#include "forward/tcp_to_udp.h"
+#include "forward/udp_forwarder.h"
 #include "host/kernel.h"
 #include "host/sys_error.h"
 
@@ -32,11 +42,20 @@ struct WorkerOptions {
   int supervisor_event_fd = -1;
 };
 
-class Worker {
+// An accepted connection that another worker serves, because it has fewer.
+struct HandedOver {
+  ListenerRule listener;
+  AcceptedClient client;
+};
+
+class Worker : private AcceptSink {
  public:
+  // The error is that of the first descriptor it could not open.
   [[nodiscard]] static std::expected<std::unique_ptr<Worker>, host::SysError> create(
       host::Kernel& kernel, const WorkerOptions& options);
   ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
 
   // The thread's body. Returns after stop(), or when a drain is complete.
   void run();
@@ -45,7 +64,7 @@ class Worker {
 
   // From now on these are all its listeners: those with an unknown id are taken over, those it has
   // get the rule given here for new sessions, those not listed are closed (what waits in their
-  // queue is accepted first). Sessions are never cut.
+  // queue is accepted first). Sessions are never cut. A null `log`: sessions are not logged.
   void apply(std::vector<WorkerListener> listeners, std::shared_ptr<LogFile> log);
   // No new sessions: closes all listeners and ends, by run() returning, when the last session
   // has ended. UDP sessions without traffic for a second count as ended.
@@ -56,12 +75,77 @@ class Worker {
   void publish_counters();
 
   // How many requests of the four above were carried out: compare with how many were made.
-  [[nodiscard]] std::uint64_t answered() const;
-  [[nodiscard]] bool has_ended() const;          // run() has returned, or is about to.
-  [[nodiscard]] std::uint32_t sessions() const;  // Open now; relaxed.
+  [[nodiscard]] std::uint64_t answered() const { return answered_.load(std::memory_order_acquire); }
+  // run() has returned, or is about to.
+  [[nodiscard]] bool has_ended() const { return ended_.load(std::memory_order_acquire); }
+  // Open now; relaxed.
+  [[nodiscard]] std::uint32_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
 
-  // Workers between which accepted connections are evened out. Set before run().
-  void set_peers(std::span<Worker* const> all);
+  // All workers, this one among them: accepted connections are evened out between them. Set before
+  // run(); they outlive each other's run().
+  void set_peers(std::span<Worker* const> all) { peers_.assign(all.begin(), all.end()); }
+
+ private:
+  struct Apply {
+    std::vector<WorkerListener> listeners;
+    std::shared_ptr<LogFile> log;
+  };
+  struct Drain {};
+  struct Stop {};
+  struct Publish {};
+  using Message = std::variant<Apply, Drain, Stop, Publish, HandedOver>;
+
+  enum class State : std::uint8_t { kServing, kDraining, kStopped };
+
+  // What the worker knows of a listener beside the part that owns it.
+  struct Known {
+    SlabHandle handle{};
+    bool udp = false;
+    bool listed = false;  // In the Apply that is being carried out.
+  };
+
+  Worker(host::Kernel& kernel, host::EventLoop loop, const WorkerOptions& options);
+
+  void turn();
+  void dispatch(const epoll_event& event);
+  void run_timers();
+  void read_mail();
+  void carry_out(Apply& apply);
+  void carry_out(Drain&);
+  void carry_out(Stop&) { state_ = State::kStopped; }
+  void carry_out(Publish&);
+  void carry_out(HandedOver& handed);
+  void add_listener(WorkerListener listener);
+  void set_rule(const Known& known, std::shared_ptr<LiveRule> rule);
+  void close_listener(const Known& known);
+  void answer();
+  void accepted(const ListenerRule& listener, AcceptedClient client) override;
+  [[nodiscard]] Worker* less_busy_peer();
+  [[nodiscard]] Instant next_deadline(bool pending) const;
+  [[nodiscard]] bool drained();
+  void end_all();
+
+  host::EventLoop loop_;
+  TimerWheel timers_;
+  relay::Pools pools_;
+  host::DatagramScratch scratch_;
+  SessionLog log_;
+  Services services_;
+  TcpToUdp to_udp_;
+  TcpForwarder tcp_;
+  TcpListeners listeners_;
+  UdpForwarder udp_;
+  std::unordered_map<std::uint64_t, Known> known_;
+  std::vector<Worker*> peers_;
+  Mailbox<Message> mailbox_;
+  std::array<epoll_event, 256> events_{};
+  State state_ = State::kServing;
+  Instant next_quiet_check_{};  // While draining.
+  int supervisor_event_fd_;
+  bool pending_ = false;  // Something used up its share of the last turn.
+  std::atomic<std::uint64_t> answered_{0};
+  std::atomic<std::uint32_t> sessions_{0};
+  std::atomic<bool> ended_{false};
 };
 
 }  // namespace sluice::forward

@@ -1,0 +1,95 @@
+#include "forward/tcp_forwarder.h"
+
+#include <sys/epoll.h>
+
+namespace sluice::forward {
+
+TcpForwarder::TcpForwarder(Services& services, TcpToUdp& to_udp)
+    : services_(services), to_udp_(to_udp) {}
+
+TcpForwarder::~TcpForwarder() { end_all(); }
+
+bool TcpForwarder::watch(int fd, EventKind side, SlabHandle handle) {
+  return services_.loop
+      .add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, EventTag::of(side, handle).pack())
+      .has_value();
+}
+
+void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
+  const SlabHandle handle = connections_.emplace();
+  TcpConnection& connection = connections_.at(handle.index);
+  connection.client_socket = host::TcpSocket::adopt(
+      std::move(client.socket), host::TcpOptions{.nodelay = false, .keepalive = false});
+  connection.rule = listener.rule;
+  connection.client = client.client;
+  connection.listen_port = listener.port;
+  connection.attempt.port_offset = listener.port_offset;
+  connection.timer.set_owner(EventTag::of(EventKind::kClient, handle).pack());
+  connection.accepted_at = services_.now;
+  if (connection.rule->plan.proxy_in == ProxyIn::kOff) {
+    admit(handle, connection);
+  } else {
+    read_header(handle, connection);
+  }
+}
+
+void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
+  const SlabHandle handle{tag.index, tag.generation};
+  TcpConnection* const connection = connections_.find(handle);
+  if (connection == nullptr) return;
+  switch (connection->phase) {
+    case Phase::kReadingHeader: (void)take_header(handle, *connection); return;
+    case Phase::kConnecting:
+      if (tag.kind == EventKind::kTarget) on_connect_event(handle, *connection);
+      return;
+    case Phase::kNoDescriptor: return;
+    case Phase::kRelaying:
+      connection->pair.note(
+          tag.kind == EventKind::kClient ? relay::Side::kClient : relay::Side::kTarget, events);
+      enqueue(handle, *connection);
+      return;
+  }
+}
+
+void TcpForwarder::on_timer(EventTag tag) {
+  const SlabHandle handle{tag.index, tag.generation};
+  TcpConnection* const connection = connections_.find(handle);
+  if (connection == nullptr) return;
+  if (connection->phase == Phase::kRelaying) {
+    on_relay_timer(handle, *connection);
+  } else {
+    on_opening_timer(handle, *connection);
+  }
+}
+
+void TcpForwarder::enqueue(SlabHandle handle, TcpConnection& connection) {
+  if (connection.queued) return;
+  connection.queued = true;
+  ready_.push_back(handle);
+}
+
+bool TcpForwarder::run_ready() {
+  running_.swap(ready_);
+  for (const SlabHandle handle : running_) {
+    TcpConnection* const connection = connections_.find(handle);
+    if (connection == nullptr) continue;
+    connection->queued = false;
+    pump(handle, *connection);
+  }
+  running_.clear();
+  return !ready_.empty();
+}
+
+void TcpForwarder::end_all() {
+  connections_.for_each([this](SlabHandle handle, TcpConnection& connection) {
+    stop(handle, connection, SessionResult::kStopped);
+  });
+}
+
+void TcpForwarder::publish_counters() {
+  connections_.for_each([this](SlabHandle, TcpConnection& connection) {
+    if (connection.phase == Phase::kRelaying) count_bytes(connection);
+  });
+}
+
+}  // namespace sluice::forward

@@ -1,0 +1,253 @@
+// TcpForwarder: from a client's first packet to a target that answered.
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "forward/tcp_forwarder.h"
+#include "host/socket_options.h"
+
+namespace sluice::forward {
+namespace {
+
+// A header of version 2 is at most this long: 16 bytes, and a length of 16 bits behind them.
+constexpr std::size_t kHeaderMax = 16 + 65'535;
+constexpr std::size_t kHeaderRoom = 536;  // What nearly all of them fit in.
+// Clients that have sent no header yet cost a descriptor and are not admitted: no more of them.
+constexpr std::size_t kHeaderReadersMax = 4096;
+constexpr Duration kDescriptorRetry = std::chrono::milliseconds{50};
+
+}  // namespace
+
+void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
+  connection.phase = Phase::kReadingHeader;
+  connection.header = std::make_unique<HeaderBuffer>();
+  if (++header_readers_ > kHeaderReadersMax) {
+    refuse(handle, connection, SessionResult::kLimited);
+    return;
+  }
+  if (!watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+    refuse(handle, connection, SessionResult::kLimited);
+    return;
+  }
+  services_.timers.arm(connection.timer,
+                       services_.now + connection.rule->plan.timeouts.proxy_header);
+  (void)take_header(handle, connection);
+}
+
+// Reads what is there. True when the header is whole and the client was passed on to admit().
+bool TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
+  std::vector<std::uint8_t>& bytes = connection.header->bytes;
+  for (;;) {
+    const std::size_t had = bytes.size();
+    bytes.resize(std::min(had + kHeaderRoom, kHeaderMax));
+    const iovec part{bytes.data() + had, bytes.size() - had};
+    const auto read = connection.client_socket.read({&part, 1});
+    const std::size_t got = read ? read->bytes : 0;
+    bytes.resize(had + got);
+    if (!read || read->status == host::ReadStatus::kEndOfStream) {
+      refuse(handle, connection, SessionResult::kBadProxyHeader);
+      return false;
+    }
+    if (read->status == host::ReadStatus::kWouldBlock) return false;
+    const auto parsed = wire::parse_proxy_header(bytes);
+    if (parsed) {
+      connection.header->header_size = parsed->size;
+      if (parsed->header.transport != wire::ProxyTransport::kUnspecified) {
+        connection.client = parsed->header.source;
+        connection.header->destination = parsed->header.destination;
+      }
+      --header_readers_;
+      services_.timers.cancel(connection.timer);
+      admit(handle, connection);
+      return true;
+    }
+    if (parsed.error() != wire::ParseError::kTruncated || bytes.size() == kHeaderMax) {
+      refuse(handle, connection, SessionResult::kBadProxyHeader);
+      return false;
+    }
+  }
+}
+
+void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
+  connection.phase = Phase::kConnecting;
+  LiveRule& rule = *connection.rule;
+  auto ticket = rule.admission.admit(connection.client.address, services_.now);
+  if (!ticket) {
+    refuse(handle, connection, ticket.error());
+    return;
+  }
+  connection.ticket = std::move(*ticket);
+  connection.admitted = true;
+  rule.counters->accepted.fetch_add(1, std::memory_order_relaxed);
+  rule.counters->active.fetch_add(1, std::memory_order_relaxed);
+  if (rule.plan.targets_udp()) {
+    leave_to_udp(handle, connection);
+    return;
+  }
+  connection.attempt.client = connection.client.address;
+  connect(handle, connection, rule.targets.first(connection.attempt));
+}
+
+// TcpToUdp counts the session as active from here on.
+void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
+  std::vector<std::uint8_t> head;
+  if (connection.header != nullptr) {
+    const auto& bytes = connection.header->bytes;
+    head.assign(bytes.begin() + static_cast<std::ptrdiff_t>(connection.header->header_size),
+                bytes.end());
+    // The interest of the header's reader would name a session that is no more.
+    (void)services_.loop.remove(connection.client_socket.fd());
+  }
+  AcceptedStream stream{.socket = std::move(connection.client_socket),
+                        .client = connection.client,
+                        .rule = std::move(connection.rule),
+                        .ticket = std::move(connection.ticket),
+                        .listen_port = connection.listen_port,
+                        .port_offset = connection.attempt.port_offset,
+                        .accepted_at = connection.accepted_at};
+  connections_.erase(handle);
+  to_udp_.start(std::move(stream), head);
+}
+
+host::StreamOptions TcpForwarder::stream_options(const TcpConnection& connection,
+                                                 const wire::Endpoint& target) const {
+  const SocketPlan& plan = connection.rule->plan.socket;
+  host::StreamOptions options{.device = plan.target_device,
+                              .mark = plan.mark,
+                              .fast_open = plan.fast_open,
+                              .multipath = plan.multipath,
+                              .receive_buffer = plan.receive_buffer,
+                              .send_buffer = plan.send_buffer};
+  if (plan.keepalive.enabled) {
+    options.keepalive = {plan.keepalive.idle_seconds, plan.keepalive.interval_seconds,
+                         plan.keepalive.count};
+  }
+  const auto same_family = [&](const wire::IpAddress& address) {
+    return address.family() == target.address.family();
+  };
+  if (plan.source && same_family(*plan.source)) options.source = wire::Endpoint{*plan.source, {}};
+  if (plan.transparent && connection.client.port.value != 0 &&
+      same_family(connection.client.address)) {
+    options.source = connection.client;
+    options.transparent = true;
+  }
+  return options;
+}
+
+// Tries one destination after the other until one answers, is being asked, or none is left.
+void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
+                           std::optional<Destination> next) {
+  LiveRule& rule = *connection.rule;
+  for (; next; next = rule.targets.next(connection.attempt)) {
+    connection.target = next->target;
+    auto started = next->inet ? host::connect_stream(services_.kernel, *next->inet,
+                                                     stream_options(connection, *next->inet))
+                              : host::connect_unix(services_.kernel, next->path);
+    if (!started) {
+      if (host::is_exhaustion(started.error().error)) {
+        wait_for_descriptor(connection, *next);
+        return;
+      }
+      connection.last_error = started.error().error;
+      continue;
+    }
+    connection.target_socket = std::move(started->socket);
+    if (!watch(connection.target_socket.fd(), EventKind::kTarget, handle)) {
+      connection.last_error = ENOSPC;
+      connection.target_socket.close();
+      continue;
+    }
+    if (started->progress == host::ConnectProgress::kInProgress) {
+      connection.phase = Phase::kConnecting;
+      services_.timers.arm(connection.timer, services_.now + rule.plan.timeouts.connect);
+      return;
+    }
+    // A client that began with a PROXY header is watched already.
+    if (connection.header == nullptr &&
+        !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+      connection.last_error = ENOSPC;
+      rule.targets.ended(connection.target);
+      break;
+    }
+    start_relay(handle, connection);
+    return;
+  }
+  refuse(handle, connection, SessionResult::kConnectFailed);
+}
+
+// The client keeps its place: it waits as it would in the kernel's queue, within the time that a
+// connect may take. The target is not to blame and is asked again first.
+void TcpForwarder::wait_for_descriptor(TcpConnection& connection, const Destination& destination) {
+  connection.phase = Phase::kNoDescriptor;
+  connection.rule->targets.ended(destination.target);
+  if (listeners_ != nullptr) listeners_->pause();
+  services_.timers.arm(connection.timer, services_.now + kDescriptorRetry);
+}
+
+void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection) {
+  if (const auto result = connection.target_socket.connect_result(); !result) {
+    connection.last_error = result.error().error;
+    connection.target_socket.close();
+    connect(handle, connection, connection.rule->targets.next(connection.attempt));
+    return;
+  }
+  if (connection.header == nullptr &&
+      !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+    connection.rule->targets.ended(connection.target);
+    refuse(handle, connection, SessionResult::kConnectFailed);
+    return;
+  }
+  start_relay(handle, connection);
+}
+
+void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection) {
+  switch (connection.phase) {
+    case Phase::kReadingHeader: refuse(handle, connection, SessionResult::kBadProxyHeader); return;
+    case Phase::kConnecting:
+      connection.last_error = ETIMEDOUT;
+      connection.target_socket.close();
+      connect(handle, connection, connection.rule->targets.next(connection.attempt));
+      return;
+    case Phase::kNoDescriptor:
+      if (services_.now - connection.accepted_at > connection.rule->plan.timeouts.connect) {
+        connection.last_error = EMFILE;
+        refuse(handle, connection, SessionResult::kConnectFailed);
+        return;
+      }
+      connect(handle, connection, connection.rule->targets.first(connection.attempt));
+      return;
+    case Phase::kRelaying: return;
+  }
+}
+
+// Ends a session that has not begun; no target is in use for it.
+void TcpForwarder::refuse(SlabHandle handle, TcpConnection& connection, SessionResult why) {
+  RuleCounters& counters = *connection.rule->counters;
+  if (connection.phase == Phase::kReadingHeader) --header_readers_;
+  switch (why) {
+    case SessionResult::kNotAllowed:
+    case SessionResult::kDenied:
+      counters.not_allowed.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case SessionResult::kLimited: counters.limited.fetch_add(1, std::memory_order_relaxed); break;
+    case SessionResult::kBadProxyHeader:
+      counters.bad_proxy_header.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case SessionResult::kConnectFailed:
+      counters.connect_failed.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case SessionResult::kOpened:
+    case SessionResult::kTargetClosed:
+    case SessionResult::kClientClosed:
+    case SessionResult::kTargetReset:
+    case SessionResult::kClientReset:
+    case SessionResult::kIdle:
+    case SessionResult::kStopped: break;
+  }
+  if (connection.admitted) counters.active.fetch_sub(1, std::memory_order_relaxed);
+  tell(connection, why, connection.last_error);
+  connection.client_socket.reset();
+  connections_.erase(handle);
+}
+
+}  // namespace sluice::forward

@@ -30,12 +30,12 @@ struct Place {
   policy::Protocol protocol = policy::Protocol::kTcp;  // kTcp or kUdp
   // A name, or an address without brackets; "" and "*": every address (to listen on), the loopback
   // (to connect to). Unused when `path` is set.
-  std::string host;
+  std::string host{};
   std::uint16_t port = 0;
   std::uint16_t port_count = 1;  // A range of ports; of a listener and its targets the same.
-  std::string path;              // A UNIX stream socket; '@' first: the abstract namespace.
+  std::string path{};            // A UNIX stream socket; '@' first: the abstract namespace.
   // A socket that systemd opened (LISTEN_FDNAMES), or its number from 0 as text. Listeners only.
-  std::string inherited;
+  std::string inherited{};
   friend bool operator==(const Place&, const Place&) = default;
 
   [[nodiscard]] bool is_unix() const { return !path.empty(); }

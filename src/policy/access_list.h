@@ -6,7 +6,8 @@
 //                                 characters, '?' is one. The text is the canonical one (RFC 5952).
 //
 // Order, as rinetd's: global allow (if there are any, one must match), global deny, the rule's
-// allow (likewise), the rule's deny. An IPv4 client of a dual-stack listener is an IPv4 address.
+// allow (likewise), the rule's deny. An IPv4 client of a dual-stack listener is an IPv4 address,
+// and a pattern that begins with "::ffff:" and goes on as an IPv4 one is an IPv4 pattern.
 #pragma once
 
 #include <cstdint>
@@ -22,20 +23,29 @@ namespace sluice::policy {
 
 class AddressPattern {
  public:
+  static constexpr std::size_t kTextSizeMax = 128;
+
   // `expected` completes the sentence "'TEXT' is not an address pattern; expected …".
   struct Error {
     std::string expected;
   };
   [[nodiscard]] static std::expected<AddressPattern, Error> parse(std::string_view text);
+  // Compares with the address's text even where `text` is no whole address, as rinetd does: "10.1"
+  // matches nothing.
+  [[nodiscard]] static AddressPattern wildcard(std::string_view text);
 
-  // `text` is the address's canonical text, made once for all patterns of a decision.
+  // `text` is the address's canonical text, made once for all patterns of a decision. Takes time in
+  // proportion to the pattern's length, whatever its stars.
   [[nodiscard]] bool matches(const wire::IpAddress& address, std::string_view text) const;
   [[nodiscard]] const std::string& text() const { return text_; }  // As it was written.
   friend bool operator==(const AddressPattern&, const AddressPattern&) = default;
 
  private:
+  AddressPattern(std::string_view text, std::variant<wire::Prefix, std::string> what)
+      : text_(text), what_(std::move(what)) {}
+
   std::string text_;
-  std::variant<wire::Prefix, std::string> what_;  // A prefix, or a wildcard.
+  std::variant<wire::Prefix, std::string> what_;  // A prefix, or a wildcard in lower case.
 };
 
 struct AccessList {

@@ -1,4 +1,25 @@
-// The log of sessions, in one of three formats.
+// The log of sessions, in one of three formats. One line when a session began, one when it ended;
+// a single one when it did not begin. "->" is a tab:
+//
+//   rinetd  21/Nov/2026:15:03:06
+//   ->192.0.2.7->0.0.0.0->8080->10.0.0.2->80->5->10->done-remote-closed
+//           time (a space ends it, as rinetd's does), client, listening host and port, target host
+//           and port, bytes from the client, bytes to the client, result
+//   common  192.0.2.7 - - [21/Nov/2026:15:03:06  +0000]
+//           "GET /rinetd-services/0.0.0.0/8080/10.0.0.2/80/done-remote-closed HTTP/1.0"
+//           200 10 - - - 5
+//           on one line; bytes to the client come first
+//   json    {"time":"2026-11-21T15:03:06.123456Z","rule":"web","client":"192.0.2.7:40000",
+//           "listen":"0.0.0.0:8080","target":"10.0.0.2:80","protocol":"tcp","event":"ended",
+//           "result":"client-closed","bytes_from_client":5,"bytes_to_client":10,
+//           "duration_ms":1.250,"error":null}
+//           on one line; "event" is "opened", "ended" or "refused"; "client" and "target" are null
+//           when there is no address or none was chosen; "error" is a text
+//
+// rinetd's times are local ones, JSON's are UTC. What has no rinetd name is told as done-timeout,
+// done-stopped, limited and bad-proxy-header. The two older formats write "-" for an unknown
+// client or target and "*" for a listener on every address.
+// A byte that would break a line is written \xNN in rinetd's form, %NN in the common one.
 //
 // A LogFile is the open file; it is shared by the workers (O_APPEND: each write(2) is whole) and
 // swapped at a reload. A SessionLog is one worker's buffer before it: lines are written together,
@@ -8,9 +29,14 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <expected>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "base/time.h"
 #include "base/unique_fd.h"
@@ -26,23 +52,46 @@ void append_session_line(fmt::memory_buffer& out, LogFormat format, const Sessio
 
 class LogFile {
  public:
-  // "-" is standard output. Appends; makes the file with mode 0640.
+  // "-" is standard output. Appends; makes the file with mode 0640. A FIFO needs a reader (ENXIO).
   [[nodiscard]] static std::expected<std::shared_ptr<LogFile>, host::SysError> open(
       const std::string& path, LogFormat format);
-  LogFile(UniqueFd fd, LogFormat format) : fd_(std::move(fd)), format_(format) {}
+  // `name` is for messages.
+  LogFile(UniqueFd fd, LogFormat format, std::string name = "the session log");
 
   [[nodiscard]] LogFormat format() const { return format_; }
-  // Whole lines. A full disk loses lines, never a connection; the first loss is told once.
+  // Whole lines. A full disk or a pipe that nobody reads loses lines, never a connection; the
+  // first loss is told once. From any thread.
   void write(std::string_view lines);
+  // Lines that were lost so far.
+  [[nodiscard]] std::uint64_t lost() const;
 
  private:
+  // The bytes that were taken; fewer than `bytes` has when the file takes no more.
+  [[nodiscard]] std::size_t write_some(std::string_view bytes);
+  [[nodiscard]] bool ready_to_take() const;
+  [[gnu::cold]] void lose(std::string_view lines, int error);
+
   UniqueFd fd_;
   LogFormat format_;
+  std::string name_;
+  bool regular_ = false;  // A write to a regular file does not wait for a reader.
+  mutable std::mutex mutex_;
+  bool stalled_ = false;  // The last write lost lines; do not wait for the reader again.
+  bool torn_ = false;     // The file ends in the middle of a line.
+  bool told_ = false;
+  int last_error_ = 0;
+  std::uint64_t lost_ = 0;
 };
 
 class SessionLog {
  public:
   static constexpr Duration kFlushDelay = std::chrono::milliseconds{50};
+  static constexpr std::size_t kFlushSize = 32 * 1024;  // Bytes of a full buffer.
+
+  SessionLog() = default;
+  SessionLog(const SessionLog&) = delete;
+  SessionLog& operator=(const SessionLog&) = delete;
+  ~SessionLog() { flush(); }
 
   // Null: sessions are not logged. What was buffered goes to the old file.
   void set_file(std::shared_ptr<LogFile> file);

@@ -1,36 +1,41 @@
 // Two connected stream sockets joined: what one receives, the other sends.
 //
-// Sans-loop: the owner waits with epoll (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET on each side,
-// set once and never changed), tells what came with note(), and calls pump() until it says that
-// there is nothing to do. Between calls an idle pair holds no buffer and no pipe.
+// Sans-loop: the owner waits with epoll (kPairEvents on each side, set once and never changed),
+// tells what came with note(), and calls pump() until it says that there is nothing to do. Between
+// calls an idle pair holds no buffer and no pipe.
 //
 // Promises: every byte that was received is sent, in order, once. A FIN is passed on when all bytes
 // before it are (shutdown of the writing side), each way by itself. A RST is passed on as a RST,
 // after the bytes that came before it, as far as the other side takes them in time. A side that
 // takes nothing holds the other back (the kernel's buffers and at most one of ours fill up).
+// Out-of-band bytes (TCP's urgent data) are not carried; the stream around them is.
+//
+// The process must ignore SIGPIPE: splice(2) to a socket whose peer is gone raises it, and cannot
+// be told not to.
 #pragma once
 
-#include <cstddef>
+#include <sys/epoll.h>
+
 #include <cstdint>
 
 #include "base/bytes.h"
 #include "base/time.h"
 #include "host/tcp_socket.h"
-#include "policy/token_bucket.h"
+#include "relay/direction.h"
+#include "relay/options.h"
 #include "relay/pools.h"
 
 namespace sluice::relay {
 
-enum class Side : std::uint8_t { kClient, kTarget };
+// EPOLLPRI costs nothing, and without it bytes behind an urgent mark would wait for more.
+inline constexpr std::uint32_t kPairEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
-// What one direction may carry. Null: as much as it likes. Not owned; outlive the pair.
-struct Throttle {
-  policy::TokenBucket* rule = nullptr;
-  policy::TokenBucket* client = nullptr;
-};
+enum class Side : std::uint8_t { kClient, kTarget };
 
 struct PairOptions {
   Mode mode = Mode::kAuto;
+  Transport client = Transport::kTcp;
+  Transport target = Transport::kTcp;
   Throttle to_target;
   Throttle to_client;
   // Bytes for the target before anything the client sends: a PROXY header, and what was read
@@ -54,34 +59,77 @@ enum class PairEnd : std::uint8_t {
   kStopped,  // stop() was called.
 };
 
+// Joins two sockets once. Ends before it goes, by kEnded or stop(): only these give back what is
+// borrowed.
 class Pair {
  public:
   Pair() = default;
   Pair(const Pair&) = delete;
   Pair& operator=(const Pair&) = delete;
 
-  // Both connected, non-blocking; of TCP or AF_UNIX. Assumes both readable and writable until the
-  // kernel says otherwise, so the first pump() may follow at once.
+  // Both connected and non-blocking; of TCP or AF_UNIX. Both are taken to be writable and the
+  // client to be readable until the kernel says otherwise, so the first pump() may follow at once.
+  // The target is read when an event says so: events that came earlier, such as the one that told
+  // of the connection (it may carry EPOLLIN as well), must be note()d too, before or after start().
   void start(host::TcpSocket client, host::TcpSocket target, const PairOptions& options,
              Pools& pools);
 
-  // Events of one side as epoll gave them.
+  // Events of one side as epoll gave them. Only remembers them.
   void note(Side side, std::uint32_t events);
 
-  // Moves what can be moved now, up to a share each way.
+  // Moves what can be moved now, up to a share each way. May be called at any time.
   [[nodiscard]] PairStatus pump(Pools& pools, Instant now);
-  [[nodiscard]] Instant resume_at() const;  // After kLater.
+  [[nodiscard]] Instant resume_at() const { return resume_at_; }  // After kLater.
 
   // Ends it at once: closed in the ordinary way, or with a RST to both sides. Gives everything
   // back to the pools.
   void stop(Pools& pools, bool with_reset);
 
-  [[nodiscard]] std::uint64_t bytes_to_target() const;  // Taken by the target's socket.
-  [[nodiscard]] std::uint64_t bytes_to_client() const;
+  // Taken by the target's socket; its head included.
+  [[nodiscard]] std::uint64_t bytes_to_target() const { return to_target_.moved(); }
+  [[nodiscard]] std::uint64_t bytes_to_client() const { return to_client_.moved(); }
   // One direction has ended and the other has not.
-  [[nodiscard]] bool half_closed() const;
-  [[nodiscard]] PairEnd end() const;  // After kEnded or stop().
-  [[nodiscard]] int error() const;    // errno behind kClientReset and kTargetReset.
+  [[nodiscard]] bool half_closed() const { return to_target_.ended() != to_client_.ended(); }
+  [[nodiscard]] PairEnd end() const { return end_; }  // After kEnded or stop().
+  [[nodiscard]] int error() const { return error_; }  // errno behind kClientReset, kTargetReset.
+
+ private:
+  // A failure has its own way to the end: the other side gets what was received before it, is
+  // given time to acknowledge, and is reset.
+  enum class Phase : std::uint8_t { kJoined, kDelivering, kAcknowledging, kEnded };
+
+  [[nodiscard]] PairStatus join(Pools& pools, Instant now);
+  [[nodiscard]] PairStatus pass_ends(Pools& pools);
+  void fail(Side side, int error, Instant now);
+  [[nodiscard]] PairStatus deliver(Pools& pools, Instant now);
+  [[nodiscard]] PairStatus acknowledge(Pools& pools, Instant now);
+  [[nodiscard]] PairStatus finish(Pools& pools);
+  void give_back(Pools& pools);
+
+  [[nodiscard]] host::TcpSocket& socket(Side side) {
+    return side == Side::kClient ? client_ : target_;
+  }
+  [[nodiscard]] Direction& direction_from(Side side) {
+    return side == Side::kClient ? to_target_ : to_client_;
+  }
+  [[nodiscard]] Direction::Ends ends_from(Side side) const {
+    return side == Side::kClient ? Direction::Ends{client_.fd(), target_.fd()}
+                                 : Direction::Ends{target_.fd(), client_.fd()};
+  }
+
+  host::TcpSocket client_;
+  host::TcpSocket target_;
+  Direction to_target_;
+  Direction to_client_;
+  Instant resume_at_ = kNever;
+  std::int32_t error_ = 0;
+  Phase phase_ = Phase::kJoined;
+  PairEnd end_ = PairEnd::kStopped;
+  Side failed_ = Side::kClient;
+  std::uint8_t polls_ = 0;         // How often the survivor's acknowledgements were asked for.
+  std::uint8_t errors_noted_ = 0;  // A bit for each Side that EPOLLERR came for.
+  std::uint8_t fins_passed_ = 0;   // A bit for each Side whose FIN the other side has.
 };
+static_assert(sizeof(Pair) <= 200);  // 20,000 idle connections are to cost little.
 
 }  // namespace sluice::relay

@@ -1,27 +1,43 @@
 // What the pairs of one worker borrow while bytes move: buffers and pipes. Not thread-safe.
-//
-// Buffers: an idle one is kept up to a bound. Pipes: enlarged to Options::pipe_size as far as the
-// kernel lets us (fs.pipe-max-size; pipe-user-pages-soft holds for all pipes of a user, see
-// pipe(7)): one that comes out smaller than is useful is closed, and no other is asked for until a
-// while has passed. Pipes are kept empty, up to a bound, and closed when they were not used for a
-// while. No pipe to be had is an ordinary answer.
+// Outlives the pairs that use it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
-#include <optional>
 
-#include "base/bytes.h"
 #include "base/time.h"
 #include "host/kernel.h"
+#include "relay/buffer_pool.h"
 #include "relay/options.h"
+#include "relay/pipe_pool.h"
 
 namespace sluice::relay {
 
 class Pools {
  public:
-  Pools(host::Kernel& kernel, const Options& options);
-  // … borrow and give back buffers and pipes; trim(now) …
-  [[nodiscard]] const Options& options() const;
+  // Three quarters of what an unprivileged user may have in pipes of 1 MiB. Several workers share
+  // that: give each its part.
+  static constexpr std::size_t kPipesMax = 48;
+  // What lies unused for so long (at most twice) goes back to the system.
+  static constexpr Duration kIdleMax = std::chrono::seconds{2};
+
+  Pools(host::Kernel& kernel, const Options& options, std::size_t pipes_max = kPipesMax);
+
+  [[nodiscard]] BufferPool& buffers() { return buffers_; }
+  [[nodiscard]] PipePool& pipes() { return pipes_; }
+  [[nodiscard]] host::Kernel& kernel() const { return kernel_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+
+  // For a worker that is about to wait; cheap. Returns when to call again: kNever once nothing is
+  // kept.
+  [[nodiscard]] Instant trim(Instant now);
+
+ private:
+  host::Kernel& kernel_;
+  Options options_;
+  BufferPool buffers_;
+  PipePool pipes_;
+  Instant trim_at_{};
 };
 
 }  // namespace sluice::relay

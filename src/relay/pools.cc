@@ -1,0 +1,23 @@
+#include "relay/pools.h"
+
+#include <algorithm>
+
+namespace sluice::relay {
+
+Pools::Pools(host::Kernel& kernel, const Options& options, std::size_t pipes_max)
+    : kernel_(kernel),
+      options_(options),
+      buffers_(std::clamp(options.buffer_size, kBufferSizeMin, kBufferSizeMax)),
+      pipes_(kernel, options.pipe_size, pipes_max) {}
+
+Instant Pools::trim(Instant now) {
+  if (buffers_.idle() == 0 && pipes_.idle() == 0) return kNever;
+  if (now >= trim_at_) {
+    buffers_.age();
+    pipes_.age();
+    trim_at_ = now + kIdleMax;
+  }
+  return trim_at_;
+}
+
+}  // namespace sluice::relay

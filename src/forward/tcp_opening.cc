@@ -85,7 +85,7 @@ void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
     return;
   }
   connection.attempt.client = connection.client.address;
-  connect(handle, connection, rule.targets.first(connection.attempt));
+  connect(handle, connection, rule.targets.first(connection.attempt, services_.now));
 }
 
 // TcpToUdp counts the session as active from here on.
@@ -138,7 +138,7 @@ host::StreamOptions TcpForwarder::stream_options(const TcpConnection& connection
 void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
                            std::optional<Destination> next) {
   LiveRule& rule = *connection.rule;
-  for (; next; next = rule.targets.next(connection.attempt)) {
+  for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
     connection.target = next->target;
     auto started = next->inet ? host::connect_stream(services_.kernel, *next->inet,
                                                      stream_options(connection, *next->inet))
@@ -188,7 +188,7 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
   if (const auto result = connection.target_socket.connect_result(); !result) {
     connection.last_error = result.error().error;
     connection.target_socket.close();
-    connect(handle, connection, connection.rule->targets.next(connection.attempt));
+    connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
     return;
   }
   if (connection.header == nullptr &&
@@ -206,7 +206,7 @@ void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection
     case Phase::kConnecting:
       connection.last_error = ETIMEDOUT;
       connection.target_socket.close();
-      connect(handle, connection, connection.rule->targets.next(connection.attempt));
+      connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
       return;
     case Phase::kNoDescriptor:
       if (services_.now - connection.accepted_at > connection.rule->plan.timeouts.connect) {
@@ -214,7 +214,7 @@ void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection
         refuse(handle, connection, SessionResult::kConnectFailed);
         return;
       }
-      connect(handle, connection, connection.rule->targets.first(connection.attempt));
+      connect(handle, connection, connection.rule->targets.first(connection.attempt, services_.now));
       return;
     case Phase::kRelaying: return;
   }

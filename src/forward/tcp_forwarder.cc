@@ -37,17 +37,16 @@ void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
   const SlabHandle handle{tag.index, tag.generation};
   TcpConnection* const connection = connections_.find(handle);
   if (connection == nullptr) return;
-  switch (connection->phase) {
-    case Phase::kReadingHeader: (void)take_header(handle, *connection); return;
-    case Phase::kConnecting:
-      if (tag.kind == EventKind::kTarget) on_connect_event(handle, *connection);
-      return;
-    case Phase::kNoDescriptor: return;
-    case Phase::kRelaying:
-      connection->pair.note(
-          tag.kind == EventKind::kClient ? relay::Side::kClient : relay::Side::kTarget, events);
-      enqueue(handle, *connection);
-      return;
+  const bool of_client = tag.kind == EventKind::kClient;
+  if (connection->phase == Phase::kRelaying) [[likely]] {
+    connection->pair.note(of_client ? relay::Side::kClient : relay::Side::kTarget, events);
+    enqueue(handle, *connection);
+  } else if (of_client) {
+    connection->early_client_events |= events;
+    if (connection->phase == Phase::kReadingHeader) take_header(handle, *connection);
+  } else if (connection->phase == Phase::kConnecting) {
+    connection->early_target_events = events;
+    on_connect_event(handle, *connection);
   }
 }
 

@@ -43,7 +43,7 @@ class TcpForwarder {
  private:
   // --- Opening (tcp_opening.cc) ---
   void read_header(SlabHandle handle, TcpConnection& connection);
-  [[nodiscard]] bool take_header(SlabHandle handle, TcpConnection& connection);
+  void take_header(SlabHandle handle, TcpConnection& connection);
   void admit(SlabHandle handle, TcpConnection& connection);
   void leave_to_udp(SlabHandle handle, TcpConnection& connection);
   void connect(SlabHandle handle, TcpConnection& connection, std::optional<Destination> next);

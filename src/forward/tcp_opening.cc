@@ -31,11 +31,11 @@ void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
   }
   services_.timers.arm(connection.timer,
                        services_.now + connection.rule->plan.timeouts.proxy_header);
-  (void)take_header(handle, connection);
+  take_header(handle, connection);
 }
 
-// Reads what is there. True when the header is whole and the client was passed on to admit().
-bool TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
+// Reads what is there, until the header is whole.
+void TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
   std::vector<std::uint8_t>& bytes = connection.header->bytes;
   for (;;) {
     const std::size_t had = bytes.size();
@@ -46,9 +46,9 @@ bool TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
     bytes.resize(had + got);
     if (!read || read->status == host::ReadStatus::kEndOfStream) {
       refuse(handle, connection, SessionResult::kBadProxyHeader);
-      return false;
+      return;
     }
-    if (read->status == host::ReadStatus::kWouldBlock) return false;
+    if (read->status == host::ReadStatus::kWouldBlock) return;
     const auto parsed = wire::parse_proxy_header(bytes);
     if (parsed) {
       connection.header->header_size = parsed->size;
@@ -59,11 +59,11 @@ bool TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
       --header_readers_;
       services_.timers.cancel(connection.timer);
       admit(handle, connection);
-      return true;
+      return;
     }
     if (parsed.error() != wire::ParseError::kTruncated || bytes.size() == kHeaderMax) {
       refuse(handle, connection, SessionResult::kBadProxyHeader);
-      return false;
+      return;
     }
   }
 }
@@ -214,7 +214,8 @@ void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection
         refuse(handle, connection, SessionResult::kConnectFailed);
         return;
       }
-      connect(handle, connection, connection.rule->targets.first(connection.attempt, services_.now));
+      connect(handle, connection,
+              connection.rule->targets.first(connection.attempt, services_.now));
       return;
     case Phase::kRelaying: return;
   }

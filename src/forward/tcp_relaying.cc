@@ -73,6 +73,9 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
                          .to_client = connection.ticket.to_client(),
                          .head_to_target = head},
                         services_.pools);
+  // Edges that came before are not told again.
+  connection.pair.note(relay::Side::kClient, connection.early_client_events);
+  connection.pair.note(relay::Side::kTarget, connection.early_target_events);
   tell(connection, SessionResult::kOpened, 0);
   enqueue(handle, connection);
 }
@@ -135,7 +138,7 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
 
 void TcpForwarder::stop(SlabHandle handle, TcpConnection& connection, SessionResult why) {
   if (connection.phase == Phase::kRelaying) {
-    connection.pair.stop(services_.pools, relay::StopHow::kReset);
+    connection.pair.stop(services_.pools, true);
     finish(handle, connection, why, 0);
   } else {
     refuse(handle, connection, why);

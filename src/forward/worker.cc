@@ -12,8 +12,6 @@ namespace {
 // A UDP session without traffic for so long is over once we drain: nothing else would end it.
 constexpr Duration kQuiet = std::chrono::seconds{1};
 constexpr Duration kQuietCheckEvery = std::chrono::milliseconds{100};
-// How long after its last use the memory of pools is kept.
-constexpr Duration kTrimAfter = std::chrono::seconds{2};
 
 }  // namespace
 
@@ -66,7 +64,7 @@ void Worker::end_all() {
 
 void Worker::turn() {
   services_.now = loop_.now();
-  const auto count = loop_.wait(events_, services_.now, next_deadline(pending_));
+  const auto count = loop_.wait(events_, services_.now, next_deadline());
   services_.now = loop_.now();
   for (std::size_t i = 0; i < count.value_or(0); ++i) dispatch(events_[i]);
   run_timers();
@@ -115,11 +113,12 @@ void Worker::run_timers() {
   }
 }
 
-Instant Worker::next_deadline(bool pending) const {
-  if (pending) return services_.now;
+// Called before each wait: the pools let go of what has been idle for long.
+Instant Worker::next_deadline() {
+  if (pending_) return services_.now;
   Instant deadline = std::min(timers_.next_wakeup(), log_.flush_at());
   if (state_ == State::kDraining) deadline = std::min(deadline, next_quiet_check_);
-  return std::min(deadline, pools_.trim_at());
+  return std::min(deadline, pools_.trim(services_.now));
 }
 
 void Worker::read_mail() {

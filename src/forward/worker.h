@@ -121,7 +121,7 @@ class Worker : private AcceptSink {
   void answer();
   void accepted(const ListenerRule& listener, AcceptedClient client) override;
   [[nodiscard]] Worker* less_busy_peer();
-  [[nodiscard]] Instant next_deadline(bool pending) const;
+  [[nodiscard]] Instant next_deadline();
   [[nodiscard]] bool drained();
   void end_all();
 

@@ -15,7 +15,7 @@ A peer must be shown at its best, and all of them under the same terms:
 import dataclasses
 import os
 
-CONNECTIONS = 4096  # At once: twice what the idle cell opens.
+CONNECTIONS = 24_000  # At once: more than the idle cell opens.
 DESCRIPTORS = 4 * CONNECTIONS  # Two a connection, and two for a pipe of those that move bytes.
 NGINX_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
@@ -186,6 +186,7 @@ KINDS = {
     "haproxy-splice": Kind("haproxy", "haproxy", haproxy_splice, udp=()),
     "haproxy-copy": Kind("haproxy", "haproxy", haproxy_copy, udp=()),
     "nginx-stream": Kind("nginx", "libnginx-mod-stream", nginx_stream),
-    "socat": Kind("socat", "socat", socat),
+    # A process for each connection: more of them would only fill the machine.
+    "socat": Kind("socat", "socat", socat, most_connections=1000),
     OURS: Kind("sluice", "", sluice_forward),
 }

@@ -17,7 +17,8 @@ FORWARDERS = tuple(KINDS)
 PEERS = tuple(name for name in KINDS if name != OURS)
 ALL = ("direct", *FORWARDERS)
 BEST_PEER = "best-peer"
-IDLE_CONNECTIONS = 2000
+IDLE_CONNECTIONS = 20_000
+IDLE_CONNECTIONS_SHORT = 2000  # Of a quick run.
 
 
 def why_missing(name, options):
@@ -141,10 +142,11 @@ def idle_memory(bench, engine):
     """KiB of PSS for each of many connections that have carried one byte and now wait.
 
     Of a forwarder of its own, because memory that another cell made it allocate would be reused
-    here and look free. rinetd cannot hold as many: its sample says how many it had.
+    here and look free. Some cannot hold as many: their samples say how many they had.
     """
     bench.spin(False)
-    count = min(IDLE_CONNECTIONS, KINDS[engine].most_connections)
+    wanted = IDLE_CONNECTIONS_SHORT if bench.options.quick else IDLE_CONNECTIONS
+    count = min(wanted, KINDS[engine].most_connections)
     with contextlib.ExitStack() as stack:
         place = start(bench, engine)
         stack.callback(place.stop)

@@ -1,15 +1,18 @@
 // Whether a client may have a session now: access first, before a byte is read, then limits.
-// Shared by all workers. Without configured limits nothing is locked.
+// Shared by all workers. Without configured limits nothing is locked and nothing is allocated.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <mutex>
 #include <optional>
 
+#include "base/time.h"
 #include "forward/plan.h"
 #include "forward/session_event.h"
+#include "policy/access_list.h"
+#include "policy/limits.h"
 #include "policy/token_bucket.h"
 #include "relay/pair.h"
 #include "wire/address.h"
@@ -23,6 +26,8 @@ class Admission {
  public:
   Admission(const Rule& rule, policy::AccessList global);
   ~Admission();
+  Admission(const Admission&) = delete;
+  Admission& operator=(const Admission&) = delete;
 
   // A place among the sessions of a rule and of a client; given back when it goes. Holds the
   // entry of its client alive. The Admission must outlive it.
@@ -32,18 +37,37 @@ class Admission {
     Ticket(Ticket&& other) noexcept;
     Ticket& operator=(Ticket&& other) noexcept;
     ~Ticket();
+    // Null where no rate is configured. The buckets live as long as the ticket.
     [[nodiscard]] relay::Throttle to_target() const;
     [[nodiscard]] relay::Throttle to_client() const;
 
    private:
     friend class Admission;
-    Admission* owner_ = nullptr;
+    Ticket(Admission& owner, ClientEntry* client) : owner_(&owner), client_(client) {}
+    void give_back();
+
+    Admission* owner_ = nullptr;  // Null: nothing is limited.
     ClientEntry* client_ = nullptr;
   };
 
-  // Else kNotAllowed, kDenied or kLimited.
+  // Else kNotAllowed, kDenied or kLimited. The client's own limits come before the rule's, so that
+  // what one client is refused uses up nothing of what all clients share.
   [[nodiscard]] std::expected<Ticket, SessionResult> admit(const wire::IpAddress& client,
                                                            Instant now);
+
+ private:
+  [[nodiscard]] bool admitted_by_rule(Instant now);
+  void released(ClientEntry* client);
+
+  const policy::AccessList global_;
+  const policy::AccessList own_;
+  const bool limited_;          // Anything at all: there are tickets to give back.
+  const bool rule_is_counted_;  // By connections or new ones a second.
+  std::optional<policy::TokenBucket> to_target_;
+  std::optional<policy::TokenBucket> to_client_;
+  std::unique_ptr<ClientTable> clients_;  // Null: clients are not limited.
+  std::mutex mutex_;
+  policy::FlowLimits limits_;  // Guarded by mutex_.
 };
 
 }  // namespace sluice::forward

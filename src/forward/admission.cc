@@ -1,0 +1,106 @@
+#include "forward/admission.h"
+
+#include <sys/random.h>
+
+#include <utility>
+
+#include "base/unreachable.h"
+#include "forward/client_table.h"
+
+namespace sluice::forward {
+namespace {
+
+[[nodiscard]] SipKey random_key() {
+  SipKey key;
+  // Up to 256 bytes never come short (getrandom(2)). On a system without it the table's order can
+  // be foreseen, which is no reason not to forward.
+  (void)!::getrandom(&key, sizeof key, 0);
+  return key;
+}
+
+[[nodiscard]] policy::TokenBucket* bucket_of(std::optional<policy::TokenBucket>& bucket) {
+  return bucket ? &*bucket : nullptr;
+}
+
+}  // namespace
+
+Admission::Admission(const Rule& rule, policy::AccessList global)
+    : global_(std::move(global)),
+      own_(rule.access),
+      limited_(rule.limits.any() || rule.client_limits.any()),
+      rule_is_counted_(rule.limits.connections != 0 || rule.limits.new_per_second != 0),
+      limits_({.max_flows = rule.limits.connections,
+               .new_flows_per_second = rule.limits.new_per_second}) {
+  if (rule.limits.to_target_rate != 0) to_target_.emplace(rule.limits.to_target_rate);
+  if (rule.limits.to_client_rate != 0) to_client_.emplace(rule.limits.to_client_rate);
+  if (rule.client_limits.any()) {
+    clients_ = std::make_unique<ClientTable>(rule.client_limits, random_key());
+  }
+}
+
+Admission::~Admission() = default;
+
+std::expected<Admission::Ticket, SessionResult> Admission::admit(const wire::IpAddress& client,
+                                                                 Instant now) {
+  switch (policy::decide_access(global_, own_, client)) {
+    case policy::Access::kAllowed: break;
+    case policy::Access::kNotAllowed: return std::unexpected(SessionResult::kNotAllowed);
+    case policy::Access::kDenied: return std::unexpected(SessionResult::kDenied);
+  }
+  if (!limited_) return Ticket();
+  ClientEntry* entry = nullptr;
+  if (clients_ != nullptr) {
+    entry = clients_->admit(client, now);
+    if (entry == nullptr) return std::unexpected(SessionResult::kLimited);
+  }
+  if (!admitted_by_rule(now)) {
+    if (entry != nullptr) clients_->released(*entry);
+    return std::unexpected(SessionResult::kLimited);
+  }
+  return Ticket(*this, entry);
+}
+
+bool Admission::admitted_by_rule(Instant now) {
+  if (!rule_is_counted_) return true;
+  const std::scoped_lock lock(mutex_);
+  return limits_.admit(now) == policy::Verdict::kAccepted;
+}
+
+void Admission::released(ClientEntry* client) {
+  if (client != nullptr) clients_->released(*client);
+  if (!rule_is_counted_) return;
+  const std::scoped_lock lock(mutex_);
+  limits_.released();
+}
+
+Admission::Ticket::Ticket(Ticket&& other) noexcept
+    : owner_(std::exchange(other.owner_, nullptr)),
+      client_(std::exchange(other.client_, nullptr)) {}
+
+Admission::Ticket& Admission::Ticket::operator=(Ticket&& other) noexcept {
+  if (this == &other) return *this;
+  give_back();
+  owner_ = std::exchange(other.owner_, nullptr);
+  client_ = std::exchange(other.client_, nullptr);
+  return *this;
+}
+
+Admission::Ticket::~Ticket() { give_back(); }
+
+void Admission::Ticket::give_back() {
+  if (owner_ != nullptr) owner_->released(client_);
+}
+
+relay::Throttle Admission::Ticket::to_target() const {
+  if (owner_ == nullptr) return {};
+  return {.rule = bucket_of(owner_->to_target_),
+          .client = client_ == nullptr ? nullptr : bucket_of(client_->to_target)};
+}
+
+relay::Throttle Admission::Ticket::to_client() const {
+  if (owner_ == nullptr) return {};
+  return {.rule = bucket_of(owner_->to_client_),
+          .client = client_ == nullptr ? nullptr : bucket_of(client_->to_client)};
+}
+
+}  // namespace sluice::forward

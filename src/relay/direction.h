@@ -78,14 +78,17 @@ class Direction {
   void release(Pools& pools);
 
   [[nodiscard]] std::uint64_t moved() const { return moved_; }
-  [[nodiscard]] bool ended() const { return ended_; }
-  [[nodiscard]] Instant resume_at() const { return resume_at_; }  // After kLater.
+  [[nodiscard]] std::size_t held() const { return end_ - begin_; }
+  [[nodiscard]] bool source_ended() const { return source_ended_; }  // Its FIN was seen.
+  [[nodiscard]] bool ended() const { return ended_; }                // And all its bytes were sent.
+  [[nodiscard]] Instant resume_at() const { return resume_at_; }     // After kLater.
 
  private:
   enum class Carriage : std::uint8_t { kCopy, kSplice };
   struct Turn;
 
   [[nodiscard]] Step run(Turn& turn);
+  [[nodiscard]] Step join_head(Turn& turn);
   [[nodiscard]] Step receive(Turn& turn, std::size_t allowed);
   [[nodiscard]] Step send(Turn& turn);
   [[nodiscard]] Step splice_in(Turn& turn, std::size_t allowed);
@@ -102,8 +105,7 @@ class Direction {
   [[nodiscard]] std::size_t throttled_allowance(Instant now);
   void settle(Turn& turn);
   void adapt(const Turn& turn);
-
-  [[nodiscard]] std::size_t held() const { return end_ - begin_; }
+  void drop_pipe(Pools& pools);
 
   Throttle throttle_;
   std::uint64_t moved_ = 0;

@@ -100,10 +100,11 @@ class Pair {
 
   [[nodiscard]] PairStatus join(Pools& pools, Instant now);
   [[nodiscard]] PairStatus pass_ends(Pools& pools);
-  void fail(Side side, int error, Instant now);
+  [[nodiscard]] PairStatus fail(Side side, int error, Pools& pools, Instant now);
   [[nodiscard]] PairStatus deliver(Pools& pools, Instant now);
   [[nodiscard]] PairStatus acknowledge(Pools& pools, Instant now);
   [[nodiscard]] PairStatus finish(Pools& pools);
+  void finish_failed();
   void give_back(Pools& pools);
 
   [[nodiscard]] host::TcpSocket& socket(Side side) {

@@ -1,23 +1,52 @@
 // Rules that listen on UDP. To a UDP target: a session (a connected socket) for each client
 // endpoint. To a TCP target: a stream for each client endpoint (udp_to_tcp.h).
+//
+// Datagrams come in batches (recvmmsg, GRO), are sorted by session and go out in batches (sendmmsg,
+// GSO), both ways. Order is kept within a session. A session holds no buffer; nothing is queued
+// between datagram sockets: what the kernel has no room for is dropped and counted.
+//
+// How many sessions: kSessionsMax a worker, beside the rule's own limits. At the bound a session
+// whose target never answered and that was idle for a second makes room, the oldest first; is
+// there none, the new client is refused. So a flood with forged sources, which a target does not
+// answer, displaces itself and never a conversation.
+//
+// ICMP errors. About datagrams to the target: a session that had no answer yet moves to the next
+// target; else it ends, and the client's next datagram begins another. The client itself is told
+// nothing: an ICMP error to it would need a raw socket. About datagrams to the client: its session
+// ends, its socket closes, and the target's next datagram meets "port unreachable" by the kernel.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "base/slab.h"
+#include "forward/datagram_batch.h"
+#include "forward/datagram_rows.h"
 #include "forward/event_tag.h"
 #include "forward/live_rule.h"
 #include "forward/services.h"
+#include "forward/udp_refusals.h"
+#include "forward/udp_session.h"
+#include "forward/udp_session_table.h"
 #include "host/udp_socket.h"
 
 namespace sluice::forward {
 
 class UdpForwarder {
  public:
-  explicit UdpForwarder(Services& services);
+  static constexpr std::size_t kSessionsMax = 65'536;
+  // After a session could not begin: how long its client's datagrams are dropped unseen.
+  static constexpr Duration kBackOff = std::chrono::milliseconds{200};
+
+  explicit UdpForwarder(Services& services, std::size_t sessions_max = kSessionsMax);
   ~UdpForwarder();
+  UdpForwarder(const UdpForwarder&) = delete;
+  UdpForwarder& operator=(const UdpForwarder&) = delete;
 
   // Takes over a bound socket. The result names the listener.
   [[nodiscard]] SlabHandle listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
@@ -32,11 +61,83 @@ class UdpForwarder {
   // Continues what used up its share of a turn; true when there is more.
   [[nodiscard]] bool run_pending();
 
-  [[nodiscard]] std::size_t sessions() const;
+  [[nodiscard]] std::size_t sessions() const { return sessions_.size(); }
   // Those with traffic in the last `quiet`; the others are ended.
   [[nodiscard]] std::size_t end_quiet(Duration quiet);
   void end_all();
   void publish_counters();
+
+ private:
+  static constexpr std::size_t kRows = 32;
+  static constexpr std::uint8_t kChainEnd = 0xff;
+
+  template <typename T>
+  [[nodiscard]] static SlabHandle handle_of(Slab<T>& slab, EventTag tag);
+
+  // --- Listeners, udp_forwarder.cc ---
+  void read_listener(SlabHandle handle);
+  void read_listener_errors(SlabHandle handle);
+  void mark_pending(SlabHandle handle, UdpListener& listener);
+  void release_listener(std::uint32_t index);
+
+  // --- From clients, udp_session_deliver.cc ---
+  void deliver(SlabHandle listener, std::span<host::IncomingDatagram> slots);
+  [[nodiscard]] std::uint32_t session_for(SlabHandle listener, const host::IncomingDatagram& slot);
+  void deliver_chain(std::uint32_t index, std::span<host::IncomingDatagram> slots);
+  void send_to_target(UdpSession& session, std::span<host::IncomingDatagram> slots);
+  void push_to_stream(std::uint32_t index, std::span<host::IncomingDatagram> slots);
+
+  // --- From targets, udp_session_answer.cc ---
+  void read_answers(SlabHandle handle);
+  void read_errors(SlabHandle handle);
+  void on_stream_event(SlabHandle handle, std::uint32_t events);
+  void read_stream(SlabHandle handle);
+  void answer(UdpSession& session, ByteView bytes, std::uint16_t segment_size);
+  void flush_answers(UdpSession& session);
+  void note_answer(SlabHandle handle, UdpSession& session);
+  void mark_pending(SlabHandle handle, UdpSession& session);
+
+  // --- Beginning and end, udp_session_open.cc ---
+  [[nodiscard]] std::uint32_t open_session(SlabHandle listener, const UdpSessionKey& key,
+                                           const host::IncomingDatagram& slot);
+  [[nodiscard]] std::uint32_t refuse(const UdpListener& listener, const UdpSessionKey& key,
+                                     SessionResult result, std::size_t datagrams);
+  [[nodiscard]] bool make_room();
+  // Tries `destination` and those after it. Zero, or the errno of the last: none is left.
+  [[nodiscard]] int connect(SlabHandle handle, UdpSession& session,
+                            std::optional<Destination> destination);
+  [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle,
+                                                                 UdpSession& session,
+                                                                 const Destination& destination);
+  void opened(UdpSession& session);
+  void failed(UdpSession& session, int error);
+  void retry_or_fail(SlabHandle handle, UdpSession& session, int error);
+  void on_target_error(SlabHandle handle, UdpSession& session, int error);
+  void end(SlabHandle handle, SessionResult result, int error);
+  void settle_accounts(UdpSession& session, SessionResult result, int error);
+  void log(const UdpSession& session, SessionResult result, int error);
+
+  Services& services_;
+  const std::size_t sessions_max_;
+  Slab<UdpListener> listeners_;
+  Slab<UdpSession> sessions_;
+  const SipKey secret_;
+  UdpSessionTable table_;
+  UnansweredSessions unanswered_;
+  UdpRefusals refusals_;
+  DatagramRows rows_;
+  DatagramBatch batch_;
+  std::uint64_t batch_number_ = 0;
+  std::array<std::uint8_t, kRows> next_slot_{};
+  std::vector<SlabHandle> pending_listeners_;
+  std::vector<SlabHandle> pending_sessions_;
 };
+
+template <typename T>
+SlabHandle UdpForwarder::handle_of(Slab<T>& slab, EventTag tag) {
+  if (tag.index >= slab.capacity()) return {};
+  const SlabHandle handle = slab.handle_of(tag.index);
+  return tag.names(handle) ? handle : SlabHandle{};
+}
 
 }  // namespace sluice::forward

@@ -17,17 +17,35 @@ struct Option {
   int value;
 };
 
+using Options = std::array<Option, 2>;
+constexpr Options kV4Options = {
+    Option{IPPROTO_IP, IP_RECVERR, 1},
+    // No DF: what exceeds the path's MTU is fragmented.
+    Option{IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT},
+};
+constexpr Options kV6Options = {
+    Option{IPPROTO_IPV6, IPV6_RECVERR, 1},
+    Option{IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT},
+};
+
+void prefer_options(const KernelFd& fd, const Options& options) {
+  for (const Option& option : options) prefer_option(fd, option.level, option.name, option.value);
+}
+
 // Segmentation that the kernel or the device refuses for this datagram: EIO without checksum
 // offload, EINVAL or EMSGSIZE when a segment exceeds the path's MTU.
 bool is_segmentation_refusal(int error) {
   return error == EIO || error == EINVAL || error == EMSGSIZE;
 }
 
-void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, sockaddr_storage& name,
+// Null `name`: the socket is connected.
+void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, sockaddr_storage* name,
                   std::span<std::uint8_t> control, msghdr& message) {
   message = {};
-  message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, name);
-  message.msg_name = &name;
+  if (name != nullptr) {
+    message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, *name);
+    message.msg_name = name;
+  }
   // The kernel does not write to what it sends.
   message.msg_iov = const_cast<iovec*>(datagram.payload.data());
   message.msg_iovlen = datagram.payload.size();
@@ -79,26 +97,44 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
     return std::unexpected(applied.error());
   }
   if (options.bind) {
-    if (const auto bound = bind_to(socket.fd_, *options.bind); !bound) {
-      return std::unexpected(bound.error());
-    }
+    if (const auto bound = socket.bind_as(options); !bound) return std::unexpected(bound.error());
   }
   return socket;
 }
 
+[[gnu::cold]] UdpSocket UdpSocket::adopt(KernelFd fd, const UdpOptions& options) {
+  const bool v6 = get_option(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET) == AF_INET6;
+  UdpSocket socket(std::move(fd), v6 ? wire::IpFamily::kV6 : wire::IpFamily::kV4);
+  // Of a dual-stack socket the datagrams of IPv4 follow the options of IPv4.
+  const bool dual = v6 && get_option(socket.fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
+  if (v6) {
+    prefer_options(socket.fd_, kV6Options);
+    if (options.packet_info) prefer_option(socket.fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+  if (!v6 || dual) prefer_options(socket.fd_, kV4Options);
+  if (!v6 && options.packet_info) prefer_option(socket.fd_, IPPROTO_IP, IP_PKTINFO, 1);
+  socket.prefer(options);
+  return socket;
+}
+
+[[gnu::cold]] std::expected<void, SysError> UdpSocket::bind_as(const UdpOptions& options) {
+  if (options.transparent) {
+    const bool v4 = family_ == wire::IpFamily::kV4;
+    const auto set = v4 ? set_option(fd_, IPPROTO_IP, IP_TRANSPARENT, 1)
+                        : set_option(fd_, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+    if (!set) return set;
+    // Sessions of two rules may be of one client; their peers tell them apart.
+    prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
+  }
+  return bind_to(fd_, *options.bind);
+}
+
 [[gnu::cold]] std::expected<void, SysError> UdpSocket::apply(const UdpOptions& options) {
-  constexpr std::array kV4 = {
-      Option{IPPROTO_IP, IP_RECVERR, 1},
-      // No DF: what exceeds the path's MTU is fragmented.
-      Option{IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT},
-  };
-  constexpr std::array kV6 = {
-      Option{IPPROTO_IPV6, IPV6_V6ONLY, 1},
-      Option{IPPROTO_IPV6, IPV6_RECVERR, 1},
-      Option{IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT},
-  };
   const bool v4 = family_ == wire::IpFamily::kV4;
-  for (const Option& option : v4 ? std::span<const Option>(kV4) : std::span<const Option>(kV6)) {
+  if (!v4) {
+    if (const auto set = set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 1); !set) return set;
+  }
+  for (const Option& option : v4 ? kV4Options : kV6Options) {
     if (const auto set = set_option(fd_, option.level, option.name, option.value); !set) return set;
   }
   if (options.packet_info) {
@@ -106,6 +142,16 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
                         : set_option(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     if (!set) return set;
   }
+  prefer(options);
+  if (!options.device.empty() &&
+      fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device.data(),
+                              static_cast<socklen_t>(options.device.size())) != 0) {
+    return std::unexpected(last_error(SysOp::kSetSockOpt));
+  }
+  return set_mark(fd_, options.mark);
+}
+
+[[gnu::cold]] void UdpSocket::prefer(const UdpOptions& options) {
   // Missing before Linux 5.0; datagrams then come one by one.
   if (options.receive_offload) prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
   if (options.receive_buffer > 0) {
@@ -114,7 +160,6 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
   if (options.send_buffer > 0) {
     prefer_option(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
   }
-  return set_mark(fd_, options.mark);
 }
 
 std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
@@ -123,8 +168,11 @@ std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
 
 std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer) {
   const SocketAddress address = to_sockaddr(peer);
-  if (fd_.kernel().connect(fd_.get(), address.get(), address.length) == 0) return {};
-  return std::unexpected(last_error(SysOp::kConnect));
+  if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0) {
+    return std::unexpected(last_error(SysOp::kConnect));
+  }
+  connected_ = true;
+  return {};
 }
 
 std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
@@ -133,8 +181,8 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
   if (count == 0) return std::size_t{0};
   DatagramScratch::Room& room = *scratch.room_;
   for (std::size_t i = 0; i < count; ++i) {
-    prepare_send(datagrams[i], family_, room.slots[i].name, room.slots[i].control,
-                 room.headers[i].msg_hdr);
+    prepare_send(datagrams[i], family_, connected_ ? nullptr : &room.slots[i].name,
+                 room.slots[i].control, room.headers[i].msg_hdr);
   }
   // A second try: the first may only have told of an ICMP error about an earlier datagram.
   for (int attempt = 0; attempt < 2; ++attempt) {

@@ -1,5 +1,5 @@
-// A non-blocking UDP socket of the host, used unconnected (RFC 4787: one socket per guest
-// endpoint, endpoint-independent mapping).
+// A non-blocking UDP socket of the host. Unconnected it serves many peers (RFC 4787: one socket per
+// guest endpoint, endpoint-independent mapping; or a listener); connected it has one.
 //
 // Datagrams larger than the path's MTU are fragmented (no DF). ICMP errors come through
 // read_errors(), which epoll announces with EPOLLERR. Owns its descriptor. Not thread-safe.
@@ -10,6 +10,7 @@
 #include <expected>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "host/datagram.h"
 #include "host/error_queue.h"
@@ -25,8 +26,11 @@ struct UdpOptions {
   bool packet_info = false;
   bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.
   std::optional<std::uint32_t> mark = std::nullopt;
-  int receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
-  int send_buffer = 0;     // SO_SNDBUF, likewise.
+  int receive_buffer = 0;        // SO_RCVBUF in bytes; 0 leaves the system's default.
+  int send_buffer = 0;           // SO_SNDBUF, likewise.
+  std::string_view device = {};  // SO_BINDTODEVICE; empty: any.
+  // IP_TRANSPARENT: `bind` need not be an address of ours. Needs CAP_NET_ADMIN.
+  bool transparent = false;
 };
 
 class UdpSocket {
@@ -37,13 +41,19 @@ class UdpSocket {
   [[nodiscard]] static std::expected<UdpSocket, SysError> open(Kernel& kernel,
                                                                wire::IpFamily family,
                                                                const UdpOptions& options = {});
+  // Takes over a bound, non-blocking socket, of both families if it is "::" of a dual stack. Of
+  // the options, packet_info, receive_offload and the buffers count; what the kernel refuses of
+  // them is left out.
+  [[nodiscard]] static UdpSocket adopt(KernelFd fd, const UdpOptions& options);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
   [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
 
-  // From now on only `peer` is heard, and its ICMP errors come as errors of receive().
+  // From now on only `peer` is heard, and its ICMP errors come as errors of receive(). Datagrams
+  // go to it whatever their target says: without an address the kernel need not look up a route
+  // for each.
   [[nodiscard]] std::expected<void, SysError> connect(const wire::Endpoint& peer);
 
   // How many of the datagrams, from the front, the kernel took; at most DatagramScratch::kBatch
@@ -64,11 +74,14 @@ class UdpSocket {
  private:
   UdpSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
   [[nodiscard]] std::expected<void, SysError> apply(const UdpOptions& options);
+  [[nodiscard]] std::expected<void, SysError> bind_as(const UdpOptions& options);
+  void prefer(const UdpOptions& options);
   [[nodiscard]] std::expected<std::size_t, SysError> send_segments(
       DatagramScratch& scratch, const OutgoingDatagram& datagram);
 
   KernelFd fd_;
   wire::IpFamily family_ = wire::IpFamily::kV4;
+  bool connected_ = false;
 };
 
 }  // namespace sluice::host

@@ -1,0 +1,42 @@
+// Bytes that wait for a stream which takes no more at the moment. Holds memory only while
+// something waits. Not thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace sluice::forward {
+
+class DatagramQueue {
+ public:
+  [[nodiscard]] std::size_t size() const { return bytes_.size() - sent_; }
+  [[nodiscard]] bool empty() const { return bytes_.empty(); }
+  [[nodiscard]] ByteView bytes() const { return ByteView(bytes_).subspan(sent_); }
+
+  void append(ByteView bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+
+  // The first `count` bytes were sent.
+  void consume(std::size_t count) {
+    sent_ += count;
+    if (sent_ == bytes_.size()) {
+      clear();
+    } else if (sent_ > bytes_.size() / 2) {
+      bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(sent_));
+      sent_ = 0;
+    }
+  }
+
+  void clear() {
+    bytes_ = {};
+    sent_ = 0;
+  }
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+  std::size_t sent_ = 0;
+};
+
+}  // namespace sluice::forward

@@ -1,0 +1,216 @@
+#include "forward/udp_forwarder.h"
+
+#include <sys/random.h>
+
+#include <utility>
+
+namespace sluice::forward {
+namespace {
+
+// Batches that one descriptor may have before others get their turn.
+constexpr int kBatchesPerTurn = 4;
+constexpr int kErrorsPerTurn = 256;
+// What the kernel queues for a listener at least, as far as net.core.rmem_max lets us: a burst
+// must not be lost while we serve others.
+constexpr std::uint32_t kListenerBuffer = 4 * 1024 * 1024;
+
+SipKey draw_secret() {
+  SipKey key;
+  // Up to 256 bytes never come short (getrandom(2)); before that it cannot fail but for a kernel
+  // without it, whose hash is then predictable.
+  [[maybe_unused]] const ssize_t drawn = ::getrandom(&key, sizeof key, 0);
+  return key;
+}
+
+}  // namespace
+
+UdpForwarder::UdpForwarder(Services& services, std::size_t sessions_max)
+    : services_(services),
+      sessions_max_(sessions_max),
+      secret_(draw_secret()),
+      table_(secret_),
+      unanswered_(sessions_),
+      refusals_(secret_),
+      rows_(kRows),
+      batch_(services.scratch) {}
+
+UdpForwarder::~UdpForwarder() { end_all(); }
+
+SlabHandle UdpForwarder::listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
+                                std::uint16_t port, std::uint16_t port_offset) {
+  const SocketPlan& plan = rule->plan.socket;
+  const std::uint32_t room = plan.receive_buffer > 0 ? plan.receive_buffer : kListenerBuffer;
+  const host::UdpOptions options{.packet_info = true,
+                                 .receive_buffer = static_cast<int>(room),
+                                 .send_buffer = static_cast<int>(plan.send_buffer)};
+  const SlabHandle handle = listeners_.emplace();
+  UdpListener& listener = *listeners_.find(handle);
+  listener.socket = host::UdpSocket::adopt(std::move(socket), options);
+  listener.rule = std::move(rule);
+  listener.port = port;
+  listener.port_offset = port_offset;
+  (void)services_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
+                           EventTag::of(EventKind::kUdpListener, handle).pack());
+  return handle;
+}
+
+void UdpForwarder::set_rule(SlabHandle handle, std::shared_ptr<LiveRule> rule) {
+  if (UdpListener* const listener = listeners_.find(handle)) listener->rule = std::move(rule);
+}
+
+void UdpForwarder::close(SlabHandle handle) {
+  UdpListener* const listener = listeners_.find(handle);
+  if (listener == nullptr || listener->closed) return;
+  // What came before the call is served.
+  read_listener(handle);
+  listener->closed = true;
+  if (listener->sessions == 0) {
+    listeners_.erase(handle);
+    return;
+  }
+  // What comes from now on must not wake us; errors about answers still do.
+  (void)services_.loop.modify(listener->socket.fd(), EPOLLET,
+                              EventTag::of(EventKind::kUdpListener, handle).pack());
+}
+
+// A session of this listener has ended.
+void UdpForwarder::release_listener(std::uint32_t index) {
+  UdpListener& listener = listeners_.at(index);
+  --listener.sessions;
+  if (listener.closed && listener.sessions == 0) listeners_.erase(listeners_.handle_of(index));
+}
+
+void UdpForwarder::mark_pending(SlabHandle handle, UdpListener& listener) {
+  if (std::exchange(listener.pending, true)) return;
+  pending_listeners_.push_back(handle);
+}
+
+void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
+  if (std::exchange(session.pending, true)) return;
+  pending_sessions_.push_back(handle);
+}
+
+[[gnu::noinline]] void UdpForwarder::read_listener(SlabHandle handle) {
+  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+    UdpListener* const listener = listeners_.find(handle);
+    if (listener == nullptr || listener->closed) return;
+    const auto slots = rows_.slots();
+    const auto count = listener->socket.receive(services_.scratch, slots);
+    // An error is about a client that went away, and is in the error queue, too.
+    if (!count) continue;
+    if (*count > 0) deliver(handle, slots.first(*count));
+    if (*count < slots.size()) return;
+  }
+  if (UdpListener* const listener = listeners_.find(handle)) mark_pending(handle, *listener);
+}
+
+// ICMP errors about answers: the client is not there any more.
+[[gnu::cold]] void UdpForwarder::read_listener_errors(SlabHandle handle) {
+  std::array<std::uint8_t, 8> quote{};
+  for (int i = 0; i < kErrorsPerTurn; ++i) {
+    UdpListener* const listener = listeners_.find(handle);
+    if (listener == nullptr) return;
+    const auto report = listener->socket.read_errors(quote);
+    if (!report || !*report) return;
+    const host::ErrorReport& error = **report;
+    const bool icmp =
+        error.origin == host::ErrorOrigin::kIcmp || error.origin == host::ErrorOrigin::kIcmpv6;
+    // A path's MTU concerns the kernel, which fragments.
+    if (!icmp || error.error == EMSGSIZE) continue;
+    // The report of a link-local client does not name the interface.
+    if (error.destination.address.is_link_local() && !error.destination.address.is_v4()) continue;
+    const UdpSessionKey key{.client = error.destination, .scope_id = 0, .listener = handle.index};
+    const std::uint32_t index = table_.find(
+        key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+    if (index == UdpSessionTable::kNone) continue;
+    end(sessions_.handle_of(index), SessionResult::kClientReset, error.error);
+  }
+  if (UdpListener* const listener = listeners_.find(handle)) mark_pending(handle, *listener);
+}
+
+void UdpForwarder::on_event(EventTag tag, std::uint32_t events) {
+  if (tag.kind == EventKind::kUdpListener) {
+    const SlabHandle handle = handle_of(listeners_, tag);
+    // Before the datagrams: a client that came back gets a session of its own.
+    if ((events & EPOLLERR) != 0) read_listener_errors(handle);
+    if ((events & EPOLLIN) != 0) read_listener(handle);
+    return;
+  }
+  const SlabHandle handle = handle_of(sessions_, tag);
+  if (tag.kind == EventKind::kUdpStream) {
+    on_stream_event(handle, events);
+    return;
+  }
+  // Answers that came before an error are still the client's.
+  if ((events & EPOLLIN) != 0) read_answers(handle);
+  if ((events & EPOLLERR) != 0) read_errors(handle);
+}
+
+// A session's only timer. It is armed again when it fires, not with each datagram.
+void UdpForwarder::on_timer(EventTag tag) {
+  const SlabHandle handle = handle_of(sessions_, tag);
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr) return;
+  switch (session->phase) {
+    case UdpPhase::kConnecting:
+      if (session->connect_until > services_.now) {
+        services_.timers.arm(session->timer, session->connect_until);
+        return;
+      }
+      retry_or_fail(handle, *session, ETIMEDOUT);
+      return;
+    case UdpPhase::kFailed: end(handle, SessionResult::kConnectFailed, 0); return;
+    case UdpPhase::kOpen: {
+      const Instant due = session->last_traffic + session->rule->plan.timeouts.udp_session;
+      if (due > services_.now) {
+        services_.timers.arm(session->timer, due);
+      } else {
+        end(handle, SessionResult::kIdle, 0);
+      }
+      return;
+    }
+  }
+}
+
+bool UdpForwarder::run_pending() {
+  // Those that are marked again while they run wait for the next turn.
+  const std::vector<SlabHandle> listeners = std::exchange(pending_listeners_, {});
+  for (const SlabHandle handle : listeners) {
+    UdpListener* const listener = listeners_.find(handle);
+    if (listener == nullptr) continue;
+    listener->pending = false;
+    read_listener_errors(handle);
+    read_listener(handle);
+  }
+  const std::vector<SlabHandle> sessions = std::exchange(pending_sessions_, {});
+  for (const SlabHandle handle : sessions) {
+    UdpSession* const session = sessions_.find(handle);
+    if (session == nullptr) continue;
+    session->pending = false;
+    if (session->stream != nullptr) {
+      read_stream(handle);
+    } else {
+      read_answers(handle);
+    }
+  }
+  return !pending_listeners_.empty() || !pending_sessions_.empty();
+}
+
+std::size_t UdpForwarder::end_quiet(Duration quiet) {
+  sessions_.for_each([&](SlabHandle handle, UdpSession& session) {
+    if (services_.now - session.last_traffic >= quiet) end(handle, SessionResult::kStopped, 0);
+  });
+  return sessions_.size();
+}
+
+void UdpForwarder::end_all() {
+  sessions_.for_each(
+      [this](SlabHandle handle, UdpSession&) { end(handle, SessionResult::kStopped, 0); });
+}
+
+void UdpForwarder::publish_counters() {
+  sessions_.for_each(
+      [](SlabHandle, UdpSession& session) { session.tally.publish(*session.rule->counters); });
+}
+
+}  // namespace sluice::forward

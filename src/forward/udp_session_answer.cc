@@ -1,0 +1,139 @@
+// Datagrams and bytes of targets on their way to clients, and targets' errors.
+#include <utility>
+
+#include "forward/datagram_throttle.h"
+#include "forward/udp_forwarder.h"
+
+namespace sluice::forward {
+namespace {
+
+constexpr int kBatchesPerTurn = 2;
+constexpr int kReadsPerTurn = 16;
+constexpr int kErrorsPerTurn = 16;
+
+}  // namespace
+
+[[gnu::noinline]] void UdpForwarder::read_answers(SlabHandle handle) {
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr || session->phase != UdpPhase::kOpen || session->stream != nullptr) return;
+  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+    const auto slots = rows_.slots();
+    const auto count = session->socket.receive(services_.scratch, slots);
+    // An error is in the error queue, too.
+    if (!count) continue;
+    if (*count == 0) return;
+    note_answer(handle, *session);
+    for (const host::IncomingDatagram& slot : slots.first(*count)) {
+      answer(*session, DatagramRows::bytes_of(slot), slot.segment_size);
+    }
+    flush_answers(*session);
+    if (*count < slots.size()) return;
+  }
+  mark_pending(handle, *session);
+}
+
+void UdpForwarder::note_answer(SlabHandle handle, UdpSession& session) {
+  session.last_traffic = services_.now;
+  if (session.answered) return;
+  session.answered = true;
+  unanswered_.remove(handle.index);
+}
+
+void UdpForwarder::answer(UdpSession& session, ByteView bytes, std::uint16_t segment_size) {
+  const Passed passed =
+      pass_throttle(session.ticket.to_client(), bytes.size(), segment_size, services_.now);
+  count_one(session.rule->counters->datagrams_dropped, passed.dropped);
+  if (passed.dropped > 0 && passed.bytes == 0) return;
+  const ByteView passing = bytes.first(passed.bytes);
+  if (batch_.add(passing, segment_size)) return;
+  flush_answers(session);
+  (void)batch_.add(passing, segment_size);
+}
+
+void UdpForwarder::flush_answers(UdpSession& session) {
+  if (batch_.empty()) return;
+  UdpListener& listener = listeners_.at(session.key.listener);
+  const BatchResult result = batch_.flush(
+      listener.socket,
+      {.target = session.key.client, .source = session.local, .scope_id = session.key.scope_id});
+  session.tally.to_client += result.bytes;
+  count_one(session.rule->counters->datagrams_dropped, result.dropped);
+  // The client had sent to a network's broadcast address, which only the routing table tells from
+  // an ordinary one.
+  if (result.error == EINVAL) session.local.reset();
+}
+
+[[gnu::cold]] void UdpForwarder::read_errors(SlabHandle handle) {
+  std::array<std::uint8_t, 8> quote{};
+  for (int i = 0; i < kErrorsPerTurn; ++i) {
+    UdpSession* const session = sessions_.find(handle);
+    if (session == nullptr || session->phase != UdpPhase::kOpen) return;
+    const auto report = session->socket.read_errors(quote);
+    if (!report || !*report) return;
+    const host::ErrorOrigin origin = (*report)->origin;
+    const bool icmp = origin == host::ErrorOrigin::kIcmp || origin == host::ErrorOrigin::kIcmpv6;
+    // A path's MTU concerns the kernel, which fragments.
+    if (!icmp || (*report)->error == EMSGSIZE) continue;
+    on_target_error(handle, *session, (*report)->error);
+    return;
+  }
+}
+
+void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr || session->stream == nullptr) return;
+  if (session->phase == UdpPhase::kConnecting) {
+    if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
+    if (const auto result = session->stream->socket().connect_result(); !result) {
+      retry_or_fail(handle, *session, result.error().error);
+      return;
+    }
+    opened(*session);
+  }
+  if (session->phase != UdpPhase::kOpen) return;
+  if ((events & EPOLLOUT) != 0) {
+    const auto flushed = session->stream->flush();
+    if (!flushed) {
+      end(handle, SessionResult::kTargetReset, flushed.error().error);
+      return;
+    }
+    session->tally.to_target += *flushed;
+  }
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_stream(handle);
+}
+
+[[gnu::noinline]] void UdpForwarder::read_stream(SlabHandle handle) {
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr || session->phase != UdpPhase::kOpen) return;
+  UdpStream& stream = *session->stream;
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const MutableBytes room = rows_.room();
+    const auto got = stream.read(room);
+    if (!got) {
+      end(handle, SessionResult::kTargetReset, got.error().error);
+      return;
+    }
+    switch (got->status) {
+      case host::ReadStatus::kWouldBlock: return;
+      case host::ReadStatus::kEndOfStream:
+        // A stream that ends inside a frame was cut.
+        end(handle, SessionResult::kTargetClosed, stream.frames().inside_frame() ? EPROTO : 0);
+        return;
+      case host::ReadStatus::kData: break;
+    }
+    note_answer(handle, *session);
+    const ByteView bytes = room.first(got->bytes);
+    if (stream.framing() == Framing::kNone) {
+      answer(*session, bytes, 0);
+    } else {
+      stream.frames().feed(bytes);
+      ByteView frame;
+      while (stream.frames().next(frame)) answer(*session, frame, 0);
+    }
+    flush_answers(*session);
+    stream.frames().settle();
+  }
+  mark_pending(handle, *session);
+}
+
+}  // namespace sluice::forward

@@ -1,0 +1,177 @@
+// How sessions of UDP clients begin and end.
+#include <utility>
+
+#include "forward/udp_forwarder.h"
+#include "forward/udp_target.h"
+
+namespace sluice::forward {
+namespace {
+
+// A session without an answer makes room for another once it was idle for so long: an answer is
+// hardly on its way any more.
+constexpr Duration kEvictableAfter = std::chrono::seconds{1};
+// How many of them are looked at for one newcomer.
+constexpr int kEvictionTries = 16;
+
+constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+}  // namespace
+
+[[gnu::cold]] std::uint32_t UdpForwarder::refuse(const UdpListener& listener,
+                                                 const UdpSessionKey& key, SessionResult result,
+                                                 std::size_t datagrams) {
+  RuleCounters& counters = *listener.rule->counters;
+  if (result == SessionResult::kLimited) {
+    count_one(counters.limited, datagrams);
+    count_one(counters.datagrams_dropped, datagrams);
+  } else {
+    count_one(counters.not_allowed, datagrams);
+  }
+  if (services_.log.enabled() &&
+      refusals_.worth_a_line(key.client.address, key.listener, result, services_.now)) {
+    log_line(services_.log, listener.rule->plan,
+             {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
+             services_.now);
+  }
+  return UdpSession::kNone;
+}
+
+// Ends a session that has had no answer and no traffic for a while.
+[[gnu::cold]] bool UdpForwarder::make_room() {
+  for (int i = 0; i < kEvictionTries; ++i) {
+    const std::uint32_t index = unanswered_.oldest();
+    if (index == UdpSession::kNone) return false;
+    if (services_.now - sessions_.at(index).last_traffic >= kEvictableAfter) {
+      end(sessions_.handle_of(index), SessionResult::kIdle, 0);
+      return true;
+    }
+    // It is in use, one way: it gets a second chance.
+    unanswered_.remove(index);
+    unanswered_.append(index);
+  }
+  return false;
+}
+
+std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle,
+                                                               UdpSession& session,
+                                                               const Destination& destination) {
+  const SocketPlan& plan = session.rule->plan.socket;
+  if (session.stream == nullptr) {
+    if (!destination.inet)
+      return std::unexpected(host::SysError{host::SysOp::kConnect, EAFNOSUPPORT});
+    auto socket =
+        open_datagram_target(services_.kernel, plan, *destination.inet, session.key.client);
+    if (!socket) return std::unexpected(socket.error());
+    session.socket = std::move(*socket);
+    // Not EPOLLOUT: each datagram that leaves would report it.
+    const auto watched = services_.loop.add(session.socket.fd(), EPOLLIN | EPOLLET,
+                                            EventTag::of(EventKind::kUdpSession, handle).pack());
+    if (!watched) return watched;
+    opened(session);
+    return {};
+  }
+  auto started = open_stream_target(services_.kernel, plan, destination, session.key.client);
+  if (!started) return std::unexpected(started.error());
+  session.stream->attach(std::move(started->socket));
+  const auto watched = services_.loop.add(session.stream->socket().fd(), kStreamEvents,
+                                          EventTag::of(EventKind::kUdpStream, handle).pack());
+  if (!watched) return watched;
+  if (started->progress == host::ConnectProgress::kEstablished) {
+    opened(session);
+  } else {
+    session.connect_until = services_.now + session.rule->plan.timeouts.connect;
+    services_.timers.arm(session.timer, session.connect_until);
+  }
+  return {};
+}
+
+int UdpForwarder::connect(SlabHandle handle, UdpSession& session,
+                          std::optional<Destination> destination) {
+  int error = EHOSTUNREACH;  // No target has an address.
+  while (destination) {
+    session.target_in_use = true;
+    const auto connected = connect_once(handle, session, *destination);
+    if (connected) return 0;
+    error = connected.error().error;
+    destination = session.rule->targets.next(session.attempt, services_.now);
+  }
+  session.target_in_use = false;
+  return error;
+}
+
+// Its datagrams flow. A session that moves to another target is opened once.
+void UdpForwarder::opened(UdpSession& session) {
+  if (session.phase == UdpPhase::kOpen) return;
+  session.phase = UdpPhase::kOpen;
+  services_.timers.arm(session.timer, services_.now + session.rule->plan.timeouts.udp_session);
+  log(session, SessionResult::kOpened, 0);
+}
+
+// What waits in the queue of a stream that never came about is lost.
+[[gnu::cold]] void UdpForwarder::failed(UdpSession& session, int error) {
+  count_one(session.rule->counters->connect_failed);
+  settle_accounts(session, SessionResult::kConnectFailed, error);
+  session.phase = UdpPhase::kFailed;
+  session.ticket = {};
+  session.stream.reset();
+  session.socket.close();
+  services_.timers.arm(session.timer, services_.now + kBackOff);
+}
+
+[[gnu::cold]] void UdpForwarder::retry_or_fail(SlabHandle handle, UdpSession& session, int error) {
+  const int last =
+      connect(handle, session, session.rule->targets.next(session.attempt, services_.now));
+  if (last != 0) failed(session, error);
+}
+
+// An ICMP error: as long as nothing came from this target, another may do better.
+[[gnu::cold]] void UdpForwarder::on_target_error(SlabHandle handle, UdpSession& session,
+                                                 int error) {
+  if (!session.answered &&
+      connect(handle, session, session.rule->targets.next(session.attempt, services_.now)) == 0) {
+    return;
+  }
+  end(handle, SessionResult::kTargetReset, error);
+}
+
+// Everything but the session's memory, which a failed one keeps for a while.
+void UdpForwarder::settle_accounts(UdpSession& session, SessionResult result, int error) {
+  RuleCounters& counters = *session.rule->counters;
+  if (session.stream != nullptr) count_one(counters.datagrams_dropped, session.stream->waiting());
+  session.tally.publish(counters);
+  log(session, result, error);
+  if (std::exchange(session.target_in_use, false)) {
+    session.rule->targets.ended(session.attempt.target);
+  }
+  counters.active.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr) return;
+  if (session->phase != UdpPhase::kFailed) {
+    // A connect that is given up is told as one that failed: it was never told as opened.
+    const bool began = session->phase == UdpPhase::kOpen;
+    settle_accounts(*session, began ? result : SessionResult::kConnectFailed, error);
+  }
+  unanswered_.remove(handle.index);
+  const std::uint32_t listener = session->key.listener;
+  table_.erase(session->key, handle.index);
+  sessions_.erase(handle);
+  release_listener(listener);
+}
+
+void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
+  log_line(services_.log, session.rule->plan,
+           {.result = result,
+            .error = error,
+            .client = session.key.client,
+            .listen_port = session.listen_port,
+            .attempt = &session.attempt,
+            .udp = true,
+            .tally = session.tally,
+            .duration = services_.now - session.opened_at},
+           services_.now);
+}
+
+}  // namespace sluice::forward

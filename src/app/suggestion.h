@@ -1,14 +1,10 @@
-// "did you mean": the nearest of some words.
+// "did you mean" of the command line: base's, by its old name.
 #pragma once
 
-#include <span>
-#include <string_view>
+#include "base/suggestion.h"
 
 namespace sluice::app {
 
-// The candidate that fewest insertions, deletions, replacements and swaps of neighbours separate
-// from `word`; empty if none is near (more than a third of its letters would change).
-[[nodiscard]] std::string_view nearest(std::string_view word,
-                                       std::span<const std::string_view> candidates);
+using sluice::nearest;
 
 }  // namespace sluice::app

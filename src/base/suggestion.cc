@@ -1,10 +1,10 @@
-#include "app/suggestion.h"
+#include "base/suggestion.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
-namespace sluice::app {
+namespace sluice {
 namespace {
 
 // The optimal string alignment distance, row by row.
@@ -45,4 +45,4 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   return best;
 }
 
-}  // namespace sluice::app
+}  // namespace sluice

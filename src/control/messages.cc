@@ -1,0 +1,54 @@
+#include "control/messages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace sluice::control {
+namespace {
+
+std::vector<ConfigMessage> in_order(std::vector<ConfigMessage>&& messages) {
+  std::stable_sort(
+      messages.begin(), messages.end(),
+      [](const ConfigMessage& a, const ConfigMessage& b) { return a.where.line < b.where.line; });
+  return std::move(messages);
+}
+
+}  // namespace
+
+std::string ConfigMessage::describe() const {
+  if (where.file.empty()) return text;
+  if (where.line == 0) return fmt::format("{}: {}", where.file, text);
+  return fmt::format("{}:{}: {}", where.file, where.line, text);
+}
+
+void Messages::error(unsigned line, std::string text) {
+  errors_.push_back({{file_, line}, std::move(text)});
+}
+
+void Messages::warn(unsigned line, std::string text) {
+  warnings_.push_back({{file_, line}, std::move(text)});
+}
+
+ConfigErrors Messages::take_errors() { return in_order(std::move(errors_)); }
+
+std::vector<ConfigMessage> Messages::take_warnings() { return in_order(std::move(warnings_)); }
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t kShown = 80;
+  std::string out = "'";
+  for (const char c : text.substr(0, kShown)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  out += text.size() > kShown ? "…'" : "'";
+  return out;
+}
+
+}  // namespace sluice::control

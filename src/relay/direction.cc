@@ -177,7 +177,6 @@ Direction::Step Direction::spliced_nothing(Turn& turn, std::ptrdiff_t result) {
   // Nothing in front of an urgent mark looks like the end as well: a recv will tell.
   if (result == 0 || splice_impossible(errno)) {
     splice_refused_ = true;
-    drop_pipe(turn.pools);
     return Step::kGoOn;
   }
   if (errno == EINTR) return Step::kGoOn;
@@ -224,16 +223,22 @@ Direction::Step Direction::took_out(std::size_t bytes) {
   return Step::kGoOn;
 }
 
-// Asked only when nothing is held, so the carriage may change.
+// Asked only when nothing is held, so the carriage may change. Afterwards there is a pipe or a
+// buffer, never both.
 bool Direction::splices(const Turn& turn) {
-  if (carriage_ == Carriage::kCopy) {
-    if (mode_ != Mode::kAuto || turn.received < kBulkTurn) return false;
+  if (carriage_ == Carriage::kCopy && mode_ == Mode::kAuto && turn.received >= kBulkTurn) {
     carriage_ = Carriage::kSplice;
     streak_ = 0;
   }
-  if (splice_refused_) return false;
-  if (pipe_ == nullptr) pipe_ = turn.pools.pipes().take(turn.now);
-  return pipe_ != nullptr;
+  if (carriage_ == Carriage::kCopy || splice_refused_) {
+    drop_pipe(turn.pools);
+    return false;
+  }
+  if (pipe_ != nullptr) return true;
+  pipe_ = turn.pools.pipes().take(turn.now);
+  if (pipe_ == nullptr) return false;
+  drop_buffer(turn.pools);
+  return true;
 }
 
 std::size_t Direction::share() const {
@@ -263,8 +268,8 @@ std::size_t Direction::throttled_allowance(Instant now) {
 
 void Direction::settle(Turn& turn) {
   if (held() == 0) {
-    if (buffer_.valid()) turn.pools.buffers().give_back(std::move(buffer_));
-    if (pipe_ != nullptr) turn.pools.pipes().give_back(std::move(pipe_));
+    drop_buffer(turn.pools);
+    drop_pipe(turn.pools);
   }
   if (mode_ == Mode::kAuto && turn.received > 0) adapt(turn);
 }
@@ -282,6 +287,10 @@ void Direction::adapt(const Turn& turn) {
   streak_ = 0;
 }
 
+void Direction::drop_buffer(Pools& pools) {
+  if (buffer_.valid()) pools.buffers().give_back(std::move(buffer_));
+}
+
 void Direction::drop_pipe(Pools& pools) {
   if (pipe_ == nullptr) return;
   if (held() == 0) {
@@ -292,7 +301,7 @@ void Direction::drop_pipe(Pools& pools) {
 }
 
 void Direction::release(Pools& pools) {
-  if (buffer_.valid()) pools.buffers().give_back(std::move(buffer_));
+  drop_buffer(pools);
   drop_pipe(pools);
   begin_ = 0;
   end_ = 0;

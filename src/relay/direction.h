@@ -105,6 +105,7 @@ class Direction {
   [[nodiscard]] std::size_t throttled_allowance(Instant now);
   void settle(Turn& turn);
   void adapt(const Turn& turn);
+  void drop_buffer(Pools& pools);
   void drop_pipe(Pools& pools);
 
   Throttle throttle_;

@@ -1,0 +1,141 @@
+"""Names of targets: resolved by our own DNS server, again when their time is over, failover."""
+
+import socket
+import struct
+import subprocess
+import threading
+
+from forwarding import check, test, wait_until
+from harness import check_equal
+
+
+class Dns:
+    """Answers A questions on 127.0.0.53 from `names`; what it lacks does not exist."""
+
+    def __init__(self, t, names, ttl=1):
+        self.names, self.ttl, self.questions = names, ttl, 0
+        self.broken = False
+        self._socket = t.udp("127.0.0.53", 53, timeout=None)
+        self._mount(t, "/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1\n")
+        self._mount(t, "/etc/hosts", "127.0.0.1 localhost\n127.0.0.88 from-hosts.test\n")
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @staticmethod
+    def _mount(t, path, text):
+        """In this test's own mount namespace."""
+        own = t.path(path.rpartition("/")[2], text)
+        subprocess.run(["mount", "--bind", own, path], check=True)
+
+    def _run(self):
+        while True:
+            question, sender = self._socket.recvfrom(4096)
+            if not self.broken:
+                self._socket.sendto(self._answer(question), sender)
+
+    def _answer(self, query):
+        labels, at = [], 12
+        while query[at]:
+            labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+            at += 1 + query[at]
+        kind = struct.unpack("!H", query[at + 1:at + 3])[0]
+        question = query[12:at + 5]
+        name = ".".join(labels)
+        self.questions += 1
+        addresses = self.names.get(name)
+        rcode = 3 if addresses is None else 0
+        records = b""
+        listed = (addresses or []) if kind == 1 else []
+        for address in listed:
+            records += (b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, self.ttl, 4) +
+                        socket.inet_aton(address))
+        head = query[:2] + struct.pack("!HHHHH", 0x8180 | rcode, 1, len(listed), 0, 0)
+        return head + question + records
+
+
+def naming(t, address, port):
+    return t.serve(lambda c: c.sendall(address.encode()) or c.recv(1), host=address, port=port)
+
+
+def where(t, port):
+    try:
+        with t.connect(port) as client:
+            return client.recv(100).decode()
+    except ConnectionResetError:
+        return "reset"
+
+
+@test()
+def name_of_a_target_is_resolved(t):
+    Dns(t, {"db.test": ["127.0.0.20"]})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.20", target)
+    t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    check_equal(where(t, port), "127.0.0.20", "the first connection's target")
+
+
+@test()
+def name_is_resolved_again_when_its_ttl_is_over(t):
+    dns = Dns(t, {"db.test": ["127.0.0.20"]})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.20", target)
+    naming(t, "127.0.0.21", target)
+    t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    check_equal(where(t, port), "127.0.0.20", "at first")
+    dns.names["db.test"] = ["127.0.0.21"]
+    wait_until(lambda: where(t, port) == "127.0.0.21", "the new address is not used", 6)
+
+
+@test()
+def name_with_several_addresses_fails_over(t):
+    Dns(t, {"db.test": ["127.0.0.20", "127.0.0.21", "127.0.0.22"]})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.22", target)
+    t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    check_equal([where(t, port) for _ in range(6)], ["127.0.0.22"] * 6, "the one that lives")
+
+
+@test()
+def name_keeps_its_addresses_while_dns_is_silent(t):
+    dns = Dns(t, {"db.test": ["127.0.0.20"]})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.20", target)
+    t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    check_equal(where(t, port), "127.0.0.20", "at first")
+    asked = dns.questions
+    wait_until(lambda: dns.questions > asked, "it asks no more", 6)
+    dns.broken = True
+    threading.Event().wait(3)
+    check_equal(where(t, port), "127.0.0.20", "with a silent server")
+    del dns.names["db.test"]
+    dns.broken = False
+
+
+@test()
+def name_that_does_not_exist_yet(t):
+    """The rule starts; clients are reset until the name is there."""
+    dns = Dns(t, {})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.20", target)
+    t.forward(f"127.0.0.1:{port}", f"later.test:{target}")
+    check_equal(where(t, port), "reset", "without an address")
+    check(dns.questions > 0, "nobody asked for the name")
+
+
+@test()
+def name_in_etc_hosts_counts(t):
+    Dns(t, {})
+    target, port = t.port(), t.port()
+    naming(t, "127.0.0.88", target)
+    t.forward(f"127.0.0.1:{port}", f"from-hosts.test:{target}")
+    check_equal(where(t, port), "127.0.0.88", "the address of /etc/hosts")
+
+
+@test()
+def name_of_a_udp_target(t):
+    Dns(t, {"dns.test": ["127.0.0.20"]})
+    target, port = t.port(), t.port()
+    server = t.udp("127.0.0.20", target)
+    t.forward(f"udp://127.0.0.1:{port}", f"udp://dns.test:{target}")
+    client = t.udp_client(port)
+    client.send(b"x")
+    check_equal(server.recvfrom(10)[0], b"x", "what the target got")

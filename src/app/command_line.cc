@@ -2,44 +2,51 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <string_view>
+#include <vector>
 
 #include "app/help.h"
-#include "app/suggestion.h"
+#include "base/suggestion.h"
 
 namespace sluice::app {
 namespace {
 
-EarlyExit mistake(std::string_view message) {
-  return {fmt::format("sluice: {}; see 'sluice --help'\n", message), 2};
+EarlyExit unknown(std::string_view word) {
+  std::vector<std::string_view> known{"help", "--help", "--version"};
+  for (const Command* const command : all_commands()) known.push_back(command->name);
+  const std::string_view near = nearest(word, known);
+  const std::string_view kind = word.starts_with('-') ? "option" : "command";
+  if (near.empty()) return usage_error("sluice", {fmt::format("unknown {} '{}'", kind, word)});
+  return usage_error("sluice",
+                     {fmt::format("unknown {} '{}'; did you mean '{}'?", kind, word, near)});
 }
 
-EarlyExit unknown(std::string_view word) {
-  constexpr std::array<std::string_view, 4> kWords{"run", "help", "--help", "--version"};
-  const std::string_view near = nearest(word, kWords);
-  const std::string_view kind = word.starts_with('-') ? "option" : "command";
-  if (near.empty()) return mistake(fmt::format("unknown {} '{}'", kind, word));
-  return mistake(fmt::format("unknown {} '{}'; did you mean '{}'?", kind, word, near));
+const Command* find_command(std::string_view name) {
+  for (const Command* const command : all_commands()) {
+    if (command->name == name) return command;
+  }
+  return nullptr;
 }
 
 EarlyExit help_for(std::span<const char* const> words) {
-  if (words.empty()) return {main_help(), 0};
-  if (std::string_view(words[0]) == "run") return {run_help(), 0};
-  if (std::string_view(words[0]) == "help") return {main_help(), 0};
+  if (words.empty() || std::string_view(words[0]) == "help") return {main_help(), 0};
+  if (const Command* const command = find_command(words[0])) return {command_help(*command), 0};
   return unknown(words[0]);
 }
 
 }  // namespace
 
-std::expected<std::span<const char* const>, EarlyExit> parse_command_line(
-    std::span<const char* const> arguments) {
-  if (arguments.empty()) {
-    return std::unexpected(mistake("no command; expected one, as in 'sluice run -- curl …'"));
-  }
+Program program_called(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (name == "rinetd") return Program::kRinetd;
+  if (name == "oi") return Program::kOi;
+  return Program::kSluice;
+}
+
+std::expected<Invocation, EarlyExit> parse_command_line(std::span<const char* const> arguments) {
+  if (arguments.empty()) return std::unexpected(EarlyExit{main_help(), 2});
   const std::string_view word(arguments[0]);
   const auto rest = arguments.subspan(1);
-  if (word == "run") return rest;
+  if (const Command* const command = find_command(word)) return Invocation{command->id, rest};
   if (word == "help") return std::unexpected(help_for(rest));
   if (word == "--help" || word == "-h") return std::unexpected(EarlyExit{main_help(), 0});
   if (word == "--version" || word == "-V") return std::unexpected(EarlyExit{version_text(), 0});

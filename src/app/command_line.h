@@ -1,16 +1,29 @@
-// The first word after "sluice": which command is meant.
+// The first words: which program we are, and which command is meant.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <span>
+#include <string_view>
 
+#include "app/command.h"
 #include "app/early_exit.h"
 
 namespace sluice::app {
 
-// `arguments` are those after the program's name. Returns those after "run", the one command that
-// there is; help, version and mistakes are an early exit.
-[[nodiscard]] std::expected<std::span<const char* const>, EarlyExit> parse_command_line(
+// By whose name we were called, through a symbolic link for instance.
+enum class Program : std::uint8_t { kSluice, kRinetd, kOi };
+
+// `path` is argv[0]; its last part decides, and what is unknown is kSluice.
+[[nodiscard]] Program program_called(std::string_view path);
+
+struct Invocation {
+  CommandId command;
+  std::span<const char* const> arguments;  // Behind the command's name.
+};
+
+// `arguments` are those after the program's name. Help, version and mistakes are an early exit.
+[[nodiscard]] std::expected<Invocation, EarlyExit> parse_command_line(
     std::span<const char* const> arguments);
 
 }  // namespace sluice::app

@@ -45,66 +45,67 @@ void append_option(std::string& out, const OptionSpec& spec) {
   }
 }
 
-constexpr std::string_view kRunIntroduction =
-    R"(Usage: sluice run [OPTIONS] [--] COMMAND [ARGUMENT]...
-
-Run a command in a network namespace of its own, without privileges. Whatever it
-does on the network goes through sluice: decided, counted and, if you like,
-told. Options end where COMMAND begins; without one your $SHELL is started.
-)";
-
-constexpr std::string_view kRunExamples = R"(
-Examples:
-  sluice run -- curl https://example.org
-      the command has a network, but none of the host's addresses or services
-  sluice run --report -- npm install
-      ... and in the end a table of whom it talked to
-  sluice run --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24:443 -- ./build
-      one service, and nothing else
-  sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
-      port 8080 of this machine leads to port 80 of the server
-  sluice run --flow-log flows.json --pcap frames.pcap -- ./suspect
-      a line of JSON for each flow, and every frame for wireshark
-  sluice run -- ping -c1 10.0.2.2
-      the gateway that we are
-
-Exit status: that of COMMAND; 128 + N if signal N ended it; 125 if sluice
-failed; 126 if COMMAND cannot be executed, 127 if it was not found; 2 for a bad
-option.
-Signals go to COMMAND. SIGUSR1 prints the counters of dropped packets.
-)";
+// "Usage: sluice run …", and below it the other ways.
+void append_usage(std::string& out, const Command& command, std::string_view lead) {
+  std::string_view usage = command.usage;
+  while (!usage.empty()) {
+    const std::size_t end = usage.find('\n');
+    fmt::format_to(std::back_inserter(out), "{}{} {}\n", lead, command.program,
+                   usage.substr(0, end));
+    lead = "       ";
+    usage.remove_prefix(end == std::string_view::npos ? usage.size() : end + 1);
+  }
+}
 
 }  // namespace
 
-std::string run_help() {
-  std::string text(kRunIntroduction);
+std::string command_help(const Command& command) {
+  std::string text;
+  append_usage(text, command, "Usage: ");
+  text += fmt::format("\n{}", command.introduction);
   std::string_view group;
-  for (const OptionSpec& spec : kRunOptions) {
+  for (const OptionSpec& spec : command.options) {
     if (spec.group != group) {
       group = spec.group;
       text += fmt::format("\n{}:\n", group);
     }
     append_option(text, spec);
   }
-  text += kRunExamples;
+  text += command.ending;
   return text;
 }
 
 std::string main_help() {
-  return R"(Usage: sluice run [OPTIONS] [--] COMMAND [ARGUMENT]...
-       sluice help [run]
+  std::string text;
+  std::string_view lead = "Usage: ";
+  for (const Command* const command : all_commands()) {
+    append_usage(text, *command, lead);
+    lead = "       ";
+  }
+  text +=
+      R"(       sluice help [COMMAND]
        sluice --version
 
-User-mode networking: a network for a command, without privileges.
+User-mode networking: a network for a command, and ports forwarded.
 
 Commands:
-  run     start a command in a network namespace of its own
-  help    print this, or the help of a command
-
-'sluice help run' lists the options and has examples.
 )";
+  for (const Command* const command : all_commands()) {
+    text += fmt::format("  {:<9}{}\n", command->name, command->summary);
+  }
+  text += R"(  help     print this, or the help of a command
+
+'sluice help COMMAND' lists its options and has examples.
+)";
+  return text;
 }
 
 std::string version_text() { return "sluice " SLUICE_VERSION "\n"; }
+
+std::optional<EarlyExit> help_or_version(const Command& command, const RawOptions& raw) {
+  if (raw.has(OptionId::kHelp)) return EarlyExit{command_help(command), 0};
+  if (raw.has(OptionId::kVersion)) return EarlyExit{version_text(), 0};
+  return std::nullopt;
+}
 
 }  // namespace sluice::app

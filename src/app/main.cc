@@ -1,15 +1,23 @@
-// The program: picks the command, reads its options, starts it.
+// The program: finds out which command is meant, and starts it.
 #include <cstdio>
-#include <cstdlib>
+#include <expected>
 #include <span>
 
 #include "app/command_line.h"
+#include "app/forward_command.h"
+#include "app/oi_command.h"
+#include "app/rinetd_command.h"
 #include "app/run.h"
-#include "telemetry/log.h"
+#include "base/unreachable.h"
 
 namespace {
 
-int leave(const sluice::app::EarlyExit& exit) {
+using sluice::app::CommandId;
+using sluice::app::EarlyExit;
+using sluice::app::Program;
+using Words = std::span<const char* const>;
+
+int leave(const EarlyExit& exit) {
   std::FILE* const stream = exit.exit_code == 0 ? stdout : stderr;
   std::fputs(exit.text.c_str(), stream);
   // A full disk or a closed pipe behind --help is a failure too.
@@ -17,19 +25,31 @@ int leave(const sluice::app::EarlyExit& exit) {
   return exit.exit_code;
 }
 
+std::expected<int, EarlyExit> start_sluice(Words words) {
+  const auto invocation = sluice::app::parse_command_line(words.subspan(1));
+  if (!invocation) return std::unexpected(invocation.error());
+  switch (invocation->command) {
+    case CommandId::kRun: return sluice::app::start_run(invocation->arguments);
+    case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
+  }
+  sluice::unreachable("command outside its enum");
+}
+
+std::expected<int, EarlyExit> start(Words words) {
+  switch (sluice::app::program_called(words.front())) {
+    case Program::kSluice: return start_sluice(words);
+    case Program::kRinetd: return sluice::app::start_rinetd(words);
+    case Program::kOi: return sluice::app::start_oi(words);
+  }
+  sluice::unreachable("program outside its enum");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   // A caller of execve() may pass no name at all.
-  const auto arguments = sluice::app::parse_command_line(words.subspan(argc > 0 ? 1 : 0));
-  if (!arguments) return leave(arguments.error());
-
-  const char* const shell = std::getenv("SHELL");
-  const auto options = sluice::app::parse_run_options(*arguments, shell != nullptr ? shell : "");
-  if (!options) return leave(options.error());
-
-  sluice::telemetry::set_log_program("sluice run");
-  sluice::telemetry::set_log_level(options->log_level);
-  return sluice::app::run_command(*options);
+  constexpr const char* kNoName = "sluice";
+  const Words words = argc > 0 ? Words(argv, static_cast<std::size_t>(argc)) : Words(&kNoName, 1);
+  const auto status = start(words);
+  return status ? *status : leave(status.error());
 }

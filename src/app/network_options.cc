@@ -18,11 +18,6 @@ using flow::GuestNetwork;
 using wire::IpAddress;
 using wire::IpFamily;
 
-template <typename... Args>
-std::unexpected<EarlyExit> fail(fmt::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(usage_error(fmt::format(format, std::forward<Args>(args)...)));
-}
-
 std::string_view name_of(IpFamily family) { return family == IpFamily::kV4 ? "IPv4" : "IPv6"; }
 
 // What was given for one family; nothing is filled in yet.
@@ -39,8 +34,8 @@ struct Requests {
   [[nodiscard]] FamilyRequest& of(const IpAddress& a) { return a.is_v4() ? v4 : v6; }
 };
 
-std::expected<void, EarlyExit> read_guest_addresses(const std::vector<std::string>& texts,
-                                                    Requests& requests) {
+std::expected<void, Mistake> read_guest_addresses(const std::vector<std::string>& texts,
+                                                  Requests& requests) {
   for (const std::string& text : texts) {
     const std::size_t slash = text.find('/');
     const auto address = wire::parse_ip(std::string_view(text).substr(0, slash));
@@ -72,10 +67,10 @@ std::expected<void, EarlyExit> read_guest_addresses(const std::vector<std::strin
   return {};
 }
 
-std::expected<void, EarlyExit> read_addresses(std::string_view option,
-                                              const std::vector<std::string>& texts,
-                                              std::optional<IpAddress> FamilyRequest::* member,
-                                              Requests& requests) {
+std::expected<void, Mistake> read_addresses(std::string_view option,
+                                            const std::vector<std::string>& texts,
+                                            std::optional<IpAddress> FamilyRequest::* member,
+                                            Requests& requests) {
   for (const std::string& text : texts) {
     const auto address = wire::parse_ip(text);
     if (!address) return fail("{}: '{}' is not an IP address", option, text);
@@ -90,11 +85,10 @@ std::expected<void, EarlyExit> read_addresses(std::string_view option,
 }
 
 // Everything that names an address of a family that is switched off.
-std::expected<void, EarlyExit> check_family_is_on(const FamilyRequest& request, IpFamily family,
-                                                  std::string_view off_by) {
-  const auto check =
-      [&](std::string_view option,
-          const std::optional<IpAddress>& address) -> std::expected<void, EarlyExit> {
+std::expected<void, Mistake> check_family_is_on(const FamilyRequest& request, IpFamily family,
+                                                std::string_view off_by) {
+  const auto check = [&](std::string_view option,
+                         const std::optional<IpAddress>& address) -> std::expected<void, Mistake> {
     if (!address) return {};
     return fail("{}: '{}' is {}, which {} switches off", option, wire::to_string(*address),
                 name_of(family), off_by);
@@ -139,8 +133,8 @@ std::optional<IpAddress> first_free(const wire::Prefix& subnet, std::span<const 
   return std::nullopt;
 }
 
-std::expected<void, EarlyExit> check_member(std::string_view option, const IpAddress& address,
-                                            const wire::Prefix& subnet) {
+std::expected<void, Mistake> check_member(std::string_view option, const IpAddress& address,
+                                          const wire::Prefix& subnet) {
   if (!subnet.contains(address)) {
     return fail("{}: '{}' is outside the guest's subnet {}; --address sets another", option,
                 wire::to_string(address), wire::to_string(subnet));
@@ -153,8 +147,8 @@ std::expected<void, EarlyExit> check_member(std::string_view option, const IpAdd
 }
 
 // Fills in what was not given, and checks that all fits together.
-std::expected<void, EarlyExit> complete(const FamilyRequest& request, bool dns_relay,
-                                        Family& family) {
+std::expected<void, Mistake> complete(const FamilyRequest& request, bool dns_relay,
+                                      Family& family) {
   if (request.guest) {
     family.guest = *request.guest;
     family.prefix_length = request.prefix_length;
@@ -165,7 +159,7 @@ std::expected<void, EarlyExit> complete(const FamilyRequest& request, bool dns_r
   std::vector<IpAddress> taken{family.guest};
   const auto keep_given =
       [&](std::string_view option,
-          const std::optional<IpAddress>& given) -> std::expected<void, EarlyExit> {
+          const std::optional<IpAddress>& given) -> std::expected<void, Mistake> {
     if (!given) return {};
     if (auto ok = check_member(option, *given, subnet); !ok) return ok;
     if (std::find(taken.begin(), taken.end(), *given) != taken.end()) {
@@ -194,7 +188,7 @@ std::expected<void, EarlyExit> complete(const FamilyRequest& request, bool dns_r
   return {};
 }
 
-std::expected<void, EarlyExit> read_link(const RawOptions& raw, GuestNetwork& network) {
+std::expected<void, Mistake> read_link(const RawOptions& raw, GuestNetwork& network) {
   for (const std::string& text : raw.all(OptionId::kMac)) {
     const auto mac = wire::parse_mac(text);
     if (!mac) return fail("--mac: '{}' is not a MAC; expected one as 52:54:00:12:34:56", text);
@@ -217,7 +211,7 @@ std::expected<void, EarlyExit> read_link(const RawOptions& raw, GuestNetwork& ne
 
 }  // namespace
 
-std::expected<GuestNetwork, EarlyExit> network_options(const RawOptions& raw) {
+std::expected<GuestNetwork, Mistake> network_options(const RawOptions& raw) {
   Requests requests;
   if (auto ok = read_guest_addresses(raw.all(OptionId::kAddress), requests); !ok) {
     return std::unexpected(ok.error());

@@ -9,6 +9,6 @@
 
 namespace sluice::app {
 
-[[nodiscard]] std::expected<flow::GuestNetwork, EarlyExit> network_options(const RawOptions& raw);
+[[nodiscard]] std::expected<flow::GuestNetwork, Mistake> network_options(const RawOptions& raw);
 
 }  // namespace sluice::app

@@ -1,8 +1,6 @@
 // Options whose value is a whole number.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <charconv>
 #include <expected>
 #include <limits>
@@ -14,19 +12,17 @@ namespace sluice::app {
 
 // Digits only. What is beyond T is out of range, not malformed.
 template <typename T>
-[[nodiscard]] std::expected<T, EarlyExit> parse_number(std::string_view option,
-                                                       std::string_view text, T min, T max) {
+[[nodiscard]] std::expected<T, Mistake> parse_number(std::string_view option, std::string_view text,
+                                                     T min, T max) {
   T value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   const bool is_number = stop == end && !text.empty() && error != std::errc::invalid_argument;
   if (!is_number) {
-    return std::unexpected(usage_error(
-        fmt::format("{}: '{}' is not a number; expected {} to {}", option, text, min, max)));
+    return fail("{}: '{}' is not a number; expected {} to {}", option, text, min, max);
   }
   if (error == std::errc::result_out_of_range || value < min || value > max) {
-    return std::unexpected(usage_error(
-        fmt::format("{}: '{}' is out of range; expected {} to {}", option, text, min, max)));
+    return fail("{}: '{}' is out of range; expected {} to {}", option, text, min, max);
   }
   return value;
 }

@@ -1,5 +1,5 @@
-// The options of `sluice run`: the one list from which the parser and --help are made, and against
-// which the manual page and the completions are tested.
+// The options of each command: the one list from which the parser and --help are made, and against
+// which the manual pages and the completions are tested.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 
 namespace sluice::app {
 
+// Of all commands: a name that two of them share, such as --verbose, means the same in both.
 enum class OptionId : std::uint8_t {
   kAddress,
   kGateway,
@@ -32,8 +33,28 @@ enum class OptionId : std::uint8_t {
   kLogLevel,
   kVerbose,
   kPid,
+  kConfig,
+  kCheck,
+  kBalance,
+  kFraming,
+  kProxyIn,
+  kProxyOut,
+  kConnectFrom,
+  kTimeoutConnect,
+  kTimeoutIdle,
+  kTimeoutHalfClosed,
+  kTimeoutUdp,
+  kRelay,
+  kBufferSize,
+  kWorkers,
+  kDrainTimeout,
+  kNoWatch,
+  kPidFile,
+  kLogFile,
+  kLogFormat,
   kHelp,
   kVersion,
+  kCount,  // How many there are.
 };
 
 enum class OptionKind : std::uint8_t {
@@ -119,11 +140,84 @@ inline constexpr std::array kRunOptions{
                "print the version"},
 };
 
-static_assert([] {
-  for (std::size_t i = 0; i < kRunOptions.size(); ++i) {
-    if (static_cast<std::size_t>(kRunOptions[i].id) != i) return false;
-  }
-  return true;
-}());
+inline constexpr std::array kForwardOptions{
+    OptionSpec{OptionId::kConfig, OptionKind::kValue, "-c,--config", "FILE", "What to forward",
+               "read rules there: rinetd's form, or TOML if its name\n"
+               "ends in .toml"},
+    OptionSpec{OptionId::kCheck, OptionKind::kOptionalValue, "--check", "text|json",
+               "What to forward", "print the rules with every default, and leave"},
+    OptionSpec{OptionId::kAllow, OptionKind::kList, "--allow", "PATTERN", "What to forward",
+               "clients that may connect, to any rule: an address,\n"
+               "a prefix, or with wildcards as 192.168.1.*"},
+    OptionSpec{OptionId::kDeny, OptionKind::kList, "--deny", "PATTERN", "What to forward",
+               "clients that may not, even if allowed"},
+
+    OptionSpec{OptionId::kBalance, OptionKind::kValue, "--balance", "HOW",
+               "Rules of the command line",
+               "among several targets: round-robin (the default),\n"
+               "least-connections or client-hash"},
+    OptionSpec{OptionId::kConnectFrom, OptionKind::kValue, "--connect-from", "ADDRESS",
+               "Rules of the command line", "own address of connections to targets"},
+    OptionSpec{OptionId::kProxyIn, OptionKind::kFlag, "--proxy-in", "", "Rules of the command line",
+               "clients begin with a PROXY header, v1 or v2"},
+    OptionSpec{OptionId::kProxyOut, OptionKind::kValue, "--proxy-out", "v1|v2",
+               "Rules of the command line", "tell targets the client by a PROXY header"},
+    OptionSpec{OptionId::kFraming, OptionKind::kValue, "--framing", "HOW",
+               "Rules of the command line",
+               "datagrams in a stream, from udp to tcp or back:\n"
+               "none (the default) or length16, two bytes before each"},
+    OptionSpec{OptionId::kTimeoutConnect, OptionKind::kValue, "--timeout-connect", "TIME",
+               "Rules of the command line", "for a target to accept (default: 10s)"},
+    OptionSpec{OptionId::kTimeoutIdle, OptionKind::kValue, "--timeout-idle", "TIME",
+               "Rules of the command line", "without a byte either way (default: 0, for ever)"},
+    OptionSpec{OptionId::kTimeoutHalfClosed, OptionKind::kValue, "--timeout-half-closed", "TIME",
+               "Rules of the command line",
+               "one side has ended, the other is idle (default: 10m;\n"
+               "0: for ever)"},
+    OptionSpec{OptionId::kTimeoutUdp, OptionKind::kValue, "--timeout-udp", "TIME",
+               "Rules of the command line", "a client's datagrams are one session (default: 72s)"},
+
+    OptionSpec{OptionId::kRelay, OptionKind::kValue, "--relay", "MODE", "How it runs",
+               "auto (the default): bulk by splice, the rest by copy;\n"
+               "copy; splice"},
+    OptionSpec{OptionId::kBufferSize, OptionKind::kValue, "--buffer-size", "BYTES", "How it runs",
+               "of a copy, 1KiB to 16MiB (default: 64KiB)"},
+    OptionSpec{OptionId::kWorkers, OptionKind::kValue, "--workers", "N", "How it runs",
+               "threads that forward (default: 0, one for each core)"},
+    OptionSpec{OptionId::kDrainTimeout, OptionKind::kValue, "--drain-timeout", "TIME",
+               "How it runs",
+               "at the end, for connections to finish (default: 30s;\n"
+               "0: for ever)"},
+    OptionSpec{OptionId::kNoWatch, OptionKind::kFlag, "--no-watch", "", "How it runs",
+               "reload at SIGHUP only, not when FILE changes"},
+    OptionSpec{OptionId::kPidFile, OptionKind::kValue, "--pid-file", "FILE", "How it runs",
+               "write our process number there"},
+
+    OptionSpec{OptionId::kLogFile, OptionKind::kValue, "--log-file", "FILE", "What you see",
+               "append a line for each connection; - is standard\n"
+               "output"},
+    OptionSpec{OptionId::kLogFormat, OptionKind::kValue, "--log-format", "FORMAT", "What you see",
+               "rinetd (the default), common or json"},
+    OptionSpec{OptionId::kLogLevel, OptionKind::kValue, "--log-level", "LEVEL", "What you see",
+               "error, warn, info, debug or trace (default: warn)"},
+    OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",
+               "the same as --log-level info"},
+
+    OptionSpec{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "", "Others", "print this"},
+    OptionSpec{OptionId::kVersion, OptionKind::kFlag, "-V,--version", "", "Others",
+               "print the version"},
+};
+
+// Of the Rust forwarder, as which we may be called.
+inline constexpr std::array kOiOptions{
+    OptionSpec{OptionId::kConfig, OptionKind::kValue, "-c,--config", "FILE", "Options",
+               "read rules there: TOML if its name ends in .toml,\n"
+               "otherwise rinetd's form"},
+    OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "Options",
+               "say what is being done"},
+    OptionSpec{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "", "Options", "print this"},
+    OptionSpec{OptionId::kVersion, OptionKind::kFlag, "-V,--version", "", "Options",
+               "print the version"},
+};
 
 }  // namespace sluice::app

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/command.h"
 #include "app/early_exit.h"
 #include "app/option_table.h"
 
@@ -14,8 +15,8 @@ namespace sluice::app {
 
 struct RawOptions {
   // By OptionId, in the order of the command line. A flag that was given has one empty text.
-  std::array<std::vector<std::string>, kRunOptions.size()> values;
-  std::vector<std::string> command;
+  std::array<std::vector<std::string>, static_cast<std::size_t>(OptionId::kCount)> values;
+  std::vector<std::string> words;  // Those that belong to no option.
 
   [[nodiscard]] const std::vector<std::string>& all(OptionId id) const {
     return values[static_cast<std::size_t>(id)];
@@ -23,8 +24,9 @@ struct RawOptions {
   [[nodiscard]] bool has(OptionId id) const { return !all(id).empty(); }
 };
 
-// Options end at the first word that is none, or at "--"; the rest is the command, untouched.
-[[nodiscard]] std::expected<RawOptions, EarlyExit> split_arguments(
-    std::span<const char* const> arguments);
+// A lone "--" ends the options. Of WordsAre::kCommandLine, the first word that is none does so too,
+// and the rest is untouched.
+[[nodiscard]] std::expected<RawOptions, Mistake> split_arguments(
+    const Command& command, std::span<const char* const> arguments);
 
 }  // namespace sluice::app

@@ -7,11 +7,13 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "app/command.h"
 #include "driver/published.h"
 #include "driver/worker.h"
 #include "host/fd_limit.h"
@@ -254,6 +256,15 @@ int run_command(const RunOptions& options) {
   }
   return serve(options, files, network, *signals, std::move(*guest), std::move(*published),
                std::move(resolvers));
+}
+
+std::expected<int, EarlyExit> start_run(std::span<const char* const> arguments) {
+  const char* const shell = std::getenv("SHELL");
+  const auto options = parse_run_options(arguments, shell != nullptr ? shell : "");
+  if (!options) return std::unexpected(options.error());
+  telemetry::set_log_program(kRunCommand.program);
+  telemetry::set_log_level(options->log_level);
+  return run_command(*options);
 }
 
 }  // namespace sluice::app

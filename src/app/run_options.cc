@@ -7,7 +7,9 @@
 #include <limits>
 #include <utility>
 
+#include "app/command.h"
 #include "app/help.h"
+#include "app/log_level_option.h"
 #include "app/network_options.h"
 #include "app/number_option.h"
 #include "app/raw_options.h"
@@ -15,12 +17,7 @@
 namespace sluice::app {
 namespace {
 
-using Checked = std::expected<void, EarlyExit>;
-
-template <typename... Args>
-std::unexpected<EarlyExit> fail(fmt::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(usage_error(fmt::format(format, std::forward<Args>(args)...)));
-}
+using Checked = std::expected<void, Mistake>;
 
 Checked read_rules(std::string_view option, const std::vector<std::string>& texts,
                    std::vector<policy::Rule>& rules) {
@@ -168,19 +165,6 @@ Checked read_trace(const RawOptions& raw, RunOptions& options) {
   return {};
 }
 
-Checked read_log_level(const RawOptions& raw, RunOptions& options) {
-  if (raw.has(OptionId::kVerbose)) options.log_level = telemetry::LogLevel::kInfo;
-  for (const std::string& text : raw.all(OptionId::kLogLevel)) {
-    const auto level = telemetry::parse_log_level(text);
-    if (!level) {
-      return fail("--log-level: '{}' is not a level; expected error, warn, info, debug or trace",
-                  text);
-    }
-    options.log_level = *level;
-  }
-  return {};
-}
-
 Checked interpret(const RawOptions& raw, RunOptions& options) {
   auto network = network_options(raw);
   if (!network) return std::unexpected(network.error());
@@ -193,27 +177,32 @@ Checked interpret(const RawOptions& raw, RunOptions& options) {
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
   if (auto ok = read_trace(raw, options); !ok) return ok;
-  return read_log_level(raw, options);
+  auto level = log_level_option(raw);
+  if (!level) return std::unexpected(std::move(level.error()));
+  options.log_level = *level;
+  return {};
 }
 
 }  // namespace
 
 std::expected<RunOptions, EarlyExit> parse_run_options(std::span<const char* const> arguments,
                                                        std::string_view shell) {
-  auto raw = split_arguments(arguments);
-  if (!raw) return std::unexpected(std::move(raw.error()));
-  if (raw->has(OptionId::kHelp)) return std::unexpected(EarlyExit{run_help(), 0});
-  if (raw->has(OptionId::kVersion)) return std::unexpected(EarlyExit{version_text(), 0});
+  const auto wrong = [](const Mistake& mistake) {
+    return std::unexpected(usage_error(kRunCommand.program, mistake));
+  };
+  auto raw = split_arguments(kRunCommand, arguments);
+  if (!raw) return wrong(raw.error());
+  if (const auto exit = help_or_version(kRunCommand, *raw)) return std::unexpected(*exit);
 
   RunOptions options;
   options.host_loopback = raw->has(OptionId::kHostLoopback);
   options.pid_namespace = raw->has(OptionId::kPid);
-  if (auto ok = interpret(*raw, options); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = interpret(*raw, options); !ok) return wrong(ok.error());
 
-  options.command = std::move(raw->command);
+  options.command = std::move(raw->words);
   if (options.command.empty()) options.command.emplace_back(shell.empty() ? "/bin/sh" : shell);
   if (options.command.front().empty()) {
-    return fail("the command's name is empty; expected a program, as in 'sluice run -- curl …'");
+    return wrong({"the command's name is empty; expected a program, as in 'sluice run -- curl …'"});
   }
   return options;
 }

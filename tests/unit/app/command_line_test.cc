@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "app/help.h"
-#include "app/suggestion.h"
+#include "base/suggestion.h"
 
 namespace sluice::app {
 namespace {
@@ -22,15 +22,43 @@ TEST(CommandLine, RunHasTheWordsBehindIt) {
   const std::vector<const char*> words{"run", "-4", "true"};
   const auto rest = parse_command_line(words);
   ASSERT_TRUE(rest.has_value());
-  ASSERT_EQ(rest->size(), 2u);
-  EXPECT_EQ(std::string_view((*rest)[0]), "-4");
+  EXPECT_EQ(rest->command, CommandId::kRun);
+  ASSERT_EQ(rest->arguments.size(), 2u);
+  EXPECT_EQ(std::string_view(rest->arguments[0]), "-4");
+}
+
+TEST(CommandLine, ForwardIsACommand) {
+  const std::vector<const char*> words{"forward", "8080", "10.0.0.2:80"};
+  const auto rest = parse_command_line(words);
+  ASSERT_TRUE(rest.has_value());
+  EXPECT_EQ(rest->command, CommandId::kForward);
+  EXPECT_EQ(rest->arguments.size(), 2u);
+}
+
+TEST(CommandLine, TheLastPartOfTheProgramsPathSaysWhoWeAre) {
+  EXPECT_EQ(program_called("sluice"), Program::kSluice);
+  EXPECT_EQ(program_called("/usr/sbin/rinetd"), Program::kRinetd);
+  EXPECT_EQ(program_called("rinetd"), Program::kRinetd);
+  EXPECT_EQ(program_called("./oi"), Program::kOi);
+  EXPECT_EQ(program_called("/opt/rinetd/bin/sluice"), Program::kSluice);
+  EXPECT_EQ(program_called("rinetd.old"), Program::kSluice);
+  EXPECT_EQ(program_called(""), Program::kSluice);
+}
+
+TEST(CommandLine, WithoutACommandTheCommandsAreNamed) {
+  const EarlyExit exit = exit_of({});
+  EXPECT_EQ(exit.exit_code, 2);
+  for (const Command* const command : all_commands()) {
+    EXPECT_NE(exit.text.find(command->program), std::string::npos) << command->program;
+  }
 }
 
 TEST(CommandLine, HelpAndVersion) {
   EXPECT_EQ(exit_of({"help"}).text, main_help());
   EXPECT_EQ(exit_of({"--help"}).text, main_help());
   EXPECT_EQ(exit_of({"-h"}).exit_code, 0);
-  EXPECT_EQ(exit_of({"help", "run"}).text, run_help());
+  EXPECT_EQ(exit_of({"help", "run"}).text, command_help(kRunCommand));
+  EXPECT_EQ(exit_of({"help", "forward"}).text, command_help(kForwardCommand));
   EXPECT_EQ(exit_of({"--version"}).text, version_text());
   EXPECT_TRUE(version_text().starts_with("sluice 0."));
 }
@@ -38,6 +66,8 @@ TEST(CommandLine, HelpAndVersion) {
 TEST(CommandLine, MistakesHaveOneLineAndASuggestion) {
   EXPECT_EQ(exit_of({"rnu"}).text,
             "sluice: unknown command 'rnu'; did you mean 'run'?; see 'sluice --help'\n");
+  EXPECT_EQ(exit_of({"forwad"}).text,
+            "sluice: unknown command 'forwad'; did you mean 'forward'?; see 'sluice --help'\n");
   EXPECT_EQ(exit_of({"--hlep"}).text,
             "sluice: unknown option '--hlep'; did you mean '--help'?; see 'sluice --help'\n");
   EXPECT_EQ(exit_of({"frobnicate"}).text,

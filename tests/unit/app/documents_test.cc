@@ -1,15 +1,18 @@
-// The manual page and the completions know every option of --help, and no other.
+// The manual pages and the completions know every command and every option of --help, and no other.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
+#include <vector>
 
+#include "app/command.h"
 #include "app/help.h"
-#include "app/option_table.h"
 
 namespace sluice::app {
 namespace {
@@ -38,13 +41,17 @@ bool has_word(const std::string& text, const std::string& word) {
   return false;
 }
 
-std::vector<std::string> all_names() {
+std::vector<std::string> names_of(const Command& command) {
   std::vector<std::string> names;
-  for (const OptionSpec& spec : kRunOptions) {
+  for (const OptionSpec& spec : command.options) {
     std::istringstream list{std::string(spec.names)};
     for (std::string name; std::getline(list, name, ',');) names.push_back(name);
   }
   return names;
+}
+
+std::string manual_of(const Command& command) {
+  return read_document(fmt::format("man/sluice-{}.1", command.name).c_str());
 }
 
 // Every "--word" of the text.
@@ -70,27 +77,68 @@ std::string without_backslashes(std::string text) {
   return text;
 }
 
-TEST(Documents, TheManualPageKnowsEveryOption) {
-  const std::string manual = without_backslashes(read_document("man/sluice-run.1"));
-  for (const std::string& name : all_names()) EXPECT_TRUE(has_word(manual, name)) << name;
+// The part of a completion that is about one command: it begins at a line that holds `begin` and
+// ends before `end`.
+std::string part(const std::string& text, const std::string& begin, const std::string& end) {
+  const std::size_t from = text.find(begin);
+  EXPECT_NE(from, std::string::npos) << begin;
+  if (from == std::string::npos) return "";
+  return text.substr(from, text.find(end, from) - from);
 }
 
-TEST(Documents, TheManualPageKnowsNoOther) {
-  const auto names = all_names();
-  const std::set<std::string> known(names.begin(), names.end());
-  for (const std::string& name :
-       long_options_in(without_backslashes(read_document("man/sluice-run.1")))) {
-    EXPECT_TRUE(known.contains(name)) << name;
+TEST(Documents, TablesHaveEveryOptionOnceAndInAGroup) {
+  for (const Command* const command : all_commands()) {
+    std::set<OptionId> ids;
+    std::set<std::string_view> groups;
+    std::string_view group;
+    for (const OptionSpec& spec : command->options) {
+      EXPECT_TRUE(ids.insert(spec.id).second) << spec.names;
+      if (spec.group == group) continue;
+      group = spec.group;
+      EXPECT_TRUE(groups.insert(group).second) << group << " is scattered";
+    }
+  }
+}
+
+TEST(Documents, ManualPagesKnowEveryOption) {
+  for (const Command* const command : all_commands()) {
+    const std::string manual = without_backslashes(manual_of(*command));
+    for (const std::string& name : names_of(*command)) {
+      EXPECT_TRUE(has_word(manual, name)) << command->program << ' ' << name;
+    }
+  }
+}
+
+TEST(Documents, ManualPagesKnowNoOther) {
+  for (const Command* const command : all_commands()) {
+    const auto names = names_of(*command);
+    const std::set<std::string> known(names.begin(), names.end());
+    for (const std::string& name : long_options_in(without_backslashes(manual_of(*command)))) {
+      EXPECT_TRUE(known.contains(name)) << command->program << ' ' << name;
+    }
+  }
+}
+
+TEST(Documents, TheMainManualPageKnowsEveryCommand) {
+  const std::string manual = without_backslashes(read_document("man/sluice.1"));
+  for (const Command* const command : all_commands()) {
+    EXPECT_NE(manual.find(fmt::format("sluice-{}", command->name)), std::string::npos)
+        << command->name;
   }
 }
 
 TEST(Documents, HelpKnowsEveryOption) {
-  const std::string help = run_help();
-  for (const std::string& name : all_names()) EXPECT_TRUE(has_word(help, name)) << name;
+  for (const Command* const command : {&kRunCommand, &kForwardCommand, &kOiProgram}) {
+    const std::string help = command_help(*command);
+    for (const std::string& name : names_of(*command)) {
+      EXPECT_TRUE(has_word(help, name)) << command->program << ' ' << name;
+    }
+  }
 }
 
 TEST(Documents, HelpFitsATerminal) {
-  for (const std::string& help : {run_help(), main_help()}) {
+  for (const std::string& help : {command_help(kRunCommand), command_help(kForwardCommand),
+                                  command_help(kOiProgram), main_help()}) {
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
   }
@@ -99,18 +147,46 @@ TEST(Documents, HelpFitsATerminal) {
 TEST(Documents, CompletionsOfBashAndZshKnowEveryOption) {
   const std::string bash = read_document("completions/bash/sluice");
   const std::string zsh = read_document("completions/zsh/_sluice");
-  for (const std::string& name : all_names()) {
-    EXPECT_TRUE(has_word(bash, name)) << name;
-    EXPECT_TRUE(has_word(zsh, name)) << name;
+  for (const Command* const command : all_commands()) {
+    const std::string in_bash =
+        part(bash, fmt::format("_sluice_{}_options=", command->name), "'\n");
+    const std::string in_zsh = part(zsh, fmt::format("_sluice_{}() {{", command->name), "\n}");
+    for (const std::string& name : names_of(*command)) {
+      EXPECT_TRUE(has_word(in_bash, name)) << command->program << ' ' << name;
+      EXPECT_TRUE(has_word(in_zsh, name)) << command->program << ' ' << name;
+    }
+  }
+}
+
+TEST(Documents, CompletionsOfBashKnowWhichOptionsTakeTheNextWord) {
+  const std::string taking =
+      part(read_document("completions/bash/sluice"), "_sluice_takes_value() {", "\n}");
+  for (const Command* const command : all_commands()) {
+    for (const OptionSpec& spec : command->options) {
+      const bool takes = spec.kind == OptionKind::kValue || spec.kind == OptionKind::kList;
+      std::istringstream list{std::string(spec.names)};
+      for (std::string name; std::getline(list, name, ',');) {
+        EXPECT_EQ(has_word(taking, name), takes) << command->program << ' ' << name;
+      }
+    }
   }
 }
 
 TEST(Documents, CompletionsOfFishKnowEveryOption) {
-  const std::string fish = read_document("completions/fish/sluice.fish");
-  for (const std::string& name : all_names()) {
-    const bool is_long = name.starts_with("--");
-    const std::string word = is_long ? "-l " + name.substr(2) : "-s " + name.substr(1);
-    EXPECT_TRUE(has_word(fish, word)) << name;
+  std::istringstream fish(read_document("completions/fish/sluice.fish"));
+  std::map<std::string_view, std::string> lines;
+  for (std::string line; std::getline(fish, line);) {
+    for (const Command* const command : all_commands()) {
+      if (line.find(fmt::format("__sluice_in {}'", command->name)) == std::string::npos) continue;
+      lines[command->name] += line + '\n';
+    }
+  }
+  for (const Command* const command : all_commands()) {
+    for (const std::string& name : names_of(*command)) {
+      const bool is_long = name.starts_with("--");
+      const std::string word = is_long ? "-l " + name.substr(2) : "-s " + name.substr(1);
+      EXPECT_TRUE(has_word(lines[command->name], word)) << command->program << ' ' << name;
+    }
   }
 }
 

@@ -101,6 +101,7 @@ Direction::Result Direction::pump(const Ends& ends, Pools& pools, Instant now) {
       if (!target_ready_) return Step::kFull;
       const Step step = pipe_ == nullptr ? send(turn) : splice_out(turn);
       if (step != Step::kGoOn) return step;
+      continue;  // Interrupted, it still holds them.
     }
     if (source_ended_) {
       ended_ = true;

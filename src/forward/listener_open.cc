@@ -1,0 +1,287 @@
+#include "forward/listener_open.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
+
+namespace sluice::forward {
+namespace {
+
+constexpr int kBacklog = 4096;
+constexpr int kFastOpenQueue = 1024;
+// Datagrams have no back-pressure: what bursts between two turns of a loop must fit.
+constexpr int kDatagramBuffer = 4 * 1024 * 1024;
+
+[[nodiscard]] int int_of(std::uint32_t value) {
+  return static_cast<int>(std::min<std::uint32_t>(value, INT_MAX));
+}
+
+[[nodiscard]] OpenError failure(int error, std::string step = "") {
+  return OpenError{error, std::move(step)};
+}
+
+[[nodiscard]] std::expected<host::KernelFd, OpenError> make_socket(host::Kernel& kernel, int family,
+                                                                   const ListenerSpec& spec,
+                                                                   const SocketPlan& options,
+                                                                   OpenedSocket& out) {
+  const bool udp = spec.protocol == policy::Protocol::kUdp;
+  if (!udp && options.multipath) {
+    auto socket = host::open_socket(kernel, family, SOCK_STREAM, IPPROTO_MPTCP);
+    if (socket) return std::move(*socket);
+    out.multipath_refused = true;
+  }
+  auto socket = host::open_socket(kernel, family, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+  if (!socket) return std::unexpected(failure(socket.error().error));
+  return std::move(*socket);
+}
+
+[[nodiscard]] std::expected<void, OpenError> bind_to_device(const host::KernelFd& socket,
+                                                            const std::string& device) {
+  if (device.empty()) return {};
+  if (socket.kernel().setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, device.data(),
+                                 static_cast<socklen_t>(device.size())) == 0) {
+    return {};
+  }
+  return std::unexpected(failure(errno, fmt::format("device '{}'", device)));
+}
+
+[[nodiscard]] std::expected<void, OpenError> checked(std::expected<void, host::SysError> result) {
+  if (result) return {};
+  return std::unexpected(failure(result.error().error));
+}
+
+// Before bind().
+[[nodiscard]] std::expected<void, OpenError> prepare(const host::KernelFd& socket, int family,
+                                                     const ListenerSpec& spec,
+                                                     const SocketPlan& options, Sharing sharing) {
+  if (spec.protocol == policy::Protocol::kUdp) {
+    set_datagram_options(socket, options);
+  } else {
+    // A port whose connections of an earlier run are in TIME_WAIT is free.
+    if (const auto set = host::set_option(socket, SOL_SOCKET, SO_REUSEADDR, 1); !set) {
+      return checked(set);
+    }
+    set_stream_options(socket, options);
+  }
+  if (spec.kind == ListenerKind::kEverywhere && family == AF_INET6) {
+    if (const auto set = host::set_option(socket, IPPROTO_IPV6, IPV6_V6ONLY, 0); !set) {
+      return checked(set);
+    }
+  }
+  if (sharing == Sharing::kBesideOurOwn) {
+    if (const auto set = host::set_option(socket, SOL_SOCKET, SO_REUSEPORT, 1); !set) {
+      return checked(set);
+    }
+  }
+  return bind_to_device(socket, options.listen_device);
+}
+
+[[nodiscard]] std::expected<OpenedSocket, OpenError> open_at(host::Kernel& kernel,
+                                                             const wire::Endpoint& endpoint,
+                                                             const ListenerSpec& spec,
+                                                             const SocketPlan& options,
+                                                             Sharing sharing) {
+  const int family = host::address_family(endpoint.address.family());
+  OpenedSocket opened;
+  auto socket = make_socket(kernel, family, spec, options, opened);
+  if (!socket) return std::unexpected(std::move(socket.error()));
+  opened.socket = std::move(*socket);
+  if (auto ready = prepare(opened.socket, family, spec, options, sharing); !ready) {
+    return std::unexpected(std::move(ready.error()));
+  }
+  const host::SocketAddress address = host::to_sockaddr(endpoint, spec.scope_id);
+  if (kernel.bind(opened.socket.get(), address.get(), address.length) != 0) {
+    return std::unexpected(failure(errno));
+  }
+  if (sharing == Sharing::kFirst) {
+    if (const auto set = host::set_option(opened.socket, SOL_SOCKET, SO_REUSEPORT, 1); !set) {
+      return std::unexpected(failure(set.error().error));
+    }
+  }
+  if (spec.protocol == policy::Protocol::kTcp &&
+      kernel.listen(opened.socket.get(), kBacklog) != 0) {
+    return std::unexpected(failure(errno));
+  }
+  const auto bound = host::local_endpoint_of(opened.socket);
+  if (!bound) return std::unexpected(failure(bound.error().error));
+  opened.bound = *bound;
+  return opened;
+}
+
+[[nodiscard]] std::optional<host::SocketAddress> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const bool abstract = path.front() == '@';
+  if (abstract) address.sun_path[0] = '\0';
+  host::SocketAddress out;
+  std::memcpy(&out.storage, &address, sizeof address);
+  // An abstract name has exactly these bytes; a path ends with a zero.
+  out.length =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+  return out;
+}
+
+// Whether the name is a socket of a program that is gone.
+[[nodiscard]] bool is_stale(host::Kernel& kernel, const host::SocketAddress& address,
+                            const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const auto probe = host::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
+  return probe && kernel.connect(probe->get(), address.get(), address.length) != 0 &&
+         errno == ECONNREFUSED;
+}
+
+}  // namespace
+
+BoundPath::BoundPath(const std::string& path) {
+  struct stat status{};
+  if (path.empty() || path.front() == '@' || ::lstat(path.c_str(), &status) != 0) return;
+  path_ = path;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+}
+
+BoundPath::BoundPath(BoundPath&& other) noexcept
+    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
+
+BoundPath& BoundPath::operator=(BoundPath&& other) noexcept {
+  if (this != &other) {
+    remove();
+    path_ = std::exchange(other.path_, {});
+    device_ = other.device_;
+    inode_ = other.inode_;
+  }
+  return *this;
+}
+
+BoundPath::~BoundPath() { remove(); }
+
+void BoundPath::remove() {
+  if (path_.empty()) return;
+  struct stat status{};
+  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
+    ::unlink(path_.c_str());
+  }
+  path_.clear();
+}
+
+void set_stream_options(const host::KernelFd& socket, const SocketPlan& options) {
+  host::prefer_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  const KeepAlivePlan& alive = options.keepalive;
+  host::prefer_option(socket, SOL_SOCKET, SO_KEEPALIVE, alive.enabled ? 1 : 0);
+  const auto set_unless_zero = [&](int level, int name, std::uint32_t value) {
+    if (value > 0) host::prefer_option(socket, level, name, int_of(value));
+  };
+  if (alive.enabled) {
+    set_unless_zero(IPPROTO_TCP, TCP_KEEPIDLE, alive.idle_seconds);
+    set_unless_zero(IPPROTO_TCP, TCP_KEEPINTVL, alive.interval_seconds);
+    set_unless_zero(IPPROTO_TCP, TCP_KEEPCNT, alive.count);
+  }
+  set_unless_zero(SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+  set_unless_zero(SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+  if (options.fast_open) host::prefer_option(socket, IPPROTO_TCP, TCP_FASTOPEN, kFastOpenQueue);
+}
+
+void set_datagram_options(const host::KernelFd& socket, const SocketPlan& options) {
+  // Those of IPv4 concern a dual-stack socket too, but IPV6_RECVPKTINFO tells of both families.
+  host::prefer_option(socket, IPPROTO_IP, IP_RECVERR, 1);
+  host::prefer_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+  if (host::get_option(socket, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET) == AF_INET) {
+    host::prefer_option(socket, IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    host::prefer_option(socket, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    host::prefer_option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    host::prefer_option(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
+  }
+  host::prefer_option(socket, SOL_UDP, UDP_GRO, 1);
+  const auto set_buffer = [&](int name, int forced, std::uint32_t wanted) {
+    const int size = wanted > 0 ? int_of(wanted) : kDatagramBuffer;
+    host::prefer_option(socket, SOL_SOCKET, name, size);
+    host::prefer_option(socket, SOL_SOCKET, forced, size);  // Above the system's bound, as root.
+  };
+  set_buffer(SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer);
+  set_buffer(SO_SNDBUF, SO_SNDBUFFORCE, options.send_buffer);
+}
+
+std::expected<OpenedSocket, OpenError> open_inet_listener(host::Kernel& kernel,
+                                                          const ListenerSpec& spec,
+                                                          const SocketPlan& options,
+                                                          Sharing sharing) {
+  auto opened = open_at(kernel, spec.endpoint, spec, options, sharing);
+  if (opened || spec.kind != ListenerKind::kEverywhere) return opened;
+  const int error = opened.error().error;
+  if (error != EAFNOSUPPORT && error != EADDRNOTAVAIL) return opened;
+  // IPv6 is off.
+  const wire::Endpoint v4{wire::IpAddress::v4(std::uint32_t{0}), spec.endpoint.port};
+  return open_at(kernel, v4, spec, options, sharing);
+}
+
+std::expected<host::KernelFd, OpenError> open_unix_listener(host::Kernel& kernel,
+                                                            const std::string& path) {
+  const auto address = unix_address(path);
+  if (!address) return std::unexpected(failure(ENAMETOOLONG));
+  auto socket = host::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
+  if (!socket) return std::unexpected(failure(socket.error().error));
+  int bound = kernel.bind(socket->get(), address->get(), address->length);
+  if (bound != 0 && errno == EADDRINUSE && path.front() != '@') {
+    if (!is_stale(kernel, *address, path)) return std::unexpected(failure(EADDRINUSE));
+    if (::unlink(path.c_str()) != 0) return std::unexpected(failure(errno));
+    bound = kernel.bind(socket->get(), address->get(), address->length);
+  }
+  if (bound != 0) return std::unexpected(failure(errno));
+  BoundPath made(path);
+  struct stat status{};
+  // bind() gives 0777 less the umask.
+  if (path.front() != '@' && ::lstat(path.c_str(), &status) == 0) {
+    ::chmod(path.c_str(), status.st_mode & 0666);
+  }
+  if (kernel.listen(socket->get(), kBacklog) != 0) return std::unexpected(failure(errno));
+  made.forget();
+  return std::move(*socket);
+}
+
+std::expected<host::KernelFd, OpenError> duplicate(const host::KernelFd& socket) {
+  const int fd = socket.kernel().fcntl_int(socket.get(), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return std::unexpected(failure(errno));
+  return host::KernelFd(socket.kernel(), fd);
+}
+
+std::string describe(const OpenError& error, const ListenerSpec& spec) {
+  std::string hint;
+  if (error.error == EADDRINUSE) {
+    hint = spec.kind == ListenerKind::kUnix
+               ? "; another program listens there, or it is no socket: remove it or choose another"
+               : "; another program has this port: choose another, or stop that program";
+  } else if (error.error == EACCES && spec.kind != ListenerKind::kUnix) {
+    hint = "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+  } else if (error.error == EADDRNOTAVAIL) {
+    hint = "; this host has no such address";
+  } else if (error.error == EMFILE || error.error == ENFILE) {
+    hint = "; raise the limit on open files (ulimit -n, LimitNOFILE=)";
+  } else if (error.error == EPERM && !error.step.empty()) {
+    hint = "; it needs CAP_NET_RAW";
+  } else if (error.error == ENAMETOOLONG && spec.kind == ListenerKind::kUnix) {
+    hint = "; a socket's path has at most 107 bytes";
+  }
+  return fmt::format("cannot listen on {}: {}{}{}{}", place_text(spec), error.step,
+                     error.step.empty() ? "" : ": ", host::errno_text(error.error), hint);
+}
+
+}  // namespace sluice::forward

@@ -1,0 +1,35 @@
+#include "forward/readiness.h"
+
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+namespace sluice::forward {
+namespace {
+
+// The variable stays for a process that we hand over to. A manager that cannot be told goes
+// without; there is nobody else to tell.
+void notify(const std::string& state) {
+  [[maybe_unused]] const int sent = ::sd_notify(/*unset_environment=*/0, state.c_str());
+}
+
+}  // namespace
+
+void notify_ready(std::string_view status) { notify(fmt::format("READY=1\nSTATUS={}", status)); }
+
+void notify_reloading(Instant now) {
+  const auto since_boot =
+      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
+  notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", since_boot.count()));
+}
+
+void notify_stopping(std::string_view status) {
+  notify(fmt::format("STOPPING=1\nSTATUS={}", status));
+}
+
+void notify_status(std::string_view status) { notify(fmt::format("STATUS={}", status)); }
+
+void notify_main_pid(pid_t pid, std::string_view status) {
+  notify(fmt::format("MAINPID={}\nREADY=1\nSTATUS={}", pid, status));
+}
+
+}  // namespace sluice::forward

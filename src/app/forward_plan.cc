@@ -1,9 +1,5 @@
 #include "app/forward_plan.h"
 
-#include <fmt/format.h>
-
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "control/rule_checks.h"
@@ -46,22 +42,13 @@ std::function<std::expected<forward::Plan, std::string>()> plan_reader(
           finish = std::move(finish)]() -> std::expected<forward::Plan, std::string> {
     auto plan = load_plan(path);
     if (!plan) {
-      std::string text = plan.error().front().describe();
-      if (plan.error().size() > 1) {
-        text += fmt::format(" (and {} more; 'sluice forward --check -c {}' lists them)",
-                            plan.error().size() - 1, path);
-      }
+      std::string text;
+      for (const control::ConfigMessage& error : plan.error()) text += error.describe() + '\n';
       return std::unexpected(std::move(text));
     }
     finish(*plan);
     return std::move(*plan);
   };
-}
-
-std::string absolute_path(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  return error ? path : absolute.string();
 }
 
 }  // namespace sluice::app

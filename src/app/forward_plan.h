@@ -21,12 +21,9 @@ namespace sluice::app {
 // A line for each mistake.
 void log_config_errors(const control::ConfigErrors& errors);
 
-// What a running forwarder reads its file with; the error is one line for its log.
+// What a running forwarder reads its file with; the error has a line for each mistake.
 // `finish` puts what the command line says over what the file says.
 [[nodiscard]] std::function<std::expected<forward::Plan, std::string>()> plan_reader(
     std::string path, std::function<void(forward::Plan&)> finish);
-
-// `path` as it can be opened from any working directory.
-[[nodiscard]] std::string absolute_path(const std::string& path);
 
 }  // namespace sluice::app

@@ -65,8 +65,7 @@ std::expected<int, EarlyExit> start_rinetd(std::span<const char* const> words) {
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program("rinetd");
 
-  // A daemon leaves the directory in which it was started.
-  const std::string path = absolute_path(options->config_file);
+  const std::string& path = options->config_file;
   const bool daemonise = !options->foreground;
   const auto finish = [daemonise](forward::Plan& plan) {
     if (daemonise && plan.pid_file.empty()) plan.pid_file = kDefaultPidFile;
@@ -78,10 +77,6 @@ std::expected<int, EarlyExit> start_rinetd(std::span<const char* const> words) {
   }
   finish(*plan);
 
-  std::vector<std::string> command_line{words.front(), "-c", path};
-  const bool is_path = command_line.front().find('/') != std::string::npos;
-  if (is_path) command_line.front() = absolute_path(command_line.front());
-  if (!daemonise) command_line.emplace_back("-f");
   // As rinetd: read again at SIGHUP only, and nothing starts when one listener cannot.
   const forward::SupervisorOptions supervisor{.reload = plan_reader(path, finish),
                                               .config_file = path,
@@ -90,7 +85,7 @@ std::expected<int, EarlyExit> start_rinetd(std::span<const char* const> words) {
                                               .verbose = false,
                                               .skip_bad_listeners = false,
                                               .daemonise = daemonise,
-                                              .command_line = std::move(command_line)};
+                                              .command_line = {words.begin(), words.end()}};
   return forward::run_forwarder(host::real_kernel(), std::move(*plan), supervisor);
 }
 

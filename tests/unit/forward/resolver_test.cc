@@ -293,7 +293,7 @@ TEST_F(ResolverTest, WarnsOfTheFirstFailureAndTellsOfAChange) {
   EXPECT_NE(text.find("warning: cannot resolve 'db.example': Domain name not found"),
             std::string::npos)
       << text;
-  EXPECT_NE(text.find("info: 'db.example' is now "), std::string::npos) << text;
+  EXPECT_NE(text.find("'db.example' is now "), std::string::npos) << text;
 }
 
 TEST_F(ResolverTest, ASilentServerIsAFailureInTheEnd) {

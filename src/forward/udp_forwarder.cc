@@ -61,7 +61,7 @@ void UdpForwarder::set_rule(SlabHandle handle, std::shared_ptr<LiveRule> rule) {
 void UdpForwarder::close(SlabHandle handle) {
   UdpListener* const listener = listeners_.find(handle);
   if (listener == nullptr || listener->closed) return;
-  // What came before the call is served.
+  // What came before the call is served, as far as one turn goes.
   read_listener(handle);
   listener->closed = true;
   if (listener->sessions == 0) {

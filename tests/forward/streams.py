@@ -160,7 +160,8 @@ class EchoLoad:
         """Ends all streams; raises if one was not as it should be."""
         self._stopping = True
         self._thread.join(timeout)
-        check(not self.mistakes, f"{len(self.mistakes)} streams failed, such as {self.mistakes[:3]}")
+        some = self.mistakes[:3]
+        check(not some, f"{len(self.mistakes)} streams failed, such as {some}")
         check(self._open == 0, f"{self._open} streams do not end")
 
 

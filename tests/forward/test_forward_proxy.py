@@ -145,8 +145,8 @@ def proxy_in_bad_header_is_refused(t):
     seen = []
     server = t.serve(lambda c: seen.append(c.recv(10)) or echo(c))
     port, log, _ = proxied(t, server)
-    bad = (b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 1.2.3.4 nonsense 1 2\r\n", b"PROXY " + b"x" * 200,
-           SIGNATURE + b"\x35\x11\0\0", b"\0" * 16)
+    bad = (b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 1.2.3.4 nonsense 1 2\r\n",
+           b"PROXY " + b"x" * 200, SIGNATURE + b"\x35\x11\0\0", b"\0" * 16)
     for header in bad:
         client = t.connect(port, timeout=3)
         client.sendall(header)

@@ -22,7 +22,7 @@ class Sheet {
     fmt::format_to(std::back_inserter(out_), "{}\n", text);
   }
   void line(std::string_view name, std::string_view value) {
-    constexpr int kNameWidth = 14;
+    constexpr int kNameWidth = 16;
     const std::string_view shown = name == last_name_ ? std::string_view() : name;
     fmt::format_to(std::back_inserter(out_), "  {:<{}}{}\n", shown, kNameWidth, value);
     last_name_ = name;

@@ -27,7 +27,7 @@ struct LoadedPlan {
   std::vector<ConfigMessage> warnings;
 };
 
-// All mistakes of a file, in its order (one at least).
+// All mistakes of a file, in its order (one at least), with what would have been warnings.
 using ConfigErrors = std::vector<ConfigMessage>;
 
 [[nodiscard]] std::expected<LoadedPlan, ConfigErrors> load_forward_config(const std::string& path);

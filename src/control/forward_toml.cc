@@ -30,7 +30,7 @@ std::expected<LoadedPlan, ConfigErrors> parse_forward_toml(std::string_view text
   const auto document = parse_toml(text);
   if (!document) {
     messages.error(document.error().line, "not TOML: " + document.error().text);
-    return std::unexpected(messages.take_errors());
+    return std::unexpected(messages.take_all());
   }
   forward::Plan plan;
   TomlReader reader(*document, "", messages);

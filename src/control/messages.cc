@@ -32,7 +32,12 @@ void Messages::warn(unsigned line, std::string text) {
   warnings_.push_back({{file_, line}, std::move(text)});
 }
 
-ConfigErrors Messages::take_errors() { return in_order(std::move(errors_)); }
+ConfigErrors Messages::take_all() {
+  errors_.insert(errors_.end(), std::make_move_iterator(warnings_.begin()),
+                 std::make_move_iterator(warnings_.end()));
+  warnings_.clear();
+  return in_order(std::move(errors_));
+}
 
 std::vector<ConfigMessage> Messages::take_warnings() { return in_order(std::move(warnings_)); }
 

@@ -22,7 +22,8 @@ class Messages {
   [[nodiscard]] const std::string& file() const { return file_; }
 
   // In the order of their lines.
-  [[nodiscard]] ConfigErrors take_errors();
+  // Errors with the warnings among them: a key that is not known often is why another is missing.
+  [[nodiscard]] ConfigErrors take_all();
   [[nodiscard]] std::vector<ConfigMessage> take_warnings();
 
  private:

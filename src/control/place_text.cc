@@ -66,7 +66,8 @@ std::optional<std::string> whole_ipv4(std::string_view text) {
 }
 
 std::expected<forward::Place, std::string> parse_unix(std::string_view path) {
-  if (path.starts_with("//")) path.remove_prefix(2);
+  // "unix:///run/x.sock" is a habit; more slashes than one mean the same to the kernel.
+  while (path.starts_with("//")) path.remove_prefix(1);
   constexpr std::size_t kPathSizeMax = sizeof(sockaddr_un::sun_path) - 1;
   if (path.empty() || path == "@") {
     return fail("a UNIX socket needs a path as unix:/run/x.sock, or unix:@name");

@@ -164,7 +164,7 @@ std::expected<LoadedPlan, ConfigErrors> finish_plan(forward::Plan plan, Messages
   }
   find_shared_listeners(plan, messages);
   find_shared_names(plan, messages);
-  if (messages.any_error()) return std::unexpected(messages.take_errors());
+  if (messages.any_error()) return std::unexpected(messages.take_all());
   return LoadedPlan{std::move(plan), messages.take_warnings()};
 }
 

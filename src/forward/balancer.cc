@@ -1,13 +1,12 @@
 #include "forward/balancer.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include "base/prng.h"
 #include "base/siphash.h"
 #include "base/unreachable.h"
 
@@ -26,13 +25,9 @@ constexpr SipKey kIdentityKey{.k0 = 0x736c'7569'6365'2074, .k1 = 0x6172'6765'747
 // the client and its own name, and the largest wins. A target that goes takes only its own
 // clients with it, as the others' numbers stay. -weight / ln(uniform) wins in proportion to the
 // weight.
-[[nodiscard]] double score(std::uint64_t identity, std::int64_t weight,
-                           const wire::IpAddress& client) {
-  std::array<std::uint8_t, 24> message;
-  std::memcpy(message.data(), client.octets().data(), 16);
-  std::memcpy(message.data() + 16, &identity, sizeof identity);
+[[nodiscard]] double score(std::uint64_t identity, std::int64_t weight, std::uint64_t client) {
   // 53 bits, as many as a double has, and half a step: never 0 or 1.
-  const std::uint64_t draw = siphash(kIdentityKey, message) >> 11;
+  const std::uint64_t draw = Prng(identity ^ client).next() >> 11;
   const double uniform = (static_cast<double>(draw) + 0.5) * 0x1p-53;
   return -static_cast<double>(weight) / std::log(uniform);
 }
@@ -98,11 +93,12 @@ std::uint32_t Balancer::by_load(std::span<const Candidate> candidates) {
 
 std::uint32_t Balancer::by_client(std::span<const Candidate> candidates,
                                   const wire::IpAddress& client) const {
+  const std::uint64_t hashed = siphash(kIdentityKey, client.octets());
   std::uint32_t best = candidates.front().target;
   double best_score = -1;
   for (const Candidate& candidate : candidates) {
     const Share& share = shares_[candidate.target];
-    const double mine = score(share.identity, share.weight, client);
+    const double mine = score(share.identity, share.weight, hashed);
     if (mine > best_score) {
       best_score = mine;
       best = candidate.target;

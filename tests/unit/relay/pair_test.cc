@@ -136,7 +136,7 @@ TEST_P(RelayWay, HalfCloseOfTheTargetLeavesTheWayForthOpen) {
 TEST_P(RelayWay, ASlowReceiverHoldsTheSenderBack) {
   Rig rig(host::real_kernel(), options(), pair_options(),
           {.near_send = 32 * 1024, .far_receive = 32 * 1024});
-  const std::string text = pattern(32 * 1024 * 1024);
+  const std::string text = pattern(4 * 1024 * 1024);
   Sender sender(rig.client.get(), text);
   for (int i = 0; i < 20; ++i) {
     sender.push();

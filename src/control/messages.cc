@@ -9,11 +9,20 @@
 namespace sluice::control {
 namespace {
 
+// By line, and on one line as they were met. (std::stable_sort of libstdc++ 12 is built on what
+// clang calls deprecated.)
 std::vector<ConfigMessage> in_order(std::vector<ConfigMessage>&& messages) {
-  std::stable_sort(
-      messages.begin(), messages.end(),
-      [](const ConfigMessage& a, const ConfigMessage& b) { return a.where.line < b.where.line; });
-  return std::move(messages);
+  std::vector<std::pair<unsigned, std::size_t>> order;
+  order.reserve(messages.size());
+  for (const ConfigMessage& message : messages) {
+    order.emplace_back(message.where.line, order.size());
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<ConfigMessage> sorted;
+  sorted.reserve(messages.size());
+  for (const auto& [line, index] : order) sorted.push_back(std::move(messages[index]));
+  messages.clear();
+  return sorted;
 }
 
 }  // namespace

@@ -135,9 +135,9 @@ class Reader {
     return plan_.rules.empty() ? lost_access_ : plan_.rules.back().access;
   }
 
-  // A path may hold '#'.
+  // A path may hold '#', and begin with it.
   void read_path(std::string_view keyword, Line& line, std::string& into) {
-    const std::string_view path = line.at_end() ? std::string_view() : line.word();
+    const std::string_view path = line.word();
     if (path.empty() || !line.at_end()) {
       error(fmt::format("{} needs one path without blanks as /var/log/rinetd.log", keyword));
       return;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 
@@ -108,8 +109,9 @@ void find_shared_listeners(const forward::Plan& plan, Messages& messages) {
   };
   std::vector<Listener> listeners;
   for (const Rule& rule : plan.rules) listeners.push_back({listener_key(rule.listen), &rule});
-  std::stable_sort(listeners.begin(), listeners.end(), [](const Listener& a, const Listener& b) {
-    return std::tie(a.key, a.rule->listen.port) < std::tie(b.key, b.rule->listen.port);
+  std::sort(listeners.begin(), listeners.end(), [](const Listener& a, const Listener& b) {
+    return std::tie(a.key, a.rule->listen.port, a.rule) <
+           std::tie(b.key, b.rule->listen.port, b.rule);
   });
   // The one before that reaches furthest.
   const Listener* before = nullptr;

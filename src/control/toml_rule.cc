@@ -20,7 +20,6 @@ constexpr std::uint32_t kWeightMax = 10'000;
 struct Protocols {
   Protocol listen = Protocol::kTcp;
   Protocol target = Protocol::kTcp;
-  friend bool operator==(const Protocols&, const Protocols&) = default;
 };
 constexpr Named<Protocols> kProtocols[] = {
     {"tcp", {Protocol::kTcp, Protocol::kTcp}},

@@ -49,8 +49,8 @@ TomlTable convert_table(const toml::table& table) {
     const toml::source_position at = key.source().begin;
     placed.push_back({at, {std::string(key.str()), static_cast<unsigned>(at.line), convert(node)}});
   }
-  std::stable_sort(placed.begin(), placed.end(),
-                   [](const Placed& a, const Placed& b) { return a.at < b.at; });
+  std::sort(placed.begin(), placed.end(),
+            [](const Placed& a, const Placed& b) { return a.at < b.at; });
   TomlTable out;
   out.reserve(placed.size());
   for (Placed& one : placed) out.push_back(std::move(one.entry));

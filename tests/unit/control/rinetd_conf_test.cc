@@ -139,6 +139,7 @@ TEST(RinetdConf, ReadsLogSettingsInAnyOrderTheLastWins) {
   EXPECT_EQ(plan.log_file, "/var/log/x#y.log");
   EXPECT_EQ(plan.log_format, forward::LogFormat::kCommon);
   EXPECT_EQ(plan.pid_file, "/run/x.pid");
+  EXPECT_EQ(plan_of("logfile #x\n").log_file, "#x");
   EXPECT_EQ(plan_of("").log_file, "");
   EXPECT_EQ(plan_of("").log_format, forward::LogFormat::kRinetd);
 }

@@ -102,6 +102,7 @@ void ControlThread::reload(Instant now) {
   }
   // One after the other: what a reload is compared with must be in force.
   if (pending_) finish_install();
+  if (reloaded_) tell_reloaded();
   if (failed_) return;
   notify_reloading(now);
   if (watch_) watch_->accept_content();
@@ -134,16 +135,23 @@ void ControlThread::finish_install() {
   pool_->apply(listeners_->commit(std::move(pending.listeners), pending.rules), pending.log);
   rules_ = std::move(pending.rules);
   if (serving_) {
-    announce("reloaded: {}", change);
     if (const auto written = write_pid_file(plan_.pid_file); !written) {
       telemetry::log_warn("{}", written.error());
     }
-  } else {
-    announce_start(options_, plan_, *listeners_, pool_->size());
+    reloaded_ = Reloaded{change, loop_.now() + kWorkersPatience};
+    return;
   }
+  announce_start(options_, plan_, *listeners_, pool_->size());
   notify_ready(summary_of(plan_, *listeners_, pool_->size()));
-  if (!serving_ && detachment_) detachment_->detached();
+  if (detachment_) detachment_->detached();
   serving_ = true;
+}
+
+// When the workers have done it: what was closed is closed now.
+void ControlThread::tell_reloaded() {
+  announce("reloaded: {}", reloaded_->change);
+  reloaded_.reset();
+  notify_ready(summary_of(plan_, *listeners_, pool_->size()));
 }
 
 bool ControlThread::finish_start() {

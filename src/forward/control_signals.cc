@@ -16,8 +16,6 @@ namespace {
 // Most sessions end at once; nobody needs to hear of those.
 constexpr Duration kFirstReport = std::chrono::seconds{1};
 constexpr Duration kReportEvery = std::chrono::seconds{5};
-// The workers answer in their next turn; one that is stuck must not keep the rest from view.
-constexpr Duration kCountersPatience = std::chrono::seconds{1};
 // People who stop oi expect it gone within ten seconds.
 constexpr Duration kOiDrain = std::chrono::seconds{5};
 
@@ -66,6 +64,7 @@ void ControlThread::drain(Instant now, Instant end, bool by_signal) {
   if (!draining_) {
     // There will be no new sessions. What was about to be installed closes its sockets.
     pending_.reset();
+    reloaded_.reset();
     resolver_.reset();
     health_.reset();
     watch_.reset();
@@ -83,7 +82,7 @@ void ControlThread::report_draining(Instant now) {
 
 void ControlThread::ask_counters(Instant now) {
   pool_->publish_counters();
-  counters_at_latest_ = now + kCountersPatience;
+  counters_at_latest_ = now + kWorkersPatience;
 }
 
 void ControlThread::print_counters() {
@@ -105,6 +104,7 @@ void ControlThread::start_upgrade(Instant now) {
     return;
   }
   if (pending_) finish_install();
+  if (reloaded_) tell_reloaded();
   auto upgrade =
       Upgrade::start(options_.command_line, listeners_->handed_sockets(), signals_.saved());
   if (!upgrade) {

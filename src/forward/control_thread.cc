@@ -64,6 +64,7 @@ Instant ControlThread::next_deadline() const {
     // Names that are known already would not wake us.
     deadline = std::min(deadline, resolver_->settled() ? Instant::min() : pending_->at_latest);
   }
+  if (reloaded_) deadline = std::min(deadline, reloaded_->at_latest);
   if (draining_) deadline = std::min({deadline, draining_->end, draining_->next_report});
   if (watch_) deadline = std::min(deadline, watch_->check_at());
   if (resolver_) deadline = std::min(deadline, resolver_->next_deadline());
@@ -101,6 +102,7 @@ void ControlThread::on_time(Instant now) {
   if (health_ && now >= health_->next_deadline()) health_->on_time(now);
   if (watch_ && now >= watch_->check_at() && watch_->changed(now)) reload(now);
   if (pending_ && (now >= pending_->at_latest || resolver_->settled())) finish_install();
+  if (reloaded_ && (pool_->all_answered() || now >= reloaded_->at_latest)) tell_reloaded();
   if (counters_at_latest_ != kNever && (pool_->all_answered() || now >= counters_at_latest_)) {
     print_counters();
   }

@@ -42,6 +42,8 @@ enum class ControlEvent : std::uint8_t {
 using ControlTag = sluice::EventTag<ControlEvent>;
 
 inline constexpr Duration kNamesPatience = std::chrono::seconds{1};
+// Workers answer in their next turn; one that is stuck must not hold up the rest.
+inline constexpr Duration kWorkersPatience = std::chrono::seconds{1};
 
 class ControlThread {
  public:
@@ -64,6 +66,11 @@ class ControlThread {
     std::vector<std::shared_ptr<LiveRule>> rules;
     std::shared_ptr<LogFile> log;
     Instant at_latest;
+  };
+  // In force, but for what the workers have not done yet.
+  struct Reloaded {
+    std::string change;
+    Instant at_latest;  // Then it is told in any case.
   };
   struct Draining {
     Instant end;          // Then what is left is cut.
@@ -97,6 +104,7 @@ class ControlThread {
   void refuse_reload(std::string_view why);
   void warn_of_fixed_settings(const Plan& plan) const;
   void finish_install();
+  void tell_reloaded();
   [[nodiscard]] bool finish_start();
   // Whether a log or a pid file that cannot be written is an error: rinetd and oi go on without.
   [[nodiscard]] bool is_strict() const { return options_.voice == Voice::kSluice; }
@@ -117,6 +125,7 @@ class ControlThread {
   std::optional<HealthChecks> health_;
   std::optional<FileWatch> watch_;
   std::optional<Pending> pending_;
+  std::optional<Reloaded> reloaded_;
   std::optional<Upgrade> upgrade_;
   Instant upgrade_end_ = kNever;
   std::optional<Draining> draining_;

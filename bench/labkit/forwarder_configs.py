@@ -14,9 +14,13 @@ A peer must be shown at its best, and all of them under the same terms:
 
 import dataclasses
 import os
+import resource
 
-CONNECTIONS = 24_000  # At once: more than the idle cell opens.
-DESCRIPTORS = 4 * CONNECTIONS  # Two a connection, and two for a pipe of those that move bytes.
+# Two descriptors a connection, and some for pipes, listeners and logs. Not more than we may give:
+# a container's root may be unable to raise its own hard limit.
+SPARE_DESCRIPTORS = 600
+DESCRIPTORS = min(64_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+CONNECTIONS = (DESCRIPTORS - SPARE_DESCRIPTORS) // 2  # At once.
 NGINX_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 

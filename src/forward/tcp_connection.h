@@ -42,6 +42,8 @@ struct TcpConnection {
   std::uint32_t target = 0;
   std::uint16_t listen_port = 0;
   Phase phase = Phase::kConnecting;
+  relay::Transport client_reads = relay::Transport::kTcp;
+  relay::Transport target_reads = relay::Transport::kTcp;
   bool queued = false;                    // In the forwarder's list of those to pump.
   std::uint32_t early_client_events = 0;  // What epoll told before the relay began.
   std::uint32_t early_target_events = 0;

@@ -1,7 +1,5 @@
 #include "forward/tcp_forwarder.h"
 
-#include <sys/epoll.h>
-
 namespace sluice::forward {
 
 TcpForwarder::TcpForwarder(Services& services, TcpToUdp& to_udp)
@@ -10,9 +8,7 @@ TcpForwarder::TcpForwarder(Services& services, TcpToUdp& to_udp)
 TcpForwarder::~TcpForwarder() { end_all(); }
 
 bool TcpForwarder::watch(int fd, EventKind side, SlabHandle handle) {
-  return services_.loop
-      .add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, EventTag::of(side, handle).pack())
-      .has_value();
+  return services_.loop.add(fd, relay::kPairEvents, EventTag::of(side, handle).pack()).has_value();
 }
 
 void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
@@ -22,6 +18,11 @@ void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
       std::move(client.socket), host::TcpOptions{.nodelay = false, .keepalive = false});
   connection.rule = listener.rule;
   connection.client = client.client;
+  const bool multipath = listener.rule->plan.socket.multipath;
+  // Only TCP clients have a port.
+  if (multipath || client.client.port.value == 0)
+    connection.client_reads = relay::Transport::kOther;
+  if (multipath) connection.target_reads = relay::Transport::kOther;
   connection.listen_port = listener.port;
   connection.attempt.port_offset = listener.port_offset;
   connection.timer.set_owner(EventTag::of(EventKind::kClient, handle).pack());

@@ -43,6 +43,8 @@ void TcpListeners::close(SlabHandle handle) {
   if (listener == nullptr) return;
   while (accept_some(*listener, kShareMax) == kShareMax) {
   }
+  // Another process may hold the same socket, and then closing ours would not end the interest.
+  (void)services_.loop.remove(listener->socket.get());
   listeners_.erase(handle);
 }
 

@@ -140,6 +140,7 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
   LiveRule& rule = *connection.rule;
   for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
     connection.target = next->target;
+    if (!next->inet) connection.target_reads = relay::Transport::kOther;
     auto started = next->inet ? host::connect_stream(services_.kernel, *next->inet,
                                                      stream_options(connection, *next->inet))
                               : host::connect_unix(services_.kernel, next->path);

@@ -69,6 +69,8 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
   connection.last_active = services_.now;
   connection.pair.start(std::move(connection.client_socket), std::move(connection.target_socket),
                         {.mode = plan.relay.value_or(services_.pools.options().mode),
+                         .client = connection.client_reads,
+                         .target = connection.target_reads,
                          .to_target = connection.ticket.to_target(),
                          .to_client = connection.ticket.to_client(),
                          .head_to_target = head},
@@ -138,7 +140,7 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
 
 void TcpForwarder::stop(SlabHandle handle, TcpConnection& connection, SessionResult why) {
   if (connection.phase == Phase::kRelaying) {
-    connection.pair.stop(services_.pools, true);
+    connection.pair.stop(services_.pools, relay::StopHow::kReset);
     finish(handle, connection, why, 0);
   } else {
     refuse(handle, connection, why);

@@ -65,7 +65,7 @@ void UdpForwarder::close(SlabHandle handle) {
   read_listener(handle);
   listener->closed = true;
   if (listener->sessions == 0) {
-    listeners_.erase(handle);
+    forget(handle, *listener);
     return;
   }
   // What comes from now on must not wake us; errors about answers still do.
@@ -77,7 +77,13 @@ void UdpForwarder::close(SlabHandle handle) {
 void UdpForwarder::release_listener(std::uint32_t index) {
   UdpListener& listener = listeners_.at(index);
   --listener.sessions;
-  if (listener.closed && listener.sessions == 0) listeners_.erase(listeners_.handle_of(index));
+  if (listener.closed && listener.sessions == 0) forget(listeners_.handle_of(index), listener);
+}
+
+// Another process may hold the same socket, and then closing ours would not end the interest.
+void UdpForwarder::forget(SlabHandle handle, UdpListener& listener) {
+  (void)services_.loop.remove(listener.socket.fd());
+  listeners_.erase(handle);
 }
 
 void UdpForwarder::mark_pending(SlabHandle handle, UdpListener& listener) {

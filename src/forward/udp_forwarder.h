@@ -78,6 +78,7 @@ class UdpForwarder {
   void read_listener(SlabHandle handle);
   void read_listener_errors(SlabHandle handle);
   void mark_pending(SlabHandle handle, UdpListener& listener);
+  void forget(SlabHandle handle, UdpListener& listener);
   void release_listener(std::uint32_t index);
 
   // --- From clients, udp_session_deliver.cc ---

@@ -34,7 +34,7 @@ std::expected<std::unique_ptr<Worker>, host::SysError> Worker::create(
 Worker::Worker(host::Kernel& kernel, host::EventLoop loop, const WorkerOptions& options)
     : loop_(std::move(loop)),
       timers_(loop_.now()),
-      pools_(kernel, options.relay),
+      pools_(kernel, options.relay, options.pipes_max),
       services_{kernel, loop_, timers_, pools_, scratch_, log_, loop_.now()},
       to_udp_(services_),
       tcp_(services_, to_udp_),

@@ -38,6 +38,7 @@ struct WorkerListener {
 
 struct WorkerOptions {
   relay::Options relay;
+  std::size_t pipes_max = relay::Pools::kPipesMax;  // This worker's part of them.
   // Written to (eventfd) after each answer to a request below. Not owned.
   int supervisor_event_fd = -1;
 };
@@ -48,7 +49,7 @@ struct HandedOver {
   AcceptedClient client;
 };
 
-class Worker : private AcceptSink {
+class Worker final : private AcceptSink {
  public:
   // The error is that of the first descriptor it could not open.
   [[nodiscard]] static std::expected<std::unique_ptr<Worker>, host::SysError> create(

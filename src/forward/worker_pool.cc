@@ -29,7 +29,9 @@ std::expected<std::unique_ptr<WorkerPool>, host::SysError> WorkerPool::create(
   if (!event.valid()) return std::unexpected(host::last_error(host::SysOp::kOpen));
   std::unique_ptr<WorkerPool> pool(new WorkerPool(std::move(event)));
   for (std::uint32_t i = 0; i < count; ++i) {
-    auto worker = Worker::create(kernel, {.relay = relay, .supervisor_event_fd = pool->fd()});
+    auto worker = Worker::create(kernel, {.relay = relay,
+                                          .pipes_max = relay::Pools::kPipesMax / count,
+                                          .supervisor_event_fd = pool->fd()});
     if (!worker) return std::unexpected(worker.error());
     pool->peers_.push_back(worker->get());
     pool->workers_.push_back(std::move(*worker));

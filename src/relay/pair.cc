@@ -167,10 +167,10 @@ PairStatus Pair::finish(Pools& pools) {
   socket(other(failed_)).reset();
 }
 
-void Pair::stop(Pools& pools, bool with_reset) {
+void Pair::stop(Pools& pools, StopHow how) {
   if (phase_ == Phase::kEnded) return;
   give_back(pools);
-  if (with_reset) {
+  if (how == StopHow::kReset) {
     client_.reset();
     target_.reset();
   }

@@ -50,6 +50,9 @@ enum class PairStatus : std::uint8_t {
   kEnded,    // Both sockets are closed or reset; see end().
 };
 
+// Whether both sides see a FIN or a RST.
+enum class StopHow : std::uint8_t { kClose, kReset };
+
 // How a pair ended.
 enum class PairEnd : std::uint8_t {
   kClientClosed,  // Both FINs were seen; the client's came first.
@@ -83,7 +86,7 @@ class Pair {
 
   // Ends it at once: closed in the ordinary way, or with a RST to both sides. Gives everything
   // back to the pools.
-  void stop(Pools& pools, bool with_reset);
+  void stop(Pools& pools, StopHow how);
 
   // Taken by the target's socket; its head included.
   [[nodiscard]] std::uint64_t bytes_to_target() const { return to_target_.moved(); }

@@ -85,7 +85,7 @@ class World {
     for (int i = 0; i < kPairs; ++i) add();
   }
   ~World() {
-    for (Subject& subject : subjects_) subject.pair.stop(pools_, false);
+    for (Subject& subject : subjects_) subject.pair.stop(pools_, StopHow::kClose);
   }
 
   // False: somebody waited in vain.

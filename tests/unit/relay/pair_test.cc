@@ -338,7 +338,7 @@ TEST(RelayPair, StopGivesEverythingBack) {
       rig.turn(1ms);
     }
     ASSERT_FALSE(rig.nothing_held());
-    rig.pair.stop(rig.pools, true);
+    rig.pair.stop(rig.pools, StopHow::kReset);
     EXPECT_TRUE(rig.nothing_held());
     EXPECT_EQ(rig.pair.end(), PairEnd::kStopped);
     EXPECT_EQ(rig.pair.pump(rig.pools, clock_now()), PairStatus::kEnded);

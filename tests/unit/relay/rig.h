@@ -101,7 +101,7 @@ class Rig {
                host::TcpSocket::adopt(host::KernelFd(kernel, to_target.near.release()), plain),
                pair_options, pools);
   }
-  ~Rig() { pair.stop(pools, false); }
+  ~Rig() { pair.stop(pools, StopHow::kClose); }
 
   // One round of an owner's loop: waits for at most `patience`, pumps if there is a reason.
   void turn(Duration patience = 5ms) {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "base/unreachable.h"
+#include "forward/systemd_library.h"
 #include "forward/upgrade.h"
 #include "host/sockaddr.h"
 #include "host/socket_options.h"
@@ -109,10 +109,10 @@ std::expected<InheritedSockets, std::string> InheritedSockets::take(host::Kernel
 
 void InheritedSockets::take_activated() {
   char** names = nullptr;
-  const int count = ::sd_listen_fds_with_names(/*unset_environment=*/1, &names);
+  const int count = systemd_listen_fds(&names);
   for (int i = 0; i < count; ++i) {
     const std::unique_ptr<char, decltype(&std::free)> name(names[i], &std::free);
-    activated_.push_back({name.get(), adopt(*kernel_, SD_LISTEN_FDS_START + i)});
+    activated_.push_back({name.get(), adopt(*kernel_, kListenFdsStart + i)});
   }
   std::free(static_cast<void*>(names));
 }

@@ -1,16 +1,13 @@
 #include "forward/readiness.h"
 
 #include <fmt/format.h>
-#include <systemd/sd-daemon.h>
+
+#include "forward/systemd_library.h"
 
 namespace sluice::forward {
 namespace {
 
-// The variable stays for a process that we hand over to. A manager that cannot be told goes
-// without; there is nobody else to tell.
-void notify(const std::string& state) {
-  [[maybe_unused]] const int sent = ::sd_notify(/*unset_environment=*/0, state.c_str());
-}
+void notify(const std::string& state) { systemd_notify(state.c_str()); }
 
 }  // namespace
 

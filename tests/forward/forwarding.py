@@ -244,6 +244,13 @@ class Context:
             connection.shutdown(socket.SHUT_WR)
             return read_all(connection)
 
+    def ending(self, port, timeout=10, source=None):
+        """how_it_ends() of a new connection; a reset may be seen by connect() itself."""
+        try:
+            return how_it_ends(self.connect(port, timeout=timeout, source=source))
+        except ConnectionResetError:
+            return "rst", b""
+
     def refused(self, port, host="127.0.0.1"):
         try:
             self.connect(port, host).close()

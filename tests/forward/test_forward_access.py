@@ -2,7 +2,7 @@
 
 import time
 
-from forwarding import check, how_it_ends, test
+from forwarding import check, test
 from harness import check_equal
 from test_forward_udp import UdpServer
 
@@ -129,7 +129,7 @@ def access_refused_before_a_byte_is_read(t):
     server = t.serve(lambda c: seen.append(c.recv(100)))
     (port,) = rules(t, [(server.port, "deny 127.0.0.1")])
     started = time.monotonic()
-    verdict, data = how_it_ends(t.connect(port, timeout=3))
+    verdict, data = t.ending(port, 3)
     check(verdict in ("rst", "fin") and data == b"", f"the client saw {verdict} {data!r}")
     check(time.monotonic() - started < 1, "the client had to wait")
     time.sleep(0.2)

@@ -202,8 +202,9 @@ def tcp_to_udp_framing_keeps_borders(t):
 
 @test()
 def tcp_to_udp_client_end_ends_the_session(t):
+    """After the timeout, since an answer may still come."""
     server = UdpServer(t)
-    port, forwarder = tcp_to_udp(t, server)
+    port, forwarder = tcp_to_udp(t, server, "--timeout-udp=500ms")
     before = forwarder.descriptors()
     for _ in range(5):
         with t.connect(port) as client:

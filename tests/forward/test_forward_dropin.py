@@ -140,8 +140,9 @@ class Comparison:
         return [re.sub(date, "TIME", line) for line in lines], outcomes
 
     def session(self, port, data, host="127.0.0.1", source=None):
-        client = self.t.connect(port, host, source=source, timeout=3)
+        client = None
         try:
+            client = self.t.connect(port, host, source=source, timeout=3)
             client.sendall(data)
             got = client.recv(100)
             if data == b"server ends" and got:
@@ -149,7 +150,8 @@ class Comparison:
                 how_it_ends(client)
         except ConnectionError:
             got = b""
-        client.close()
+        if client:
+            client.close()
         time.sleep(0.15)  # One line after the other.
         return got
 

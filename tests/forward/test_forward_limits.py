@@ -3,7 +3,7 @@
 import threading
 import time
 
-from forwarding import check, how_it_ends, read_exactly, test, within
+from forwarding import check, read_exactly, test, within
 from harness import alone, check_equal
 from streams import check_pattern, send_pattern
 
@@ -37,7 +37,7 @@ def limit_connections(t):
     kept = [is_served(t, port) for _ in range(3)]
     check(all(kept), "one of the first three is refused")
     check(is_served(t, port) is None, "a fourth is served")
-    verdict, _ = how_it_ends(t.connect(port))
+    verdict, _ = t.ending(port)
     check_equal(verdict, "rst", "what one too many sees")
     kept.pop().close()
     time.sleep(0.2)

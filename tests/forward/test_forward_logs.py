@@ -66,9 +66,9 @@ def sessions(t, form):
     session(client_first)
     session(server_first)
     session(reset)
-    how_it_ends(t.connect(refusing))
-    how_it_ends(t.connect(port, source="127.0.0.9"))
-    how_it_ends(t.connect(denied))
+    t.ending(refusing)
+    t.ending(port, source="127.0.0.9")
+    t.ending(denied)
     return port, target, refusing, denied, log, numbers
 
 

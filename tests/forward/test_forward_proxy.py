@@ -193,6 +193,7 @@ def source_address_is_used(t):
 
     def handler(connection):
         peers.append(connection.getpeername()[0])
+        read_all(connection)
 
     server = t.serve(handler)
     one, two = t.port(), t.port()

@@ -46,6 +46,7 @@ def sigterm_drains(t):
     check(forwarder.child.poll() is None, "it ended before the transfer")
     reader.join()
     check_equal(read, [2 << 20], "bytes of the transfer")
+    client.close()
     check_equal(forwarder.wait(5), 0, "exit status")
 
 

@@ -46,7 +46,7 @@ def systemd_socket_by_name(t):
 
 @test()
 def systemd_socket_by_number_and_several(t):
-    server = t.serve(lambda c: c.sendall(b"tcp"))
+    server = t.serve(lambda c: c.sendall(b"tcp") or c.recv(10))
     one, two = t.listener(), t.listener()
     datagrams, target = t.udp(), t.udp()
     activated(t, [one, two, datagrams], ["a", "b", "c"], "systemd:1", f"127.0.0.1:{server.port}",

@@ -21,7 +21,10 @@ def start(t, *rules, options=()):
     for port, target in rules:
         words += [f"127.0.0.1:{port}", f"127.0.0.1:{target}"]
         ready.append(f"tcp:{port}")
-    return t.start(words, ready), program, pid_file
+    forwarder = t.start(words, ready)
+    # It listens a moment before it can hand over.
+    wait_until(lambda: "forwarding:" in forwarder.err(), "it does not say that it forwards")
+    return forwarder, program, pid_file
 
 
 def new_pid(forwarder, pid_file, timeout=10):
@@ -160,6 +163,7 @@ def upgrade_reads_the_file_anew(t):
     path = t.path("rules.conf", line.format(one) + line.format(two))
     forwarder = t.start([program, "forward", "--no-watch", f"--pid-file={pid_file}", "-c", path],
                         [f"tcp:{one}", f"tcp:{two}"])
+    wait_until(lambda: "forwarding:" in forwarder.err(), "it does not say that it forwards")
     t.replace(path, line.format(two) + line.format(three))
     forwarder.send_signal(signal.SIGUSR2)
     check_equal(forwarder.wait(), 0, "the old process's exit status")

@@ -1,5 +1,6 @@
 #include "forward/worker.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,8 @@ namespace {
 // A UDP session without traffic for so long is over once we drain: nothing else would end it.
 constexpr Duration kQuiet = std::chrono::seconds{1};
 constexpr Duration kQuietCheckEvery = std::chrono::milliseconds{100};
+// A turn with so few is one of an interactive session or two.
+constexpr std::size_t kFewEvents = 2;
 
 }  // namespace
 
@@ -64,9 +67,13 @@ void Worker::end_all() {
 
 void Worker::turn() {
   services_.now = loop_.now();
+  // Whom the last message woke may run before we sleep: its answer then costs us no wake-up. With
+  // many sessions something is always ready, and the call would be for nothing.
+  if (events_seen_ > 0 && events_seen_ <= kFewEvents) ::sched_yield();
   const auto count = loop_.wait(events_, services_.now, next_deadline());
   services_.now = loop_.now();
-  for (std::size_t i = 0; i < count.value_or(0); ++i) dispatch(events_[i]);
+  events_seen_ = count.value_or(0);
+  for (std::size_t i = 0; i < events_seen_; ++i) dispatch(events_[i]);
   run_timers();
   pending_ = tcp_.run_ready();
   pending_ |= to_udp_.run_pending();
@@ -216,15 +223,15 @@ void Worker::accepted(const ListenerRule& listener, AcceptedClient client) {
   tcp_.begin(listener, std::move(client));
 }
 
-// The kernel spreads connections by a hash, so that of a few long ones one worker may get most.
-// The margin keeps short ones where they are: handing one over costs a wake-up.
+// The kernel spreads connections by a hash, so that of a few long ones one worker may get most. The
+// margin keeps short ones where they are: to hand one over costs a wake-up, and hundreds of them
+// come out even by themselves.
 Worker* Worker::less_busy_peer() {
-  if (state_ != State::kServing || peers_.size() < 2) return nullptr;
   const auto mine = static_cast<std::uint32_t>(tcp_.sessions());
-  if (mine < 2) return nullptr;
+  if (mine < 2 || state_ != State::kServing || peers_.size() < 2) return nullptr;
   const auto least = std::ranges::min_element(peers_, {}, &Worker::sessions);
   const std::uint32_t theirs = (*least)->sessions();
-  if (*least == this || theirs + 1 + mine / 4 >= mine) return nullptr;
+  if (*least == this || mine <= 2 * theirs + 1) return nullptr;
   // Counted there at once, or all that are accepted in this turn would go the same way.
   (*least)->sessions_.fetch_add(1, std::memory_order_relaxed);
   return *least;

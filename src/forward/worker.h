@@ -143,7 +143,8 @@ class Worker final : private AcceptSink {
   State state_ = State::kServing;
   Instant next_quiet_check_{};  // While draining.
   int supervisor_event_fd_;
-  bool pending_ = false;  // Something used up its share of the last turn.
+  std::size_t events_seen_ = 0;  // In the last turn.
+  bool pending_ = false;         // Something used up its share of the last turn.
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<std::uint32_t> sessions_{0};
   std::atomic<bool> ended_{false};

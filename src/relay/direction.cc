@@ -28,6 +28,17 @@ constexpr std::uint8_t kBusyTurns = 4;
 constexpr std::size_t kThinSplice = 16 * 1024;
 constexpr std::uint8_t kThinTurns = 4;
 
+// Gathering: a stream that is bulk and nothing else need not wake us for each segment. The kernel
+// is asked to tell of a pipe's worth only (SO_RCVLOWAT), and after kGatherTime we look at what is
+// there. It saves a third of the processor time of a fast stream, half of eight. Its price is that
+// the tail of a burst may wait for so long, so it begins after this many bytes without one the
+// other way: whoever answers does not wait.
+constexpr std::uint64_t kGatherAfter = 16 * 1024 * 1024;
+// Longer than a time slice, for which the sender may pause on a busy machine.
+constexpr Duration kGatherTime = std::chrono::milliseconds{5};
+// Less than this in kGatherTime is no fast stream.
+constexpr std::size_t kThinGather = 512 * 1024;
+
 // Until memory is asked for again after there was none.
 constexpr Duration kMemoryPause = std::chrono::milliseconds{10};
 
@@ -52,9 +63,11 @@ struct Direction::Turn {
   std::size_t received = 0;
   std::size_t reads = 0;  // That brought something.
   int error = 0;
+  bool looked = false;  // The time to gather is over; what is there was read.
 };
 
 void Direction::start(Mode mode, Transport source, const Throttle& throttle) {
+  gather_after_ = mode == Mode::kCopy ? std::numeric_limits<std::uint64_t>::max() : kGatherAfter;
   mode_ = mode;
   carriage_ = mode == Mode::kSplice ? Carriage::kSplice : Carriage::kCopy;
   if (source == Transport::kOther) read_to_end_ = true;
@@ -87,8 +100,11 @@ void Direction::note_target(std::uint32_t events) {
 
 Direction::Result Direction::pump(const Ends& ends, Pools& pools, Instant now) {
   Turn turn{.ends = ends, .pools = pools, .now = now};
-  const Step step = run(turn);
+  Step step = run(turn);
+  const bool gathered = gathering_;
   settle(turn);
+  // Whatever is there by now makes an event again.
+  if (gathered && !gathering_ && step == Step::kLater) step = Step::kEmpty;
   return {step, turn.error};
 }
 
@@ -107,7 +123,11 @@ Direction::Result Direction::pump(const Ends& ends, Pools& pools, Instant now) {
       ended_ = true;
       return Step::kEnded;
     }
-    if (!source_ready_) return Step::kEmpty;
+    if (!source_ready_) {
+      if (!gathering_) return Step::kEmpty;
+      if (turn.looked || turn.now < resume_at_) return Step::kLater;
+      turn.looked = true;
+    }
     if (turn.received >= share()) return Step::kShare;
     const std::size_t allowed = allowance(turn.now);
     if (allowed == 0) return Step::kLater;
@@ -273,6 +293,46 @@ void Direction::settle(Turn& turn) {
     drop_pipe(turn.pools);
   }
   if (mode_ == Mode::kAuto && turn.received > 0) adapt(turn);
+  if (gathering_) {
+    go_on_gathering(turn);
+  } else if (moved_ >= gather_after_) [[unlikely]] {
+    start_gathering(turn);
+  }
+}
+
+[[gnu::cold]] void Direction::start_gathering(const Turn& turn) {
+  const bool throttled = throttle_.rule != nullptr || throttle_.client != nullptr;
+  if (carriage_ != Carriage::kSplice || splice_refused_ || read_to_end_ || throttled ||
+      source_ended_ || !set_low_water(turn, turn.pools.options().pipe_size)) {
+    gather_after_ = moved_ + kGatherAfter;
+    return;
+  }
+  gathering_ = true;
+  resume_at_ = turn.now + kGatherTime;
+}
+
+void Direction::go_on_gathering(const Turn& turn) {
+  const bool thin = turn.looked && turn.received < kThinGather;
+  if (thin || carriage_ != Carriage::kSplice || splice_refused_ || source_ended_) {
+    stop_gathering(turn.ends, turn.pools);
+  } else if (turn.received > 0) {
+    resume_at_ = turn.now + kGatherTime;
+  }
+}
+
+[[gnu::cold]] void Direction::stop_gathering(const Ends& ends, Pools& pools) {
+  gathering_ = false;
+  gather_after_ = moved_ + kGatherAfter;
+  constexpr int kEveryByte = 1;
+  (void)pools.kernel().setsockopt(ends.source, SOL_SOCKET, SO_RCVLOWAT, &kEveryByte,
+                                  sizeof kEveryByte);
+}
+
+// The kernel takes at most half of the largest receive buffer, and says nothing.
+bool Direction::set_low_water(const Turn& turn, std::size_t bytes) {
+  const int mark = static_cast<int>(bytes);
+  return turn.pools.kernel().setsockopt(turn.ends.source, SOL_SOCKET, SO_RCVLOWAT, &mark,
+                                        sizeof mark) == 0;
 }
 
 void Direction::adapt(const Turn& turn) {
@@ -286,6 +346,14 @@ void Direction::adapt(const Turn& turn) {
     carriage_ = Carriage::kCopy;
   }
   streak_ = 0;
+}
+
+void Direction::answered(const Ends& ends, Pools& pools) {
+  if (gathering_) [[unlikely]] {
+    stop_gathering(ends, pools);
+  } else if (mode_ != Mode::kCopy) {
+    gather_after_ = moved_ + kGatherAfter;
+  }
 }
 
 void Direction::drop_buffer(Pools& pools) {

@@ -11,6 +11,9 @@
 // How it writes. At once, not after EPOLLOUT. A send that took less than it was given has met a
 // full socket: the kernel makes an edge when there is room (SOCK_NOSPACE), which is waited for.
 //
+// How it gathers. A fast stream that nobody answers gets a low-water mark (SO_RCVLOWAT), so that we
+// are woken for a pipe's worth instead of each segment; see kGatherAfter.
+//
 // How it splices. Into an empty pipe only, and the pipe is emptied before more is read. So EAGAIN
 // of the reading splice always means an empty socket, never a pipe without slots.
 #pragma once
@@ -49,7 +52,7 @@ class Direction {
     kEmpty,  // The source has nothing; an event will tell.
     kFull,   // Bytes are held that the target does not take; an event will tell.
     kShare,  // This turn's share is used up.
-    kLater,  // Nothing may pass before resume_at().
+    kLater,  // Nothing may pass before resume_at(), or an event, whichever is first.
     kEnded,  // The source has ended and all its bytes were sent.
     kSourceFailed,
     kTargetFailed,
@@ -73,6 +76,9 @@ class Direction {
   void assume_source_readable() { source_ready_ = true; }
 
   [[nodiscard]] Result pump(const Ends& ends, Pools& pools, Instant now);
+
+  // The other direction has moved something, so somebody may be waiting for what this one brings.
+  void answered(const Ends& ends, Pools& pools);
 
   // Gives back what is held; the bytes in it are lost.
   void release(Pools& pools);
@@ -105,12 +111,17 @@ class Direction {
   [[nodiscard]] std::size_t throttled_allowance(Instant now);
   void settle(Turn& turn);
   void adapt(const Turn& turn);
+  void start_gathering(const Turn& turn);
+  void go_on_gathering(const Turn& turn);
+  void stop_gathering(const Ends& ends, Pools& pools);
+  [[nodiscard]] static bool set_low_water(const Turn& turn, std::size_t bytes);
   void drop_buffer(Pools& pools);
   void drop_pipe(Pools& pools);
 
   Throttle throttle_;
   std::uint64_t moved_ = 0;
-  Instant resume_at_{};
+  std::uint64_t gather_after_ = 0;  // Of moved_.
+  Instant resume_at_{};             // When to look at a throttle, for memory, or at what gathered.
   Buffer buffer_;
   std::unique_ptr<Pipe> pipe_;
   std::uint32_t begin_ = 0;  // What is held: [begin_, end_) of the buffer, or of the pipe's bytes.
@@ -118,6 +129,7 @@ class Direction {
   Mode mode_ = Mode::kAuto;
   Carriage carriage_ = Carriage::kCopy;
   std::uint8_t streak_ = 0;        // Turns in a row that spoke for the other carriage.
+  bool gathering_ : 1 = false;     // The source has a low-water mark above one byte.
   bool source_ready_ : 1 = false;  // The source may have something.
   bool target_ready_ : 1 = true;   // The target may have room; false only while bytes are held.
   bool fin_noted_ : 1 = false;     // EPOLLRDHUP came, and no error.

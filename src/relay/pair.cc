@@ -65,6 +65,8 @@ PairStatus Pair::pump(Pools& pools, Instant now) {
     return fail((errors_noted_ & bit(Side::kClient)) != 0 ? Side::kClient : Side::kTarget, 0, pools,
                 now);
   }
+  const std::uint64_t forth_before = to_target_.moved();
+  const std::uint64_t back_before = to_client_.moved();
   const auto forth = to_target_.pump(ends_from(Side::kClient), pools, now);
   if (failed(forth)) [[unlikely]] {
     return fail(forth.step == Step::kSourceFailed ? Side::kClient : Side::kTarget, forth.error,
@@ -75,6 +77,8 @@ PairStatus Pair::pump(Pools& pools, Instant now) {
     return fail(back.step == Step::kSourceFailed ? Side::kTarget : Side::kClient, back.error, pools,
                 now);
   }
+  if (to_target_.moved() != forth_before) to_client_.answered(ends_from(Side::kTarget), pools);
+  if (to_client_.moved() != back_before) to_target_.answered(ends_from(Side::kClient), pools);
   if (to_target_.source_ended() || to_client_.source_ended()) {
     if (pass_ends(pools) == PairStatus::kEnded) return PairStatus::kEnded;
   }

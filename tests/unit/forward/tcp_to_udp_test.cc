@@ -200,7 +200,8 @@ TEST_F(TcpToUdpTest, AClientThatDoesNotReadLosesNothingThatWasTaken) {
   settle();
   const std::size_t seen = events_seen;
   settle();
-  EXPECT_EQ(events_seen, seen);  // Nothing turns in circles.
+  // Nothing turns in circles; a probe of the full window may be answered.
+  EXPECT_LE(events_seen, seen + 2);
   // What arrives are whole frames, in order.
   FrameReader reader;
   int last = -1;

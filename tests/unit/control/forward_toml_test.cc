@@ -153,7 +153,8 @@ TEST(ForwardToml, ReadsTargetsOfAnyForm) {
   const Plan plan = plan_of(R"(
 [[forwarding_rules]]
 listen = "tcp://[::]:8080"
-targets = ["10.0.0.2:80", {to = "db.example:5432", weight = 3}, {to = "unix:/run/x.sock", weight = 0}]
+targets = ["10.0.0.2:80", {to = "db.example:5432", weight = 3},
+           {to = "unix:/run/x.sock", weight = 0}]
 balance = "client-hash"
 [[forwarding_rules]]
 listen = "udp://*:53"

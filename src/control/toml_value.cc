@@ -2,9 +2,11 @@
 
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+#include <fmt/format.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/overloaded.h"
 
@@ -57,9 +59,25 @@ TomlTable convert_table(const toml::table& table) {
   return out;
 }
 
+// TOML 1.0 allows none of them anywhere but tab and the ends of lines. The library finds most, but
+// some, as in "[[ \x1f", trip an assertion of its own.
+std::optional<TomlError> find_control_character(std::string_view text) {
+  unsigned line = 1;
+  for (const char byte : text) {
+    if (byte == '\n') ++line;
+    const auto value = static_cast<unsigned char>(byte);
+    const bool allowed = value >= 0x20 || byte == '\n' || byte == '\r' || byte == '\t';
+    if (!allowed || value == 0x7f) {
+      return TomlError{line, fmt::format("a control character, 0x{:02x}; expected text", value)};
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::expected<TomlTable, TomlError> parse_toml(std::string_view text) {
+  if (auto found = find_control_character(text)) return std::unexpected(std::move(*found));
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     const toml::parse_error& error = parsed.error();

@@ -178,6 +178,13 @@ targets = ["10.0.0.3:53"]
   EXPECT_EQ(to_string(plan.rules[2].targets.at(0).place), "udp://10.0.0.3:53");
 }
 
+TEST(ForwardToml, RefusesControlCharacters) {
+  const auto loaded = parse_forward_toml("forwarding_rules = []\n[[ \x1f", "f.toml");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().front().describe(),
+            "f.toml:2: not TOML: a control character, 0x1f; expected text");
+}
+
 TEST(ForwardToml, ReadsLimitsAndTimeouts) {
   const Rule rule = rule_of(
       "limits = {connections = 1000, new_per_second = 50, to_target_rate = '10MiB', "

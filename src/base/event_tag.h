@@ -25,6 +25,13 @@ struct EventTag {
   [[nodiscard]] static constexpr EventTag of(Kind kind, SlabHandle handle) {
     return {kind, handle.index, handle.generation};
   }
+  // The handle of the object that it names, whole; an invalid one when that is gone.
+  template <typename T>
+  [[nodiscard]] SlabHandle handle_in(const Slab<T>& slab) const {
+    if (index >= slab.capacity()) return {};
+    const SlabHandle handle = slab.handle_of(index);
+    return names(handle) ? handle : SlabHandle{};
+  }
   [[nodiscard]] constexpr bool names(SlabHandle handle) const {
     return handle.index == index && (handle.generation & kGenerationMask) == generation;
   }

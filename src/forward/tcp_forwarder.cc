@@ -35,7 +35,7 @@ void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
 }
 
 void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
-  const SlabHandle handle{tag.index, tag.generation};
+  const SlabHandle handle = tag.handle_in(connections_);
   TcpConnection* const connection = connections_.find(handle);
   if (connection == nullptr) return;
   const bool of_client = tag.kind == EventKind::kClient;
@@ -52,7 +52,7 @@ void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
 }
 
 void TcpForwarder::on_timer(EventTag tag) {
-  const SlabHandle handle{tag.index, tag.generation};
+  const SlabHandle handle = tag.handle_in(connections_);
   TcpConnection* const connection = connections_.find(handle);
   if (connection == nullptr) return;
   if (connection->phase == Phase::kRelaying) {

@@ -49,8 +49,7 @@ void TcpListeners::close(SlabHandle handle) {
 }
 
 void TcpListeners::on_event(EventTag tag) {
-  const SlabHandle handle{tag.index, tag.generation};
-  StreamListener* const listener = listeners_.find(handle);
+  StreamListener* const listener = listeners_.find(tag.handle_in(listeners_));
   if (listener == nullptr) return;
   // One call of accept a turn while connections come one by one: asking again only to hear EAGAIN
   // is dear when each lives for one request.

@@ -25,12 +25,6 @@ TcpToUdp::TcpToUdp(Services& services)
 
 TcpToUdp::~TcpToUdp() { end_all(); }
 
-SlabHandle TcpToUdp::handle_of(EventTag tag) const {
-  if (tag.index >= bridges_.capacity()) return {};
-  const SlabHandle handle = bridges_.handle_of(tag.index);
-  return tag.names(handle) ? handle : SlabHandle{};
-}
-
 void TcpToUdp::start(AcceptedStream stream, ByteView head) {
   const SlabHandle handle = bridges_.emplace();
   Bridge& bridge = *bridges_.find(handle);
@@ -85,7 +79,7 @@ int TcpToUdp::connect(SlabHandle handle, Bridge& bridge, std::optional<Destinati
 }
 
 void TcpToUdp::on_event(EventTag tag, std::uint32_t events) {
-  const SlabHandle handle = handle_of(tag);
+  const SlabHandle handle = tag.handle_in(bridges_);
   if (tag.kind == EventKind::kBridgeStream) {
     on_stream_event(handle, events);
     return;
@@ -277,7 +271,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
 }
 
 void TcpToUdp::on_timer(EventTag tag) {
-  const SlabHandle handle = handle_of(tag);
+  const SlabHandle handle = tag.handle_in(bridges_);
   Bridge* const bridge = bridges_.find(handle);
   if (bridge == nullptr) return;
   const Instant due = bridge->last_traffic + bridge->client.rule->plan.timeouts.udp_session;

@@ -85,7 +85,6 @@ class TcpToUdp {
     bool pending = false;
   };
 
-  [[nodiscard]] SlabHandle handle_of(EventTag tag) const;
   [[nodiscard]] int connect(SlabHandle handle, Bridge& bridge,
                             std::optional<Destination> destination);
   [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle, Bridge& bridge,

@@ -136,13 +136,13 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
 
 void UdpForwarder::on_event(EventTag tag, std::uint32_t events) {
   if (tag.kind == EventKind::kUdpListener) {
-    const SlabHandle handle = handle_of(listeners_, tag);
+    const SlabHandle handle = tag.handle_in(listeners_);
     // Before the datagrams: a client that came back gets a session of its own.
     if ((events & EPOLLERR) != 0) read_listener_errors(handle);
     if ((events & EPOLLIN) != 0) read_listener(handle);
     return;
   }
-  const SlabHandle handle = handle_of(sessions_, tag);
+  const SlabHandle handle = tag.handle_in(sessions_);
   if (tag.kind == EventKind::kUdpStream) {
     on_stream_event(handle, events);
     return;
@@ -154,7 +154,7 @@ void UdpForwarder::on_event(EventTag tag, std::uint32_t events) {
 
 // A session's only timer. It is armed again when it fires, not with each datagram.
 void UdpForwarder::on_timer(EventTag tag) {
-  const SlabHandle handle = handle_of(sessions_, tag);
+  const SlabHandle handle = tag.handle_in(sessions_);
   UdpSession* const session = sessions_.find(handle);
   if (session == nullptr) return;
   switch (session->phase) {

@@ -71,9 +71,6 @@ class UdpForwarder {
   static constexpr std::size_t kRows = 32;
   static constexpr std::uint8_t kChainEnd = 0xff;
 
-  template <typename T>
-  [[nodiscard]] static SlabHandle handle_of(Slab<T>& slab, EventTag tag);
-
   // --- Listeners, udp_forwarder.cc ---
   void read_listener(SlabHandle handle);
   void read_listener_errors(SlabHandle handle);
@@ -133,12 +130,5 @@ class UdpForwarder {
   std::vector<SlabHandle> pending_listeners_;
   std::vector<SlabHandle> pending_sessions_;
 };
-
-template <typename T>
-SlabHandle UdpForwarder::handle_of(Slab<T>& slab, EventTag tag) {
-  if (tag.index >= slab.capacity()) return {};
-  const SlabHandle handle = slab.handle_of(tag.index);
-  return tag.names(handle) ? handle : SlabHandle{};
-}
 
 }  // namespace sluice::forward

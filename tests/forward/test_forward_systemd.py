@@ -1,5 +1,6 @@
 """systemd: sockets that it opened, and what it is told."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -7,22 +8,18 @@ import socket
 from forwarding import Skip, check, test, wait_until
 from harness import check_equal
 
-# LISTEN_PID must be the pid of the program itself.
-WRAPPER = ["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh"]
-
 
 def activated(t, sockets, names, *words, **more):
-    """Starts sluice with sockets from descriptor 3 on, as sd_listen_fds(3) has it."""
-    fds = list(range(3, 3 + len(sockets)))
-    high = [os.dup(one.fileno()) for one in sockets]  # Out of the way of 3 and 4.
+    """Starts sluice with sockets from descriptor 3 on, as sd_listen_fds(3) has it.
 
-    def arrange():
-        for target, source in zip(fds, [os.dup2(fd, 500 + i) for i, fd in enumerate(high)]):
-            os.dup2(source, target, inheritable=True)
-
-    environment = {**os.environ, "LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(names)}
-    forwarder = t.start([*WRAPPER, t.options.sluice, "forward", *words], pass_fds=fds,
-                        preexec_fn=arrange, env=environment, **more)
+    A shell puts them there, and it is the process that becomes sluice, as LISTEN_PID must say.
+    """
+    high = [fcntl.fcntl(one, fcntl.F_DUPFD, 100) for one in sockets]  # Out of the way of 3 and 4.
+    moves = " ".join(f"{3 + i}<&{fd}-" for i, fd in enumerate(high))
+    environment = {**os.environ, "LISTEN_FDS": str(len(high)), "LISTEN_FDNAMES": ":".join(names)}
+    shell = ["bash", "-c", f'export LISTEN_PID=$$; exec "$@" {moves}', "bash"]
+    forwarder = t.start([*shell, t.options.sluice, "forward", *words], pass_fds=high,
+                        env=environment, **more)
     for fd in high:
         os.close(fd)
     return forwarder

@@ -6,12 +6,15 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
 #include "host/fd_limit.h"
+#include "host/guest_agent_process.h"
 #include "host/guest_init.h"
 #include "host/guest_namespace.h"
 #include "host/resolv_conf_mount.h"
@@ -82,9 +85,28 @@ std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
   return link;
 }
 
+// The agent must not be a child of COMMAND, which may wait for all that it has: it becomes its
+// sibling, or a child of its init, which has none. A guest without an agent is as good, but slower.
+void start_agent(const ChildContext& context, UniqueFd channel) {
+  const bool beside = context.options.pid_namespace == PidNamespace::kShared;
+  const unsigned long flags = static_cast<unsigned long>(SIGCHLD) |
+                              (beside ? static_cast<unsigned long>(CLONE_PARENT) : 0UL);
+  const long pid = ::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
+  if (pid != 0) return;
+  const auto has = [&](wire::IpFamily family) {
+    return std::ranges::any_of(context.options.network.addresses, [family](const auto& item) {
+      return item.address.family() == family;
+    });
+  };
+  run_guest_agent({.channel = std::move(channel),
+                   .interface = context.options.network.interface,
+                   .ipv4 = has(wire::IpFamily::kV4),
+                   .ipv6 = has(wire::IpFamily::kV6)});
+}
+
 }  // namespace
 
-void run_guest_child(const ChildContext& context) {
+void run_guest_child(ChildContext context) {
   // A parent that died before this line is noticed at receive(): its end of the channel is gone.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   {
@@ -95,6 +117,7 @@ void run_guest_child(const ChildContext& context) {
     }
     if (!context.channel.send(std::move(*link))) ::_exit(kExitSetupFailed);
   }
+  if (context.agent_channel.valid()) start_agent(context, std::move(context.agent_channel));
   const auto go = context.channel.receive();
   if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitSetupFailed);
   if (context.options.pid_namespace == PidNamespace::kOwn) {

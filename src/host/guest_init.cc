@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "host/child_process.h"
+#include "host/close_descriptors.h"
 #include "host/guest_child.h"
 
 namespace sluice::host {
@@ -31,14 +32,6 @@ std::optional<int> reap(pid_t command, const GuestChannel& channel) {
   return code;
 }
 
-// Sockets and pipes of the parent must not live on in init, which never calls exec.
-void close_all_but(int kept) {
-  constexpr unsigned kFirst = STDERR_FILENO + 1;
-  const auto fd = static_cast<unsigned>(kept);
-  if (fd > kFirst) ::close_range(kFirst, fd - 1, 0);
-  ::close_range(fd + 1, ~0U, 0);
-}
-
 }  // namespace
 
 void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
@@ -56,7 +49,8 @@ void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
   }
   if (command == 0) exec_command(options, channel);
 
-  close_all_but(channel.fd());
+  // Sockets and pipes of the parent must not live on in init, which never calls exec.
+  close_descriptors_but(channel.fd());
   while (true) {
     siginfo_t info{};
     const int signal = ::sigwaitinfo(&all, &info);

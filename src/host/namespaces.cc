@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <tuple>
 
 #include "base/overloaded.h"
 #include "host/guest_child.h"
@@ -50,6 +51,16 @@ std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options)
   auto ends = GuestChannel::pair();
   if (!ends) return std::unexpected(SetupError{"socketpair", ends.error().error, ""});
 
+  GuestAgent agent;
+  UniqueFd agent_channel;
+  if (options.fast_path == FastPath::kOn) {
+    auto agent_ends = GuestAgent::pair();
+    if (!agent_ends) {
+      return std::unexpected(SetupError{"socketpair", agent_ends.error().error, ""});
+    }
+    std::tie(agent, agent_channel) = std::move(*agent_ends);
+  }
+
   const bool new_user_namespace = !has_namespace_privileges();
   // The network namespace is the child's to make: it costs the most, and takes place while the
   // parent goes on.
@@ -67,13 +78,16 @@ std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options)
   }
   if (pid == 0) {
     ends->first.close();
+    agent.close();
     run_guest_child({.options = options,
                      .channel = ends->second,
+                     .agent_channel = std::move(agent_channel),
                      .new_user_namespace = new_user_namespace,
                      .uid = uid,
                      .gid = gid});
   }
-  return PendingGuest(static_cast<pid_t>(pid), UniqueFd(pidfd), std::move(ends->first));
+  return PendingGuest(static_cast<pid_t>(pid), UniqueFd(pidfd), std::move(ends->first),
+                      std::move(agent));
 }
 
 PendingGuest::~PendingGuest() {

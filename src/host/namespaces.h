@@ -5,6 +5,7 @@
 //   spawn_guest()  ── clone ──────────────▶ unshare, open the link, configure, resolv.conf
 //   (own set-up goes on meanwhile)          │
 //   await_link()   ◀── link descriptors ────┘ or the error, or warnings on the way
+//                                           ├── fork ──▶ the agent, where there is a fast path
 //   (start to serve, enter the sandbox)
 //   release()      ─── go ────────────────▶ restore signals, exec COMMAND
 //
@@ -24,6 +25,7 @@
 
 #include "base/unique_fd.h"
 #include "host/child_process.h"
+#include "host/guest_agent.h"
 #include "host/guest_channel.h"
 #include "host/guest_namespace.h"
 #include "host/setup_error.h"
@@ -32,6 +34,8 @@
 namespace sluice::host {
 
 enum class PidNamespace : std::uint8_t { kShared, kOwn };
+// With it an agent of ours is left in the guest's namespaces (guest_agent.h).
+enum class FastPath : std::uint8_t { kOff, kOn };
 
 // Runs in the child, inside the new network namespace.
 using LinkOpener = std::function<std::expected<OpenedLink, SetupError>()>;
@@ -42,6 +46,7 @@ struct GuestOptions {
   LinkOpener open_link = {};
   std::optional<std::string> resolv_conf = std::nullopt;  // Contents; left alone when absent.
   PidNamespace pid_namespace = PidNamespace::kShared;
+  FastPath fast_path = FastPath::kOff;
   // What the command gets back.
   SavedSignals signals = {};
   std::optional<std::uint64_t> descriptor_limit = std::nullopt;
@@ -66,17 +71,25 @@ class PendingGuest {
   // What could not be had but is not needed; complete after await_link().
   [[nodiscard]] const std::vector<SetupError>& warnings() const { return warnings_; }
 
+  // Our end of the talk with the agent, which sets itself up meanwhile: AgentReady or AgentMissing
+  // comes first. Once; no agent without FastPath::kOn.
+  [[nodiscard]] GuestAgent take_agent() { return std::move(agent_); }
+
   // Lets COMMAND start. Once, after await_link().
   [[nodiscard]] std::expected<ChildProcess, SetupError> release() &&;
 
  private:
   friend std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options);
-  PendingGuest(pid_t pid, UniqueFd pidfd, GuestChannel channel)
-      : pid_(pid), pidfd_(std::move(pidfd)), channel_(std::move(channel)) {}
+  PendingGuest(pid_t pid, UniqueFd pidfd, GuestChannel channel, GuestAgent agent)
+      : pid_(pid),
+        pidfd_(std::move(pidfd)),
+        channel_(std::move(channel)),
+        agent_(std::move(agent)) {}
 
   pid_t pid_;
   UniqueFd pidfd_;  // Invalid once released or moved from.
   GuestChannel channel_;
+  GuestAgent agent_;
   std::vector<SetupError> warnings_;
 };
 

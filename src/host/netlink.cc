@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -20,6 +21,10 @@ constexpr std::size_t kMessageRoom = 512;
 
 constexpr std::uint16_t kRequest = NLM_F_REQUEST | NLM_F_ACK;
 
+const char* name_of(wire::IpFamily family) {
+  return family == wire::IpFamily::kV4 ? "IPv4" : "IPv6";
+}
+
 void put_address(nlmsghdr* header, std::uint16_t type, const wire::IpAddress& address) {
   if (address.is_v4()) {
     const FixedView<4> octets = address.v4_octets();
@@ -37,9 +42,9 @@ char* NetlinkBatch::begin() {
   return bytes_.data() + used_;
 }
 
-void NetlinkBatch::commit(std::string step) {
+void NetlinkBatch::commit(std::string step, int harmless) {
   auto* header = reinterpret_cast<nlmsghdr*>(bytes_.data() + used_);
-  steps_.push_back(std::move(step));
+  steps_.push_back({std::move(step), harmless});
   header->nlmsg_seq = static_cast<std::uint32_t>(steps_.size());
   used_ += MNL_ALIGN(header->nlmsg_len);
 }
@@ -102,6 +107,38 @@ void NetlinkBatch::add_default_route(std::uint32_t index, const wire::IpAddress&
   commit(fmt::format("add default route by {}", wire::to_string(gateway)));
 }
 
+void NetlinkBatch::add_mark_rule(wire::IpFamily family, std::uint32_t mark, std::uint32_t table,
+                                 std::uint32_t preference) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_NEWRULE;
+  // Without NLM_F_EXCL every call would add one more.
+  header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_EXCL;
+  auto* rule = static_cast<fib_rule_hdr*>(mnl_nlmsg_put_extra_header(header, sizeof(fib_rule_hdr)));
+  rule->family = static_cast<std::uint8_t>(address_family(family));
+  rule->action = FR_ACT_TO_TBL;
+  mnl_attr_put_u32(header, FRA_PRIORITY, preference);
+  mnl_attr_put_u32(header, FRA_FWMARK, mark);
+  mnl_attr_put_u32(header, FRA_FWMASK, 0xffff'ffff);
+  mnl_attr_put_u32(header, FRA_TABLE, table);
+  commit(fmt::format("policy rule for a mark ({})", name_of(family)), EEXIST);
+}
+
+void NetlinkBatch::add_local_route(wire::IpFamily family, std::uint32_t index,
+                                   std::uint32_t table) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_NEWROUTE;
+  header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_REPLACE;
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+  route->rtm_family = static_cast<std::uint8_t>(address_family(family));
+  route->rtm_table = RT_TABLE_UNSPEC;
+  route->rtm_protocol = RTPROT_STATIC;
+  route->rtm_scope = RT_SCOPE_HOST;
+  route->rtm_type = RTN_LOCAL;
+  mnl_attr_put_u32(header, RTA_TABLE, table);
+  mnl_attr_put_u32(header, RTA_OIF, index);
+  commit(fmt::format("local route for every address ({})", name_of(family)));
+}
+
 std::expected<Netlink, SysError> Netlink::open() {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd.valid()) return std::unexpected(last_error(SysOp::kNetlink));
@@ -132,9 +169,10 @@ std::expected<void, SetupError> Netlink::run(const NetlinkBatch& batch) {
       ++answered;
       const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header));
       const std::size_t request = header->nlmsg_seq - std::size_t{1};
-      if (error->error != 0 && outcome.has_value() && request < batch.steps_.size()) {
-        outcome = std::unexpected(SetupError{batch.steps_[request], -error->error, ""});
-      }
+      if (error->error == 0 || !outcome.has_value() || request >= batch.steps_.size()) continue;
+      const NetlinkBatch::Step& step = batch.steps_[request];
+      if (-error->error == step.harmless) continue;
+      outcome = std::unexpected(SetupError{step.name, -error->error, ""});
     }
   }
   return outcome;

@@ -34,6 +34,12 @@ class NetlinkBatch {
   // IPv6 addresses are usable at once: duplicate address detection is skipped.
   void add_address(std::uint32_t index, const wire::IpAddress& address, std::uint8_t length);
   void add_default_route(std::uint32_t index, const wire::IpAddress& gateway);
+  // Packets with `mark` look their route up in `table`. A lower preference is asked earlier. A
+  // rule that is there already is no failure.
+  void add_mark_rule(wire::IpFamily family, std::uint32_t mark, std::uint32_t table,
+                     std::uint32_t preference);
+  // In `table` every address of the family is the host's own, reached by interface `index`.
+  void add_local_route(wire::IpFamily family, std::uint32_t index, std::uint32_t table);
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
 
@@ -41,11 +47,15 @@ class NetlinkBatch {
   friend class Netlink;
   // Room for one message; returns it zeroed.
   [[nodiscard]] char* begin();
-  void commit(std::string step);
+  struct Step {
+    std::string name;
+    int harmless = 0;  // An errno that means success.
+  };
+  void commit(std::string step, int harmless = 0);
 
   std::vector<char> bytes_;
   std::size_t used_ = 0;
-  std::vector<std::string> steps_;  // steps_[i] describes the message with sequence number i + 1.
+  std::vector<Step> steps_;  // steps_[i] describes the message with sequence number i + 1.
 };
 
 class Netlink {

@@ -3,6 +3,7 @@
 #include <asm/ioctls.h>
 #include <cap-ng.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <vector>
 
 namespace sluice::host {
 namespace {
@@ -87,6 +90,31 @@ constexpr std::array kConditional = {
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_SETPIPE_SZ},
 };
 
+// What the guest's agent does from its first order on: it has its netlink sockets already.
+constexpr std::array kAgentAllowed = {SCMP_SYS(recvmmsg),       SCMP_SYS(recvmsg),
+                                      SCMP_SYS(recvfrom),       SCMP_SYS(sendmsg),
+                                      SCMP_SYS(sendto),         SCMP_SYS(setsockopt),
+                                      SCMP_SYS(getsockopt),     SCMP_SYS(bind),
+                                      SCMP_SYS(connect),        SCMP_SYS(close),
+                                      SCMP_SYS(clock_gettime),  SCMP_SYS(clock_nanosleep),
+                                      SCMP_SYS(nanosleep),      SCMP_SYS(brk),
+                                      SCMP_SYS(munmap),         SCMP_SYS(mremap),
+                                      SCMP_SYS(madvise),        SCMP_SYS(futex),
+                                      SCMP_SYS(write),          SCMP_SYS(rt_sigreturn),
+                                      SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
+                                      SCMP_SYS(getpid),         SCMP_SYS(gettid),
+                                      SCMP_SYS(exit),           SCMP_SYS(exit_group)};
+
+constexpr std::array kAgentConditional = {
+    Conditional{SCMP_SYS(socket), 0, kAll, AF_INET},
+    Conditional{SCMP_SYS(socket), 0, kAll, AF_INET6},
+    Conditional{SCMP_SYS(mmap), 2, PROT_EXEC, 0},
+    Conditional{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
+};
+
+constexpr std::array<unsigned, 3> kAgentCapabilities = {CAP_NET_ADMIN, CAP_NET_RAW,
+                                                        CAP_NET_BIND_SERVICE};
+
 std::unexpected<SetupError> failed(const char* step, int error) {
   return std::unexpected(SetupError{step, error, ""});
 }
@@ -96,12 +124,18 @@ struct FilterDeleter {
 };
 using Filter = std::unique_ptr<void, FilterDeleter>;
 
+// What a process may call.
+struct CallList {
+  std::span<const int> allowed;
+  std::span<const Conditional> conditional;
+};
+
 // A negative errno from libseccomp, or 0.
-int add_rules(void* filter) {
-  for (const int call : kAllowed) {
+int add_rules(void* filter, const CallList& calls) {
+  for (const int call : calls.allowed) {
     if (const int rc = ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0); rc != 0) return rc;
   }
-  for (const Conditional& rule : kConditional) {
+  for (const Conditional& rule : calls.conditional) {
     const scmp_arg_cmp condition{.arg = rule.argument,
                                  .op = SCMP_CMP_MASKED_EQ,
                                  .datum_a = rule.mask,
@@ -124,23 +158,20 @@ int add_rules(void* filter) {
   return ::seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, &own);
 }
 
-}  // namespace
-
-SeccompMode seccomp_mode_from_environment() {
-  if constexpr (kSanitized) return SeccompMode::kOff;
-  const char* value = ::getenv("SLUICE_SECCOMP");
-  if (value == nullptr) return SeccompMode::kKill;
-  if (std::string_view(value) == "log") return SeccompMode::kLog;
-  if (std::string_view(value) == "off") return SeccompMode::kOff;
-  return SeccompMode::kKill;
-}
-
-std::expected<void, SetupError> drop_privileges() {
+std::expected<void, SetupError> drop_privileges_but(std::span<const unsigned> kept) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("set no_new_privs", errno);
   if (::capng_get_caps_process() != 0) return failed("read our capabilities", errno);
   // Only CAP_SETPCAP may lower the bounding set. Without it, no_new_privs does as well.
   const bool may_lower_bounds = ::capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+  std::vector<unsigned> held;
+  for (const unsigned capability : kept) {
+    if (::capng_have_capability(CAPNG_PERMITTED, capability) != 0) held.push_back(capability);
+  }
   ::capng_clear(CAPNG_SELECT_ALL);
+  for (const unsigned capability : held) {
+    ::capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),
+                   capability);
+  }
   if (may_lower_bounds && ::capng_apply(CAPNG_SELECT_BOUNDS) != 0) {
     return failed("lower the capability bounding set", errno);
   }
@@ -154,7 +185,7 @@ std::expected<void, SetupError> drop_privileges() {
   return {};
 }
 
-std::expected<void, SetupError> restrict_system_calls(SeccompMode mode) {
+std::expected<void, SetupError> load_filter(SeccompMode mode, const CallList& calls) {
   if (mode == SeccompMode::kOff) return {};
   const std::uint32_t refuse =
       mode == SeccompMode::kLog ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
@@ -166,16 +197,39 @@ std::expected<void, SetupError> restrict_system_calls(SeccompMode mode) {
   }
   // A binary tree by number: the cost of a call does not grow with the list.
   (void)::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  if (const int rc = add_rules(filter.get()); rc != 0) return failed("build a seccomp filter", -rc);
+  if (const int rc = add_rules(filter.get(), calls); rc != 0)
+    return failed("build a seccomp filter", -rc);
   if (const int rc = ::seccomp_load(filter.get()); rc != 0) {
     return failed("load the seccomp filter", -rc);
   }
   return {};
 }
 
+}  // namespace
+
+SeccompMode seccomp_mode_from_environment() {
+  if constexpr (kSanitized) return SeccompMode::kOff;
+  const char* value = ::getenv("SLUICE_SECCOMP");
+  if (value == nullptr) return SeccompMode::kKill;
+  if (std::string_view(value) == "log") return SeccompMode::kLog;
+  if (std::string_view(value) == "off") return SeccompMode::kOff;
+  return SeccompMode::kKill;
+}
+
+std::expected<void, SetupError> drop_privileges() { return drop_privileges_but({}); }
+
+std::expected<void, SetupError> restrict_system_calls(SeccompMode mode) {
+  return load_filter(mode, {kAllowed, kConditional});
+}
+
 std::expected<void, SetupError> enter_sandbox(SeccompMode mode) {
   if (auto done = drop_privileges(); !done) return done;
   return restrict_system_calls(mode);
+}
+
+std::expected<void, SetupError> enter_agent_sandbox(SeccompMode mode) {
+  if (auto done = drop_privileges_but(kAgentCapabilities); !done) return done;
+  return load_filter(mode, {kAgentAllowed, kAgentConditional});
 }
 
 }  // namespace sluice::host

@@ -26,6 +26,10 @@ enum class SeccompMode : std::uint8_t {
 // must be open or running by now.
 [[nodiscard]] std::expected<void, SetupError> enter_sandbox(SeccompMode mode);
 
+// The same for the process that works in the guest's namespaces (guest_agent.h). It keeps the
+// right to change that network and a few calls, of sockets mostly.
+[[nodiscard]] std::expected<void, SetupError> enter_agent_sandbox(SeccompMode mode);
+
 // The parts, for those that need one alone.
 [[nodiscard]] std::expected<void, SetupError> drop_privileges();
 [[nodiscard]] std::expected<void, SetupError> restrict_system_calls(SeccompMode mode);

@@ -1,0 +1,238 @@
+#include "host/divert.h"
+
+#include <linux/netfilter/nf_tables.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+namespace sluice::host {
+namespace {
+
+constexpr std::uint32_t kMark = 0x736c'7569;  // "slui"
+constexpr std::uint32_t kRoutingTable = 0x736c;
+// After the kernel's own rule for local addresses (0), before main (32766).
+constexpr std::uint32_t kRulePreference = 100;
+constexpr std::uint32_t kLoopbackIndex = 1;  // The kernel gives it to `lo` in every namespace.
+
+constexpr const char* kTable = "sluice";
+constexpr const char* kSet = "handed_over";
+constexpr const char* kChain = "divert";
+
+// Since Linux 6.9, after our oldest headers: the table outlives its owner.
+constexpr std::uint32_t kTablePersists = 0x4;
+
+constexpr std::uint8_t kSynFlag = 0x02;
+constexpr std::uint32_t kOffsetTcpFlags = 13;  // RFC 9293, 3.1.
+
+NfObject set_of(wire::IpFamily family) { return {family, kTable, kSet}; }
+NfObject chain_of(wire::IpFamily family) { return {family, kTable, kChain}; }
+
+// Packets of other interfaces and protocols are sorted out first.
+std::vector<NfStep> divert_rule(wire::IpFamily family, std::uint32_t interface) {
+  const bool v4 = family == wire::IpFamily::kV4;
+  const std::uint32_t source = v4 ? 12 : 8;  // RFC 791, 3.1; RFC 8200, 3.
+  const std::uint32_t size = v4 ? 4 : 16;
+  const std::uint32_t registers = size / 4;
+  constexpr std::uint32_t kPortSize = 2;
+  return {
+      NfLoadMeta{NfMeta::kOutputInterface, 0},
+      NfRequireWord{interface, 0},
+      NfLoadMeta{NfMeta::kTransportProtocol, 0},
+      NfRequireByte{IPPROTO_TCP, 0},
+      NfLoadBytes{NfHeader::kTransport, kOffsetTcpFlags, 1, 0},
+      NfMaskByte{kSynFlag, 0},
+      NfRequireByte{0, 0},
+      // The key, as NfKey has it.
+      NfLoadBytes{NfHeader::kNetwork, source, size, 0},
+      NfLoadBytes{NfHeader::kTransport, 0, kPortSize, registers},
+      NfLoadBytes{NfHeader::kNetwork, source + size, size, registers + 1},
+      NfLoadBytes{NfHeader::kTransport, kPortSize, kPortSize, 2 * registers + 1},
+      NfRequireInSet{kSet, 0},
+      NfLoadWord{kMark, 0},
+      NfSetMark{0},
+  };
+}
+
+SetupError describe(const NfBatch& batch, const NfFailure& failure) {
+  std::string hint;
+  if (failure.error == EPROTONOSUPPORT || failure.error == EOPNOTSUPP || failure.error == ENOENT ||
+      failure.error == EINVAL) {
+    hint = "as root run: modprobe nf_tables (where it exists)";
+  }
+  return {batch.describe(failure.request), failure.error, std::move(hint)};
+}
+
+NfKey key_of(const DivertedConnection& connection) {
+  return NfKey::of(connection.guest, connection.remote);
+}
+
+}  // namespace
+
+std::expected<Divert, SetupError> Divert::set_up(std::uint32_t interface,
+                                                 std::span<const wire::IpFamily> families) {
+  auto netlink = Netlink::open();
+  if (!netlink) {
+    return std::unexpected(SetupError{"open a netlink socket", netlink.error().error, ""});
+  }
+  auto tables = NfTables::open();
+  if (!tables) {
+    return std::unexpected(SetupError{"nftables: open a netlink socket", tables.error().error,
+                                      "as root run: modprobe nfnetlink (where it exists)"});
+  }
+  Divert divert(std::move(*netlink), std::move(*tables), interface);
+  for (const wire::IpFamily family : families) divert.families_.push_back({family, {}, {}});
+
+  if (auto done = divert.install_routes(); !done) return std::unexpected(done.error());
+  // `nft flush ruleset`, as scripts of firewalls begin with, leaves tables with an owner alone. It
+  // persists, so that connections go on should we die.
+  divert.table_flags_ = NFT_TABLE_F_OWNER | kTablePersists;
+  auto done = divert.install_tables();
+  if (!done && done.error().error == EOPNOTSUPP) {
+    divert.table_flags_ = 0;
+    done = divert.install_tables();
+  }
+  if (!done) return std::unexpected(done.error());
+  return divert;
+}
+
+std::expected<void, SetupError> Divert::install_routes() {
+  NetlinkBatch batch;
+  for (const Family& each : families_) {
+    batch.add_local_route(each.family, kLoopbackIndex, kRoutingTable);
+    batch.add_mark_rule(each.family, kMark, kRoutingTable, kRulePreference);
+  }
+  return netlink_.run(batch);
+}
+
+// As many connections as fit are in the transaction that makes the table anew.
+std::expected<void, SetupError> Divert::install_tables() {
+  NfBatch batch;
+  std::size_t room = 2000;
+  for (Family& each : families_) {
+    const wire::IpFamily family = each.family;
+    batch.ensure_table(family, kTable);
+    batch.delete_table(family, kTable);
+    batch.add_table(family, kTable, table_flags_);
+    batch.add_set(set_of(family));
+    batch.add_route_chain(chain_of(family));
+    batch.add_rule(chain_of(family), divert_rule(family, interface_));
+    const auto end =
+        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(std::min(room, each.keys.size())));
+    const std::vector<NfKey> keys(each.keys.begin(), end);
+    batch.add_elements(set_of(family), keys);
+    each.leftover.clear();
+  }
+  const auto failures = tables_.run(batch);
+  if (!failures.empty()) return std::unexpected(describe(batch, failures.front()));
+  return install_rest(room);
+}
+
+std::expected<void, SetupError> Divert::install_rest(std::size_t installed) {
+  for (const Family& each : families_) {
+    if (each.keys.size() <= installed) continue;
+    const std::vector<NfKey> keys(
+        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(installed)), each.keys.end());
+    constexpr std::size_t kAtOnce = 2000;
+    for (std::size_t from = 0; from < keys.size(); from += kAtOnce) {
+      NfBatch batch;
+      batch.add_elements(set_of(each.family),
+                         std::span(keys).subspan(from, std::min(kAtOnce, keys.size() - from)));
+      const auto failures = tables_.run(batch);
+      if (!failures.empty()) return std::unexpected(describe(batch, failures.front()));
+    }
+  }
+  return {};
+}
+
+std::expected<void, SetupError> Divert::repair() {
+  if (auto done = install_routes(); !done) return done;
+  return install_tables();
+}
+
+std::size_t Divert::size() const {
+  std::size_t sum = 0;
+  for (const Family& each : families_) sum += each.keys.size();
+  return sum;
+}
+
+Divert::Family* Divert::find(const wire::Endpoint& endpoint) {
+  const auto found = std::ranges::find(families_, endpoint.address.family(), &Family::family);
+  return found == families_.end() ? nullptr : &*found;
+}
+
+std::vector<int> Divert::change(std::span<const DivertedConnection> removed,
+                                std::span<const DivertedConnection> added) {
+  for (const DivertedConnection& connection : removed) {
+    Family* const family = find(connection.guest);
+    const NfKey key = key_of(connection);
+    if (family != nullptr && family->keys.erase(key) != 0) family->leftover.push_back(key);
+  }
+  std::vector<int> errors(added.size(), 0);
+  std::size_t room = kMostConnections - std::min(kMostConnections, size());
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    if (find(added[i].guest) == nullptr) {
+      errors[i] = EAFNOSUPPORT;
+    } else if (room == 0) {
+      errors[i] = ENOSPC;
+    } else {
+      --room;
+    }
+  }
+  while (!change_once(added, errors)) {
+  }
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    if (errors[i] == 0) find(added[i].guest)->keys.insert(key_of(added[i]));
+  }
+  return errors;
+}
+
+bool Divert::change_once(std::span<const DivertedConnection> added, std::span<int> errors) {
+  NfBatch batch;
+  for (const Family& each : families_) {
+    for (const NfKey& key : each.leftover) batch.delete_element(set_of(each.family), key);
+  }
+  std::vector<std::size_t> asked;  // asked[i]: which one of `added` the i-th addition is.
+  const std::size_t first_addition = batch.size();
+  for (std::size_t i = 0; i < added.size(); ++i) {
+    if (errors[i] != 0) continue;
+    asked.push_back(i);
+    batch.add_element(set_of(added[i].guest.address.family()), key_of(added[i]));
+  }
+  const auto failures = tables_.run(batch);
+  if (failures.empty()) {
+    for (Family& each : families_) each.leftover.clear();
+    return true;
+  }
+  bool told_apart = false;
+  for (const NfFailure& failure : failures) {
+    if (failure.request == NfFailure::kWhole) continue;
+    told_apart = true;
+    if (failure.request >= first_addition) {
+      errors[asked[failure.request - first_addition]] = failure.error;
+    }
+  }
+  if (told_apart) {
+    forget_leftovers(failures);
+    return false;
+  }
+  for (const std::size_t i : asked) errors[i] = failures.front().error;
+  return true;
+}
+
+// What could not be taken out by itself is not in: ENOENT.
+void Divert::forget_leftovers(std::span<const NfFailure> failures) {
+  std::size_t request = 0;
+  for (Family& each : families_) {
+    std::vector<NfKey> kept;
+    for (const NfKey& key : each.leftover) {
+      if (std::ranges::find(failures, request, &NfFailure::request) == failures.end())
+        kept.push_back(key);
+      ++request;
+    }
+    each.leftover = std::move(kept);
+  }
+}
+
+}  // namespace sluice::host

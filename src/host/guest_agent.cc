@@ -1,0 +1,48 @@
+#include "host/guest_agent.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+#include "host/guest_agent_wire.h"
+
+namespace sluice::host {
+namespace {
+
+std::expected<void, SysError> send_if_open(const UniqueFd& channel, const AgentOrder& order) {
+  if (!channel.valid()) return std::unexpected(SysError{SysOp::kSend, ENOTCONN});
+  return send_order(channel.get(), order);
+}
+
+}  // namespace
+
+std::expected<std::pair<GuestAgent, UniqueFd>, SysError> GuestAgent::pair() {
+  std::array<int, 2> fds{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    return std::unexpected(last_error(SysOp::kSocketPair));
+  }
+  return std::pair{GuestAgent(UniqueFd(fds[0])), UniqueFd(fds[1])};
+}
+
+std::expected<void, SysError> GuestAgent::hand_over(std::uint64_t tag,
+                                                    const wire::TcpSnapshot& snapshot,
+                                                    Instant deadline) {
+  return send_if_open(channel_, HandOverOrder{tag, deadline, snapshot});
+}
+
+std::expected<void, SysError> GuestAgent::release(const wire::Endpoint& guest,
+                                                  const wire::Endpoint& remote) {
+  return send_if_open(channel_, ReleaseOrder{guest, remote});
+}
+
+std::expected<void, SysError> GuestAgent::repair() { return send_if_open(channel_, RepairOrder{}); }
+
+std::optional<AgentMessage> GuestAgent::receive() {
+  if (!channel_.valid()) return std::nullopt;
+  auto message = receive_message(channel_.get());
+  if (message && std::holds_alternative<AgentGone>(*message)) channel_.reset();
+  return message;
+}
+
+}  // namespace sluice::host

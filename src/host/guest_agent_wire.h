@@ -1,0 +1,54 @@
+// What crosses between the agent and us, one packet (SOCK_SEQPACKET) a message, descriptors by
+// SCM_RIGHTS. Both ends are the same program, so the layout is our own affair.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "base/time.h"
+#include "host/guest_agent.h"
+#include "host/sys_error.h"
+#include "wire/address.h"
+#include "wire/tcp_snapshot.h"
+
+namespace sluice::host {
+
+struct HandOverOrder {
+  std::uint64_t tag = 0;
+  Instant deadline;
+  wire::TcpSnapshot snapshot;
+};
+struct ReleaseOrder {
+  wire::Endpoint guest;
+  wire::Endpoint remote;
+};
+struct RepairOrder {};
+using AgentOrder = std::variant<HandOverOrder, ReleaseOrder, RepairOrder>;
+
+// How many orders the agent takes at once.
+inline constexpr std::size_t kMostOrders = 32;
+
+// Our end. Does not block: EAGAIN when the agent has not read what was sent before.
+[[nodiscard]] std::expected<void, SysError> send_order(int channel, const AgentOrder& order);
+
+// The agent's end. Waits for an order and takes what is queued with it. Nothing once the other end
+// is gone.
+[[nodiscard]] std::optional<std::vector<AgentOrder>> receive_orders(int channel);
+
+// The agent's end. Waits for room. Descriptors stay the caller's. An error: not sent.
+[[nodiscard]] std::expected<void, SysError> send_ready(int channel, int inject_v4, int inject_v6);
+[[nodiscard]] std::expected<void, SysError> send_missing(int channel, const SetupError& error);
+[[nodiscard]] std::expected<void, SysError> send_handed_over(int channel, std::uint64_t tag,
+                                                             int socket);
+[[nodiscard]] std::expected<void, SysError> send_refused(int channel, std::uint64_t tag, int error);
+[[nodiscard]] std::expected<void, SysError> send_repaired(int channel, int error);
+
+// Our end. Nothing when nothing waits; AgentGone when nothing can come any more.
+[[nodiscard]] std::optional<AgentMessage> receive_message(int channel);
+
+}  // namespace sluice::host

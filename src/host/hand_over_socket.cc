@@ -1,0 +1,160 @@
+#include "host/hand_over_socket.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "host/sockaddr.h"
+
+namespace sluice::host {
+namespace {
+
+// TCP options by number (RFC 9293, 3.2; RFC 2018; RFC 7323), as TCP_REPAIR_OPTIONS names them.
+constexpr std::uint32_t kOptionSegmentSize = 2;
+constexpr std::uint32_t kOptionWindowScale = 3;
+constexpr std::uint32_t kOptionSack = 4;
+
+// States of the kernel's, as TCP_INFO tells them (the kernel's include/net/tcp_states.h).
+constexpr std::uint8_t kEstablished = 1;
+constexpr std::uint8_t kCloseWait = 8;
+
+template <typename T>
+std::expected<void, SysError> set(const UniqueFd& fd, int level, int option, const T& value) {
+  if (::setsockopt(fd.get(), level, option, &value, sizeof value) == 0) return {};
+  return std::unexpected(last_error(SysOp::kSetSockOpt));
+}
+
+// For what helps and is not needed.
+template <typename T>
+void try_set(const UniqueFd& fd, int level, int option, const T& value) {
+  (void)::setsockopt(fd.get(), level, option, &value, sizeof value);
+}
+
+std::expected<void, SysError> set_sequence(const UniqueFd& fd, int queue, wire::SeqNum next) {
+  if (auto done = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue); !done) return done;
+  return set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, next.value);
+}
+
+// Before connect(), which sizes the windows by the room there is. A low-water mark makes the
+// kernel find room for that many bytes at once, without privileges and without an end to its own
+// tuning, which SO_RCVBUF would be.
+void make_room(const UniqueFd& fd, std::uint32_t receive_window) {
+  try_set(fd, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(receive_window));
+  try_set(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+}
+
+std::expected<void, SysError> take_endpoints(const UniqueFd& fd,
+                                             const wire::TcpSnapshot& snapshot) {
+  const SocketAddress local = to_sockaddr(snapshot.local);
+  if (::bind(fd.get(), local.get(), local.length) != 0) {
+    return std::unexpected(last_error(SysOp::kBind));
+  }
+  auto done = set_sequence(fd, TCP_RECV_QUEUE, snapshot.receive_next);
+  if (done) done = set_sequence(fd, TCP_SEND_QUEUE, snapshot.send_next);
+  if (!done) return done;
+  const SocketAddress peer = to_sockaddr(snapshot.peer);
+  if (::connect(fd.get(), peer.get(), peer.length) == 0) return {};
+  return std::unexpected(last_error(SysOp::kConnect));
+}
+
+std::expected<void, SysError> take_options(const UniqueFd& fd, const wire::TcpSnapshot& snapshot) {
+  // connect() has chosen a scale of its own, so scales of zero must be told too.
+  const std::uint32_t scales =
+      snapshot.scaled
+          ? snapshot.send_scale | static_cast<std::uint32_t>(snapshot.receive_scale) << 16
+          : 0;
+  const std::array options{tcp_repair_opt{kOptionSegmentSize, snapshot.segment_size},
+                           tcp_repair_opt{kOptionWindowScale, scales},
+                           tcp_repair_opt{kOptionSack, 0}};
+  const std::size_t count = snapshot.sack ? options.size() : options.size() - 1;
+  if (::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR_OPTIONS, options.data(),
+                   static_cast<socklen_t>(count * sizeof options[0])) != 0) {
+    return std::unexpected(last_error(SysOp::kSetSockOpt));
+  }
+  const tcp_repair_window window{.snd_wl1 = snapshot.receive_next.value,
+                                 .snd_wnd = snapshot.send_window,
+                                 .max_window = snapshot.send_window,
+                                 .rcv_wnd = snapshot.receive_window,
+                                 .rcv_wup = snapshot.receive_next.value};
+  return set(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, window);
+}
+
+}  // namespace
+
+std::expected<UniqueFd, SysError> HandOverSocket::make_frozen(wire::IpFamily family) {
+  UniqueFd fd(
+      ::socket(address_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (!fd.valid()) return std::unexpected(last_error(SysOp::kSocket));
+  const auto transparent = family == wire::IpFamily::kV4
+                               ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+                               : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+  if (!transparent) return std::unexpected(transparent.error());
+  if (auto done = set(fd, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_ON}); !done) {
+    return std::unexpected(done.error());
+  }
+  return fd;
+}
+
+std::expected<HandOverSocket, SysError> HandOverSocket::make(const wire::TcpSnapshot& snapshot) {
+  auto fd = make_frozen(snapshot.local.address.family());
+  if (!fd) return std::unexpected(fd.error());
+  make_room(*fd, snapshot.receive_window);
+  constexpr std::array kCongestion = {'c', 'u', 'b', 'i', 'c'};
+  try_set(*fd, IPPROTO_TCP, TCP_CONGESTION, kCongestion);
+  try_set(*fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  auto done = take_endpoints(*fd, snapshot);
+  if (done) done = take_options(*fd, snapshot);
+  if (!done) return std::unexpected(done.error());
+  return HandOverSocket(std::move(*fd));
+}
+
+HandOverSocket& HandOverSocket::operator=(HandOverSocket&& other) noexcept {
+  if (this != &other) {
+    discard();
+    fd_ = std::move(other.fd_);
+  }
+  return *this;
+}
+
+std::expected<void, SysError> HandOverSocket::go_live() {
+  if (auto done = set(fd_, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_OFF}); !done) return done;
+  // The end of the repair forbids to share the port. A server of the guest's on the same port
+  // number could not bind() then.
+  try_set(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
+  return {};
+}
+
+HandOverSocket::State HandOverSocket::state() const {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (::getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return {.progress = Progress::kDead};
+  }
+  State out{.has_received = info.tcpi_bytes_received > 0};
+  if (info.tcpi_state != kEstablished && info.tcpi_state != kCloseWait) {
+    out.progress = Progress::kDead;
+  } else if (info.tcpi_segs_in > 0) {
+    out.progress = Progress::kAnswered;
+  }
+  return out;
+}
+
+int HandOverSocket::take_error() const {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+  return error != 0 ? error : ECONNABORTED;
+}
+
+void HandOverSocket::discard() {
+  if (!fd_.valid()) return;
+  // close() of a socket under repair says nothing to the other side.
+  try_set(fd_, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_ON});
+  fd_.reset();
+}
+
+}  // namespace sluice::host

@@ -129,7 +129,7 @@ class Bench:
         return ENGINES[name]
 
     def path(self, name):
-        return getattr(self.options, name)
+        return getattr(self.options, ENGINES[name].program)
 
     def place(self, engine, mtu):
         """Where clients of an engine run; engines start at the first use and stay.

@@ -115,6 +115,7 @@ class Engine:
     """
 
     name = ""
+    program = property(lambda self: self.name, doc="The option that has its path: --NAME PATH.")
     package = None  # Debian's, for whom the program is missing.
     families = (4, 6)
     dns = {}  # Its resolver's address, by family.
@@ -177,4 +178,15 @@ class Sluice(Engine):
         os.kill(place.pid, signal.SIGUSR1)
         processes.wait_until(lambda: "dropped or refused:" in place.said_since(end)[0], 2,
                              "sluice does not print its counters")
-        return {reason: int(count) for reason, count in COUNTER.findall(place.said_since(end)[0])}
+        said = place.said_since(end)[0].partition("fast path:")[0]
+        return {reason: int(count) for reason, count in COUNTER.findall(said)}
+
+
+class SluiceTap(Sluice):
+    """The same without the kernel's fast path: what `--fast-path=auto` must never fall behind."""
+
+    name = "sluice-tap"
+    program = "sluice"
+
+    def command(self, path, command, mtu=None):
+        return sluice_command(path, command, mtu, ("--fast-path=off",))

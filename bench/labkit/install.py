@@ -35,7 +35,7 @@ def missing_peers(options):
     """{engine or forwarder: (why it is not there, Debian package or None)}"""
     found = {}
     for name, engine in ENGINES.items():
-        path = getattr(options, name)
+        path = getattr(options, engine.program)
         if name in options.wanted and not shutil.which(path):
             found[name] = (f"no {name} at {path}", engine.package)
     for name, why in forwarders.missing(options).items():

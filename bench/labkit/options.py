@@ -91,7 +91,7 @@ def _add_sluice(parser):
 
 def _add_engine_paths(parser):
     _add_sluice(parser)
-    for name in ENGINES:
+    for name in _engine_programs():
         if name != "sluice":
             parser.add_argument(f"--{name}", metavar="PATH", default=shutil.which(name) or name)
     for name in PROGRAMS:
@@ -146,6 +146,10 @@ def _engine_names():
     return (*ENGINES, *forwarders.FORWARDERS)
 
 
+def _engine_programs():
+    return dict.fromkeys(engine.program for engine in ENGINES.values())
+
+
 def _finish_run(parser, options):
     short = options.quick or options.smoke
     options.tier = SMOKE if options.smoke else QUICK if options.quick else WHOLE
@@ -153,7 +157,7 @@ def _finish_run(parser, options):
     options.rounds = options.rounds or (SHORT_ROUNDS if short else ROUNDS)
     options.seconds = options.seconds or (SHORT_SECONDS if short else SECONDS)
     options.wanted = set(options.engine or _engine_names())
-    for name in (*ENGINES, *PROGRAMS):
+    for name in (*_engine_programs(), *PROGRAMS):
         setattr(options, name, _absolute(getattr(options, name)))
     if options.clients:
         options.clients = os.path.abspath(options.clients)

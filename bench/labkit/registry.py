@@ -3,4 +3,5 @@
 from . import engines, slirp4netns
 
 ENGINES = {engine.name: engine
-           for engine in (engines.Pasta(), slirp4netns.Slirp4netns(), engines.Sluice())}
+           for engine in (engines.Pasta(), slirp4netns.Slirp4netns(), engines.Sluice(),
+                          engines.SluiceTap())}

@@ -32,6 +32,7 @@ enum class OptionId : std::uint8_t {
   kTrace,
   kLogLevel,
   kVerbose,
+  kFastPath,
   kPid,
   kConfig,
   kCheck,
@@ -133,6 +134,10 @@ inline constexpr std::array kRunOptions{
     OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",
                "the same as --log-level info"},
 
+    OptionSpec{OptionId::kFastPath, OptionKind::kValue, "--fast-path", "WHEN", "Others",
+               "let the guest's kernel carry TCP: auto (connections\n"
+               "for which it pays; the default), off, or require\n"
+               "(all of them, and fail where it cannot)"},
     OptionSpec{OptionId::kPid, OptionKind::kFlag, "--pid", "", "Others",
                "give the command a PID namespace of its own too"},
     OptionSpec{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "", "Others", "print this"},

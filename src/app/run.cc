@@ -148,29 +148,35 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
 
 [[nodiscard]] driver::WorkerOptions worker_options(const RunOptions& options, OutputFiles& files,
                                                    const flow::GuestNetwork& network,
-                                                   host::OpenedLink link,
+                                                   host::OpenedLink link, host::GuestAgent agent,
+                                                   std::uint64_t descriptor_limit,
                                                    driver::PublishedPorts published,
                                                    host::ResolverConfig resolvers) {
   const link::TapFeatures features = link::TapFeatures::unpack(link.cookie);
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
   }
-  return driver::WorkerOptions{.tap = std::move(link.queues.front()),
-                               .tap_features = features,
-                               .capture = std::move(files.pcap),
-                               .engine = {.network = network,
-                                          .link = {.checksum = features.checksum,
-                                                   .tso = features.tso4 && features.tso6,
-                                                   .uso = features.uso},
-                                          .policy = policy::Policy(options.deny, options.allow),
-                                          .limits = options.limits,
-                                          .host_loopback = options.host_loopback,
-                                          .tcp = {}},
-                               .seeds = draw_seeds(),
-                               .published = std::move(published),
-                               .resolvers = std::move(resolvers),
-                               .keep_report = options.report != ReportFormat::kNone,
-                               .flow_log = std::move(files.flow_log)};
+  return driver::WorkerOptions{
+      .tap = std::move(link.queues.front()),
+      .tap_features = features,
+      .capture = std::move(files.pcap),
+      .engine = {.network = network,
+                 .link = {.checksum = features.checksum,
+                          .tso = features.tso4 && features.tso6,
+                          .uso = features.uso},
+                 .policy = policy::Policy(options.deny, options.allow),
+                 .limits = options.limits,
+                 .host_loopback = options.host_loopback,
+                 .tcp = {}},
+      .seeds = draw_seeds(),
+      .published = std::move(published),
+      .resolvers = std::move(resolvers),
+      .agent = std::move(agent),
+      .fast_path = {.when = options.fast_path == FastPath::kRequire ? flow::HandOverWhen::kAlways
+                                                                    : flow::HandOverWhen::kLong,
+                    .descriptor_limit = descriptor_limit},
+      .keep_report = options.report != ReportFormat::kNone,
+      .flow_log = std::move(files.flow_log)};
 }
 
 // From the started guest to its end.
@@ -192,9 +198,16 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
     telemetry::log_error("{}", loop.error().describe());
     return host::kExitSetupFailed;
   }
-  driver::Worker worker(kernel, *loop,
-                        worker_options(options, files, network, std::move(*opened),
-                                       std::move(published), std::move(resolvers)));
+  driver::Worker worker(
+      kernel, *loop,
+      worker_options(options, files, network, std::move(*opened), guest.take_agent(),
+                     host::fd_soft_limit(), std::move(published), std::move(resolvers)));
+  if (options.fast_path == FastPath::kRequire) {
+    if (const auto ready = worker.await_fast_path(); !ready) {
+      telemetry::log_error("--fast-path=require: {}", ready.error().describe());
+      return host::kExitSetupFailed;
+    }
+  }
   auto child = std::move(guest).release();
   if (!child) {
     telemetry::log_error("{}", child.error().describe());
@@ -248,6 +261,8 @@ int run_command(const RunOptions& options) {
        .resolv_conf = network.dns ? std::optional(resolv_conf_for(network)) : std::nullopt,
        .pid_namespace =
            options.pid_namespace ? host::PidNamespace::kOwn : host::PidNamespace::kShared,
+       .fast_path =
+           options.fast_path == FastPath::kOff ? host::FastPath::kOff : host::FastPath::kOn,
        .signals = signals->saved(),
        .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt});
   if (!guest) {

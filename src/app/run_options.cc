@@ -13,11 +13,15 @@
 #include "app/network_options.h"
 #include "app/number_option.h"
 #include "app/raw_options.h"
+#include "app/value_option.h"
 
 namespace sluice::app {
 namespace {
 
 using Checked = std::expected<void, Mistake>;
+
+constexpr control::Named<FastPath> kFastPaths[] = {
+    {"auto", FastPath::kAuto}, {"off", FastPath::kOff}, {"require", FastPath::kRequire}};
 
 Checked read_rules(std::string_view option, const std::vector<std::string>& texts,
                    std::vector<policy::Rule>& rules) {
@@ -165,6 +169,15 @@ Checked read_trace(const RawOptions& raw, RunOptions& options) {
   return {};
 }
 
+Checked read_fast_path(const RawOptions& raw, RunOptions& options) {
+  for (const std::string& text : raw.all(OptionId::kFastPath)) {
+    const auto when = parse_named("--fast-path", text, kFastPaths);
+    if (!when) return std::unexpected(when.error());
+    options.fast_path = *when;
+  }
+  return {};
+}
+
 Checked interpret(const RawOptions& raw, RunOptions& options) {
   auto network = network_options(raw);
   if (!network) return std::unexpected(network.error());
@@ -177,6 +190,7 @@ Checked interpret(const RawOptions& raw, RunOptions& options) {
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
   if (auto ok = read_trace(raw, options); !ok) return ok;
+  if (auto ok = read_fast_path(raw, options); !ok) return ok;
   auto level = log_level_option(raw);
   if (!level) return std::unexpected(std::move(level.error()));
   options.log_level = *level;

@@ -18,6 +18,13 @@
 
 namespace sluice::app {
 
+// Whether the guest's kernel carries TCP connections.
+enum class FastPath : std::uint8_t {
+  kAuto,     // Those for which it pays, where it can.
+  kOff,      // None.
+  kRequire,  // All; an error where it cannot.
+};
+
 enum class ReportFormat : std::uint8_t { kNone, kText, kJson };
 
 inline constexpr std::uint16_t kMtuMin = 68;        // RFC 791: what every link must carry.
@@ -46,8 +53,9 @@ struct RunOptions {
   std::string trace_file;                         // Empty: standard error.
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;
 
-  bool pid_namespace = false;        // --pid
-  std::vector<std::string> command;  // Never empty: the user's shell if none was named.
+  FastPath fast_path = FastPath::kAuto;  // --fast-path
+  bool pid_namespace = false;            // --pid
+  std::vector<std::string> command;      // Never empty: the user's shell if none was named.
 };
 
 // `arguments` are those after "run". `shell` is what to start if no command is named; a program

@@ -18,6 +18,9 @@ enum class EventKind : std::uint8_t {
   kSignals,
   kChild,
   kChildChannel,
+  kAgent,
+  kCarriedGuest,
+  kCarriedHost,
 };
 
 using EventTag = sluice::EventTag<EventKind>;

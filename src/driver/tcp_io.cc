@@ -99,6 +99,13 @@ void TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
   watch(connection);
 }
 
+host::TcpSocket TcpIo::take(flow::TcpId id) {
+  Connection* connection = find(id);
+  if (connection == nullptr) return {};
+  drop_spill(*connection);
+  return std::move(connection->socket);
+}
+
 void TcpIo::stash(const flow::StashTcp& action) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;

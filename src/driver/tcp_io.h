@@ -43,6 +43,9 @@ class TcpIo {
 
   // Takes over the client of a published port once the engine gave it a flow.
   void adopt(flow::TcpId id, host::TcpSocket socket);
+  // The socket of a flow that others carry from here on; invalid when there is none. It stays
+  // watched: change what its events mean.
+  [[nodiscard]] host::TcpSocket take(flow::TcpId id);
   void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
 
  private:

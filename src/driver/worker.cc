@@ -22,6 +22,7 @@ Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions option
       engine_(std::move(options.engine), options.seeds, loop.now()),
       link_(kernel, std::move(options.tap), options.tap_features, std::move(options.capture)),
       tcp_(kernel, loop, engine_.tcp()),
+      fast_path_(kernel, loop, engine_, tcp_, std::move(options.agent), options.fast_path),
       udp_(kernel, loop, engine_),
       ping_(kernel, loop, engine_),
       dns_(kernel, loop, engine_, std::move(options.resolvers)),
@@ -50,9 +51,10 @@ int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
   return *exit_code_;
 }
 
-Instant Worker::next_wakeup(Instant now) const {
-  if (engine_.has_deferred()) return now;
-  return std::min({engine_.next_wakeup(), published_.next_wakeup(), reporter_.next_wakeup(now)});
+Instant Worker::next_wakeup(Instant now) {
+  if (engine_.has_deferred() || fast_path_.carrier().has_ready()) return now;
+  return std::min({engine_.next_wakeup(), fast_path_.next_wakeup(now), published_.next_wakeup(),
+                   reporter_.next_wakeup(now)});
 }
 
 void Worker::turn(Instant limit) {
@@ -66,6 +68,8 @@ void Worker::turn(Instant limit) {
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
+  fast_path_.on_time(now, sink_);
+  fast_path_.carrier().run_ready(now, sink_);
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
   reporter_.flush_if_due(now);
@@ -85,6 +89,12 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     case EventKind::kDnsUdp:
     case EventKind::kDnsTcp: dns_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kListener: published_.on_event(tag, now, sink_); return;
+    case EventKind::kCarriedGuest:
+    case EventKind::kCarriedHost: fast_path_.carrier().on_event(tag, event.events); return;
+    case EventKind::kAgent:
+      fast_path_.on_agent(now, sink_);
+      settle(now);  // What it gave back borrows its packets.
+      return;
     case EventKind::kSignals: on_signals(); return;
     case EventKind::kChild: exit_code_ = child_->exit_code(); return;
     case EventKind::kChildChannel:
@@ -126,7 +136,14 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
       },
       [&](const flow::DiscardTcp action) { tcp_.discard(action); },
       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
-      [&](const flow::CloseTcp action) { tcp_.close(action); },
+      [&](const flow::CloseTcp action) {
+        if (!fast_path_.close(action)) tcp_.close(action);
+      },
+      [&](const flow::HandOverTcp& action) {
+        fast_path_.hand_over(flow::HandOverTcp(action), now, sink_);
+      },
+      [&](const flow::DivertTcp action) { fast_path_.divert(action, now); },
+      [&](const flow::ReleaseTcp action) { fast_path_.release(action); },
       [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
       [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
       [&](const flow::CloseUdp action) { udp_.close(action); },
@@ -151,11 +168,16 @@ void Worker::drain() {
   const Instant start = loop_.now();
   last_frame_ = start;
   for (Instant now = start; now < start + kDrainMax; now = loop_.now()) {
-    const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
-    if (left.open == 0 && left.buffered == 0) return;
-    if (left.buffered == 0 && now >= last_frame_ + kDrainQuiet) return;
+    if (drained(now)) return;
     turn(std::min(now + kDrainQuiet, start + kDrainMax));
   }
+}
+
+bool Worker::drained(Instant now) {
+  const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
+  if (left.open == 0 && left.buffered == 0) return true;
+  const Instant moved = std::max(last_frame_, fast_path_.carrier().last_moved());
+  return left.buffered == 0 && now >= moved + kDrainQuiet && !fast_path_.carrier().holds_bytes();
 }
 
 void Worker::on_signals() {
@@ -165,6 +187,8 @@ void Worker::on_signals() {
       const std::string text = telemetry::format_counters(counters);
       std::fprintf(stderr, "sluice run: %zu flows; dropped or refused:\n%s", engine_.flow_count(),
                    text.empty() ? "  nothing\n" : text.c_str());
+      const std::string carried = telemetry::format_counters(fast_path_counters());
+      if (!carried.empty()) std::fprintf(stderr, "fast path:\n%s", carried.c_str());
     } else {
       child_->on_signal(*info);
     }

@@ -10,6 +10,7 @@
 
 #include "base/unique_fd.h"
 #include "driver/dns_io.h"
+#include "driver/fast_path.h"
 #include "driver/flow_reporter.h"
 #include "driver/link_io.h"
 #include "driver/ping_io.h"
@@ -35,6 +36,8 @@ struct WorkerOptions {
   flow::EngineSeeds seeds;
   PublishedPorts published;
   host::ResolverConfig resolvers;
+  host::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
+  FastPathOptions fast_path;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
 };
@@ -47,6 +50,11 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
+  // Blocks until the fast path is ready, or says what it lacks. Before the command runs.
+  [[nodiscard]] std::expected<void, host::SetupError> await_fast_path() {
+    return fast_path_.await();
+  }
+
   // Serves until the command has ended and what it left in its sockets is delivered. Returns the
   // command's exit status.
   [[nodiscard]] int run(host::ChildProcess& child, host::SignalFd& signals);
@@ -56,6 +64,9 @@ class Worker {
     return reporter_.report();
   }
   [[nodiscard]] std::vector<telemetry::Counter> drop_counters() const;
+  [[nodiscard]] std::vector<telemetry::Counter> fast_path_counters() const {
+    return fast_path_.counters();
+  }
 
  private:
   void turn(Instant limit);
@@ -64,13 +75,15 @@ class Worker {
   void settle(Instant now);
   void drain();
   void on_signals();
-  [[nodiscard]] Instant next_wakeup(Instant now) const;
+  [[nodiscard]] bool drained(Instant now);
+  [[nodiscard]] Instant next_wakeup(Instant now);
 
   host::EventLoop& loop_;
   flow::Engine engine_;
   flow::ActionSink sink_;
   LinkIo link_;
   TcpIo tcp_;
+  FastPath fast_path_;
   UdpIo udp_;
   PingIo ping_;
   DnsIo dns_;

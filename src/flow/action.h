@@ -15,6 +15,7 @@
 #include "flow/flow_summary.h"
 #include "wire/address.h"
 #include "wire/seq_num.h"
+#include "wire/tcp_snapshot.h"
 #include "wire/virtio_net.h"
 
 namespace sluice::flow {
@@ -62,6 +63,24 @@ struct CloseTcp {
   TcpId flow;
   bool reset = false;  // RST instead of FIN.
 };
+// Makes a kernel socket in the guest's namespace of our end of this connection, whose host socket
+// has nothing in flight; answered by on_handed_over() or on_hand_over_failed(). In the snapshot
+// "local" is the remote host and "peer" the guest.
+struct HandOverTcp {
+  TcpId flow;
+  wire::TcpSnapshot snapshot;
+};
+// A packet of the guest's for a connection that is being handed over, or was: it waits with the
+// driver for the answer, or goes to the socket in the guest's namespace.
+struct DivertTcp {
+  TcpId flow;
+  ByteView packet;  // From the IP header on. The TCP checksum may be left to an offload.
+};
+// A connection that was handed over has ended, and its name may be used again.
+struct ReleaseTcp {
+  wire::Endpoint guest;
+  wire::Endpoint remote;
+};
 struct OpenUdp {
   UdpId socket;
   wire::IpFamily family{};
@@ -95,9 +114,9 @@ struct ReportFlow {
   FlowSummary summary;
 };
 
-using Action =
-    std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
-                 OpenUdp, SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
+using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
+                            CloseTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp,
+                            CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
 
 // A frame for the guest: headers in the sink's arena, then a payload that is borrowed.
 struct FrameOut {

@@ -201,6 +201,14 @@ void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now,
   tcp_.on_segment(packet, *segment, now, out);
 }
 
+void Engine::on_returned(ByteView packet, Instant now, ActionSink& out) {
+  const bool v4 = !packet.empty() && packet.front() >> 4 == 4;
+  const auto view =
+      wire::parse_ip_packet(v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6, packet);
+  // It was checked when it came.
+  if (view) on_tcp(*view, true, now, out);
+}
+
 void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
                     const wire::VirtioNetHeader& offload, Instant now, ActionSink& out) {
   const auto udp = wire::UdpView::parse(packet.payload);

@@ -73,6 +73,10 @@ class Engine {
   // sluice ends: every flow is closed and reported.
   void shut_down(Instant now, ActionSink& out);
 
+  // A DivertTcp that could not be passed on: the packet, as it came. `out` may borrow its bytes; an
+  // end_burst() follows the last of them.
+  void on_returned(ByteView packet, Instant now, ActionSink& out);
+
   // The host's events go to the protocol that asked for them.
   [[nodiscard]] TcpFlows& tcp() { return tcp_; }
   [[nodiscard]] UdpFlows& udp() { return udp_; }

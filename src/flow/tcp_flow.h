@@ -90,7 +90,29 @@ struct Lingering {
   wire::SeqNum our_next;
 };
 
-using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering>;
+// A kernel socket in the guest's namespace is our end of the connection now, and the driver joins
+// it to the host's (tcp_hand_over.cc).
+struct HandedOver {
+  bool over = false;  // Both are closed, and the flow was reported; repeats may still come.
+  // What the flow had carried when it was handed over.
+  std::uint64_t to_host_before = 0;
+  std::uint64_t to_guest_before = 0;
+};
+
+using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver>;
+
+// The flow was reported, and only waits for packets that may still come.
+[[nodiscard]] inline bool is_over(const TcpState& state) {
+  const auto* handed_over = std::get_if<HandedOver>(&state);
+  return std::holds_alternative<Lingering>(state) || (handed_over != nullptr && handed_over->over);
+}
+
+// How far a flow in Relaying is on its way to HandedOver.
+enum class HandOverStage : std::uint8_t {
+  kNone,
+  kWanted,  // Nothing new is sent or offered until all that is under way has arrived.
+  kAsked,   // The driver was asked. The flow stands still: its packets wait with the driver.
+};
 
 // What the guest's SYN or SYN-ACK said.
 struct GuestTcpOptions {
@@ -109,6 +131,10 @@ struct TcpFlow {
   bool inbound = false;
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
+  HandOverStage hand_over = HandOverStage::kNone;
+  std::uint8_t hand_overs_failed = 0;
+  bool answered = false;    // The guest got bytes since it last sent some.
+  std::uint16_t turns = 0;  // How often the guest sent bytes after it got some.
 
   // The current burst.
   bool touched = false;
@@ -123,6 +149,7 @@ struct TcpFlow {
   TimerNode timer;
   Instant opened{};
   Instant active{};
+  Instant hand_over_until = kNever;  // In kWanted: when to give it up.
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_to_guest = 0;
 };

@@ -81,12 +81,14 @@ void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now,
 void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
-  if (std::holds_alternative<Lingering>(flow->state)) {
+  if (is_over(flow->state)) {
     --lingering_;
   } else {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, now, out);
   }
+  if (std::holds_alternative<HandedOver>(flow->state))
+    out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
   flows_.erase(id);
 }
@@ -113,6 +115,10 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   TcpFlow& flow = flows_.at(index);
   flow.active = now;
   if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
+    if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
+      out.push(DivertTcp{id_of(index), packet.packet});
+      return;
+    }
     segment_relaying(index, flow, *relaying, segment, now, out);
   } else if (auto* connecting = std::get_if<Connecting>(&flow.state)) {
     segment_connecting(index, *connecting, packet, segment, now, out);
@@ -120,6 +126,8 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
     segment_syn_ack_sent(index, *accepted, packet, segment, now, out);
   } else if (auto* inbound = std::get_if<SynSent>(&flow.state)) {
     segment_syn_sent(index, *inbound, segment, now, out);
+  } else if (const auto* handed_over = std::get_if<HandedOver>(&flow.state)) {
+    segment_handed_over(index, *handed_over, packet, segment, now, out);
   } else {
     segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, now, out);
   }
@@ -157,7 +165,7 @@ TcpFlows::Undelivered TcpFlows::undelivered() {
     if (const auto* state = std::get_if<Relaying>(&flow.state)) {
       if (!state->guest_finished) ++left.open;
       left.buffered += state->buffered;
-    } else if (!std::holds_alternative<Lingering>(flow.state)) {
+    } else if (!is_over(flow.state)) {
       ++left.open;
     }
   });
@@ -167,7 +175,7 @@ TcpFlows::Undelivered TcpFlows::undelivered() {
 void TcpFlows::shut_down(Instant now, ActionSink& out) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     const TcpId id{handle};
-    if (!std::holds_alternative<Lingering>(flow.state)) out.push(CloseTcp{id, false});
+    if (!is_over(flow.state)) out.push(CloseTcp{id, false});
     remove(id, policy::Outcome::kOpen, now, out);
   });
 }

@@ -39,6 +39,13 @@ enum class BurstEnd : std::uint8_t { kDrained, kMoreFollows };
 
 enum class PeekStatus : std::uint8_t { kData, kWouldBlock, kEndOfStream };
 
+// Which connections are handed over to the guest's kernel.
+enum class HandOverWhen : std::uint8_t {
+  kNever,
+  kLong,    // Those that have moved enough for it to pay.
+  kAlways,  // Each as soon as it stands.
+};
+
 struct TcpFlowsOptions {
   Duration idle_limit = std::chrono::minutes(124);  // RFC 5382, REQ-5
   std::uint32_t peek_max = 256 * 1024;              // Bytes read from one socket in one go.
@@ -82,6 +89,17 @@ class TcpFlows {
                                                                  const wire::Endpoint& guest,
                                                                  std::uint32_t room, Instant now,
                                                                  ActionSink& out);
+
+  // Whether the driver can carry out a HandOverTcp; nobody is asked before.
+  void set_hand_over(HandOverWhen when) { hand_over_when_ = when; }
+  // Answers a HandOverTcp. The driver keeps the DivertTcp of this flow that came in between; it now
+  // passes them to the socket, or else, after on_hand_over_failed(), to Engine::on_returned().
+  void on_handed_over(TcpId id, Instant now, ActionSink& out);
+  void on_hand_over_failed(TcpId id, Instant now, ActionSink& out);
+  // What a flow that was handed over has carried since, in bytes.
+  void on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now);
+  // Both its sockets are closed.
+  void on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
 
   void on_timer(std::uint32_t index, Instant now, ActionSink& out);
   // Flows that could read on but let others go first. Call run_deferred() on the next turn.
@@ -178,6 +196,17 @@ class TcpFlows {
   void discard_acked(TcpId id, Relaying& state, ActionSink& out);
   void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
 
+  // tcp_hand_over.cc
+  void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                          ActionSink& out);
+  [[nodiscard]] bool wants_hand_over(const TcpFlow& flow) const;
+  [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
+  void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                    ActionSink& out);
+  void segment_handed_over(std::uint32_t index, const HandedOver& state,
+                           const wire::IpPacketView& packet, const wire::TcpView& segment,
+                           Instant now, ActionSink& out);
+
   // tcp_timers.cc
   void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
   void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
@@ -198,6 +227,7 @@ class TcpFlows {
   std::vector<TcpId> resuming_;
   std::size_t spill_free_ = 64 * 1024 * 1024;
   std::size_t lingering_ = 0;
+  HandOverWhen hand_over_when_ = HandOverWhen::kNever;
 };
 
 }  // namespace sluice::flow

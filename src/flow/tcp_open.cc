@@ -232,7 +232,7 @@ void TcpFlows::reopen(std::uint32_t index, const wire::IpPacketView& packet,
                       const wire::TcpView& segment, Instant now, ActionSink& out) {
   const TcpId id = id_of(index);
   const FlowKey key = flows_.at(index).key;
-  if (!std::holds_alternative<Lingering>(flows_.at(index).state)) out.push(CloseTcp{id, true});
+  if (!is_over(flows_.at(index).state)) out.push(CloseTcp{id, true});
   remove(id, policy::Outcome::kResetByGuest, now, out);
   on_syn(key, packet, segment, now, out);
 }

@@ -105,6 +105,10 @@ void TcpFlows::receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
 bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
                       ActionSink& out) {
   auto length = static_cast<std::uint32_t>(payload.size());
+  if (flow.answered) {
+    flow.answered = false;
+    if (flow.turns < 0xffff) ++flow.turns;
+  }
   if (flow.range_first == kNoRange) {
     flow.range_first = out.add_range(payload);
     flow.range_last = flow.range_first;
@@ -167,6 +171,9 @@ std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& stat
   window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
   const std::uint32_t kept =
       state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
+  // The less is under way when the flow is handed over, the less has to be carried after it.
+  if (flow.hand_over != HandOverStage::kNone) [[unlikely]]
+    return kept;
   return std::max(static_cast<std::uint32_t>(window), kept);
 }
 
@@ -209,6 +216,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
     return;
   }
   send_ack(id.index, *flow, *state, out);
+  consider_hand_over(id.index, *flow, *state, now, out);
   finish_if_done(id, *flow, now, out);
 }
 

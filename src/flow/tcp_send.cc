@@ -156,6 +156,7 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
     pass_fin_on(id, *state, out);
   }
   discard_acked(id, *state, out);
+  consider_hand_over(index, flow, *state, now, out);
   request_data(index, flow, *state, now, out);
   finish_if_done(id, flow, now, out);
 }
@@ -173,6 +174,8 @@ void TcpFlows::on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out)
 void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
                             ActionSink& out) {
   if (!flow.host_readable || flow.deferred || state.peek_pending || state.end_seen) return;
+  if (flow.hand_over != HandOverStage::kNone) [[unlikely]]
+    return;
   const std::uint32_t in_flight = distance(state.acked, state.sent);
   if (state.window <= in_flight) {
     if (in_flight == 0 && state.resend_at == kNever) {
@@ -218,6 +221,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   const bool fin = !more && flow->host_hung_up;
   send_data(*flow, *state, sequence, bytes, fin, out);
   flow->bytes_to_guest += bytes.size();
+  flow->answered = true;
   state->sent += static_cast<std::uint32_t>(bytes.size());
   if (fin) {
     state->end_seen = true;

@@ -41,6 +41,13 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
     timers_.arm(flow->timer, now + kSynResend * (1 << ++inbound->resends));
   } else if (auto* relaying = std::get_if<Relaying>(&flow->state)) {
     timer_relaying(id, *flow, *relaying, now, out);
+  } else if (const auto* carried = std::get_if<HandedOver>(&flow->state);
+             carried != nullptr && !carried->over) {
+    if (now - flow->active >= options_.idle_limit) {
+      abort(id, *flow, policy::Outcome::kTimedOut, now, out);
+    } else {
+      timers_.arm(flow->timer, flow->active + options_.idle_limit);
+    }
   } else {
     remove(id, policy::Outcome::kClosed, now, out);
   }
@@ -51,6 +58,9 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
   if (now - flow.active >= options_.idle_limit) {
     abort(id, flow, policy::Outcome::kTimedOut, now, out);
     return;
+  }
+  if (flow.hand_over == HandOverStage::kWanted && now >= flow.hand_over_until) {
+    go_on_by_tap(id.index, flow, state, now, out);
   }
   if (now >= state.resend_at) {
     const bool last_ack = state.guest_finished && state.fin_sent;
@@ -77,13 +87,14 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
       state.resend_at = std::min(state.resend_at, state.progress_at + kLastAckPatience);
     }
   }
-  timers_.arm(flow.timer, std::min(state.resend_at, flow.active + options_.idle_limit));
+  timers_.arm(flow.timer,
+              std::min({state.resend_at, flow.hand_over_until, flow.active + options_.idle_limit}));
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Instant now,
                                            ActionSink& out) {
   TcpFlow* flow = find(id);
-  if (flow == nullptr || std::holds_alternative<Lingering>(flow->state)) return;
+  if (flow == nullptr || is_over(flow->state)) return;
   if (std::holds_alternative<Connecting>(flow->state)) {
     on_connect_failed(id, error, now, out);
     return;

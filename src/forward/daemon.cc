@@ -37,7 +37,7 @@ std::expected<Detachment, host::SysError> Detachment::begin() {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
     return std::unexpected(host::last_error(host::SysOp::kOpen));
   }
-  UniqueFd read_end(ends[0]);
+  const UniqueFd read_end(ends[0]);
   UniqueFd write_end(ends[1]);
   const pid_t child = ::fork();
   if (child < 0) return std::unexpected(host::last_error(host::SysOp::kClone));

@@ -15,6 +15,11 @@ std::expected<std::uint64_t, SysError> raise_fd_limit() {
   return before;
 }
 
+std::uint64_t fd_soft_limit() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
 std::expected<void, SysError> set_fd_soft_limit(std::uint64_t soft) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {

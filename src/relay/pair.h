@@ -91,6 +91,8 @@ class Pair {
   // Taken by the target's socket; its head included.
   [[nodiscard]] std::uint64_t bytes_to_target() const { return to_target_.moved(); }
   [[nodiscard]] std::uint64_t bytes_to_client() const { return to_client_.moved(); }
+  // Received from the client and not yet taken by the target's socket.
+  [[nodiscard]] std::size_t held_for_target() const { return to_target_.held(); }
   // One direction has ended and the other has not.
   [[nodiscard]] bool half_closed() const { return to_target_.ended() != to_client_.ended(); }
   [[nodiscard]] PairEnd end() const { return end_; }  // After kEnded or stop().

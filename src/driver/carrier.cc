@@ -1,0 +1,150 @@
+#include "driver/carrier.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/unreachable.h"
+
+namespace sluice::driver {
+namespace {
+
+policy::Outcome outcome_of(const relay::Pair& pair) {
+  const bool timed_out = pair.error() == ETIMEDOUT;
+  switch (pair.end()) {
+    case relay::PairEnd::kClientClosed:
+    case relay::PairEnd::kTargetClosed: return policy::Outcome::kClosed;
+    case relay::PairEnd::kClientReset: return policy::Outcome::kResetByGuest;
+    case relay::PairEnd::kTargetReset:
+      return timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kResetByHost;
+    case relay::PairEnd::kStopped: return policy::Outcome::kOpen;
+  }
+  unreachable("pair end outside its enum");
+}
+
+}  // namespace
+
+Carrier::Carrier(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows, Instant now)
+    : loop_(loop), flows_(flows), pools_(kernel, relay::Options{}), timers_(now) {}
+
+Carrier::~Carrier() {
+  carried_.for_each([this](SlabHandle, Carried& carried) {
+    timers_.cancel(carried.timer);
+    carried.pair.stop(pools_, relay::StopHow::kClose);
+  });
+}
+
+void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host, Instant now) {
+  const SlabHandle handle = carried_.emplace();
+  Carried& carried = carried_.at(handle.index);
+  carried.id = id;
+  carried.since = now;
+  carried.guest_fd = guest.fd();
+  carried.timer.set_owner((std::uint64_t{handle.generation} << 32) | handle.index);
+  if (by_flow_.size() <= id.index) by_flow_.resize(id.index + std::size_t{1});
+  by_flow_[id.index] = handle;
+
+  // Both are told anew what is there already: an event follows where there is something.
+  const std::uint64_t guest_tag = EventTag::of(EventKind::kCarriedGuest, handle).pack();
+  const std::uint64_t host_tag = EventTag::of(EventKind::kCarriedHost, handle).pack();
+  (void)loop_.add(guest.fd(), relay::kPairEvents, guest_tag);
+  (void)loop_.modify(host.fd(), relay::kPairEvents, host_tag);
+  carried.pair.start(std::move(guest), std::move(host), {}, pools_);
+  last_moved_ = now;
+  enqueue(handle, carried);
+}
+
+const Carrier::Carried* Carrier::find(flow::TcpId id) const {
+  if (id.index >= by_flow_.size()) return nullptr;
+  const Carried* carried = carried_.find(by_flow_[id.index]);
+  return carried != nullptr && carried->id == id ? carried : nullptr;
+}
+
+Instant Carrier::carried_since(flow::TcpId id) const {
+  const Carried* carried = find(id);
+  return carried == nullptr ? kNever : carried->since;
+}
+
+bool Carrier::close(const flow::CloseTcp& action) {
+  if (find(action.flow) == nullptr) return false;
+  const SlabHandle handle = by_flow_[action.flow.index];
+  Carried& carried = carried_.at(handle.index);
+  timers_.cancel(carried.timer);
+  carried.pair.stop(pools_, action.reset ? relay::StopHow::kReset : relay::StopHow::kClose);
+  carried_.erase(handle);
+  return true;
+}
+
+void Carrier::enqueue(SlabHandle handle, Carried& carried) {
+  if (carried.queued) return;
+  carried.queued = true;
+  ready_.push_back(handle);
+}
+
+void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
+  const SlabHandle handle = tag.handle_in(carried_);
+  Carried* carried = carried_.find(handle);
+  if (carried == nullptr) return;
+  const bool of_guest = tag.kind == EventKind::kCarriedGuest;
+  carried->pair.note(of_guest ? relay::Side::kClient : relay::Side::kTarget, events);
+  enqueue(handle, *carried);
+}
+
+void Carrier::run_ready(Instant now, flow::ActionSink& out) {
+  running_.swap(ready_);
+  for (const SlabHandle handle : running_) {
+    Carried* carried = carried_.find(handle);
+    if (carried == nullptr) continue;
+    carried->queued = false;
+    pump(handle, *carried, now, out);
+  }
+  running_.clear();
+}
+
+void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out) {
+  relay::Pair& pair = carried.pair;
+  const relay::PairStatus status = pair.pump(pools_, now);
+  flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), now);
+  last_moved_ = now;
+  switch (status) {
+    case relay::PairStatus::kWaiting: return;
+    case relay::PairStatus::kMore: enqueue(handle, carried); return;
+    case relay::PairStatus::kLater: timers_.arm(carried.timer, pair.resume_at()); return;
+    case relay::PairStatus::kEnded: break;
+  }
+  const flow::TcpId id = carried.id;
+  const policy::Outcome outcome = outcome_of(pair);
+  timers_.cancel(carried.timer);
+  carried_.erase(handle);
+  flows_.on_carried_to_end(id, outcome, now, out);
+}
+
+Instant Carrier::next_wakeup(Instant now) {
+  // Buffers and pipes outlive the last connection by a little.
+  return std::min(timers_.next_wakeup(), pools_.trim(now));
+}
+
+void Carrier::on_time(Instant now) {
+  if (carried_.size() == 0) return;
+  while (TimerNode* timer = timers_.pop_due(now)) {
+    const SlabHandle handle{static_cast<std::uint32_t>(timer->owner()),
+                            static_cast<std::uint32_t>(timer->owner() >> 32)};
+    if (Carried* carried = carried_.find(handle)) enqueue(handle, *carried);
+  }
+}
+
+bool Carrier::holds_bytes() {
+  bool found = false;
+  carried_.for_each([&](SlabHandle, Carried& carried) {
+    if (found) return;
+    int queued = 0;
+    const bool asked = pools_.kernel().ioctl_int(carried.guest_fd, SIOCINQ, &queued) == 0;
+    found = (asked && queued > 0) || carried.pair.held_for_target() > 0;
+  });
+  return found;
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,74 @@
+// The connections that were handed over to the guest's kernel: each is a socket in the guest's
+// namespace and one of the host's, joined by relay/. The engine keeps the flow and is told what
+// passes. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/slab.h"
+#include "base/time.h"
+#include "base/timer_wheel.h"
+#include "driver/event_tag.h"
+#include "flow/action.h"
+#include "flow/tcp_flows.h"
+#include "host/event_loop.h"
+#include "host/tcp_socket.h"
+#include "relay/pair.h"
+#include "relay/pools.h"
+
+namespace sluice::driver {
+
+class Carrier {
+ public:
+  // References are not owned.
+  Carrier(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows, Instant now);
+  ~Carrier();
+
+  // Joins the two. The host's socket may be watched already.
+  void start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host, Instant now);
+  // Ends one at once; false when it is none of ours.
+  [[nodiscard]] bool close(const flow::CloseTcp& action);
+  // kNever when it is none of ours.
+  [[nodiscard]] Instant carried_since(flow::TcpId id) const;
+  [[nodiscard]] std::size_t size() const { return carried_.size(); }
+
+  void on_event(const EventTag& tag, std::uint32_t events);
+  // Those that events came for, or that have more to do. Tells the engine what moved.
+  void run_ready(Instant now, flow::ActionSink& out);
+  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
+
+  // For a worker that is about to wait: when to call on_time(), and run_ready() after it.
+  [[nodiscard]] Instant next_wakeup(Instant now);
+  void on_time(Instant now);
+
+  [[nodiscard]] Instant last_moved() const { return last_moved_; }
+  // Whether anything of the guest's waits for a host to take it. Asks the kernel.
+  [[nodiscard]] bool holds_bytes();
+
+ private:
+  struct Carried {
+    relay::Pair pair;
+    flow::TcpId id;
+    TimerNode timer;
+    Instant since{};
+    int guest_fd = -1;
+    bool queued = false;
+  };
+
+  [[nodiscard]] const Carried* find(flow::TcpId id) const;
+  void enqueue(SlabHandle handle, Carried& carried);
+  void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+
+  host::EventLoop& loop_;
+  flow::TcpFlows& flows_;
+  relay::Pools pools_;
+  TimerWheel timers_;
+  Slab<Carried> carried_;
+  std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
+  std::vector<SlabHandle> ready_;
+  std::vector<SlabHandle> running_;
+  Instant last_moved_{};
+};
+
+}  // namespace sluice::driver

@@ -1,0 +1,295 @@
+#include "driver/fast_path.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <variant>
+
+#include "base/overloaded.h"
+#include "host/sockaddr.h"
+#include "telemetry/log.h"
+#include "wire/ip.h"
+#include "wire/tcp.h"
+
+namespace sluice::driver {
+namespace {
+
+// The agent answers in well under a millisecond. After the first it refuses, after the second it is
+// taken for dead.
+constexpr Duration kAnswerWithin = std::chrono::milliseconds(500);
+constexpr Duration kAgentPatience = std::chrono::seconds(1);
+// What the guest may have under way while a hand-over is asked for; the rest is dropped, and sent
+// again by the guest.
+constexpr std::size_t kWaitingMax = 16 * 1024 * 1024;
+constexpr std::size_t kPacketsMax = 512;
+// Packets of a connection that was handed over do not come by the tap, unless something in the
+// guest has undone what the agent did.
+constexpr Duration kRepairPause = std::chrono::seconds(1);
+constexpr Duration kUnderWayMax = std::chrono::milliseconds(50);
+// When the guest's kernel is in no state to take connections over, they need not all try.
+constexpr std::uint32_t kFailuresInARow = 8;
+constexpr Duration kPause = std::chrono::seconds(1);
+constexpr std::size_t kReleasesMax = 65'536;
+
+std::uint64_t tag_of(SlabHandle handle) {
+  return (std::uint64_t{handle.generation} << 32) | handle.index;
+}
+
+SlabHandle handle_of(std::uint64_t tag) {
+  return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32)};
+}
+
+}  // namespace
+
+FastPath::FastPath(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
+                   host::GuestAgent agent, const FastPathOptions& options)
+    : loop_(loop),
+      engine_(engine),
+      tcp_(tcp),
+      kernel_(kernel),
+      options_(options),
+      agent_(std::move(agent)),
+      carrier_(kernel, loop, engine.tcp(), loop.now()) {
+  if (agent_.fd() >= 0) {
+    (void)loop_.add(agent_.fd(), EPOLLIN, EventTag{EventKind::kAgent}.pack());
+  }
+}
+
+std::expected<void, host::SetupError> FastPath::await() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  auto message = agent_.await(kPatience);
+  if (auto* ready = std::get_if<host::AgentReady>(&message)) {
+    on_message(std::move(*ready));
+    return {};
+  }
+  if (const auto* missing = std::get_if<host::AgentMissing>(&message)) {
+    return std::unexpected(missing->error);
+  }
+  return std::unexpected(host::SetupError{"the agent in the guest does not answer", 0, ""});
+}
+
+FastPath::Asked* FastPath::find(flow::TcpId id) {
+  if (id.index >= by_flow_.size()) return nullptr;
+  Asked* asked = asked_.find(by_flow_[id.index]);
+  return asked != nullptr && asked->id == id ? asked : nullptr;
+}
+
+void FastPath::forget(Asked& asked) {
+  bytes_waiting_ -= asked.bytes;
+  asked_.erase(by_flow_[asked.id.index]);
+}
+
+// A connection that is carried needs two descriptors, and new ones must always find theirs.
+bool FastPath::has_descriptors() const {
+  const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
+  return used < options_.descriptor_limit / 4 * 3;
+}
+
+void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
+  const SlabHandle handle = asked_.emplace();
+  const Instant deadline = now + kAnswerWithin;
+  if (!has_descriptors() || !agent_.hand_over(tag_of(handle), action.snapshot, deadline)) {
+    asked_.erase(handle);
+    ++refused_;
+    engine_.tcp().on_hand_over_failed(action.flow, now, out);
+    return;
+  }
+  Asked& asked = asked_.at(handle.index);
+  asked.id = action.flow;
+  asked.snapshot = action.snapshot;
+  asked.deadline = deadline;
+  if (check_at_ == kNever) check_at_ = deadline + kAgentPatience;
+  if (by_flow_.size() <= action.flow.index) by_flow_.resize(action.flow.index + std::size_t{1});
+  by_flow_[action.flow.index] = handle;
+}
+
+void FastPath::divert(const flow::DivertTcp& action, Instant now) {
+  Asked* asked = find(action.flow);
+  if (asked == nullptr) {
+    inject(action.packet);
+    // One that was under way when the connection was handed over is no sign of trouble.
+    const Instant since = carrier_.carried_since(action.flow);
+    if (since != kNever && now >= since + kUnderWayMax) repair(now);
+    return;
+  }
+  if (asked->packets.size() >= kPacketsMax || bytes_waiting_ + action.packet.size() > kWaitingMax) {
+    return;
+  }
+  asked->packets.emplace_back(action.packet.begin(), action.packet.end());
+  asked->bytes += action.packet.size();
+  bytes_waiting_ += action.packet.size();
+}
+
+void FastPath::repair(Instant now) {
+  if (now < repair_after_ || !agent_.repair()) return;
+  repair_after_ = now + kRepairPause;
+  ++repairs_;
+}
+
+void FastPath::release(const flow::ReleaseTcp& action) {
+  if (releases_.size() < kReleasesMax) releases_.push_back(action);
+  flush_releases();
+}
+
+void FastPath::flush_releases() {
+  std::size_t told = 0;
+  for (const flow::ReleaseTcp& one : releases_) {
+    if (!agent_.release(one.guest, one.remote)) break;
+    ++told;
+  }
+  releases_.erase(releases_.begin(), releases_.begin() + static_cast<std::ptrdiff_t>(told));
+}
+
+bool FastPath::close(const flow::CloseTcp& action) {
+  // An answer of the agent's for one that is forgotten ends the socket that it brings.
+  if (Asked* asked = find(action.flow)) forget(*asked);
+  return carrier_.close(action);
+}
+
+void FastPath::on_agent(Instant now, flow::ActionSink& out) {
+  returned_.clear();
+  while (auto message = agent_.receive()) {
+    std::visit(Overloaded{[&](host::AgentReady& m) { on_message(std::move(m)); },
+                          [&](host::AgentMissing& m) { on_message(m); },
+                          [&](host::AgentHandedOver& m) { on_message(std::move(m), now, out); },
+                          [&](host::AgentRefused& m) { on_message(m, now, out); },
+                          [&](host::AgentRepaired& m) { on_message(m); },
+                          [&](host::AgentGone&) { lose_agent(now, out); }},
+               *message);
+  }
+  if (!releases_.empty()) flush_releases();
+}
+
+void FastPath::on_message(host::AgentReady message) {
+  inject_v4_ = std::move(message.inject_v4);
+  inject_v6_ = std::move(message.inject_v6);
+  engine_.tcp().set_hand_over(options_.when);
+  telemetry::log_debug("fast path: ready");
+}
+
+void FastPath::on_message(const host::AgentMissing& message) {
+  telemetry::log_info("fast path: not available, the tap carries everything: {}",
+                      message.error.describe());
+}
+
+void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
+  host::TcpSocket guest = host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
+                                                 {.nodelay = false, .keepalive = false});
+  Asked* asked = asked_.find(handle_of(message.tag));
+  if (asked == nullptr) {  // Closed meanwhile.
+    guest.reset();
+    return;
+  }
+  const flow::TcpId id = asked->id;
+  host::TcpSocket host = tcp_.take(id);
+  const Packets packets = take_packets(*asked);
+  if (!host.valid()) {
+    guest.reset();
+    return;
+  }
+  ++handed_over_;
+  carrier_.start(id, std::move(guest), std::move(host), now);
+  engine_.tcp().on_handed_over(id, now, out);
+  for (const auto& packet : packets) inject(packet);
+  failures_in_a_row_ = 0;
+}
+
+void FastPath::on_message(const host::AgentRefused& message, Instant now, flow::ActionSink& out) {
+  Asked* asked = asked_.find(handle_of(message.tag));
+  if (asked == nullptr) return;
+  telemetry::log_debug("fast path: {} stays on the tap: {}", wire::to_string(asked->snapshot.peer),
+                       host::errno_text(message.error));
+  if (message.error != ECANCELED) repair(now);
+  give_up(*asked, now, out);
+  if (++failures_in_a_row_ < kFailuresInARow) return;
+  failures_in_a_row_ = 0;
+  engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
+  resume_at_ = now + kPause;
+}
+
+void FastPath::on_message(const host::AgentRepaired& message) {
+  if (message.error != 0) {
+    telemetry::log_debug("fast path: cannot be set up again: {}", host::errno_text(message.error));
+  }
+}
+
+FastPath::Packets FastPath::take_packets(Asked& asked) {
+  Packets packets = std::move(asked.packets);
+  forget(asked);
+  return packets;
+}
+
+void FastPath::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
+  const flow::TcpId id = asked.id;
+  const Packets& packets = returned_.emplace_back(take_packets(asked));
+  ++refused_;
+  engine_.tcp().on_hand_over_failed(id, now, out);
+  for (const auto& packet : packets) engine_.on_returned(packet, now, out);
+  if (!packets.empty()) engine_.end_burst(flow::BurstEnd::kDrained, now, out);
+}
+
+// Whoever can stop the agent is in the guest, and stops its own network's faster half.
+void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
+  agent_.close();
+  engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
+  resume_at_ = kNever;
+  check_at_ = kNever;
+  asked_.for_each([&](SlabHandle, Asked& asked) { give_up(asked, now, out); });
+  releases_.clear();
+  telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
+}
+
+Instant FastPath::next_wakeup(Instant now) {
+  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_});
+}
+
+void FastPath::on_time(Instant now, flow::ActionSink& out) {
+  returned_.clear();
+  carrier_.on_time(now);
+  if (now >= resume_at_) {
+    resume_at_ = kNever;
+    engine_.tcp().set_hand_over(options_.when);
+  }
+  if (now < check_at_) return;
+  check_at_ = kNever;
+  asked_.for_each([&](SlabHandle, const Asked& asked) {
+    check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);
+  });
+  if (check_at_ <= now) lose_agent(now, out);
+}
+
+// From here the guest's kernel takes it as if it had turned it itself. The checksum may have been
+// left to the tap.
+void FastPath::inject(ByteView packet) {
+  packet_.assign(packet.begin(), packet.end());
+  const bool v4 = packet_.front() >> 4 == 4;
+  const auto view =
+      wire::parse_ip_packet(v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6, packet_);
+  if (!view || view->payload.size() < wire::TcpView::kHeaderSize) return;
+  const std::size_t header = view->packet.size() - view->payload.size();
+  const MutableBytes segment = MutableBytes(packet_).subspan(header, view->payload.size());
+  wire::set_tcp_checksum(segment, 0);
+  wire::set_tcp_checksum(segment, wire::tcp_checksum(view->source, view->destination, segment, {}));
+  const UniqueFd& socket = v4 ? inject_v4_ : inject_v6_;
+  if (!socket.valid()) return;
+  host::SocketAddress address = host::to_sockaddr({view->destination, wire::Port{0}});
+  iovec part{.iov_base = packet_.data(), .iov_len = view->packet.size()};
+  msghdr message{};
+  message.msg_name = address.get();
+  message.msg_namelen = address.length;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  // What finds no room is lost on the way, like a packet.
+  if (kernel_.sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) ++injected_;
+}
+
+std::vector<telemetry::Counter> FastPath::counters() const {
+  return {{"handed over to the guest's kernel", handed_over_},
+          {"hand-overs that failed", refused_},
+          {"packets put back on the fast path", injected_},
+          {"repairs of the fast path", repairs_}};
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,108 @@
+// Hand-overs to the guest's kernel, as the driver sees them: asks the agent, keeps the packets that
+// come in between, starts to carry what was handed over, and puts packets that went astray back on
+// their way. docs/fast_path.md has the whole story. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "base/slab.h"
+#include "base/time.h"
+#include "base/unique_fd.h"
+#include "driver/carrier.h"
+#include "driver/tcp_io.h"
+#include "flow/engine.h"
+#include "host/event_loop.h"
+#include "host/guest_agent.h"
+#include "host/kernel.h"
+#include "telemetry/counters.h"
+
+namespace sluice::driver {
+
+struct FastPathOptions {
+  flow::HandOverWhen when = flow::HandOverWhen::kNever;
+  std::uint64_t descriptor_limit = 0;  // Of this process.
+};
+
+class FastPath {
+ public:
+  // References are not owned. Without an agent nothing is handed over.
+  FastPath(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
+           host::GuestAgent agent, const FastPathOptions& options);
+
+  // Blocks until the agent is ready, or says what it lacks.
+  [[nodiscard]] std::expected<void, host::SetupError> await();
+
+  void hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out);
+  void divert(const flow::DivertTcp& action, Instant now);
+  void release(const flow::ReleaseTcp& action);
+  // False when the connection is still TcpIo's to close.
+  [[nodiscard]] bool close(const flow::CloseTcp& action);
+
+  // The agent has something to say. Packets of a hand-over that failed go through the engine:
+  // settle before this or on_time() is called again.
+  void on_agent(Instant now, flow::ActionSink& out);
+
+  [[nodiscard]] Carrier& carrier() { return carrier_; }
+  // For a worker that is about to wait. Call on_time() whenever it was woken: it is cheap.
+  [[nodiscard]] Instant next_wakeup(Instant now);
+  void on_time(Instant now, flow::ActionSink& out);
+
+  [[nodiscard]] std::vector<telemetry::Counter> counters() const;
+
+ private:
+  // A connection that the agent was asked for.
+  struct Asked {
+    flow::TcpId id;
+    wire::TcpSnapshot snapshot;
+    Instant deadline{};
+    // Whole IP packets of the guest's, as they came.
+    std::vector<std::vector<std::uint8_t>> packets;
+    std::size_t bytes = 0;
+  };
+  using Packets = std::vector<std::vector<std::uint8_t>>;
+
+  [[nodiscard]] Asked* find(flow::TcpId id);
+  void forget(Asked& asked);
+  [[nodiscard]] Packets take_packets(Asked& asked);
+  void on_message(host::AgentReady message);
+  void on_message(const host::AgentMissing& message);
+  void on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out);
+  void on_message(const host::AgentRefused& message, Instant now, flow::ActionSink& out);
+  void on_message(const host::AgentRepaired& message);
+  void give_up(Asked& asked, Instant now, flow::ActionSink& out);
+  void lose_agent(Instant now, flow::ActionSink& out);
+  void inject(ByteView packet);
+  void repair(Instant now);
+  void flush_releases();
+  [[nodiscard]] bool has_descriptors() const;
+
+  host::EventLoop& loop_;
+  flow::Engine& engine_;
+  TcpIo& tcp_;
+  host::Kernel& kernel_;
+  FastPathOptions options_;
+  host::GuestAgent agent_;
+  Carrier carrier_;
+  UniqueFd inject_v4_;
+  UniqueFd inject_v6_;
+  Slab<Asked> asked_;
+  std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
+  std::size_t bytes_waiting_ = 0;    // In packets of all that were asked for.
+  Instant check_at_ = kNever;        // When to see whether the agent still answers.
+  // Of hand-overs that failed: the engine's actions borrow their bytes until they are settled.
+  std::vector<Packets> returned_;
+  std::vector<std::uint8_t> packet_;        // One that is injected.
+  std::vector<flow::ReleaseTcp> releases_;  // That the agent could not be told yet.
+  Instant repair_after_{};
+  std::uint32_t failures_in_a_row_ = 0;
+  Instant resume_at_ = kNever;  // After many failures nobody is handed over until then.
+  std::uint64_t handed_over_ = 0;
+  std::uint64_t refused_ = 0;
+  std::uint64_t injected_ = 0;
+  std::uint64_t repairs_ = 0;
+};
+
+}  // namespace sluice::driver

@@ -71,7 +71,8 @@ NfKey key_of(const DivertedConnection& connection) {
 }  // namespace
 
 std::expected<Divert, SetupError> Divert::set_up(std::uint32_t interface,
-                                                 std::span<const wire::IpFamily> families) {
+                                                 std::span<const wire::IpFamily> families,
+                                                 TableGuard guard) {
   auto netlink = Netlink::open();
   if (!netlink) {
     return std::unexpected(SetupError{"open a netlink socket", netlink.error().error, ""});
@@ -87,9 +88,9 @@ std::expected<Divert, SetupError> Divert::set_up(std::uint32_t interface,
   if (auto done = divert.install_routes(); !done) return std::unexpected(done.error());
   // `nft flush ruleset`, as scripts of firewalls begin with, leaves tables with an owner alone. It
   // persists, so that connections go on should we die.
-  divert.table_flags_ = NFT_TABLE_F_OWNER | kTablePersists;
+  if (guard == TableGuard::kOwner) divert.table_flags_ = NFT_TABLE_F_OWNER | kTablePersists;
   auto done = divert.install_tables();
-  if (!done && done.error().error == EOPNOTSUPP) {
+  if (!done && done.error().error == EOPNOTSUPP && divert.table_flags_ != 0) {
     divert.table_flags_ = 0;
     done = divert.install_tables();
   }

@@ -33,6 +33,12 @@ struct DivertedConnection {
   wire::Endpoint remote;
 };
 
+// Who may change the tables.
+enum class TableGuard : std::uint8_t {
+  kOwner,  // We alone, where the kernel knows owners.
+  kNone,   // Whoever is root in the guest.
+};
+
 class Divert {
  public:
   // More connections than a guest has, and a bound for what it can make the kernel hold.
@@ -40,7 +46,8 @@ class Divert {
 
   // `interface` is the index of the tap.
   [[nodiscard]] static std::expected<Divert, SetupError> set_up(
-      std::uint32_t interface, std::span<const wire::IpFamily> families);
+      std::uint32_t interface, std::span<const wire::IpFamily> families,
+      TableGuard guard = TableGuard::kOwner);
 
   // Takes away and adds, in this order and in one transaction. Returns an errno for each of
   // `added`, 0 when it is in. What is taken away is gone for repair() whatever happens.

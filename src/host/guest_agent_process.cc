@@ -152,7 +152,11 @@ void Agent::carry_out(std::span<const AgentOrder> orders) {
       ++repairs;
     }
   }
-  // Repairs come first: those who ask for one have seen that the rest will not work.
+  // Repairs come before hand-overs: those who ask for one have seen that nothing works.
+  if (repairs > 0) {
+    (void)divert_.change(released, {});
+    released.clear();
+  }
   for (; repairs > 0; --repairs) {
     const auto done = divert_.repair();
     ignore(send_repaired(channel_.get(), done ? 0 : done.error().error));

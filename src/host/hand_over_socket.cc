@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -75,9 +76,13 @@ std::expected<void, SysError> take_options(const UniqueFd& fd, const wire::TcpSn
                    static_cast<socklen_t>(count * sizeof options[0])) != 0) {
     return std::unexpected(last_error(SysOp::kSetSockOpt));
   }
+  // The kernel reckons the size of its segments when connect() is called, before it knows that of
+  // the peer's, and again when the peer offers more than ever. One byte less than it offers makes
+  // the first answer do that.
+  const std::uint32_t send_window = snapshot.send_window - std::min(snapshot.send_window, 1U);
   const tcp_repair_window window{.snd_wl1 = snapshot.receive_next.value,
-                                 .snd_wnd = snapshot.send_window,
-                                 .max_window = snapshot.send_window,
+                                 .snd_wnd = send_window,
+                                 .max_window = send_window,
                                  .rcv_wnd = snapshot.receive_window,
                                  .rcv_wup = snapshot.receive_next.value};
   return set(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, window);

@@ -1,0 +1,397 @@
+#include "host/guest_agent.h"
+
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+
+#include "agent_guest.h"
+#include "host/sandbox.h"
+
+namespace sluice::host {
+namespace {
+
+class Agent : public ::testing::TestWithParam<wire::IpFamily> {};
+
+std::vector<char> pattern(std::size_t size) {
+  std::vector<char> out(size);
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 7 + i / 251);
+  return out;
+}
+
+// `bytes` arrive as they are.
+void expect_transfer(const UniqueFd& from, const UniqueFd& to, const std::vector<char>& bytes) {
+  std::thread sender([&] { EXPECT_TRUE(send_all(from.get(), bytes)); });
+  EXPECT_TRUE(receive_all(to.get(), bytes.size()) == bytes);
+  sender.join();
+}
+void expect_both_ways(const UniqueFd& ours, const UniqueFd& theirs, std::size_t size) {
+  expect_transfer(ours, theirs, pattern(size));
+  expect_transfer(theirs, ours, pattern(size));
+}
+
+tcp_info info_of(const UniqueFd& fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  ::getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, &info, &length);
+  return info;
+}
+
+// The guest sends: does the tap get it?
+bool goes_by_tap(const AgentGuest& guest, const UniqueFd& ours) {
+  (void)guest.frames();
+  EXPECT_TRUE(send_all(ours.get(), pattern(10)));
+  return !guest.frames().empty();
+}
+
+TEST_P(Agent, HandsAConnectionOver) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    const UniqueFd ours = guest.connect(remote);
+    ASSERT_TRUE(ours.valid());
+    const UniqueFd theirs = guest.hand_over(remote, 0xfeed'0000'0000'0001);
+    ASSERT_TRUE(theirs.valid());
+    EXPECT_NE(::fcntl(theirs.get(), F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(::fcntl(theirs.get(), F_GETFD) & FD_CLOEXEC, 0);
+    const tcp_info info = info_of(theirs);
+    // The kernel leaves room for time stamps, which it does not send.
+    EXPECT_GE(info.tcpi_snd_mss, remote.segment_size - 12U);
+    EXPECT_LE(info.tcpi_snd_mss, remote.segment_size);
+    EXPECT_EQ(info.tcpi_snd_wscale, remote.send_scale);
+    EXPECT_EQ(info.tcpi_rcv_wscale, remote.receive_scale);
+
+    expect_both_ways(ours, theirs, 1 << 20);
+    ::shutdown(ours.get(), SHUT_WR);
+    EXPECT_TRUE(receive_all(theirs.get(), 1).empty());
+    expect_transfer(theirs, ours, pattern(1 << 20));
+    ::shutdown(theirs.get(), SHUT_WR);
+    EXPECT_TRUE(receive_all(ours.get(), 1).empty());
+    EXPECT_TRUE(guest.frames().empty());
+  });
+}
+
+TEST_P(Agent, ConnectionWithoutOptions) {
+  with_agent([](AgentGuest& guest) {
+    wire::TcpSnapshot remote = remote_end(GetParam());
+    remote.scaled = false;
+    remote.send_scale = 0;
+    remote.receive_scale = 0;
+    remote.sack = false;
+    remote.send_window = 60'000;
+    remote.receive_window = 65'535;
+    remote.segment_size = 536;
+    const UniqueFd ours = guest.connect(remote);
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    EXPECT_EQ(info_of(theirs).tcpi_options & (TCPI_OPT_SACK | TCPI_OPT_TIMESTAMPS), 0);
+    expect_both_ways(ours, theirs, 1 << 20);
+    EXPECT_TRUE(guest.frames().empty());
+  });
+}
+
+TEST_P(Agent, LargeWindowHasItsRoom) {
+  with_agent([](AgentGuest& guest) {
+    wire::TcpSnapshot remote = remote_end(GetParam());
+    remote.receive_window = 3 << 20;
+    const UniqueFd ours = guest.connect(remote);
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    int room = 0;
+    socklen_t length = sizeof room;
+    ::getsockopt(theirs.get(), SOL_SOCKET, SO_RCVBUF, &room, &length);
+    EXPECT_GE(room, 3 << 20);
+    expect_transfer(ours, theirs, pattern(8 << 20));
+  });
+}
+
+TEST_P(Agent, RefusedWithoutSuchAConnection) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    EXPECT_EQ(guest.refusal(remote), ECONNRESET);
+    // Its reset of the probe did not leave, and the name is free.
+    EXPECT_TRUE(guest.frames().empty());
+    const UniqueFd ours = guest.connect(remote);
+    EXPECT_TRUE(goes_by_tap(guest, ours));
+  });
+}
+
+TEST_P(Agent, RefusedAfterTheDeadline) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    const UniqueFd ours = guest.connect(remote);
+    EXPECT_EQ(guest.refusal(remote, in_time(-std::chrono::microseconds(1))), ETIMEDOUT);
+    EXPECT_EQ(info_of(ours).tcpi_segs_in, 0U);
+    EXPECT_TRUE(guest.frames().empty());
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    expect_both_ways(ours, theirs, 1000);
+  });
+}
+
+// Whatever the moment, what is refused has not been acknowledged.
+TEST_P(Agent, DeadlineAtAnyMoment) {
+  with_agent([](AgentGuest& guest) {
+    std::map<int, int> outcomes;
+    for (unsigned i = 0; i < 300; ++i) {
+      const wire::TcpSnapshot remote = remote_end(GetParam(), i);
+      const UniqueFd ours = guest.connect(remote);
+      const auto after = std::chrono::microseconds(i % 150);
+      ASSERT_TRUE(guest.agent.hand_over(i, remote, in_time(after)));
+      ASSERT_TRUE(wait_for(guest.agent.fd(), POLLIN, 5000));
+      auto message = guest.agent.receive();
+      ASSERT_TRUE(message.has_value());
+      if (auto* done = std::get_if<AgentHandedOver>(&*message); done != nullptr) {
+        ++outcomes[0];
+        expect_both_ways(ours, done->socket, 100);
+      } else {
+        const auto* refused = std::get_if<AgentRefused>(&*message);
+        ASSERT_NE(refused, nullptr);
+        ++outcomes[refused->error];
+        EXPECT_TRUE(goes_by_tap(guest, ours));
+        EXPECT_EQ(info_of(ours).tcpi_bytes_acked, 0U);
+        EXPECT_EQ(info_of(ours).tcpi_state, 1);
+      }
+    }
+    EXPECT_GT(outcomes[ETIMEDOUT], 0);
+    EXPECT_EQ(outcomes[0] + outcomes[ETIMEDOUT], 300);
+  });
+}
+
+TEST_P(Agent, ReleasedNameGoesByTheTap) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    const UniqueFd ours = guest.connect(remote);
+    const UniqueFd theirs = guest.hand_over(remote);
+    EXPECT_FALSE(goes_by_tap(guest, ours));
+    ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));
+    ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));  // Once too often does not matter.
+    ASSERT_TRUE(guest.agent.repair());
+    ASSERT_TRUE(guest.next<AgentRepaired>().has_value());
+    EXPECT_TRUE(goes_by_tap(guest, ours));
+  });
+}
+
+TEST_P(Agent, LostRulesAreMended) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot old_remote = remote_end(GetParam(), 1);
+    const UniqueFd old_ours = guest.connect(old_remote);
+    const UniqueFd old_theirs = guest.hand_over(old_remote);
+    ASSERT_TRUE(delete_mark_rule(GetParam()));
+    EXPECT_TRUE(goes_by_tap(guest, old_ours));
+
+    const wire::TcpSnapshot remote = remote_end(GetParam(), 2);
+    const UniqueFd ours = guest.connect(remote);
+    EXPECT_EQ(guest.refusal(remote), ETIMEDOUT);
+    // One frame: the guest's answer to the probe.
+    EXPECT_EQ(guest.frames().size(), 1U);
+
+    ASSERT_TRUE(guest.agent.repair());
+    const auto repaired = guest.next<AgentRepaired>();
+    ASSERT_TRUE(repaired.has_value());
+    EXPECT_EQ(repaired->error, 0);
+    EXPECT_FALSE(goes_by_tap(guest, old_ours));
+    const wire::TcpSnapshot fresh = remote_end(GetParam(), 3);
+    const UniqueFd fresh_ours = guest.connect(fresh);
+    const UniqueFd fresh_theirs = guest.hand_over(fresh);
+    ASSERT_TRUE(fresh_theirs.valid());
+    expect_both_ways(fresh_ours, fresh_theirs, 1000);
+  });
+}
+
+// A packet as the tap had it, without its Ethernet header.
+void inject(const AgentGuest& guest, std::span<const std::uint8_t> frame) {
+  const UniqueFd& fd = frame[12] == 0x08 ? guest.inject_v4 : guest.inject_v6;
+  const auto packet = frame.subspan(14);
+  EXPECT_EQ(::send(fd.get(), packet.data(), packet.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(packet.size()));
+}
+
+TEST_P(Agent, InjectedPacketsReachTheSocket) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    const UniqueFd ours = guest.connect(remote);
+    // On its way to us when the connection is handed over.
+    ASSERT_TRUE(send_all(ours.get(), pattern(400)));
+    const auto sent = guest.frames();
+    ASSERT_EQ(sent.size(), 1U);
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    inject(guest, sent[0]);
+    // Well before the guest sends it again.
+    ASSERT_TRUE(wait_for(theirs.get(), POLLIN, 150));
+    EXPECT_EQ(receive_all(theirs.get(), 400), pattern(400));
+    expect_both_ways(ours, theirs, 100'000);
+    EXPECT_TRUE(guest.frames().empty());
+  });
+}
+
+TEST_P(Agent, InjectedPacketsNeverLeave) {
+  with_agent([](AgentGuest& guest) {
+    const wire::TcpSnapshot remote = remote_end(GetParam());
+    const UniqueFd ours = guest.connect(remote);
+    ASSERT_TRUE(send_all(ours.get(), pattern(400)));
+    const auto sent = guest.frames();
+    ASSERT_EQ(sent.size(), 1U);
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    ASSERT_TRUE(delete_mark_rule(GetParam()));
+    inject(guest, sent[0]);
+    EXPECT_TRUE(wait_for(theirs.get(), POLLIN, 150));
+    (void)guest.frames();  // The guest's answer to our acknowledgement: there is no rule.
+
+    // For nobody.
+    ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));
+    const wire::TcpSnapshot other = remote_end(GetParam(), 1);
+    const UniqueFd other_ours = guest.connect(other);
+    ASSERT_TRUE(send_all(other_ours.get(), pattern(400)));
+    const auto other_sent = guest.frames();
+    ASSERT_EQ(other_sent.size(), 1U);
+    inject(guest, other_sent[0]);
+    EXPECT_TRUE(guest.frames().empty());
+  });
+}
+
+TEST_P(Agent, ManyInARow) {
+  with_agent([](AgentGuest& guest) {
+    for (unsigned i = 0; i < 1000; ++i) {
+      const wire::TcpSnapshot remote = remote_end(GetParam(), i);
+      const UniqueFd ours = guest.connect(remote);
+      const UniqueFd theirs = guest.hand_over(remote, i);
+      ASSERT_TRUE(theirs.valid()) << i;
+      expect_both_ways(ours, theirs, 10);
+      ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));
+    }
+  });
+}
+
+TEST_P(Agent, ManyAtOnce) {
+  with_agent([](AgentGuest& guest) {
+    constexpr unsigned kMany = 100;
+    std::vector<UniqueFd> ours;
+    for (unsigned i = 0; i < kMany; ++i) {
+      // Every tenth is not there.
+      ours.push_back(i % 10 == 3 ? UniqueFd() : guest.connect(remote_end(GetParam(), i)));
+    }
+    for (unsigned i = 0; i < kMany; ++i) {
+      ASSERT_TRUE(guest.agent.hand_over(i, remote_end(GetParam(), i), soon()));
+    }
+    for (unsigned answers = 0; answers < kMany; ++answers) {
+      ASSERT_TRUE(wait_for(guest.agent.fd(), POLLIN, 5000));
+      auto message = guest.agent.receive();
+      ASSERT_TRUE(message.has_value());
+      if (const auto* refused = std::get_if<AgentRefused>(&*message); refused != nullptr) {
+        EXPECT_EQ(refused->tag % 10, 3U);
+        EXPECT_EQ(refused->error, ECONNRESET);
+        continue;
+      }
+      auto* done = std::get_if<AgentHandedOver>(&*message);
+      ASSERT_NE(done, nullptr);
+      expect_both_ways(ours[done->tag], done->socket, 10);
+    }
+    EXPECT_TRUE(guest.frames().empty());
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Agent, ::testing::Values(kV4, kV6));
+
+TEST(AgentProcess, EndsWithTheChannel) {
+  with_agent([](AgentGuest& guest) {
+    guest.agent.close();
+    int status = -1;
+    EXPECT_EQ(::waitpid(guest.agent_pid, &status, 0), guest.agent_pid);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(guest.agent.release({}, {}), std::unexpected(SysError{SysOp::kSend, ENOTCONN}));
+  });
+}
+
+TEST(AgentProcess, IsGoneOnce) {
+  with_agent([](AgentGuest& guest) {
+    ::kill(guest.agent_pid, SIGKILL);
+    EXPECT_TRUE(guest.next<AgentGone>().has_value());
+    EXPECT_LT(guest.agent.fd(), 0);
+    EXPECT_FALSE(guest.agent.receive().has_value());
+    EXPECT_FALSE(guest.agent.hand_over(1, remote_end(kV4), soon()).has_value());
+  });
+}
+
+TEST(AgentProcess, IsDeafToSignals) {
+  with_agent([](AgentGuest& guest) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGQUIT, SIGUSR1, SIGPIPE}) {
+      ::kill(guest.agent_pid, signal);
+    }
+    ASSERT_TRUE(guest.agent.repair());
+    EXPECT_TRUE(guest.next<AgentRepaired>().has_value());
+  });
+}
+
+TEST(AgentProcess, SaysWhatIsMissing) {
+  in_guest([](AgentGuest& guest) {
+    guest.start_agent("tap9");
+    ASSERT_TRUE(wait_for(guest.agent.fd(), POLLIN, 5000));
+    const auto message = guest.agent.receive();
+    ASSERT_TRUE(message.has_value());
+    const auto* missing = std::get_if<AgentMissing>(&*message);
+    ASSERT_NE(missing, nullptr);
+    EXPECT_EQ(missing->error.describe(), "find interface tap9: No such device");
+    EXPECT_TRUE(guest.next<AgentGone>().has_value());
+
+    ASSERT_TRUE(drop_privileges());
+    guest.start_agent();
+    ASSERT_TRUE(wait_for(guest.agent.fd(), POLLIN, 5000));
+    const auto weak = guest.agent.receive();
+    ASSERT_TRUE(weak.has_value());
+    ASSERT_TRUE(std::holds_alternative<AgentMissing>(*weak));
+    EXPECT_EQ(std::get<AgentMissing>(*weak).error.step, "TCP_REPAIR with IP_TRANSPARENT");
+    EXPECT_EQ(std::get<AgentMissing>(*weak).error.error, EPERM);
+  });
+}
+
+TEST(AgentProcess, KeepsLittle) {
+  with_agent([](AgentGuest& guest) {
+    const std::string folder = "/proc/" + std::to_string(guest.agent_pid);
+    std::map<std::string, std::string> fields;
+    std::ifstream file(folder + "/status");
+    for (std::string line; std::getline(file, line);) {
+      const std::size_t colon = line.find(":\t");
+      if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
+    }
+    EXPECT_EQ(fields["Name"], "sluice-agent");
+    EXPECT_EQ(fields["CapEff"], "0000000000003400");
+    EXPECT_EQ(fields["CapPrm"], "0000000000003400");
+    EXPECT_EQ(fields["CapBnd"], "0000000000000000");
+    EXPECT_EQ(fields["NoNewPrivs"], "1");
+    const bool filtered = seccomp_mode_from_environment() == SeccompMode::kKill;
+    EXPECT_EQ(fields["Seccomp"], filtered ? "2" : "0");
+  });
+}
+
+// In a user namespace, where root of the guest is nobody outside.
+TEST(AgentProcess, WorksForNobody) {
+  if (::geteuid() != 0) GTEST_SKIP() << "the other tests did without privileges";
+  const int status = in_child([] {
+    if (::setresgid(65'534, 65'534, 65'534) != 0 || ::setresuid(65'534, 65'534, 65'534) != 0) {
+      return 3;
+    }
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);  // To write our own id maps.
+    with_agent([](AgentGuest& guest) {
+      for (const wire::IpFamily family : {kV4, kV6}) {
+        wire::TcpSnapshot remote = remote_end(family);
+        remote.receive_window = 3 << 20;
+        const UniqueFd ours = guest.connect(remote);
+        const UniqueFd theirs = guest.hand_over(remote);
+        ASSERT_TRUE(theirs.valid());
+        expect_both_ways(ours, theirs, 4 << 20);
+        ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));
+      }
+    });
+    return ::testing::Test::HasFailure() ? 1 : 0;
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace sluice::host

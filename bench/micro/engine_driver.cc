@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "base/overloaded.h"
+#include "base/unreachable.h"
 #include "unit/flow/guest_frames.h"
 
 namespace sluice::bench {
@@ -82,6 +83,9 @@ void EngineDriver::require_no_drops() const {
                          ++carried.closes;
                          queued_ = 0;
                        },
+                       [](const flow::HandOverTcp&) { unreachable("nobody is handed over"); },
+                       [](const flow::DivertTcp&) { unreachable("nobody is handed over"); },
+                       [](const flow::ReleaseTcp&) { unreachable("nobody is handed over"); },
                        [&](const flow::OpenUdp&) { ++carried.sockets_opened; },
                        [&](const flow::SendUdp& action) {
                          ++carried.datagrams;

@@ -391,6 +391,9 @@ class Harness {
     gone_.push_back(key(action.flow));
     if (gone_.size() > 256) gone_.erase(gone_.begin(), gone_.begin() + 128);
   }
+  void carry_out(const flow::HandOverTcp&) { require(false, "nobody is handed over"); }
+  void carry_out(const flow::DivertTcp&) { require(false, "nobody is handed over"); }
+  void carry_out(const flow::ReleaseTcp&) { require(false, "nobody is handed over"); }
   void carry_out(const flow::OpenUdp& action) {
     require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
   }

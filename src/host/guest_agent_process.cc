@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "base/overloaded.h"
 #include "host/close_descriptors.h"
 #include "host/divert.h"
 #include "host/guest_agent_wire.h"
@@ -30,9 +31,12 @@ namespace sluice::host {
 namespace {
 
 // How long the guest's kernel may take to answer a new socket. It answers within the call that
-// asks, but for a processor that is busy with other packets.
-constexpr Duration kAnswerWithin = std::chrono::milliseconds(2);
+// asks, unless the processor is so busy that packets wait for a thread of their own (ksoftirqd).
+constexpr Duration kAnswerWithin = std::chrono::milliseconds(20);
 constexpr Duration kLookEvery = std::chrono::microseconds(100);
+
+// With more connections on their way new orders wait.
+constexpr std::size_t kMostUnderWay = 4 * kMostOrders;
 
 // Packets that the engine passes on to new sockets wait here, a window of the guest's or two.
 constexpr int kInjectBuffer = 4 << 20;
@@ -110,80 +114,92 @@ class Agent {
  private:
   // A connection on its way.
   struct Job {
-    const HandOverOrder* order;
-    std::optional<HandOverSocket> socket;
+    HandOverOrder order;
+    std::optional<HandOverSocket> socket = std::nullopt;
     int error = 0;
+    Instant silent_until = {};  // Of a live one: when it counts as unanswered.
     [[nodiscard]] bool failed() const { return error != 0; }
     [[nodiscard]] DivertedConnection name() const {
-      return {order->snapshot.peer, order->snapshot.local};
+      return {order.snapshot.peer, order.snapshot.local};
     }
   };
+  // What came of a job.
+  enum class Outcome : std::uint8_t { kWaiting, kPassedOn, kFailed };
 
   void carry_out(std::span<const AgentOrder> orders);
-  void make_sockets(std::vector<Job>& jobs);
-  void divert(std::vector<Job>& jobs, std::span<const DivertedConnection> released);
-  void go_live(std::vector<Job>& jobs);
-  void await_answers(std::vector<Job>& jobs);
-  void answer(std::vector<Job>& jobs);
-  void take_back(std::vector<Job>& jobs);
-  // Of a socket that is live. Not failed() afterwards when it was sent.
-  void pass_on(Job& job);
+  void repair(std::vector<DivertedConnection>& released);
+  static void make_socket(Job& job);
+  void divert(std::span<Job> jobs, std::span<const DivertedConnection> released);
+  static void go_live(Job& job);
+  // Answers all that can be answered.
+  void settle();
+  [[nodiscard]] Outcome look_at(Job& job);
+  [[nodiscard]] Outcome pass_on(Job& job);
+  void take_back(std::span<Job> jobs);
   // The other end is gone; serve() finds out.
   static void ignore(const std::expected<void, SysError>&) {}
 
   UniqueFd channel_;
   Divert divert_;
+  std::vector<Job> under_way_;
 };
 
 void Agent::serve() {
-  while (const auto orders = receive_orders(channel_.get())) carry_out(*orders);
+  while (true) {
+    const auto orders = receive_orders(channel_.get(), under_way_.empty() ? kForever : kLookEvery);
+    if (!orders) return;
+    carry_out(*orders);
+    settle();
+    while (under_way_.size() > kMostUnderWay) {
+      constexpr timespec kPause{.tv_sec = 0, .tv_nsec = kLookEvery.count()};
+      ::nanosleep(&kPause, nullptr);
+      settle();
+    }
+  }
 }
 
 void Agent::carry_out(std::span<const AgentOrder> orders) {
-  std::vector<Job> jobs;
   std::vector<DivertedConnection> released;
   std::size_t repairs = 0;
+  const std::size_t before = under_way_.size();
   for (const AgentOrder& order : orders) {
-    if (const auto* hand_over = std::get_if<HandOverOrder>(&order); hand_over != nullptr) {
-      jobs.push_back({hand_over, std::nullopt});
-    } else if (const auto* release = std::get_if<ReleaseOrder>(&order); release != nullptr) {
-      released.push_back({release->guest, release->remote});
-    } else {
-      ++repairs;
-    }
+    std::visit(Overloaded{
+                   [&](const HandOverOrder& o) { under_way_.push_back({.order = o}); },
+                   [&](const ReleaseOrder& o) { released.push_back({o.guest, o.remote}); },
+                   [&](const RepairOrder&) { ++repairs; },
+               },
+               order);
   }
   // Repairs come before hand-overs: those who ask for one have seen that nothing works.
-  if (repairs > 0) {
-    (void)divert_.change(released, {});
-    released.clear();
-  }
-  for (; repairs > 0; --repairs) {
-    const auto done = divert_.repair();
-    ignore(send_repaired(channel_.get(), done ? 0 : done.error().error));
-  }
-  make_sockets(jobs);
+  for (; repairs > 0; --repairs) repair(released);
+  const std::span<Job> jobs = std::span(under_way_).subspan(before);
+  for (Job& job : jobs) make_socket(job);
   divert(jobs, released);
-  go_live(jobs);
-  await_answers(jobs);
-  answer(jobs);
+  for (Job& job : jobs) go_live(job);
 }
 
-void Agent::make_sockets(std::vector<Job>& jobs) {
-  for (Job& job : jobs) {
-    if (now() >= job.order->deadline) {
-      job.error = ETIMEDOUT;
-      continue;
-    }
-    auto socket = HandOverSocket::make(job.order->snapshot);
-    if (socket) {
-      job.socket = std::move(*socket);
-    } else {
-      job.error = socket.error().error;
-    }
+void Agent::repair(std::vector<DivertedConnection>& released) {
+  (void)divert_.change(released, {});
+  released.clear();
+  const auto done = divert_.repair();
+  ignore(send_repaired(channel_.get(), done ? 0 : done.error().error));
+}
+
+void Agent::make_socket(Job& job) {
+  if (now() >= job.order.deadline) {
+    job.error = ETIMEDOUT;
+    return;
+  }
+  auto socket = HandOverSocket::make(job.order.snapshot);
+  if (socket) {
+    job.socket = std::move(*socket);
+  } else {
+    job.error = socket.error().error;
   }
 }
 
-void Agent::divert(std::vector<Job>& jobs, std::span<const DivertedConnection> released) {
+// One transaction for all of them.
+void Agent::divert(std::span<Job> jobs, std::span<const DivertedConnection> released) {
   std::vector<DivertedConnection> added;
   for (const Job& job : jobs) {
     if (!job.failed()) added.push_back(job.name());
@@ -198,81 +214,76 @@ void Agent::divert(std::vector<Job>& jobs, std::span<const DivertedConnection> r
   }
 }
 
-void Agent::go_live(std::vector<Job>& jobs) {
-  for (Job& job : jobs) {
-    if (job.failed()) continue;
-    if (now() >= job.order->deadline) {
-      job.error = ETIMEDOUT;
-    } else if (const auto live = job.socket->go_live(); !live) {
-      job.error = live.error().error;
-    }
+void Agent::go_live(Job& job) {
+  if (job.failed()) return;
+  const Instant start = now();
+  if (start >= job.order.deadline) {
+    job.error = ETIMEDOUT;
+    return;
   }
+  job.silent_until = std::min(start + kAnswerWithin, job.order.deadline);
+  if (const auto live = job.socket->go_live(); !live) job.error = live.error().error;
 }
 
-void Agent::await_answers(std::vector<Job>& jobs) {
-  const auto is_silent = [](const Job& job) {
-    return !job.failed() && job.socket->state().progress == HandOverSocket::Progress::kSilent;
+void Agent::settle() {
+  std::vector<Job> failed;
+  const auto is_over = [&](Job& job) {
+    const Outcome outcome = look_at(job);
+    if (outcome == Outcome::kFailed) failed.push_back(std::move(job));
+    return outcome != Outcome::kWaiting;
   };
-  const Instant until = now() + kAnswerWithin;
-  while (std::ranges::any_of(jobs, is_silent) && now() < until) {
-    constexpr timespec kPause{.tv_sec = 0, .tv_nsec = kLookEvery.count()};
-    ::nanosleep(&kPause, nullptr);
-  }
+  std::erase_if(under_way_, is_over);
+  if (!failed.empty()) take_back(failed);
 }
 
-void Agent::answer(std::vector<Job>& jobs) {
-  for (Job& job : jobs) {
-    if (job.failed()) continue;
-    const auto [progress, has_received] = job.socket->state();
-    if (progress == HandOverSocket::Progress::kDead) {
-      job.error = job.socket->take_error();
-    } else if (has_received) {
-      // The guest counts on these bytes: late is better than back.
-      pass_on(job);
-    } else if (progress == HandOverSocket::Progress::kSilent || now() >= job.order->deadline) {
-      job.error = ETIMEDOUT;
-    } else {
-      pass_on(job);
-    }
+Agent::Outcome Agent::look_at(Job& job) {
+  if (job.failed()) return Outcome::kFailed;
+  const auto [progress, has_received] = job.socket->state();
+  if (progress == HandOverSocket::Progress::kDead) {
+    job.error = job.socket->take_error();
+    return Outcome::kFailed;
   }
-  take_back(jobs);
+  // The guest counts on bytes that were taken: late is better than back.
+  if (has_received) return pass_on(job);
+  const Instant time = now();
+  const bool answered = progress == HandOverSocket::Progress::kAnswered;
+  if (answered && time < job.order.deadline) return pass_on(job);
+  if (!answered && time < job.silent_until) return Outcome::kWaiting;
+  job.error = ETIMEDOUT;
+  return Outcome::kFailed;
 }
 
-void Agent::pass_on(Job& job) {
-  const auto sent = send_handed_over(channel_.get(), job.order->tag, job.socket->fd());
+Agent::Outcome Agent::pass_on(Job& job) {
+  const auto sent = send_handed_over(channel_.get(), job.order.tag, job.socket->fd());
   if (sent) {
-    // The receiver's descriptor keeps it open; ours must not freeze it.
-    (void)job.socket->release();
-  } else {
-    job.error = sent.error().error;
+    // It lives on by the descriptor that is on its way.
+    job.socket->release().reset();
+    return Outcome::kPassedOn;
   }
+  job.error = sent.error().error;
+  return Outcome::kFailed;
 }
 
 // The guest's packets go by the tap again before the socket vanishes: without one, the guest's
 // kernel would answer them with a reset.
-void Agent::take_back(std::vector<Job>& jobs) {
+void Agent::take_back(std::span<Job> jobs) {
   std::vector<DivertedConnection> names;
   for (const Job& job : jobs) {
-    if (job.failed() && job.socket) names.push_back(job.name());
+    if (job.socket) names.push_back(job.name());
   }
   if (!names.empty()) (void)divert_.change(names, {});
   for (Job& job : jobs) {
-    if (!job.failed()) continue;
     if (job.socket) {
       const auto [progress, has_received] = job.socket->state();
-      if (has_received && progress != HandOverSocket::Progress::kDead) {
-        // In the meantime it took bytes of the guest's, so it stays.
-        const DivertedConnection name = job.name();
-        const int error = divert_.change({}, {&name, 1}).front();
-        if (error == 0) {
-          job.error = 0;
-          pass_on(job);
-          if (!job.failed()) continue;
-        }
+      const DivertedConnection name = job.name();
+      // In the meantime it may have taken bytes of the guest's; then it stays.
+      if (has_received && progress != HandOverSocket::Progress::kDead &&
+          divert_.change({}, {&name, 1}).front() == 0 && pass_on(job) == Outcome::kPassedOn) {
+        continue;
       }
       job.socket.reset();
     }
-    ignore(send_refused(channel_.get(), job.order->tag, job.error));
+    ignore(send_refused(channel_.get(), job.order.tag, job.error));
   }
 }
 

@@ -1,9 +1,11 @@
 #include "host/guest_agent_wire.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -136,6 +138,13 @@ AgentMessage message_of(const MessagePacket& packet,
   return AgentGone{};
 }
 
+bool is_readable_within(int channel, Duration at_most) {
+  pollfd item{.fd = channel, .events = POLLIN, .revents = 0};
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
+  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (at_most - seconds).count()};
+  return ::ppoll(&item, 1, &timeout, nullptr) == 1;
+}
+
 }  // namespace
 
 std::expected<void, SysError> send_order(int channel, const AgentOrder& order) {
@@ -146,7 +155,9 @@ std::expected<void, SysError> send_order(int channel, const AgentOrder& order) {
   return {};
 }
 
-std::optional<std::vector<AgentOrder>> receive_orders(int channel) {
+std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most) {
+  if (at_most != kForever && !is_readable_within(channel, at_most))
+    return std::vector<AgentOrder>{};
   std::array<OrderPacket, kMostOrders> packets;
   std::array<iovec, kMostOrders> parts{};
   std::array<mmsghdr, kMostOrders> headers{};

@@ -36,9 +36,10 @@ inline constexpr std::size_t kMostOrders = 32;
 // Our end. Does not block: EAGAIN when the agent has not read what was sent before.
 [[nodiscard]] std::expected<void, SysError> send_order(int channel, const AgentOrder& order);
 
-// The agent's end. Waits for an order and takes what is queued with it. Nothing once the other end
-// is gone.
-[[nodiscard]] std::optional<std::vector<AgentOrder>> receive_orders(int channel);
+// The agent's end. Waits for an order, but not for longer than `at_most`, and takes what is queued
+// with it. Nothing once the other end is gone.
+inline constexpr Duration kForever = Duration::max();
+[[nodiscard]] std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most);
 
 // The agent's end. Waits for room. Descriptors stay the caller's. An error: not sent.
 [[nodiscard]] std::expected<void, SysError> send_ready(int channel, int inject_v4, int inject_v6);

@@ -91,19 +91,17 @@ constexpr std::array kConditional = {
 };
 
 // What the guest's agent does from its first order on: it has its netlink sockets already.
-constexpr std::array kAgentAllowed = {SCMP_SYS(recvmmsg),       SCMP_SYS(recvmsg),
-                                      SCMP_SYS(recvfrom),       SCMP_SYS(sendmsg),
-                                      SCMP_SYS(sendto),         SCMP_SYS(setsockopt),
-                                      SCMP_SYS(getsockopt),     SCMP_SYS(bind),
-                                      SCMP_SYS(connect),        SCMP_SYS(close),
-                                      SCMP_SYS(clock_gettime),  SCMP_SYS(clock_nanosleep),
-                                      SCMP_SYS(nanosleep),      SCMP_SYS(brk),
-                                      SCMP_SYS(munmap),         SCMP_SYS(mremap),
-                                      SCMP_SYS(madvise),        SCMP_SYS(futex),
-                                      SCMP_SYS(write),          SCMP_SYS(rt_sigreturn),
-                                      SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
-                                      SCMP_SYS(getpid),         SCMP_SYS(gettid),
-                                      SCMP_SYS(exit),           SCMP_SYS(exit_group)};
+constexpr std::array kAgentAllowed = {
+    // Orders, netlink, sockets.
+    SCMP_SYS(recvmmsg), SCMP_SYS(ppoll), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(connect),
+    SCMP_SYS(close), SCMP_SYS(write),
+    // Time.
+    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
+    // The allocator, signals, the end.
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall), SCMP_SYS(getpid),
+    SCMP_SYS(gettid), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
 constexpr std::array kAgentConditional = {
     Conditional{SCMP_SYS(socket), 0, kAll, AF_INET},

@@ -10,7 +10,9 @@
 
 #include <array>
 #include <chrono>
+#include <fstream>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "host/guest_agent.h"
@@ -77,6 +79,19 @@ inline wire::TcpSnapshot guest_end(const wire::TcpSnapshot& remote) {
   return out;
 }
 
+// The kernel makes the route to an IPv6 address of its own a moment after it gave it to the
+// interface. Until then packets to it go by the tap.
+inline bool await_local_address() {
+  for (int tries = 0; tries < 1000; ++tries) {
+    std::ifstream routes("/proc/net/ipv6_route");
+    for (std::string line; std::getline(routes, line);) {
+      if (line.starts_with("fd000000000000000000000000000015 80")) return true;
+    }
+    ::usleep(1000);
+  }
+  return false;
+}
+
 class AgentGuest {
  public:
   static constexpr const char* kTap = "tap0";
@@ -95,7 +110,7 @@ class AgentGuest {
     const GuestNetwork network{.interface = kTap,
                                .addresses = {{ip("10.0.2.15"), 24}, {ip("fd00::15"), 64}},
                                .gateways = {ip("10.0.2.2"), ip("fd00::2")}};
-    if (!configure(network)) return std::nullopt;
+    if (!configure(network) || !await_local_address()) return std::nullopt;
     ::fcntl(guest.tap.get(), F_SETFL, O_NONBLOCK);
     return guest;
   }

@@ -8,7 +8,6 @@
 #include <variant>
 
 #include "base/overloaded.h"
-#include "host/sockaddr.h"
 #include "telemetry/log.h"
 #include "wire/ip.h"
 #include "wire/tcp.h"
@@ -274,15 +273,10 @@ void FastPath::inject(ByteView packet) {
   wire::set_tcp_checksum(segment, wire::tcp_checksum(view->source, view->destination, segment, {}));
   const UniqueFd& socket = v4 ? inject_v4_ : inject_v6_;
   if (!socket.valid()) return;
-  host::SocketAddress address = host::to_sockaddr({view->destination, wire::Port{0}});
-  iovec part{.iov_base = packet_.data(), .iov_len = view->packet.size()};
-  msghdr message{};
-  message.msg_name = address.get();
-  message.msg_namelen = address.length;
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
   // What finds no room is lost on the way, like a packet.
-  if (kernel_.sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) ++injected_;
+  const ssize_t sent =
+      kernel_.send(socket.get(), packet_.data(), view->packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) ++injected_;
 }
 
 std::vector<telemetry::Counter> FastPath::counters() const {

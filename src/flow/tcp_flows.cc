@@ -126,8 +126,8 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
     segment_syn_ack_sent(index, *accepted, packet, segment, now, out);
   } else if (auto* inbound = std::get_if<SynSent>(&flow.state)) {
     segment_syn_sent(index, *inbound, segment, now, out);
-  } else if (const auto* handed_over = std::get_if<HandedOver>(&flow.state)) {
-    segment_handed_over(index, *handed_over, packet, segment, now, out);
+  } else if (std::holds_alternative<HandedOver>(flow.state)) {
+    segment_handed_over(index, packet, segment, now, out);
   } else {
     segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, now, out);
   }

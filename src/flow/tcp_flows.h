@@ -203,9 +203,8 @@ class TcpFlows {
   [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
   void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
                     ActionSink& out);
-  void segment_handed_over(std::uint32_t index, const HandedOver& state,
-                           const wire::IpPacketView& packet, const wire::TcpView& segment,
-                           Instant now, ActionSink& out);
+  void segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
+                           const wire::TcpView& segment, Instant now, ActionSink& out);
 
   // tcp_timers.cc
   void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);

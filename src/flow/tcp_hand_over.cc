@@ -14,7 +14,8 @@ namespace sluice::flow {
 namespace {
 
 // From here on a hand-over pays; measured in docs/adr/0007-fast-path.md. A flow for which it
-// failed has to carry four times as much before it is tried again.
+// failed has to carry four times as much before it is tried again, and is let be in the end: each
+// try holds it up.
 constexpr std::uint64_t kBytesFirst = 256 * 1024;
 constexpr std::uint16_t kTurnsFirst = 24;
 constexpr std::uint8_t kFailuresMax = 6;
@@ -38,7 +39,8 @@ constexpr std::size_t kLingeringMax = 4096;
 }  // namespace
 
 bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
-  if (hand_over_when_ == HandOverWhen::kNever) return false;
+  const bool hopeless = flow.hand_overs_failed >= kFailuresMax;
+  if (hand_over_when_ == HandOverWhen::kNever || hopeless) return false;
   if (hand_over_when_ == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
   const int patience = 2 * flow.hand_overs_failed;
   return flow.bytes_to_host + flow.bytes_to_guest >= kBytesFirst << patience ||
@@ -68,7 +70,7 @@ void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& 
     arm(flow, flow.hand_over_until);
   }
   if (flow.hand_over != HandOverStage::kWanted) return;
-  if (ending) {
+  if (ending || hand_over_when_ == HandOverWhen::kNever) {
     go_on_by_tap(index, flow, state, now, out);
     return;
   }
@@ -131,12 +133,11 @@ void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state,
   request_data(index, flow, state, now, out);
 }
 
-void TcpFlows::segment_handed_over(std::uint32_t index, const HandedOver& state,
-                                   const wire::IpPacketView& packet, const wire::TcpView& segment,
-                                   Instant now, ActionSink& out) {
+void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
+                                   const wire::TcpView& segment, Instant now, ActionSink& out) {
   const wire::TcpFlags flags = segment.flags();
-  if (state.over && flags.syn() && !flags.ack()) {
-    // The guest uses the port again.
+  if (flags.syn() && !flags.ack()) {
+    // The guest uses the port again: its old connection is gone, whatever is still on its way.
     reopen(index, packet, segment, now, out);
     return;
   }

@@ -1,9 +1,11 @@
 #include "host/guest_agent.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 
 #include "host/guest_agent_wire.h"
 
@@ -37,6 +39,13 @@ std::expected<void, SysError> GuestAgent::release(const wire::Endpoint& guest,
 }
 
 std::expected<void, SysError> GuestAgent::repair() { return send_if_open(channel_, RepairOrder{}); }
+
+AgentMessage GuestAgent::await(Duration patience) {
+  pollfd waiting{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+  const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+  if (channel_.valid()) (void)::poll(&waiting, 1, static_cast<int>(limit));
+  return receive().value_or(AgentGone{});
+}
 
 std::optional<AgentMessage> GuestAgent::receive() {
   if (!channel_.valid()) return std::nullopt;

@@ -52,8 +52,8 @@ struct AgentRepaired {
 };
 struct AgentGone {};  // The process is gone or stopped answering; nothing will come any more.
 
-using AgentMessage = std::variant<AgentReady, AgentMissing, AgentHandedOver, AgentRefused,
-                                  AgentRepaired, AgentGone>;
+using AgentMessage =
+    std::variant<AgentReady, AgentMissing, AgentHandedOver, AgentRefused, AgentRepaired, AgentGone>;
 
 // Our end of the talk with the agent. Never blocks. Not thread-safe.
 class GuestAgent {
@@ -82,6 +82,8 @@ class GuestAgent {
   // with the names of all connections that were handed over and not released.
   [[nodiscard]] std::expected<void, SysError> repair();
 
+  // Blocks for the next message; AgentGone when none comes within `patience`. For the start.
+  [[nodiscard]] AgentMessage await(Duration patience);
   // The next message, or none yet.
   [[nodiscard]] std::optional<AgentMessage> receive();
 

@@ -94,6 +94,8 @@ std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options,
   std::uint32_t worker = 0;
   for (host::KernelFd& socket : inherited_.take_over(spec)) {
     listener.bound = host::local_endpoint_of(socket).value_or(spec.endpoint);
+    // The process before us may have set less.
+    if (spec.protocol == policy::Protocol::kUdp) set_datagram_options(socket, options);
     add_socket(listener, worker++ % workers_, std::move(socket));
   }
   bool multipath_refused = false;

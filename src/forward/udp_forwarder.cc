@@ -10,9 +10,6 @@ namespace {
 // Batches that one descriptor may have before others get their turn.
 constexpr int kBatchesPerTurn = 4;
 constexpr int kErrorsPerTurn = 256;
-// What the kernel queues for a listener at least, as far as net.core.rmem_max lets us: a burst
-// must not be lost while we serve others.
-constexpr std::uint32_t kListenerBuffer = 4 * 1024 * 1024;
 
 SipKey draw_secret() {
   SipKey key;
@@ -38,14 +35,9 @@ UdpForwarder::~UdpForwarder() { end_all(); }
 
 SlabHandle UdpForwarder::listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
                                 std::uint16_t port, std::uint16_t port_offset) {
-  const SocketPlan& plan = rule->plan.socket;
-  const std::uint32_t room = plan.receive_buffer > 0 ? plan.receive_buffer : kListenerBuffer;
-  const host::UdpOptions options{.packet_info = true,
-                                 .receive_buffer = static_cast<int>(room),
-                                 .send_buffer = static_cast<int>(plan.send_buffer)};
   const SlabHandle handle = listeners_.emplace();
   UdpListener& listener = *listeners_.find(handle);
-  listener.socket = host::UdpSocket::adopt(std::move(socket), options);
+  listener.socket = host::UdpSocket::adopt(std::move(socket));
   listener.rule = std::move(rule);
   listener.port = port;
   listener.port_offset = port_offset;

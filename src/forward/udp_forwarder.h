@@ -48,7 +48,8 @@ class UdpForwarder {
   UdpForwarder(const UdpForwarder&) = delete;
   UdpForwarder& operator=(const UdpForwarder&) = delete;
 
-  // Takes over a bound socket. The result names the listener.
+  // Takes over a bound socket that set_datagram_options() has prepared. The result names the
+  // listener.
   [[nodiscard]] SlabHandle listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
                                   std::uint16_t port, std::uint16_t port_offset);
   // New sessions follow this rule; those that are go on as they began.

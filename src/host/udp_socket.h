@@ -41,10 +41,9 @@ class UdpSocket {
   [[nodiscard]] static std::expected<UdpSocket, SysError> open(Kernel& kernel,
                                                                wire::IpFamily family,
                                                                const UdpOptions& options = {});
-  // Takes over a bound, non-blocking socket, of both families if it is "::" of a dual stack. Of
-  // the options, packet_info, receive_offload and the buffers count; what the kernel refuses of
-  // them is left out.
-  [[nodiscard]] static UdpSocket adopt(KernelFd fd, const UdpOptions& options);
+  // Takes over a bound, non-blocking socket as it is; of both families if it is "::" of a dual
+  // stack.
+  [[nodiscard]] static UdpSocket adopt(KernelFd fd);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
@@ -75,7 +74,6 @@ class UdpSocket {
   UdpSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
   [[nodiscard]] std::expected<void, SysError> apply(const UdpOptions& options);
   [[nodiscard]] std::expected<void, SysError> bind_as(const UdpOptions& options);
-  void prefer(const UdpOptions& options);
   [[nodiscard]] std::expected<std::size_t, SysError> send_segments(
       DatagramScratch& scratch, const OutgoingDatagram& datagram);
 

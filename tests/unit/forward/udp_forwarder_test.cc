@@ -26,7 +26,8 @@ class UdpForwarderTest : public LoopFixture<UdpForwarder> {
     port = port_of_socket(fd);
     door = endpoint("127.0.0.1", port);
     counters = rule->counters;
-    return forwarder->listen(host::KernelFd(host::real_kernel(), fd), std::move(rule), port, 0);
+    host::KernelFd opened = listener_socket(fd, rule->plan);
+    return forwarder->listen(std::move(opened), std::move(rule), port, 0);
   }
   static std::uint16_t port_of_socket(int fd) {
     host::SocketAddress name;
@@ -73,6 +74,26 @@ TEST_F(UdpForwarderTest, ManyClientsInterleavedEachGetTheirOwnAnswers) {
   EXPECT_EQ(counters->active, kClients);
   EXPECT_EQ(counters->datagrams_dropped, 0U);
   EXPECT_EQ(logged("\"opened\""), kClients * 2);  // The event's name, and the result's.
+}
+
+// Root's buffers may exceed net.core.rmem_max, to which setting them again would cut them.
+TEST_F(UdpForwarderTest, AListenersSocketKeepsItsOptions) {
+  const auto buffer_of = [](int fd, int name) {
+    int size = 0;
+    socklen_t length = sizeof size;
+    EXPECT_EQ(getsockopt(fd, SOL_SOCKET, name, &size, &length), 0);
+    return size;
+  };
+  UniqueFd fd = bound_socket(SOCK_DGRAM | SOCK_NONBLOCK);
+  const int number = fd.get();
+  const Rule rule = rule_to({endpoint("127.0.0.1", 9)});
+  host::KernelFd opened = listener_socket(fd.release(), rule);
+  const int small = 8192;
+  setsockopt(number, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const int send_buffer = buffer_of(number, SO_SNDBUF);
+  (void)forwarder->listen(std::move(opened), live(rule), 1, 0);
+  EXPECT_EQ(buffer_of(number, SO_RCVBUF), 2 * small);  // socket(7): the kernel doubles it.
+  EXPECT_EQ(buffer_of(number, SO_SNDBUF), send_buffer);
 }
 
 TEST_F(UdpForwarderTest, SizesFromNothingToTheLargestBothWays) {

@@ -1,10 +1,8 @@
 // TcpForwarder: from a client's first packet to a target that answered.
-#include <sys/socket.h>
-
 #include <algorithm>
 
+#include "forward/target_socket.h"
 #include "forward/tcp_forwarder.h"
-#include "host/socket_options.h"
 
 namespace sluice::forward {
 namespace {
@@ -109,31 +107,6 @@ void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
   to_udp_.start(std::move(stream), head);
 }
 
-host::StreamOptions TcpForwarder::stream_options(const TcpConnection& connection,
-                                                 const wire::Endpoint& target) const {
-  const SocketPlan& plan = connection.rule->plan.socket;
-  host::StreamOptions options{.device = plan.target_device,
-                              .mark = plan.mark,
-                              .fast_open = plan.fast_open,
-                              .multipath = plan.multipath,
-                              .receive_buffer = plan.receive_buffer,
-                              .send_buffer = plan.send_buffer};
-  if (plan.keepalive.enabled) {
-    options.keepalive = {plan.keepalive.idle_seconds, plan.keepalive.interval_seconds,
-                         plan.keepalive.count};
-  }
-  const auto same_family = [&](const wire::IpAddress& address) {
-    return address.family() == target.address.family();
-  };
-  if (plan.source && same_family(*plan.source)) options.source = wire::Endpoint{*plan.source, {}};
-  if (plan.transparent && connection.client.port.value != 0 &&
-      same_family(connection.client.address)) {
-    options.source = connection.client;
-    options.transparent = true;
-  }
-  return options;
-}
-
 // Tries one destination after the other until one answers, is being asked, or none is left.
 void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
                            std::optional<Destination> next) {
@@ -141,9 +114,8 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
   for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
     connection.target = next->target;
     if (!next->inet) connection.target_reads = relay::Transport::kOther;
-    auto started = next->inet ? host::connect_stream(services_.kernel, *next->inet,
-                                                     stream_options(connection, *next->inet))
-                              : host::connect_unix(services_.kernel, next->path);
+    auto started = open_stream_target(services_.kernel, rule.plan.socket, *next, connection.client,
+                                      FastOpen::kAsPlanned);
     if (!started) {
       if (host::is_exhaustion(started.error().error)) {
         wait_for_descriptor(connection, *next);

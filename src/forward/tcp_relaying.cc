@@ -4,7 +4,6 @@
 
 #include "base/unreachable.h"
 #include "forward/tcp_forwarder.h"
-#include "host/socket_options.h"
 
 namespace sluice::forward {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "forward/datagram_throttle.h"
-#include "forward/udp_target.h"
+#include "forward/target_socket.h"
 
 namespace sluice::forward {
 namespace {

@@ -1,8 +1,8 @@
 // How sessions of UDP clients begin and end.
 #include <utility>
 
+#include "forward/target_socket.h"
 #include "forward/udp_forwarder.h"
-#include "forward/udp_target.h"
 
 namespace sluice::forward {
 namespace {
@@ -70,7 +70,10 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
     opened(session);
     return {};
   }
-  auto started = open_stream_target(services_.kernel, plan, destination, session.key.client);
+  // An unreachable target must be known as such before the first datagram goes, or no other would
+  // be tried.
+  auto started =
+      open_stream_target(services_.kernel, plan, destination, session.key.client, FastOpen::kNever);
   if (!started) return std::unexpected(started.error());
   session.stream->attach(std::move(started->socket));
   const auto watched = services_.loop.add(session.stream->socket().fd(), kStreamEvents,

@@ -1,6 +1,7 @@
 // Sockets to targets, as a rule's socket options ask for.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 
 #include "forward/plan.h"
@@ -18,10 +19,12 @@ namespace sluice::forward {
     host::Kernel& kernel, const SocketPlan& plan, const wire::Endpoint& target,
     const wire::Endpoint& client);
 
-// Connected or connecting. Without fast open: an unreachable target must be known as such before
-// the first datagram goes, or no other would be tried.
+// With fast open a connect succeeds at once and fails with the first bytes.
+enum class FastOpen : std::uint8_t { kNever, kAsPlanned };
+
+// Connected or connecting. With `transparent` it connects from the client's own endpoint.
 [[nodiscard]] std::expected<host::StartedConnect, host::SysError> open_stream_target(
     host::Kernel& kernel, const SocketPlan& plan, const Destination& target,
-    const wire::Endpoint& client);
+    const wire::Endpoint& client, FastOpen fast_open);
 
 }  // namespace sluice::forward

@@ -58,7 +58,6 @@ class TcpForwarder {
   void on_relay_timer(SlabHandle handle, TcpConnection& connection);
   void stop(SlabHandle handle, TcpConnection& connection, SessionResult why);
   void finish(SlabHandle handle, TcpConnection& connection, SessionResult result, int error);
-  void count_bytes(TcpConnection& connection);
   void tell(const TcpConnection& connection, SessionResult result, int error);
 
   // --- Shared ---

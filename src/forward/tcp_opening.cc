@@ -76,7 +76,7 @@ void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
   }
   connection.ticket = std::move(*ticket);
   connection.admitted = true;
-  rule.counters->accepted.fetch_add(1, std::memory_order_relaxed);
+  count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);
   if (rule.plan.targets_udp()) {
     leave_to_udp(handle, connection);
@@ -112,7 +112,6 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
                            std::optional<Destination> next) {
   LiveRule& rule = *connection.rule;
   for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
-    connection.target = next->target;
     if (!next->inet) connection.target_reads = relay::Transport::kOther;
     auto started = open_stream_target(services_.kernel, rule.plan.socket, *next, connection.client,
                                       FastOpen::kAsPlanned);
@@ -139,7 +138,7 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
     if (connection.header == nullptr &&
         !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
       connection.last_error = ENOSPC;
-      rule.targets.ended(connection.target);
+      rule.targets.ended(connection.attempt.target);
       break;
     }
     start_relay(handle, connection);
@@ -166,7 +165,7 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
   }
   if (connection.header == nullptr &&
       !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
-    connection.rule->targets.ended(connection.target);
+    connection.rule->targets.ended(connection.attempt.target);
     refuse(handle, connection, SessionResult::kConnectFailed);
     return;
   }
@@ -200,16 +199,10 @@ void TcpForwarder::refuse(SlabHandle handle, TcpConnection& connection, SessionR
   if (connection.phase == Phase::kReadingHeader) --header_readers_;
   switch (why) {
     case SessionResult::kNotAllowed:
-    case SessionResult::kDenied:
-      counters.not_allowed.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case SessionResult::kLimited: counters.limited.fetch_add(1, std::memory_order_relaxed); break;
-    case SessionResult::kBadProxyHeader:
-      counters.bad_proxy_header.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case SessionResult::kConnectFailed:
-      counters.connect_failed.fetch_add(1, std::memory_order_relaxed);
-      break;
+    case SessionResult::kDenied: count_one(counters.not_allowed); break;
+    case SessionResult::kLimited: count_one(counters.limited); break;
+    case SessionResult::kBadProxyHeader: count_one(counters.bad_proxy_header); break;
+    case SessionResult::kConnectFailed: count_one(counters.connect_failed); break;
     case SessionResult::kOpened:
     case SessionResult::kTargetClosed:
     case SessionResult::kClientClosed:

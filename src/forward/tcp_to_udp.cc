@@ -164,7 +164,7 @@ void TcpToUdp::deliver_one(Bridge& bridge, ByteView datagram) {
 void TcpToUdp::flush_batch(Bridge& bridge) {
   if (batch_.empty()) return;
   const BatchResult result = batch_.flush(bridge.socket, {});
-  bridge.tally.to_target += result.bytes;
+  bridge.bytes.to_target += result.bytes;
   count_one(bridge.client.rule->counters->datagrams_dropped, result.dropped);
 }
 
@@ -220,7 +220,7 @@ std::expected<void, host::SysError> TcpToUdp::write_answers(
   if (parts_.empty()) return {};
   const auto sent = bridge.client.socket.send(parts_);
   if (!sent) return std::unexpected(sent.error());
-  bridge.tally.to_client += *sent;
+  bridge.bytes.to_client += *sent;
   std::size_t skip = *sent;
   for (const iovec& part : parts_) {
     const std::size_t gone = std::min(skip, part.iov_len);
@@ -241,7 +241,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
       end(handle, SessionResult::kClientReset, sent.error().error);
       return false;
     }
-    bridge.tally.to_client += *sent;
+    bridge.bytes.to_client += *sent;
     if (*sent > 0) bridge.last_traffic = services_.now;
     bridge.to_client.consume(*sent);
     if (*sent < bytes.size()) break;
@@ -305,7 +305,7 @@ void TcpToUdp::end(SlabHandle handle, SessionResult result, int error) {
   Bridge* const bridge = bridges_.find(handle);
   if (bridge == nullptr) return;
   LiveRule& rule = *bridge->client.rule;
-  bridge->tally.publish(*rule.counters);
+  bridge->published.publish(bridge->bytes, *rule.counters);
   log(*bridge, result, error);
   if (bridge->target_in_use) rule.targets.ended(bridge->attempt.target);
   rule.counters->active.fetch_sub(1, std::memory_order_relaxed);
@@ -319,21 +319,22 @@ void TcpToUdp::end_all() {
 }
 
 void TcpToUdp::publish_counters() {
-  bridges_.for_each(
-      [](SlabHandle, Bridge& bridge) { bridge.tally.publish(*bridge.client.rule->counters); });
+  bridges_.for_each([](SlabHandle, Bridge& bridge) {
+    bridge.published.publish(bridge.bytes, *bridge.client.rule->counters);
+  });
 }
 
 void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
-  log_line(services_.log, bridge.client.rule->plan,
-           {.result = result,
-            .error = error,
-            .client = bridge.client.client,
-            .listen_port = bridge.client.listen_port,
-            .attempt = &bridge.attempt,
-            .udp = false,
-            .tally = bridge.tally,
-            .duration = services_.now - bridge.client.accepted_at},
-           services_.now);
+  log_session(services_.log, bridge.client.rule->plan,
+              {.result = result,
+               .error = error,
+               .client = bridge.client.client,
+               .listen_port = bridge.client.listen_port,
+               .attempt = &bridge.attempt,
+               .udp = false,
+               .bytes = bridge.bytes,
+               .duration = services_.now - bridge.client.accepted_at},
+              services_.now);
 }
 
 }  // namespace sluice::forward

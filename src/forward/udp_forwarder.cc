@@ -207,8 +207,9 @@ void UdpForwarder::end_all() {
 }
 
 void UdpForwarder::publish_counters() {
-  sessions_.for_each(
-      [](SlabHandle, UdpSession& session) { session.tally.publish(*session.rule->counters); });
+  sessions_.for_each([](SlabHandle, UdpSession& session) {
+    session.published.publish(session.bytes, *session.rule->counters);
+  });
 }
 
 }  // namespace sluice::forward

@@ -84,7 +84,7 @@ void UdpForwarder::deliver_chain(std::uint32_t index, std::span<host::IncomingDa
     (void)batch_.add(DatagramRows::bytes_of(slot).first(passed.bytes), slot.segment_size);
   }
   const BatchResult result = batch_.flush(session.socket, {});
-  session.tally.to_target += result.bytes;
+  session.bytes.to_target += result.bytes;
   count_one(session.rule->counters->datagrams_dropped, dropped + result.dropped);
 }
 
@@ -97,7 +97,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   const auto flush = [&] {
     if (session.phase != UdpPhase::kOpen || error != 0) return;
     if (const auto flushed = stream.flush()) {
-      session.tally.to_target += *flushed;
+      session.bytes.to_target += *flushed;
     } else {
       error = flushed.error().error;
     }

@@ -29,9 +29,9 @@ constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLE
   }
   if (services_.log.enabled() &&
       refusals_.worth_a_line(key.client.address, key.listener, result, services_.now)) {
-    log_line(services_.log, listener.rule->plan,
-             {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
-             services_.now);
+    log_session(services_.log, listener.rule->plan,
+                {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
+                services_.now);
   }
   return UdpSession::kNone;
 }
@@ -141,7 +141,7 @@ void UdpForwarder::opened(UdpSession& session) {
 void UdpForwarder::settle_accounts(UdpSession& session, SessionResult result, int error) {
   RuleCounters& counters = *session.rule->counters;
   if (session.stream != nullptr) count_one(counters.datagrams_dropped, session.stream->waiting());
-  session.tally.publish(counters);
+  session.published.publish(session.bytes, counters);
   log(session, result, error);
   if (std::exchange(session.target_in_use, false)) {
     session.rule->targets.ended(session.attempt.target);
@@ -165,16 +165,16 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
 }
 
 void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
-  log_line(services_.log, session.rule->plan,
-           {.result = result,
-            .error = error,
-            .client = session.key.client,
-            .listen_port = session.listen_port,
-            .attempt = &session.attempt,
-            .udp = true,
-            .tally = session.tally,
-            .duration = services_.now - session.opened_at},
-           services_.now);
+  log_session(services_.log, session.rule->plan,
+              {.result = result,
+               .error = error,
+               .client = session.key.client,
+               .listen_port = session.listen_port,
+               .attempt = &session.attempt,
+               .udp = true,
+               .bytes = session.bytes,
+               .duration = services_.now - session.opened_at},
+              services_.now);
 }
 
 }  // namespace sluice::forward

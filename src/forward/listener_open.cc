@@ -5,19 +5,16 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstddef>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "host/sockaddr.h"
 #include "host/socket_options.h"
+#include "host/unix_address.h"
 
 namespace sluice::forward {
 namespace {
@@ -123,21 +120,6 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   return opened;
 }
 
-[[nodiscard]] std::optional<host::SocketAddress> unix_address(const std::string& path) {
-  sockaddr_un address{};
-  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const bool abstract = path.front() == '@';
-  if (abstract) address.sun_path[0] = '\0';
-  host::SocketAddress out;
-  std::memcpy(&out.storage, &address, sizeof address);
-  // An abstract name has exactly these bytes; a path ends with a zero.
-  out.length =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
-  return out;
-}
-
 // Whether the name is a socket of a program that is gone.
 [[nodiscard]] bool is_stale(host::Kernel& kernel, const host::SocketAddress& address,
                             const std::string& path) {
@@ -235,7 +217,7 @@ std::expected<OpenedSocket, OpenError> open_inet_listener(host::Kernel& kernel,
 
 std::expected<host::KernelFd, OpenError> open_unix_listener(host::Kernel& kernel,
                                                             const std::string& path) {
-  const auto address = unix_address(path);
+  const auto address = host::unix_sockaddr(path);
   if (!address) return std::unexpected(failure(ENAMETOOLONG));
   auto socket = host::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
   if (!socket) return std::unexpected(failure(socket.error().error));

@@ -1,8 +1,8 @@
 #include "forward/udp_forwarder.h"
 
-#include <sys/random.h>
-
 #include <utility>
+
+#include "host/random.h"
 
 namespace sluice::forward {
 namespace {
@@ -11,20 +11,13 @@ namespace {
 constexpr int kBatchesPerTurn = 4;
 constexpr int kErrorsPerTurn = 256;
 
-SipKey draw_secret() {
-  SipKey key;
-  // Up to 256 bytes never come short (getrandom(2)); before that it cannot fail but for a kernel
-  // without it, whose hash is then predictable.
-  [[maybe_unused]] const ssize_t drawn = ::getrandom(&key, sizeof key, 0);
-  return key;
-}
-
 }  // namespace
 
 UdpForwarder::UdpForwarder(Services& services, std::size_t sessions_max)
     : services_(services),
       sessions_max_(sessions_max),
-      secret_(draw_secret()),
+      // Without randomness the hash is predictable, and works.
+      secret_(host::draw_random<SipKey>().value_or(SipKey{})),
       table_(secret_),
       unanswered_(sessions_),
       refusals_(secret_),

@@ -34,8 +34,8 @@ std::expected<host::UdpSocket, host::SysError> open_datagram_target(host::Kernel
   auto socket = host::UdpSocket::open(kernel, family,
                                       {.bind = source.endpoint,
                                        .mark = plan.mark,
-                                       .receive_buffer = static_cast<int>(plan.receive_buffer),
-                                       .send_buffer = static_cast<int>(plan.send_buffer),
+                                       .receive_buffer = plan.receive_buffer,
+                                       .send_buffer = plan.send_buffer,
                                        .device = plan.target_device,
                                        .transparent = source.transparent});
   if (!socket) return socket;

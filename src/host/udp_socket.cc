@@ -105,10 +105,7 @@ UdpSocket UdpSocket::adopt(KernelFd fd) {
 
 [[gnu::cold]] std::expected<void, SysError> UdpSocket::bind_as(const UdpOptions& options) {
   if (options.transparent) {
-    const bool v4 = family_ == wire::IpFamily::kV4;
-    const auto set = v4 ? set_option(fd_, IPPROTO_IP, IP_TRANSPARENT, 1)
-                        : set_option(fd_, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
-    if (!set) return set;
+    if (const auto made = make_transparent(fd_, family_); !made) return made;
     // Sessions of two rules may be of one client; their peers tell them apart.
     prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   }
@@ -130,17 +127,8 @@ UdpSocket UdpSocket::adopt(KernelFd fd) {
   }
   // Missing before Linux 5.0; datagrams then come one by one.
   if (options.receive_offload) prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
-  if (options.receive_buffer > 0) {
-    prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
-  }
-  if (options.send_buffer > 0) {
-    prefer_option(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
-  }
-  if (!options.device.empty() &&
-      fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device.data(),
-                              static_cast<socklen_t>(options.device.size())) != 0) {
-    return std::unexpected(last_error(SysOp::kSetSockOpt));
-  }
+  prefer_buffers(fd_, options.receive_buffer, options.send_buffer);
+  if (const auto bound = bind_to_device(fd_, options.device); !bound) return bound;
   return set_mark(fd_, options.mark);
 }
 

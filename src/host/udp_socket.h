@@ -26,9 +26,9 @@ struct UdpOptions {
   bool packet_info = false;
   bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.
   std::optional<std::uint32_t> mark = std::nullopt;
-  int receive_buffer = 0;        // SO_RCVBUF in bytes; 0 leaves the system's default.
-  int send_buffer = 0;           // SO_SNDBUF, likewise.
-  std::string_view device = {};  // SO_BINDTODEVICE; empty: any.
+  std::uint32_t receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
+  std::uint32_t send_buffer = 0;     // SO_SNDBUF, likewise.
+  std::string_view device = {};      // SO_BINDTODEVICE; empty: any.
   // IP_TRANSPARENT: `bind` need not be an address of ours. Needs CAP_NET_ADMIN.
   bool transparent = false;
 };

@@ -104,10 +104,7 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
     const auto report = listener->socket.read_errors(quote);
     if (!report || !*report) return;
     const host::ErrorReport& error = **report;
-    const bool icmp =
-        error.origin == host::ErrorOrigin::kIcmp || error.origin == host::ErrorOrigin::kIcmpv6;
-    // A path's MTU concerns the kernel, which fragments.
-    if (!icmp || error.error == EMSGSIZE) continue;
+    if (!host::is_refusal(error)) continue;
     // The report of a link-local client does not name the interface.
     if (error.destination.address.is_link_local() && !error.destination.address.is_v4()) continue;
     const UdpSessionKey key{.client = error.destination, .scope_id = 0, .listener = handle.index};

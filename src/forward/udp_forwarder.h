@@ -102,7 +102,7 @@ class UdpForwarder {
   [[nodiscard]] std::uint32_t refuse(const UdpListener& listener, const UdpSessionKey& key,
                                      SessionResult result, std::size_t datagrams);
   [[nodiscard]] bool make_room();
-  // Tries `destination` and those after it. Zero, or the errno of the last: none is left.
+  // Zero, or errno: no target is left.
   [[nodiscard]] int connect(SlabHandle handle, UdpSession& session,
                             std::optional<Destination> destination);
   [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle,

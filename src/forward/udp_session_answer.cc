@@ -70,10 +70,7 @@ void UdpForwarder::flush_answers(UdpSession& session) {
     if (session == nullptr || session->phase != UdpPhase::kOpen) return;
     const auto report = session->socket.read_errors(quote);
     if (!report || !*report) return;
-    const host::ErrorOrigin origin = (*report)->origin;
-    const bool icmp = origin == host::ErrorOrigin::kIcmp || origin == host::ErrorOrigin::kIcmpv6;
-    // A path's MTU concerns the kernel, which fragments.
-    if (!icmp || (*report)->error == EMSGSIZE) continue;
+    if (!host::is_refusal(**report)) continue;
     on_target_error(handle, *session, (*report)->error);
     return;
   }

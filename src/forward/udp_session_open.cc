@@ -90,15 +90,10 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
 
 int UdpForwarder::connect(SlabHandle handle, UdpSession& session,
                           std::optional<Destination> destination) {
-  int error = EHOSTUNREACH;  // No target has an address.
-  while (destination) {
-    session.target_in_use = true;
-    const auto connected = connect_once(handle, session, *destination);
-    if (connected) return 0;
-    error = connected.error().error;
-    destination = session.rule->targets.next(session.attempt, services_.now);
-  }
-  session.target_in_use = false;
+  const int error =
+      connect_to_any(session.rule->targets, session.attempt, destination, services_.now,
+                     [&](const Destination& next) { return connect_once(handle, session, next); });
+  session.target_in_use = error == 0;
   return error;
 }
 

@@ -142,6 +142,9 @@ void TcpForwarder::stop(SlabHandle handle, TcpConnection& connection, SessionRes
     connection.pair.stop(services_.pools, relay::StopHow::kReset);
     finish(handle, connection, why, 0);
   } else {
+    if (connection.phase == Phase::kConnecting) {
+      connection.rule->targets.ended(connection.attempt.target);
+    }
     refuse(handle, connection, why);
   }
 }

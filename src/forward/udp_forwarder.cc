@@ -11,6 +11,17 @@ namespace {
 constexpr int kBatchesPerTurn = 4;
 constexpr int kErrorsPerTurn = 256;
 
+// Whether the new listener gets the datagrams of the old one's clients, and can answer them.
+[[nodiscard]] bool reaches_clients_of(const UdpListener& fresh, const UdpListener& old) {
+  const auto here = fresh.socket.local_endpoint();
+  const auto there = old.socket.local_endpoint();
+  if (!here || !there || here->port != there->port) return false;
+  if (fresh.rule->plan.socket.listen_device != old.rule->plan.socket.listen_device) return false;
+  // A link-local address says nothing of its interface.
+  if (here->address == there->address) return !here->address.is_link_local();
+  return here->address.is_unspecified() && fresh.socket.speaks(there->address.family());
+}
+
 }  // namespace
 
 UdpForwarder::UdpForwarder(Services& services, std::size_t sessions_max)
@@ -36,7 +47,29 @@ SlabHandle UdpForwarder::listen(host::KernelFd socket, std::shared_ptr<LiveRule>
   listener.port_offset = port_offset;
   (void)services_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
                            EventTag::of(EventKind::kUdpListener, handle).pack());
+  take_over_closed(handle);
   return handle;
+}
+
+// Beside a new socket the kernel would still choose the old one for some clients, or all of an
+// address, and nobody reads it. Their sessions move here, and it closes.
+[[gnu::cold]] void UdpForwarder::take_over_closed(SlabHandle handle) {
+  UdpListener& listener = *listeners_.find(handle);
+  listeners_.for_each([&](SlabHandle other, UdpListener& old) {
+    if (!old.closed || !reaches_clients_of(listener, old)) return;
+    sessions_.for_each([&](SlabHandle at, UdpSession& session) {
+      if (session.key.listener != other.index) return;
+      table_.erase(session.key, at.index);
+      session.key.listener = handle.index;
+      // A client that had asked at two addresses goes on with one session; answers of both reach
+      // it.
+      if (find_session(session.key) == UdpSessionTable::kNone) {
+        table_.insert(session.key, at.index);
+      }
+      ++listener.sessions;
+    });
+    forget(other, old);
+  });
 }
 
 void UdpForwarder::set_rule(SlabHandle handle, std::shared_ptr<LiveRule> rule) {
@@ -108,8 +141,7 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
     // The report of a link-local client does not name the interface.
     if (error.destination.address.is_link_local() && !error.destination.address.is_v4()) continue;
     const UdpSessionKey key{.client = error.destination, .scope_id = 0, .listener = handle.index};
-    const std::uint32_t index = table_.find(
-        key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+    const std::uint32_t index = find_session(key);
     if (index == UdpSessionTable::kNone) continue;
     end(sessions_.handle_of(index), SessionResult::kClientReset, error.error);
   }

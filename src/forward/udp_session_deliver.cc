@@ -47,8 +47,7 @@ std::uint32_t UdpForwarder::session_for(SlabHandle handle, const host::IncomingD
   if (!slot.source.address.is_v4() && slot.source.address.is_link_local()) [[unlikely]] {
     key.scope_id = slot.interface_index;
   }
-  const std::uint32_t index = table_.find(
-      key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+  const std::uint32_t index = find_session(key);
   if (index == UdpSessionTable::kNone) [[unlikely]]
     return open_session(handle, key, slot);
   UdpSession& session = sessions_.at(index);

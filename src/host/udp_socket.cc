@@ -136,6 +136,12 @@ std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
   return local_endpoint_of(fd_);
 }
 
+bool UdpSocket::speaks(wire::IpFamily family) const {
+  if (family == family_) return true;
+  return family_ == wire::IpFamily::kV6 &&
+         get_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
+}
+
 std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer) {
   const SocketAddress address = to_sockaddr(peer);
   if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0) {

@@ -49,6 +49,8 @@ class UdpSocket {
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
   [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+  // Whether it serves peers of this family: a dual-stack socket does so for both.
+  [[nodiscard]] bool speaks(wire::IpFamily family) const;
 
   // From now on only `peer` is heard, and its ICMP errors come as errors of receive(). Datagrams
   // go to it whatever their target says: without an address the kernel need not look up a route

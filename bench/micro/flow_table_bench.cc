@@ -23,8 +23,7 @@ using flow::FlowKey;
 using flow::FlowTable;
 
 struct KeyHash {
-  KeyedHash keyed{HashSecret{}};
-  std::size_t operator()(const FlowKey& key) const { return key.hash(keyed); }
+  std::size_t operator()(const FlowKey& key) const { return key.hash(HashSecret{}); }
 };
 
 // As large as a flow of TCP, so that the cache sees what it would.

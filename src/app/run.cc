@@ -3,7 +3,6 @@
 #include "app/run.h"
 
 #include <fmt/format.h>
-#include <sys/random.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -18,6 +17,7 @@
 #include "driver/worker.h"
 #include "host/fd_limit.h"
 #include "host/namespaces.h"
+#include "host/random.h"
 #include "host/resolver_config.h"
 #include "host/sandbox.h"
 #include "host/signal_fd.h"
@@ -87,13 +87,12 @@ struct OutputFiles {
 }
 
 [[nodiscard]] flow::EngineSeeds draw_seeds() {
-  flow::EngineSeeds seeds;
-  // Up to 256 bytes never come short (getrandom(2)).
-  if (::getrandom(&seeds, sizeof seeds, 0) != static_cast<ssize_t>(sizeof seeds)) {
+  const auto seeds = host::draw_random<flow::EngineSeeds>();
+  if (!seeds) {
     telemetry::log_error("getrandom: {}", std::strerror(errno));
     std::abort();
   }
-  return seeds;
+  return *seeds;
 }
 
 [[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network) {

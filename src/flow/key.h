@@ -17,14 +17,14 @@ struct FlowKey {
 
   friend constexpr bool operator==(const FlowKey&, const FlowKey&) = default;
 
-  [[nodiscard]] std::uint64_t hash(const KeyedHash& keyed) const {
+  [[nodiscard]] std::uint64_t hash(const HashSecret& secret) const {
     std::uint8_t bytes[37];
     std::memcpy(bytes, guest.address.octets().data(), 16);
     std::memcpy(bytes + 16, remote.address.octets().data(), 16);
     std::memcpy(bytes + 32, &guest.port.value, 2);
     std::memcpy(bytes + 34, &remote.port.value, 2);
     bytes[36] = static_cast<std::uint8_t>(protocol);
-    return keyed(ByteView(bytes));
+    return KeyedHash(secret)(ByteView(bytes));
   }
 };
 

@@ -1,95 +1,13 @@
-// From a FlowKey to the place of its flow in a slab.
-//
-// Open addressing with linear probing and backward-shift deletion, so there are no tombstones and
-// a table that churns stays as fast as a new one. An entry is eight bytes (32 bits of the hash and
-// the slab's index); the key itself stays in the flow, which is about to be touched anyway. The
-// hash is keyed, so a guest cannot choose ports that collide. docs/adr/0003-flow-table.md has the
-// figures that chose it over a library's.
+// From a FlowKey to the place of its flow in a slab. The hash is keyed, so a guest cannot choose
+// ports that collide.
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
+#include "base/hash.h"
+#include "base/index_table.h"
 #include "flow/key.h"
 
 namespace sluice::flow {
 
-class FlowTable {
- public:
-  static constexpr std::uint32_t kNone = 0xffff'ffff;
-
-  explicit FlowTable(const HashSecret& secret) : hash_(secret), entries_(kInitialCapacity) {}
-
-  // `key_at(index)` gives the key of the flow at that place of the slab.
-  template <typename KeyAt>
-  [[nodiscard]] std::uint32_t find(const FlowKey& key, const KeyAt& key_at) const {
-    const auto hash = static_cast<std::uint32_t>(key.hash(hash_));
-    for (std::size_t at = hash & mask();; at = (at + 1) & mask()) {
-      const Entry& entry = entries_[at];
-      if (entry.index == kNone) return kNone;
-      if (entry.hash == hash && key_at(entry.index) == key) return entry.index;
-    }
-  }
-
-  // The key must not be in the table.
-  void insert(const FlowKey& key, std::uint32_t index) {
-    if ((size_ + 1) * 4 > entries_.size() * 3) resize(entries_.size() * 2);
-    place(Entry{static_cast<std::uint32_t>(key.hash(hash_)), index});
-    ++size_;
-  }
-
-  void erase(const FlowKey& key, std::uint32_t index) {
-    const auto hash = static_cast<std::uint32_t>(key.hash(hash_));
-    std::size_t at = hash & mask();
-    while (entries_[at].index != index) {
-      if (entries_[at].index == kNone) return;
-      at = (at + 1) & mask();
-    }
-    close_gap(at);
-    --size_;
-  }
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-
- private:
-  static constexpr std::size_t kInitialCapacity = 256;
-
-  struct Entry {
-    std::uint32_t hash = 0;
-    std::uint32_t index = kNone;
-  };
-
-  [[nodiscard]] std::size_t mask() const { return entries_.size() - 1; }
-
-  void place(Entry entry) {
-    std::size_t at = entry.hash & mask();
-    while (entries_[at].index != kNone) at = (at + 1) & mask();
-    entries_[at] = entry;
-  }
-
-  // Moves later entries of the same run back, unless that would put one before its home.
-  void close_gap(std::size_t gap) {
-    for (std::size_t at = (gap + 1) & mask(); entries_[at].index != kNone; at = (at + 1) & mask()) {
-      const std::size_t home = entries_[at].hash & mask();
-      if (((at - home) & mask()) >= ((at - gap) & mask())) {
-        entries_[gap] = entries_[at];
-        gap = at;
-      }
-    }
-    entries_[gap] = Entry{};
-  }
-
-  [[gnu::cold]] void resize(std::size_t capacity) {
-    std::vector<Entry> old(capacity);
-    old.swap(entries_);
-    for (const Entry& entry : old) {
-      if (entry.index != kNone) place(entry);
-    }
-  }
-
-  KeyedHash hash_;
-  std::vector<Entry> entries_;
-  std::size_t size_ = 0;
-};
+using FlowTable = IndexTable<FlowKey, HashSecret, 256>;
 
 }  // namespace sluice::flow

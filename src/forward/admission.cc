@@ -1,22 +1,13 @@
 #include "forward/admission.h"
 
-#include <sys/random.h>
-
 #include <utility>
 
 #include "base/unreachable.h"
 #include "forward/client_table.h"
+#include "host/random.h"
 
 namespace sluice::forward {
 namespace {
-
-[[nodiscard]] SipKey random_key() {
-  SipKey key;
-  // Up to 256 bytes never come short (getrandom(2)). On a system without it the table's order can
-  // be foreseen, which is no reason not to forward.
-  (void)!::getrandom(&key, sizeof key, 0);
-  return key;
-}
 
 [[nodiscard]] policy::TokenBucket* bucket_of(std::optional<policy::TokenBucket>& bucket) {
   return bucket ? &*bucket : nullptr;
@@ -34,7 +25,9 @@ Admission::Admission(const Rule& rule, policy::AccessList global)
   if (rule.limits.to_target_rate != 0) to_target_.emplace(rule.limits.to_target_rate);
   if (rule.limits.to_client_rate != 0) to_client_.emplace(rule.limits.to_client_rate);
   if (rule.client_limits.any()) {
-    clients_ = std::make_unique<ClientTable>(rule.client_limits, random_key());
+    // Without randomness the table's order can be foreseen, which is no reason not to forward.
+    const SipKey key = host::draw_random<SipKey>().value_or(SipKey{});
+    clients_ = std::make_unique<ClientTable>(rule.client_limits, key);
   }
 }
 

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <vector>
 
 #include "base/bytes.h"
+#include "host/sys_error.h"
+#include "host/tcp_socket.h"
 
 namespace sluice::forward {
 
@@ -22,16 +25,23 @@ class DatagramQueue {
   void consume(std::size_t count) {
     sent_ += count;
     if (sent_ == bytes_.size()) {
-      clear();
+      bytes_ = {};
+      sent_ = 0;
     } else if (sent_ > bytes_.size() / 2) {
       bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(sent_));
       sent_ = 0;
     }
   }
 
-  void clear() {
-    bytes_ = {};
-    sent_ = 0;
+  // Writes as much as the stream takes. Returns how many bytes that was.
+  [[nodiscard]] std::expected<std::size_t, host::SysError> flush(host::TcpSocket& stream) {
+    if (empty()) return std::size_t{0};
+    const ByteView waiting = bytes();
+    const iovec part{.iov_base = const_cast<std::uint8_t*>(waiting.data()),
+                     .iov_len = waiting.size()};
+    const auto sent = stream.send({&part, 1});
+    if (sent) consume(*sent);
+    return sent;
   }
 
  private:

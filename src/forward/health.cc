@@ -1,13 +1,12 @@
 #include "forward/health.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <ranges>
 #include <string>
 #include <vector>
 
+#include "host/random.h"
 #include "host/stream_connect.h"
 #include "host/sys_error.h"
 #include "telemetry/log.h"
@@ -21,12 +20,8 @@ constexpr std::size_t kProbesMax = 8;
 // apart.
 constexpr int kJitterPart = 16;
 
-[[nodiscard]] std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  // Up to 256 bytes never come short (getrandom(2)); without it only the spreading is lost.
-  (void)!::getrandom(&seed, sizeof seed, 0);
-  return seed;
-}
+// Without randomness only the spreading is lost.
+[[nodiscard]] std::uint64_t random_seed() { return host::draw_random<std::uint64_t>().value_or(0); }
 
 [[nodiscard]] Duration below(Prng& prng, Duration bound) {
   return Duration(static_cast<Duration::rep>(

@@ -5,19 +5,16 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstddef>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "host/sockaddr.h"
 #include "host/socket_options.h"
+#include "host/unix_address.h"
 
 namespace sluice::forward {
 namespace {
@@ -41,23 +38,13 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
                                                                    OpenedSocket& out) {
   const bool udp = spec.protocol == policy::Protocol::kUdp;
   if (!udp && options.multipath) {
-    auto socket = host::open_socket(kernel, family, SOCK_STREAM, IPPROTO_MPTCP);
+    auto socket = host::open_socket(kernel, family, SOCK_STREAM, host::kProtocolMptcp);
     if (socket) return std::move(*socket);
     out.multipath_refused = true;
   }
   auto socket = host::open_socket(kernel, family, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
   if (!socket) return std::unexpected(failure(socket.error().error));
   return std::move(*socket);
-}
-
-[[nodiscard]] std::expected<void, OpenError> bind_to_device(const host::KernelFd& socket,
-                                                            const std::string& device) {
-  if (device.empty()) return {};
-  if (socket.kernel().setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, device.data(),
-                                 static_cast<socklen_t>(device.size())) == 0) {
-    return {};
-  }
-  return std::unexpected(failure(errno, fmt::format("device '{}'", device)));
 }
 
 [[nodiscard]] std::expected<void, OpenError> checked(std::expected<void, host::SysError> result) {
@@ -88,7 +75,11 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
       return checked(set);
     }
   }
-  return bind_to_device(socket, options.listen_device);
+  if (const auto bound = host::bind_to_device(socket, options.listen_device); !bound) {
+    return std::unexpected(
+        failure(bound.error().error, fmt::format("device '{}'", options.listen_device)));
+  }
+  return {};
 }
 
 [[nodiscard]] std::expected<OpenedSocket, OpenError> open_at(host::Kernel& kernel,
@@ -121,21 +112,6 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   if (!bound) return std::unexpected(failure(bound.error().error));
   opened.bound = *bound;
   return opened;
-}
-
-[[nodiscard]] std::optional<host::SocketAddress> unix_address(const std::string& path) {
-  sockaddr_un address{};
-  if (path.empty() || path.size() >= sizeof address.sun_path) return std::nullopt;
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const bool abstract = path.front() == '@';
-  if (abstract) address.sun_path[0] = '\0';
-  host::SocketAddress out;
-  std::memcpy(&out.storage, &address, sizeof address);
-  // An abstract name has exactly these bytes; a path ends with a zero.
-  out.length =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
-  return out;
 }
 
 // Whether the name is a socket of a program that is gone.
@@ -185,17 +161,14 @@ void BoundPath::remove() {
 void set_stream_options(const host::KernelFd& socket, const SocketPlan& options) {
   host::prefer_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   const KeepAlivePlan& alive = options.keepalive;
-  host::prefer_option(socket, SOL_SOCKET, SO_KEEPALIVE, alive.enabled ? 1 : 0);
-  const auto set_unless_zero = [&](int level, int name, std::uint32_t value) {
-    if (value > 0) host::prefer_option(socket, level, name, int_of(value));
-  };
   if (alive.enabled) {
-    set_unless_zero(IPPROTO_TCP, TCP_KEEPIDLE, alive.idle_seconds);
-    set_unless_zero(IPPROTO_TCP, TCP_KEEPINTVL, alive.interval_seconds);
-    set_unless_zero(IPPROTO_TCP, TCP_KEEPCNT, alive.count);
+    host::prefer_keepalive(socket, {.idle_seconds = alive.idle_seconds,
+                                    .interval_seconds = alive.interval_seconds,
+                                    .count = alive.count});
+  } else {
+    host::prefer_option(socket, SOL_SOCKET, SO_KEEPALIVE, 0);  // One of systemd's may have it.
   }
-  set_unless_zero(SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
-  set_unless_zero(SOL_SOCKET, SO_SNDBUF, options.send_buffer);
+  host::prefer_buffers(socket, options.receive_buffer, options.send_buffer);
   if (options.fast_open) host::prefer_option(socket, IPPROTO_TCP, TCP_FASTOPEN, kFastOpenQueue);
 }
 
@@ -235,7 +208,7 @@ std::expected<OpenedSocket, OpenError> open_inet_listener(host::Kernel& kernel,
 
 std::expected<host::KernelFd, OpenError> open_unix_listener(host::Kernel& kernel,
                                                             const std::string& path) {
-  const auto address = unix_address(path);
+  const auto address = host::unix_sockaddr(path);
   if (!address) return std::unexpected(failure(ENAMETOOLONG));
   auto socket = host::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
   if (!socket) return std::unexpected(failure(socket.error().error));

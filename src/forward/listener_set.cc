@@ -40,16 +40,21 @@ const Listener* ListenerSet::find(const std::string& key, const Change& change) 
   return old == listeners_.end() ? nullptr : &old->second;
 }
 
-// Whether a socket of ours, an old one or one of this change, has the port: then only ours can be
-// what is in the way of binding there, as others were refused before.
+// Whether a socket of ours, an old one, one of this change or one that lingers, has the port: then
+// only ours can be what is in the way of binding there, as others were refused before.
 bool ListenerSet::is_our_port(const ListenerSpec& spec, const Change& change) const {
   const auto has_port = [&](const auto& entry) {
     const Listener& listener = entry.second;
     return is_inet(listener.spec) && listener.spec.protocol == spec.protocol &&
            listener.bound.port == spec.endpoint.port;
   };
+  const auto has_udp_port = [&](const Lingering& old) {
+    return spec.protocol == policy::Protocol::kUdp && old.port == spec.endpoint.port.value &&
+           !old.rule.expired();
+  };
   return std::ranges::any_of(listeners_, has_port) ||
          std::ranges::any_of(change.opened_, has_port) ||
+         std::ranges::any_of(lingering_, has_udp_port) ||
          inherited_.has_port(spec.protocol, spec.endpoint.port);
 }
 
@@ -94,6 +99,8 @@ std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options,
   std::uint32_t worker = 0;
   for (host::KernelFd& socket : inherited_.take_over(spec)) {
     listener.bound = host::local_endpoint_of(socket).value_or(spec.endpoint);
+    // The process before us may have set less.
+    if (spec.protocol == policy::Protocol::kUdp) set_datagram_options(socket, options);
     add_socket(listener, worker++ % workers_, std::move(socket));
   }
   bool multipath_refused = false;
@@ -120,7 +127,7 @@ std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options,
 
 std::expected<Listener, OpenError> ListenerSet::open(const ListenerSpec& spec,
                                                      const SocketPlan& options, Change& change) {
-  Listener listener{.spec = spec, .bound = {}, .sockets = {}, .path = {}};
+  Listener listener{.spec = spec, .bound = {}, .sockets = {}, .path = {}, .rule = {}};
   std::expected<host::KernelFd, OpenError> socket;
   if (is_inet(spec)) {
     if (auto opened = open_inet(options, change, listener); !opened) {
@@ -231,8 +238,14 @@ std::vector<std::vector<WorkerListener>> ListenerSet::commit(
                                      .port_offset = spec.port_offset,
                                      .socket = std::move(socket.opened)});
     }
+    listener.rule = rules[spec.rule];
     listener.spec = std::move(spec);
     next.insert(std::move(node));
+  }
+  std::erase_if(lingering_, [](const Lingering& old) { return old.rule.expired(); });
+  for (auto& [key, gone] : listeners_) {
+    if (!is_inet(gone.spec) || gone.spec.protocol != policy::Protocol::kUdp) continue;
+    lingering_.push_back({.port = gone.bound.port.value, .rule = std::move(gone.rule)});
   }
   listeners_ = std::move(next);
   return told;

@@ -44,6 +44,7 @@ struct Listener {
   wire::Endpoint bound;  // Of kAddress and kEverywhere.
   std::vector<ListenerSocket> sockets;
   BoundPath path;
+  std::weak_ptr<LiveRule> rule;  // Since the last commit.
 };
 
 // Whether a listener that cannot be opened spoils the whole plan.
@@ -111,6 +112,13 @@ class ListenerSet {
   std::uint32_t workers_;
   std::uint64_t next_id_ = 1;
   std::map<std::string, Listener> listeners_;  // By key.
+  // UDP listeners that are no more. Workers keep a socket, and its rule, as long as it has
+  // sessions.
+  struct Lingering {
+    std::uint16_t port = 0;
+    std::weak_ptr<LiveRule> rule;
+  };
+  std::vector<Lingering> lingering_;
 };
 
 }  // namespace sluice::forward

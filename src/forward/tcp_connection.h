@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "forward/live_rule.h"
+#include "forward/session_accounting.h"
 #include "host/tcp_socket.h"
 #include "relay/pair.h"
 #include "wire/address.h"
@@ -39,7 +40,6 @@ struct TcpConnection {
   TimerNode timer;
   Attempt attempt;
   wire::Endpoint client;  // The true one, once a PROXY header told.
-  std::uint32_t target = 0;
   std::uint16_t listen_port = 0;
   Phase phase = Phase::kConnecting;
   relay::Transport client_reads = relay::Transport::kTcp;
@@ -51,9 +51,12 @@ struct TcpConnection {
   int last_error = 0;     // Of the last failed connect.
   Instant accepted_at{};
   Instant last_active{};
-  std::uint64_t bytes_at_timer = 0;     // Both ways, when the timer last fired.
-  std::uint64_t counted_to_target = 0;  // Of the bytes, those that are in the counters.
-  std::uint64_t counted_to_client = 0;
+  std::uint64_t bytes_at_timer = 0;  // Both ways, when the timer last fired.
+  PublishedBytes published;
+
+  [[nodiscard]] SessionBytes bytes() const {
+    return {.to_target = pair.bytes_to_target(), .to_client = pair.bytes_to_client()};
+  }
 };
 
 }  // namespace sluice::forward

@@ -87,8 +87,8 @@ void TcpForwarder::end_all() {
 }
 
 void TcpForwarder::publish_counters() {
-  connections_.for_each([this](SlabHandle, TcpConnection& connection) {
-    if (connection.phase == Phase::kRelaying) count_bytes(connection);
+  connections_.for_each([](SlabHandle, TcpConnection& connection) {
+    connection.published.publish(connection.bytes(), *connection.rule->counters);
   });
 }
 

@@ -16,7 +16,6 @@
 #include "forward/tcp_connection.h"
 #include "forward/tcp_listeners.h"
 #include "forward/tcp_to_udp.h"
-#include "host/stream_connect.h"
 
 namespace sluice::forward {
 
@@ -51,8 +50,6 @@ class TcpForwarder {
   void on_connect_event(SlabHandle handle, TcpConnection& connection);
   void on_opening_timer(SlabHandle handle, TcpConnection& connection);
   void refuse(SlabHandle handle, TcpConnection& connection, SessionResult why);
-  [[nodiscard]] host::StreamOptions stream_options(const TcpConnection& connection,
-                                                   const wire::Endpoint& target) const;
 
   // --- Relaying (tcp_relaying.cc) ---
   void start_relay(SlabHandle handle, TcpConnection& connection);
@@ -61,7 +58,6 @@ class TcpForwarder {
   void on_relay_timer(SlabHandle handle, TcpConnection& connection);
   void stop(SlabHandle handle, TcpConnection& connection, SessionResult why);
   void finish(SlabHandle handle, TcpConnection& connection, SessionResult result, int error);
-  void count_bytes(TcpConnection& connection);
   void tell(const TcpConnection& connection, SessionResult result, int error);
 
   // --- Shared ---

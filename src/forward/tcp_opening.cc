@@ -1,10 +1,8 @@
 // TcpForwarder: from a client's first packet to a target that answered.
-#include <sys/socket.h>
-
 #include <algorithm>
 
+#include "forward/target_socket.h"
 #include "forward/tcp_forwarder.h"
-#include "host/socket_options.h"
 
 namespace sluice::forward {
 namespace {
@@ -78,7 +76,7 @@ void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
   }
   connection.ticket = std::move(*ticket);
   connection.admitted = true;
-  rule.counters->accepted.fetch_add(1, std::memory_order_relaxed);
+  count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);
   if (rule.plan.targets_udp()) {
     leave_to_udp(handle, connection);
@@ -109,41 +107,14 @@ void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
   to_udp_.start(std::move(stream), head);
 }
 
-host::StreamOptions TcpForwarder::stream_options(const TcpConnection& connection,
-                                                 const wire::Endpoint& target) const {
-  const SocketPlan& plan = connection.rule->plan.socket;
-  host::StreamOptions options{.device = plan.target_device,
-                              .mark = plan.mark,
-                              .fast_open = plan.fast_open,
-                              .multipath = plan.multipath,
-                              .receive_buffer = plan.receive_buffer,
-                              .send_buffer = plan.send_buffer};
-  if (plan.keepalive.enabled) {
-    options.keepalive = {plan.keepalive.idle_seconds, plan.keepalive.interval_seconds,
-                         plan.keepalive.count};
-  }
-  const auto same_family = [&](const wire::IpAddress& address) {
-    return address.family() == target.address.family();
-  };
-  if (plan.source && same_family(*plan.source)) options.source = wire::Endpoint{*plan.source, {}};
-  if (plan.transparent && connection.client.port.value != 0 &&
-      same_family(connection.client.address)) {
-    options.source = connection.client;
-    options.transparent = true;
-  }
-  return options;
-}
-
 // Tries one destination after the other until one answers, is being asked, or none is left.
 void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
                            std::optional<Destination> next) {
   LiveRule& rule = *connection.rule;
   for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
-    connection.target = next->target;
     if (!next->inet) connection.target_reads = relay::Transport::kOther;
-    auto started = next->inet ? host::connect_stream(services_.kernel, *next->inet,
-                                                     stream_options(connection, *next->inet))
-                              : host::connect_unix(services_.kernel, next->path);
+    auto started = open_stream_target(services_.kernel, rule.plan.socket, *next, connection.client,
+                                      FastOpen::kAsPlanned);
     if (!started) {
       if (host::is_exhaustion(started.error().error)) {
         wait_for_descriptor(connection, *next);
@@ -167,7 +138,7 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
     if (connection.header == nullptr &&
         !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
       connection.last_error = ENOSPC;
-      rule.targets.ended(connection.target);
+      rule.targets.ended(connection.attempt.target);
       break;
     }
     start_relay(handle, connection);
@@ -194,7 +165,7 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
   }
   if (connection.header == nullptr &&
       !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
-    connection.rule->targets.ended(connection.target);
+    connection.rule->targets.ended(connection.attempt.target);
     refuse(handle, connection, SessionResult::kConnectFailed);
     return;
   }
@@ -228,16 +199,10 @@ void TcpForwarder::refuse(SlabHandle handle, TcpConnection& connection, SessionR
   if (connection.phase == Phase::kReadingHeader) --header_readers_;
   switch (why) {
     case SessionResult::kNotAllowed:
-    case SessionResult::kDenied:
-      counters.not_allowed.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case SessionResult::kLimited: counters.limited.fetch_add(1, std::memory_order_relaxed); break;
-    case SessionResult::kBadProxyHeader:
-      counters.bad_proxy_header.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case SessionResult::kConnectFailed:
-      counters.connect_failed.fetch_add(1, std::memory_order_relaxed);
-      break;
+    case SessionResult::kDenied: count_one(counters.not_allowed); break;
+    case SessionResult::kLimited: count_one(counters.limited); break;
+    case SessionResult::kBadProxyHeader: count_one(counters.bad_proxy_header); break;
+    case SessionResult::kConnectFailed: count_one(counters.connect_failed); break;
     case SessionResult::kOpened:
     case SessionResult::kTargetClosed:
     case SessionResult::kClientClosed:

@@ -4,7 +4,6 @@
 
 #include "base/unreachable.h"
 #include "forward/tcp_forwarder.h"
-#include "host/socket_options.h"
 
 namespace sluice::forward {
 namespace {
@@ -131,9 +130,9 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
     return;
   }
   if (status == PairStatus::kMore) enqueue(handle, connection);
-  const bool moved = connection.pair.bytes_to_target() + connection.pair.bytes_to_client() !=
-                     connection.bytes_at_timer;
-  connection.bytes_at_timer = connection.pair.bytes_to_target() + connection.pair.bytes_to_client();
+  const SessionBytes bytes = connection.bytes();
+  const bool moved = bytes.to_target + bytes.to_client != connection.bytes_at_timer;
+  connection.bytes_at_timer = bytes.to_target + bytes.to_client;
   connection.last_active = moved ? services_.now : active;
   arm_relay_timer(connection, status);
 }
@@ -143,50 +142,33 @@ void TcpForwarder::stop(SlabHandle handle, TcpConnection& connection, SessionRes
     connection.pair.stop(services_.pools, relay::StopHow::kReset);
     finish(handle, connection, why, 0);
   } else {
+    if (connection.phase == Phase::kConnecting) {
+      connection.rule->targets.ended(connection.attempt.target);
+    }
     refuse(handle, connection, why);
   }
 }
 
 void TcpForwarder::finish(SlabHandle handle, TcpConnection& connection, SessionResult result,
                           int error) {
-  count_bytes(connection);
+  connection.published.publish(connection.bytes(), *connection.rule->counters);
   tell(connection, result, error);
-  connection.rule->targets.ended(connection.target);
+  connection.rule->targets.ended(connection.attempt.target);
   connection.rule->counters->active.fetch_sub(1, std::memory_order_relaxed);
   connections_.erase(handle);
 }
 
-void TcpForwarder::count_bytes(TcpConnection& connection) {
-  RuleCounters& counters = *connection.rule->counters;
-  const std::uint64_t to_target = connection.pair.bytes_to_target();
-  const std::uint64_t to_client = connection.pair.bytes_to_client();
-  counters.bytes_to_target.fetch_add(to_target - connection.counted_to_target,
-                                     std::memory_order_relaxed);
-  counters.bytes_to_client.fetch_add(to_client - connection.counted_to_client,
-                                     std::memory_order_relaxed);
-  connection.counted_to_target = to_target;
-  connection.counted_to_client = to_client;
-}
-
 void TcpForwarder::tell(const TcpConnection& connection, SessionResult result, int error) {
-  if (!services_.log.enabled()) return;
-  const Rule& plan = connection.rule->plan;
-  const Place& target = plan.targets[connection.target].place;
-  services_.log.write(
-      {.result = result,
-       .rule = plan.name,
-       .client = connection.client,
-       .listen_host = plan.listen.is_unix() ? plan.listen.path : plan.listen.host,
-       .listen_port = connection.listen_port,
-       .target_host = target.is_unix() ? target.path : target.host,
-       .target_port = target.is_unix() ? std::uint16_t{0}
-                                       : static_cast<std::uint16_t>(target.port +
-                                                                    connection.attempt.port_offset),
-       .bytes_from_client = connection.pair.bytes_to_target(),
-       .bytes_to_client = connection.pair.bytes_to_client(),
-       .duration = services_.now - connection.accepted_at,
-       .error = error},
-      services_.now);
+  log_session(services_.log, connection.rule->plan,
+              {.result = result,
+               .error = error,
+               .client = connection.client,
+               .listen_port = connection.listen_port,
+               .attempt = &connection.attempt,
+               .udp = false,
+               .bytes = connection.bytes(),
+               .duration = services_.now - connection.accepted_at},
+              services_.now);
 }
 
 }  // namespace sluice::forward

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "forward/datagram_throttle.h"
-#include "forward/udp_target.h"
+#include "forward/target_socket.h"
 
 namespace sluice::forward {
 namespace {
@@ -64,17 +64,12 @@ std::expected<void, host::SysError> TcpToUdp::connect_once(SlabHandle handle, Br
                             EventTag::of(EventKind::kBridgeDatagram, handle).pack());
 }
 
-// Tries `destination` and those after it. Zero, or the errno of the last: none is left.
+// Zero, or errno: no target is left.
 int TcpToUdp::connect(SlabHandle handle, Bridge& bridge, std::optional<Destination> destination) {
-  int error = EHOSTUNREACH;  // No target has an address.
-  while (destination) {
-    bridge.target_in_use = true;
-    const auto connected = connect_once(handle, bridge, *destination);
-    if (connected) return 0;
-    error = connected.error().error;
-    destination = bridge.client.rule->targets.next(bridge.attempt, services_.now);
-  }
-  bridge.target_in_use = false;
+  const int error =
+      connect_to_any(bridge.client.rule->targets, bridge.attempt, destination, services_.now,
+                     [&](const Destination& next) { return connect_once(handle, bridge, next); });
+  bridge.target_in_use = error == 0;
   return error;
 }
 
@@ -164,7 +159,7 @@ void TcpToUdp::deliver_one(Bridge& bridge, ByteView datagram) {
 void TcpToUdp::flush_batch(Bridge& bridge) {
   if (batch_.empty()) return;
   const BatchResult result = batch_.flush(bridge.socket, {});
-  bridge.tally.to_target += result.bytes;
+  bridge.bytes.to_target += result.bytes;
   count_one(bridge.client.rule->counters->datagrams_dropped, result.dropped);
 }
 
@@ -220,7 +215,7 @@ std::expected<void, host::SysError> TcpToUdp::write_answers(
   if (parts_.empty()) return {};
   const auto sent = bridge.client.socket.send(parts_);
   if (!sent) return std::unexpected(sent.error());
-  bridge.tally.to_client += *sent;
+  bridge.bytes.to_client += *sent;
   std::size_t skip = *sent;
   for (const iovec& part : parts_) {
     const std::size_t gone = std::min(skip, part.iov_len);
@@ -233,19 +228,13 @@ std::expected<void, host::SysError> TcpToUdp::write_answers(
 
 bool TcpToUdp::flush_queue(SlabHandle handle) {
   Bridge& bridge = *bridges_.find(handle);
-  while (!bridge.to_client.empty()) {
-    const ByteView bytes = bridge.to_client.bytes();
-    const iovec part{.iov_base = const_cast<std::uint8_t*>(bytes.data()), .iov_len = bytes.size()};
-    const auto sent = bridge.client.socket.send({&part, 1});
-    if (!sent) {
-      end(handle, SessionResult::kClientReset, sent.error().error);
-      return false;
-    }
-    bridge.tally.to_client += *sent;
-    if (*sent > 0) bridge.last_traffic = services_.now;
-    bridge.to_client.consume(*sent);
-    if (*sent < bytes.size()) break;
+  const auto sent = bridge.to_client.flush(bridge.client.socket);
+  if (!sent) {
+    end(handle, SessionResult::kClientReset, sent.error().error);
+    return false;
   }
+  bridge.bytes.to_client += *sent;
+  if (*sent > 0) bridge.last_traffic = services_.now;
   return true;
 }
 
@@ -256,10 +245,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
     if (bridge == nullptr) return;
     const auto report = bridge->socket.read_errors(quote);
     if (!report || !*report) return;
-    const host::ErrorOrigin origin = (*report)->origin;
-    const bool icmp = origin == host::ErrorOrigin::kIcmp || origin == host::ErrorOrigin::kIcmpv6;
-    // A path's MTU concerns the kernel, which fragments.
-    if (!icmp || (*report)->error == EMSGSIZE) continue;
+    if (!host::is_refusal(**report)) continue;
     TargetSet& targets = bridge->client.rule->targets;
     if (!bridge->answered &&
         connect(handle, *bridge, targets.next(bridge->attempt, services_.now)) == 0) {
@@ -305,7 +291,7 @@ void TcpToUdp::end(SlabHandle handle, SessionResult result, int error) {
   Bridge* const bridge = bridges_.find(handle);
   if (bridge == nullptr) return;
   LiveRule& rule = *bridge->client.rule;
-  bridge->tally.publish(*rule.counters);
+  bridge->published.publish(bridge->bytes, *rule.counters);
   log(*bridge, result, error);
   if (bridge->target_in_use) rule.targets.ended(bridge->attempt.target);
   rule.counters->active.fetch_sub(1, std::memory_order_relaxed);
@@ -319,21 +305,22 @@ void TcpToUdp::end_all() {
 }
 
 void TcpToUdp::publish_counters() {
-  bridges_.for_each(
-      [](SlabHandle, Bridge& bridge) { bridge.tally.publish(*bridge.client.rule->counters); });
+  bridges_.for_each([](SlabHandle, Bridge& bridge) {
+    bridge.published.publish(bridge.bytes, *bridge.client.rule->counters);
+  });
 }
 
 void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
-  log_line(services_.log, bridge.client.rule->plan,
-           {.result = result,
-            .error = error,
-            .client = bridge.client.client,
-            .listen_port = bridge.client.listen_port,
-            .attempt = &bridge.attempt,
-            .udp = false,
-            .tally = bridge.tally,
-            .duration = services_.now - bridge.client.accepted_at},
-           services_.now);
+  log_session(services_.log, bridge.client.rule->plan,
+              {.result = result,
+               .error = error,
+               .client = bridge.client.client,
+               .listen_port = bridge.client.listen_port,
+               .attempt = &bridge.attempt,
+               .udp = false,
+               .bytes = bridge.bytes,
+               .duration = services_.now - bridge.client.accepted_at},
+              services_.now);
 }
 
 }  // namespace sluice::forward

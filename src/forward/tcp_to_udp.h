@@ -29,7 +29,7 @@
 #include "forward/event_tag.h"
 #include "forward/live_rule.h"
 #include "forward/services.h"
-#include "forward/udp_accounting.h"
+#include "forward/session_accounting.h"
 #include "host/tcp_socket.h"
 #include "host/udp_socket.h"
 
@@ -77,7 +77,8 @@ class TcpToUdp {
     Attempt attempt;
     DatagramQueue to_client;  // Answers that the stream did not take.
     FrameReader frames;
-    DatagramTally tally;
+    SessionBytes bytes;
+    PublishedBytes published;
     Instant last_traffic{};
     bool target_in_use = false;
     bool answered = false;

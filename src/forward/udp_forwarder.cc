@@ -1,8 +1,8 @@
 #include "forward/udp_forwarder.h"
 
-#include <sys/random.h>
-
 #include <utility>
+
+#include "host/random.h"
 
 namespace sluice::forward {
 namespace {
@@ -10,16 +10,16 @@ namespace {
 // Batches that one descriptor may have before others get their turn.
 constexpr int kBatchesPerTurn = 4;
 constexpr int kErrorsPerTurn = 256;
-// What the kernel queues for a listener at least, as far as net.core.rmem_max lets us: a burst
-// must not be lost while we serve others.
-constexpr std::uint32_t kListenerBuffer = 4 * 1024 * 1024;
 
-SipKey draw_secret() {
-  SipKey key;
-  // Up to 256 bytes never come short (getrandom(2)); before that it cannot fail but for a kernel
-  // without it, whose hash is then predictable.
-  [[maybe_unused]] const ssize_t drawn = ::getrandom(&key, sizeof key, 0);
-  return key;
+// Whether the new listener gets the datagrams of the old one's clients, and can answer them.
+[[nodiscard]] bool reaches_clients_of(const UdpListener& fresh, const UdpListener& old) {
+  const auto here = fresh.socket.local_endpoint();
+  const auto there = old.socket.local_endpoint();
+  if (!here || !there || here->port != there->port) return false;
+  if (fresh.rule->plan.socket.listen_device != old.rule->plan.socket.listen_device) return false;
+  // A link-local address says nothing of its interface.
+  if (here->address == there->address) return !here->address.is_link_local();
+  return here->address.is_unspecified() && fresh.socket.speaks(there->address.family());
 }
 
 }  // namespace
@@ -27,7 +27,8 @@ SipKey draw_secret() {
 UdpForwarder::UdpForwarder(Services& services, std::size_t sessions_max)
     : services_(services),
       sessions_max_(sessions_max),
-      secret_(draw_secret()),
+      // Without randomness the hash is predictable, and works.
+      secret_(host::draw_random<SipKey>().value_or(SipKey{})),
       table_(secret_),
       unanswered_(sessions_),
       refusals_(secret_),
@@ -38,20 +39,37 @@ UdpForwarder::~UdpForwarder() { end_all(); }
 
 SlabHandle UdpForwarder::listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
                                 std::uint16_t port, std::uint16_t port_offset) {
-  const SocketPlan& plan = rule->plan.socket;
-  const std::uint32_t room = plan.receive_buffer > 0 ? plan.receive_buffer : kListenerBuffer;
-  const host::UdpOptions options{.packet_info = true,
-                                 .receive_buffer = static_cast<int>(room),
-                                 .send_buffer = static_cast<int>(plan.send_buffer)};
   const SlabHandle handle = listeners_.emplace();
   UdpListener& listener = *listeners_.find(handle);
-  listener.socket = host::UdpSocket::adopt(std::move(socket), options);
+  listener.socket = host::UdpSocket::adopt(std::move(socket));
   listener.rule = std::move(rule);
   listener.port = port;
   listener.port_offset = port_offset;
   (void)services_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
                            EventTag::of(EventKind::kUdpListener, handle).pack());
+  take_over_closed(handle);
   return handle;
+}
+
+// Beside a new socket the kernel would still choose the old one for some clients, or all of an
+// address, and nobody reads it. Their sessions move here, and it closes.
+[[gnu::cold]] void UdpForwarder::take_over_closed(SlabHandle handle) {
+  UdpListener& listener = *listeners_.find(handle);
+  listeners_.for_each([&](SlabHandle other, UdpListener& old) {
+    if (!old.closed || !reaches_clients_of(listener, old)) return;
+    sessions_.for_each([&](SlabHandle at, UdpSession& session) {
+      if (session.key.listener != other.index) return;
+      table_.erase(session.key, at.index);
+      session.key.listener = handle.index;
+      // A client that had asked at two addresses goes on with one session; answers of both reach
+      // it.
+      if (find_session(session.key) == UdpSessionTable::kNone) {
+        table_.insert(session.key, at.index);
+      }
+      ++listener.sessions;
+    });
+    forget(other, old);
+  });
 }
 
 void UdpForwarder::set_rule(SlabHandle handle, std::shared_ptr<LiveRule> rule) {
@@ -119,15 +137,11 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
     const auto report = listener->socket.read_errors(quote);
     if (!report || !*report) return;
     const host::ErrorReport& error = **report;
-    const bool icmp =
-        error.origin == host::ErrorOrigin::kIcmp || error.origin == host::ErrorOrigin::kIcmpv6;
-    // A path's MTU concerns the kernel, which fragments.
-    if (!icmp || error.error == EMSGSIZE) continue;
+    if (!host::is_refusal(error)) continue;
     // The report of a link-local client does not name the interface.
     if (error.destination.address.is_link_local() && !error.destination.address.is_v4()) continue;
     const UdpSessionKey key{.client = error.destination, .scope_id = 0, .listener = handle.index};
-    const std::uint32_t index = table_.find(
-        key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+    const std::uint32_t index = find_session(key);
     if (index == UdpSessionTable::kNone) continue;
     end(sessions_.handle_of(index), SessionResult::kClientReset, error.error);
   }
@@ -215,8 +229,9 @@ void UdpForwarder::end_all() {
 }
 
 void UdpForwarder::publish_counters() {
-  sessions_.for_each(
-      [](SlabHandle, UdpSession& session) { session.tally.publish(*session.rule->counters); });
+  sessions_.for_each([](SlabHandle, UdpSession& session) {
+    session.published.publish(session.bytes, *session.rule->counters);
+  });
 }
 
 }  // namespace sluice::forward

@@ -48,7 +48,8 @@ class UdpForwarder {
   UdpForwarder(const UdpForwarder&) = delete;
   UdpForwarder& operator=(const UdpForwarder&) = delete;
 
-  // Takes over a bound socket. The result names the listener.
+  // Takes over a bound socket that set_datagram_options() has prepared. The result names the
+  // listener. Sessions of closed listeners whose clients it reaches go on with it.
   [[nodiscard]] SlabHandle listen(host::KernelFd socket, std::shared_ptr<LiveRule> rule,
                                   std::uint16_t port, std::uint16_t port_offset);
   // New sessions follow this rule; those that are go on as they began.
@@ -72,6 +73,7 @@ class UdpForwarder {
   static constexpr std::uint8_t kChainEnd = 0xff;
 
   // --- Listeners, udp_forwarder.cc ---
+  void take_over_closed(SlabHandle handle);
   void read_listener(SlabHandle handle);
   void read_listener_errors(SlabHandle handle);
   void mark_pending(SlabHandle handle, UdpListener& listener);
@@ -101,7 +103,7 @@ class UdpForwarder {
   [[nodiscard]] std::uint32_t refuse(const UdpListener& listener, const UdpSessionKey& key,
                                      SessionResult result, std::size_t datagrams);
   [[nodiscard]] bool make_room();
-  // Tries `destination` and those after it. Zero, or the errno of the last: none is left.
+  // Zero, or errno: no target is left.
   [[nodiscard]] int connect(SlabHandle handle, UdpSession& session,
                             std::optional<Destination> destination);
   [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle,
@@ -114,6 +116,11 @@ class UdpForwarder {
   void end(SlabHandle handle, SessionResult result, int error);
   void settle_accounts(UdpSession& session, SessionResult result, int error);
   void log(const UdpSession& session, SessionResult result, int error);
+
+  [[nodiscard]] std::uint32_t find_session(const UdpSessionKey& key) {
+    return table_.find(
+        key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+  }
 
   Services& services_;
   const std::size_t sessions_max_;

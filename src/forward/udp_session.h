@@ -15,7 +15,7 @@
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "forward/live_rule.h"
-#include "forward/udp_accounting.h"
+#include "forward/session_accounting.h"
 #include "forward/udp_session_table.h"
 #include "forward/udp_to_tcp.h"
 #include "host/udp_socket.h"
@@ -36,7 +36,8 @@ struct UdpSession {
   Attempt attempt;
   std::optional<wire::IpAddress>
       local;  // The address the client had sent to: answers come from it.
-  DatagramTally tally;
+  SessionBytes bytes;
+  PublishedBytes published;
   Instant opened_at{};
   Instant last_traffic{};  // Either way.
   Instant connect_until{};

@@ -56,7 +56,7 @@ void UdpForwarder::flush_answers(UdpSession& session) {
   const BatchResult result = batch_.flush(
       listener.socket,
       {.target = session.key.client, .source = session.local, .scope_id = session.key.scope_id});
-  session.tally.to_client += result.bytes;
+  session.bytes.to_client += result.bytes;
   count_one(session.rule->counters->datagrams_dropped, result.dropped);
   // The client had sent to a network's broadcast address, which only the routing table tells from
   // an ordinary one.
@@ -70,10 +70,7 @@ void UdpForwarder::flush_answers(UdpSession& session) {
     if (session == nullptr || session->phase != UdpPhase::kOpen) return;
     const auto report = session->socket.read_errors(quote);
     if (!report || !*report) return;
-    const host::ErrorOrigin origin = (*report)->origin;
-    const bool icmp = origin == host::ErrorOrigin::kIcmp || origin == host::ErrorOrigin::kIcmpv6;
-    // A path's MTU concerns the kernel, which fragments.
-    if (!icmp || (*report)->error == EMSGSIZE) continue;
+    if (!host::is_refusal(**report)) continue;
     on_target_error(handle, *session, (*report)->error);
     return;
   }
@@ -97,7 +94,7 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
       end(handle, SessionResult::kTargetReset, flushed.error().error);
       return;
     }
-    session->tally.to_target += *flushed;
+    session->bytes.to_target += *flushed;
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_stream(handle);
 }

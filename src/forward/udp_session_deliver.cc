@@ -47,8 +47,7 @@ std::uint32_t UdpForwarder::session_for(SlabHandle handle, const host::IncomingD
   if (!slot.source.address.is_v4() && slot.source.address.is_link_local()) [[unlikely]] {
     key.scope_id = slot.interface_index;
   }
-  const std::uint32_t index = table_.find(
-      key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
+  const std::uint32_t index = find_session(key);
   if (index == UdpSessionTable::kNone) [[unlikely]]
     return open_session(handle, key, slot);
   UdpSession& session = sessions_.at(index);
@@ -84,7 +83,7 @@ void UdpForwarder::deliver_chain(std::uint32_t index, std::span<host::IncomingDa
     (void)batch_.add(DatagramRows::bytes_of(slot).first(passed.bytes), slot.segment_size);
   }
   const BatchResult result = batch_.flush(session.socket, {});
-  session.tally.to_target += result.bytes;
+  session.bytes.to_target += result.bytes;
   count_one(session.rule->counters->datagrams_dropped, dropped + result.dropped);
 }
 
@@ -97,7 +96,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   const auto flush = [&] {
     if (session.phase != UdpPhase::kOpen || error != 0) return;
     if (const auto flushed = stream.flush()) {
-      session.tally.to_target += *flushed;
+      session.bytes.to_target += *flushed;
     } else {
       error = flushed.error().error;
     }

@@ -1,8 +1,8 @@
 // How sessions of UDP clients begin and end.
 #include <utility>
 
+#include "forward/target_socket.h"
 #include "forward/udp_forwarder.h"
-#include "forward/udp_target.h"
 
 namespace sluice::forward {
 namespace {
@@ -29,9 +29,9 @@ constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLE
   }
   if (services_.log.enabled() &&
       refusals_.worth_a_line(key.client.address, key.listener, result, services_.now)) {
-    log_line(services_.log, listener.rule->plan,
-             {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
-             services_.now);
+    log_session(services_.log, listener.rule->plan,
+                {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
+                services_.now);
   }
   return UdpSession::kNone;
 }
@@ -70,7 +70,10 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
     opened(session);
     return {};
   }
-  auto started = open_stream_target(services_.kernel, plan, destination, session.key.client);
+  // An unreachable target must be known as such before the first datagram goes, or no other would
+  // be tried.
+  auto started =
+      open_stream_target(services_.kernel, plan, destination, session.key.client, FastOpen::kNever);
   if (!started) return std::unexpected(started.error());
   session.stream->attach(std::move(started->socket));
   const auto watched = services_.loop.add(session.stream->socket().fd(), kStreamEvents,
@@ -87,15 +90,10 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
 
 int UdpForwarder::connect(SlabHandle handle, UdpSession& session,
                           std::optional<Destination> destination) {
-  int error = EHOSTUNREACH;  // No target has an address.
-  while (destination) {
-    session.target_in_use = true;
-    const auto connected = connect_once(handle, session, *destination);
-    if (connected) return 0;
-    error = connected.error().error;
-    destination = session.rule->targets.next(session.attempt, services_.now);
-  }
-  session.target_in_use = false;
+  const int error =
+      connect_to_any(session.rule->targets, session.attempt, destination, services_.now,
+                     [&](const Destination& next) { return connect_once(handle, session, next); });
+  session.target_in_use = error == 0;
   return error;
 }
 
@@ -138,7 +136,7 @@ void UdpForwarder::opened(UdpSession& session) {
 void UdpForwarder::settle_accounts(UdpSession& session, SessionResult result, int error) {
   RuleCounters& counters = *session.rule->counters;
   if (session.stream != nullptr) count_one(counters.datagrams_dropped, session.stream->waiting());
-  session.tally.publish(counters);
+  session.published.publish(session.bytes, counters);
   log(session, result, error);
   if (std::exchange(session.target_in_use, false)) {
     session.rule->targets.ended(session.attempt.target);
@@ -162,16 +160,16 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
 }
 
 void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
-  log_line(services_.log, session.rule->plan,
-           {.result = result,
-            .error = error,
-            .client = session.key.client,
-            .listen_port = session.listen_port,
-            .attempt = &session.attempt,
-            .udp = true,
-            .tally = session.tally,
-            .duration = services_.now - session.opened_at},
-           services_.now);
+  log_session(services_.log, session.rule->plan,
+              {.result = result,
+               .error = error,
+               .client = session.key.client,
+               .listen_port = session.listen_port,
+               .attempt = &session.attempt,
+               .udp = true,
+               .bytes = session.bytes,
+               .duration = services_.now - session.opened_at},
+              services_.now);
 }
 
 }  // namespace sluice::forward

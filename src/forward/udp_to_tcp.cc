@@ -15,16 +15,7 @@ bool UdpStream::push(ByteView datagram) {
 }
 
 std::expected<std::size_t, host::SysError> UdpStream::flush() {
-  std::size_t written = 0;
-  while (!queue_.empty()) {
-    const ByteView bytes = queue_.bytes();
-    const iovec part{.iov_base = const_cast<std::uint8_t*>(bytes.data()), .iov_len = bytes.size()};
-    const auto sent = socket_.send({&part, 1});
-    if (!sent) return std::unexpected(sent.error());
-    queue_.consume(*sent);
-    written += *sent;
-    if (*sent < bytes.size()) break;
-  }
+  auto written = queue_.flush(socket_);
   if (queue_.empty()) waiting_ = 0;
   return written;
 }

@@ -149,18 +149,19 @@ void Worker::carry_out(Apply& apply) {
   for (auto& [id, known] : known_) known.listed = false;
   for (WorkerListener& listener : apply.listeners) {
     const auto found = known_.find(listener.id);
-    if (found == known_.end()) {
-      add_listener(std::move(listener));
-    } else {
-      found->second.listed = true;
-      set_rule(found->second, std::move(listener.rule));
-    }
+    if (found == known_.end()) continue;
+    found->second.listed = true;
+    set_rule(found->second, std::move(listener.rule));
   }
   std::erase_if(known_, [this](const auto& entry) {
     if (entry.second.listed) return false;
     close_listener(entry.second);
     return true;
   });
+  // After the closing: a new listener takes over the sessions of an old one at its address.
+  for (WorkerListener& listener : apply.listeners) {
+    if (!known_.contains(listener.id)) add_listener(std::move(listener));
+  }
 }
 
 void Worker::add_listener(WorkerListener listener) {

@@ -2,6 +2,7 @@
 // about datagrams this socket sent, with who sent the error and where the datagram was going.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -26,6 +27,13 @@ struct ErrorReport {
   wire::Endpoint destination;  // Of the datagram that met the error; port 0 for ICMP echo.
   std::size_t quoted = 0;      // Bytes of that datagram's payload copied to the buffer.
 };
+
+// Whether the peer or a node on the way refused the datagram. A path's MTU that was exceeded is
+// none: it concerns the kernel, which fragments where there is no DF.
+[[nodiscard]] inline bool is_refusal(const ErrorReport& report) {
+  const bool icmp = report.origin == ErrorOrigin::kIcmp || report.origin == ErrorOrigin::kIcmpv6;
+  return icmp && report.error != EMSGSIZE;
+}
 
 // Takes one report. Nothing when the queue is empty. What the error quotes of the datagram's
 // payload (for ping sockets: the echo message) goes to `quote`, cut to fit.

@@ -1,8 +1,21 @@
 #include "host/socket_options.h"
 
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <climits>
+
 #include "host/sockaddr.h"
 
 namespace sluice::host {
+namespace {
+
+void prefer_unless_zero(const KernelFd& fd, int level, int name, std::uint32_t value) {
+  if (value == 0) return;
+  prefer_option(fd, level, name, static_cast<int>(std::min<std::uint32_t>(value, INT_MAX)));
+}
+
+}  // namespace
 
 std::expected<KernelFd, SysError> open_socket(Kernel& kernel, int family, int type, int protocol) {
   const int fd = kernel.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
@@ -29,6 +42,31 @@ std::expected<int, SysError> get_option(const KernelFd& fd, int level, int name)
 std::expected<void, SysError> set_mark(const KernelFd& fd, std::optional<std::uint32_t> mark) {
   if (!mark) return {};
   return set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(*mark));
+}
+
+std::expected<void, SysError> bind_to_device(const KernelFd& fd, std::string_view device) {
+  if (device.empty() || fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.data(),
+                                               static_cast<socklen_t>(device.size())) == 0) {
+    return {};
+  }
+  return std::unexpected(last_error(SysOp::kSetSockOpt));
+}
+
+std::expected<void, SysError> make_transparent(const KernelFd& fd, wire::IpFamily family) {
+  return family == wire::IpFamily::kV4 ? set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+                                       : set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+}
+
+void prefer_keepalive(const KernelFd& fd, const KeepAlive& times) {
+  prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  prefer_unless_zero(fd, IPPROTO_TCP, TCP_KEEPIDLE, times.idle_seconds);
+  prefer_unless_zero(fd, IPPROTO_TCP, TCP_KEEPINTVL, times.interval_seconds);
+  prefer_unless_zero(fd, IPPROTO_TCP, TCP_KEEPCNT, times.count);
+}
+
+void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t send) {
+  prefer_unless_zero(fd, SOL_SOCKET, SO_RCVBUF, receive);
+  prefer_unless_zero(fd, SOL_SOCKET, SO_SNDBUF, send);
 }
 
 std::expected<void, SysError> bind_to(const KernelFd& fd, const wire::Endpoint& endpoint) {

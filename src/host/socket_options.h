@@ -4,12 +4,17 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <string_view>
 
 #include "host/kernel.h"
 #include "host/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
+
+// The protocol of multipath TCP for open_socket(): <netinet/in.h> of Debian 12 has it, older ones
+// do not.
+inline constexpr int kProtocolMptcp = 262;
 
 // A non-blocking, close-on-exec socket.
 [[nodiscard]] std::expected<KernelFd, SysError> open_socket(Kernel& kernel, int family, int type,
@@ -24,6 +29,24 @@ void prefer_option(const KernelFd& fd, int level, int name, int value);
 // SO_MARK, when there is one to set.
 [[nodiscard]] std::expected<void, SysError> set_mark(const KernelFd& fd,
                                                      std::optional<std::uint32_t> mark);
+
+// SO_BINDTODEVICE; an empty name: any device.
+[[nodiscard]] std::expected<void, SysError> bind_to_device(const KernelFd& fd,
+                                                           std::string_view device);
+// IP_TRANSPARENT: bind() then takes an address that is not ours. Needs CAP_NET_ADMIN.
+[[nodiscard]] std::expected<void, SysError> make_transparent(const KernelFd& fd,
+                                                             wire::IpFamily family);
+
+// tcp(7). Zero: the system's default.
+struct KeepAlive {
+  std::uint32_t idle_seconds = 0;
+  std::uint32_t interval_seconds = 0;
+  std::uint32_t count = 0;
+};
+// Turns keep-alive on.
+void prefer_keepalive(const KernelFd& fd, const KeepAlive& times);
+// SO_RCVBUF and SO_SNDBUF in bytes; 0 leaves the system's default.
+void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t send);
 
 [[nodiscard]] std::expected<void, SysError> bind_to(const KernelFd& fd,
                                                     const wire::Endpoint& endpoint);

@@ -3,14 +3,10 @@
 #include <netinet/tcp.h>
 
 #include "host/sockaddr.h"
-#include "host/socket_options.h"
 #include "host/unix_address.h"
 
 namespace sluice::host {
 namespace {
-
-// <netinet/in.h> of Debian 12 has it, older ones do not.
-constexpr int kProtocolMptcp = 262;
 
 std::expected<KernelFd, SysError> open_stream(Kernel& kernel, int family, bool multipath) {
   if (multipath) {
@@ -20,33 +16,17 @@ std::expected<KernelFd, SysError> open_stream(Kernel& kernel, int family, bool m
   return open_socket(kernel, family, SOCK_STREAM, 0);
 }
 
-void prefer_seconds(const KernelFd& fd, int name, std::uint32_t value) {
-  if (value > 0) prefer_option(fd, IPPROTO_TCP, name, static_cast<int>(value));
-}
-
 void prefer_options(const KernelFd& fd, const StreamOptions& options) {
   prefer_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (options.keepalive) {
-    prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    prefer_seconds(fd, TCP_KEEPIDLE, options.keepalive->idle_seconds);
-    prefer_seconds(fd, TCP_KEEPINTVL, options.keepalive->interval_seconds);
-    prefer_seconds(fd, TCP_KEEPCNT, options.keepalive->count);
-  }
-  if (options.receive_buffer > 0) {
-    prefer_option(fd, SOL_SOCKET, SO_RCVBUF, static_cast<int>(options.receive_buffer));
-  }
-  if (options.send_buffer > 0) {
-    prefer_option(fd, SOL_SOCKET, SO_SNDBUF, static_cast<int>(options.send_buffer));
-  }
+  if (options.keepalive) prefer_keepalive(fd, *options.keepalive);
+  prefer_buffers(fd, options.receive_buffer, options.send_buffer);
   if (options.fast_open) prefer_option(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
 }
 
 std::expected<void, SysError> bind_source(const KernelFd& fd, const StreamOptions& options) {
   if (options.transparent) {
-    const bool v4 = options.source->address.is_v4();
-    const auto set = v4 ? set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
-                        : set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
-    if (!set) return set;
+    const auto made = make_transparent(fd, options.source->address.family());
+    if (!made) return made;
     // The client's own connection may wait in TIME_WAIT under the same pair.
     prefer_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   }
@@ -58,11 +38,7 @@ std::expected<void, SysError> bind_source(const KernelFd& fd, const StreamOption
 }
 
 std::expected<void, SysError> require_options(const KernelFd& fd, const StreamOptions& options) {
-  if (!options.device.empty() &&
-      fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device.data(),
-                             static_cast<socklen_t>(options.device.size())) != 0) {
-    return std::unexpected(last_error(SysOp::kSetSockOpt));
-  }
+  if (const auto bound = bind_to_device(fd, options.device); !bound) return bound;
   if (const auto marked = set_mark(fd, options.mark); !marked) return marked;
   if (options.source) return bind_source(fd, options);
   return {};

@@ -8,18 +8,12 @@
 #include <string_view>
 
 #include "host/kernel.h"
+#include "host/socket_options.h"
 #include "host/sys_error.h"
 #include "host/tcp_socket.h"
 #include "wire/address.h"
 
 namespace sluice::host {
-
-// tcp(7). Zero: the system's default.
-struct KeepAlive {
-  std::uint32_t idle_seconds = 0;
-  std::uint32_t interval_seconds = 0;
-  std::uint32_t count = 0;
-};
 
 struct StreamOptions {
   std::optional<KeepAlive> keepalive = std::nullopt;  // Nothing: off.

@@ -28,10 +28,6 @@ constexpr Options kV6Options = {
     Option{IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT},
 };
 
-void prefer_options(const KernelFd& fd, const Options& options) {
-  for (const Option& option : options) prefer_option(fd, option.level, option.name, option.value);
-}
-
 // Segmentation that the kernel or the device refuses for this datagram: EIO without checksum
 // offload, EINVAL or EMSGSIZE when a segment exceeds the path's MTU.
 bool is_segmentation_refusal(int error) {
@@ -102,27 +98,14 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
   return socket;
 }
 
-[[gnu::cold]] UdpSocket UdpSocket::adopt(KernelFd fd, const UdpOptions& options) {
-  const bool v6 = get_option(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET) == AF_INET6;
-  UdpSocket socket(std::move(fd), v6 ? wire::IpFamily::kV6 : wire::IpFamily::kV4);
-  // Of a dual-stack socket the datagrams of IPv4 follow the options of IPv4.
-  const bool dual = v6 && get_option(socket.fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
-  if (v6) {
-    prefer_options(socket.fd_, kV6Options);
-    if (options.packet_info) prefer_option(socket.fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-  }
-  if (!v6 || dual) prefer_options(socket.fd_, kV4Options);
-  if (!v6 && options.packet_info) prefer_option(socket.fd_, IPPROTO_IP, IP_PKTINFO, 1);
-  socket.prefer(options);
-  return socket;
+UdpSocket UdpSocket::adopt(KernelFd fd) {
+  const int domain = get_option(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
+  return {std::move(fd), domain == AF_INET6 ? wire::IpFamily::kV6 : wire::IpFamily::kV4};
 }
 
 [[gnu::cold]] std::expected<void, SysError> UdpSocket::bind_as(const UdpOptions& options) {
   if (options.transparent) {
-    const bool v4 = family_ == wire::IpFamily::kV4;
-    const auto set = v4 ? set_option(fd_, IPPROTO_IP, IP_TRANSPARENT, 1)
-                        : set_option(fd_, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
-    if (!set) return set;
+    if (const auto made = make_transparent(fd_, family_); !made) return made;
     // Sessions of two rules may be of one client; their peers tell them apart.
     prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   }
@@ -142,28 +125,21 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
                         : set_option(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     if (!set) return set;
   }
-  prefer(options);
-  if (!options.device.empty() &&
-      fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_BINDTODEVICE, options.device.data(),
-                              static_cast<socklen_t>(options.device.size())) != 0) {
-    return std::unexpected(last_error(SysOp::kSetSockOpt));
-  }
-  return set_mark(fd_, options.mark);
-}
-
-[[gnu::cold]] void UdpSocket::prefer(const UdpOptions& options) {
   // Missing before Linux 5.0; datagrams then come one by one.
   if (options.receive_offload) prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
-  if (options.receive_buffer > 0) {
-    prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
-  }
-  if (options.send_buffer > 0) {
-    prefer_option(fd_, SOL_SOCKET, SO_SNDBUF, options.send_buffer);
-  }
+  prefer_buffers(fd_, options.receive_buffer, options.send_buffer);
+  if (const auto bound = bind_to_device(fd_, options.device); !bound) return bound;
+  return set_mark(fd_, options.mark);
 }
 
 std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
   return local_endpoint_of(fd_);
+}
+
+bool UdpSocket::speaks(wire::IpFamily family) const {
+  if (family == family_) return true;
+  return family_ == wire::IpFamily::kV6 &&
+         get_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
 }
 
 std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer) {

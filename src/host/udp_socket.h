@@ -26,9 +26,9 @@ struct UdpOptions {
   bool packet_info = false;
   bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.
   std::optional<std::uint32_t> mark = std::nullopt;
-  int receive_buffer = 0;        // SO_RCVBUF in bytes; 0 leaves the system's default.
-  int send_buffer = 0;           // SO_SNDBUF, likewise.
-  std::string_view device = {};  // SO_BINDTODEVICE; empty: any.
+  std::uint32_t receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
+  std::uint32_t send_buffer = 0;     // SO_SNDBUF, likewise.
+  std::string_view device = {};      // SO_BINDTODEVICE; empty: any.
   // IP_TRANSPARENT: `bind` need not be an address of ours. Needs CAP_NET_ADMIN.
   bool transparent = false;
 };
@@ -41,15 +41,16 @@ class UdpSocket {
   [[nodiscard]] static std::expected<UdpSocket, SysError> open(Kernel& kernel,
                                                                wire::IpFamily family,
                                                                const UdpOptions& options = {});
-  // Takes over a bound, non-blocking socket, of both families if it is "::" of a dual stack. Of
-  // the options, packet_info, receive_offload and the buffers count; what the kernel refuses of
-  // them is left out.
-  [[nodiscard]] static UdpSocket adopt(KernelFd fd, const UdpOptions& options);
+  // Takes over a bound, non-blocking socket as it is; of both families if it is "::" of a dual
+  // stack.
+  [[nodiscard]] static UdpSocket adopt(KernelFd fd);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
   [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+  // Whether it serves peers of this family: a dual-stack socket does so for both.
+  [[nodiscard]] bool speaks(wire::IpFamily family) const;
 
   // From now on only `peer` is heard, and its ICMP errors come as errors of receive(). Datagrams
   // go to it whatever their target says: without an address the kernel need not look up a route
@@ -75,7 +76,6 @@ class UdpSocket {
   UdpSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
   [[nodiscard]] std::expected<void, SysError> apply(const UdpOptions& options);
   [[nodiscard]] std::expected<void, SysError> bind_as(const UdpOptions& options);
-  void prefer(const UdpOptions& options);
   [[nodiscard]] std::expected<std::size_t, SysError> send_segments(
       DatagramScratch& scratch, const OutgoingDatagram& datagram);
 

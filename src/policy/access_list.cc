@@ -54,15 +54,22 @@ bool matches_wildcard(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
-bool any_matches(const std::vector<AddressPattern>& patterns, const wire::IpAddress& address,
-                 std::string_view text) {
-  return std::any_of(patterns.begin(), patterns.end(),
-                     [&](const AddressPattern& pattern) { return pattern.matches(address, text); });
+// A client's address and, from the first wildcard on, its text.
+struct Client {
+  const wire::IpAddress& address;
+  std::string text{};
+};
+
+bool any_matches(const std::vector<AddressPattern>& patterns, Client& client) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const AddressPattern& pattern) {
+    if (pattern.is_wildcard() && client.text.empty()) client.text = wire::to_string(client.address);
+    return pattern.matches(client.address, client.text);
+  });
 }
 
-Access decide_by(const AccessList& list, const wire::IpAddress& client, std::string_view text) {
-  if (!list.allow.empty() && !any_matches(list.allow, client, text)) return Access::kNotAllowed;
-  if (any_matches(list.deny, client, text)) return Access::kDenied;
+Access decide_by(const AccessList& list, Client& client) {
+  if (!list.allow.empty() && !any_matches(list.allow, client)) return Access::kNotAllowed;
+  if (any_matches(list.deny, client)) return Access::kDenied;
   return Access::kAllowed;
 }
 
@@ -108,10 +115,9 @@ bool AddressPattern::matches(const wire::IpAddress& address, std::string_view te
 
 Access decide_access(const AccessList& global, const AccessList& own,
                      const wire::IpAddress& client) {
-  if (global.empty() && own.empty()) return Access::kAllowed;
-  const std::string text = wire::to_string(client);
-  const Access by_global = decide_by(global, client, text);
-  return by_global == Access::kAllowed ? decide_by(own, client, text) : by_global;
+  Client asking{client};
+  const Access by_global = decide_by(global, asking);
+  return by_global == Access::kAllowed ? decide_by(own, asking) : by_global;
 }
 
 }  // namespace sluice::policy

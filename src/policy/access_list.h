@@ -34,8 +34,10 @@ class AddressPattern {
   // matches nothing.
   [[nodiscard]] static AddressPattern wildcard(std::string_view text);
 
-  // `text` is the address's canonical text, made once for all patterns of a decision. Takes time in
-  // proportion to the pattern's length, whatever its stars.
+  // Whether matches() looks at the address's text.
+  [[nodiscard]] bool is_wildcard() const { return std::holds_alternative<std::string>(what_); }
+  // `text` is the address's canonical text, made once for all patterns of a decision; only
+  // wildcards need it. Takes time in proportion to the pattern's length, whatever its stars.
   [[nodiscard]] bool matches(const wire::IpAddress& address, std::string_view text) const;
   [[nodiscard]] const std::string& text() const { return text_; }  // As it was written.
   friend bool operator==(const AddressPattern&, const AddressPattern&) = default;

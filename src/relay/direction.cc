@@ -303,7 +303,7 @@ void Direction::settle(Turn& turn) {
 [[gnu::cold]] void Direction::start_gathering(const Turn& turn) {
   const bool throttled = throttle_.rule != nullptr || throttle_.client != nullptr;
   if (carriage_ != Carriage::kSplice || splice_refused_ || read_to_end_ || throttled ||
-      source_ended_ || !set_low_water(turn, turn.pools.options().pipe_size)) {
+      source_ended_ || !set_low_water(turn.ends, turn.pools, turn.pools.options().pipe_size)) {
     gather_after_ = moved_ + kGatherAfter;
     return;
   }
@@ -323,16 +323,13 @@ void Direction::go_on_gathering(const Turn& turn) {
 [[gnu::cold]] void Direction::stop_gathering(const Ends& ends, Pools& pools) {
   gathering_ = false;
   gather_after_ = moved_ + kGatherAfter;
-  constexpr int kEveryByte = 1;
-  (void)pools.kernel().setsockopt(ends.source, SOL_SOCKET, SO_RCVLOWAT, &kEveryByte,
-                                  sizeof kEveryByte);
+  (void)set_low_water(ends, pools, 1);
 }
 
 // The kernel takes at most half of the largest receive buffer, and says nothing.
-bool Direction::set_low_water(const Turn& turn, std::size_t bytes) {
+bool Direction::set_low_water(const Ends& ends, Pools& pools, std::size_t bytes) {
   const int mark = static_cast<int>(bytes);
-  return turn.pools.kernel().setsockopt(turn.ends.source, SOL_SOCKET, SO_RCVLOWAT, &mark,
-                                        sizeof mark) == 0;
+  return pools.kernel().setsockopt(ends.source, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark) == 0;
 }
 
 void Direction::adapt(const Turn& turn) {

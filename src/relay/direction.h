@@ -114,7 +114,7 @@ class Direction {
   void start_gathering(const Turn& turn);
   void go_on_gathering(const Turn& turn);
   void stop_gathering(const Ends& ends, Pools& pools);
-  [[nodiscard]] static bool set_low_water(const Turn& turn, std::size_t bytes);
+  [[nodiscard]] static bool set_low_water(const Ends& ends, Pools& pools, std::size_t bytes);
   void drop_buffer(Pools& pools);
   void drop_pipe(Pools& pools);
 

@@ -1,6 +1,7 @@
 """UDP through a rule: sessions for each client, late answers, sizes, errors."""
 
 import random
+import signal
 import threading
 import time
 
@@ -207,6 +208,66 @@ def udp_answers_come_from_the_address_asked(t):
     client = t.udp("127.0.0.9", 0)  # From another address than the one it asks.
     client.connect(("127.0.0.7", port))
     check_equal(ask(client, b"y"), b"y", "asked at 127.0.0.7")
+
+
+def reload(t, forwarder, path, text):
+    times = forwarder.err().count("reload")
+    t.replace(path, text)
+    forwarder.send_signal(signal.SIGHUP)
+    wait_until(lambda: forwarder.err().count("reload") > times, "it does not reload")
+    check("refused" not in forwarder.err(), forwarder.err())
+
+
+def rule_text(port, server, *options, host="127.0.0.1"):
+    return "\n".join(["[[forwarding_rules]]", f"listen = 'udp://{host}:{port}'",
+                      f"targets = ['udp://127.0.0.1:{server.port}']", *options, ""])
+
+
+def check_newcomers(t, port):
+    """The kernel spreads clients over all sockets of a port."""
+    for number in range(30):
+        check_equal(ask(t.udp_client(port), b"%d" % number), b"%d" % number, "a new client")
+
+
+@test()
+def udp_rule_comes_back_while_its_sessions_last(t):
+    server = UdpServer(t)
+    port, other = t.port(), t.port()
+    both = "workers = 2\n" + rule_text(port, server) + rule_text(other, server)
+    forwarder, path = t.forward_file(both, "--no-watch", ready=(f"udp:{port}", f"udp:{other}"))
+    clients = [t.udp_client(port) for _ in range(8)]
+    for number, client in enumerate(clients):
+        check_equal(ask(client, b"%d" % number), b"%d" % number, "before")
+    first = {data: sender for data, sender in server.got}
+    for _ in range(3):
+        reload(t, forwarder, path, "workers = 2\n" + rule_text(other, server))
+        for number, client in enumerate(clients):
+            server.socket.sendto(b"late", first[b"%d" % number])
+            check_equal(client.recv(10), b"late", "an answer of a closed rule")
+        reload(t, forwarder, path, both)
+    for number, client in enumerate(clients):
+        check_equal(ask(client, b"%d" % number), b"%d" % number, "after")
+        server.socket.sendto(b"late", first[b"%d" % number])
+        check_equal(client.recv(10), b"late", "the old session")
+    check_newcomers(t, port)
+
+
+@test()
+def udp_rule_with_a_new_listener_serves_all(t):
+    """With another buffer size or address; the old one beside it must not get anything."""
+    server = UdpServer(t)
+    port = t.port()
+    text = "workers = 2\n" + rule_text(port, server)
+    forwarder, path = t.forward_file(text, "--no-watch", ready=(f"udp:{port}",))
+    clients = [t.udp_client(port) for _ in range(8)]
+    for client in clients:
+        check_equal(ask(client, b"a"), b"a", "before")
+    for changed in (rule_text(port, server, "receive_buffer = 65536"),
+                    rule_text(port, server, host="*"), rule_text(port, server, host="0.0.0.0")):
+        reload(t, forwarder, path, "workers = 2\n" + changed)
+        for client in clients:
+            check_equal(ask(client, b"b"), b"b", "after")
+        check_newcomers(t, port)
 
 
 @test()

@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <vector>
-
-#include "base/prng.h"
 
 namespace sluice::flow {
 namespace {
@@ -26,33 +23,6 @@ struct Flows {
   }
 };
 
-TEST(FlowTable, DoesWhatAMapDoes) {
-  Prng prng(3);
-  Flows flows;
-  flows.keys.resize(4000);
-  std::map<std::uint32_t, std::uint32_t> exact;  // Number of the key to index.
-  std::vector<std::uint32_t> free;
-  for (std::uint32_t i = 4000; i-- > 0;) free.push_back(i);
-  for (int step = 0; step < 60'000; ++step) {
-    const auto number = static_cast<std::uint32_t>(prng.below(6000));
-    const auto at = exact.find(number);
-    ASSERT_EQ(flows.find(key_of(number)), at == exact.end() ? FlowTable::kNone : at->second);
-    if (at != exact.end()) {
-      flows.table.erase(key_of(number), at->second);
-      free.push_back(at->second);
-      exact.erase(at);
-    } else if (!free.empty()) {
-      const std::uint32_t index = free.back();
-      free.pop_back();
-      flows.keys[index] = key_of(number);
-      flows.table.insert(key_of(number), index);
-      exact.emplace(number, index);
-    }
-    ASSERT_EQ(flows.table.size(), exact.size());
-  }
-  for (const auto& [number, index] : exact) EXPECT_EQ(flows.find(key_of(number)), index);
-}
-
 TEST(FlowTable, KeysThatDifferInOneFieldAreDifferent) {
   Flows flows;
   FlowKey base = key_of(1);
@@ -62,15 +32,6 @@ TEST(FlowTable, KeysThatDifferInOneFieldAreDifferent) {
   flows.keys[3].protocol = wire::IpProtocol::kUdp;
   for (std::uint32_t i = 0; i < 4; ++i) flows.table.insert(flows.keys[i], i);
   for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(flows.find(flows.keys[i]), i);
-}
-
-TEST(FlowTable, ErasingWhatIsNotThereDoesNothing) {
-  Flows flows;
-  flows.keys = {key_of(1)};
-  flows.table.insert(key_of(1), 0);
-  flows.table.erase(key_of(2), 5);
-  EXPECT_EQ(flows.find(key_of(1)), 0u);
-  EXPECT_EQ(flows.table.size(), 1u);
 }
 
 }  // namespace

@@ -93,6 +93,18 @@ TEST_F(ListenerSetTest, ASecondCopyIsRefusedWithPlaceAndCause) {
   }
 }
 
+// A worker keeps the socket of a UDP listener that is gone, and its rule, while it has sessions.
+TEST_F(ListenerSetTest, AUdpPortThatLingersIsOurs) {
+  ListenerSet listeners = set(2);
+  Told held = install(listeners, plan_of({rule_at("127.0.0.1", 0, Protocol::kUdp)}));
+  const Plan again = plan_of({rule_at("127.0.0.1", held.front().front().port, Protocol::kUdp)});
+  (void)install(listeners, plan_of({}));
+  EXPECT_TRUE(listeners.prepare(again, BadListeners::kRefuse).has_value());
+  // With a rule that is gone the socket there is somebody else's.
+  for (auto& worker : held) worker.front().rule.reset();
+  EXPECT_FALSE(listeners.prepare(again, BadListeners::kRefuse).has_value());
+}
+
 TEST_F(ListenerSetTest, UnchangedStayNewOpenGoneClose) {
   ListenerSet listeners = set(2);
   Plan plan = plan_of({rule_at("127.0.0.1", 0), rule_at("127.0.0.2", 0)});

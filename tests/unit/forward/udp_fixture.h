@@ -22,6 +22,7 @@
 
 #include "base/unique_fd.h"
 #include "forward/event_tag.h"
+#include "forward/listener_open.h"
 #include "forward/live_rule.h"
 #include "forward/services.h"
 #include "host/sockaddr.h"
@@ -223,6 +224,13 @@ inline Rule datagram_rule(policy::Protocol from, policy::Protocol to,
   }
   rule.timeouts.udp_session = 72s;
   return rule;
+}
+
+// A bound socket with the options that a listener's has.
+inline host::KernelFd listener_socket(int fd, const Rule& rule) {
+  host::KernelFd socket(host::real_kernel(), fd);
+  set_datagram_options(socket, rule.socket);
+  return socket;
 }
 
 inline std::shared_ptr<LiveRule> live(Rule rule) {

@@ -17,16 +17,19 @@ class UdpForwarderTest : public LoopFixture<UdpForwarder> {
     return datagram_rule(Protocol::kUdp, Protocol::kUdp, targets);
   }
   SlabHandle listen_at(std::shared_ptr<LiveRule> rule, const char* address = "127.0.0.1",
-                       bool dual = false) {
-    const host::SocketAddress name = host::to_sockaddr(endpoint(address, 0));
+                       bool dual = false, std::uint16_t wanted_port = 0) {
+    const host::SocketAddress name = host::to_sockaddr(endpoint(address, wanted_port));
     const int fd = socket(name.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const int v6only = dual ? 0 : 1;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+    const int shared = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof shared);
     EXPECT_EQ(bind(fd, name.get(), name.length), 0);
     port = port_of_socket(fd);
     door = endpoint("127.0.0.1", port);
     counters = rule->counters;
-    return forwarder->listen(host::KernelFd(host::real_kernel(), fd), std::move(rule), port, 0);
+    host::KernelFd opened = listener_socket(fd, rule->plan);
+    return forwarder->listen(std::move(opened), std::move(rule), port, 0);
   }
   static std::uint16_t port_of_socket(int fd) {
     host::SocketAddress name;
@@ -73,6 +76,26 @@ TEST_F(UdpForwarderTest, ManyClientsInterleavedEachGetTheirOwnAnswers) {
   EXPECT_EQ(counters->active, kClients);
   EXPECT_EQ(counters->datagrams_dropped, 0U);
   EXPECT_EQ(logged("\"opened\""), kClients * 2);  // The event's name, and the result's.
+}
+
+// Root's buffers may exceed net.core.rmem_max, to which setting them again would cut them.
+TEST_F(UdpForwarderTest, AListenersSocketKeepsItsOptions) {
+  const auto buffer_of = [](int fd, int name) {
+    int size = 0;
+    socklen_t length = sizeof size;
+    EXPECT_EQ(getsockopt(fd, SOL_SOCKET, name, &size, &length), 0);
+    return size;
+  };
+  UniqueFd fd = bound_socket(SOCK_DGRAM | SOCK_NONBLOCK);
+  const int number = fd.get();
+  const Rule rule = rule_to({endpoint("127.0.0.1", 9)});
+  host::KernelFd opened = listener_socket(fd.release(), rule);
+  const int small = 8192;
+  setsockopt(number, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const int send_buffer = buffer_of(number, SO_SNDBUF);
+  (void)forwarder->listen(std::move(opened), live(rule), 1, 0);
+  EXPECT_EQ(buffer_of(number, SO_RCVBUF), 2 * small);  // socket(7): the kernel doubles it.
+  EXPECT_EQ(buffer_of(number, SO_SNDBUF), send_buffer);
 }
 
 TEST_F(UdpForwarderTest, SizesFromNothingToTheLargestBothWays) {
@@ -352,6 +375,77 @@ TEST_F(UdpForwarderTest, AClosedListenerAnswersUntilItsSessionsEnd) {
   EXPECT_EQ(forwarder->sessions(), 0U);
   const Peer successor("127.0.0.1", port);  // The port is free.
   forwarder->close(listener);               // Known no more.
+}
+
+TEST_F(UdpForwarderTest, SessionsOfAClosedListenerGoOnWithTheNextOneThere) {
+  const Peer old_target;
+  const Peer new_target;
+  const SlabHandle closed = listen_at(live(rule_to({old_target.at()})));
+  const Peer client;
+  round_trip(client, old_target, bytes_of("before"));
+  forwarder->close(closed);
+  ASSERT_EQ(client.send(door, "to nobody"), 0);
+  settle();
+  const std::size_t descriptors = open_descriptors();
+  (void)listen_at(live(rule_to({new_target.at()})), "127.0.0.1", false, port);
+  EXPECT_EQ(open_descriptors(), descriptors);  // The old socket is closed.
+  round_trip(client, old_target, bytes_of("after"));
+  EXPECT_EQ(forwarder->sessions(), 1U);
+  // The kernel would spread them over two sockets.
+  const std::vector<Peer> others(20);
+  for (const Peer& other : others) round_trip(other, new_target, bytes_of("new"));
+  move_on(73s);
+  EXPECT_EQ(forwarder->sessions(), 0U);
+  round_trip(client, new_target, bytes_of("anew"));
+}
+
+TEST_F(UdpForwarderTest, AListenerOfAllAddressesTakesOverThoseOfOne) {
+  const Peer target;
+  const SlabHandle one = listen_at(live(rule_to({target.at()})));
+  const wire::Endpoint first_door = door;
+  const SlabHandle two = listen_at(live(rule_to({target.at()})), "127.0.0.2", false, port);
+  const wire::Endpoint second_door = endpoint("127.0.0.2", port);
+  const Peer client;
+  const Peer of_both("0.0.0.0");
+  door = second_door;
+  round_trip(client, target, bytes_of("before"));
+  std::vector<Received> asked;
+  for (const wire::Endpoint& at : {first_door, second_door}) {
+    ASSERT_EQ(of_both.send(at, "twice"), 0);
+    asked.push_back(wait_for(target));
+  }
+  forwarder->close(one);
+  forwarder->close(two);
+  (void)listen_at(live(rule_to({target.at()})), "::", true, port);
+  EXPECT_EQ(forwarder->sessions(), 3U);
+  // Each answer comes from where its session's client had asked.
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    ASSERT_EQ(target.send(asked[i].from, "late"), 0);
+    EXPECT_EQ(wait_for(of_both).from, i == 0 ? first_door : second_door);
+  }
+  door = second_door;
+  round_trip(client, target, bytes_of("after"));
+  EXPECT_EQ(forwarder->sessions(), 3U);
+  move_on(73s);
+  EXPECT_EQ(forwarder->sessions(), 0U);
+  round_trip(client, target, bytes_of("anew"));
+}
+
+TEST_F(UdpForwarderTest, AnotherAddressHasNothingToDoWithAClosedListener) {
+  const Peer old_target;
+  const Peer new_target;
+  const SlabHandle closed = listen_at(live(rule_to({old_target.at()})));
+  const wire::Endpoint old_door = door;
+  const Peer client;
+  ASSERT_EQ(client.send(old_door, "request"), 0);
+  const Received request = wait_for(old_target);
+  forwarder->close(closed);
+  (void)listen_at(live(rule_to({new_target.at()})), "127.0.0.2", false, port);
+  ASSERT_EQ(old_target.send(request.from, "answer"), 0);
+  EXPECT_EQ(wait_for(client).from, old_door);
+  door = endpoint("127.0.0.2", port);
+  round_trip(client, new_target, bytes_of("x"));
+  EXPECT_EQ(forwarder->sessions(), 2U);
 }
 
 TEST_F(UdpForwarderTest, AListenerWithoutSessionsClosesAtOnce) {

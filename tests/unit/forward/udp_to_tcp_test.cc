@@ -62,8 +62,7 @@ class UdpToTcpTest : public LoopFixture<UdpForwarder> {
     door = endpoint("127.0.0.1", port_of(fd.get()));
     used = live(std::move(rule));
     counters = used->counters;
-    (void)forwarder->listen(host::KernelFd(host::real_kernel(), fd.release()), used,
-                            door.port.value, 0);
+    (void)forwarder->listen(listener_socket(fd.release(), used->plan), used, door.port.value, 0);
   }
   // Nothing when nobody connects soon.
   std::optional<Stream> accepted(const UniqueFd& listener) {
@@ -392,9 +391,9 @@ TEST_F(UdpToTcpTest, ASessionOfAClosedListenerGoesOn) {
   const UniqueFd listener = backend();
   UniqueFd fd = bound_socket(SOCK_DGRAM | SOCK_NONBLOCK);
   door = endpoint("127.0.0.1", port_of(fd.get()));
+  const auto rule = live(rule_to({port_of(listener.get())}));
   const SlabHandle handle =
-      forwarder->listen(host::KernelFd(host::real_kernel(), fd.release()),
-                        live(rule_to({port_of(listener.get())})), door.port.value, 0);
+      forwarder->listen(listener_socket(fd.release(), rule->plan), rule, door.port.value, 0);
   const Peer client;
   ASSERT_EQ(client.send(door, "x"), 0);
   auto stream = accepted(listener);

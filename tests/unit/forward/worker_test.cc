@@ -165,6 +165,21 @@ TEST_F(WorkerTest, ASilentTargetTimesOut) {
   EXPECT_EQ(receive_text(far, 1), "x");
 }
 
+TEST_F(WorkerTest, AConnectThatIsCutShortLeavesItsTarget) {
+  const UniqueFd silent = listening_socket(0, 0);
+  const UniqueFd filler = connect_to(port_of(silent.get()));
+  Rule plan = rule_to({port_of(silent.get())});
+  plan.timeouts.connect = 60s;
+  const auto rule = live(plan);
+  serve(rule);
+  const UniqueFd near = client();
+  ASSERT_TRUE(eventually([&] { return rule->targets.active(0) == 1; }));
+  worker_->stop();
+  worker_.join();
+  EXPECT_EQ(rule->targets.active(0), 0u);
+  EXPECT_EQ(rule->counters->active.load(), 0u);
+}
+
 TEST_F(WorkerTest, ADeniedClientIsResetAndTheTargetHearsNothing) {
   policy::AccessList access;
   access.deny.push_back(policy::AddressPattern::parse("127.0.0.*").value());

@@ -140,6 +140,13 @@ TEST(Access, OnePatternOfSeveralIsEnough) {
   EXPECT_EQ(decide_access({}, list({}, {"11.*", "10.*"}), ip("10.0.0.1")), Access::kDenied);
 }
 
+TEST(Access, WildcardsMayComeBehindPrefixes) {
+  const AccessList prefixes = list({"10.0.0.0/8"}, {"10.9.0.0/16", "10.0.0.?", "10.0.0.0/30"});
+  EXPECT_EQ(decide_access(prefixes, {}, ip("10.0.0.7")), Access::kDenied);
+  EXPECT_EQ(decide_access(prefixes, {}, ip("10.0.0.17")), Access::kAllowed);
+  EXPECT_EQ(decide_access(list({"10.0.0.0/8"}, {}), prefixes, ip("10.0.0.7")), Access::kDenied);
+}
+
 TEST(Access, DualStackClientIsIpv4) {
   EXPECT_EQ(decide_access(list({"10.0.0.0/8"}, {}), {}, ip("::ffff:10.1.2.3")), Access::kAllowed);
 }

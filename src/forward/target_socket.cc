@@ -1,21 +1,26 @@
-#include "forward/udp_target.h"
+#include "forward/target_socket.h"
 
 #include <optional>
 
 namespace sluice::forward {
 namespace {
 
+struct SourceAddress {
+  std::optional<wire::Endpoint> endpoint = std::nullopt;  // Nothing: the system's own choice.
+  bool transparent = false;                               // It is the client's, not ours.
+};
+
 // A target of the other family is reached from the system's own choice.
-std::optional<wire::Endpoint> source_of(const SocketPlan& plan, const wire::Endpoint& client,
-                                        wire::IpFamily family) {
+SourceAddress source_of(const SocketPlan& plan, const wire::Endpoint& client,
+                        wire::IpFamily family) {
   // The client of a UNIX socket has no endpoint.
   if (plan.transparent && client.port.value != 0 && client.address.family() == family) {
-    return client;
+    return {.endpoint = client, .transparent = true};
   }
   if (plan.source && plan.source->family() == family) {
-    return wire::Endpoint{*plan.source, wire::Port{0}};
+    return {.endpoint = wire::Endpoint{*plan.source, wire::Port{0}}};
   }
-  return std::nullopt;
+  return {};
 }
 
 }  // namespace
@@ -25,14 +30,14 @@ std::expected<host::UdpSocket, host::SysError> open_datagram_target(host::Kernel
                                                                     const wire::Endpoint& target,
                                                                     const wire::Endpoint& client) {
   const wire::IpFamily family = target.address.family();
-  const auto source = source_of(plan, client, family);
+  const SourceAddress source = source_of(plan, client, family);
   auto socket = host::UdpSocket::open(kernel, family,
-                                      {.bind = source,
+                                      {.bind = source.endpoint,
                                        .mark = plan.mark,
-                                       .receive_buffer = static_cast<int>(plan.receive_buffer),
-                                       .send_buffer = static_cast<int>(plan.send_buffer),
+                                       .receive_buffer = plan.receive_buffer,
+                                       .send_buffer = plan.send_buffer,
                                        .device = plan.target_device,
-                                       .transparent = plan.transparent && source == client});
+                                       .transparent = source.transparent});
   if (!socket) return socket;
   if (const auto connected = socket->connect(target); !connected) {
     return std::unexpected(connected.error());
@@ -40,15 +45,18 @@ std::expected<host::UdpSocket, host::SysError> open_datagram_target(host::Kernel
   return socket;
 }
 
-std::expected<host::StartedConnect, host::SysError> open_stream_target(
-    host::Kernel& kernel, const SocketPlan& plan, const Destination& target,
-    const wire::Endpoint& client) {
+std::expected<host::StartedConnect, host::SysError> open_stream_target(host::Kernel& kernel,
+                                                                       const SocketPlan& plan,
+                                                                       const Destination& target,
+                                                                       const wire::Endpoint& client,
+                                                                       FastOpen fast_open) {
   if (!target.inet) return host::connect_unix(kernel, target.path);
-  const auto source = source_of(plan, client, target.inet->address.family());
-  host::StreamOptions options{.source = source,
-                              .transparent = plan.transparent && source == client,
+  const SourceAddress source = source_of(plan, client, target.inet->address.family());
+  host::StreamOptions options{.source = source.endpoint,
+                              .transparent = source.transparent,
                               .device = plan.target_device,
                               .mark = plan.mark,
+                              .fast_open = plan.fast_open && fast_open == FastOpen::kAsPlanned,
                               .multipath = plan.multipath,
                               .receive_buffer = plan.receive_buffer,
                               .send_buffer = plan.send_buffer};

@@ -1,0 +1,49 @@
+// Sockets to targets, as a rule's socket options ask for.
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/time.h"
+#include "forward/plan.h"
+#include "forward/target_set.h"
+#include "host/kernel.h"
+#include "host/stream_connect.h"
+#include "host/sys_error.h"
+#include "host/udp_socket.h"
+#include "wire/address.h"
+
+namespace sluice::forward {
+
+// Connected. With `transparent` it sends from the client's own endpoint.
+[[nodiscard]] std::expected<host::UdpSocket, host::SysError> open_datagram_target(
+    host::Kernel& kernel, const SocketPlan& plan, const wire::Endpoint& target,
+    const wire::Endpoint& client);
+
+// With fast open a connect succeeds at once and fails with the first bytes.
+enum class FastOpen : std::uint8_t { kNever, kAsPlanned };
+
+// Connected or connecting. With `transparent` it connects from the client's own endpoint.
+[[nodiscard]] std::expected<host::StartedConnect, host::SysError> open_stream_target(
+    host::Kernel& kernel, const SocketPlan& plan, const Destination& target,
+    const wire::Endpoint& client, FastOpen fast_open);
+
+// Tries `destination`, then those that `targets` names after it. `connect` takes a Destination and
+// returns std::expected<void, host::SysError>. Zero, or the errno of the last: none is left, and
+// no target is in use any more.
+template <typename Connect>
+[[nodiscard]] int connect_to_any(TargetSet& targets, Attempt& attempt,
+                                 std::optional<Destination> destination, Instant now,
+                                 const Connect& connect) {
+  int error = EHOSTUNREACH;  // No target has an address.
+  for (; destination; destination = targets.next(attempt, now)) {
+    const std::expected<void, host::SysError> connected = connect(*destination);
+    if (connected) return 0;
+    error = connected.error().error;
+  }
+  return error;
+}
+
+}  // namespace sluice::forward

@@ -167,6 +167,73 @@ TEST_P(Guest, SignalsAndPidNamespace) {
   EXPECT_EQ(run("test $$ -lt 5"), GetParam() == PidNamespace::kOwn ? 0 : 1);
 }
 
+// Reads the agent's messages until the first that counts.
+bool is_ready(GuestAgent& agent) {
+  if (!wait_for(agent.fd(), POLLIN, 5000)) return false;
+  const auto message = agent.receive();
+  if (const auto* missing = std::get_if<AgentMissing>(&*message); missing != nullptr) {
+    ADD_FAILURE() << missing->error.describe();
+  }
+  return message && std::holds_alternative<AgentReady>(*message);
+}
+
+TEST_P(Guest, AgentIsNoChildOfTheCommand) {
+  options.fast_path = FastPath::kOn;
+  // The command has nothing to wait for.
+  options.command = {"sh", "-c", "wait && exec sleep 0.2"};
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  const auto link = guest->await_link();  // Without it the tap is gone.
+  ASSERT_TRUE(link.has_value());
+  GuestAgent agent = guest->take_agent();
+  const pid_t pid = guest->pid();
+  EXPECT_TRUE(is_ready(agent));
+  auto child = std::move(*guest).release();
+  ASSERT_TRUE(child.has_value());
+  EXPECT_EQ(finish(*child), 0);
+  if (GetParam() == PidNamespace::kOwn) {
+    // It went with its init.
+    ASSERT_TRUE(wait_for(agent.fd(), POLLIN, 5000));
+    EXPECT_TRUE(std::holds_alternative<AgentGone>(agent.receive().value()));
+    EXPECT_EQ(::waitpid(-1, nullptr, 0), -1);
+    return;
+  }
+  // It is our child, and lives for as long as we talk to it.
+  ASSERT_TRUE(agent.repair().has_value());
+  ASSERT_TRUE(wait_for(agent.fd(), POLLIN, 5000));
+  EXPECT_TRUE(std::holds_alternative<AgentRepaired>(agent.receive().value()));
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), 0);
+  agent.close();
+  const pid_t ended = ::waitpid(-1, nullptr, 0);
+  EXPECT_GT(ended, 0);
+  EXPECT_NE(ended, pid);
+}
+
+TEST_P(Guest, AgentDiesWithUs) {
+  options.fast_path = FastPath::kOn;
+  std::array<int, 2> fds{};
+  ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
+  const UniqueFd out(fds[0]);
+  UniqueFd in(fds[1]);
+  in_child([&] {
+    auto guest = spawn_guest(options);
+    if (!guest) return 1;
+    const auto link = guest->await_link();
+    GuestAgent agent = guest->take_agent();
+    if (!is_ready(agent)) return 2;
+    // The agent does not keep what we have open; the guest, which does, dies with us.
+    ::_exit(0);
+  });
+  in.reset();
+  ASSERT_TRUE(wait_for(out.get(), POLLHUP, 5000));
+}
+
+TEST_P(Guest, NoAgentUnlessAsked) {
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  EXPECT_LT(guest->take_agent().fd(), 0);
+}
+
 // What `sluice run` does, in a process that the test can watch being stopped.
 int serve_until_exit(GuestOptions options, const std::string& script) {
   auto signals = SignalFd::open(kChildSignals);

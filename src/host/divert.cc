@@ -18,7 +18,8 @@ constexpr std::uint32_t kLoopbackIndex = 1;  // The kernel gives it to `lo` in e
 
 constexpr const char* kTable = "sluice";
 constexpr const char* kSet = "handed_over";
-constexpr const char* kChain = "divert";
+constexpr const char* kDivertChain = "divert";
+constexpr const char* kReopenChain = "reopen";
 
 // Since Linux 6.9, after our oldest headers: the table outlives its owner.
 constexpr std::uint32_t kTablePersists = 0x4;
@@ -27,32 +28,56 @@ constexpr std::uint8_t kSynFlag = 0x02;
 constexpr std::uint32_t kOffsetTcpFlags = 13;  // RFC 9293, 3.1.
 
 NfObject set_of(wire::IpFamily family) { return {family, kTable, kSet}; }
-NfObject chain_of(wire::IpFamily family) { return {family, kTable, kChain}; }
 
-// Packets of other interfaces and protocols are sorted out first.
-std::vector<NfStep> divert_rule(wire::IpFamily family, std::uint32_t interface) {
-  const bool v4 = family == wire::IpFamily::kV4;
-  const std::uint32_t source = v4 ? 12 : 8;  // RFC 791, 3.1; RFC 8200, 3.
-  const std::uint32_t size = v4 ? 4 : 16;
-  const std::uint32_t registers = size / 4;
-  constexpr std::uint32_t kPortSize = 2;
+// TCP packets that cross the interface with SYN or without. Those of other interfaces and protocols
+// are sorted out first.
+std::vector<NfStep> tcp_packets(NfMeta way, std::uint32_t interface, std::uint8_t syn) {
   return {
-      NfLoadMeta{NfMeta::kOutputInterface, 0},
+      NfLoadMeta{way, 0},
       NfRequireWord{interface, 0},
       NfLoadMeta{NfMeta::kTransportProtocol, 0},
       NfRequireByte{IPPROTO_TCP, 0},
       NfLoadBytes{NfHeader::kTransport, kOffsetTcpFlags, 1, 0},
       NfMaskByte{kSynFlag, 0},
-      NfRequireByte{0, 0},
-      // The key, as NfKey has it.
-      NfLoadBytes{NfHeader::kNetwork, source, size, 0},
-      NfLoadBytes{NfHeader::kTransport, 0, kPortSize, registers},
-      NfLoadBytes{NfHeader::kNetwork, source + size, size, registers + 1},
-      NfLoadBytes{NfHeader::kTransport, kPortSize, kPortSize, 2 * registers + 1},
-      NfRequireInSet{kSet, 0},
-      NfLoadWord{kMark, 0},
-      NfSetMark{0},
+      NfRequireByte{syn, 0},
   };
+}
+
+// The guest's endpoint and the remote one, as NfKey has them, from register 0 on.
+enum class GuestIs : std::uint8_t { kSource, kTarget };
+void load_key(std::vector<NfStep>& steps, wire::IpFamily family, GuestIs guest) {
+  const bool v4 = family == wire::IpFamily::kV4;
+  const std::uint32_t size = v4 ? 4 : 16;
+  const std::uint32_t source = v4 ? 12 : 8;  // RFC 791, 3.1; RFC 8200, 3.
+  constexpr std::uint32_t kPortSize = 2;
+  std::uint32_t to = 0;
+  const auto load_endpoint = [&](std::uint32_t address, std::uint32_t port) {
+    steps.push_back(NfLoadBytes{NfHeader::kNetwork, address, size, to});
+    steps.push_back(NfLoadBytes{NfHeader::kTransport, port, kPortSize, to + size / 4});
+    to += size / 4 + 1;
+  };
+  if (guest == GuestIs::kTarget) load_endpoint(source + size, kPortSize);
+  load_endpoint(source, 0);
+  if (guest == GuestIs::kSource) load_endpoint(source + size, kPortSize);
+}
+
+// To the loopback with what the guest sends.
+std::vector<NfStep> divert_rule(wire::IpFamily family, std::uint32_t interface) {
+  auto steps = tcp_packets(NfMeta::kOutputInterface, interface, 0);
+  load_key(steps, family, GuestIs::kSource);
+  steps.push_back(NfRequireInSet{kSet, 0});
+  steps.push_back(NfLoadWord{kMark, 0});
+  steps.push_back(NfSetMark{0});
+  return steps;
+}
+
+// A SYN or SYN-ACK that comes by the tap begins a new connection of the same name: its packets go
+// by the tap, from the very next one.
+std::vector<NfStep> reopen_rule(wire::IpFamily family, std::uint32_t interface) {
+  auto steps = tcp_packets(NfMeta::kInputInterface, interface, kSynFlag);
+  load_key(steps, family, GuestIs::kTarget);
+  steps.push_back(NfDeleteFromSet{kSet, 0});
+  return steps;
 }
 
 SetupError describe(const NfBatch& batch, const NfFailure& failure) {
@@ -116,9 +141,13 @@ std::expected<void, SetupError> Divert::install_tables() {
     batch.ensure_table(family, kTable);
     batch.delete_table(family, kTable);
     batch.add_table(family, kTable, table_flags_);
-    batch.add_set(set_of(family));
-    batch.add_route_chain(chain_of(family));
-    batch.add_rule(chain_of(family), divert_rule(family, interface_));
+    batch.add_set(set_of(family), kMostConnections);
+    const NfObject divert{family, kTable, kDivertChain};
+    batch.add_route_chain(divert);
+    batch.add_rule(divert, divert_rule(family, interface_));
+    const NfObject reopen{family, kTable, kReopenChain};
+    batch.add_arrival_chain(reopen);
+    batch.add_rule(reopen, reopen_rule(family, interface_));
     const auto end =
         std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(std::min(room, each.keys.size())));
     const std::vector<NfKey> keys(each.keys.begin(), end);

@@ -41,6 +41,8 @@ std::expected<void, SysError> GuestAgent::release(const wire::Endpoint& guest,
 std::expected<void, SysError> GuestAgent::repair() { return send_if_open(channel_, RepairOrder{}); }
 
 AgentMessage GuestAgent::await(Duration patience) {
+  // Where it cannot be told to hurry it has hurried enough, or is gone.
+  (void)send_if_open(channel_, HurryOrder{});
   pollfd waiting{.fd = channel_.get(), .events = POLLIN, .revents = 0};
   const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
   if (channel_.valid()) (void)::poll(&waiting, 1, static_cast<int>(limit));

@@ -27,7 +27,9 @@
 namespace sluice::host {
 
 // The agent has set up all it needs. The sockets send whole IP packets into the guest's loopback,
-// as if its kernel had turned them there; invalid where the guest has no such family.
+// as if its kernel had turned them there; invalid where the guest has no such family. They are
+// connected, non-blocking, and never reach the tap. Checksums must be right and complete. A packet
+// that no socket waits for is answered with a reset (IPv6) or not at all (IPv4).
 struct AgentReady {
   UniqueFd inject_v4;
   UniqueFd inject_v6;
@@ -36,12 +38,14 @@ struct AgentReady {
 struct AgentMissing {
   SetupError error;
 };
-// The connection is the socket's now: connected, non-blocking, its first packet answered.
+// The connection is the socket's now: connected, non-blocking, its first packet answered. An
+// invalid socket: this process had no descriptor left to take it, and the kernel has closed it.
 struct AgentHandedOver {
   std::uint64_t tag = 0;
   UniqueFd socket;
 };
-// Nothing has changed for the guest.
+// Nothing has changed for the guest, but that it may have answered a window probe. Every order to
+// hand over is answered, by this or the above, unless the agent is gone.
 struct AgentRefused {
   std::uint64_t tag = 0;
   int error = 0;  // errno; ETIMEDOUT where the guest's kernel did not answer the new socket.

@@ -17,7 +17,7 @@
 namespace sluice::host {
 namespace {
 
-enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair };
+enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kHurry };
 
 struct OrderPacket {
   OrderKind kind = OrderKind::kRepair;
@@ -70,6 +70,7 @@ OrderPacket packet_of(const AgentOrder& order) {
             return packet;
           },
           [](const RepairOrder&) { return OrderPacket{}; },
+          [](const HurryOrder&) { return OrderPacket{.kind = OrderKind::kHurry}; },
       },
       order);
 }
@@ -79,6 +80,7 @@ AgentOrder order_of(const OrderPacket& packet) {
     case OrderKind::kHandOver: return HandOverOrder{packet.tag, packet.deadline, packet.snapshot};
     case OrderKind::kRelease: return ReleaseOrder{packet.snapshot.peer, packet.snapshot.local};
     case OrderKind::kRepair: return RepairOrder{};
+    case OrderKind::kHurry: return HurryOrder{};
   }
   return RepairOrder{};
 }
@@ -138,13 +140,6 @@ AgentMessage message_of(const MessagePacket& packet,
   return AgentGone{};
 }
 
-bool is_readable_within(int channel, Duration at_most) {
-  pollfd item{.fd = channel, .events = POLLIN, .revents = 0};
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
-  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (at_most - seconds).count()};
-  return ::ppoll(&item, 1, &timeout, nullptr) == 1;
-}
-
 }  // namespace
 
 std::expected<void, SysError> send_order(int channel, const AgentOrder& order) {
@@ -155,8 +150,15 @@ std::expected<void, SysError> send_order(int channel, const AgentOrder& order) {
   return {};
 }
 
+bool has_news_within(int channel, Duration at_most) {
+  pollfd item{.fd = channel, .events = POLLIN, .revents = 0};
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
+  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (at_most - seconds).count()};
+  return ::ppoll(&item, 1, &timeout, nullptr) == 1;
+}
+
 std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most) {
-  if (at_most != kForever && !is_readable_within(channel, at_most))
+  if (at_most != kForever && !has_news_within(channel, at_most))
     return std::vector<AgentOrder>{};
   std::array<OrderPacket, kMostOrders> packets;
   std::array<iovec, kMostOrders> parts{};

@@ -28,13 +28,19 @@ struct ReleaseOrder {
   wire::Endpoint remote;
 };
 struct RepairOrder {};
-using AgentOrder = std::variant<HandOverOrder, ReleaseOrder, RepairOrder>;
+// Somebody waits for the agent to be ready.
+struct HurryOrder {};
+using AgentOrder = std::variant<HandOverOrder, ReleaseOrder, RepairOrder, HurryOrder>;
 
 // How many orders the agent takes at once.
 inline constexpr std::size_t kMostOrders = 32;
 
 // Our end. Does not block: EAGAIN when the agent has not read what was sent before.
 [[nodiscard]] std::expected<void, SysError> send_order(int channel, const AgentOrder& order);
+
+// The agent's end. Whether there is an order, or will be before `at_most` is over. True as well
+// when the other end is gone.
+[[nodiscard]] bool has_news_within(int channel, Duration at_most);
 
 // The agent's end. Waits for an order, but not for longer than `at_most`, and takes what is queued
 // with it. Nothing once the other end is gone.

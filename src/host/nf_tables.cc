@@ -34,6 +34,7 @@ constexpr std::uint32_t kTypePort = 13;
 // Of <linux/netfilter.h>, which does not go together with the C library's <netinet/in.h>.
 constexpr std::uint8_t kFamilyIpv4 = 2;
 constexpr std::uint8_t kFamilyIpv6 = 10;
+constexpr std::uint32_t kHookPrerouting = 0;
 constexpr std::uint32_t kHookLocalOut = 3;
 constexpr std::uint32_t kVerdictAccept = 1;
 
@@ -62,6 +63,7 @@ void put_compare(nlmsghdr* header, std::uint32_t in, const void* bytes, std::siz
 
 std::uint32_t meta_key(NfMeta meta) {
   switch (meta) {
+    case NfMeta::kInputInterface: return NFT_META_IIF;
     case NfMeta::kOutputInterface: return NFT_META_OIF;
     case NfMeta::kTransportProtocol: return NFT_META_L4PROTO;
     case NfMeta::kMark: return NFT_META_MARK;
@@ -77,6 +79,7 @@ const char* expression_of(const NfStep& step) {
                         [](const NfRequireByte&) { return "cmp"; },
                         [](const NfRequireWord&) { return "cmp"; },
                         [](const NfRequireInSet&) { return "lookup"; },
+                        [](const NfDeleteFromSet&) { return "dynset"; },
                         [](const NfLoadWord&) { return "immediate"; },
                         [](const NfSetMark&) { return "meta"; },
                     },
@@ -111,6 +114,11 @@ void put_attributes(nlmsghdr* header, const NfStep& step) {
           [&](const NfRequireInSet& s) {
             mnl_attr_put_strz(header, NFTA_LOOKUP_SET, s.set);
             put_register(header, NFTA_LOOKUP_SREG, s.in);
+          },
+          [&](const NfDeleteFromSet& s) {
+            mnl_attr_put_strz(header, NFTA_DYNSET_SET_NAME, s.set);
+            put_u32(header, NFTA_DYNSET_OP, NFT_DYNSET_OP_DELETE);
+            put_register(header, NFTA_DYNSET_SREG_KEY, s.in);
           },
           [&](const NfLoadWord& s) {
             put_register(header, NFTA_IMMEDIATE_DREG, s.to);
@@ -205,31 +213,42 @@ void NfBatch::delete_table(wire::IpFamily family, const char* table) {
   commit(header, {"delete a table", family});
 }
 
-void NfBatch::add_set(const NfObject& set) {
+void NfBatch::add_set(const NfObject& set, std::uint32_t size) {
   nlmsghdr* header = begin(NFT_MSG_NEWSET, NLM_F_CREATE, set.family, kMessageRoom);
   const bool v4 = set.family == wire::IpFamily::kV4;
   const std::uint32_t address = v4 ? kTypeIpv4 : kTypeIpv6;
   const std::uint32_t endpoint = address << kTypeBits | kTypePort;
   mnl_attr_put_strz(header, NFTA_SET_TABLE, set.table);
   mnl_attr_put_strz(header, NFTA_SET_NAME, set.name);
-  put_u32(header, NFTA_SET_FLAGS, 0);
+  put_u32(header, NFTA_SET_FLAGS, NFT_SET_EVAL);
   put_u32(header, NFTA_SET_KEY_TYPE, endpoint << (2 * kTypeBits) | endpoint);
   put_u32(header, NFTA_SET_KEY_LEN, v4 ? 16 : 40);
+  nlattr* limits = mnl_attr_nest_start(header, NFTA_SET_DESC);
+  put_u32(header, NFTA_SET_DESC_SIZE, size);
+  mnl_attr_nest_end(header, limits);
   put_u32(header, NFTA_SET_ID, 1);  // Required, though we find the set by its name.
   commit(header, {"create a set", set.family});
 }
 
 void NfBatch::add_route_chain(const NfObject& chain) {
+  add_chain(chain, {"route", kHookLocalOut, "create a chain of type route"});
+}
+
+void NfBatch::add_arrival_chain(const NfObject& chain) {
+  add_chain(chain, {"filter", kHookPrerouting, "create a chain of type filter"});
+}
+
+void NfBatch::add_chain(const NfObject& chain, const ChainKind& kind) {
   nlmsghdr* header = begin(NFT_MSG_NEWCHAIN, NLM_F_CREATE, chain.family, kMessageRoom);
   mnl_attr_put_strz(header, NFTA_CHAIN_TABLE, chain.table);
   mnl_attr_put_strz(header, NFTA_CHAIN_NAME, chain.name);
   nlattr* hook = mnl_attr_nest_start(header, NFTA_CHAIN_HOOK);
-  put_u32(header, NFTA_HOOK_HOOKNUM, kHookLocalOut);
+  put_u32(header, NFTA_HOOK_HOOKNUM, kind.hook);
   put_u32(header, NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(kPriority));
   mnl_attr_nest_end(header, hook);
   put_u32(header, NFTA_CHAIN_POLICY, kVerdictAccept);
-  mnl_attr_put_strz(header, NFTA_CHAIN_TYPE, "route");
-  commit(header, {"create a chain of type route", chain.family});
+  mnl_attr_put_strz(header, NFTA_CHAIN_TYPE, kind.type);
+  commit(header, {kind.what, chain.family});
 }
 
 void NfBatch::add_rule(const NfObject& chain, std::span<const NfStep> steps) {

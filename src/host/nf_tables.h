@@ -1,5 +1,5 @@
-// nf_tables by netlink (libmnl): a table with one set, one chain and one rule, and what enters and
-// leaves the set. nft(8) shows it as any other table.
+// nf_tables by netlink (libmnl): a table with one set, two chains of one rule each, and what enters
+// and leaves the set. nft(8) shows it as any other table.
 //
 // A batch is a transaction: the kernel carries out all of it or nothing, within the one send.
 #pragma once
@@ -35,7 +35,7 @@ struct NfKey {
 
 // The steps of a rule. Registers are numbered 0 to 15 and hold four bytes each; longer values take
 // several in a row.
-enum class NfMeta : std::uint8_t { kOutputInterface, kTransportProtocol, kMark };
+enum class NfMeta : std::uint8_t { kInputInterface, kOutputInterface, kTransportProtocol, kMark };
 enum class NfHeader : std::uint8_t { kNetwork, kTransport };
 struct NfLoadMeta {
   NfMeta what = NfMeta::kMark;
@@ -65,6 +65,11 @@ struct NfRequireInSet {
   const char* set = nullptr;
   std::uint32_t in = 0;
 };
+// Takes what starts at the register out of the set, if it is there.
+struct NfDeleteFromSet {
+  const char* set = nullptr;
+  std::uint32_t in = 0;
+};
 struct NfLoadWord {
   std::uint32_t value = 0;
   std::uint32_t to = 0;
@@ -73,7 +78,7 @@ struct NfSetMark {
   std::uint32_t from = 0;
 };
 using NfStep = std::variant<NfLoadMeta, NfLoadBytes, NfMaskByte, NfRequireByte, NfRequireWord,
-                            NfRequireInSet, NfLoadWord, NfSetMark>;
+                            NfRequireInSet, NfDeleteFromSet, NfLoadWord, NfSetMark>;
 
 // A set or a chain of a table. The names are literals.
 struct NfObject {
@@ -91,10 +96,12 @@ class NfBatch {
   void ensure_table(wire::IpFamily family, const char* table);
   void add_table(wire::IpFamily family, const char* table, std::uint32_t flags);
   void delete_table(wire::IpFamily family, const char* table);
-  // A set of connections of this family, for NfKey.
-  void add_set(const NfObject& set);
+  // A set of at most `size` connections of this family, for NfKey. Rules may change it.
+  void add_set(const NfObject& set, std::uint32_t size);
   // A chain that sees what the host sends and may change its route, before most others.
   void add_route_chain(const NfObject& chain);
+  // A chain that sees all that arrives, before it is routed.
+  void add_arrival_chain(const NfObject& chain);
   void add_rule(const NfObject& chain, std::span<const NfStep> steps);
   // What is there already is no failure.
   void add_element(const NfObject& set, const NfKey& key) { add_elements(set, {&key, 1}); }
@@ -119,6 +126,12 @@ class NfBatch {
                                 std::size_t room);
   void commit(const nlmsghdr* header, const Step& step);
   void put_frame(std::uint16_t type);
+  struct ChainKind {
+    const char* type;
+    std::uint32_t hook;
+    const char* what;
+  };
+  void add_chain(const NfObject& chain, const ChainKind& kind);
   void put_elements(std::uint16_t type, std::uint16_t flags, const NfObject& set,
                     std::span<const NfKey> keys, const Step& step);
 

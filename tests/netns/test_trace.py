@@ -17,7 +17,7 @@ PROBES = {"poll_returned", "frame_in", "flow_created", "connect_issued", "connec
 
 def crr(t, option):
     t.lab_server("--echo", 7007)
-    return t.guest_ok([t.client("crr-client"), t.srv, "7007", str(CYCLES)], ["--trace", option])
+    return t.guest_ok([t.client("crr-client"), t.srv, "7007", str(CYCLES)], ["--trace", option, "--fast-path=off"])
 
 
 def has_in_order(names, wanted):

@@ -22,8 +22,8 @@ enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kHurry };
 struct OrderPacket {
   OrderKind kind = OrderKind::kRepair;
   std::uint64_t tag = 0;
-  Instant deadline;
-  wire::TcpSnapshot snapshot;  // Of kRelease: the endpoints only.
+  Instant deadline = {};
+  wire::TcpSnapshot snapshot = {};  // Of kRelease: the endpoints only.
 };
 static_assert(std::is_trivially_copyable_v<OrderPacket>);
 
@@ -158,8 +158,7 @@ bool has_news_within(int channel, Duration at_most) {
 }
 
 std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most) {
-  if (at_most != kForever && !has_news_within(channel, at_most))
-    return std::vector<AgentOrder>{};
+  if (at_most != kForever && !has_news_within(channel, at_most)) return std::vector<AgentOrder>{};
   std::array<OrderPacket, kMostOrders> packets;
   std::array<iovec, kMostOrders> parts{};
   std::array<mmsghdr, kMostOrders> headers{};

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "host/guest_agent.h"
@@ -242,6 +243,24 @@ inline std::vector<char> receive_all(int fd, std::size_t size) {
   }
   bytes.resize(got);
   return bytes;
+}
+
+inline std::vector<char> pattern(std::size_t size) {
+  std::vector<char> out(size);
+  for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(i * 7 + i / 251);
+  return out;
+}
+
+// `bytes` arrive as they are.
+inline void expect_transfer(const UniqueFd& from, const UniqueFd& to,
+                            const std::vector<char>& bytes) {
+  std::thread sender([&] { EXPECT_TRUE(send_all(from.get(), bytes)); });
+  EXPECT_TRUE(receive_all(to.get(), bytes.size()) == bytes);
+  sender.join();
+}
+inline void expect_both_ways(const UniqueFd& ours, const UniqueFd& theirs, std::size_t size) {
+  expect_transfer(ours, theirs, pattern(size));
+  expect_transfer(theirs, ours, pattern(size));
 }
 
 }  // namespace sluice::host

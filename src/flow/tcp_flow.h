@@ -93,6 +93,7 @@ struct Lingering {
 // A kernel socket in the guest's namespace is our end of the connection now, and the driver joins
 // it to the host's (tcp_hand_over.cc).
 struct HandedOver {
+  wire::SeqNum guest_isn;
   bool over = false;  // Both are closed, and the flow was reported; repeats may still come.
   // What the flow had carried when it was handed over.
   std::uint64_t to_host_before = 0;

@@ -109,8 +109,10 @@ void TcpFlows::on_handed_over(TcpId id, Instant now, ActionSink& out) {
                  out);
   flow->hand_over = HandOverStage::kNone;
   flow->active = now;
-  flow->state =
-      HandedOver{.to_host_before = flow->bytes_to_host, .to_guest_before = flow->bytes_to_guest};
+  const auto received = static_cast<std::uint32_t>(state->stream_offset);
+  flow->state = HandedOver{.guest_isn = state->received - received - 1,
+                           .to_host_before = flow->bytes_to_host,
+                           .to_guest_before = flow->bytes_to_guest};
   timers_.arm(flow->timer, now + options_.idle_limit);
 }
 
@@ -136,8 +138,10 @@ void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state,
 void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
                                    const wire::TcpView& segment, Instant now, ActionSink& out) {
   const wire::TcpFlags flags = segment.flags();
-  if (flags.syn() && !flags.ack()) {
-    // The guest uses the port again: its old connection is gone, whatever is still on its way.
+  const wire::SeqNum isn = std::get<HandedOver>(flows_.at(index).state).guest_isn;
+  if (flags.syn() && !flags.ack() && segment.sequence() != isn) {
+    // No late copy of the first one: the guest uses the port again: its old connection is gone,
+    // whatever is still on its way.
     reopen(index, packet, segment, now, out);
     return;
   }

@@ -4,9 +4,13 @@
 // Input, again and again: kind, pick, then what the kind needs. A frame is either raw bytes with an
 // offload header, or a TCP segment near the window of a live flow, so that mutations get deep.
 #include <algorithm>
+#include <array>
+#include <deque>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "flow/engine.h"
@@ -72,7 +76,7 @@ class Harness {
         limp_ = input.u8();
         engine_.tcp().set_spill_free(std::size_t{pick} * 4096);
         break;
-      case 15: failures(pick); break;
+      case 15: hand_over_or_fail(kind >> 4, pick, input); break;
     }
     if (!in_burst_) settle();
   }
@@ -88,15 +92,20 @@ class Harness {
     settle();
     require(engine_.flow_count() == 0 && sockets_.empty() && udp_.empty() && pings_.empty(),
             "everything is closed at the end");
+    require(names_.empty(), "every name that was handed over is released");
   }
 
  private:
+  enum class Holder : std::uint8_t { kEngine, kNobody, kCarrier };
   struct Socket {
     flow::TcpId id;
     bool connected = false;
     std::uint32_t queued = 0;    // What a peek can see.
     std::uint32_t buffered = 0;  // The spill.
     std::uint64_t offset = 0;    // Of the guest's stream.
+    Holder holder = Holder::kEngine;
+    wire::TcpSnapshot snapshot{};
+    std::vector<std::vector<std::uint8_t>> kept{};  // Packets that wait for the answer.
   };
 
   static std::uint64_t key(const SlabHandle& id) {
@@ -285,6 +294,65 @@ class Harness {
     }
   }
 
+  void hand_over_or_fail(unsigned what, std::uint8_t pick, wire::ByteReader& input) {
+    end_burst(flow::BurstEnd::kDrained);
+    const flow::TcpId id = tcp_id(pick);
+    switch (what) {
+      case 1:
+      case 2:
+        hand_over_ = flow::HandOverWhen{static_cast<std::uint8_t>(pick % 3)};
+        engine_.tcp().set_hand_over(hand_over_);
+        break;
+      case 3:
+      case 4: hand_over_succeeds(id); break;
+      case 5: hand_over_fails(id); break;
+      case 6: {
+        // More than it was; a carrier's counts never go back.
+        carried_ += input.u16();
+        engine_.tcp().on_carried(id, carried_, carried_ / 2, now_);
+        break;
+      }
+      case 7: carried_to_end(id, input.u8()); break;
+      default: failures(pick); break;
+    }
+  }
+
+  // Of any flow, asked for or not: the driver may be late.
+  void hand_over_succeeds(flow::TcpId id) {
+    Socket* socket = find(id);
+    const bool waited_for = socket != nullptr && socket->holder == Holder::kNobody;
+    engine_.tcp().on_handed_over(id, now_, sink_);
+    if (!waited_for) return;
+    socket->holder = Holder::kCarrier;
+    socket->kept.clear();
+    require(names_.insert(name_of(socket->snapshot.peer, socket->snapshot.local)).second,
+            "a name is handed over when it is free");
+  }
+
+  void hand_over_fails(flow::TcpId id) {
+    Socket* socket = find(id);
+    engine_.tcp().on_hand_over_failed(id, now_, sink_);
+    if (socket == nullptr || socket->holder != Holder::kNobody) return;
+    socket->holder = Holder::kEngine;
+    for (auto& packet : socket->kept) {
+      engine_.on_returned(returned_.emplace_back(std::move(packet)), now_, sink_);
+    }
+    socket->kept.clear();
+    end_burst(flow::BurstEnd::kDrained);
+  }
+
+  void carried_to_end(flow::TcpId id, std::uint8_t how) {
+    const Socket* socket = find(id);
+    const bool carried = socket != nullptr && socket->holder == Holder::kCarrier;
+    if (carried) {
+      sockets_.erase(key(id));
+      note_gone(id);
+    }
+    constexpr std::array kOutcomes{policy::Outcome::kClosed, policy::Outcome::kResetByGuest,
+                                   policy::Outcome::kResetByHost, policy::Outcome::kTimedOut};
+    engine_.tcp().on_carried_to_end(id, kOutcomes.at(how % kOutcomes.size()), now_, sink_);
+  }
+
   void advance(Duration time) {
     end_burst(flow::BurstEnd::kDrained);
     now_ += time;
@@ -318,8 +386,9 @@ class Harness {
       if (!engine_.has_deferred()) break;
       engine_.run_deferred(now_, sink_);
     }
+    returned_.clear();
     require(engine_.limits().active() <= kFlowsMax, "no more flows than the limit");
-    require(engine_.tcp().size() <= kFlowsMax + 1024, "the lingering are bounded");
+    require(engine_.tcp().size() <= kFlowsMax + 4096, "the lingering are bounded");
   }
 
   void carry_out(const flow::ConnectTcp& action) {
@@ -328,9 +397,11 @@ class Harness {
     socket = Socket{.id = action.flow};
   }
   void carry_out(const flow::StashTcp& action) {
+    require_held(action.flow);
     require(find(action.flow) != nullptr || gone(action.flow), "a stash is of a known flow");
   }
   void carry_out(const flow::WriteTcp& action) {
+    require_held(action.flow);
     Socket* socket = find(action.flow);
     if (socket == nullptr) {
       require(gone(action.flow), "a write is of a known flow");
@@ -360,6 +431,7 @@ class Harness {
     engine_.tcp().on_written(action.flow, taken, socket->buffered, room, now_, sink_);
   }
   void carry_out(const flow::PeekTcp& action) {
+    require_held(action.flow);
     Socket* socket = find(action.flow);
     if (socket == nullptr) {
       require(gone(action.flow), "a peek is of a known flow");
@@ -378,22 +450,59 @@ class Harness {
     sink_.clear_frames();
   }
   void carry_out(const flow::DiscardTcp& action) {
+    require_held(action.flow);
     Socket* socket = find(action.flow);
     if (socket == nullptr) return;
     require(action.bytes <= socket->queued, "only what was peeked is discarded");
     socket->queued -= action.bytes;
   }
   void carry_out(const flow::ShutdownTcp& action) {
+    require_held(action.flow);
     require(find(action.flow) != nullptr || gone(action.flow), "a shutdown is of a known flow");
   }
   void carry_out(const flow::CloseTcp& action) {
     require(sockets_.erase(key(action.flow)) == 1, "a flow is closed once");
-    gone_.push_back(key(action.flow));
-    if (gone_.size() > 256) gone_.erase(gone_.begin(), gone_.begin() + 128);
+    note_gone(action.flow);
   }
-  void carry_out(const flow::HandOverTcp&) { require(false, "nobody is handed over"); }
-  void carry_out(const flow::DivertTcp&) { require(false, "nobody is handed over"); }
-  void carry_out(const flow::ReleaseTcp&) { require(false, "nobody is handed over"); }
+  void carry_out(const flow::HandOverTcp& action) {
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a hand-over is of a known flow");
+      return;
+    }
+    require(hand_over_ != flow::HandOverWhen::kNever, "nobody is asked for without an agent");
+    require(socket->holder == Holder::kEngine, "a flow is asked for once at a time");
+    require(socket->connected && socket->buffered == 0, "nothing waits for the host");
+    const wire::TcpSnapshot& snapshot = action.snapshot;
+    require(snapshot.scaled || snapshot.receive_window <= 0xffff, "the window can be expressed");
+    require(snapshot.receive_window <= 0xffffU << snapshot.receive_scale, "... at its scale");
+    require(snapshot.segment_size > 0, "segments have bytes");
+    socket->snapshot = snapshot;
+    socket->holder = Holder::kNobody;
+    if (limp_ % 8 == 7) hand_over_fails_at_once(*socket);
+  }
+  // The driver has no room for it.
+  void hand_over_fails_at_once(Socket& socket) {
+    socket.holder = Holder::kEngine;
+    engine_.tcp().on_hand_over_failed(socket.id, now_, sink_);
+  }
+  void carry_out(const flow::DivertTcp& action) {
+    require(!action.packet.empty(), "a packet has bytes");
+    for (const std::uint8_t byte : action.packet)
+      touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a packet is of a known flow");
+      return;
+    }
+    require(socket->holder != Holder::kEngine, "a packet is of a flow that was asked for");
+    if (socket->holder == Holder::kNobody && socket->kept.size() < 64) {
+      socket->kept.emplace_back(action.packet.begin(), action.packet.end());
+    }
+  }
+  void carry_out(const flow::ReleaseTcp& action) {
+    require(names_.erase(name_of(action.guest, action.remote)) == 1, "a name is released once");
+  }
   void carry_out(const flow::OpenUdp& action) {
     require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
   }
@@ -421,6 +530,18 @@ class Harness {
   }
   void carry_out(const flow::ReportFlow&) {}
 
+  void require_held(flow::TcpId id) {
+    const Socket* socket = find(id);
+    require(socket == nullptr || socket->holder == Holder::kEngine,
+            "the engine leaves a socket alone that it asked to hand over");
+  }
+  static std::string name_of(const wire::Endpoint& guest, const wire::Endpoint& remote) {
+    return wire::to_string(guest) + ' ' + wire::to_string(remote);
+  }
+  void note_gone(flow::TcpId id) {
+    gone_.push_back(key(id));
+    if (gone_.size() > 8192) gone_.erase(gone_.begin(), gone_.begin() + 2048);
+  }
   // Closed while the action was on its way.
   bool gone(const SlabHandle& id) const { return std::ranges::find(gone_, key(id)) != gone_.end(); }
 
@@ -433,6 +554,10 @@ class Harness {
   std::vector<std::vector<std::uint8_t>> burst_;
   bool in_burst_ = false;
   std::uint8_t limp_ = 0;  // How well the host does.
+  flow::HandOverWhen hand_over_ = flow::HandOverWhen::kNever;
+  std::uint64_t carried_ = 0;
+  std::set<std::string> names_;                     // Of what was handed over.
+  std::deque<std::vector<std::uint8_t>> returned_;  // Borrowed by actions.
   std::map<std::uint64_t, Socket> sockets_;
   std::map<std::uint64_t, flow::UdpId> udp_;
   std::map<std::uint64_t, flow::PingId> pings_;

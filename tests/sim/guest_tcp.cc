@@ -322,7 +322,10 @@ void GuestTcp::on_wake() {
     send_reset();
     return;
   }
-  if (next_read_ <= now) {
+  const Instant pause = opened_at_ + plan.pauses_after;
+  if (next_read_ <= now && pause <= now && now < pause + plan.pause) {
+    next_read_ = pause + plan.pause;
+  } else if (next_read_ <= now) {
     const std::uint64_t before = offered_;
     read_ = std::min<std::uint64_t>(received_, read_ + plan.read_chunk);
     next_read_ = now + plan.read_interval;

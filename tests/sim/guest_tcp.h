@@ -64,6 +64,11 @@ class GuestTcp {
   [[nodiscard]] std::uint32_t timeouts() const { return timeouts_; }
   [[nodiscard]] std::uint32_t repeated_segments() const { return repeated_segments_; }
   [[nodiscard]] bool window_ever_moved_left() const { return window_moved_left_; }
+  // RCV.NXT, and the right edge of what it offered.
+  [[nodiscard]] wire::SeqNum expects() const { return acknowledgment(); }
+  [[nodiscard]] wire::SeqNum offers_until() const {
+    return peer_isn_ + 1 + static_cast<std::uint32_t>(offered_);
+  }
 
   [[nodiscard]] static std::uint32_t salt_out(std::uint32_t number) { return number * 2; }
   [[nodiscard]] static std::uint32_t salt_in(std::uint32_t number) { return number * 2 + 1; }

@@ -24,7 +24,8 @@ Host::Host(const Scenario& scenario, flow::TcpFlows& flows, flow::ActionSink& si
       sink_(sink),
       schedule_(std::move(schedule)),
       pool_(scenario.pool_bytes),
-      results_(scenario.connections.size()) {
+      results_(scenario.connections.size()),
+      flows_of_(scenario.connections.size()) {
   note_pool();
 }
 
@@ -51,6 +52,7 @@ Host::Socket& Host::place(flow::TcpId id, std::uint32_t connection) {
   socket.used = true;
   socket.generation = generation;
   socket.connection = connection;
+  ++flows_of_[connection];
   return socket;
 }
 
@@ -118,6 +120,10 @@ void Host::on_event(const Event& event, Instant now) {
     case EventKind::kReset:
       socket.reset = true;
       results_[socket.connection].peer_reset = true;
+      if (socket.holder == Holder::kCarrier) {
+        carrier_(socket.connection);
+        return;
+      }
       flows_.on_host_error(socket.id, flow::HostError::kReset, now, sink_);
       return;
   }
@@ -155,7 +161,9 @@ void Host::peer_reads(Socket& socket, Instant now) {
   // The kernel reports a socket as writable again when a third of its buffer is free.
   if (socket.short_write && free_space(socket) >= plan(socket).send_buffer / 3) {
     socket.short_write = false;
-    if (socket.waiting() > 0) {
+    if (socket.holder == Holder::kCarrier) {
+      carrier_(socket.connection);
+    } else if (socket.waiting() > 0) {
       flush_spill(socket);
       update_room(socket);
       flows_.on_room(socket.id, socket.waiting(), socket.room, now, sink_);
@@ -179,7 +187,12 @@ void Host::peer_writes(Socket& socket, Instant now) {
     socket.fin_arrived = true;
     news = true;
   }
-  if (news) flows_.on_readable(socket.id, socket.fin_arrived, now, sink_);
+  if (!news) return;
+  if (socket.holder == Holder::kCarrier) {
+    carrier_(socket.connection);
+  } else {
+    flows_.on_readable(socket.id, socket.fin_arrived, now, sink_);
+  }
 }
 
 // When the peer has something to do next.
@@ -216,7 +229,7 @@ std::size_t Host::take(Socket& socket, std::uint64_t offset, ByteView bytes) {
 }
 
 void Host::stash(const flow::StashTcp& action) {
-  Socket* socket = find(action.flow);
+  Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   if (socket->spill == nullptr) socket->spill = std::make_unique<StreamBuffer>(pool_);
   check(socket->spill->insert(action.offset, action.bytes) == action.bytes.size(),
@@ -246,7 +259,7 @@ void Host::spill_ranges(Socket& socket, const flow::WriteTcp& action, std::uint6
 }
 
 void Host::write(const flow::WriteTcp& action, Instant now) {
-  Socket* socket = find(action.flow);
+  Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   if (socket->reset) {
     flows_.on_host_error(action.flow, flow::HostError::kReset, now, sink_);
@@ -307,7 +320,7 @@ void Host::update_room(Socket& socket) const {
 }
 
 void Host::peek(const flow::PeekTcp& action, Instant now) {
-  Socket* socket = find(action.flow);
+  Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   if (socket->reset) {
     flows_.on_host_error(action.flow, flow::HostError::kReset, now, sink_);
@@ -331,21 +344,24 @@ void Host::peek(const flow::PeekTcp& action, Instant now) {
 }
 
 void Host::discard(const flow::DiscardTcp& action) {
-  Socket* socket = find(action.flow);
+  Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   socket->head += action.bytes;
   check(socket->head <= socket->arrived, "only what has arrived is discarded");
 }
 
 void Host::shutdown(const flow::ShutdownTcp& action, Instant now) {
-  Socket* socket = find(action.flow);
-  if (socket == nullptr) return;
-  check(!socket->shut, "a socket is shut once");
-  check(socket->waiting() == 0 && socket->taken == plan(*socket).guest_end.to_send,
+  Socket* socket = find_held(action.flow);
+  if (socket != nullptr) shut(*socket, now);
+}
+
+void Host::shut(Socket& socket, Instant now) {
+  check(!socket.shut, "a socket is shut once");
+  check(socket.waiting() == 0 && socket.taken == plan(socket).guest_end.to_send,
         "our FIN stands behind the guest's last byte");
-  check(guest_(socket->connection).fin_was_sent, "our FIN stands for the guest's");
-  socket->shut = true;
-  plan_peer(*socket, now);
+  check(guest_(socket.connection).fin_was_sent, "our FIN stands for the guest's");
+  socket.shut = true;
+  plan_peer(socket, now);
 }
 
 void Host::close(const flow::CloseTcp& action, Instant now) {

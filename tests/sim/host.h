@@ -38,6 +38,27 @@ class Host {
   void close(const flow::CloseTcp& action, Instant now);
   void on_event(const Event& event, Instant now);
 
+  // Who may touch a socket. One that is asked for stands still.
+  enum class Holder : std::uint8_t { kEngine, kNobody, kCarrier };
+  // False when there is no such socket.
+  bool give_to(flow::TcpId id, Holder holder, Instant now);
+  // The part of driver/carrier: what is called when a socket of its own has news, and the calls.
+  void set_carrier(std::function<void(std::uint32_t)> news) { carrier_ = std::move(news); }
+  struct SocketState {
+    std::uint64_t taken = 0;  // The end of what the socket's buffer ever took.
+    std::uint64_t head = 0;   // The first byte that waits for the guest ...
+    std::uint64_t arrived = 0;
+    std::uint32_t spilled = 0;
+    bool end_arrived = false;
+    bool reset = false;
+    bool shut = false;
+  };
+  [[nodiscard]] SocketState state_of(flow::TcpId id);
+  // Of the guest's next bytes; returns how many there was room for.
+  std::uint64_t send(flow::TcpId id, std::uint64_t count, Instant now);
+  void receive(flow::TcpId id, std::uint64_t count, Instant now);
+  void pass_end(flow::TcpId id, Instant now);
+
   // What became of a connection of the scenario, over all its sockets.
   struct Result {
     bool connect_failed = false;
@@ -50,6 +71,10 @@ class Host {
   };
   [[nodiscard]] const Result& result(std::uint32_t connection) const {
     return results_[connection];
+  }
+  // How many flows the engine had for it.
+  [[nodiscard]] std::uint32_t flows_of(std::uint32_t connection) const {
+    return flows_of_[connection];
   }
   [[nodiscard]] std::size_t open_sockets() const;
   [[nodiscard]] const BlockPool& pool() const { return pool_; }
@@ -66,6 +91,7 @@ class Host {
   struct Socket {
     flow::TcpId id{};
     bool used = false;
+    Holder holder = Holder::kEngine;
     bool open = false;  // The connect was answered with success.
     std::uint32_t generation = 0;
     std::uint32_t connection = 0;
@@ -94,6 +120,9 @@ class Host {
   };
 
   [[nodiscard]] Socket* find(flow::TcpId id);
+  // For an action of the engine.
+  [[nodiscard]] Socket* find_held(flow::TcpId id);
+  [[nodiscard]] Socket& carried(flow::TcpId id);
   [[nodiscard]] Socket& place(flow::TcpId id, std::uint32_t connection);
   [[nodiscard]] const ConnectionPlan& plan(const Socket& socket) const {
     return scenario_.connections[socket.connection];
@@ -110,6 +139,7 @@ class Host {
   void peer_reads(Socket& socket, Instant now);
   void peer_writes(Socket& socket, Instant now);
   void plan_peer(Socket& socket, Instant now);
+  void shut(Socket& socket, Instant now);
   void release(Socket& socket);
   [[nodiscard]] bool peer_ends(const Socket& socket) const;
 
@@ -118,9 +148,11 @@ class Host {
   flow::ActionSink& sink_;
   Schedule schedule_;
   std::function<GuestState(std::uint32_t)> guest_;
+  std::function<void(std::uint32_t)> carrier_;
   BlockPool pool_;
   std::deque<Socket> sockets_;
   std::vector<Result> results_;
+  std::vector<std::uint32_t> flows_of_;
 };
 
 }  // namespace sluice::sim

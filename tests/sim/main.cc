@@ -71,6 +71,9 @@ struct Options {
     totals.frames += world.totals().frames;
     totals.bytes += world.totals().bytes;
     totals.guest_timeouts += world.totals().guest_timeouts;
+    totals.handed_over += world.totals().handed_over;
+    totals.hand_overs_failed += world.totals().hand_overs_failed;
+    totals.injected += world.totals().injected;
     return true;
   } catch (const Failure& failure) {
     fmt::print("FAILED: {}\n  sim --seed {}\n", failure.what(), seed);
@@ -97,9 +100,10 @@ struct Options {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   fmt::print(
       "{} seeds, {} failed; {} events, {} frames, {} MiB delivered, {} timeouts of guests on "
-      "faulty links; {:.1f} s\n",
+      "faulty links; {} connections handed over, {} hand-overs failed, {} packets put back; "
+      "{:.1f} s\n",
       count, failures, totals.events, totals.frames, totals.bytes >> 20, totals.guest_timeouts,
-      took.count());
+      totals.handed_over, totals.hand_overs_failed, totals.injected, took.count());
   std::fflush(stdout);
   return failures;
 }

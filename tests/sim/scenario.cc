@@ -108,6 +108,33 @@ void bound_reading(EndPlan& reader, const EndPlan& writer) {
 
 }  // namespace
 
+void draw_hand_over(Prng& prng, Scenario& scenario) {
+  if (!chance(prng, 60)) return;
+  HandOverPlan& plan = scenario.hand_over;
+  plan.when = chance(prng, 60) ? flow::HandOverWhen::kAlways : flow::HandOverWhen::kLong;
+  if (chance(prng, 40)) plan.ready_after = microseconds(prng.below(60'000));
+  if (chance(prng, 15)) plan.ends_after = microseconds(prng.below(300'000));
+  plan.acts_within = microseconds(chance(prng, 60) ? prng.below(300) : prng.below(40'000));
+  plan.answers_within = microseconds(chance(prng, 60) ? prng.below(300) : prng.below(40'000));
+  if (chance(prng, 40)) plan.refused = static_cast<std::uint32_t>(prng.below(100));
+  if (chance(prng, 30)) plan.taken_back = static_cast<std::uint32_t>(prng.below(80));
+  if (chance(prng, 30)) {
+    plan.astray = static_cast<std::uint32_t>(chance(prng, 30) ? 1000 : prng.below(500));
+  }
+  plan.turn_max = microseconds(chance(prng, 70) ? prng.below(50) : prng.below(3'000));
+  for (ConnectionPlan& connection : scenario.connections) {
+    EndPlan& guest = connection.guest_end;
+    if (!chance(prng, 15)) continue;
+    if (guest.read_interval == Duration::zero()) {
+      guest.read_interval = microseconds(1 + prng.below(5'000));
+      guest.read_chunk = 30'000;
+      bound_reading(guest, connection.host_end);
+    }
+    guest.pauses_after = microseconds(prng.below(200'000));
+    guest.pause = milliseconds(prng.below(8'000));
+  }
+}
+
 Scenario draw_scenario(Prng& prng) {
   Scenario scenario;
   LinkPlan& link = scenario.link;

@@ -7,6 +7,7 @@
 
 #include "base/prng.h"
 #include "base/time.h"
+#include "flow/tcp_flows.h"
 #include "link/fault_injector.h"
 #include "wire/address.h"
 
@@ -30,6 +31,8 @@ struct EndPlan {
   Ending ending = Ending::kAfterSending;
   Duration reset_after{};  // Of the connection's opening.
   std::uint32_t receive_buffer = 65'536;
+  Duration pauses_after{};  // Of the opening: the guest's program reads nothing for a while.
+  Duration pause{};
 };
 
 struct ConnectionPlan {
@@ -61,6 +64,19 @@ struct LinkPlan {
   Duration faults_end{};  // From then on the link is without fault, so that all can end.
 };
 
+// What becomes of connections that are handed over to the guest's kernel.
+struct HandOverPlan {
+  flow::HandOverWhen when = flow::HandOverWhen::kNever;
+  Duration ready_after{};                // The agent needs a while to begin with,
+  std::optional<Duration> ends_after{};  // and may go.
+  Duration acts_within{};                // How long the agent takes to make a socket of an order,
+  Duration answers_within{};             // and then to say so.
+  std::uint32_t refused = 0;             // Of a hundred: nothing is made.
+  std::uint32_t taken_back = 0;          // Of a hundred: made, and taken back.
+  std::uint32_t astray = 0;  // Of a thousand packets of the guest's: come by the tap yet.
+  Duration turn_max{};       // How long the carrier leaves what is ready.
+};
+
 struct Scenario {
   LinkPlan link{};
   bool checksum_offload = false;
@@ -71,8 +87,11 @@ struct Scenario {
   std::uint32_t datagrams = 0;
   std::uint32_t pings = 0;
   std::vector<ConnectionPlan> connections{};
+  HandOverPlan hand_over{};
 };
 
 [[nodiscard]] Scenario draw_scenario(Prng& prng);
+// With a generator of its own, so that the rest of a seed's scenario is what it was before.
+void draw_hand_over(Prng& prng, Scenario& scenario);
 
 }  // namespace sluice::sim

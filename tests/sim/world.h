@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <queue>
 #include <vector>
 
+#include "carried.h"
 #include "flow/engine.h"
 #include "guest_tcp.h"
 #include "host.h"
@@ -19,9 +22,12 @@ struct Totals {
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
   std::uint64_t guest_timeouts = 0;
+  std::uint64_t handed_over = 0;
+  std::uint64_t hand_overs_failed = 0;
+  std::uint64_t injected = 0;
 };
 
-class World final : private GuestStack {
+class World final : private GuestStack, private CarriedStack {
  public:
   explicit World(std::uint64_t seed, bool verbose = false);
 
@@ -40,6 +46,13 @@ class World final : private GuestStack {
     kPing,
     kUdpReply,
     kPingReply,
+    kFrameToCarried,
+    kCarriedWake,
+    kCarry,
+    kAgentActs,
+    kAgentAnswers,
+    kAgentReady,
+    kAgentGone,
   };
   struct Event {
     Instant at{};
@@ -62,10 +75,40 @@ class World final : private GuestStack {
     std::vector<std::uint8_t> bytes;
   };
 
-  // GuestStack
+  // A connection on its way to the guest's kernel, and there.
+  struct HandOver {
+    enum class Stage : std::uint8_t { kNone, kAsked, kCarried, kClosing, kOver };
+    enum class Answer : std::uint8_t { kHandedOver, kRefused, kTakenBack };
+    Stage stage = Stage::kNone;
+    Answer answer{};
+    std::uint32_t attempt = 0;
+    flow::TcpId id{};
+    wire::TcpSnapshot snapshot{};
+    std::vector<std::vector<std::uint8_t>> kept{};  // Packets that wait for the answer.
+    bool diverted = false;                          // The guest's kernel turns its packets.
+    std::unique_ptr<CarriedTcp> socket{};
+    std::uint64_t from_guest = 0;  // Before it was handed over.
+    std::uint64_t from_host = 0;
+    std::uint64_t to_host = 0;  // Carried since.
+    std::uint64_t to_guest = 0;
+    bool turn_planned = false;
+    std::uint32_t handed_over = 0;
+    std::uint32_t released = 0;
+    std::uint32_t engine_frames = 0;  // Since the hand-over.
+    // A socket that was taken back took packets with it, and they are lost.
+    bool lost_packets = false;
+    // The right edge that the guest was offered, by whoever had the connection.
+    std::optional<wire::SeqNum> acknowledged{};
+    wire::SeqNum edge{};
+    std::uint32_t reports = 0;
+  };
+
+  // GuestStack and CarriedStack
   [[nodiscard]] Instant now() const override { return now_; }
   void transmit(std::uint32_t connection, const OutgoingSegment& segment) override;
   void wake_at(std::uint32_t connection, Instant when) override;
+  void transmit_carried(std::uint32_t connection, const OutgoingSegment& segment) override;
+  void wake_carried_at(std::uint32_t connection, Instant when) override;
 
   void schedule(Instant at, EventKind kind, std::uint32_t a = 0, const Host::Event& host = {});
   void run_to_the_end();
@@ -79,6 +122,34 @@ class World final : private GuestStack {
   void drain();
   void settle();
   void carry_out(const flow::Action& action);
+
+  // Hand-overs: the parts of the guest's agent, of driver/fast_path and of driver/carrier.
+  [[nodiscard]] std::uint32_t connection_of(const wire::Endpoint& guest) const;
+  [[nodiscard]] std::uint32_t connection_of(flow::TcpId id) const;
+  [[nodiscard]] Duration draw_within(Duration limit);
+  void on_hand_over(const flow::HandOverTcp& action);
+  void check_snapshot(const flow::HandOverTcp& action, std::uint32_t connection);
+  void on_divert(const flow::DivertTcp& action);
+  void on_release(const flow::ReleaseTcp& action);
+  void on_close(const flow::CloseTcp& action);
+  void agent_acts(std::uint32_t connection);
+  void agent_answers(std::uint32_t connection);
+  void hand_over_fails(HandOver& hand_over);
+  void hand_over_succeeds(std::uint32_t connection);
+  void agent_goes();
+  [[nodiscard]] bool takes_new_way(std::uint32_t connection, wire::TcpFlags flags);
+  void inject(std::uint32_t connection, ByteView packet);
+  void to_carried(std::uint32_t frame, std::uint32_t connection);
+  void deliver_to_carried(const Frame& frame, std::uint32_t connection);
+  void plan_turn(std::uint32_t connection);
+  void carry(std::uint32_t connection);
+  void end_carrying(HandOver& hand_over, policy::Outcome outcome);
+  void settle_closing(HandOver& hand_over);
+  // Returns the connection that the frame is of, if it is of TCP.
+  std::optional<std::uint32_t> note_offer(ByteView frame);
+  void note_engine_frame(std::optional<std::uint32_t> connection);
+  void check_report(const flow::FlowSummary& summary);
+  void check_hand_overs();
 
   // Link.
   [[nodiscard]] std::uint32_t new_frame();
@@ -97,6 +168,7 @@ class World final : private GuestStack {
   std::uint64_t seed_;
   bool verbose_;
   Prng prng_;
+  Prng carry_prng_;
   Scenario scenario_;
   link::FaultInjector faults_;
   Instant now_;
@@ -112,6 +184,11 @@ class World final : private GuestStack {
   std::vector<std::uint32_t> burst_;
   Instant last_to_engine_{};
   Instant last_to_guest_{};
+  Instant last_to_carried_{};
+  Instant last_from_carried_{};
+  bool agent_here_ = false;
+  std::vector<HandOver> hand_overs_;
+  std::deque<std::vector<std::uint8_t>> returned_;  // Borrowed by actions.
   std::deque<Reply> replies_;
   std::uint32_t datagrams_sent_ = 0;
   std::uint32_t datagrams_seen_ = 0;

@@ -20,6 +20,8 @@ constexpr std::size_t kEthernet = wire::kEthernetHeaderSize;
 const wire::Endpoint kUdpServer{wire::IpAddress::v4(0xc633'64fa), wire::Port{7}};
 const wire::IpAddress kPingTarget = wire::IpAddress::v4(0xc633'64fb);
 constexpr std::uint32_t kUdpSalt = 1000;
+// The path within the guest's kernel, from a socket that was handed over.
+constexpr Duration kWithinKernel = std::chrono::microseconds(40);
 
 void emit_ip(MutableBytes header, const flow::GuestNetwork& network, const wire::Endpoint& source,
              const wire::Endpoint& destination, wire::IpProtocol protocol, std::size_t length) {
@@ -121,7 +123,42 @@ void World::transmit(std::uint32_t connection, const OutgoingSegment& segment) {
     wire::set_tcp_checksum(header, wire::tcp_checksum(plan.guest.address, plan.remote.address,
                                                       header, segment.payload));
   }
-  send_frame(number, EventKind::kFrameToEngine);
+  if (takes_new_way(connection, segment.flags)) {
+    to_carried(number, connection);
+  } else {
+    send_frame(number, EventKind::kFrameToEngine);
+  }
+}
+
+void World::transmit_carried(std::uint32_t connection, const OutgoingSegment& segment) {
+  const ConnectionPlan& plan = scenario_.connections[connection];
+  const wire::TcpRepr tcp{.source_port = plan.remote.port,
+                          .destination_port = plan.guest.port,
+                          .sequence = segment.sequence,
+                          .acknowledgment = segment.acknowledgment,
+                          .flags = segment.flags,
+                          .window = segment.window,
+                          .options = segment.options};
+  const std::size_t tcp_size = tcp.header_length();
+  const std::size_t start = kEthernet + (plan.guest.address.is_v4() ? 20U : 40U);
+  const std::uint32_t number = new_frame();
+  std::vector<std::uint8_t>& bytes = frames_[number].bytes;
+  bytes.resize(start + tcp_size + segment.payload.size());
+  const MutableBytes all(bytes);
+  emit_ip(all, engine_.network(), plan.remote, plan.guest, wire::IpProtocol::kTcp,
+          tcp_size + segment.payload.size());
+  const MutableBytes header = all.subspan(start, tcp_size);
+  std::ranges::copy(segment.payload, all.begin() + static_cast<std::ptrdiff_t>(start + tcp_size));
+  tcp.emit(header);
+  wire::set_tcp_checksum(
+      header, wire::tcp_checksum(plan.remote.address, plan.guest.address, header, segment.payload));
+  note_offer(bytes);
+  if (verbose_) {
+    fmt::print("{:.6f} ( {}\n", std::chrono::duration<double>(now_ - start_).count(),
+               wire::pretty_frame(bytes));
+  }
+  last_from_carried_ = std::max(last_from_carried_, now_ + draw_within(kWithinKernel));
+  schedule(last_from_carried_, EventKind::kFrameToGuest, number);
 }
 
 // The engine's frames set out for the guest.
@@ -133,6 +170,7 @@ void World::collect_frames() {
     frame.bytes.assign(header.begin(), header.end());
     frame.bytes.insert(frame.bytes.end(), out.payload.begin(), out.payload.end());
     frame.offload = out.offload;
+    note_engine_frame(note_offer(frame.bytes));
     send_frame(number, EventKind::kFrameToGuest);
   }
   sink_.clear_frames();

@@ -112,7 +112,7 @@ void World::carry(std::uint32_t connection) {
     hand_over.stage = HandOver::Stage::kClosing;
     host_.close({id, false}, now_);
     settle_closing(hand_over);
-  } else if (forth == share || back == share) {
+  } else if (sent == share || back == share) {
     plan_turn(connection);
   }
 }

@@ -72,18 +72,14 @@ std::expected<void, host::SetupError> FastPath::await() {
 FastPath::Asked* FastPath::find(flow::TcpId id) {
   if (id.index >= by_flow_.size()) return nullptr;
   Asked* asked = asked_.find(by_flow_[id.index]);
-  return asked != nullptr && asked->id == id ? asked : nullptr;
-}
-
-void FastPath::forget(Asked& asked) {
-  bytes_waiting_ -= asked.bytes;
-  asked_.erase(by_flow_[asked.id.index]);
+  return asked != nullptr && asked->id == id && !asked->closed ? asked : nullptr;
 }
 
 // A connection that is carried needs two descriptors, and new ones must always find theirs.
 bool FastPath::has_descriptors() const {
   const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
-  return used < options_.descriptor_limit / 4 * 3;
+  constexpr std::uint64_t kOthers = 64;  // Listeners, pipes, and what else is open.
+  return used + kOthers < options_.descriptor_limit / 4 * 3;
 }
 
 void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
@@ -142,8 +138,10 @@ void FastPath::flush_releases() {
 }
 
 bool FastPath::close(const flow::CloseTcp& action) {
-  // An answer of the agent's for one that is forgotten ends the socket that it brings.
-  if (Asked* asked = find(action.flow)) forget(*asked);
+  if (Asked* asked = find(action.flow)) {
+    (void)take_packets(*asked);
+    asked->closed = true;
+  }
   return carrier_.close(action);
 }
 
@@ -174,34 +172,51 @@ void FastPath::on_message(const host::AgentMissing& message) {
 }
 
 void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
+  const SlabHandle handle = handle_of(message.tag);
+  Asked* asked = asked_.find(handle);
+  if (asked == nullptr) return;
+  const flow::TcpId id = asked->id;
+  const wire::TcpSnapshot snapshot = asked->snapshot;
+  const bool closed = asked->closed;
+  const Packets packets = take_packets(*asked);
+  asked_.erase(handle);
+  // Without a descriptor for it the socket is gone, and the guest has been told by a RST.
+  if (closed || !message.socket.valid()) {
+    end_abandoned(snapshot, std::move(message.socket));
+    if (!closed) engine_.tcp().on_host_error(id, flow::HostError::kReset, now, out);
+    return;
+  }
   host::TcpSocket guest = host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
                                                  {.nodelay = false, .keepalive = false});
-  Asked* asked = asked_.find(handle_of(message.tag));
-  if (asked == nullptr) {  // Closed meanwhile.
-    guest.reset();
-    return;
-  }
-  const flow::TcpId id = asked->id;
-  host::TcpSocket host = tcp_.take(id);
-  const Packets packets = take_packets(*asked);
-  if (!host.valid()) {
-    guest.reset();
-    return;
-  }
   ++handed_over_;
-  carrier_.start(id, std::move(guest), std::move(host), now);
+  failures_in_a_row_ = 0;
+  carrier_.start(id, std::move(guest), tcp_.take(id), now);
   engine_.tcp().on_handed_over(id, now, out);
   for (const auto& packet : packets) inject(packet);
-  failures_in_a_row_ = 0;
+}
+
+void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket) {
+  if (socket.valid()) {
+    host::TcpSocket::adopt(host::KernelFd(kernel_, socket.release()),
+                           {.nodelay = false, .keepalive = false})
+        .reset();
+  }
+  release({snapshot.peer, snapshot.local});
 }
 
 void FastPath::on_message(const host::AgentRefused& message, Instant now, flow::ActionSink& out) {
-  Asked* asked = asked_.find(handle_of(message.tag));
+  const SlabHandle handle = handle_of(message.tag);
+  Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
+  if (asked->closed) {
+    asked_.erase(handle);
+    return;
+  }
   telemetry::log_debug("fast path: {} stays on the tap: {}", wire::to_string(asked->snapshot.peer),
                        host::errno_text(message.error));
   if (message.error != ECANCELED) repair(now);
   give_up(*asked, now, out);
+  asked_.erase(handle);
   if (++failures_in_a_row_ < kFailuresInARow) return;
   failures_in_a_row_ = 0;
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
@@ -215,9 +230,8 @@ void FastPath::on_message(const host::AgentRepaired& message) {
 }
 
 FastPath::Packets FastPath::take_packets(Asked& asked) {
-  Packets packets = std::move(asked.packets);
-  forget(asked);
-  return packets;
+  bytes_waiting_ -= std::exchange(asked.bytes, 0);
+  return std::exchange(asked.packets, {});
 }
 
 void FastPath::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
@@ -235,7 +249,10 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
   resume_at_ = kNever;
   check_at_ = kNever;
-  asked_.for_each([&](SlabHandle, Asked& asked) { give_up(asked, now, out); });
+  asked_.for_each([&](SlabHandle handle, Asked& asked) {
+    if (!asked.closed) give_up(asked, now, out);
+    asked_.erase(handle);
+  });
   releases_.clear();
   telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
 }

@@ -53,9 +53,11 @@ class FastPath {
   [[nodiscard]] std::vector<telemetry::Counter> counters() const;
 
  private:
-  // A connection that the agent was asked for.
+  // A connection that the agent was asked for. It stays until the agent answers, also when the flow
+  // is closed meanwhile.
   struct Asked {
     flow::TcpId id;
+    bool closed = false;
     wire::TcpSnapshot snapshot;
     Instant deadline{};
     // Whole IP packets of the guest's, as they came.
@@ -65,8 +67,9 @@ class FastPath {
   using Packets = std::vector<std::vector<std::uint8_t>>;
 
   [[nodiscard]] Asked* find(flow::TcpId id);
-  void forget(Asked& asked);
+  // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);
+  void end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket);
   void on_message(host::AgentReady message);
   void on_message(const host::AgentMissing& message);
   void on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out);

@@ -472,7 +472,7 @@ class Harness {
     }
     require(hand_over_ != flow::HandOverWhen::kNever, "nobody is asked for without an agent");
     require(socket->holder == Holder::kEngine, "a flow is asked for once at a time");
-    require(socket->connected && socket->buffered == 0, "nothing waits for the host");
+    require(socket->buffered == 0, "nothing waits for the host");
     const wire::TcpSnapshot& snapshot = action.snapshot;
     require(snapshot.scaled || snapshot.receive_window <= 0xffff, "the window can be expressed");
     require(snapshot.receive_window <= 0xffffU << snapshot.receive_scale, "... at its scale");

@@ -265,6 +265,7 @@ TEST_F(TcpHandOver, PatienceRunsOut) {
   ASSERT_GE(frames.size(), 1u);
   EXPECT_EQ(frames.front().tcp().flags(), wire::kAck);
   EXPECT_EQ(frames.front().tcp().acknowledgment(), c.next);
+  ASSERT_EQ(all<PeekTcp>().size(), 1u);
   EXPECT_EQ(all<PeekTcp>().front().sequence, c.host_next + 100);
   EXPECT_TRUE(all<HandOverTcp>().empty());
 }

@@ -12,6 +12,8 @@
 namespace sluice::driver {
 namespace {
 
+constexpr Duration kLookAgain = std::chrono::seconds(1);
+
 policy::Outcome outcome_of(const relay::Pair& pair) {
   const bool timed_out = pair.error() == ETIMEDOUT;
   switch (pair.end()) {
@@ -52,7 +54,8 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   const std::uint64_t host_tag = EventTag::of(EventKind::kCarriedHost, handle).pack();
   (void)loop_.add(guest.fd(), relay::kPairEvents, guest_tag);
   (void)loop_.modify(host.fd(), relay::kPairEvents, host_tag);
-  carried.pair.start(std::move(guest), std::move(host), {}, pools_);
+  carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
+                     pools_);
   last_moved_ = now;
   enqueue(handle, carried);
 }
@@ -74,6 +77,7 @@ bool Carrier::close(const flow::CloseTcp& action) {
   Carried& carried = carried_.at(handle.index);
   timers_.cancel(carried.timer);
   carried.pair.stop(pools_, action.reset ? relay::StopHow::kReset : relay::StopHow::kClose);
+  if (carried.closing.valid() && action.reset) carried.closing.reset();
   carried_.erase(handle);
   return true;
 }
@@ -105,6 +109,10 @@ void Carrier::run_ready(Instant now, flow::ActionSink& out) {
 }
 
 void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out) {
+  if (carried.closing.valid()) {
+    end_when_delivered(handle, carried, now, out);
+    return;
+  }
   relay::Pair& pair = carried.pair;
   const relay::PairStatus status = pair.pump(pools_, now);
   flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), now);
@@ -115,8 +123,23 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
     case relay::PairStatus::kLater: timers_.arm(carried.timer, pair.resume_at()); return;
     case relay::PairStatus::kEnded: break;
   }
+  carried.outcome = outcome_of(pair);
+  carried.closing = pair.take_client();
+  end_when_delivered(handle, carried, now, out);
+}
+
+// The flow's name must lead the guest's packets to the socket until it has them all.
+void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, Instant now,
+                                 flow::ActionSink& out) {
+  if (carried.closing.valid()) {
+    const auto under_way = carried.closing.unacknowledged_bytes();
+    if (under_way && *under_way > 0) {
+      timers_.arm(carried.timer, now + kLookAgain);  // An event tells, too.
+      return;
+    }
+  }
   const flow::TcpId id = carried.id;
-  const policy::Outcome outcome = outcome_of(pair);
+  const policy::Outcome outcome = carried.outcome;
   timers_.cancel(carried.timer);
   carried_.erase(handle);
   flows_.on_carried_to_end(id, outcome, now, out);

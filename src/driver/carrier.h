@@ -52,6 +52,9 @@ class Carrier {
     flow::TcpId id;
     TimerNode timer;
     Instant since{};
+    // Both FINs have passed, and the guest has not acknowledged all that it was sent.
+    host::TcpSocket closing;
+    policy::Outcome outcome = policy::Outcome::kOpen;
     int guest_fd = -1;
     bool queued = false;
   };
@@ -59,6 +62,7 @@ class Carrier {
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
   void enqueue(SlabHandle handle, Carried& carried);
   void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
 
   host::EventLoop& loop_;
   flow::TcpFlows& flows_;

@@ -110,6 +110,7 @@ void FastPath::divert(const flow::DivertTcp& action, Instant now) {
     return;
   }
   if (asked->packets.size() >= kPacketsMax || bytes_waiting_ + action.packet.size() > kWaitingMax) {
+    engine_.drops().count(flow::DropReason::kTcpBufferFull);
     return;
   }
   asked->packets.emplace_back(action.packet.begin(), action.packet.end());
@@ -124,6 +125,7 @@ void FastPath::repair(Instant now) {
 }
 
 void FastPath::release(const flow::ReleaseTcp& action) {
+  if (agent_.fd() < 0) return;  // Whatever begins anew takes its name out of the set by itself.
   if (releases_.size() < kReleasesMax) releases_.push_back(action);
   flush_releases();
 }
@@ -163,7 +165,7 @@ void FastPath::on_message(host::AgentReady message) {
   inject_v4_ = std::move(message.inject_v4);
   inject_v6_ = std::move(message.inject_v6);
   engine_.tcp().set_hand_over(options_.when);
-  telemetry::log_debug("fast path: ready");
+  ready_ = true;
 }
 
 void FastPath::on_message(const host::AgentMissing& message) {
@@ -254,7 +256,9 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
     asked_.erase(handle);
   });
   releases_.clear();
-  telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
+  if (ready_) {
+    telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
+  }
 }
 
 Instant FastPath::next_wakeup(Instant now) {
@@ -293,7 +297,11 @@ void FastPath::inject(ByteView packet) {
   // What finds no room is lost on the way, like a packet.
   const ssize_t sent =
       kernel_.send(socket.get(), packet_.data(), view->packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent >= 0) ++injected_;
+  if (sent >= 0) {
+    ++injected_;
+  } else {
+    engine_.drops().count(flow::DropReason::kTcpBufferFull);
+  }
 }
 
 std::vector<telemetry::Counter> FastPath::counters() const {

@@ -102,6 +102,7 @@ class FastPath {
   Instant repair_after_{};
   std::uint32_t failures_in_a_row_ = 0;
   Instant resume_at_ = kNever;  // After many failures nobody is handed over until then.
+  bool ready_ = false;
   std::uint64_t handed_over_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t injected_ = 0;

@@ -82,7 +82,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   if (is_over(flow->state)) {
-    --lingering_;
+    --(std::holds_alternative<Lingering>(flow->state) ? lingering_ : over_);
   } else {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, now, out);
@@ -116,7 +116,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   flow.active = now;
   if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
     if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
-      out.push(DivertTcp{id_of(index), packet.packet});
+      divert(index, packet, out);
       return;
     }
     segment_relaying(index, flow, *relaying, segment, now, out);

@@ -203,6 +203,7 @@ class TcpFlows {
   [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
   void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
                     ActionSink& out);
+  void divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out);
   void segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
                            const wire::TcpView& segment, Instant now, ActionSink& out);
 
@@ -226,6 +227,7 @@ class TcpFlows {
   std::vector<TcpId> resuming_;
   std::size_t spill_free_ = 64 * 1024 * 1024;
   std::size_t lingering_ = 0;
+  std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
 };
 

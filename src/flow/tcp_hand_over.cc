@@ -135,6 +135,16 @@ void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state,
   request_data(index, flow, state, now, out);
 }
 
+// Of a datagram that came in pieces only the last piece is here as it came. It counts as lost.
+void TcpFlows::divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out) {
+  if (packet.payload.data() + packet.payload.size() != packet.packet.data() + packet.packet.size())
+      [[unlikely]] {
+    admission_.drops().count(DropReason::kFragmentDropped);
+    return;
+  }
+  out.push(DivertTcp{id_of(index), packet.packet});
+}
+
 void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
                                    const wire::TcpView& segment, Instant now, ActionSink& out) {
   const wire::TcpFlags flags = segment.flags();
@@ -145,7 +155,7 @@ void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView
     reopen(index, packet, segment, now, out);
     return;
   }
-  out.push(DivertTcp{id_of(index), packet.packet});
+  divert(index, packet, out);
 }
 
 void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now) {
@@ -163,14 +173,14 @@ void TcpFlows::on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now,
   if (flow == nullptr) return;
   auto* state = std::get_if<HandedOver>(&flow->state);
   if (state == nullptr || state->over) return;
-  if (lingering_ >= kLingeringMax) {
+  if (over_ >= kLingeringMax) {
     remove(id, outcome, now, out);
     return;
   }
   SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
   report(*flow, outcome, now, out);
   state->over = true;
-  ++lingering_;
+  ++over_;
   timers_.arm(flow->timer, now + kLinger);
 }
 

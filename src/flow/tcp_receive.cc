@@ -255,6 +255,7 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   if (!state->guest_finished && offered >= open + step && open <= offered / 2) {
     send_ack(id.index, *flow, *state, out);
   }
+  consider_hand_over(id.index, *flow, *state, now, out);
   finish_if_done(id, *flow, now, out);
 }
 

@@ -206,7 +206,10 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   state->peek_pending = false;
   flow->active = now;
   switch (status) {
-    case PeekStatus::kWouldBlock: flow->host_readable = false; return;
+    case PeekStatus::kWouldBlock:
+      flow->host_readable = false;
+      consider_hand_over(id.index, *flow, *state, now, out);
+      return;
     case PeekStatus::kEndOfStream:
       state->end_seen = true;
       state->fin_sent = true;

@@ -31,6 +31,7 @@ void Pair::start(host::TcpSocket client, host::TcpSocket target, const PairOptio
                  Pools& pools) {
   client_ = std::move(client);
   target_ = std::move(target);
+  client_end_ = options.client_end;
   to_target_.start(options.mode, options.client, options.to_target);
   to_client_.start(options.mode, options.target, options.to_client);
   // A client usually speaks first and at once. For the target an attempt would be a call for
@@ -156,7 +157,11 @@ PairStatus Pair::finish(Pools& pools) {
   give_back(pools);
   if (phase_ != Phase::kJoined) [[unlikely]]
     finish_failed();
-  client_.close();
+  if (client_end_ == ClientEnd::kKeep && phase_ == Phase::kJoined) {
+    (void)client_.shutdown_write();
+  } else {
+    client_.close();
+  }
   target_.close();
   phase_ = Phase::kEnded;
   return PairStatus::kEnded;

@@ -32,15 +32,22 @@ inline constexpr std::uint32_t kPairEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | E
 
 enum class Side : std::uint8_t { kClient, kTarget };
 
+// What becomes of the client's socket when both FINs have passed.
+enum class ClientEnd : std::uint8_t {
+  kClose,  // Closed; its kernel delivers what is still under way.
+  kKeep,   // Shut down and left for take_client(), so that its owner sees when all has arrived.
+};
+
 struct PairOptions {
   Mode mode = Mode::kAuto;
   Transport client = Transport::kTcp;
   Transport target = Transport::kTcp;
-  Throttle to_target;
-  Throttle to_client;
+  Throttle to_target = {};
+  Throttle to_client = {};
   // Bytes for the target before anything the client sends: a PROXY header, and what was read
   // behind the client's. Copied.
-  ByteView head_to_target;
+  ByteView head_to_target = {};
+  ClientEnd client_end = ClientEnd::kClose;
 };
 
 enum class PairStatus : std::uint8_t {
@@ -96,6 +103,8 @@ class Pair {
   // One direction has ended and the other has not.
   [[nodiscard]] bool half_closed() const { return to_target_.ended() != to_client_.ended(); }
   [[nodiscard]] PairEnd end() const { return end_; }  // After kEnded or stop().
+  // After kEnded with ClientEnd::kKeep. Invalid when a RST ended it.
+  [[nodiscard]] host::TcpSocket take_client() { return std::move(client_); }
   [[nodiscard]] int error() const { return error_; }  // errno behind kClientReset, kTargetReset.
 
  private:
@@ -130,6 +139,7 @@ class Pair {
   Instant resume_at_ = kNever;
   std::int32_t error_ = 0;
   Phase phase_ = Phase::kJoined;
+  ClientEnd client_end_ = ClientEnd::kClose;
   PairEnd end_ = PairEnd::kStopped;
   Side failed_ = Side::kClient;
   std::uint8_t polls_ = 0;         // How often the survivor's acknowledgements were asked for.

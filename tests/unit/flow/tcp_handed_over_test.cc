@@ -1,6 +1,7 @@
 // Connections that the driver was asked to hand over, and those that were: packets, answers, ends.
 #include <gtest/gtest.h>
 
+#include "flow/fragmenter.h"
 #include "unit/flow/hand_over_fixture.h"
 
 namespace sluice::flow::test {
@@ -93,6 +94,40 @@ TEST_F(TcpHandedOver, AfterAFailureARstCounts) {
   fail(c);
   EXPECT_TRUE(take<CloseTcp>().reset);
   EXPECT_EQ(engine().flow_count(), 0u);
+}
+
+// A datagram in pieces is whole, or it is lost like any packet: its last piece alone is neither.
+TEST_F(TcpHandedOver, FragmentsAreNoPacketsOfTheirOwn) {
+  Connection c = asked();
+  const Bytes whole = tcp_frame(network(), data(c, 0, 1200));
+  const ByteView segment = ByteView(whole).subspan(34);
+  Fragmenter fragments({.guest_mac = network().gateway_mac,
+                        .gateway_mac = network().guest_mac,
+                        .source = kGuest.address,
+                        .destination = kServer.address,
+                        .protocol = wire::IpProtocol::kTcp,
+                        .identification = 7,
+                        .header = {},
+                        .payload = segment},
+                       600);
+  clear();
+  for (;;) {
+    Bytes piece(fragments.frame_size_max());
+    const std::size_t length = fragments.next(piece);
+    if (length == 0) break;
+    piece.resize(length);
+    frame(std::move(piece));
+  }
+  engine().end_burst(BurstEnd::kDrained, now, sink);
+  for (const Action& action : sink.actions()) {
+    const auto* divert = std::get_if<DivertTcp>(&action);
+    ASSERT_NE(divert, nullptr);
+    const auto packet = wire::parse_ip_packet(wire::EtherType::kIpv4, divert->packet);
+    ASSERT_TRUE(packet.has_value());
+    EXPECT_FALSE(packet->fragment);
+    EXPECT_EQ(packet->payload.size(), 1220u);
+  }
+  collect();
 }
 
 TEST_F(TcpHandedOver, HostErrorWhileAskedFor) {

@@ -8,11 +8,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <string>
-#include <string_view>
 #include <type_traits>
 
 #include "base/overloaded.h"
+#include "host/packet_text.h"
 
 namespace sluice::host {
 namespace {
@@ -45,16 +44,6 @@ constexpr std::size_t kShortMessage = offsetof(MessagePacket, step);
 constexpr std::size_t kMostDescriptors = 2;
 constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMostDescriptors);
 struct alignas(cmsghdr) Control : std::array<std::uint8_t, kControlSize> {};
-
-template <std::size_t N>
-void put_text(std::array<char, N>& out, std::string_view text) {
-  text.copy(out.data(), N - 1);
-}
-
-template <std::size_t N>
-std::string take_text(const std::array<char, N>& in) {
-  return {in.begin(), std::find(in.begin(), in.end(), '\0')};
-}
 
 OrderPacket packet_of(const AgentOrder& order) {
   return std::visit(

@@ -8,9 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <span>
-#include <string_view>
 
 #include "base/overloaded.h"
+#include "host/packet_text.h"
 
 namespace sluice::host {
 namespace {
@@ -25,16 +25,6 @@ struct Packet {
   std::array<char, 160> step{};
   std::array<char, 320> hint{};
 };
-
-template <std::size_t N>
-void put_text(std::array<char, N>& out, std::string_view text) {
-  text.copy(out.data(), N - 1);
-}
-
-template <std::size_t N>
-std::string take_text(const std::array<char, N>& in) {
-  return {in.begin(), std::find(in.begin(), in.end(), '\0')};
-}
 
 Packet packet_of(Kind kind, const SetupError& error) {
   Packet packet;

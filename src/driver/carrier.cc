@@ -132,10 +132,16 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
 void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, Instant now,
                                  flow::ActionSink& out) {
   if (carried.closing.valid()) {
+    const auto standing = carried.closing.connect_result();
     const auto under_way = carried.closing.unacknowledged_bytes();
-    if (under_way && *under_way > 0) {
+    if (standing && under_way && *under_way > 0) {
       timers_.arm(carried.timer, now + kLookAgain);  // An event tells, too.
       return;
+    }
+    // The kernel goes on counting what a reset or a time-out has thrown away.
+    if (!standing) {
+      const bool timed_out = standing.error().error == ETIMEDOUT;
+      carried.outcome = timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kResetByGuest;
     }
   }
   const flow::TcpId id = carried.id;

@@ -42,7 +42,8 @@ class FastPath {
   [[nodiscard]] bool close(const flow::CloseTcp& action);
 
   // The agent has something to say. Packets of a hand-over that failed go through the engine:
-  // settle before this or on_time() is called again.
+  // settle before this or on_time() is called again. Settle before as well: a CloseTcp that waits
+  // must not be overtaken.
   void on_agent(Instant now, flow::ActionSink& out);
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }

@@ -92,6 +92,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: fast_path_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
+      settle(now);  // A flow may have ended in this very turn.
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
       return;

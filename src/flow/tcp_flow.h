@@ -135,7 +135,7 @@ struct TcpFlow {
   HandOverStage hand_over = HandOverStage::kNone;
   std::uint8_t hand_overs_failed = 0;
   bool answered = false;    // The guest got bytes since it last sent some.
-  std::uint16_t turns = 0;  // How often the guest sent bytes after it got some.
+  std::uint32_t turns = 0;  // How often the guest sent bytes after it got some.
 
   // The current burst.
   bool touched = false;

@@ -107,7 +107,7 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
   auto length = static_cast<std::uint32_t>(payload.size());
   if (flow.answered) {
     flow.answered = false;
-    if (flow.turns < 0xffff) ++flow.turns;
+    ++flow.turns;
   }
   if (flow.range_first == kNoRange) {
     flow.range_first = out.add_range(payload);

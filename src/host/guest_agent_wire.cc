@@ -170,7 +170,7 @@ std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_m
 }
 
 std::expected<void, SysError> send_ready(int channel, int inject_v4, int inject_v6) {
-  MessagePacket packet{
+  const MessagePacket packet{
       .kind = MessageKind::kReady, .has_v4 = inject_v4 >= 0, .has_v6 = inject_v6 >= 0};
   std::array<int, kMostDescriptors> descriptors{};
   std::size_t count = 0;

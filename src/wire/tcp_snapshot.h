@@ -12,8 +12,8 @@ namespace sluice::wire {
 struct TcpSnapshot {
   Endpoint local;
   Endpoint peer;
-  SeqNum send_next;     // SND.NXT, and SND.UNA.
-  SeqNum receive_next;  // RCV.NXT
+  SeqNum send_next;                  // SND.NXT, and SND.UNA.
+  SeqNum receive_next;               // RCV.NXT
   std::uint32_t send_window = 0;     // Bytes that the peer offers beyond send_next.
   std::uint32_t receive_window = 0;  // Bytes that are offered to the peer beyond receive_next.
   std::uint16_t segment_size = 536;  // The peer's MSS.

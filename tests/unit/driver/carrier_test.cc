@@ -11,7 +11,7 @@ namespace {
 using relay::pattern;
 
 class CarrierTest : public FastPathFixture {
-protected:
+ protected:
   CarrierTest() { ready(); }
 
   // One end that is fed `bytes` as far as it takes them, and one that is read.
@@ -25,10 +25,8 @@ protected:
     void step() {
       while (sent < bytes.size()) {
         const ssize_t now_sent =
-            ::send(from, bytes.data() + sent, bytes.size() - sent,
-                   MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (now_sent <= 0)
-          break;
+            ::send(from, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (now_sent <= 0) break;
         sent += static_cast<std::size_t>(now_sent);
       }
       got.read_from(to);
@@ -36,15 +34,13 @@ protected:
     [[nodiscard]] bool done() const { return got.bytes.size() >= bytes.size(); }
   };
 
-  void run(std::vector<Stream> &streams) {
+  void run(std::vector<Stream>& streams) {
     EXPECT_TRUE(turn_until([&] {
-      for (Stream &one : streams)
-        one.step();
+      for (Stream& one : streams) one.step();
       return std::ranges::all_of(streams, &Stream::done);
     }));
     // Not with EXPECT_EQ: it would print megabytes.
-    for (const Stream &one : streams)
-      EXPECT_TRUE(one.got.bytes == one.bytes);
+    for (const Stream& one : streams) EXPECT_TRUE(one.got.bytes == one.bytes);
   }
   // Until the guest's end takes no more, whatever we pass on. Returns how many
   // bytes it took.
@@ -52,38 +48,31 @@ protected:
     const std::string chunk = pattern(256 * 1024);
     std::size_t taken = 0;
     for (int full = 0; full < 5;) {
-      const ssize_t sent =
-          ::send(fd, chunk.data(), chunk.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent = ::send(fd, chunk.data(), chunk.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       full = sent <= 0 ? full + 1 : 0;
       taken += sent <= 0 ? 0 : static_cast<std::size_t>(sent);
       turn();
     }
     return taken;
   }
-  static void finish(const UniqueFd &fd) {
-    EXPECT_EQ(::shutdown(fd.get(), SHUT_WR), 0);
-  }
+  static void finish(const UniqueFd& fd) { EXPECT_EQ(::shutdown(fd.get(), SHUT_WR), 0); }
 };
 
 TEST_F(CarrierTest, EachOfManyGetsItsOwnBytesAndReport) {
   constexpr std::size_t kCount = 40;
   std::vector<Link> links;
-  for (std::size_t i = 0; i < kCount; ++i)
-    links.push_back(handed_over());
+  for (std::size_t i = 0; i < kCount; ++i) links.push_back(handed_over());
   EXPECT_EQ(carrier().size(), kCount);
   std::vector<Stream> streams;
   for (std::size_t i = 0; i < kCount; ++i) {
     const auto seed = static_cast<std::uint32_t>(i);
-    streams.push_back(
-        {links[i].guest.get(), links[i].host.get(), pattern(1000 + i, seed)});
-    streams.push_back(
-        {links[i].host.get(), links[i].guest.get(), pattern(3000 + i, ~seed)});
+    streams.push_back({links[i].guest.get(), links[i].host.get(), pattern(1000 + i, seed)});
+    streams.push_back({links[i].host.get(), links[i].guest.get(), pattern(3000 + i, ~seed)});
   }
   run(streams);
   for (std::size_t i = 0; i < kCount; ++i) {
     finish(i % 2 == 0 ? links[i].guest : links[i].host);
-    EXPECT_EQ(end_of(i % 2 == 0 ? links[i].host.get() : links[i].guest.get()),
-              0);
+    EXPECT_EQ(end_of(i % 2 == 0 ? links[i].host.get() : links[i].guest.get()), 0);
     finish(i % 2 == 0 ? links[i].host : links[i].guest);
   }
   for (std::size_t i = 0; i < kCount; ++i) {
@@ -106,8 +95,7 @@ TEST_F(CarrierTest, OneThatEndsDoesNotDisturbThoseWithMoreToDo) {
   streams.push_back({a.host.get(), a.guest.get(), pattern(kSize, 2)});
   streams.push_back({c.host.get(), c.guest.get(), pattern(kSize, 3)});
   ASSERT_TRUE(relay::send_all(b.guest.get(), "last words"));
-  for (Stream &one : streams)
-    one.step();
+  for (Stream& one : streams) one.step();
   turn();
   EXPECT_TRUE(carrier().has_ready());
   // In the midst of the others.
@@ -146,8 +134,7 @@ TEST_F(CarrierTest, CloseWithResetIsARstToBoth) {
 TEST_F(CarrierTest, CloseOfOthersIsNotOurs) {
   const Link a = handed_over();
   EXPECT_FALSE(carrier().close({flow::TcpId{{a.c.id.index + 500, 1}}, true}));
-  EXPECT_FALSE(carrier().close(
-      {flow::TcpId{{a.c.id.index, a.c.id.generation + 1}}, true}));
+  EXPECT_FALSE(carrier().close({flow::TcpId{{a.c.id.index, a.c.id.generation + 1}}, true}));
   EXPECT_FALSE(carrier().close({flow::TcpId{}, true}));
   EXPECT_EQ(carrier().size(), 1U);
   EXPECT_EQ(carrier().carried_since(flow::TcpId{}), kNever);
@@ -169,30 +156,26 @@ TEST_F(CarrierTest, EventsOfOneThatIsGoneAreIgnored) {
   const Link a = handed_over();
   settle_down();
   EXPECT_TRUE(carrier().close({a.c.id, false}));
-  const Link b = handed_over(); // In the same place.
+  const Link b = handed_over();  // In the same place.
   settle_down();
   EXPECT_FALSE(carrier().has_ready());
-  carrier().on_event(EventTag{EventKind::kCarriedGuest, 0, 1},
-                     EPOLLERR | EPOLLHUP | EPOLLIN);
-  carrier().on_event(EventTag{EventKind::kCarriedHost, 7000, 1},
-                     EPOLLERR | EPOLLHUP | EPOLLIN);
+  carrier().on_event(EventTag{EventKind::kCarriedGuest, 0, 1}, EPOLLERR | EPOLLHUP | EPOLLIN);
+  carrier().on_event(EventTag{EventKind::kCarriedHost, 7000, 1}, EPOLLERR | EPOLLHUP | EPOLLIN);
   EXPECT_FALSE(carrier().has_ready());
   EXPECT_EQ(carrier().size(), 1U);
 }
 
 TEST_F(CarrierTest, IdleConnectionsWakeNobody) {
   std::vector<Link> links;
-  for (int i = 0; i < 5; ++i)
-    links.push_back(handed_over());
+  for (int i = 0; i < 5; ++i) links.push_back(handed_over());
   std::vector<Stream> streams;
-  for (const Link &one : links) {
+  for (const Link& one : links) {
     streams.push_back({one.guest.get(), one.host.get(), pattern(2'000'000)});
   }
   run(streams);
   settle_down();
   // What was borrowed goes back to the system first.
-  for (int i = 0; i < 4 && path->next_wakeup(now) != kNever; ++i)
-    pass_time(2s);
+  for (int i = 0; i < 4 && path->next_wakeup(now) != kNever; ++i) pass_time(2s);
   EXPECT_EQ(carrier().next_wakeup(now), kNever);
   EXPECT_EQ(path->next_wakeup(now), kNever);
   EXPECT_FALSE(carrier().has_ready());
@@ -226,8 +209,7 @@ TEST_F(CarrierTest, AFinPassesOneWayAndBytesTheOther) {
   finish(a.guest);
   EXPECT_EQ(end_of(a.host.get()), 0);
   EXPECT_EQ(carrier().size(), 1U);
-  std::vector<Stream> streams{
-      {a.host.get(), a.guest.get(), pattern(1'000'000)}};
+  std::vector<Stream> streams{{a.host.get(), a.guest.get(), pattern(1'000'000)}};
   run(streams);
   finish(a.host);
   EXPECT_EQ(end_of(a.guest.get()), 0);
@@ -283,9 +265,8 @@ TEST_F(CarrierTest, AGuestThatResetsBeforeItHasEverythingIsNotWaitedFor) {
   EXPECT_EQ(end_of(a.host.get()), 0);
   settle_down();
   EXPECT_FALSE(report_of(a).has_value());
-  a.guest.reset(); // With bytes unread: a RST.
-  for (int i = 0; i < 5 && carrier().size() > 0; ++i)
-    pass_time(1s);
+  a.guest.reset();  // With bytes unread: a RST.
+  for (int i = 0; i < 5 && carrier().size() > 0; ++i) pass_time(1s);
   EXPECT_EQ(carrier().size(), 0U);
   EXPECT_EQ(ended(a).outcome, policy::Outcome::kResetByGuest);
 }
@@ -308,9 +289,9 @@ TEST_F(CarrierTest, WhatIsCarriedMayOutliveNobody) {
   path.reset();
   relay::Received got;
   got.read_from(a.guest.get());
-  EXPECT_TRUE(got.end.has_value()); // No descriptor is left behind.
+  EXPECT_TRUE(got.end.has_value());  // No descriptor is left behind.
   start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 100'000});
 }
 
-} // namespace
-} // namespace sluice::driver
+}  // namespace
+}  // namespace sluice::driver

@@ -22,43 +22,42 @@ constexpr std::string_view kRepairs = "repairs of the fast path";
 
 // Nothing can be opened or received while it lives.
 class NoDescriptors {
-public:
+ public:
   NoDescriptors() {
     ::getrlimit(RLIMIT_NOFILE, &before_);
     const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &none);
   }
-  NoDescriptors(const NoDescriptors &) = delete;
-  NoDescriptors &operator=(const NoDescriptors &) = delete;
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
   ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
 
-private:
+ private:
   rlimit before_{};
 };
 
 class FastPathTest : public FastPathFixture {
-protected:
+ protected:
   // The guest's stream, as the tests of the engine send it.
   static std::string stream(std::uint64_t offset, std::size_t length) {
     const Bytes bytes = flow::test::stream(offset, length);
     return {bytes.begin(), bytes.end()};
   }
   // Both ways, whoever carries it.
-  void expect_carried(const Link &link) {
+  void expect_carried(const Link& link) {
     ASSERT_TRUE(relay::send_all(link.guest.get(), "question"));
     EXPECT_EQ(received(link.host.get(), 8), "question");
     ASSERT_TRUE(relay::send_all(link.host.get(), "answer"));
     EXPECT_EQ(received(link.guest.get(), 6), "answer");
   }
-  void expect_on_the_tap(Link &link) {
+  void expect_on_the_tap(Link& link) {
     const std::uint64_t before = link.c.sent;
     send_bytes(link, 700);
     EXPECT_EQ(received(link.host.get(), 700), stream(before, 700));
   }
   // The agent is asked for each, and has not answered.
   std::vector<host::HandOverOrder> open_asked(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i)
-      links.push_back(open());
+    for (std::size_t i = 0; i < count; ++i) links.push_back(open());
     return take_orders<host::HandOverOrder>();
   }
   void lose_agent() {
@@ -96,7 +95,7 @@ TEST_F(FastPathTest, AMissingPieceMeansTheTap) {
   Link link = open();
   expect_on_the_tap(link);
   EXPECT_EQ(asked(), 0U);
-  lose_agent(); // As it ends then.
+  lose_agent();  // As it ends then.
   expect_on_the_tap(link);
   EXPECT_EQ(counter(kFailed), 0U);
 }
@@ -110,8 +109,7 @@ TEST_F(FastPathTest, AwaitHurriesTheAgent) {
 }
 
 TEST_F(FastPathTest, AwaitTellsWhatIsMissing) {
-  ASSERT_TRUE(
-      host::send_missing(agent.get(), {"nftables", EPERM, "load nf_tables"}));
+  ASSERT_TRUE(host::send_missing(agent.get(), {"nftables", EPERM, "load nf_tables"}));
   const auto result = path->await();
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().step, "nftables");
@@ -156,7 +154,7 @@ TEST_F(FastPathTest, AfterwardsTheCarrierHasBothSockets) {
   EXPECT_FALSE(io->take(link.c.id).valid());
   EXPECT_EQ(carrier().size(), 1U);
   EXPECT_EQ(counter(kHandedOver), 1U);
-  ASSERT_EQ(frames.size(), 1U); // The guest is told the window.
+  ASSERT_EQ(frames.size(), 1U);  // The guest is told the window.
   EXPECT_EQ(frames[0].tcp().flags(), wire::kAck);
 
   expect_carried(link);
@@ -207,9 +205,8 @@ TEST_F(FastPathTest, PacketsThatCameMeanwhileFollowInOrder) {
     // As a guest sends it that leaves the checksum to the tap.
     Bytes partial = frame;
     partial[14 + 20 + 16] ^= 0x5a;
-    burst(partial, {.flags = wire::VirtioNetHeader::kNeedsCsum,
-                    .csum_start = 34,
-                    .csum_offset = 16});
+    burst(partial,
+          {.flags = wire::VirtioNetHeader::kNeedsCsum, .csum_start = 34, .csum_offset = 16});
   }
   settle_down();
   EXPECT_TRUE(injected(inject_v4).empty());
@@ -220,8 +217,7 @@ TEST_F(FastPathTest, PacketsThatCameMeanwhileFollowInOrder) {
 
   const Bytes late = flow::test::tcp_frame(network(), ack(link.c));
   burst(late);
-  EXPECT_EQ(injected(inject_v4),
-            (std::vector<Bytes>{{late.begin() + 14, late.end()}}));
+  EXPECT_EQ(injected(inject_v4), (std::vector<Bytes>{{late.begin() + 14, late.end()}}));
   EXPECT_TRUE(injected(inject_v6).empty());
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 0U);
 }
@@ -234,9 +230,7 @@ TEST_F(FastPathTest, PacketsOfIpv6HaveASocketOfTheirOwn) {
   Bytes frame = flow::test::tcp_frame(network(), data(link.c, 0, 501));
   const Bytes whole(frame.begin() + 14, frame.end());
   frame[14 + 40 + 16] ^= 0x5a;
-  burst(frame, {.flags = wire::VirtioNetHeader::kNeedsCsum,
-                .csum_start = 54,
-                .csum_offset = 16});
+  burst(frame, {.flags = wire::VirtioNetHeader::kNeedsCsum, .csum_start = 54, .csum_offset = 16});
   hand_over(link, order);
   EXPECT_EQ(injected(inject_v6), std::vector<Bytes>{whole});
   EXPECT_TRUE(injected(inject_v4).empty());
@@ -258,11 +252,10 @@ TEST_F(FastPathTest, PacketsThatGoAstrayAskForRepairOnceASecond) {
   ready();
   Link link = open();
   hand_over(link, take_order());
-  burst(ack(link.c)); // Was under way.
+  burst(ack(link.c));  // Was under way.
   EXPECT_TRUE(take_orders<RepairOrder>().empty());
   pass_time(60ms);
-  for (int i = 0; i < 5; ++i)
-    burst(ack(link.c));
+  for (int i = 0; i < 5; ++i) burst(ack(link.c));
   EXPECT_EQ(take_orders<RepairOrder>().size(), 1U);
   pass_time(900ms);
   burst(ack(link.c));
@@ -279,9 +272,7 @@ TEST_F(FastPathTest, APortThatIsUsedAgainEndsTheOldConnection) {
   ready();
   Link link = open();
   hand_over(link, take_order());
-  burst(syn({.guest = link.c.guest,
-             .remote = link.c.remote,
-             .guest_isn = wire::SeqNum{777'777}}));
+  burst(syn({.guest = link.c.guest, .remote = link.c.remote, .guest_isn = wire::SeqNum{777'777}}));
   EXPECT_EQ(carrier().size(), 0U);
   EXPECT_NE(end_of(link.guest.get()), -1);
   EXPECT_NE(end_of(link.host.get()), -1);
@@ -298,7 +289,7 @@ TEST_F(FastPathTest, AfterARefusalThePacketsReachTheHostOnce) {
   const host::HandOverOrder order = take_order();
   send_bytes(link, 700);
   send_bytes(link, 500);
-  burst(data(link.c, 0, 700)); // Again.
+  burst(data(link.c, 0, 700));  // Again.
   send_bytes(link, 300);
   burst(fin(link.c));
   settle_down();
@@ -325,10 +316,9 @@ TEST_F(FastPathTest, SeveralThatAreRefusedAtOnceKeepTheirPacketsApart) {
   const auto orders = open_asked(4);
   ASSERT_EQ(orders.size(), 4U);
   for (std::size_t i = 0; i < 4; ++i) {
-    for (std::size_t j = 0; j <= i; ++j)
-      send_bytes(links[i], 100 + i);
+    for (std::size_t j = 0; j <= i; ++j) send_bytes(links[i], 100 + i);
   }
-  for (const auto &one : orders) {
+  for (const auto& one : orders) {
     ASSERT_TRUE(host::send_refused(agent.get(), one.tag, ECANCELED));
   }
   turn();
@@ -348,7 +338,7 @@ TEST_F(FastPathTest, OnlyARefusalWithoutReasonOfTheAgentsOwnAsksForRepair) {
   EXPECT_EQ(take_orders<RepairOrder>().size(), 1U);
   refuse(orders[2], ENOENT);
   EXPECT_TRUE(take_orders<RepairOrder>().empty());
-  now += 1s; // Not so long that the agent counts as silent.
+  now += 1s;  // Not so long that the agent counts as silent.
   refuse(orders[3], ENOENT);
   EXPECT_EQ(take_orders<RepairOrder>().size(), 1U);
   EXPECT_EQ(counter(kRepairs), 2U);
@@ -358,8 +348,7 @@ TEST_F(FastPathTest, EightRefusalsInARowMakeAPause) {
   ready();
   const auto orders = open_asked(8);
   ASSERT_EQ(orders.size(), 8U);
-  for (const auto &one : orders)
-    refuse(one, ETIMEDOUT);
+  for (const auto& one : orders) refuse(one, ETIMEDOUT);
   const Instant refused_at = now;
   Link link = open();
   EXPECT_EQ(asked(), 0U);
@@ -373,14 +362,12 @@ TEST_F(FastPathTest, EightRefusalsInARowMakeAPause) {
 TEST_F(FastPathTest, ASuccessBetweenRefusalsCounts) {
   ready();
   auto orders = open_asked(7);
-  for (const auto &one : orders)
-    refuse(one, ECANCELED);
+  for (const auto& one : orders) refuse(one, ECANCELED);
   Link good = open();
   hand_over(good, take_order());
   orders = open_asked(7);
   ASSERT_EQ(orders.size(), 7U);
-  for (const auto &one : orders)
-    refuse(one, ECANCELED);
+  for (const auto& one : orders) refuse(one, ECANCELED);
   EXPECT_EQ(open_asked(1).size(), 1U);
 }
 
@@ -415,7 +402,7 @@ TEST_F(FastPathTest, TheNextFlowInThePlaceOfAClosedOneIsItsOwn) {
   EXPECT_EQ(fresh.c.id.index, old.c.id.index);
   const host::HandOverOrder order = take_order();
   send_bytes(fresh, 50);
-  hand_over(old, old_order); // Late.
+  hand_over(old, old_order);  // Late.
   EXPECT_EQ(end_of(old.guest.get()), ECONNRESET);
   EXPECT_EQ(stage(fresh), HandOverStage::kAsked);
   EXPECT_TRUE(injected(inject_v4).empty());
@@ -442,13 +429,12 @@ TEST_F(FastPathTest, AnAnswerToNothingIsIgnored) {
   ready();
   Link link = open();
   const host::HandOverOrder order = take_order();
-  refuse({.tag = order.tag + (1ULL << 32), .deadline = {}, .snapshot = {}},
-         ETIMEDOUT);
+  refuse({.tag = order.tag + (1ULL << 32), .deadline = {}, .snapshot = {}}, ETIMEDOUT);
   refuse({.tag = 0xffff'ffff, .deadline = {}, .snapshot = {}}, ETIMEDOUT);
   EXPECT_EQ(stage(link), HandOverStage::kAsked);
   Link stray;
   hand_over(stray, {.tag = 12'345, .deadline = {}, .snapshot = {}});
-  EXPECT_EQ(end_of(stray.guest.get()), 0); // Closed.
+  EXPECT_EQ(end_of(stray.guest.get()), 0);  // Closed.
   EXPECT_EQ(carrier().size(), 0U);
   hand_over(link, order);
   expect_carried(link);
@@ -466,7 +452,7 @@ TEST_F(FastPathTest, WithoutADescriptorForItBothSidesAreReset) {
     const NoDescriptors none;
     turn();
   }
-  EXPECT_NE(end_of(made.far.get()), -1); // The kernel has closed it.
+  EXPECT_NE(end_of(made.far.get()), -1);  // The kernel has closed it.
   ASSERT_FALSE(frames.empty());
   EXPECT_TRUE(frames.back().tcp().flags().rst());
   EXPECT_EQ(end_of(link.host.get()), ECONNRESET);
@@ -519,8 +505,7 @@ TEST_F(FastPathTest, AClosedOneNeedsNoAgent) {
 
 TEST_F(FastPathTest, AgentsThatPauseAndGoDoNotComeBack) {
   ready();
-  for (const auto &one : open_asked(8))
-    refuse(one, ETIMEDOUT);
+  for (const auto& one : open_asked(8)) refuse(one, ETIMEDOUT);
   lose_agent();
   EXPECT_EQ(path->next_wakeup(now), kNever);
   pass_time(2s);
@@ -534,8 +519,7 @@ TEST_F(FastPathTest, NamesToReleaseDoNotPileUpWithoutAnAgent) {
   lose_agent();
   const std::size_t before = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
   for (std::uint16_t port = 1; port < 60'000; ++port) {
-    path->release(
-        {{network().guest_v4, wire::Port{port}}, flow::test::kServer});
+    path->release({{network().guest_v4, wire::Port{port}}, flow::test::kServer});
   }
   EXPECT_LT(::mallinfo2().uordblks + ::mallinfo2().hblkhd, before + 100'000);
 }
@@ -567,7 +551,7 @@ TEST_F(FastPathTest, ALateAnswerIsAnAnswer) {
   ready();
   Link link = open();
   const host::HandOverOrder order = take_order();
-  now += 1200ms; // Past the agent's deadline, within our patience.
+  now += 1200ms;  // Past the agent's deadline, within our patience.
   hand_over(link, order);
   expect_carried(link);
   // The next one has its own patience.
@@ -626,19 +610,16 @@ TEST_F(FastPathTest, AnAgentThatHasItsHandsFullIsNotAsked) {
     turn();
   }
   ASSERT_EQ(released.size(), 4999U);
-  for (std::size_t i = 0; i < 4999; ++i)
-    ASSERT_EQ(released[i].guest.port.value, i + 1);
+  for (std::size_t i = 0; i < 4999; ++i) ASSERT_EQ(released[i].guest.port.value, i + 1);
 }
 
 TEST_F(FastPathTest, NoMoreThanSoManyPacketsWait) {
   ready();
   Link link = open();
   const host::HandOverOrder order = take_order();
-  for (int i = 0; i < 512; ++i)
-    send_bytes(link, 10);
+  for (int i = 0; i < 512; ++i) send_bytes(link, 10);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 0U);
-  for (int i = 0; i < 3; ++i)
-    send_bytes(link, 10);
+  for (int i = 0; i < 3; ++i) send_bytes(link, 10);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 3U);
   refuse(order, ETIMEDOUT);
   EXPECT_EQ(received(link.host.get(), 5120), stream(0, 5120));
@@ -654,10 +635,8 @@ TEST_F(FastPathTest, NoMoreThanSoManyBytesWaitForAllTogether) {
   EXPECT_EQ(asked(), 2U);
   constexpr std::size_t kSize = 60'000;
   constexpr std::size_t kFit = 16 * 1024 * 1024 / (kSize + 40);
-  for (std::size_t i = 0; i < kFit / 2; ++i)
-    send_bytes(a, kSize);
-  for (std::size_t i = kFit / 2; i < kFit; ++i)
-    send_bytes(b, kSize);
+  for (std::size_t i = 0; i < kFit / 2; ++i) send_bytes(a, kSize);
+  for (std::size_t i = kFit / 2; i < kFit; ++i) send_bytes(b, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 0U);
   send_bytes(b, kSize);
   send_bytes(a, kSize);
@@ -665,12 +644,11 @@ TEST_F(FastPathTest, NoMoreThanSoManyBytesWaitForAllTogether) {
   // What a connection held is free again when it is closed.
   relay::reset_connection(a.host);
   (void)ended(a);
-  for (std::size_t i = 0; i < kFit / 2; ++i)
-    send_bytes(b, kSize);
+  for (std::size_t i = 0; i < kFit / 2; ++i) send_bytes(b, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 2U);
   send_bytes(b, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 3U);
 }
 
-} // namespace
-} // namespace sluice::driver
+}  // namespace
+}  // namespace sluice::driver

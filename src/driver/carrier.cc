@@ -1,6 +1,8 @@
 #include "driver/carrier.h"
 
 #include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
@@ -13,6 +15,8 @@ namespace sluice::driver {
 namespace {
 
 constexpr Duration kLookAgain = std::chrono::seconds(1);
+// Often enough for any idle limit that knows keep-alives (RFC 9293, 3.8.4: two hours).
+constexpr Duration kKeepAliveLook = std::chrono::minutes(2);
 
 policy::Outcome outcome_of(const relay::Pair& pair) {
   const bool timed_out = pair.error() == ETIMEDOUT;
@@ -57,6 +61,7 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
                      pools_);
   last_moved_ = now;
+  if (look_at_ == kNever) look_at_ = now + kKeepAliveLook;
   enqueue(handle, carried);
 }
 
@@ -153,7 +158,8 @@ void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, Instant no
 
 Instant Carrier::next_wakeup(Instant now) {
   // Buffers and pipes outlive the last connection by a little.
-  return std::min(timers_.next_wakeup(), pools_.trim(now));
+  const Instant timers = std::min(timers_.next_wakeup(), carried_.size() == 0 ? kNever : look_at_);
+  return std::min(timers, pools_.trim(now));
 }
 
 void Carrier::on_time(Instant now) {
@@ -163,6 +169,23 @@ void Carrier::on_time(Instant now) {
                             static_cast<std::uint32_t>(timer->owner() >> 32)};
     if (Carried* carried = carried_.find(handle)) enqueue(handle, *carried);
   }
+  if (now >= look_at_) note_keep_alives(now);
+}
+
+// Segments without data make no event, and yet the guest has shown that it is there.
+void Carrier::note_keep_alives(Instant now) {
+  look_at_ = now + kKeepAliveLook;
+  carried_.for_each([&](SlabHandle, Carried& carried) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    if (pools_.kernel().getsockopt(carried.guest_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
+        info.tcpi_segs_in == carried.segments_seen) {
+      return;
+    }
+    carried.segments_seen = info.tcpi_segs_in;
+    flows_.on_carried(carried.id, carried.pair.bytes_to_target(), carried.pair.bytes_to_client(),
+                      now);
+  });
 }
 
 bool Carrier::holds_bytes() {

@@ -56,12 +56,14 @@ class Carrier {
     host::TcpSocket closing;
     policy::Outcome outcome = policy::Outcome::kOpen;
     int guest_fd = -1;
+    std::uint32_t segments_seen = 0;  // Of the guest's, when we last looked.
     bool queued = false;
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
   void enqueue(SlabHandle handle, Carried& carried);
   void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void note_keep_alives(Instant now);
   void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
 
   host::EventLoop& loop_;
@@ -73,6 +75,7 @@ class Carrier {
   std::vector<SlabHandle> ready_;
   std::vector<SlabHandle> running_;
   Instant last_moved_{};
+  Instant look_at_ = kNever;  // When to look for keep-alives.
 };
 
 }  // namespace sluice::driver

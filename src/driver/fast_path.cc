@@ -1,6 +1,8 @@
 #include "driver/fast_path.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,7 +32,8 @@ constexpr Duration kUnderWayMax = std::chrono::milliseconds(50);
 // When the guest's kernel is in no state to take connections over, they need not all try.
 constexpr std::uint32_t kFailuresInARow = 8;
 constexpr Duration kPause = std::chrono::seconds(1);
-constexpr std::size_t kReleasesMax = 65'536;
+// How soon an agent that had its hands full is told the rest.
+constexpr Duration kTellAgain = std::chrono::milliseconds(5);
 
 std::uint64_t tag_of(SlabHandle handle) {
   return (std::uint64_t{handle.generation} << 32) | handle.index;
@@ -85,7 +88,8 @@ bool FastPath::has_descriptors() const {
 void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = asked_.emplace();
   const Instant deadline = now + kAnswerWithin;
-  if (!has_descriptors() || !agent_.hand_over(tag_of(handle), action.snapshot, deadline)) {
+  if (!has_descriptors() || !flush_releases() ||
+      !agent_.hand_over(tag_of(handle), action.snapshot, deadline)) {
     asked_.erase(handle);
     ++refused_;
     engine_.tcp().on_hand_over_failed(action.flow, now, out);
@@ -119,24 +123,26 @@ void FastPath::divert(const flow::DivertTcp& action, Instant now) {
 }
 
 void FastPath::repair(Instant now) {
-  if (now < repair_after_ || !agent_.repair()) return;
+  if (now < repair_after_ || !flush_releases() || !agent_.repair()) return;
   repair_after_ = now + kRepairPause;
   ++repairs_;
 }
 
 void FastPath::release(const flow::ReleaseTcp& action) {
   if (agent_.fd() < 0) return;  // Whatever begins anew takes its name out of the set by itself.
-  if (releases_.size() < kReleasesMax) releases_.push_back(action);
-  flush_releases();
+  releases_.push_back(action);
+  (void)flush_releases();
 }
 
-void FastPath::flush_releases() {
+bool FastPath::flush_releases() {
+  if (releases_.empty()) return true;
   std::size_t told = 0;
   for (const flow::ReleaseTcp& one : releases_) {
     if (!agent_.release(one.guest, one.remote)) break;
     ++told;
   }
   releases_.erase(releases_.begin(), releases_.begin() + static_cast<std::ptrdiff_t>(told));
+  return releases_.empty();
 }
 
 bool FastPath::close(const flow::CloseTcp& action) {
@@ -158,7 +164,7 @@ void FastPath::on_agent(Instant now, flow::ActionSink& out) {
                           [&](host::AgentGone&) { lose_agent(now, out); }},
                *message);
   }
-  if (!releases_.empty()) flush_releases();
+  (void)flush_releases();
 }
 
 void FastPath::on_message(host::AgentReady message) {
@@ -190,6 +196,10 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   }
   host::TcpSocket guest = host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
                                                  {.nodelay = false, .keepalive = false});
+  // A stranger could have passed one that blocks.
+  (void)kernel_.fcntl_int(guest.fd(), F_SETFL, O_NONBLOCK);
+  const linger in_order{};
+  (void)kernel_.setsockopt(guest.fd(), SOL_SOCKET, SO_LINGER, &in_order, sizeof in_order);
   ++handed_over_;
   failures_in_a_row_ = 0;
   carrier_.start(id, std::move(guest), tcp_.take(id), now);
@@ -216,7 +226,8 @@ void FastPath::on_message(const host::AgentRefused& message, Instant now, flow::
   }
   telemetry::log_debug("fast path: {} stays on the tap: {}", wire::to_string(asked->snapshot.peer),
                        host::errno_text(message.error));
-  if (message.error != ECANCELED) repair(now);
+  // No answer by the new way, or no table: what others may have taken away can be put back.
+  if (message.error == ETIMEDOUT || message.error == ENOENT) repair(now);
   give_up(*asked, now, out);
   asked_.erase(handle);
   if (++failures_in_a_row_ < kFailuresInARow) return;
@@ -251,9 +262,15 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
   resume_at_ = kNever;
   check_at_ = kNever;
+  // Nobody knows how far it came with these: their sockets may have been let go.
   asked_.for_each([&](SlabHandle handle, Asked& asked) {
-    if (!asked.closed) give_up(asked, now, out);
+    const flow::TcpId id = asked.id;
+    const bool closed = asked.closed;
+    (void)take_packets(asked);
     asked_.erase(handle);
+    if (closed) return;
+    ++refused_;
+    engine_.tcp().on_host_error(id, flow::HostError::kReset, now, out);
   });
   releases_.clear();
   if (ready_) {
@@ -262,7 +279,8 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
 }
 
 Instant FastPath::next_wakeup(Instant now) {
-  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_});
+  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_,
+                   releases_.empty() ? kNever : now + kTellAgain});
 }
 
 void FastPath::on_time(Instant now, flow::ActionSink& out) {
@@ -272,7 +290,9 @@ void FastPath::on_time(Instant now, flow::ActionSink& out) {
     resume_at_ = kNever;
     engine_.tcp().set_hand_over(options_.when);
   }
+  (void)flush_releases();
   if (now < check_at_) return;
+  on_agent(now, out);  // It may be we who were late.
   check_at_ = kNever;
   asked_.for_each([&](SlabHandle, const Asked& asked) {
     check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);

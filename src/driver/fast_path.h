@@ -47,6 +47,8 @@ class FastPath {
   void on_agent(Instant now, flow::ActionSink& out);
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }
+  // Connections that the agent has not answered for; the guest's packets wait with them.
+  [[nodiscard]] bool is_asking() const { return asked_.size() > 0; }
   // For a worker that is about to wait. Call on_time() whenever it was woken: it is cheap.
   [[nodiscard]] Instant next_wakeup(Instant now);
   void on_time(Instant now, flow::ActionSink& out);
@@ -80,7 +82,8 @@ class FastPath {
   void lose_agent(Instant now, flow::ActionSink& out);
   void inject(ByteView packet);
   void repair(Instant now);
-  void flush_releases();
+  // Whether all are told: nothing that is asked may overtake one.
+  bool flush_releases();
   [[nodiscard]] bool has_descriptors() const;
 
   host::EventLoop& loop_;

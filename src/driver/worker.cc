@@ -68,6 +68,7 @@ void Worker::turn(Instant limit) {
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
+  settle(now);  // The fast path must not overtake what ends a flow.
   fast_path_.on_time(now, sink_);
   fast_path_.carrier().run_ready(now, sink_);
   settle(now);
@@ -178,6 +179,7 @@ bool Worker::drained(Instant now) {
   const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
   if (left.open == 0 && left.buffered == 0) return true;
   const Instant moved = std::max(last_frame_, fast_path_.carrier().last_moved());
+  if (fast_path_.is_asking()) return false;
   return left.buffered == 0 && now >= moved + kDrainQuiet && !fast_path_.carrier().holds_bytes();
 }
 

@@ -150,7 +150,8 @@ struct TcpFlow {
   TimerNode timer;
   Instant opened{};
   Instant active{};
-  Instant hand_over_until = kNever;  // In kWanted: when to give it up.
+  Instant hand_over_until = kNever;   // In kWanted: when to give it up.
+  std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_to_guest = 0;
 };

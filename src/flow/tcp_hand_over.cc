@@ -43,7 +43,7 @@ bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
   if (hand_over_when_ == HandOverWhen::kNever || hopeless) return false;
   if (hand_over_when_ == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
   const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;
-  return moved >= kBytesFirst << (2 * flow.hand_overs_failed) &&
+  return moved >= std::max(kBytesFirst, flow.hand_over_after) &&
          moved >= flow.turns * kBytesEachTurn;
 }
 
@@ -128,6 +128,7 @@ void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state,
                             ActionSink& out) {
   flow.hand_over = HandOverStage::kNone;
   flow.hand_over_until = kNever;
+  flow.hand_over_after = 4 * std::max(kBytesFirst, flow.bytes_to_host + flow.bytes_to_guest);
   flow.hand_overs_failed =
       std::min<std::uint8_t>(kFailuresMax, static_cast<std::uint8_t>(flow.hand_overs_failed + 1));
   send_ack(index, flow, state, out);

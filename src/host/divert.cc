@@ -135,7 +135,7 @@ std::expected<void, SetupError> Divert::install_routes() {
 // As many connections as fit are in the transaction that makes the table anew.
 std::expected<void, SetupError> Divert::install_tables() {
   NfBatch batch;
-  const std::size_t room = 2000;
+  const std::size_t room = 1500;
   for (Family& each : families_) {
     const wire::IpFamily family = each.family;
     batch.ensure_table(family, kTable);

@@ -38,8 +38,9 @@ struct AgentReady {
 struct AgentMissing {
   SetupError error;
 };
-// The connection is the socket's now: connected, non-blocking, its first packet answered. An
-// invalid socket: this process had no descriptor left to take it, and the kernel has closed it.
+// The connection is the socket's now: connected, non-blocking, its first packet answered. Closing
+// it sends a RST (SO_LINGER of zero seconds) until whoever takes it over changes that. An invalid
+// socket: this process had no descriptor left to take it, and the kernel has closed it so.
 struct AgentHandedOver {
   std::uint64_t tag = 0;
   UniqueFd socket;

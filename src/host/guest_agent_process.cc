@@ -53,6 +53,8 @@ Instant now() {
 
 // Alone: with no descriptor, terminal or signal of the process that we were a copy of.
 UniqueFd stand_alone(UniqueFd channel, SeccompMode mode) {
+  // Before the command runs: it has this user, and every right in the guest's user namespace.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, "sluice-agent");
   // What the terminal or the guest sends to the whole group is not for us.

@@ -111,6 +111,9 @@ std::expected<HandOverSocket, SysError> HandOverSocket::make(const wire::TcpSnap
   constexpr std::array kCongestion = {'c', 'u', 'b', 'i', 'c'};
   try_set(*fd, IPPROTO_TCP, TCP_CONGESTION, kCongestion);
   try_set(*fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  // Until somebody takes it over, whatever closes it breaks the connection: a FIN would pass for
+  // the end of the stream.
+  try_set(*fd, SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
   auto done = take_endpoints(*fd, snapshot);
   if (done) done = take_options(*fd, snapshot);
   if (!done) return std::unexpected(done.error());

@@ -62,6 +62,11 @@ UniqueFd stand_alone(UniqueFd channel, SeccompMode mode) {
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  // Blocked for us, and ignored for a thread that a sanitizer may have started.
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+                           SIGUSR2, SIGPIPE, SIGALRM}) {
+    ::signal(number, SIG_IGN);
+  }
   UniqueFd kept(::fcntl(channel.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   channel.reset();
   close_descriptors_but(kept.get());

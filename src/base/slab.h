@@ -19,6 +19,13 @@ struct SlabHandle {
   std::uint32_t generation = 0;
   friend constexpr bool operator==(const SlabHandle&, const SlabHandle&) = default;
   [[nodiscard]] constexpr bool valid() const { return index != 0xffff'ffff; }
+  // Whole, in one number: for those who hold it as their own affair.
+  [[nodiscard]] constexpr std::uint64_t pack() const {
+    return (std::uint64_t{generation} << 32) | index;
+  }
+  [[nodiscard]] static constexpr SlabHandle unpack(std::uint64_t packed) {
+    return {static_cast<std::uint32_t>(packed), static_cast<std::uint32_t>(packed >> 32)};
+  }
 };
 
 template <typename T>

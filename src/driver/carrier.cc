@@ -49,7 +49,7 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   carried.id = id;
   carried.since = now;
   carried.guest_fd = guest.fd();
-  carried.timer.set_owner((std::uint64_t{handle.generation} << 32) | handle.index);
+  carried.timer.set_owner(handle.pack());
   if (by_flow_.size() <= id.index) by_flow_.resize(id.index + std::size_t{1});
   by_flow_[id.index] = handle;
 
@@ -165,8 +165,7 @@ Instant Carrier::next_wakeup(Instant now) {
 void Carrier::on_time(Instant now) {
   if (carried_.size() == 0) return;
   while (TimerNode* timer = timers_.pop_due(now)) {
-    const SlabHandle handle{static_cast<std::uint32_t>(timer->owner()),
-                            static_cast<std::uint32_t>(timer->owner() >> 32)};
+    const SlabHandle handle = SlabHandle::unpack(timer->owner());
     if (Carried* carried = carried_.find(handle)) enqueue(handle, *carried);
   }
   if (now >= look_at_) note_keep_alives(now);

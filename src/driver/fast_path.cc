@@ -35,14 +35,6 @@ constexpr Duration kPause = std::chrono::seconds(1);
 // How soon an agent that had its hands full is told the rest.
 constexpr Duration kTellAgain = std::chrono::milliseconds(5);
 
-std::uint64_t tag_of(SlabHandle handle) {
-  return (std::uint64_t{handle.generation} << 32) | handle.index;
-}
-
-SlabHandle handle_of(std::uint64_t tag) {
-  return {static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32)};
-}
-
 }  // namespace
 
 FastPath::FastPath(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
@@ -89,7 +81,7 @@ void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::Act
   const SlabHandle handle = asked_.emplace();
   const Instant deadline = now + kAnswerWithin;
   if (!has_descriptors() || !flush_releases() ||
-      !agent_.hand_over(tag_of(handle), action.snapshot, deadline)) {
+      !agent_.hand_over(handle.pack(), action.snapshot, deadline)) {
     asked_.erase(handle);
     ++refused_;
     engine_.tcp().on_hand_over_failed(action.flow, now, out);
@@ -180,7 +172,7 @@ void FastPath::on_message(const host::AgentMissing& message) {
 }
 
 void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
-  const SlabHandle handle = handle_of(message.tag);
+  const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
   const flow::TcpId id = asked->id;
@@ -217,7 +209,7 @@ void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket)
 }
 
 void FastPath::on_message(const host::AgentRefused& message, Instant now, flow::ActionSink& out) {
-  const SlabHandle handle = handle_of(message.tag);
+  const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
   if (asked->closed) {
@@ -304,15 +296,13 @@ void FastPath::on_time(Instant now, flow::ActionSink& out) {
 // left to the tap.
 void FastPath::inject(ByteView packet) {
   packet_.assign(packet.begin(), packet.end());
-  const bool v4 = packet_.front() >> 4 == 4;
-  const auto view =
-      wire::parse_ip_packet(v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6, packet_);
+  const auto view = wire::parse_ip_packet(packet_);
   if (!view || view->payload.size() < wire::TcpView::kHeaderSize) return;
   const std::size_t header = view->packet.size() - view->payload.size();
   const MutableBytes segment = MutableBytes(packet_).subspan(header, view->payload.size());
   wire::set_tcp_checksum(segment, 0);
   wire::set_tcp_checksum(segment, wire::tcp_checksum(view->source, view->destination, segment, {}));
-  const UniqueFd& socket = v4 ? inject_v4_ : inject_v6_;
+  const UniqueFd& socket = view->family == wire::IpFamily::kV4 ? inject_v4_ : inject_v6_;
   if (!socket.valid()) return;
   // What finds no room is lost on the way, like a packet.
   const ssize_t sent =

@@ -202,9 +202,7 @@ void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now,
 }
 
 void Engine::on_returned(ByteView packet, Instant now, ActionSink& out) {
-  const bool v4 = !packet.empty() && packet.front() >> 4 == 4;
-  const auto view =
-      wire::parse_ip_packet(v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6, packet);
+  const auto view = wire::parse_ip_packet(packet);
   // It was checked when it came.
   if (view) on_tcp(*view, true, now, out);
 }

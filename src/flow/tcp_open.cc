@@ -58,9 +58,7 @@ struct QuotedSyn {
     size = ip_size + wire::TcpView::kHeaderSize;
   }
   [[nodiscard]] wire::IpPacketView view() const {
-    const wire::EtherType type =
-        (bytes[0] >> 4) == 4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6;
-    const auto packet = wire::parse_ip_packet(type, ByteView(bytes).first(size));
+    const auto packet = wire::parse_ip_packet(ByteView(bytes).first(size));
     return packet.value_or(wire::IpPacketView{});
   }
 };

@@ -184,13 +184,11 @@ void set_datagram_options(const host::KernelFd& socket, const SocketPlan& option
     host::prefer_option(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
   }
   host::prefer_option(socket, SOL_UDP, UDP_GRO, 1);
-  const auto set_buffer = [&](int name, int forced, std::uint32_t wanted) {
-    const int size = wanted > 0 ? int_of(wanted) : kDatagramBuffer;
-    host::prefer_option(socket, SOL_SOCKET, name, size);
-    host::prefer_option(socket, SOL_SOCKET, forced, size);  // Above the system's bound, as root.
+  const auto size_of = [](std::uint32_t wanted) {
+    return wanted > 0 ? int_of(wanted) : kDatagramBuffer;
   };
-  set_buffer(SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer);
-  set_buffer(SO_SNDBUF, SO_SNDBUFFORCE, options.send_buffer);
+  host::force_buffer(socket, host::BufferKind::kReceive, size_of(options.receive_buffer));
+  host::force_buffer(socket, host::BufferKind::kSend, size_of(options.send_buffer));
 }
 
 std::expected<OpenedSocket, OpenError> open_inet_listener(host::Kernel& kernel,

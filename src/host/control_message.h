@@ -9,7 +9,9 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <vector>
 
+#include "base/unique_fd.h"
 #include "host/sockaddr.h"
 #include "wire/address.h"
 
@@ -32,6 +34,20 @@ class ControlWriter {
     header->cmsg_type = type;
     header->cmsg_len = CMSG_LEN(sizeof value);
     std::memcpy(CMSG_DATA(header), &value, sizeof value);
+    used_ += space;
+  }
+
+  // Descriptors to pass on (unix(7)): the receiver gets copies.
+  void add_descriptors(std::span<const int> descriptors) {
+    const std::size_t space = CMSG_SPACE(descriptors.size_bytes());
+    if (descriptors.empty() || space > buffer_.size() - used_) return;
+    std::uint8_t* at = buffer_.data() + used_;
+    std::memset(at, 0, space);
+    auto* header = reinterpret_cast<cmsghdr*>(at);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+    std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
     used_ += space;
   }
 
@@ -76,6 +92,22 @@ template <typename T>
   T value{};
   std::memcpy(&value, CMSG_DATA(&header), sizeof value);
   return value;
+}
+
+// The descriptors that came with a message; ours from here on.
+[[nodiscard]] inline std::vector<UniqueFd> take_descriptors(msghdr& message) {
+  std::vector<UniqueFd> out;
+  for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
+       item = CMSG_NXTHDR(&message, item)) {
+    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(item) + i * sizeof fd, sizeof fd);
+      out.emplace_back(fd);
+    }
+  }
+  return out;
 }
 
 }  // namespace sluice::host

@@ -16,6 +16,10 @@ constexpr std::uint32_t kRoutingTable = 0x736c;
 constexpr std::uint32_t kRulePreference = 100;
 constexpr std::uint32_t kLoopbackIndex = 1;  // The kernel gives it to `lo` in every namespace.
 
+// Connections of a family in one transaction: of both, they fit the buffer that a socket has when
+// nobody has asked for more (net.core.wmem_default).
+constexpr std::size_t kAtOnce = 1500;
+
 constexpr const char* kTable = "sluice";
 constexpr const char* kSet = "handed_over";
 constexpr const char* kDivertChain = "divert";
@@ -135,7 +139,6 @@ std::expected<void, SetupError> Divert::install_routes() {
 // As many connections as fit are in the transaction that makes the table anew.
 std::expected<void, SetupError> Divert::install_tables() {
   NfBatch batch;
-  const std::size_t room = 1500;
   for (Family& each : families_) {
     const wire::IpFamily family = each.family;
     batch.ensure_table(family, kTable);
@@ -149,22 +152,21 @@ std::expected<void, SetupError> Divert::install_tables() {
     batch.add_arrival_chain(reopen);
     batch.add_rule(reopen, reopen_rule(family, interface_));
     const auto end =
-        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(std::min(room, each.keys.size())));
+        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(std::min(kAtOnce, each.keys.size())));
     const std::vector<NfKey> keys(each.keys.begin(), end);
     batch.add_elements(set_of(family), keys);
     each.leftover.clear();
   }
   const auto failures = tables_.run(batch);
   if (!failures.empty()) return std::unexpected(describe(batch, failures.front()));
-  return install_rest(room);
+  return install_rest();
 }
 
-std::expected<void, SetupError> Divert::install_rest(std::size_t installed) {
+std::expected<void, SetupError> Divert::install_rest() {
   for (const Family& each : families_) {
-    if (each.keys.size() <= installed) continue;
+    if (each.keys.size() <= kAtOnce) continue;
     const std::vector<NfKey> keys(
-        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(installed)), each.keys.end());
-    constexpr std::size_t kAtOnce = 2000;
+        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(kAtOnce)), each.keys.end());
     for (std::size_t from = 0; from < keys.size(); from += kAtOnce) {
       NfBatch batch;
       batch.add_elements(set_of(each.family),

@@ -8,10 +8,15 @@
 //       oif TAP tcp flags & syn == 0 ip saddr . tcp sport . ip daddr . tcp dport @handed_over
 //         meta mark set 0x736c7569
 //     }
+//     chain reopen {
+//       type filter hook prerouting priority mangle; policy accept;
+//       iif TAP tcp flags & syn == syn delete @handed_over { ip daddr . tcp dport . … }
+//     }
 //   }
 //   ip rule: from all fwmark 0x736c7569 lookup 29548;  in that table: local default dev lo
 //
-// and the same for IPv6. A SYN is never turned: it begins a connection that we do not have yet.
+// and the same for IPv6. A SYN is never turned: it begins a connection that we do not have yet. One
+// that comes from the tap, or a SYN-ACK, ends what its name stood for before.
 // Needs CAP_NET_ADMIN in the network namespace. Not thread-safe.
 #pragma once
 
@@ -75,7 +80,7 @@ class Divert {
   [[nodiscard]] Family* find(const wire::Endpoint& endpoint);
   [[nodiscard]] std::expected<void, SetupError> install_routes();
   [[nodiscard]] std::expected<void, SetupError> install_tables();
-  [[nodiscard]] std::expected<void, SetupError> install_rest(std::size_t installed);
+  [[nodiscard]] std::expected<void, SetupError> install_rest();
 
   Netlink netlink_;
   NfTables tables_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <climits>
 
+#include "host/steady_clock.h"
+
 namespace sluice::host {
 
 std::expected<EventLoop, SysError> EventLoop::create(Kernel& kernel) {
@@ -47,10 +49,6 @@ std::expected<std::size_t, SysError> EventLoop::wait(std::span<epoll_event> even
   return std::unexpected(last_error(SysOp::kEpollWait));
 }
 
-Instant EventLoop::now() const {
-  timespec time{};
-  fd_.kernel().clock_gettime(CLOCK_MONOTONIC, &time);
-  return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
-}
+Instant EventLoop::now() const { return steady_now(fd_.kernel()); }
 
 }  // namespace sluice::host

@@ -26,6 +26,8 @@
 #include "host/netlink.h"
 #include "host/sandbox.h"
 #include "host/sockaddr.h"
+#include "host/socket_options.h"
+#include "host/steady_clock.h"
 
 namespace sluice::host {
 namespace {
@@ -45,11 +47,7 @@ constexpr std::size_t kMostUnderWay = 4 * kMostOrders;
 // Packets that the engine passes on to new sockets wait here, a window of the guest's or two.
 constexpr int kInjectBuffer = 4 << 20;
 
-Instant now() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return Instant(std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec));
-}
+Instant now() { return steady_now(real_kernel()); }
 
 // Alone: with no descriptor, terminal or signal of the process that we were a copy of.
 UniqueFd stand_alone(UniqueFd channel, SeccompMode mode) {
@@ -82,41 +80,34 @@ bool is_closed(const UniqueFd& channel) {
   return ::recv(channel.get(), &first, sizeof first, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-std::unexpected<SetupError> missing(const char* step, std::string hint = "") {
-  return std::unexpected(SetupError{step, errno, std::move(hint)});
+std::unexpected<SetupError> missing(const char* step, int error) {
+  return std::unexpected(SetupError{step, error, ""});
 }
 
 // Whole packets into the loopback. Connected to it and bound to it, so that nothing from here can
 // leave by the tap, whatever has become of rules and routes.
-std::expected<UniqueFd, SetupError> open_inject_socket(wire::IpFamily family) {
+std::expected<KernelFd, SetupError> open_inject_socket(wire::IpFamily family) {
   const bool v4 = family == wire::IpFamily::kV4;
   const char* const step = v4 ? "raw socket (IPv4)" : "raw socket (IPv6)";
-  UniqueFd fd(
-      ::socket(address_family(family), SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW));
-  if (!fd.valid()) return missing(step);
-  constexpr char kLoopback[] = "lo";
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, kLoopback, sizeof kLoopback) != 0) {
-    return missing(step);
+  auto fd = open_socket(real_kernel(), address_family(family), SOCK_RAW, IPPROTO_RAW);
+  if (!fd) return missing(step, fd.error().error);
+  if (const auto bound = bind_to_device(*fd, "lo"); !bound) {
+    return missing(step, bound.error().error);
   }
   const wire::IpAddress target =
       v4 ? from_in_addr({.s_addr = htonl(INADDR_LOOPBACK)}) : from_in6_addr(in6addr_loopback);
   const SocketAddress address = to_sockaddr({target, wire::Port{0}});
-  if (::connect(fd.get(), address.get(), address.length) != 0) return missing(step);
-  // The second one obeys a limit of the system's and needs no privileges outside.
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kInjectBuffer, sizeof kInjectBuffer) !=
-      0) {
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kInjectBuffer, sizeof kInjectBuffer);
-  }
-  return fd;
+  if (::connect(fd->get(), address.get(), address.length) != 0) return missing(step, errno);
+  force_buffer(*fd, BufferKind::kSend, kInjectBuffer);
+  return std::move(*fd);
 }
 
 std::expected<void, SetupError> probe_sockets(wire::IpFamily family) {
   const auto socket = HandOverSocket::make_frozen(family);
   if (socket) return {};
-  return std::unexpected(SetupError{family == wire::IpFamily::kV4
-                                        ? "TCP_REPAIR with IP_TRANSPARENT"
-                                        : "TCP_REPAIR with IPV6_TRANSPARENT",
-                                    socket.error().error, ""});
+  return missing(family == wire::IpFamily::kV4 ? "TCP_REPAIR with IP_TRANSPARENT"
+                                               : "TCP_REPAIR with IPV6_TRANSPARENT",
+                 socket.error().error);
 }
 
 class Agent {
@@ -319,7 +310,7 @@ std::expected<Agent, SetupError> set_up(UniqueFd& channel, const AgentContext& c
   }
   auto divert = Divert::set_up(*index, families);
   if (!divert) return std::unexpected(divert.error());
-  std::array<UniqueFd, 2> inject;  // IPv4, IPv6.
+  std::array<KernelFd, 2> inject;  // IPv4, IPv6.
   for (const wire::IpFamily family : families) {
     auto opened = open_inject_socket(family);
     if (!opened) return std::unexpected(opened.error());

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "base/overloaded.h"
+#include "host/control_message.h"
 #include "host/packet_text.h"
 
 namespace sluice::host {
@@ -82,36 +83,17 @@ std::expected<void, SysError> send_packet(int channel, const MessagePacket& pack
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   Control control{};
-  if (!descriptors.empty()) {
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-    std::memcpy(CMSG_DATA(item), descriptors.data(), descriptors.size_bytes());
-  }
+  ControlWriter writer(control);
+  writer.add_descriptors(descriptors);
+  writer.attach_to(header);
   while (::sendmsg(channel, &header, MSG_NOSIGNAL) < 0) {
     if (errno != EINTR) return std::unexpected(last_error(SysOp::kSend));
   }
   return {};
 }
 
-std::array<UniqueFd, kMostDescriptors> take_descriptors(msghdr& header) {
-  std::array<UniqueFd, kMostDescriptors> out;
-  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
-    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count =
-        std::min((item->cmsg_len - CMSG_LEN(0)) / sizeof(int), kMostDescriptors);
-    std::array<int, kMostDescriptors> fds{};
-    std::memcpy(fds.data(), CMSG_DATA(item), count * sizeof(int));
-    for (std::size_t i = 0; i < count; ++i) out[i].reset(fds[i]);
-  }
-  return out;
-}
-
-AgentMessage message_of(const MessagePacket& packet,
-                        std::array<UniqueFd, kMostDescriptors> descriptors) {
+AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descriptors) {
+  descriptors.resize(kMostDescriptors);  // Those for whom we had no room are missing.
   switch (packet.kind) {
     case MessageKind::kReady: {
       AgentReady ready;

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/overloaded.h"
+#include "host/control_message.h"
 #include "host/packet_text.h"
 
 namespace sluice::host {
@@ -59,19 +60,6 @@ Packet packet_of(const GuestMessage& message) {
 
 constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkQueues);
 
-std::vector<UniqueFd> take_descriptors(msghdr& header) {
-  std::vector<UniqueFd> out;
-  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
-    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
-    std::array<int, kMaxLinkQueues> fds{};
-    const std::size_t count =
-        std::min((item->cmsg_len - CMSG_LEN(0)) / sizeof(int), kMaxLinkQueues);
-    std::memcpy(fds.data(), CMSG_DATA(item), count * sizeof(int));
-    for (std::size_t i = 0; i < count; ++i) out.emplace_back(fds[i]);
-  }
-  return out;
-}
-
 }  // namespace
 
 std::expected<std::pair<GuestChannel, GuestChannel>, SysError> GuestChannel::pair() {
@@ -94,13 +82,9 @@ std::expected<void, SysError> GuestChannel::send(const GuestMessage& message) co
     std::array<int, kMaxLinkQueues> fds{};
     const std::size_t count = std::min(link->queues.size(), kMaxLinkQueues);
     for (std::size_t i = 0; i < count; ++i) fds[i] = link->queues[i].get();
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(count * sizeof(int));
-    std::memcpy(CMSG_DATA(item), fds.data(), count * sizeof(int));
+    ControlWriter writer(control);
+    writer.add_descriptors(std::span(fds).first(count));
+    writer.attach_to(header);
   }
   while (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL) < 0) {
     if (errno != EINTR) return std::unexpected(last_error(SysOp::kSend));

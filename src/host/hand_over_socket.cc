@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "host/sockaddr.h"
+#include "host/socket_options.h"
 
 namespace sluice::host {
 namespace {
@@ -24,31 +25,25 @@ constexpr std::uint8_t kEstablished = 1;
 constexpr std::uint8_t kCloseWait = 8;
 
 template <typename T>
-std::expected<void, SysError> set(const UniqueFd& fd, int level, int option, const T& value) {
+std::expected<void, SysError> set(const KernelFd& fd, int level, int option, const T& value) {
   if (::setsockopt(fd.get(), level, option, &value, sizeof value) == 0) return {};
   return std::unexpected(last_error(SysOp::kSetSockOpt));
 }
 
-// For what helps and is not needed.
-template <typename T>
-void try_set(const UniqueFd& fd, int level, int option, const T& value) {
-  (void)::setsockopt(fd.get(), level, option, &value, sizeof value);
-}
-
-std::expected<void, SysError> set_sequence(const UniqueFd& fd, int queue, wire::SeqNum next) {
-  if (auto done = set(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue); !done) return done;
+std::expected<void, SysError> set_sequence(const KernelFd& fd, int queue, wire::SeqNum next) {
+  if (auto done = set_option(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue); !done) return done;
   return set(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, next.value);
 }
 
 // Before connect(), which sizes the windows by the room there is. A low-water mark makes the
 // kernel find room for that many bytes at once, without privileges and without an end to its own
 // tuning, which SO_RCVBUF would be.
-void make_room(const UniqueFd& fd, std::uint32_t receive_window) {
-  try_set(fd, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(receive_window));
-  try_set(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
+void make_room(const KernelFd& fd, std::uint32_t receive_window) {
+  prefer_option(fd, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(receive_window));
+  prefer_option(fd, SOL_SOCKET, SO_RCVLOWAT, 1);
 }
 
-std::expected<void, SysError> take_endpoints(const UniqueFd& fd,
+std::expected<void, SysError> take_endpoints(const KernelFd& fd,
                                              const wire::TcpSnapshot& snapshot) {
   const SocketAddress local = to_sockaddr(snapshot.local);
   if (::bind(fd.get(), local.get(), local.length) != 0) {
@@ -62,7 +57,7 @@ std::expected<void, SysError> take_endpoints(const UniqueFd& fd,
   return std::unexpected(last_error(SysOp::kConnect));
 }
 
-std::expected<void, SysError> take_options(const UniqueFd& fd, const wire::TcpSnapshot& snapshot) {
+std::expected<void, SysError> take_options(const KernelFd& fd, const wire::TcpSnapshot& snapshot) {
   // connect() has chosen a scale of its own, so scales of zero must be told too.
   const std::uint32_t scales =
       snapshot.scaled
@@ -90,17 +85,12 @@ std::expected<void, SysError> take_options(const UniqueFd& fd, const wire::TcpSn
 
 }  // namespace
 
-std::expected<UniqueFd, SysError> HandOverSocket::make_frozen(wire::IpFamily family) {
-  UniqueFd fd(
-      ::socket(address_family(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
-  if (!fd.valid()) return std::unexpected(last_error(SysOp::kSocket));
-  const auto transparent = family == wire::IpFamily::kV4
-                               ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
-                               : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
-  if (!transparent) return std::unexpected(transparent.error());
-  if (auto done = set(fd, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_ON}); !done) {
-    return std::unexpected(done.error());
-  }
+std::expected<KernelFd, SysError> HandOverSocket::make_frozen(wire::IpFamily family) {
+  auto fd = open_socket(real_kernel(), address_family(family), SOCK_STREAM, IPPROTO_TCP);
+  if (!fd) return fd;
+  auto done = make_transparent(*fd, family);
+  if (done) done = set_option(*fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+  if (!done) return std::unexpected(done.error());
   return fd;
 }
 
@@ -109,11 +99,11 @@ std::expected<HandOverSocket, SysError> HandOverSocket::make(const wire::TcpSnap
   if (!fd) return std::unexpected(fd.error());
   make_room(*fd, snapshot.receive_window);
   constexpr std::array kCongestion = {'c', 'u', 'b', 'i', 'c'};
-  try_set(*fd, IPPROTO_TCP, TCP_CONGESTION, kCongestion);
-  try_set(*fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  (void)set(*fd, IPPROTO_TCP, TCP_CONGESTION, kCongestion);
+  prefer_option(*fd, IPPROTO_TCP, TCP_NODELAY, 1);
   // Until somebody takes it over, whatever closes it breaks the connection: a FIN would pass for
   // the end of the stream.
-  try_set(*fd, SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
+  (void)set(*fd, SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
   auto done = take_endpoints(*fd, snapshot);
   if (done) done = take_options(*fd, snapshot);
   if (!done) return std::unexpected(done.error());
@@ -129,10 +119,10 @@ HandOverSocket& HandOverSocket::operator=(HandOverSocket&& other) noexcept {
 }
 
 std::expected<void, SysError> HandOverSocket::go_live() {
-  if (auto done = set(fd_, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_OFF}); !done) return done;
+  if (auto done = set_option(fd_, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF); !done) return done;
   // The end of the repair forbids to share the port. A server of the guest's on the same port
   // number could not bind() then.
-  try_set(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
+  prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   return {};
 }
 
@@ -152,16 +142,15 @@ HandOverSocket::State HandOverSocket::state() const {
 }
 
 int HandOverSocket::take_error() const {
-  int error = 0;
-  socklen_t length = sizeof error;
-  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
-  return error != 0 ? error : ECONNABORTED;
+  const auto error = get_option(fd_, SOL_SOCKET, SO_ERROR);
+  if (!error) return error.error().error;
+  return *error != 0 ? *error : ECONNABORTED;
 }
 
 void HandOverSocket::discard() {
   if (!fd_.valid()) return;
   // close() of a socket under repair says nothing to the other side.
-  try_set(fd_, IPPROTO_TCP, TCP_REPAIR, int{TCP_REPAIR_ON});
+  prefer_option(fd_, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
   fd_.reset();
 }
 

@@ -9,7 +9,7 @@
 #include <expected>
 #include <utility>
 
-#include "base/unique_fd.h"
+#include "host/kernel.h"
 #include "host/sys_error.h"
 #include "wire/tcp_snapshot.h"
 
@@ -23,7 +23,7 @@ class HandOverSocket {
       const wire::TcpSnapshot& snapshot);
 
   // A bare socket in the frozen state, to see whether this system lets us have one.
-  [[nodiscard]] static std::expected<UniqueFd, SysError> make_frozen(wire::IpFamily family);
+  [[nodiscard]] static std::expected<KernelFd, SysError> make_frozen(wire::IpFamily family);
 
   HandOverSocket(HandOverSocket&&) noexcept = default;
   HandOverSocket& operator=(HandOverSocket&& other) noexcept;
@@ -44,13 +44,13 @@ class HandOverSocket {
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   // The connection is whole and somebody else's from here on.
-  [[nodiscard]] UniqueFd release() { return std::move(fd_); }
+  [[nodiscard]] KernelFd release() { return std::move(fd_); }
 
  private:
-  explicit HandOverSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  explicit HandOverSocket(KernelFd fd) : fd_(std::move(fd)) {}
   void discard();
 
-  UniqueFd fd_;
+  KernelFd fd_;
 };
 
 }  // namespace sluice::host

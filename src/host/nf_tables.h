@@ -112,7 +112,6 @@ class NfBatch {
   // Requests so far: the next one gets this number.
   [[nodiscard]] std::size_t size() const { return steps_.size(); }
   [[nodiscard]] bool empty() const { return steps_.empty(); }
-  [[nodiscard]] std::size_t bytes() const { return used_; }
   // "nftables: create a set (IPv4)"
   [[nodiscard]] std::string describe(std::size_t request) const;
 
@@ -156,9 +155,6 @@ class NfTables {
 
   // Nothing has changed when there is a failure. Not every request that would fail need be named.
   [[nodiscard]] std::vector<NfFailure> run(NfBatch& batch);
-
-  // A batch of more bytes may be too large for the kernel to take at once.
-  static constexpr std::size_t kBatchBytes = 160'000;
 
  private:
   explicit NfTables(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -64,6 +64,12 @@ void prefer_keepalive(const KernelFd& fd, const KeepAlive& times) {
   prefer_unless_zero(fd, IPPROTO_TCP, TCP_KEEPCNT, times.count);
 }
 
+void force_buffer(const KernelFd& fd, BufferKind kind, int size) {
+  const bool receive = kind == BufferKind::kReceive;
+  prefer_option(fd, SOL_SOCKET, receive ? SO_RCVBUF : SO_SNDBUF, size);
+  prefer_option(fd, SOL_SOCKET, receive ? SO_RCVBUFFORCE : SO_SNDBUFFORCE, size);
+}
+
 void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t send) {
   prefer_unless_zero(fd, SOL_SOCKET, SO_RCVBUF, receive);
   prefer_unless_zero(fd, SOL_SOCKET, SO_SNDBUF, send);

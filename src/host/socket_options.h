@@ -45,6 +45,10 @@ struct KeepAlive {
 };
 // Turns keep-alive on.
 void prefer_keepalive(const KernelFd& fd, const KeepAlive& times);
+enum class BufferKind : std::uint8_t { kReceive, kSend };
+// SO_RCVBUFFORCE or SO_SNDBUFFORCE, in bytes: above the system's bound with CAP_NET_ADMIN, else up
+// to it.
+void force_buffer(const KernelFd& fd, BufferKind kind, int size);
 // SO_RCVBUF and SO_SNDBUF in bytes; 0 leaves the system's default.
 void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t send);
 

@@ -84,4 +84,10 @@ struct IpPacketView {
   return std::unexpected(ParseError::kUnsupported);
 }
 
+// A packet without its link's header: its version tells which it is.
+[[nodiscard]] inline std::expected<IpPacketView, ParseError> parse_ip_packet(ByteView bytes) {
+  const bool v4 = !bytes.empty() && bytes.front() >> 4 == 4;
+  return parse_ip_packet(v4 ? EtherType::kIpv4 : EtherType::kIpv6, bytes);
+}
+
 }  // namespace sluice::wire

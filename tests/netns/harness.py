@@ -307,6 +307,26 @@ class Context:
         check(child.stdout.readline() == b"ready\n", "lab-server does not start")
         return child
 
+    def idle_flows(self, count, options, settle=0.5, while_open=lambda engine: None):
+        """KiB by which the engine grows for connections that are opened and then left alone."""
+        self.lab_server("--echo", 7007)
+        # Some connections first, so that what is allocated once is not counted for every flow.
+        script = (f"{self.client('crr-client')} $1 7007 10 >/dev/null; echo up; read x; "
+                  f"exec {self.client('idle-client')} $1 7007 {count} --ping-first")
+        child = self.start(["sh", "-c", script, "sh", self.srv], options, stdin=subprocess.PIPE)
+        check_equal(read_line(child), "up", "guest")
+        engine = self.engine_pid(child)
+        before = processes.memory_kib(engine)["anon"]
+        child.stdin.write(b"go\n")
+        child.stdin.flush()
+        check_equal(read_line(child, 120), f"open {count}", "connections")
+        time.sleep(settle)
+        while_open(engine)
+        growth = processes.memory_kib(engine)["anon"] - before
+        status, out, err = finish(child, 60)
+        check_equal((status, out.strip()), (0, f"alive {count} of {count}"), f"at the end ({err})")
+        return growth
+
     def client(self, name):
         if not self.options.clients:
             raise Skip("the lab's clients are not built (ninja lab_clients)")

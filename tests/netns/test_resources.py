@@ -1,10 +1,9 @@
 """Memory, descriptors and wake-ups of the serving process."""
 
 import os
-import subprocess
 import time
 
-from harness import (PYTHON, GUEST_PRELUDE, alone, check, check_equal, echo, finish, processes,
+from harness import (PYTHON, GUEST_PRELUDE, alone, check, check_equal, echo, processes,
                      read_line, sluice_only)
 
 LIMITS = ["--max-flows", "50000", "--new-flows-per-second", "1000000"]
@@ -47,22 +46,8 @@ def a_deleted_interface_keeps_nobody_busy(t):
 @sluice_only()
 @alone
 def ten_thousand_idle_flows_need_1_kib_each(t):
-    t.lab_server("--echo", 7007)
     count = 10_000
-    # One connection first, so that what is allocated once is not counted for every flow.
-    script = (f"{t.client('crr-client')} $1 7007 10 >/dev/null; echo up; read x; "
-              f"exec {t.client('idle-client')} $1 7007 {count} --ping-first")
-    child = t.start(["sh", "-c", script, "sh", t.srv], LIMITS, stdin=subprocess.PIPE)
-    check_equal(read_line(child), "up", "guest")
-    engine = t.engine_pid(child)
-    before = processes.memory_kib(engine)["anon"]
-    child.stdin.write(b"go\n")
-    child.stdin.flush()
-    check_equal(read_line(child, 120), f"open {count}", "connections")
-    time.sleep(0.5)
-    growth = processes.memory_kib(engine)["anon"] - before
-    status, out, err = finish(child, 60)
-    check_equal((status, out.strip()), (0, f"alive {count} of {count}"), f"at the end ({err})")
+    growth = t.idle_flows(count, LIMITS)
     check(growth <= count, f"{growth} KiB for {count} flows: {growth / count:.2f} KiB each")
 
 

@@ -184,22 +184,7 @@ void CarriedTcp::on_data(const wire::TcpView& segment) {
 }
 
 void CarriedTcp::arrive(std::uint64_t begin, std::uint64_t end) {
-  if (end <= received_ || end <= begin) return;
-  if (begin > received_) {
-    if (early_.size() < kEarlyMax) early_.emplace_back(begin, end);
-    return;
-  }
-  received_ = end;
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const Range& range : early_) {
-      if (range.first <= received_ && received_ < range.second) {
-        received_ = range.second;
-        moved = true;
-      }
-    }
-  }
-  std::erase_if(early_, [this](const Range& range) { return range.second <= received_; });
+  take_in({begin, end}, received_, early_, kEarlyMax);
 }
 
 // Sending.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "guest_tcp.h"
+#include "reassembly.h"
 #include "wire/seq_num.h"
 #include "wire/tcp.h"
 #include "wire/tcp_snapshot.h"
@@ -62,7 +63,6 @@ class CarriedTcp {
   [[nodiscard]] bool all_acknowledged() const { return acked_ == written_ + (shut_ ? 1U : 0U); }
 
  private:
-  using Range = std::pair<std::uint64_t, std::uint64_t>;  // Offsets of a stream.
 
   void on_reset(const wire::TcpView& segment);
   void on_ack(const wire::TcpView& segment);

@@ -266,22 +266,8 @@ void GuestTcp::on_data(const wire::TcpView& segment) {
 }
 
 void GuestTcp::arrive(std::uint64_t offset, ByteView payload) {
-  const std::uint64_t end = offset + payload.size();
-  if (offset > received_) {
-    if (!payload.empty() && early_.size() < 64) early_.emplace_back(offset, end);
-    return;
-  }
-  received_ = std::max(received_, end);
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (const Range& range : early_) {
-      if (range.first <= received_ && received_ < range.second) {
-        received_ = range.second;
-        moved = true;
-      }
-    }
-  }
-  std::erase_if(early_, [this](const Range& range) { return range.second <= received_; });
+  constexpr std::size_t kEarlyMax = 64;
+  take_in({offset, offset + payload.size()}, received_, early_, kEarlyMax);
 }
 
 void GuestTcp::read() {

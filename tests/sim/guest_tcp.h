@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "reassembly.h"
 #include "scenario.h"
 #include "wire/seq_num.h"
 #include "wire/tcp.h"
@@ -74,7 +75,6 @@ class GuestTcp {
   [[nodiscard]] static std::uint32_t salt_in(std::uint32_t number) { return number * 2 + 1; }
 
  private:
-  using Range = std::pair<std::uint64_t, std::uint64_t>;  // Offsets of a stream.
 
   void on_syn_answer(const wire::TcpView& segment);
   void on_knock(const wire::TcpView& segment);

@@ -153,10 +153,10 @@ class AgentGuest {
   }
 
   // The guest's socket of a connection that `remote` is the other end of.
-  [[nodiscard]] static UniqueFd connect(const wire::TcpSnapshot& remote) {
+  [[nodiscard]] static KernelFd connect(const wire::TcpSnapshot& remote) {
     auto made = HandOverSocket::make(guest_end(remote));
     if (!made) return {};
-    UniqueFd fd = made->release();
+    KernelFd fd = made->release();
     const int without_probe = TCP_REPAIR_OFF_NO_WP;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR, &without_probe, sizeof without_probe);
     return fd;

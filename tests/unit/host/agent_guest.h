@@ -2,6 +2,7 @@
 // and connections whose other end only the test's snapshot knows.
 #pragma once
 
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
@@ -153,10 +154,11 @@ class AgentGuest {
   }
 
   // The guest's socket of a connection that `remote` is the other end of.
-  [[nodiscard]] static KernelFd connect(const wire::TcpSnapshot& remote) {
+  [[nodiscard]] static UniqueFd connect(const wire::TcpSnapshot& remote) {
     auto made = HandOverSocket::make(guest_end(remote));
     if (!made) return {};
-    KernelFd fd = made->release();
+    const KernelFd made_fd = made->release();
+    UniqueFd fd(::fcntl(made_fd.get(), F_DUPFD_CLOEXEC, 0));
     const int without_probe = TCP_REPAIR_OFF_NO_WP;
     ::setsockopt(fd.get(), IPPROTO_TCP, TCP_REPAIR, &without_probe, sizeof without_probe);
     return fd;

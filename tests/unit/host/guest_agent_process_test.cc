@@ -117,7 +117,7 @@ TEST(AgentProcess, WorksForNobody) {
       for (const wire::IpFamily family : {kV4, kV6}) {
         wire::TcpSnapshot remote = remote_end(family);
         remote.receive_window = 3 << 20;
-        const KernelFd ours = guest.connect(remote);
+        const UniqueFd ours = guest.connect(remote);
         const UniqueFd theirs = guest.hand_over(remote);
         ASSERT_TRUE(theirs.valid());
         expect_both_ways(ours, theirs, 4 << 20);

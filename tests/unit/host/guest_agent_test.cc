@@ -28,7 +28,7 @@ bool goes_by_tap(const AgentGuest& guest, const UniqueFd& ours) {
 TEST_P(Agent, HandsAConnectionOver) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot remote = remote_end(GetParam());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     ASSERT_TRUE(ours.valid());
     const UniqueFd theirs = guest.hand_over(remote, 0xfeed'0000'0000'0001);
     ASSERT_TRUE(theirs.valid());
@@ -61,7 +61,7 @@ TEST_P(Agent, ConnectionWithoutOptions) {
     remote.send_window = 60'000;
     remote.receive_window = 65'535;
     remote.segment_size = 536;
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     const UniqueFd theirs = guest.hand_over(remote);
     ASSERT_TRUE(theirs.valid());
     EXPECT_EQ(info_of(theirs).tcpi_options & (TCPI_OPT_SACK | TCPI_OPT_TIMESTAMPS), 0);
@@ -74,7 +74,7 @@ TEST_P(Agent, LargeWindowHasItsRoom) {
   with_agent([](AgentGuest& guest) {
     wire::TcpSnapshot remote = remote_end(GetParam());
     remote.receive_window = 3 << 20;
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     const UniqueFd theirs = guest.hand_over(remote);
     ASSERT_TRUE(theirs.valid());
     int room = 0;
@@ -91,7 +91,7 @@ TEST_P(Agent, RefusedWithoutSuchAConnection) {
     EXPECT_EQ(guest.refusal(remote), ECONNRESET);
     // Its reset of the probe did not leave, and the name is free.
     EXPECT_TRUE(guest.frames().empty());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     EXPECT_TRUE(goes_by_tap(guest, ours));
   });
 }
@@ -99,7 +99,7 @@ TEST_P(Agent, RefusedWithoutSuchAConnection) {
 TEST_P(Agent, RefusedAfterTheDeadline) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot remote = remote_end(GetParam());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     EXPECT_EQ(guest.refusal(remote, in_time(-std::chrono::microseconds(1))), ETIMEDOUT);
     EXPECT_EQ(info_of(ours).tcpi_segs_in, 0U);
     EXPECT_TRUE(guest.frames().empty());
@@ -115,7 +115,7 @@ TEST_P(Agent, DeadlineAtAnyMoment) {
     std::map<int, int> outcomes;
     for (unsigned i = 0; i < 300; ++i) {
       const wire::TcpSnapshot remote = remote_end(GetParam(), i);
-      const KernelFd ours = guest.connect(remote);
+      const UniqueFd ours = guest.connect(remote);
       const auto after = std::chrono::microseconds(i % 150);
       ASSERT_TRUE(guest.agent.hand_over(i, remote, in_time(after)));
       ASSERT_TRUE(wait_for(guest.agent.fd(), POLLIN, 5000));
@@ -141,7 +141,7 @@ TEST_P(Agent, DeadlineAtAnyMoment) {
 TEST_P(Agent, ReleasedNameGoesByTheTap) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot remote = remote_end(GetParam());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     const UniqueFd theirs = guest.hand_over(remote);
     EXPECT_FALSE(goes_by_tap(guest, ours));
     ASSERT_TRUE(guest.agent.release(remote.peer, remote.local));
@@ -155,13 +155,13 @@ TEST_P(Agent, ReleasedNameGoesByTheTap) {
 TEST_P(Agent, LostRulesAreMended) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot old_remote = remote_end(GetParam(), 1);
-    const KernelFd old_ours = guest.connect(old_remote);
+    const UniqueFd old_ours = guest.connect(old_remote);
     const UniqueFd old_theirs = guest.hand_over(old_remote);
     ASSERT_TRUE(delete_mark_rule(GetParam()));
     EXPECT_TRUE(goes_by_tap(guest, old_ours));
 
     const wire::TcpSnapshot remote = remote_end(GetParam(), 2);
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     EXPECT_EQ(guest.refusal(remote), ETIMEDOUT);
     // One frame: the guest's answer to the probe.
     EXPECT_EQ(guest.frames().size(), 1U);
@@ -190,7 +190,7 @@ void inject(const AgentGuest& guest, std::span<const std::uint8_t> frame) {
 TEST_P(Agent, InjectedPacketsReachTheSocket) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot remote = remote_end(GetParam());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     // On its way to us when the connection is handed over.
     ASSERT_TRUE(send_all(ours.get(), pattern(400)));
     const auto sent = guest.frames();
@@ -209,7 +209,7 @@ TEST_P(Agent, InjectedPacketsReachTheSocket) {
 TEST_P(Agent, InjectedPacketsNeverLeave) {
   with_agent([](AgentGuest& guest) {
     const wire::TcpSnapshot remote = remote_end(GetParam());
-    const KernelFd ours = guest.connect(remote);
+    const UniqueFd ours = guest.connect(remote);
     ASSERT_TRUE(send_all(ours.get(), pattern(400)));
     const auto sent = guest.frames();
     ASSERT_EQ(sent.size(), 1U);
@@ -236,7 +236,7 @@ TEST_P(Agent, ManyInARow) {
   with_agent([](AgentGuest& guest) {
     for (unsigned i = 0; i < 1000; ++i) {
       const wire::TcpSnapshot remote = remote_end(GetParam(), i);
-      const KernelFd ours = guest.connect(remote);
+      const UniqueFd ours = guest.connect(remote);
       const UniqueFd theirs = guest.hand_over(remote, i);
       ASSERT_TRUE(theirs.valid()) << i;
       expect_both_ways(ours, theirs, 10);

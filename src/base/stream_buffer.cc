@@ -37,19 +37,40 @@ std::size_t StreamBuffer::insert(std::uint64_t offset, ByteView bytes) {
     if (at >= blocks_.size()) blocks_.resize(at + 1);
     if (blocks_[at] == nullptr) {
       blocks_[at] = pool_->take();
-      if (blocks_[at] == nullptr) return done;
+      if (blocks_[at] == nullptr) break;
     }
     const std::size_t count = std::min(kBlock - within, bytes.size() - done);
     std::memcpy(blocks_[at].get() + within, bytes.data() + done, count);
     done += count;
   }
+  if (done > 0) note_present({offset, offset + done});
   return done;
+}
+
+void StreamBuffer::note_present(Range added) {
+  if (!present_.empty() && present_.back().end == added.begin) [[likely]] {
+    present_.back().end = added.end;
+    return;
+  }
+  const auto first = std::ranges::lower_bound(present_, added.begin, {}, &Range::end);
+  auto last = first;  // [first, last) touch `added`.
+  for (; last != present_.end() && last->begin <= added.end; ++last) {
+    added.begin = std::min(added.begin, last->begin);
+    added.end = std::max(added.end, last->end);
+  }
+  present_.insert(present_.erase(first, last), added);
+}
+
+std::uint64_t StreamBuffer::present_until(std::uint64_t from) const {
+  const auto range = std::ranges::upper_bound(present_, from, {}, &Range::end);
+  return range != present_.end() && range->begin <= from ? range->end : from;
 }
 
 std::size_t StreamBuffer::pieces(std::uint64_t from, std::uint64_t until,
                                  std::span<ByteView> out) const {
   constexpr std::size_t kBlock = BlockPool::kBlockSize;
   std::size_t count = 0;
+  until = std::min(until, present_until(from));
   while (from < until && count < out.size()) {
     const std::size_t within = from % kBlock;
     const auto at = static_cast<std::size_t>(from / kBlock - first_block_);
@@ -61,6 +82,13 @@ std::size_t StreamBuffer::pieces(std::uint64_t from, std::uint64_t until,
 }
 
 void StreamBuffer::release_before(std::uint64_t offset) {
+  const auto kept = std::ranges::upper_bound(present_, offset, {}, &Range::end);
+  present_.erase(present_.begin(), kept);
+  if (present_.empty()) {
+    clear();
+    return;
+  }
+  present_.front().begin = std::max(present_.front().begin, offset);
   const std::uint64_t number = offset / BlockPool::kBlockSize;
   if (number <= first_block_) return;
   const auto gone =
@@ -77,6 +105,7 @@ void StreamBuffer::clear() {
     if (block != nullptr) pool_->give_back(std::move(block));
   }
   blocks_.clear();
+  present_.clear();
 }
 
 }  // namespace sluice

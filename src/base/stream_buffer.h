@@ -1,6 +1,7 @@
 // Bytes of a stream that wait for a socket, addressed by their offset in the stream, so that they
 // may arrive with gaps. Blocks come from a bounded pool shared by all streams of a worker: an
-// empty buffer holds none. Which bytes are present is the caller's knowledge. Not thread-safe.
+// empty buffer holds none. The buffer knows which bytes it has, and gives out no others, whatever
+// its callers believe. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -46,19 +47,30 @@ class StreamBuffer {
 
   // Copies bytes to their place. Returns how many, from the front, the pool had room for.
   [[nodiscard]] std::size_t insert(std::uint64_t offset, ByteView bytes);
-  // The bytes [from, until) in at most out.size() pieces; returns how many pieces were filled.
+  // Where the row of bytes that begins at `from` ends: `from` itself if that byte is not here.
+  [[nodiscard]] std::uint64_t present_until(std::uint64_t from) const;
+  // The bytes from `from` to `until`, or to the first that is not here, in at most out.size()
+  // pieces; returns how many pieces were filled.
   [[nodiscard]] std::size_t pieces(std::uint64_t from, std::uint64_t until,
                                    std::span<ByteView> out) const;
-  // Gives back the blocks that lie wholly before `offset`.
+  // Forgets the bytes before `offset`, and gives back the blocks that hold no other.
   void release_before(std::uint64_t offset);
   void clear();
 
   [[nodiscard]] bool holds_blocks() const { return !blocks_.empty(); }
 
  private:
+  struct Range {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+
+  void note_present(Range added);
+
   BlockPool* pool_;
   std::uint64_t first_block_ = 0;                        // The number of blocks_[0] in the stream.
   std::vector<std::unique_ptr<std::uint8_t[]>> blocks_;  // Null where nothing arrived yet.
+  std::vector<Range> present_;                           // In order; no two touch.
 };
 
 }  // namespace sluice

@@ -107,10 +107,12 @@ host::TcpSocket TcpIo::take(flow::TcpId id) {
 }
 
 void TcpIo::stash(const flow::StashTcp& action) {
-  Connection* connection = find(action.flow);
-  if (connection == nullptr) return;
-  (void)spill_of(*connection).insert(action.offset, action.bytes);
-  note_spill_free();
+  std::size_t taken = 0;
+  if (Connection* connection = find(action.flow)) {
+    taken = spill_of(*connection).insert(action.offset, action.bytes);
+    note_spill_free();
+  }
+  flows_.on_stashed(action.flow, action.bytes.size(), taken);
 }
 
 std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connection,
@@ -148,15 +150,12 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
     if (end > from) {
       const std::size_t skip = from > offset ? static_cast<std::size_t>(from - offset) : 0;
       const ByteView rest = range.subspan(skip);
-      const std::size_t kept = spill.insert(offset + skip, rest);
-      if (kept < rest.size()) {  // The pool is empty: the guest will send the rest again.
-        connection.spill_end = std::max(connection.spill_end, offset + skip + kept);
-        return;
-      }
+      if (spill.insert(offset + skip, rest) < rest.size()) break;  // The pool is empty.
     }
     offset = end;
   }
-  connection.spill_end = action.until;
+  // What is not here, whether now or from a stash, the guest will send again.
+  connection.spill_end = std::min(action.until, spill.present_until(connection.spill_begin));
 }
 
 [[gnu::noinline]] void TcpIo::write(const flow::WriteTcp& action, Instant now,

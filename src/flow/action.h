@@ -29,7 +29,8 @@ struct ConnectTcp {
   TcpId flow;
   wire::Endpoint target;
 };
-// Keeps bytes that arrived ahead of a gap, at an offset of the guest-to-host stream.
+// Keeps bytes that arrived ahead of a gap, at an offset of the guest-to-host stream; answered by
+// on_stashed().
 struct StashTcp {
   TcpId flow;
   std::uint64_t offset = 0;

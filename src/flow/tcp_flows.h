@@ -76,6 +76,8 @@ class TcpFlows {
   // `buffered` bytes; `room` is what the kernel would take beyond that.
   void on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered, std::uint32_t room,
                   Instant now, ActionSink& out);
+  // Answers a StashTcp of `asked` bytes: so many of them found room.
+  void on_stashed(TcpId id, std::size_t asked, std::size_t taken);
   // The socket became writable again and the spill was flushed as far as it would go.
   void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Instant now, ActionSink& out);
   void on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out);
@@ -226,6 +228,7 @@ class TcpFlows {
   std::vector<TcpId> deferred_;
   std::vector<TcpId> resuming_;
   std::size_t spill_free_ = 64 * 1024 * 1024;
+  std::size_t stash_reserved_ = 0;  // Of it, for each StashTcp that is out.
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;

@@ -136,13 +136,25 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
 [[gnu::cold]] bool TcpFlows::stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
                                    ActionSink& out) {
   const std::size_t cost = payload.size() + kSpillSlack;
-  if (spill_free_ < cost) {
+  if (spill_free_ < stash_reserved_ + cost) {
     admission_.drops().count(DropReason::kTcpBufferFull);
     return false;
   }
-  spill_free_ -= cost;  // Until the driver counts what it really took.
+  stash_reserved_ += cost;  // The driver may count anew what is free before it comes to this one.
   out.push(StashTcp{id_of(index), offset, payload});
   return true;
+}
+
+[[gnu::cold]] void TcpFlows::on_stashed(TcpId id, std::size_t asked, std::size_t taken) {
+  stash_reserved_ -= std::min(stash_reserved_, asked + kSpillSlack);
+  if (taken == asked) return;
+  // RFC 2018, 8: what was SACKed may be dropped yet. If the gap has closed meanwhile, the answer to
+  // the write tells how far the bytes go.
+  TcpFlow* flow = find(id);
+  auto* state = flow == nullptr ? nullptr : std::get_if<Relaying>(&flow->state);
+  if (state == nullptr) return;
+  admission_.drops().count(DropReason::kTcpBufferFull);
+  if (state->loss != nullptr) state->loss->stashed.clear();
 }
 
 [[gnu::cold]] void TcpFlows::receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state,

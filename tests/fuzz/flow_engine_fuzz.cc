@@ -399,6 +399,7 @@ class Harness {
   void carry_out(const flow::StashTcp& action) {
     require_held(action.flow);
     require(find(action.flow) != nullptr || gone(action.flow), "a stash is of a known flow");
+    engine_.tcp().on_stashed(action.flow, action.bytes.size(), action.bytes.size());
   }
   void carry_out(const flow::WriteTcp& action) {
     require_held(action.flow);

@@ -230,11 +230,15 @@ std::size_t Host::take(Socket& socket, std::uint64_t offset, ByteView bytes) {
 
 void Host::stash(const flow::StashTcp& action) {
   Socket* socket = find_held(action.flow);
-  if (socket == nullptr) return;
+  if (socket == nullptr) {
+    flows_.on_stashed(action.flow, action.bytes.size(), 0);
+    return;
+  }
   if (socket->spill == nullptr) socket->spill = std::make_unique<StreamBuffer>(pool_);
   check(socket->spill->insert(action.offset, action.bytes) == action.bytes.size(),
         "what is to be stashed finds room");
   note_pool();
+  flows_.on_stashed(action.flow, action.bytes.size(), action.bytes.size());
 }
 
 void Host::spill_ranges(Socket& socket, const flow::WriteTcp& action, std::uint64_t from) {
@@ -249,13 +253,12 @@ void Host::spill_ranges(Socket& socket, const flow::WriteTcp& action, std::uint6
       const std::size_t kept = socket.spill->insert(offset + skip, rest);
       if (kept < rest.size()) {
         check(scenario_.small_pool, "a large pool never runs out");
-        socket.spill_end = std::max(socket.spill_end, offset + skip + kept);
-        return;
+        break;
       }
     }
     offset = end;
   }
-  socket.spill_end = action.until;
+  socket.spill_end = std::min(action.until, socket.spill->present_until(socket.spill_begin));
 }
 
 void Host::write(const flow::WriteTcp& action, Instant now) {

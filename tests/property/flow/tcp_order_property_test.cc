@@ -16,7 +16,10 @@ class TcpOrder : public TcpFixture {
     engine().end_burst(BurstEnd::kDrained, now, sink);
     for (std::size_t at = 0; at < sink.actions().size(); ++at) {
       const Action action = sink.actions()[at];
-      if (const auto* stash = std::get_if<StashTcp>(&action)) put(stash->offset, stash->bytes);
+      if (const auto* stash = std::get_if<StashTcp>(&action)) {
+        put(stash->offset, stash->bytes);
+        tcp().on_stashed(stash->flow, stash->bytes.size(), stash->bytes.size());
+      }
       const auto* write = std::get_if<WriteTcp>(&action);
       if (write == nullptr) continue;
       RC_ASSERT(write->offset == taken);

@@ -46,6 +46,38 @@ TEST(StreamBuffer, KeepsBytesAtTheirOffsetsWhateverTheOrder) {
   EXPECT_EQ(pool.blocks_taken(), 0U);
 }
 
+// Whatever a caller believes to have put there: neither what found no room nor what lies between.
+TEST(StreamBuffer, GivesOutOnlyBytesThatAreThere) {
+  BlockPool pool(2 * kBlock);
+  StreamBuffer buffer(pool);
+  const std::vector<std::uint8_t> bytes(3 * kBlock, 1);
+  ASSERT_EQ(buffer.insert(100, ByteView(bytes).first(50)), 50U);
+  ASSERT_EQ(buffer.insert(200, bytes), 2 * kBlock - 200);
+  std::array<ByteView, 8> pieces;
+  EXPECT_EQ(buffer.pieces(0, 100, pieces), 0U);
+  EXPECT_EQ(buffer.pieces(150, 300, pieces), 0U);
+  ASSERT_EQ(buffer.pieces(120, 300, pieces), 1U);
+  EXPECT_EQ(pieces[0].size(), 30U);
+  ASSERT_EQ(buffer.pieces(kBlock, 4 * kBlock, pieces), 1U);
+  EXPECT_EQ(pieces[0].size(), kBlock);
+  EXPECT_EQ(buffer.pieces(2 * kBlock, 3 * kBlock, pieces), 0U);
+  EXPECT_EQ(buffer.present_until(120), 150U);
+  EXPECT_EQ(buffer.present_until(160), 160U);
+  EXPECT_EQ(buffer.present_until(200), 2 * kBlock);
+}
+
+TEST(StreamBuffer, KeepsNoBlockWithoutBytes) {
+  BlockPool pool(2 * kBlock);
+  StreamBuffer buffer(pool);
+  const std::vector<std::uint8_t> bytes(100, 1);
+  ASSERT_EQ(buffer.insert(0, bytes), 100U);
+  buffer.release_before(99);
+  EXPECT_EQ(pool.blocks_taken(), 1U);
+  buffer.release_before(100);
+  EXPECT_EQ(pool.blocks_taken(), 0U);
+  EXPECT_FALSE(buffer.holds_blocks());
+}
+
 TEST(StreamBuffer, TellsHowMuchTheBoundedPoolTook) {
   BlockPool pool(2 * kBlock);
   StreamBuffer buffer(pool);

@@ -104,6 +104,29 @@ TEST_F(TcpIoTest, WhatAShortWriteLeavesFollowsWhenTheSocketIsWritable) {
   EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 0U);
 }
 
+// What was free when the engine looked may be gone when its order is carried out.
+TEST_F(TcpIoTest, AStashThatFoundNoRoomIsNotBelieved) {
+  const Connection c = open();
+  const std::uint8_t byte = 1;
+  const std::size_t blocks = TcpIo::kSpillMax / BlockPool::kBlockSize;
+  for (std::size_t i = 1; i <= blocks; ++i) {
+    io->stash({.flow = id, .offset = i * BlockPool::kBlockSize, .bytes = ByteView(&byte, 1)});
+  }
+  tcp().set_spill_free(TcpIo::kSpillMax);
+  const Bytes late = flow::test::tcp_frame(network(), data(c, 100, 100));
+  const Bytes first = flow::test::tcp_frame(network(), data(c, 0, 100));
+  engine().on_frame(late, {}, now, sink);
+  engine().on_frame(first, {}, now, sink);
+  engine().end_burst(flow::BurstEnd::kDrained, now, sink);
+  settle();
+  ASSERT_NE(flow(c), nullptr);
+  ASSERT_NE(kernel.last("sendmsg"), nullptr);
+  EXPECT_EQ(kernel.count("sendmsg"), 1U);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames.back().tcp().acknowledgment(), c.next + 100);
+  EXPECT_GE(drops(flow::DropReason::kTcpBufferFull), 1U);
+}
+
 TEST_F(TcpIoTest, AFinWaitsForTheBytesBeforeIt) {
   Connection c = open();
   kernel.script("sendmsg", -1, EAGAIN);

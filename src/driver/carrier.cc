@@ -65,6 +65,11 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   enqueue(handle, carried);
 }
 
+void Carrier::note_failed(flow::TcpId id, relay::Side side) {
+  if (find(id) == nullptr) return;
+  carried_.at(by_flow_[id.index].index).pair.note(side, EPOLLERR);
+}
+
 const Carrier::Carried* Carrier::find(flow::TcpId id) const {
   if (id.index >= by_flow_.size()) return nullptr;
   const Carried* carried = carried_.find(by_flow_[id.index]);

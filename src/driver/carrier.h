@@ -27,6 +27,8 @@ class Carrier {
 
   // Joins the two. The host's socket may be watched already.
   void start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host, Instant now);
+  // That side's socket had failed before start(), and says so no more.
+  void note_failed(flow::TcpId id, relay::Side side);
   // Ends one at once; false when it is none of ours.
   [[nodiscard]] bool close(const flow::CloseTcp& action);
   // kNever when it is none of ours.

@@ -1,7 +1,9 @@
 #include "driver/fast_path.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -171,6 +173,18 @@ void FastPath::on_message(const host::AgentMissing& message) {
                       message.error.describe());
 }
 
+// Reads the error, and so clears it.
+bool FastPath::has_failed(int socket) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return kernel_.getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0;
+}
+
+bool FastPath::holds_bytes(int socket) {
+  int bytes = 0;
+  return kernel_.ioctl_int(socket, SIOCINQ, &bytes) == 0 && bytes > 0;
+}
+
 void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
@@ -178,23 +192,36 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   const flow::TcpId id = asked->id;
   const wire::TcpSnapshot snapshot = asked->snapshot;
   const bool closed = asked->closed;
+  const bool guest_failed = message.socket.valid() && has_failed(message.socket.get());
+  if (guest_failed && !closed && !asked->packets.empty() && !holds_bytes(message.socket.get())) {
+    // A RST of the guest's came by the new way and overtook what waits here. The guest's kernel
+    // answers whatever it hears by the tap with another.
+    end_abandoned(snapshot, std::move(message.socket));
+    give_up(*asked, now, out);
+    asked_.erase(handle);
+    return;
+  }
   const Packets packets = take_packets(*asked);
   asked_.erase(handle);
   // Without a descriptor for it the socket is gone, and the guest has been told by a RST.
   if (closed || !message.socket.valid()) {
     end_abandoned(snapshot, std::move(message.socket));
-    if (!closed) engine_.tcp().on_host_error(id, flow::HostError::kReset, now, out);
+    if (!closed) engine_.tcp().on_socket_lost(id, now, out);
     return;
   }
-  host::TcpSocket guest = host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
-                                                 {.nodelay = false, .keepalive = false});
+  host::TcpSocket guest =
+      host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
+                             {.nodelay = false, .keepalive = false, .urgent_inline = true});
   // A stranger could have passed one that blocks.
   (void)kernel_.fcntl_int(guest.fd(), F_SETFL, O_NONBLOCK);
   const linger in_order{};
   (void)kernel_.setsockopt(guest.fd(), SOL_SOCKET, SO_LINGER, &in_order, sizeof in_order);
   ++handed_over_;
   failures_in_a_row_ = 0;
+  const bool host_failed = tcp_.has_failed(id);
   carrier_.start(id, std::move(guest), tcp_.take(id), now);
+  if (host_failed) carrier_.note_failed(id, relay::Side::kTarget);
+  if (guest_failed) carrier_.note_failed(id, relay::Side::kClient);
   engine_.tcp().on_handed_over(id, now, out);
   for (const auto& packet : packets) inject(packet);
 }
@@ -262,7 +289,7 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
     asked_.erase(handle);
     if (closed) return;
     ++refused_;
-    engine_.tcp().on_host_error(id, flow::HostError::kReset, now, out);
+    engine_.tcp().on_socket_lost(id, now, out);
   });
   releases_.clear();
   if (ready_) {

@@ -72,6 +72,8 @@ class FastPath {
   [[nodiscard]] Asked* find(flow::TcpId id);
   // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);
+  [[nodiscard]] bool has_failed(int socket);
+  [[nodiscard]] bool holds_bytes(int socket);
   void end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket);
   void on_message(host::AgentReady message);
   void on_message(const host::AgentMissing& message);

@@ -9,7 +9,7 @@
 namespace sluice::driver {
 namespace {
 
-constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 // Below this the kernel is asked again.
 constexpr std::uint32_t kRoomLow = 512 * 1024;
 constexpr std::size_t kPartsMax = 128;
@@ -19,8 +19,8 @@ constexpr std::size_t kPartsMax = 128;
 flow::HostError host_error(int error) {
   switch (error) {
     case ECONNREFUSED: return flow::HostError::kRefused;
-    case ECONNRESET:
-    case EPIPE: return flow::HostError::kReset;
+    case ECONNRESET: return flow::HostError::kReset;
+    case EPIPE: return flow::HostError::kResetAfterEnd;  // As Linux tells it.
     case ENETUNREACH:
     case ENETDOWN: return flow::HostError::kNetUnreachable;
     case EHOSTUNREACH:
@@ -80,7 +80,7 @@ void TcpIo::watch(Connection& connection) {
 }
 
 void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
-  auto socket = host::TcpSocket::connect(kernel_, action.target);
+  auto socket = host::TcpSocket::connect(kernel_, action.target, {.urgent_inline = true});
   if (!socket) {
     flows_.on_connect_failed(action.flow, host_error(socket.error().error), now, out);
     return;
@@ -106,9 +106,21 @@ host::TcpSocket TcpIo::take(flow::TcpId id) {
   return std::move(connection->socket);
 }
 
+// The connection takes nothing more; what it received can still be read.
+[[gnu::cold]] void TcpIo::fail(Connection& connection, int error, Instant now,
+                               flow::ActionSink& out) {
+  connection.failed = true;
+  connection.spill_begin = connection.spill_end;
+  drop_spill(connection);
+  flows_.on_host_error(connection.id, host_error(error), now, out);
+}
+
 void TcpIo::stash(const flow::StashTcp& action) {
   std::size_t taken = 0;
-  if (Connection* connection = find(action.flow)) {
+  Connection* connection = find(action.flow);
+  if (connection != nullptr && connection->failed) {
+    taken = action.bytes.size();  // As a write.
+  } else if (connection != nullptr) {
     taken = spill_of(*connection).insert(action.offset, action.bytes);
     note_spill_free();
   }
@@ -162,11 +174,16 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
                                     flow::ActionSink& out) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
+  if (connection->failed) [[unlikely]] {
+    swallow(action, now, out);
+    return;
+  }
   std::size_t sent = 0;
   if (connection->waiting() == 0) {
     const auto result = send_ranges(*connection, action, out);
     if (!result) {
-      flows_.on_host_error(action.flow, host_error(result.error().error), now, out);
+      fail(*connection, result.error().error, now, out);
+      swallow(action, now, out);
       return;
     }
     sent = *result;
@@ -176,7 +193,11 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
   }
   if (action.offset + sent < action.until) [[unlikely]] {
     spill_ranges(*connection, action, sent, out);
-    if (!flush_spill(*connection, now, out)) return;
+    if (const auto flushed = flush_spill(*connection); !flushed) {
+      fail(*connection, flushed.error().error, now, out);
+      swallow(action, now, out);
+      return;
+    }
   } else if (connection->spill != nullptr && !connection->spill->holds_blocks()) {
     drop_spill(*connection);
   }
@@ -185,29 +206,20 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
                     connection->room, now, out);
 }
 
-bool TcpIo::flush_spill(Connection& connection, Instant now, flow::ActionSink& out) {
-  while (connection.waiting() > 0) {
-    std::array<ByteView, 64> pieces;
-    std::array<iovec, 64> parts;
-    const std::size_t count =
-        connection.spill->pieces(connection.spill_begin, connection.spill_end, pieces);
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      parts[i] = {.iov_base = const_cast<std::uint8_t*>(pieces[i].data()),
-                  .iov_len = pieces[i].size()};
-      bytes += pieces[i].size();
-    }
-    const auto sent = connection.socket.send(std::span(parts).first(count));
-    if (!sent) {
-      flows_.on_host_error(connection.id, host_error(sent.error().error), now, out);
-      return false;
-    }
-    connection.spill_begin += *sent;
-    connection.spill->release_before(connection.spill_begin);
-    if (*sent < bytes) break;
-  }
+// Nobody will read it; the guest learns that behind what the host sent before.
+[[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, Instant now,
+                                  flow::ActionSink& out) {
+  flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, out);
+}
+
+std::expected<void, host::SysError> TcpIo::flush_spill(Connection& connection) {
+  if (connection.waiting() == 0) return {};
+  const auto sent =
+      send_from(connection.socket, *connection.spill, connection.spill_begin, connection.spill_end);
+  if (!sent) return std::unexpected(sent.error());
+  connection.spill_begin += *sent;
   note_spill_free();
-  return true;
+  return {};
 }
 
 void TcpIo::update_room(Connection& connection) {
@@ -234,8 +246,8 @@ std::expected<host::ReadResult, host::SysError> TcpIo::peek_at(Connection& conne
     parts[0] = {.iov_base = skipped_.data(), .iov_len = offset};
     auto result = connection.socket.peek(parts);
     if (!result || result->status != host::ReadStatus::kData) return result;
-    if (result->bytes <= offset) return host::ReadResult{host::ReadStatus::kWouldBlock, 0};
-    result->bytes -= offset;
+    // There is more, perhaps, behind an urgent byte, or an end: only the head tells.
+    result->bytes -= std::min<std::size_t>(result->bytes, offset);
     return result;
   }
   // A flow whose every answer is acknowledged before the next never needs the offset.
@@ -258,11 +270,14 @@ std::expected<host::ReadResult, host::SysError> TcpIo::peek_at(Connection& conne
   const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
   const auto result = peek_at(*connection, action.offset, max);
   if (!result) {
-    flows_.on_host_error(action.flow, host_error(result.error().error), now, out);
+    fail(*connection, result.error().error, now, out);
+    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
+                     out);
     return;
   }
   switch (result->status) {
     case host::ReadStatus::kWouldBlock:
+      connection->urgent = false;
       flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kWouldBlock, {}, false, now,
                        out);
       return;
@@ -271,16 +286,28 @@ std::expected<host::ReadResult, host::SysError> TcpIo::peek_at(Connection& conne
                        out);
       return;
     case host::ReadStatus::kData:
+      if (result->bytes == 0) [[unlikely]] {
+        flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kBehindUnread, {}, false,
+                         now, out);
+        return;
+      }
+      // In front of an urgent byte a read ends before the buffer is full.
       flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData,
-                       ByteView(peek_buffer_.get(), result->bytes), result->bytes == max, now, out);
+                       ByteView(peek_buffer_.get(), result->bytes),
+                       result->bytes == max || connection->urgent, now, out);
       return;
   }
 }
 
-void TcpIo::discard(const flow::DiscardTcp& action) {
+void TcpIo::discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
-  (void)connection->socket.discard(action.bytes);
+  if (connection->socket.discard(action.bytes) != action.bytes) [[unlikely]] {
+    // What the guest has had is no longer at the head of the queue, so what is there is not what
+    // comes next.
+    flows_.on_socket_lost(action.flow, now, out);
+    return;
+  }
   if (connection->peek_offset >= 0) {
     connection->peek_offset =
         std::max(0, connection->peek_offset - static_cast<std::int32_t>(action.bytes));
@@ -294,15 +321,43 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   }
 }
 
-void TcpIo::close(const flow::CloseTcp& action) {
+void TcpIo::close(const flow::CloseTcp& action, Instant now) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
-  if (action.reset) {
+  if (!action.reset) {
+    connection->socket.close();
+  } else if (connection->failed || !connection->connected) {
     connection->socket.reset();
   } else {
-    connection->socket.close();
+    late_resets_.add({.socket = std::move(connection->socket),
+                      .spill = std::move(connection->spill),
+                      .spill_begin = connection->spill_begin,
+                      .spill_end = connection->spill_end},
+                     now);
+    note_spill_free();
   }
   drop_spill(*connection);
+}
+
+void TcpIo::on_time(Instant now) {
+  if (now < late_resets_.next_wakeup()) return;
+  late_resets_.on_time(now);
+  note_spill_free();
+}
+
+[[gnu::cold]] void TcpIo::on_error(Connection& connection, int error, Instant now,
+                                   flow::ActionSink& out) {
+  // A connect is refused; only a connection that stood is reset.
+  const bool stood = connection.connected || error == ECONNRESET || error == EPIPE;
+  if (!stood) {
+    flows_.on_connect_failed(connection.id, host_error(error), now, out);
+    return;
+  }
+  if (!connection.connected) {
+    connection.connected = true;
+    flows_.on_connected(connection.id, kRoomAtFirst, now, out);
+  }
+  fail(connection, error, now, out);
 }
 
 [[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
@@ -312,9 +367,8 @@ void TcpIo::close(const flow::CloseTcp& action) {
   if (!tag.names(connection.id) || !connection.socket.valid()) return;
   const flow::TcpId id = connection.id;
   if ((events & EPOLLERR) != 0) [[unlikely]] {
-    const auto error = connection.socket.connect_result();
-    if (!error) {
-      flows_.on_host_error(id, host_error(error.error().error), now, out);
+    if (const auto error = connection.socket.connect_result(); !error) {
+      on_error(connection, error.error().error, now, out);
       return;
     }
   }
@@ -324,12 +378,16 @@ void TcpIo::close(const flow::CloseTcp& action) {
       connection.room = kRoomAtFirst;
       flows_.on_connected(id, connection.room, now, out);
     } else if (connection.waiting() > 0) {
-      if (!flush_spill(connection, now, out)) return;
+      if (const auto flushed = flush_spill(connection); !flushed) {
+        fail(connection, flushed.error().error, now, out);
+        return;
+      }
       update_room(connection);
       flows_.on_room(id, connection.waiting(), connection.room, now, out);
     }
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0 && connection.connected) {
+  if ((events & EPOLLPRI) != 0) connection.urgent = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLPRI)) != 0 && connection.connected) {
     flows_.on_readable(id, (events & EPOLLRDHUP) != 0, now, out);
   }
 }

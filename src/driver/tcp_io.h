@@ -9,6 +9,7 @@
 
 #include "base/stream_buffer.h"
 #include "driver/event_tag.h"
+#include "driver/late_resets.h"
 #include "flow/action.h"
 #include "flow/tcp_flows.h"
 #include "host/event_loop.h"
@@ -37,16 +38,26 @@ class TcpIo {
   void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
   // The bytes handed to the engine are valid until the next peek: write the frames out before.
   void peek(const flow::PeekTcp& action, Instant now, flow::ActionSink& out);
-  void discard(const flow::DiscardTcp& action);
+  void discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out);
   void shutdown(const flow::ShutdownTcp& action);
-  void close(const flow::CloseTcp& action);
+  void close(const flow::CloseTcp& action, Instant now);
 
   // Takes over the client of a published port once the engine gave it a flow.
   void adopt(flow::TcpId id, host::TcpSocket socket);
+  // Whether the host's side of a flow has failed.
+  [[nodiscard]] bool has_failed(flow::TcpId id) {
+    const Connection* connection = find(id);
+    return connection != nullptr && connection->failed;
+  }
   // The socket of a flow that others carry from here on; invalid when there is none. It stays
   // watched: change what its events mean.
   [[nodiscard]] host::TcpSocket take(flow::TcpId id);
   void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+  // Connections that the guest has reset, whose hosts have not got all that came before.
+  [[nodiscard]] bool has_late_resets() const { return !late_resets_.empty(); }
+  [[nodiscard]] Instant next_wakeup() const { return late_resets_.next_wakeup(); }
+  void on_time(Instant now);
 
  private:
   static constexpr std::size_t kPeekMax = 256 * 1024;
@@ -55,6 +66,8 @@ class TcpIo {
     flow::TcpId id;
     host::TcpSocket socket;
     bool connected = false;
+    bool failed = false;            // It takes nothing more.
+    bool urgent = false;            // Urgent bytes may be in the queue.
     std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
     std::uint32_t room = 0;         // What the kernel takes, as far as we know.
     // Bytes [begin, end) of the stream wait here for the socket; beyond may be stashed ones.
@@ -77,8 +90,10 @@ class TcpIo {
       Connection& connection, const flow::WriteTcp& action, const flow::ActionSink& sink);
   void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
                     const flow::ActionSink& sink);
-  // False when the connection broke.
-  [[nodiscard]] bool flush_spill(Connection& connection, Instant now, flow::ActionSink& out);
+  [[nodiscard]] std::expected<void, host::SysError> flush_spill(Connection& connection);
+  void fail(Connection& connection, int error, Instant now, flow::ActionSink& out);
+  void on_error(Connection& connection, int error, Instant now, flow::ActionSink& out);
+  void swallow(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
   void update_room(Connection& connection);
   [[nodiscard]] std::expected<host::ReadResult, host::SysError> peek_at(Connection& connection,
                                                                         std::uint32_t offset,
@@ -89,6 +104,7 @@ class TcpIo {
   flow::TcpFlows& flows_;
   bool peek_offset_supported_;
   BlockPool pool_{kSpillMax};
+  LateResets late_resets_;              // Their spills are of the pool.
   std::deque<Connection> connections_;  // Stable places; grows, never shrinks.
   std::unique_ptr<std::uint8_t[]> peek_buffer_;
   std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.

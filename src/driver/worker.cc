@@ -53,8 +53,8 @@ int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
 
 Instant Worker::next_wakeup(Instant now) {
   if (engine_.has_deferred() || fast_path_.carrier().has_ready()) return now;
-  return std::min({engine_.next_wakeup(), fast_path_.next_wakeup(now), published_.next_wakeup(),
-                   reporter_.next_wakeup(now)});
+  return std::min({engine_.next_wakeup(), tcp_.next_wakeup(), fast_path_.next_wakeup(now),
+                   published_.next_wakeup(), reporter_.next_wakeup(now)});
 }
 
 void Worker::turn(Instant limit) {
@@ -68,6 +68,7 @@ void Worker::turn(Instant limit) {
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
+  tcp_.on_time(now);
   settle(now);  // The fast path must not overtake what ends a flow.
   fast_path_.on_time(now, sink_);
   fast_path_.carrier().run_ready(now, sink_);
@@ -136,10 +137,10 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
         tcp_.peek(action, now, sink_);
         link_.write_frames(sink_, engine_.drops());  // They borrow the peek buffer.
       },
-      [&](const flow::DiscardTcp action) { tcp_.discard(action); },
+      [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
       [&](const flow::CloseTcp action) {
-        if (!fast_path_.close(action)) tcp_.close(action);
+        if (!fast_path_.close(action)) tcp_.close(action, now);
       },
       [&](const flow::HandOverTcp& action) {
         fast_path_.hand_over(flow::HandOverTcp(action), now, sink_);
@@ -177,6 +178,7 @@ void Worker::drain() {
 
 bool Worker::drained(Instant now) {
   const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
+  if (tcp_.has_late_resets()) return false;
   if (left.open == 0 && left.buffered == 0) return true;
   const Instant moved = std::max(last_frame_, fast_path_.carrier().last_moved());
   if (fast_path_.is_asking()) return false;

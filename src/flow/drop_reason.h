@@ -24,6 +24,7 @@ enum class DropReason : std::uint8_t {
   kTcpDuplicateSyn,   // A repeated SYN of a flow that is being opened.
   kTcpBufferFull,     // The spill's bound was reached; the guest sends it again.
   kTcpAfterClose,     // Data behind a FIN.
+  kTcpSocketLost,     // A host's socket that is gone, or lost count of its bytes: both sides reset.
   kUdpUnasked,        // A datagram from somebody the guest did not write to.
   kUdpSendFailed,     // The host's kernel refused the datagram.
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
@@ -58,6 +59,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kTcpDuplicateSyn: return "tcp-duplicate-syn";
     case DropReason::kTcpBufferFull: return "tcp-buffer-full";
     case DropReason::kTcpAfterClose: return "tcp-after-close";
+    case DropReason::kTcpSocketLost: return "tcp-socket-lost";
     case DropReason::kUdpUnasked: return "udp-unasked";
     case DropReason::kUdpSendFailed: return "udp-send-failed";
     case DropReason::kFragmentDropped: return "fragment-dropped";

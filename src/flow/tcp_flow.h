@@ -18,6 +18,19 @@
 
 namespace sluice::flow {
 
+// Why a connect, or a connection, failed on the host's side.
+enum class HostError : std::uint8_t {
+  kRefused,
+  kReset,
+  kResetAfterEnd,  // A RST behind a FIN.
+  kNetUnreachable,
+  kHostUnreachable,
+  kProhibited,  // A filter of the host forbids it.
+  kTimedOut,
+  kNoDescriptors,
+  kOther,
+};
+
 // The guest's SYN waits for the host's connect().
 struct Connecting {
   wire::SeqNum guest_isn;
@@ -132,6 +145,8 @@ struct TcpFlow {
   bool inbound = false;
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
+  // The host's side failed. What it sent before is the guest's yet.
+  std::optional<HostError> host_failed;
   HandOverStage hand_over = HandOverStage::kNone;
   std::uint8_t hand_overs_failed = 0;
   bool answered = false;    // The guest got bytes since it last sent some.

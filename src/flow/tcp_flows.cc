@@ -6,6 +6,11 @@
 #include "base/probe.h"
 
 namespace sluice::flow {
+namespace {
+
+constexpr Duration kLinger = std::chrono::seconds(1);
+
+}  // namespace
 
 TcpFlows::TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
                    TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret,
@@ -157,6 +162,30 @@ void TcpFlows::run_deferred(Instant now, ActionSink& out) {
     }
   }
   resuming_.clear();
+}
+
+// Both directions are through: a repeat of the guest's FIN may still come.
+void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
+  auto* state = std::get_if<Relaying>(&flow.state);
+  if (state == nullptr) return;
+  if (flow.host_failed) [[unlikely]] {
+    end_failed(id, flow, *state, now, out);
+    return;
+  }
+  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) return;
+  discard_acked(id, *state, out);
+  out.push(CloseTcp{id, false});
+  const Lingering lingering{state->received, state->sent};
+  constexpr std::size_t kLingeringMax = 1024;
+  if (lingering_ >= kLingeringMax) {
+    remove(id, policy::Outcome::kClosed, now, out);
+    return;
+  }
+  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
+  report(flow, policy::Outcome::kClosed, now, out);
+  flow.state = lingering;
+  ++lingering_;
+  timers_.arm(flow.timer, now + kLinger);
 }
 
 TcpFlows::Undelivered TcpFlows::undelivered() {

@@ -22,22 +22,15 @@
 
 namespace sluice::flow {
 
-// Why a connect, or a connection, failed on the host's side.
-enum class HostError : std::uint8_t {
-  kRefused,
-  kReset,
-  kNetUnreachable,
-  kHostUnreachable,
-  kProhibited,  // A filter of the host forbids it.
-  kTimedOut,
-  kNoDescriptors,
-  kOther,
-};
-
 // Whether the link has been read empty.
 enum class BurstEnd : std::uint8_t { kDrained, kMoreFollows };
 
-enum class PeekStatus : std::uint8_t { kData, kWouldBlock, kEndOfStream };
+enum class PeekStatus : std::uint8_t {
+  kData,
+  kWouldBlock,
+  kBehindUnread,  // Only once what the guest has not acknowledged is discarded can we look there.
+  kEndOfStream,
+};
 
 // Which connections are handed over to the guest's kernel.
 enum class HandOverWhen : std::uint8_t {
@@ -84,7 +77,11 @@ class TcpFlows {
   // Answers a PeekTcp. `more` says that the buffer was filled, so the queue may hold more.
   void on_peeked(TcpId id, wire::SeqNum sequence, PeekStatus status, ByteView bytes, bool more,
                  Instant now, ActionSink& out);
+  // The host's side has failed: it takes nothing more, and a write to it is answered as if it did.
+  // What it sent before can still be read; the guest is reset behind it.
   void on_host_error(TcpId id, HostError error, Instant now, ActionSink& out);
+  // The socket is gone, or its bytes are not what it said before: both sides are reset at once.
+  void on_socket_lost(TcpId id, Instant now, ActionSink& out);
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -131,6 +128,7 @@ class TcpFlows {
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
   void remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
   void report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
+  void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
   void touch(TcpFlow& flow, std::uint32_t index);
   void arm(TcpFlow& flow, Instant deadline);
   [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
@@ -173,6 +171,7 @@ class TcpFlows {
   [[nodiscard]] bool stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
                            ActionSink& out);
   void roll_back(Relaying& state, std::uint32_t lost);
+  void write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out);
   void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
   [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
   [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state) const;
@@ -196,7 +195,6 @@ class TcpFlows {
   void send_ack(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
   [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
   void discard_acked(TcpId id, Relaying& state, ActionSink& out);
-  void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
 
   // tcp_hand_over.cc
   void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
@@ -211,6 +209,7 @@ class TcpFlows {
 
   // tcp_timers.cc
   void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Instant now, ActionSink& out);
   void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
 
   GuestLink& link_;

@@ -61,7 +61,7 @@ bool TcpFlows::stands_still(const TcpFlow& flow, const Relaying& state) const {
 void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
                                   ActionSink& out) {
   // A connection that is about to end is not worth it.
-  const bool ending = state.guest_finished || state.end_seen;
+  const bool ending = state.guest_finished || state.end_seen || flow.host_failed.has_value();
   if (flow.hand_over == HandOverStage::kNone) [[likely]] {
     if (ending || !wants_hand_over(flow)) [[likely]]
       return;

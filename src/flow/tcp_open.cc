@@ -10,7 +10,6 @@ namespace sluice::flow {
 namespace {
 
 constexpr Duration kSynResend = std::chrono::seconds(1);
-constexpr Duration kLinger = std::chrono::seconds(1);
 // A resolver that does not answer a connect for this long is passed over for the next.
 constexpr Duration kResolverPatience = std::chrono::milliseconds(1500);
 
@@ -305,6 +304,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
       break;
     case HostError::kRefused:
     case HostError::kReset:
+    case HostError::kResetAfterEnd:
     case HostError::kOther:
       outcome = policy::Outcome::kRefused;
       send_reset(key, wire::SeqNum{0}, isn + 1, out);
@@ -371,26 +371,6 @@ void TcpFlows::send_syn(const TcpFlow& flow, wire::SeqNum our_isn,
                   .flags = acknowledgment ? wire::kRst | wire::kAck : wire::kRst,
                   .payload = {}},
                  out);
-}
-
-// Both directions are through: a repeat of the guest's FIN may still come.
-void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
-  auto* state = std::get_if<Relaying>(&flow.state);
-  if (state == nullptr) return;
-  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) return;
-  discard_acked(id, *state, out);
-  out.push(CloseTcp{id, false});
-  const Lingering lingering{state->received, state->sent};
-  constexpr std::size_t kLingeringMax = 1024;
-  if (lingering_ >= kLingeringMax) {
-    remove(id, policy::Outcome::kClosed, now, out);
-    return;
-  }
-  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
-  report(flow, policy::Outcome::kClosed, now, out);
-  flow.state = lingering;
-  ++lingering_;
-  timers_.arm(flow.timer, now + kLinger);
 }
 
 }  // namespace sluice::flow

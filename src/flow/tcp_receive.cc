@@ -47,6 +47,11 @@ constexpr std::size_t kSpillShareMin = 16 * 1024;
   const wire::SeqNum sequence = segment.sequence();
   if (segment.flags().rst()) {
     if (sequence == state.received) {
+      // What came before it is passed on before it.
+      if (flow.range_first != kNoRange) {
+        if (!flow.host_failed) flow.bytes_to_host += state.stream_offset - flow.write_offset;
+        write_burst(id_of(index), flow, state, out);
+      }
       out.push(CloseTcp{id_of(index), true});
       remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
       return;
@@ -214,7 +219,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
-  flow->bytes_to_host += taken;
+  if (!flow->host_failed) flow->bytes_to_host += taken;
   if (taken < flow->write_size) [[unlikely]] {
     roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));
   }
@@ -242,6 +247,11 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
   state.received = state.received - lost;
   state.stream_offset -= lost;
   if (state.loss != nullptr) state.loss->stashed.clear();
+}
+
+void TcpFlows::write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out) {
+  out.push(WriteTcp{id, flow.write_offset, state.stream_offset, flow.range_first});
+  flow.range_first = kNoRange;
 }
 
 void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {

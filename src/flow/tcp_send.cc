@@ -36,7 +36,8 @@ void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
     state.window = window;
     state.window_seq = sequence;
     state.window_ack = ack;
-    if (window == 0) state.progress_at = now;  // It is alive, and full.
+    // It is alive, and full. Only for a host that lives this may last.
+    if (window == 0 && !flow.host_failed) state.progress_at = now;
   }
   if (flow.guest.sack && !segment.options().empty()) [[unlikely]]
     receive_sacks(state, segment);
@@ -142,9 +143,9 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   if (state == nullptr) return;
   const TcpId id = id_of(index);
   if (flow.range_first != kNoRange) {
+    write_burst(id, flow, *state, out);
     flow.write_size = static_cast<std::uint32_t>(state->stream_offset - flow.write_offset);
-    out.push(WriteTcp{id, flow.write_offset, state->stream_offset, flow.range_first});
-    flow.range_first = kNoRange;  // The ACK follows what the host takes.
+    // The ACK follows what the host takes.
   } else {
     if (flow.ack_due) {
       if (may_hold_ack(*state)) {
@@ -165,7 +166,8 @@ void TcpFlows::on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out)
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   flow->host_readable = true;
-  flow->host_hung_up = flow->host_hung_up || hung_up;
+  // A connection that was reset looks hung up, too.
+  flow->host_hung_up = flow->host_hung_up || (hung_up && !flow->host_failed);
   if (auto* state = std::get_if<Relaying>(&flow->state)) {
     request_data(id.index, *flow, *state, now, out);
   }
@@ -205,7 +207,14 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   }
   state->peek_pending = false;
   flow->active = now;
+  if (flow->host_failed && !flow->host_hung_up && status != PeekStatus::kData &&
+      status != PeekStatus::kBehindUnread) [[unlikely]] {
+    state->end_seen = true;  // Its end is no FIN.
+    end_failed(id, *flow, *state, now, out);
+    return;
+  }
   switch (status) {
+    case PeekStatus::kBehindUnread: return;  // The next ACK asks again.
     case PeekStatus::kWouldBlock:
       flow->host_readable = false;
       consider_hand_over(id.index, *flow, *state, now, out);
@@ -237,7 +246,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
     flow->deferred = true;
     deferred_.push_back(id);
   } else {
-    flow->host_readable = false;
+    flow->host_readable = flow->host_failed.has_value();  // No event will tell of its end.
   }
 }
 

@@ -13,6 +13,8 @@ constexpr std::uint8_t kSynResendsMax = 5;
 // our FIN is missing, and otherwise.
 constexpr Duration kLastAckPatience = std::chrono::seconds(60);
 constexpr Duration kPatience = std::chrono::minutes(5);
+// How long a guest that takes nothing keeps a connection whose host has failed.
+constexpr Duration kFailedPatience = std::chrono::seconds(60);
 
 }  // namespace
 
@@ -64,7 +66,10 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
   }
   if (now >= state.resend_at) {
     const bool last_ack = state.guest_finished && state.fin_sent;
-    if (now - state.progress_at >= (last_ack ? kLastAckPatience : kPatience)) {
+    const Duration patience = flow.host_failed ? kFailedPatience
+                              : last_ack       ? kLastAckPatience
+                                               : kPatience;
+    if (now - state.progress_at >= patience) {
       abort(id, flow, policy::Outcome::kTimedOut, now, out);
       return;
     }
@@ -94,14 +99,42 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Instant now,
                                            ActionSink& out) {
   TcpFlow* flow = find(id);
-  if (flow == nullptr || is_over(flow->state)) return;
+  if (flow == nullptr || flow->host_failed || std::holds_alternative<HandedOver>(flow->state)) {
+    return;
+  }
   if (std::holds_alternative<Connecting>(flow->state)) {
     on_connect_failed(id, error, now, out);
     return;
   }
-  const bool timed_out = error == HostError::kTimedOut;
-  abort(id, *flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kResetByHost, now,
-        out);
+  flow->host_failed = error;
+  flow->host_hung_up = flow->host_hung_up || error == HostError::kResetAfterEnd;
+  flow->host_readable = true;
+  auto* state = std::get_if<Relaying>(&flow->state);
+  // Before the guest has answered, or while a hand-over is asked for, this waits.
+  if (state == nullptr || flow->hand_over == HandOverStage::kAsked) return;
+  state->buffered = 0;
+  state->progress_at = now;
+  if (flow->hand_over == HandOverStage::kWanted) {
+    go_on_by_tap(id.index, *flow, *state, now, out);
+  } else {
+    request_data(id.index, *flow, *state, now, out);
+  }
+  end_failed(id, *flow, *state, now, out);
+}
+
+[[gnu::cold]] void TcpFlows::on_socket_lost(TcpId id, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || is_over(flow->state)) return;
+  admission_.drops().count(DropReason::kTcpSocketLost);
+  abort(id, *flow, policy::Outcome::kResetByHost, now, out);
+}
+
+// The host's side has failed: once the guest has all that came before, it is told.
+[[gnu::cold]] void TcpFlows::end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Instant now,
+                                        ActionSink& out) {
+  if (!state.end_seen || state.acked != state.sent) return;
+  const bool timed_out = flow.host_failed == HostError::kTimedOut;
+  abort(id, flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kResetByHost, now, out);
 }
 
 // Resets both sides.

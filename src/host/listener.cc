@@ -32,6 +32,7 @@ std::expected<TcpListener, SysError> TcpListener::open(Kernel& kernel,
   if (const auto set = set_option(*fd, SOL_SOCKET, SO_REUSEADDR, 1); !set) {
     return std::unexpected(set.error());
   }
+  if (options.urgent_inline) prefer_option(*fd, SOL_SOCKET, SO_OOBINLINE, 1);  // Inherited.
   if (!endpoint.address.is_v4()) {
     const int only_v6 = options.dual_stack ? 0 : 1;
     if (const auto set = set_option(*fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6); !set) {

@@ -16,6 +16,7 @@ struct ListenOptions {
   // A socket bound to "::" takes IPv4 connections too.
   bool dual_stack = false;
   int backlog = 4096;
+  bool urgent_inline = false;  // As in TcpOptions, for all that it accepts.
 };
 
 struct AcceptedConnection {

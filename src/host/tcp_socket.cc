@@ -66,6 +66,7 @@ TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {
 void TcpSocket::apply(const TcpOptions& options) {
   if (options.nodelay) prefer_option(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
   if (options.keepalive) prefer_option(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (options.urgent_inline) prefer_option(fd_, SOL_SOCKET, SO_OOBINLINE, 1);
   if (options.receive_buffer > 0) {
     prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   }
@@ -104,12 +105,17 @@ std::expected<ReadResult, SysError> TcpSocket::read(std::span<const iovec> parts
 }
 
 std::expected<std::size_t, SysError> TcpSocket::discard(std::size_t count) {
-  if (count == 0) return std::size_t{0};
-  // tcp(7): with MSG_TRUNC the bytes are discarded rather than stored.
-  const ssize_t gone = fd_.kernel().recv(fd_.get(), nullptr, count, MSG_TRUNC | MSG_DONTWAIT);
-  if (gone >= 0) return static_cast<std::size_t>(gone);
-  if (would_block(errno)) return std::size_t{0};
-  return std::unexpected(last_error(SysOp::kReceive));
+  std::size_t done = 0;
+  while (done < count) {
+    // tcp(7): with MSG_TRUNC the bytes are discarded rather than stored.
+    const ssize_t gone =
+        fd_.kernel().recv(fd_.get(), nullptr, count - done, MSG_TRUNC | MSG_DONTWAIT);
+    if (gone < 0 && errno == EINTR) continue;
+    if (gone < 0 && !would_block(errno)) return std::unexpected(last_error(SysOp::kReceive));
+    if (gone <= 0) break;
+    done += static_cast<std::size_t>(gone);  // An urgent byte ends one early.
+  }
+  return done;
 }
 
 std::expected<void, SysError> TcpSocket::set_peek_offset(int offset) {

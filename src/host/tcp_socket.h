@@ -21,6 +21,9 @@ namespace sluice::host {
 struct TcpOptions {
   bool nodelay = true;
   bool keepalive = true;
+  // Urgent bytes stay in the stream, where they are (SO_OOBINLINE). A read ends in front of each
+  // all the same: what is behind it is there for the next one.
+  bool urgent_inline = false;
   // The address to connect from; the system's choice if none.
   std::optional<wire::IpAddress> source = std::nullopt;
   std::optional<std::uint32_t> mark = std::nullopt;  // SO_MARK; needs CAP_NET_ADMIN.
@@ -53,7 +56,8 @@ class TcpSocket {
   // Copies without consuming. Starts at the peek offset where one is set.
   [[nodiscard]] std::expected<ReadResult, SysError> peek(std::span<const iovec> parts);
   [[nodiscard]] std::expected<ReadResult, SysError> read(std::span<const iovec> parts);
-  // Consumes up to `count` received bytes without a copy; lowers the peek offset by as much.
+  // Consumes `count` received bytes without a copy; lowers the peek offset by as much. Fewer only
+  // where the queue holds no more.
   [[nodiscard]] std::expected<std::size_t, SysError> discard(std::size_t count);
 
   // SO_PEEK_OFF: where the next peek() starts; each peek moves it on. -1 turns it off.

@@ -56,7 +56,7 @@ class Harness {
         break;
       case 7:
         engine_.tcp().on_host_error(
-            tcp_id(pick), flow::HostError{static_cast<std::uint8_t>(input.u8() % 8)}, now_, sink_);
+            tcp_id(pick), flow::HostError{static_cast<std::uint8_t>(input.u8() % 9)}, now_, sink_);
         break;
       case 8: advance(std::chrono::milliseconds(1) * (std::int64_t{1} << (pick % 20))); break;
       case 9: inbound(pick); break;
@@ -426,7 +426,6 @@ class Harness {
       taken = std::min<std::uint64_t>(taken, limp_ * 16U);
     } else if (limp_ % 4 == 3 && taken > 3000) {
       engine_.tcp().on_host_error(action.flow, flow::HostError::kReset, now_, sink_);
-      return;
     }
     socket->offset += taken;
     engine_.tcp().on_written(action.flow, taken, socket->buffered, room, now_, sink_);

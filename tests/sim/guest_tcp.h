@@ -59,6 +59,7 @@ class GuestTcp {
   }
   [[nodiscard]] bool fin_was_sent() const { return fin_is_out_; }
   [[nodiscard]] bool sent_reset() const { return sent_reset_; }
+  [[nodiscard]] std::uint64_t reset_at() const { return reset_at_; }  // Where in its stream.
   [[nodiscard]] bool got_reset() const { return got_reset_; }
   [[nodiscard]] bool got_end() const { return end_reached_; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
@@ -75,7 +76,6 @@ class GuestTcp {
   [[nodiscard]] static std::uint32_t salt_in(std::uint32_t number) { return number * 2 + 1; }
 
  private:
-
   void on_syn_answer(const wire::TcpView& segment);
   void on_knock(const wire::TcpView& segment);
   void on_reset(const wire::TcpView& segment);
@@ -156,6 +156,7 @@ class GuestTcp {
   Instant woken_at_ = kNever;
 
   bool sent_reset_ = false;
+  std::uint64_t reset_at_ = 0;
   bool got_reset_ = false;
   bool window_moved_left_ = false;
   std::uint32_t timeouts_ = 0;

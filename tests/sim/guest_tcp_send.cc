@@ -100,6 +100,7 @@ void GuestTcp::send_probe() {
 void GuestTcp::send_reset() {
   phase_ = Phase::kReset;
   sent_reset_ = true;
+  reset_at_ = next_;
   stack_.transmit(number_, {.sequence = sequence_of(next_),
                             .acknowledgment = acknowledgment(),
                             .flags = wire::kRst | wire::kAck});

@@ -117,15 +117,7 @@ void Host::on_event(const Event& event, Instant now) {
       socket.waiting_for_peer = false;
       run_peer(socket, now);
       return;
-    case EventKind::kReset:
-      socket.reset = true;
-      results_[socket.connection].peer_reset = true;
-      if (socket.holder == Holder::kCarrier) {
-        carrier_(socket.connection);
-        return;
-      }
-      flows_.on_host_error(socket.id, flow::HostError::kReset, now, sink_);
-      return;
+    case EventKind::kReset: peer_resets(socket, now); return;
   }
 }
 
@@ -139,6 +131,7 @@ bool Host::peer_ends(const Socket& socket) const {
 }
 
 void Host::run_peer(Socket& socket, Instant now) {
+  if (socket.reset) return;
   const flow::TcpId id = socket.id;
   peer_reads(socket, now);
   if (find(id) == nullptr) return;
@@ -230,8 +223,8 @@ std::size_t Host::take(Socket& socket, std::uint64_t offset, ByteView bytes) {
 
 void Host::stash(const flow::StashTcp& action) {
   Socket* socket = find_held(action.flow);
-  if (socket == nullptr) {
-    flows_.on_stashed(action.flow, action.bytes.size(), 0);
+  if (socket == nullptr || socket->reset) {
+    flows_.on_stashed(action.flow, action.bytes.size(), action.bytes.size());
     return;
   }
   if (socket->spill == nullptr) socket->spill = std::make_unique<StreamBuffer>(pool_);
@@ -265,7 +258,7 @@ void Host::write(const flow::WriteTcp& action, Instant now) {
   Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   if (socket->reset) {
-    flows_.on_host_error(action.flow, flow::HostError::kReset, now, sink_);
+    flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, sink_);
     return;
   }
   std::uint64_t sent = 0;
@@ -325,10 +318,6 @@ void Host::update_room(Socket& socket) const {
 void Host::peek(const flow::PeekTcp& action, Instant now) {
   Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
-  if (socket->reset) {
-    flows_.on_host_error(action.flow, flow::HostError::kReset, now, sink_);
-    return;
-  }
   const std::uint32_t max = std::min(action.max, kPeekMax);
   check(max > 0, "a peek asks for something");
   const std::uint64_t from = socket->head + action.offset;
@@ -339,10 +328,10 @@ void Host::peek(const flow::PeekTcp& action, Instant now) {
     flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData, bytes, count == max,
                      now, sink_);
   } else {
-    flows_.on_peeked(
-        action.flow, action.sequence,
-        socket->fin_arrived ? flow::PeekStatus::kEndOfStream : flow::PeekStatus::kWouldBlock, {},
-        false, now, sink_);
+    flows_.on_peeked(action.flow, action.sequence,
+                     socket->fin_arrived || socket->reset ? flow::PeekStatus::kEndOfStream
+                                                          : flow::PeekStatus::kWouldBlock,
+                     {}, false, now, sink_);
   }
 }
 
@@ -355,7 +344,7 @@ void Host::discard(const flow::DiscardTcp& action) {
 
 void Host::shutdown(const flow::ShutdownTcp& action, Instant now) {
   Socket* socket = find_held(action.flow);
-  if (socket != nullptr) shut(*socket, now);
+  if (socket != nullptr && !socket->reset) shut(*socket, now);
 }
 
 void Host::shut(Socket& socket, Instant now) {
@@ -376,6 +365,7 @@ void Host::close(const flow::CloseTcp& action, Instant now) {
     const GuestState guest = guest_(socket->connection);
     check(guest.sent_reset || guest.gone || socket->reset || !socket->open,
           "a RST is passed on, never made up");
+    check_guests_reset(*socket, guest);
     result.got_reset = true;
   } else {
     check(socket->shut && socket->waiting() == 0 && socket->head == socket->arrived &&

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/stream_buffer.h"
@@ -63,10 +64,12 @@ class Host {
   struct Result {
     bool connect_failed = false;
     bool was_open = false;
-    bool peer_reset = false;      // The peer sent a RST.
-    bool got_reset = false;       // ... or got one.
-    bool got_end = false;         // It read everything up to the guest's FIN.
-    bool closed_cleanly = false;  // The engine closed the socket without a RST.
+    bool peer_reset = false;         // The peer sent a RST ...
+    bool reset_after_end = false;    // ... behind its FIN,
+    std::uint64_t before_reset = 0;  // ... and behind so many bytes.
+    bool got_reset = false;          // ... or got one.
+    bool got_end = false;            // It read everything up to the guest's FIN.
+    bool closed_cleanly = false;     // The engine closed the socket without a RST.
     std::uint64_t received = 0;
   };
   [[nodiscard]] const Result& result(std::uint32_t connection) const {
@@ -83,6 +86,8 @@ class Host {
     bool fin_was_sent = false;
     bool sent_reset = false;
     bool gone = false;  // Refused, or reset by us.
+    // Where in its stream its RST stood; nothing when packets may have overtaken each other.
+    std::optional<std::uint64_t> reset_at{};
   };
   void set_guest_view(std::function<GuestState(std::uint32_t)> view) { guest_ = std::move(view); }
   [[nodiscard]] std::uint32_t connection_to(const wire::Endpoint& target) const;
@@ -136,11 +141,13 @@ class Host {
   void note_pool() { flows_.set_spill_free(pool_.bytes_free()); }
   void open(Socket& socket, Instant now);
   void run_peer(Socket& socket, Instant now);
+  void peer_resets(Socket& socket, Instant now);
   void peer_reads(Socket& socket, Instant now);
   void peer_writes(Socket& socket, Instant now);
   void plan_peer(Socket& socket, Instant now);
   void shut(Socket& socket, Instant now);
   void release(Socket& socket);
+  void check_guests_reset(Socket& socket, const GuestState& guest);
   [[nodiscard]] bool peer_ends(const Socket& socket) const;
 
   const Scenario& scenario_;

@@ -70,7 +70,9 @@ World::World(std::uint64_t seed, bool verbose)
   }
   host_.set_guest_view([this](std::uint32_t connection) {
     const GuestTcp& guest = guests_[connection];
-    return Host::GuestState{guest.fin_was_sent(), guest.sent_reset(), guest.finished()};
+    Host::GuestState state{guest.fin_was_sent(), guest.sent_reset(), guest.finished()};
+    if (hand_overs_[connection].attempt == 0) state.reset_at = guest.reset_at();
+    return state;
   });
   host_.set_carrier([this](std::uint32_t connection) { plan_turn(connection); });
   const HandOverPlan& plan = scenario_.hand_over;
@@ -351,7 +353,13 @@ void World::check_ends() {
       check(ping_replies_ == scenario_.pings, "every ping is answered");
     }
     if (host.peer_reset && guest.phase() == GuestTcp::Phase::kTimeWait) {
-      check(host.closed_cleanly || !scenario_.link.lossless, "a RST is passed on");
+      check(host.closed_cleanly || host.reset_after_end || !scenario_.link.lossless,
+            "a RST is passed on");
+    }
+    const bool by_tap = hand_overs_[i].attempt == 0 && host_.flows_of(i) == 1;
+    if (host.peer_reset && by_tap && !guest.sent_reset() &&
+        guest.phase() != GuestTcp::Phase::kRefused) {
+      check(guest.received() >= host.before_reset, "no RST overtakes the bytes before it");
     }
     if (broken || guest.phase() == GuestTcp::Phase::kRefused) continue;
     if (guest.phase() == GuestTcp::Phase::kReset) {

@@ -213,10 +213,10 @@ class FastPathFixture : public flow::test::TcpFixture {
           io->peek(action, now, sink);
           keep_frames();  // They borrow the peek buffer.
         },
-        [&](const flow::DiscardTcp& action) { io->discard(action); },
+        [&](const flow::DiscardTcp& action) { io->discard(action, now, sink); },
         [&](const flow::ShutdownTcp& action) { io->shutdown(action); },
         [&](const flow::CloseTcp& action) {
-          if (!path->close(action)) io->close(action);
+          if (!path->close(action)) io->close(action, now);
         },
         [&](const flow::HandOverTcp& action) { path->hand_over(action, now, sink); },
         [&](const flow::DivertTcp& action) { path->divert(action, now); },
@@ -257,6 +257,11 @@ class FastPathFixture : public flow::test::TcpFixture {
   [[nodiscard]] flow::FlowSummary ended(const Link& link) {
     EXPECT_TRUE(turn_until([&] { return report_of(link).has_value(); }));
     return report_of(link).value_or(flow::FlowSummary{});
+  }
+  // Ends a flow that waits for the agent.
+  void lose_socket(const Link& link) {
+    tcp().on_socket_lost(link.c.id, now, sink);
+    settle();
   }
   [[nodiscard]] std::uint64_t counter(std::string_view name) const {
     for (const telemetry::Counter& one : path->counters()) {

@@ -378,7 +378,7 @@ TEST_F(FastPathTest, ASocketThatComesTooLateIsReset) {
   Link link = open();
   const host::HandOverOrder order = take_order();
   send_bytes(link, 100);
-  relay::reset_connection(link.host);
+  lose_socket(link);
   EXPECT_EQ(ended(link).outcome, policy::Outcome::kResetByHost);
   EXPECT_TRUE(take_orders<ReleaseOrder>().empty());
   hand_over(link, order);
@@ -396,7 +396,7 @@ TEST_F(FastPathTest, TheNextFlowInThePlaceOfAClosedOneIsItsOwn) {
   ready();
   Link old = open();
   const host::HandOverOrder old_order = take_order();
-  relay::reset_connection(old.host);
+  lose_socket(old);
   (void)ended(old);
   Link fresh = open();
   EXPECT_EQ(fresh.c.id.index, old.c.id.index);
@@ -411,11 +411,54 @@ TEST_F(FastPathTest, TheNextFlowInThePlaceOfAClosedOneIsItsOwn) {
   expect_carried(fresh);
 }
 
+// Neither way loses the bytes that stand before it.
+TEST_F(FastPathTest, AResetOfTheHostWaitsForTheAnswer) {
+  ready();
+  Link link = open();
+  const host::HandOverOrder order = take_order();
+  ASSERT_EQ(::send(link.host.get(), "answer", 6, MSG_NOSIGNAL), 6);
+  relay::reset_connection(link.host);
+  turn();
+  EXPECT_FALSE(report_of(link).has_value());
+  hand_over(link, order);
+  EXPECT_EQ(received(link.guest.get(), 6), "answer");
+  EXPECT_EQ(end_of(link.guest.get()), ECONNRESET);
+  EXPECT_EQ(ended(link).outcome, policy::Outcome::kResetByHost);
+
+  Link other = open();
+  const host::HandOverOrder second = take_order();
+  ASSERT_EQ(::send(other.host.get(), "answer", 6, MSG_NOSIGNAL), 6);
+  relay::reset_connection(other.host);
+  turn();
+  clear();
+  refuse(second, EINVAL);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames.back().tcp().payload().size(), 6U);
+}
+
+// The guest's data came by the tap and its RST by the new way.
+TEST_F(FastPathTest, AResetOfTheGuestDoesNotOvertakeWhatWaits) {
+  ready();
+  Link link = open();
+  const host::HandOverOrder order = take_order();
+  send_bytes(link, 300);
+  relay::Connection made = relay::tcp_connection({});
+  relay::reset_connection(made.far);
+  ASSERT_TRUE(host::send_handed_over(agent.get(), order.tag, made.near.get()));
+  made.near.reset();
+  turn();
+  EXPECT_EQ(carrier().size(), 0U);
+  EXPECT_EQ(take_orders<ReleaseOrder>().size(), 1U);
+  EXPECT_EQ(received(link.host.get(), 300).size(), 300U);
+  burst(rst(link.c));
+  EXPECT_EQ(end_of(link.host.get()), ECONNRESET);
+}
+
 TEST_F(FastPathTest, ARefusalThatComesTooLateMeansNothing) {
   ready();
   Link link = open();
   const host::HandOverOrder order = take_order();
-  relay::reset_connection(link.host);
+  lose_socket(link);
   (void)ended(link);
   clear();
   refuse(order, ETIMEDOUT);
@@ -498,7 +541,7 @@ TEST_F(FastPathTest, WhatTheAgentHadInHandIsReset) {
 TEST_F(FastPathTest, AClosedOneNeedsNoAgent) {
   ready();
   Link link = open();
-  relay::reset_connection(link.host);
+  lose_socket(link);
   (void)ended(link);
   clear();
   lose_agent();
@@ -644,7 +687,7 @@ TEST_F(FastPathTest, NoMoreThanSoManyBytesWaitForAllTogether) {
   send_bytes(a, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 2U);
   // What a connection held is free again when it is closed.
-  relay::reset_connection(a.host);
+  lose_socket(a);
   (void)ended(a);
   for (std::size_t i = 0; i < kFit / 2; ++i) send_bytes(b, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 2U);

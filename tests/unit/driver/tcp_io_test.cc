@@ -13,6 +13,7 @@ namespace sluice::driver {
 namespace {
 
 using flow::test::Bytes;
+using namespace std::chrono_literals;
 
 class TcpIoTest : public flow::test::TcpFixture {
  protected:
@@ -37,11 +38,11 @@ class TcpIoTest : public flow::test::TcpFixture {
       } else if (const auto* peek = std::get_if<flow::PeekTcp>(&action)) {
         io->peek(*peek, now, sink);
       } else if (const auto* discard = std::get_if<flow::DiscardTcp>(&action)) {
-        io->discard(*discard);
+        io->discard(*discard, now, sink);
       } else if (const auto* shutdown = std::get_if<flow::ShutdownTcp>(&action)) {
         io->shutdown(*shutdown);
       } else if (const auto* close = std::get_if<flow::CloseTcp>(&action)) {
-        io->close(*close);
+        io->close(*close, now);
       }
     }
     collect();
@@ -156,6 +157,105 @@ TEST_F(TcpIoTest, ABrokenHostConnectionResetsTheGuest) {
   EXPECT_TRUE(frames.back().tcp().flags().rst());
   EXPECT_EQ(flow(c), nullptr);
   EXPECT_FALSE(kernel.closed.empty());
+}
+
+TEST_F(TcpIoTest, AResetBehindAConnectIsNoRefusal) {
+  burst(syn({}));
+  kernel.script_value(ECONNRESET);
+  event(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+  ASSERT_EQ(frames.size(), 1U);
+  EXPECT_TRUE(frames.back().tcp().flags().syn());
+  Connection c{.id = id,
+               .guest = flow::test::kGuest,
+               .remote = flow::test::kServer,
+               .next = wire::SeqNum{1000},
+               .host_next = frames.back().tcp().sequence() + 1};
+  kernel.script_data("answer");
+  burst(ack(c));
+  ASSERT_EQ(frames.back().tcp().payload().size(), 6U);
+  EXPECT_FALSE(frames.back().tcp().flags().fin());
+  c.host_next += 6;
+  burst(ack(c));
+  EXPECT_TRUE(frames.back().tcp().flags().rst());
+  EXPECT_EQ(flow(c), nullptr);
+}
+
+TEST_F(TcpIoTest, AGuestsResetWaitsForTheBytesBeforeIt) {
+  Connection c = open();
+  kernel.script("sendmsg", -1, EAGAIN);
+  kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 500);
+  kernel.script("sendmsg", -1, EAGAIN);
+  kernel.closed.clear();
+  burst(rst(c));
+  EXPECT_EQ(flow(c), nullptr);
+  EXPECT_TRUE(kernel.closed.empty());
+  EXPECT_TRUE(io->has_late_resets());
+  kernel.script_value(500);  // Sent, and not acknowledged.
+  io->on_time(now + 1ms);
+  EXPECT_EQ(kernel.last("sendmsg")->first, 500);
+  EXPECT_TRUE(kernel.closed.empty());
+  io->on_time(now + 3ms);
+  EXPECT_EQ(kernel.closed.size(), 1U);
+  EXPECT_FALSE(io->has_late_resets());
+}
+
+TEST_F(TcpIoTest, APeerThatTakesNothingIsResetNevertheless) {
+  Connection c = open();
+  for (int i = 0; i < 100; ++i) kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 500);
+  kernel.closed.clear();
+  burst(rst(c));
+  io->on_time(now + 900ms);
+  EXPECT_TRUE(io->has_late_resets());
+  io->on_time(now + 1100ms);
+  EXPECT_FALSE(io->has_late_resets());
+  EXPECT_EQ(kernel.closed.size(), 1U);
+}
+
+TEST_F(TcpIoTest, WhatAHostWithoutConnectionShouldTakeIsSwallowed) {
+  Connection c = open();
+  kernel.script("sendmsg", -1, ECONNRESET);
+  kernel.script_data("answer");
+  send_bytes(c, 10);
+  ASSERT_NE(flow(c), nullptr);
+  EXPECT_EQ(frames.back().tcp().payload().size(), 6U);
+  const std::size_t sends = kernel.count("sendmsg");
+  send_bytes(c, 10);
+  EXPECT_EQ(kernel.count("sendmsg"), sends);
+  EXPECT_EQ(flow(c)->bytes_to_host, 0U);
+}
+
+// A read ends in front of an urgent byte, and so does a discard.
+TEST_F(TcpIoTest, AnUrgentByteIsNoEnd) {
+  Connection c = open();
+  kernel.script_data("before");
+  event(EPOLLIN | EPOLLPRI | EPOLLRDHUP);
+  ASSERT_EQ(frames.back().tcp().payload().size(), 6U);
+  EXPECT_FALSE(frames.back().tcp().flags().fin());
+  ASSERT_TRUE(tcp().has_deferred());
+  kernel.script_data("!behind");
+  tcp().run_deferred(now, sink);
+  settle();
+  ASSERT_EQ(frames.back().tcp().payload().size(), 7U);
+  c.host_next = frames.back().tcp().sequence() + 7;
+  kernel.script("recv", 6);
+  burst(ack(c));
+  EXPECT_EQ(kernel.last("recv")->first, 7);
+  EXPECT_NE(flow(c), nullptr);
+}
+
+TEST_F(TcpIoTest, AShortDiscardEndsTheConnection) {
+  Connection c = open();
+  kernel.script_data("answer");
+  event(EPOLLIN);
+  c.host_next = frames.back().tcp().sequence() + 6;
+  kernel.script("recv", 5);
+  kernel.script("recv", -1, EAGAIN);
+  burst(ack(c));
+  EXPECT_TRUE(frames.back().tcp().flags().rst());
+  EXPECT_EQ(flow(c), nullptr);
+  EXPECT_EQ(drops(flow::DropReason::kTcpSocketLost), 1U);
 }
 
 TEST_F(TcpIoTest, RequestAndAnswerNeedNoPeekOffset) {

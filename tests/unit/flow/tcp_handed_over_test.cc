@@ -130,10 +130,10 @@ TEST_F(TcpHandedOver, FragmentsAreNoPacketsOfTheirOwn) {
   collect();
 }
 
-TEST_F(TcpHandedOver, HostErrorWhileAskedFor) {
+TEST_F(TcpHandedOver, SocketLostWhileAskedFor) {
   const Connection c = asked();
   clear();
-  tcp().on_host_error(c.id, HostError::kReset, now, sink);
+  tcp().on_socket_lost(c.id, now, sink);
   collect();
   EXPECT_TRUE(take_frame().tcp().flags().rst());
   EXPECT_EQ(outcome(), policy::Outcome::kResetByHost);
@@ -212,7 +212,7 @@ TEST_F(TcpHandedOver, WhatIsCarriedIsReportedOnce) {
   tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
   tcp().on_carried(c.id, 5, 5, now);
   tcp().on_carried_to_end(c.id, policy::Outcome::kResetByHost, now, sink);
-  tcp().on_host_error(c.id, HostError::kReset, now, sink);
+  tcp().on_socket_lost(c.id, now, sink);
   collect();
   ASSERT_EQ(actions.size(), 1u);
   const FlowSummary summary = take<ReportFlow>().summary;
@@ -265,15 +265,15 @@ TEST_F(TcpHandedOver, TheNameIsUsedAgain) {
   EXPECT_EQ(engine().flow_count(), 1u);
 }
 
-TEST_F(TcpHandedOver, HostErrorWhenHandedOver) {
+TEST_F(TcpHandedOver, SocketLostWhenHandedOver) {
   const Connection c = handed_over();
   clear();
-  tcp().on_host_error(c.id, HostError::kTimedOut, now, sink);
+  tcp().on_socket_lost(c.id, now, sink);
   collect();
   EXPECT_TRUE(frames.empty());  // The RST is the socket's.
   ASSERT_EQ(actions.size(), 3u);
   EXPECT_TRUE(std::get<CloseTcp>(actions[0]).reset);
-  EXPECT_EQ(std::get<ReportFlow>(actions[1]).summary.outcome, policy::Outcome::kTimedOut);
+  EXPECT_EQ(std::get<ReportFlow>(actions[1]).summary.outcome, policy::Outcome::kResetByHost);
   EXPECT_TRUE(std::holds_alternative<ReleaseTcp>(actions[2]));
   tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
   collect();
@@ -344,7 +344,7 @@ TEST_F(TcpHandedOver, LimitsAreReleasedOnce) {
   EXPECT_EQ(engine().limits().active(), 1u);  // The one that lingers does not count.
   pass(3s);
   EXPECT_EQ(engine().limits().active(), 1u);
-  tcp().on_host_error(second.id, HostError::kReset, now, sink);
+  tcp().on_socket_lost(second.id, now, sink);
   collect();
   EXPECT_EQ(engine().limits().active(), 0u);
   (void)asked({.guest = endpoint("10.0.2.15:40003")});

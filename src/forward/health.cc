@@ -156,13 +156,14 @@ void HealthChecks::on_event(std::uint32_t number, std::uint32_t events, Instant 
   const CheckId id = found->second;
   Check& check = checks_.at(id);
   host::TcpSocket& socket = check.probes.at(number);
-  const auto result = socket.connect_result();
-  if (result) {
+  // A target that accepts and resets is busy, not gone: what it has to say is the client's.
+  const host::ConnectReport report = host::connect_outcome(socket);
+  if (report.outcome != host::ConnectOutcome::kFailed) {
     socket.reset();
     finish(id, check, 0, now);
     return;
   }
-  check.last_error = result.error().error;
+  check.last_error = report.error;
   check.probes.erase(number);
   probes_.erase(found);
   if (check.probes.empty()) finish(id, check, check.last_error, now);

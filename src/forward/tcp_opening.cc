@@ -124,6 +124,7 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
       continue;
     }
     connection.target_socket = std::move(started->socket);
+    connection.early_target_events = 0;  // Not those of the one before.
     if (!watch(connection.target_socket.fd(), EventKind::kTarget, handle)) {
       connection.last_error = ENOSPC;
       connection.target_socket.close();
@@ -157,8 +158,9 @@ void TcpForwarder::wait_for_descriptor(TcpConnection& connection, const Destinat
 }
 
 void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection) {
-  if (const auto result = connection.target_socket.connect_result(); !result) {
-    connection.last_error = result.error().error;
+  const host::ConnectReport report = host::connect_outcome(connection.target_socket);
+  if (report.outcome == host::ConnectOutcome::kFailed) {
+    connection.last_error = report.error;
     connection.target_socket.close();
     connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
     return;
@@ -168,6 +170,10 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
     connection.rule->targets.ended(connection.attempt.target);
     refuse(handle, connection, SessionResult::kConnectFailed);
     return;
+  }
+  // The pair delivers what came before the reset, and then the reset.
+  if (report.outcome == host::ConnectOutcome::kEstablishedThenReset) {
+    connection.early_target_events |= EPOLLERR;
   }
   start_relay(handle, connection);
 }

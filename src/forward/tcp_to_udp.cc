@@ -89,7 +89,7 @@ void TcpToUdp::on_stream_event(SlabHandle handle, std::uint32_t events) {
   if (bridge == nullptr) return;
   if ((events & EPOLLERR) != 0) {
     if (const auto healthy = bridge->client.socket.connect_result(); !healthy) {
-      end(handle, SessionResult::kClientReset, healthy.error().error);
+      client_reset(handle, healthy.error().error);
       return;
     }
   }
@@ -101,16 +101,30 @@ void TcpToUdp::on_stream_event(SlabHandle handle, std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) != 0) read_stream(handle);
 }
 
+// What it sent before the reset is still the target's. The socket takes in no more, so there is an
+// end to it.
+[[gnu::cold]] void TcpToUdp::client_reset(SlabHandle handle, int error) {
+  Bridge* const bridge = bridges_.find(handle);
+  if (bridge == nullptr) return;
+  if (bridge->reset_by == 0) bridge->reset_by = error;
+  read_stream(handle);
+}
+
 [[gnu::noinline]] void TcpToUdp::read_stream(SlabHandle handle) {
   Bridge* const bridge = bridges_.find(handle);
-  if (bridge == nullptr || bridge->client_ended) return;
+  if (bridge == nullptr) return;
+  if (bridge->client_ended) {
+    if (bridge->reset_by != 0) end(handle, SessionResult::kClientReset, bridge->reset_by);
+    return;
+  }
   const bool framed = bridge->client.rule->plan.framing == Framing::kLength16;
   for (int i = 0; i < kReadsPerTurn; ++i) {
     const MutableBytes room = framed ? rows_.room() : rows_.room().first(kDatagramMax);
     const iovec part{.iov_base = room.data(), .iov_len = room.size()};
     const auto got = bridge->client.socket.read({&part, 1});
-    if (!got) {
-      end(handle, SessionResult::kClientReset, got.error().error);
+    const bool ended = !got || got->status != host::ReadStatus::kData;
+    if (!got || (ended && bridge->reset_by != 0)) {
+      end(handle, SessionResult::kClientReset, got ? bridge->reset_by : got.error().error);
       return;
     }
     switch (got->status) {
@@ -167,7 +181,8 @@ void TcpToUdp::flush_batch(Bridge& bridge) {
   Bridge* const bridge = bridges_.find(handle);
   if (bridge == nullptr) return;
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-    if (!bridge->to_client.empty()) return;  // EPOLLOUT of the stream goes on.
+    // EPOLLOUT of the stream goes on; after a reset nobody wants them.
+    if (!bridge->to_client.empty() || bridge->reset_by != 0) return;
     const auto slots = rows_.slots();
     const auto count = bridge->socket.receive(services_.scratch, slots);
     // An error is in the error queue, too.
@@ -176,7 +191,7 @@ void TcpToUdp::flush_batch(Bridge& bridge) {
     bridge->last_traffic = services_.now;
     bridge->answered = true;
     if (const auto written = write_answers(*bridge, slots.first(*count)); !written) {
-      end(handle, SessionResult::kClientReset, written.error().error);
+      client_reset(handle, written.error().error);
       return;
     }
     if (*count < slots.size()) return;
@@ -230,7 +245,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
   Bridge& bridge = *bridges_.find(handle);
   const auto sent = bridge.to_client.flush(bridge.client.socket);
   if (!sent) {
-    end(handle, SessionResult::kClientReset, sent.error().error);
+    client_reset(handle, sent.error().error);
     return false;
   }
   bridge.bytes.to_client += *sent;

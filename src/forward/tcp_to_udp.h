@@ -80,6 +80,7 @@ class TcpToUdp {
     SessionBytes bytes;
     PublishedBytes published;
     Instant last_traffic{};
+    int reset_by = 0;  // errno: the client is gone; what it had sent is still read.
     bool target_in_use = false;
     bool answered = false;
     bool client_ended = false;  // Its FIN was seen.
@@ -91,6 +92,7 @@ class TcpToUdp {
   [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle, Bridge& bridge,
                                                                  const Destination& destination);
   void on_stream_event(SlabHandle handle, std::uint32_t events);
+  void client_reset(SlabHandle handle, int error);
   void read_stream(SlabHandle handle);
   void deliver(Bridge& bridge, ByteView bytes);
   void deliver_one(Bridge& bridge, ByteView datagram);

@@ -3,6 +3,7 @@
 
 #include "forward/datagram_throttle.h"
 #include "forward/udp_forwarder.h"
+#include "host/stream_connect.h"
 
 namespace sluice::forward {
 namespace {
@@ -81,22 +82,29 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
   if (session == nullptr || session->stream == nullptr) return;
   if (session->phase == UdpPhase::kConnecting) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
-    if (const auto result = session->stream->socket().connect_result(); !result) {
-      retry_or_fail(handle, *session, result.error().error);
+    const host::ConnectReport report = host::connect_outcome(session->stream->socket());
+    if (report.outcome == host::ConnectOutcome::kFailed) {
+      retry_or_fail(handle, *session, report.error);
       return;
     }
     opened(*session);
+    if (report.outcome == host::ConnectOutcome::kEstablishedThenReset) {
+      session->stream->broke(report.error);
+    }
   }
   if (session->phase != UdpPhase::kOpen) return;
-  if ((events & EPOLLOUT) != 0) {
-    const auto flushed = session->stream->flush();
-    if (!flushed) {
-      end(handle, SessionResult::kTargetReset, flushed.error().error);
-      return;
+  // A target that has reset takes nothing more, but what it said before is still the client's.
+  if ((events & EPOLLOUT) != 0 && session->stream->error() == 0) {
+    if (const auto flushed = session->stream->flush()) {
+      session->bytes.to_target += *flushed;
+    } else {
+      session->stream->broke(flushed.error().error);
     }
-    session->bytes.to_target += *flushed;
   }
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) read_stream(handle);
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 ||
+      session->stream->error() != 0) {
+    read_stream(handle);
+  }
 }
 
 [[gnu::noinline]] void UdpForwarder::read_stream(SlabHandle handle) {
@@ -106,8 +114,9 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
   for (int i = 0; i < kReadsPerTurn; ++i) {
     const MutableBytes room = rows_.room();
     const auto got = stream.read(room);
-    if (!got) {
-      end(handle, SessionResult::kTargetReset, got.error().error);
+    const bool ended = !got || got->status != host::ReadStatus::kData;
+    if (!got || (ended && stream.error() != 0)) {
+      end(handle, SessionResult::kTargetReset, got ? stream.error() : got.error().error);
       return;
     }
     switch (got->status) {

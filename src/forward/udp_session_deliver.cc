@@ -92,13 +92,12 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   UdpStream& stream = *session.stream;
   const relay::Throttle throttle = session.ticket.to_target();
   std::uint64_t dropped = 0;
-  int error = 0;
   const auto flush = [&] {
-    if (session.phase != UdpPhase::kOpen || error != 0) return;
+    if (session.phase != UdpPhase::kOpen || stream.error() != 0) return;
     if (const auto flushed = stream.flush()) {
       session.bytes.to_target += *flushed;
     } else {
-      error = flushed.error().error;
+      stream.broke(flushed.error().error);
     }
   };
   for (std::uint8_t i = session.first_slot; i != kChainEnd; i = next_slot_[i]) {
@@ -123,7 +122,8 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   }
   flush();
   count_one(session.rule->counters->datagrams_dropped, dropped);
-  if (error != 0) end(sessions_.handle_of(index), SessionResult::kTargetReset, error);
+  // What it said before is read first, in a turn in which the rows are free for it.
+  if (stream.error() != 0) mark_pending(sessions_.handle_of(index), session);
 }
 
 // Does not return a session that exists already. `slot` is its first datagram.

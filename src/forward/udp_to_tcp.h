@@ -38,6 +38,10 @@ class UdpStream {
   // Writes what waits, as far as the stream takes it. Returns how many bytes that was, framing
   // included.
   [[nodiscard]] std::expected<std::size_t, host::SysError> flush();
+  // It takes nothing more: a write failed, or the target has reset. Reading what came before goes
+  // on.
+  void broke(int error) { error_ = error; }
+  [[nodiscard]] int error() const { return error_; }  // errno, or 0.
   // Datagrams of which a part at least may still wait.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
 
@@ -51,6 +55,7 @@ class UdpStream {
   DatagramQueue queue_;
   FrameReader frames_;
   std::uint64_t waiting_ = 0;
+  int error_ = 0;
   Framing framing_;
 };
 

@@ -30,7 +30,7 @@ struct StreamOptions {
 
 enum class ConnectProgress : std::uint8_t {
   kEstablished,
-  kInProgress,  // Wait for writable, then ask TcpSocket::connect_result().
+  kInProgress,  // Wait for writable, then ask connect_outcome().
 };
 
 struct StartedConnect {
@@ -43,6 +43,21 @@ struct StartedConnect {
 [[nodiscard]] std::expected<StartedConnect, SysError> connect_stream(Kernel& kernel,
                                                                      const wire::Endpoint& target,
                                                                      const StreamOptions& options);
+
+// How a connect in progress ended, once its socket is writable.
+enum class ConnectOutcome : std::uint8_t {
+  kEstablished,
+  // And then reset by the target, whose bytes before the reset wait to be read: a target that is
+  // busy answers so. The socket's error is taken by the question, so a read behind these bytes
+  // shows an end of stream instead of the reset.
+  kEstablishedThenReset,
+  kFailed,
+};
+struct ConnectReport {
+  ConnectOutcome outcome = ConnectOutcome::kFailed;
+  int error = 0;  // errno of the last two.
+};
+[[nodiscard]] ConnectReport connect_outcome(TcpSocket& socket);
 
 // A UNIX stream socket; '@' first stands for the abstract namespace (unix(7)). Never in progress:
 // a listener whose queue is full is EAGAIN.

@@ -1,6 +1,7 @@
 """How connections end: half-close, resets, refused and dying servers, timeouts."""
 
 import os
+import select
 import socket
 import threading
 import time
@@ -321,3 +322,100 @@ def ended_connections_leave_no_descriptor(t):
             client.close()
     wait_until(lambda: forwarder.descriptors() <= before + 2,
                f"descriptors do not come back to {before}")
+
+
+def answers_that_came(t, connect, rounds=200):
+    """Of connections to a server that answers 300 bytes and resets: how many brought them all."""
+    whole = 0
+    for _ in range(rounds):
+        with connect() as client:
+            client.settimeout(10)
+            whole += len(how_it_ends(client)[1]) == 300
+    return whole
+
+
+def dial(t, port, host):
+    """A connection, even where its reset is quicker than connect(): that would throw away what came
+    before it."""
+    client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    t.on_close(client.close)
+    client.setblocking(False)
+    client.connect_ex((host, port))
+    select.select([], [client], [], 10)
+    return client
+
+
+def answer_and_reset(listening):
+    """Answers before it has read anything, and resets, at once: MaxStartups, an early 413."""
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            connection.sendall(bytes(300))
+            reset(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def reset_behind_an_answer(t, host):
+    listening = t.listener(host)
+    answer_and_reset(listening)
+    target = listening.getsockname()[1]
+    port = t.port()
+    name = f"[{host}]" if ":" in host else host
+    t.forward(f"{name}:{port}", f"{name}:{target}")
+    direct = answers_that_came(t, lambda: dial(t, target, host))
+    ours = answers_that_came(t, lambda: dial(t, port, host))
+    check_equal(direct, 200, "answers of 200 that came whole without us")
+    check_equal(ours, 200, "answers of 200 that came whole")
+
+
+@test()
+def reset_behind_an_answer_loses_nothing_v4(t):
+    reset_behind_an_answer(t, "127.0.0.1")
+
+
+@test()
+def reset_behind_an_answer_loses_nothing_v6(t):
+    reset_behind_an_answer(t, "::1")
+
+
+@test()
+def reset_behind_an_answer_loses_nothing_unix(t):
+    """A UNIX server that closes with a question unread, and a UNIX client in front."""
+    path = t.path("target.sock")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(64)
+    t.on_close(listening.close)
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            connection.recv(1)  # The rest stays unread.
+            connection.sendall(bytes(300))
+            connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    port, front = t.port(), t.path("front.sock")
+    t.forward(f"127.0.0.1:{port}", f"unix:{path}", f"unix:{front}", f"unix:{path}")
+
+    def by_tcp():
+        client = t.connect(port)
+        client.sendall(b"question")
+        return client
+
+    def by_unix():
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(front)
+        client.sendall(b"question")
+        return client
+
+    check_equal(answers_that_came(t, by_tcp), 200, "answers by TCP of 200")
+    check_equal(answers_that_came(t, by_unix), 200, "answers by the UNIX socket of 200")

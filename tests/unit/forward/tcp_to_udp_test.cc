@@ -288,6 +288,25 @@ TEST_F(TcpToUdpTest, AResetEndsTheSession) {
   EXPECT_EQ(rule->targets.active(0), 0U);
 }
 
+TEST_F(TcpToUdpTest, WhatAClientSentBeforeItsResetReachesTheTarget) {
+  const Peer target;
+  UniqueFd client = begin(rule_to({target.at()}, Framing::kLength16));
+  Bytes all;
+  for (int i = 0; i < 40; ++i) {
+    const Bytes one = framed({bytes_of(fmt::format("datagram {}", i))});
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  write_all(client, all);
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  client.reset();  // Both are there before the forwarder looks.
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_EQ(text_of(wait_for(target).bytes), fmt::format("datagram {}", i));
+  }
+  EXPECT_TRUE(until([&] { return forwarder->sessions() == 0; }));
+  EXPECT_EQ(logged("\"client-reset\""), 1U);
+}
+
 TEST_F(TcpToUdpTest, ATargetThatIsDownIsToldToTheClient) {
   Peer gone;
   const wire::Endpoint down = gone.at();

@@ -209,6 +209,21 @@ TEST_F(UdpToTcpTest, AStreamThatEndsInsideAFrameEndsTheSessionWithAnError) {
   EXPECT_TRUE(silent(client));
 }
 
+TEST_F(UdpToTcpTest, AnswersBeforeAResetReachTheClient) {
+  const UniqueFd listener = backend();
+  listen_with(rule_to({port_of(listener.get())}, Framing::kLength16));
+  const Peer client;
+  ASSERT_EQ(client.send(door, "one"), 0);
+  auto stream = accepted(listener);
+  ASSERT_TRUE(stream);
+  stream->send(framed({bytes_of("answer one"), bytes_of("answer two")}));
+  stream->reset();  // "one" is unread, and both are there before the forwarder looks.
+  ASSERT_EQ(client.send(door, "two"), 0);  // A write meets the reset before anything is read.
+  EXPECT_EQ(text_of(wait_for(client).bytes), "answer one");
+  EXPECT_EQ(text_of(wait_for(client).bytes), "answer two");
+  EXPECT_TRUE(until([&] { return logged("\"target-reset\"") == 1; }));
+}
+
 TEST_F(UdpToTcpTest, LateAnswersArrive) {
   const UniqueFd listener = backend();
   listen_with(rule_to({port_of(listener.get())}));

@@ -153,6 +153,26 @@ TEST_F(WorkerTest, FailsOverToATargetThatAnswers) {
   }
 }
 
+TEST_F(WorkerTest, AnAnswerBeforeAResetArrivesWhenTheTargetWasQuick) {
+  const auto rule = live(rule_to({back_port_}));
+  serve(rule);
+  std::thread target([this] {
+    for (int i = 0; i < 200; ++i) {
+      UniqueFd far = accept_from(back_);
+      send_text(far, "too busy");
+      reset(far);
+    }
+  });
+  int whole = 0;
+  for (int i = 0; i < 200; ++i) {
+    const UniqueFd near = client();
+    if (receive_text(near, 8) == "too busy" && end_of(near) == ECONNRESET) ++whole;
+  }
+  target.join();
+  EXPECT_EQ(whole, 200);
+  EXPECT_EQ(rule->counters->connect_failed.load(), 0u);
+}
+
 TEST_F(WorkerTest, ASilentTargetTimesOut) {
   // Its queue is full: further SYNs are not answered.
   const UniqueFd silent = listening_socket(0, 0);

@@ -30,8 +30,9 @@ enum class FastOpen : std::uint8_t { kNever, kAsPlanned };
     host::Kernel& kernel, const SocketPlan& plan, const Destination& target,
     const wire::Endpoint& client, FastOpen fast_open);
 
-// Tries `destination`, then those that `targets` names after it. `connect` takes a Destination and
-// returns std::expected<void, host::SysError>. Zero, or the errno of the last: none is left, and
+// Tries `destination`, then those that `targets` names after it; a lack of descriptors is no fault
+// of a target's, and the end. `connect` takes a Destination and returns
+// std::expected<void, host::SysError>. Zero, or the errno of the last: none is left, and
 // no target is in use any more.
 template <typename Connect>
 [[nodiscard]] int connect_to_any(TargetSet& targets, Attempt& attempt,
@@ -42,6 +43,10 @@ template <typename Connect>
     const std::expected<void, host::SysError> connected = connect(*destination);
     if (connected) return 0;
     error = connected.error().error;
+    if (host::is_exhaustion(error)) {
+      targets.ended(destination->target);
+      return error;
+    }
   }
   return error;
 }

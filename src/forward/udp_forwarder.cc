@@ -24,13 +24,15 @@ constexpr int kErrorsPerTurn = 256;
 
 }  // namespace
 
-UdpForwarder::UdpForwarder(Services& services, std::size_t sessions_max)
+UdpForwarder::UdpForwarder(Services& services, const UdpBounds& bounds)
     : services_(services),
-      sessions_max_(sessions_max),
+      bounds_(bounds),
+      newcomers_(bounds.new_per_second),
       // Without randomness the hash is predictable, and works.
       secret_(host::draw_random<SipKey>().value_or(SipKey{})),
       table_(secret_),
-      unanswered_(sessions_),
+      spoke_once_(sessions_),
+      talking_(sessions_),
       refusals_(secret_),
       rows_(kRows),
       batch_(services.scratch) {}
@@ -61,8 +63,8 @@ SlabHandle UdpForwarder::listen(host::KernelFd socket, std::shared_ptr<LiveRule>
       if (session.key.listener != other.index) return;
       table_.erase(session.key, at.index);
       session.key.listener = handle.index;
-      // A client that had asked at two addresses goes on with one session; answers of both reach
-      // it.
+      // Of two listeners on one address, each with a session of the client, one goes on; answers
+      // of both reach it.
       if (find_session(session.key) == UdpSessionTable::kNone) {
         table_.insert(session.key, at.index);
       }
@@ -114,16 +116,26 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
   pending_sessions_.push_back(handle);
 }
 
+// A new session costs as much as many datagrams. Where they come in crowds, few are begun in a
+// turn, so that others do not wait for all of them.
+std::size_t UdpForwarder::rows_to_read(const UdpListener& listener) const {
+  return listener.crowded ? kCrowd : kRows;
+}
+
 [[gnu::noinline]] void UdpForwarder::read_listener(SlabHandle handle) {
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
     UdpListener* const listener = listeners_.find(handle);
     if (listener == nullptr || listener->closed) return;
-    const auto slots = rows_.slots();
+    const auto slots = rows_.slots().first(rows_to_read(*listener));
     const auto count = listener->socket.receive(services_.scratch, slots);
     // An error is about a client that went away, and is in the error queue, too.
     if (!count) continue;
+    const std::size_t opened = opened_;
     if (*count > 0) deliver(handle, slots.first(*count));
     if (*count < slots.size()) return;
+    UdpListener* const after = listeners_.find(handle);
+    if (after != nullptr) after->crowded = opened_ - opened >= kCrowd;
+    if (after != nullptr && after->crowded) break;
   }
   if (UdpListener* const listener = listeners_.find(handle)) mark_pending(handle, *listener);
 }
@@ -140,7 +152,10 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
     if (!host::is_refusal(error)) continue;
     // The report of a link-local client does not name the interface.
     if (error.destination.address.is_link_local() && !error.destination.address.is_v4()) continue;
-    const UdpSessionKey key{.client = error.destination, .scope_id = 0, .listener = handle.index};
+    const UdpSessionKey key{.client = error.destination,
+                            .local = error.local.value_or(wire::IpAddress{}),
+                            .scope_id = 0,
+                            .listener = handle.index};
     const std::uint32_t index = find_session(key);
     if (index == UdpSessionTable::kNone) continue;
     end(sessions_.handle_of(index), SessionResult::kClientReset, error.error);

@@ -5,10 +5,12 @@
 // GSO), both ways. Order is kept within a session. A session holds no buffer; nothing is queued
 // between datagram sockets: what the kernel has no room for is dropped and counted.
 //
-// How many sessions: kSessionsMax a worker, beside the rule's own limits. At the bound a session
-// whose target never answered and that was idle for a second makes room, the oldest first; is
-// there none, the new client is refused. So a flood with forged sources, which a target does not
-// answer, displaces itself and never a conversation.
+// How many sessions: UdpBounds, beside the rule's own limits. At the bound, and where the process
+// has no descriptor left, the oldest session whose client has spoken only once makes room, answered
+// or not; then one that is idle: for a second without an answer, for kQuietConversation with one.
+// Is there none, the new client is refused. So a flood with forged sources displaces itself and
+// never a conversation. What it costs the others is bounded as well: new sessions by a rate, and a
+// turn by few of them.
 //
 // ICMP errors. About datagrams to the target: a session that had no answer yet moves to the next
 // target; else it ends, and the client's next datagram begins another. The client itself is told
@@ -34,16 +36,26 @@
 #include "forward/udp_session.h"
 #include "forward/udp_session_table.h"
 #include "host/udp_socket.h"
+#include "policy/token_bucket.h"
 
 namespace sluice::forward {
 
+// Of one worker.
+struct UdpBounds {
+  // A descriptor each. The pool gives all workers together less than the process has: TCP must not
+  // go without for datagrams that anybody may forge.
+  std::size_t sessions = 65'536;
+  std::uint64_t new_per_second = 4'096;  // As many may come at once.
+};
+
 class UdpForwarder {
  public:
-  static constexpr std::size_t kSessionsMax = 65'536;
+  // A conversation, which both sides have taken part in, that was idle for so long may make room.
+  static constexpr Duration kQuietConversation = std::chrono::seconds{30};
   // After a session could not begin: how long its client's datagrams are dropped unseen.
   static constexpr Duration kBackOff = std::chrono::milliseconds{200};
 
-  explicit UdpForwarder(Services& services, std::size_t sessions_max = kSessionsMax);
+  explicit UdpForwarder(Services& services, const UdpBounds& bounds = {});
   ~UdpForwarder();
   UdpForwarder(const UdpForwarder&) = delete;
   UdpForwarder& operator=(const UdpForwarder&) = delete;
@@ -71,9 +83,11 @@ class UdpForwarder {
  private:
   static constexpr std::size_t kRows = 32;
   static constexpr std::uint8_t kChainEnd = 0xff;
+  static constexpr std::size_t kCrowd = 4;  // So many new sessions in a batch.
 
   // --- Listeners, udp_forwarder.cc ---
   void take_over_closed(SlabHandle handle);
+  [[nodiscard]] std::size_t rows_to_read(const UdpListener& listener) const;
   void read_listener(SlabHandle handle);
   void read_listener_errors(SlabHandle handle);
   void mark_pending(SlabHandle handle, UdpListener& listener);
@@ -94,7 +108,7 @@ class UdpForwarder {
   void read_stream(SlabHandle handle);
   void answer(UdpSession& session, ByteView bytes, std::uint16_t segment_size);
   void flush_answers(UdpSession& session);
-  void note_answer(SlabHandle handle, UdpSession& session);
+  void note_answer(UdpSession& session);
   void mark_pending(SlabHandle handle, UdpSession& session);
 
   // --- Beginning and end, udp_session_open.cc ---
@@ -102,13 +116,27 @@ class UdpForwarder {
                                            const host::IncomingDatagram& slot);
   [[nodiscard]] std::uint32_t refuse(const UdpListener& listener, const UdpSessionKey& key,
                                      SessionResult result, std::size_t datagrams);
+  // Ends a session that may go; never the one that was begun last.
   [[nodiscard]] bool make_room();
+  [[nodiscard]] bool evict_oldest_once();
+  [[nodiscard]] bool evict_idle();
+  void heard_again(std::uint32_t index, UdpSession& session);
+  [[nodiscard]] SessionQueue& queue_of(const UdpSession& session) {
+    return session.talks ? talking_ : spoke_once_;
+  }
   // Zero, or errno: no target is left.
   [[nodiscard]] int connect(SlabHandle handle, UdpSession& session,
                             std::optional<Destination> destination);
   [[nodiscard]] std::expected<void, host::SysError> connect_once(SlabHandle handle,
                                                                  UdpSession& session,
                                                                  const Destination& destination);
+  // Once more where it lacked a descriptor and a session could make room.
+  template <typename Open>
+  [[nodiscard]] auto with_room(const Open& open) {
+    auto opened = open();
+    if (!opened && host::is_exhaustion(opened.error().error) && make_room()) opened = open();
+    return opened;
+  }
   void opened(UdpSession& session);
   void failed(UdpSession& session, int error);
   void retry_or_fail(SlabHandle handle, UdpSession& session, int error);
@@ -123,16 +151,19 @@ class UdpForwarder {
   }
 
   Services& services_;
-  const std::size_t sessions_max_;
+  const UdpBounds bounds_;
+  policy::TokenBucket newcomers_;
   Slab<UdpListener> listeners_;
   Slab<UdpSession> sessions_;
   const SipKey secret_;
   UdpSessionTable table_;
-  UnansweredSessions unanswered_;
+  SessionQueue spoke_once_;
+  SessionQueue talking_;
   UdpRefusals refusals_;
   DatagramRows rows_;
   DatagramBatch batch_;
   std::uint64_t batch_number_ = 0;
+  std::size_t opened_ = 0;  // Sessions, in all.
   std::array<std::uint8_t, kRows> next_slot_{};
   std::vector<SlabHandle> pending_listeners_;
   std::vector<SlabHandle> pending_sessions_;

@@ -45,6 +45,7 @@ struct UdpSession {
   UdpPhase phase = UdpPhase::kConnecting;
   bool target_in_use = false;  // TargetSet::ended() is owed.
   bool answered = false;       // The target has sent something.
+  bool talks = false;          // Its client has sent more than one datagram.
   bool pending = false;        // In the list of those to continue.
 
   // Datagrams of the batch that is being delivered: a chain of slots.
@@ -52,7 +53,7 @@ struct UdpSession {
   std::uint8_t first_slot = 0;
   std::uint8_t last_slot = 0;
 
-  // The list of sessions without an answer.
+  // In one of the two lists of those that may make room.
   std::uint32_t older = kNone;
   std::uint32_t newer = kNone;
 };
@@ -65,17 +66,19 @@ struct UdpListener {
   std::size_t sessions = 0;
   std::uint16_t port = 0;
   std::uint16_t port_offset = 0;
-  bool closed = false;  // Reads no more; goes with its last session.
+  bool closed = false;   // Reads no more; goes with its last session.
+  bool crowded = false;  // Most of the latest datagrams were of new clients.
   bool pending = false;
 };
 
-// The sessions whose target has not answered yet, the oldest first: those that make room when
-// there are too many. Links are indices into the slab.
-class UnansweredSessions {
+// Sessions in the order in which they may make room for others. Each is in one such list. Links are
+// indices into the slab.
+class SessionQueue {
  public:
-  explicit UnansweredSessions(Slab<UdpSession>& sessions) : sessions_(sessions) {}
+  explicit SessionQueue(Slab<UdpSession>& sessions) : sessions_(sessions) {}
 
   [[nodiscard]] std::uint32_t oldest() const { return oldest_; }
+  [[nodiscard]] std::uint32_t newest() const { return newest_; }
 
   void append(std::uint32_t index) {
     UdpSession& session = sessions_.at(index);

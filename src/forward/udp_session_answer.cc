@@ -23,7 +23,7 @@ constexpr int kErrorsPerTurn = 16;
     // An error is in the error queue, too.
     if (!count) continue;
     if (*count == 0) return;
-    note_answer(handle, *session);
+    note_answer(*session);
     for (const host::IncomingDatagram& slot : slots.first(*count)) {
       answer(*session, DatagramRows::bytes_of(slot), slot.segment_size);
     }
@@ -33,11 +33,9 @@ constexpr int kErrorsPerTurn = 16;
   mark_pending(handle, *session);
 }
 
-void UdpForwarder::note_answer(SlabHandle handle, UdpSession& session) {
+void UdpForwarder::note_answer(UdpSession& session) {
   session.last_traffic = services_.now;
-  if (session.answered) return;
   session.answered = true;
-  unanswered_.remove(handle.index);
 }
 
 void UdpForwarder::answer(UdpSession& session, ByteView bytes, std::uint16_t segment_size) {
@@ -127,7 +125,7 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
         return;
       case host::ReadStatus::kData: break;
     }
-    note_answer(handle, *session);
+    note_answer(*session);
     const ByteView bytes = room.first(got->bytes);
     if (stream.framing() == Framing::kNone) {
       answer(*session, bytes, 0);

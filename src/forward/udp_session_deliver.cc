@@ -43,7 +43,10 @@ std::optional<wire::IpAddress> answer_from(const host::IncomingDatagram& slot) {
 }
 
 std::uint32_t UdpForwarder::session_for(SlabHandle handle, const host::IncomingDatagram& slot) {
-  UdpSessionKey key{.client = slot.source, .scope_id = 0, .listener = handle.index};
+  UdpSessionKey key{.client = slot.source,
+                    .local = answer_from(slot).value_or(wire::IpAddress{}),
+                    .scope_id = 0,
+                    .listener = handle.index};
   if (!slot.source.address.is_v4() && slot.source.address.is_link_local()) [[unlikely]] {
     key.scope_id = slot.interface_index;
   }
@@ -52,6 +55,8 @@ std::uint32_t UdpForwarder::session_for(SlabHandle handle, const host::IncomingD
     return open_session(handle, key, slot);
   UdpSession& session = sessions_.at(index);
   session.last_traffic = services_.now;
+  if (!session.talks) [[unlikely]]
+    heard_again(index, session);
   return index;
 }
 
@@ -135,9 +140,12 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   const std::size_t datagrams = datagrams_in(slot.length, slot.segment_size);
   auto ticket = rule.admission.admit(key.client.address, services_.now);
   if (!ticket) return refuse(listener, key, ticket.error(), datagrams);
-  if (sessions_.size() >= sessions_max_ && !make_room()) {
+  if (newcomers_.available(services_.now) == 0 ||
+      (sessions_.size() >= bounds_.sessions && !make_room())) {
     return refuse(listener, key, SessionResult::kLimited, datagrams);
   }
+  newcomers_.take(1, services_.now);
+  ++opened_;
   count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);
   ++listener.sessions;
@@ -149,14 +157,15 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   session.ticket = std::move(*ticket);
   session.attempt.client = key.client.address;
   session.attempt.port_offset = listener.port_offset;
-  session.local = answer_from(slot);
+  if (key.local != wire::IpAddress{}) session.local = key.local;
   session.listen_port = listener.port;
   session.opened_at = services_.now;
   session.last_traffic = services_.now;
   session.timer.set_owner(EventTag::of(EventKind::kUdpSession, made).pack());
   if (!rule.plan.targets_udp()) session.stream = std::make_unique<UdpStream>(rule.plan.framing);
   table_.insert(key, made.index);
-  unanswered_.append(made.index);
+  session.talks = datagrams > 1;
+  queue_of(session).append(made.index);
   const int error = connect(made, session, rule.targets.first(session.attempt, services_.now));
   if (error != 0) failed(session, error);
   return made.index;

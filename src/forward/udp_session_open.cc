@@ -9,7 +9,7 @@ namespace {
 
 // A session without an answer makes room for another once it was idle for so long: an answer is
 // hardly on its way any more.
-constexpr Duration kEvictableAfter = std::chrono::seconds{1};
+constexpr Duration kUnansweredPatience = std::chrono::seconds{1};
 // How many of them are looked at for one newcomer.
 constexpr int kEvictionTries = 16;
 
@@ -36,20 +36,39 @@ constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLE
   return UdpSession::kNone;
 }
 
-// Ends a session that has had no answer and no traffic for a while.
-[[gnu::cold]] bool UdpForwarder::make_room() {
+bool UdpForwarder::make_room() { return evict_oldest_once() || evict_idle(); }
+
+// Whoever forges sources has each of them speak once.
+bool UdpForwarder::evict_oldest_once() {
+  const std::uint32_t index = spoke_once_.oldest();
+  // The newest is the one for which room is made.
+  if (index == UdpSession::kNone || index == spoke_once_.newest()) return false;
+  end(sessions_.handle_of(index), SessionResult::kIdle, 0);
+  return true;
+}
+
+[[gnu::cold]] bool UdpForwarder::evict_idle() {
   for (int i = 0; i < kEvictionTries; ++i) {
-    const std::uint32_t index = unanswered_.oldest();
+    const std::uint32_t index = talking_.oldest();
     if (index == UdpSession::kNone) return false;
-    if (services_.now - sessions_.at(index).last_traffic >= kEvictableAfter) {
+    const UdpSession& session = sessions_.at(index);
+    const Duration patience = session.answered ? kQuietConversation : kUnansweredPatience;
+    if (services_.now - session.last_traffic >= patience) {
       end(sessions_.handle_of(index), SessionResult::kIdle, 0);
       return true;
     }
-    // It is in use, one way: it gets a second chance.
-    unanswered_.remove(index);
-    unanswered_.append(index);
+    // It is in use: it gets a second chance.
+    talking_.remove(index);
+    talking_.append(index);
   }
   return false;
+}
+
+// Its client speaks again: no forged source does, unless at twice the cost.
+void UdpForwarder::heard_again(std::uint32_t index, UdpSession& session) {
+  spoke_once_.remove(index);
+  session.talks = true;
+  talking_.append(index);
 }
 
 std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle,
@@ -59,8 +78,9 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
   if (session.stream == nullptr) {
     if (!destination.inet)
       return std::unexpected(host::SysError{host::SysOp::kConnect, EAFNOSUPPORT});
-    auto socket =
-        open_datagram_target(services_.kernel, plan, *destination.inet, session.key.client);
+    auto socket = with_room([&] {
+      return open_datagram_target(services_.kernel, plan, *destination.inet, session.key.client);
+    });
     if (!socket) return std::unexpected(socket.error());
     session.socket = std::move(*socket);
     // Not EPOLLOUT: each datagram that leaves would report it.
@@ -72,8 +92,10 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
   }
   // An unreachable target must be known as such before the first datagram goes, or no other would
   // be tried.
-  auto started =
-      open_stream_target(services_.kernel, plan, destination, session.key.client, FastOpen::kNever);
+  auto started = with_room([&] {
+    return open_stream_target(services_.kernel, plan, destination, session.key.client,
+                              FastOpen::kNever);
+  });
   if (!started) return std::unexpected(started.error());
   session.stream->attach(std::move(started->socket));
   const auto watched = services_.loop.add(session.stream->socket().fd(), kStreamEvents,
@@ -152,7 +174,7 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
     const bool began = session->phase == UdpPhase::kOpen;
     settle_accounts(*session, began ? result : SessionResult::kConnectFailed, error);
   }
-  unanswered_.remove(handle.index);
+  queue_of(*session).remove(handle.index);
   const std::uint32_t listener = session->key.listener;
   table_.erase(session->key, handle.index);
   sessions_.erase(handle);

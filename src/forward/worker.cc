@@ -42,7 +42,7 @@ Worker::Worker(host::Kernel& kernel, host::EventLoop loop, const WorkerOptions& 
       to_udp_(services_),
       tcp_(services_, to_udp_),
       listeners_(services_, *this),
-      udp_(services_),
+      udp_(services_, options.udp),
       supervisor_event_fd_(options.supervisor_event_fd) {
   tcp_.set_listeners(listeners_);
 }

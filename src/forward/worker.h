@@ -39,6 +39,7 @@ struct WorkerListener {
 struct WorkerOptions {
   relay::Options relay;
   std::size_t pipes_max = relay::Pools::kPipesMax;  // This worker's part of them.
+  UdpBounds udp;
   // Written to (eventfd) after each answer to a request below. Not owned.
   int supervisor_event_fd = -1;
 };

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "host/fd_limit.h"
+
 namespace sluice::forward {
 
 std::uint32_t usable_cores() {
@@ -23,14 +25,26 @@ std::uint32_t usable_cores() {
   return 1;
 }
 
+// Sources of datagrams can be forged by the million; connections cost those who make them as much
+// as us. So the sessions of all UDP clients never take more than half of the descriptors.
+UdpBounds udp_bounds(std::uint64_t descriptors, std::uint32_t workers) {
+  UdpBounds bounds;
+  if (descriptors == 0) return bounds;
+  const std::uint64_t share = std::max<std::uint64_t>(descriptors / 2 / workers, 1);
+  bounds.sessions = static_cast<std::size_t>(std::min<std::uint64_t>(bounds.sessions, share));
+  return bounds;
+}
+
 std::expected<std::unique_ptr<WorkerPool>, host::SysError> WorkerPool::create(
     host::Kernel& kernel, std::uint32_t count, const relay::Options& relay) {
   UniqueFd event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!event.valid()) return std::unexpected(host::last_error(host::SysOp::kOpen));
   std::unique_ptr<WorkerPool> pool(new WorkerPool(std::move(event)));
+  const UdpBounds udp = udp_bounds(host::fd_soft_limit(), count);
   for (std::uint32_t i = 0; i < count; ++i) {
     auto worker = Worker::create(kernel, {.relay = relay,
                                           .pipes_max = relay::Pools::kPipesMax / count,
+                                          .udp = udp,
                                           .supervisor_event_fd = pool->fd()});
     if (!worker) return std::unexpected(worker.error());
     pool->peers_.push_back(worker->get());

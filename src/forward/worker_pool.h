@@ -20,6 +20,9 @@ namespace sluice::forward {
 // How many cores this process may run on; one at least.
 [[nodiscard]] std::uint32_t usable_cores();
 
+// Of each worker, where the process may have so many descriptors (0: not known).
+[[nodiscard]] UdpBounds udp_bounds(std::uint64_t descriptors, std::uint32_t workers);
+
 class WorkerPool {
  public:
   [[nodiscard]] static std::expected<std::unique_ptr<WorkerPool>, host::SysError> create(

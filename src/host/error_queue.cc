@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "host/control_message.h"
 #include "host/sockaddr.h"
 
 namespace sluice::host {
@@ -74,7 +75,13 @@ void take_extended_error(const cmsghdr& header, ErrorReport& report) {
   }
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
-    if (is_extended_error(*header)) take_extended_error(*header, report);
+    if (is_extended_error(*header)) {
+      take_extended_error(*header, report);
+    } else if (const auto v4 = control_value<in_pktinfo>(*header, IPPROTO_IP, IP_PKTINFO)) {
+      report.local = from_in_addr(v4->ipi_addr);
+    } else if (const auto v6 = control_value<in6_pktinfo>(*header, IPPROTO_IPV6, IPV6_PKTINFO)) {
+      report.local = from_in6_addr(v6->ipi6_addr);
+    }
   }
   return report;
 }

@@ -24,6 +24,8 @@ struct ErrorReport {
   std::uint8_t icmp_code = 0;
   std::uint32_t info = 0;                                  // The MTU, when error is EMSGSIZE.
   std::optional<wire::IpAddress> offender = std::nullopt;  // The node that sent the ICMP error.
+  // Where that datagram came from: only of sockets with packet information.
+  std::optional<wire::IpAddress> local = std::nullopt;
   wire::Endpoint destination;  // Of the datagram that met the error; port 0 for ICMP echo.
   std::size_t quoted = 0;      // Bytes of that datagram's payload copied to the buffer.
 };

@@ -294,3 +294,18 @@ def udp_2000_sessions_are_bounded_and_end(t):
     wait_until(lambda: forwarder.descriptors() <= before + 2, "sessions do not end", 8)
     used = busy_share(forwarder, 1)
     check(used < 0.02, f"{used * 1000:.0f} ms of CPU time in an idle second")
+
+
+@test()
+def udp_client_of_two_addresses_hears_from_each(t):
+    """One socket that asks two addresses of the host: each answer comes from where it was asked."""
+    target = t.udp()
+    port = t.port()
+    t.forward(f"udp://0.0.0.0:{port}", f"udp://127.0.0.1:{target.getsockname()[1]}")
+    client = t.udp("0.0.0.0", 0)
+    for number in range(4):
+        asked = ("127.0.0.1" if number % 2 == 0 else "127.0.0.7", port)
+        client.sendto(b"q", asked)
+        _, session = target.recvfrom(10)
+        target.sendto(b"a", session)
+        check_equal(client.recvfrom(10)[1], asked, "the answer's source")

@@ -2,6 +2,7 @@
 #include "forward/udp_forwarder.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "unit/forward/udp_fixture.h"
 
@@ -45,6 +46,15 @@ class UdpForwarderTest : public LoopFixture<UdpForwarder> {
     const Received back = wait_for(client);
     EXPECT_EQ(back.bytes, bytes);
     EXPECT_EQ(back.from, door);
+  }
+
+  void bound(std::size_t sessions) {
+    forwarder = std::make_unique<UdpForwarder>(services, UdpBounds{.sessions = sessions});
+  }
+  // Where the client's session sends from.
+  wire::Endpoint session_of(const Peer& client, const Peer& target) {
+    EXPECT_EQ(client.send(door, "who?"), 0);
+    return wait_for(target).from;
   }
 
   std::uint16_t port = 0;
@@ -319,34 +329,127 @@ TEST_F(UdpForwarderTest, LimitsRefuseNewSessionsAndKeepOldOnes) {
   round_trip(third, target, bytes_of("3"));
 }
 
-TEST_F(UdpForwarderTest, AtTheBoundUnansweredSessionsMakeRoom) {
-  forwarder = std::make_unique<UdpForwarder>(services, 3);
+TEST_F(UdpForwarderTest, AtTheBoundTheOldestThatSpokeOnceMakesRoom) {
+  bound(3);
   const Peer target;
   (void)listen_at(live(rule_to({target.at()})));
   const Peer talker;
   const Peer mute;
-  const Peer third;
-  const Peer fourth;
-  const Peer fifth;
+  const Peer answered_once;
+  round_trip(talker, target, bytes_of("t"));
+  round_trip(talker, target, bytes_of("t"));
   ASSERT_EQ(mute.send(door, "m"), 0);
   const Received asked = wait_for(target);
-  round_trip(talker, target, bytes_of("t"));
-  round_trip(third, target, bytes_of("3"));
-  // All are young or have had an answer.
-  ASSERT_EQ(fourth.send(door, "4"), 0);
+  round_trip(answered_once, target, bytes_of("a"));
+  // A flood of sources that speak once, of which some are answered: none waits.
+  std::vector<Peer> crowd(20);
+  for (const Peer& one : crowd) round_trip(one, target, bytes_of("4"));
+  EXPECT_EQ(forwarder->sessions(), 3U);
+  EXPECT_EQ(counters->limited, 0U);
+  EXPECT_EQ(target.send(asked.from, "late"), 0);
+  EXPECT_TRUE(silent(mute));
+  // A conversation never makes room for them.
+  const wire::Endpoint before = session_of(talker, target);
+  for (const Peer& one : crowd) ASSERT_EQ(one.send(door, "5"), 0);
+  settle();
+  while (target.receive()) {
+  }
+  EXPECT_EQ(session_of(talker, target), before);
+}
+
+TEST_F(UdpForwarderTest, AtTheBoundConversationsMakeRoomOnceTheyAreQuiet) {
+  bound(2);
+  const Peer target;
+  (void)listen_at(live(rule_to({target.at()})));
+  const Peer unanswered;
+  const Peer answered;
+  const Peer third;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(unanswered.send(door, "u"), 0);
+    (void)wait_for(target);
+    round_trip(answered, target, bytes_of("a"));
+  }
+  ASSERT_EQ(third.send(door, "3"), 0);
   EXPECT_TRUE(silent(target));
   EXPECT_EQ(counters->limited, 1U);
   move_on(2s);
-  round_trip(fourth, target, bytes_of("4"));
-  EXPECT_EQ(forwarder->sessions(), 3U);
-  // The mute one made room; those with answers never do.
-  move_on(2s);
-  ASSERT_EQ(fifth.send(door, "5"), 0);
+  round_trip(third, target, bytes_of("3"));
+  round_trip(third, target, bytes_of("3"));
+  // The one without an answer made room; the others are in conversation.
+  ASSERT_EQ(unanswered.send(door, "u"), 0);
   EXPECT_TRUE(silent(target));
+  move_on(UdpForwarder::kQuietConversation);
+  round_trip(unanswered, target, bytes_of("u"));
+  EXPECT_EQ(forwarder->sessions(), 2U);
+}
+
+TEST_F(UdpForwarderTest, WithoutADescriptorASessionMakesRoom) {
+  const Peer target;
+  (void)listen_at(live(rule_to({target.at()})));
+  std::vector<Peer> clients(4);
+  for (const Peer& client : clients) round_trip(client, target, bytes_of("1"));
+  const Peer last;
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  // Every number below the limit is in use.
+  std::vector<UniqueFd> filling;
+  while (filling.size() < 64) filling.emplace_back(dup(0));
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(filling.back().get()) + 1;
+  setrlimit(RLIMIT_NOFILE, &tight);
+  ASSERT_EQ(last.send(door, "2"), 0);
+  const Received asked = wait_for(target);
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(text_of(asked.bytes), "2");
+  EXPECT_EQ(forwarder->sessions(), 4U);
+  EXPECT_EQ(counters->connect_failed, 0U);
+}
+
+TEST_F(UdpForwarderTest, NewSessionsAreBoundedInTimeAndOldOnesGoOn) {
+  forwarder = std::make_unique<UdpForwarder>(services, UdpBounds{.new_per_second = 1});
+  const Peer target;
+  (void)listen_at(live(rule_to({target.at()})));
+  const Peer talker;
   round_trip(talker, target, bytes_of("t"));
-  EXPECT_EQ(counters->limited, 2U);
-  EXPECT_EQ(target.send(asked.from, "late"), 0);
-  EXPECT_TRUE(silent(mute));
+  std::vector<Peer> crowd(8);
+  const auto flood = [&] {
+    for (int i = 0; i < 6'000 / 8; ++i) {
+      for (Peer& one : crowd) {
+        one = Peer();
+        ASSERT_EQ(one.send(door, "x"), 0);
+      }
+      turn();
+      while (target.receive()) {
+      }
+    }
+  };
+  flood();
+  EXPECT_GT(counters->limited, 0U);
+  round_trip(talker, target, bytes_of("t"));
+}
+
+TEST_F(UdpForwarderTest, AClientThatAsksAtTwoAddressesIsAnsweredFromEach) {
+  const Peer target;
+  for (const bool dual : {false, true}) {
+    (void)listen_at(live(rule_to({target.at()})), dual ? "::" : "0.0.0.0", dual);
+    const Peer client("0.0.0.0");
+    for (int round = 0; round < 2; ++round) {
+      for (const char* address : {"127.0.0.1", "127.0.0.9"}) {
+        door = endpoint(address, port);
+        round_trip(client, target, bytes_of(address));
+      }
+    }
+  }
+  EXPECT_EQ(forwarder->sessions(), 4U);
+}
+
+TEST_F(UdpForwarderTest, ASecondAddressOfIpv6IsAnsweredFromItToo) {
+  const Peer target;
+  (void)listen_at(live(rule_to({target.at()})), "::");
+  const Peer client("::1");
+  door = endpoint("::1", port);
+  round_trip(client, target, bytes_of("6"));
+  EXPECT_EQ(forwarder->sessions(), 1U);
 }
 
 TEST_F(UdpForwarderTest, AClosedListenerAnswersUntilItsSessionsEnd) {

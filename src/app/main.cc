@@ -9,6 +9,7 @@
 #include "app/rinetd_command.h"
 #include "app/run.h"
 #include "base/unreachable.h"
+#include "host/standard_descriptors.h"
 
 namespace {
 
@@ -47,6 +48,9 @@ std::expected<int, EarlyExit> start(Words words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // There is nobody to tell why.
+  constexpr int kSetupFailed = 125;
+  if (!sluice::host::fill_standard_descriptors()) return kSetupFailed;
   // A caller of execve() may pass no name at all.
   constexpr const char* kNoName = "sluice";
   const Words words = argc > 0 ? Words(argv, static_cast<std::size_t>(argc)) : Words(&kNoName, 1);

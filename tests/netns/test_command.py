@@ -1,5 +1,6 @@
 """`sluice run` as a command: status, signals, input and output, options, errors."""
 
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,25 @@ def quoting_and_double_dash(t):
     check_equal(t.python(code, *words).strip(), repr(words), "arguments")
     plain = t.net.run(t.net.hst, [t.path, "run", "echo", "--report", "x"], True)
     check_equal(plain.stdout, "--report x\n", "options after the command without --")
+
+
+@sluice_only(families=())
+def closed_descriptors_are_nobodys_files(t):
+    """Started with standard descriptors closed, what we say goes nowhere, and not into our files."""
+    for closing in ("<&- >&- 2>&-", "2>&-", ">&- 2>&-", "<&-"):
+        log = t.file("flows.jsonl", "")
+        os.chmod(log, 0o666)
+        code = "print(outcome(args[0], 9)); print(sorted(os.listdir('/proc/self/fd')))"
+        command = t.command([PYTHON, "-c", GUEST_PRELUDE + code, t.net.SRV[4]],
+                            ["--report", "--flow-log", log, "-v"])
+        done = t.net.run(t.net.hst, ["sh", "-c", f'exec "$@" {closing}', "sh", *command], True)
+        check_equal(done.returncode, 0, f"status with {closing}")
+        with open(log, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        check_equal(len(lines), 1, f"lines of the flow log with {closing}: {lines}")
+        check_equal(json.loads(lines[0])["port"], 9, "port in the flow log")
+        if closing == "<&-":
+            check("'0', '1', '2'" in done.stdout, f"descriptors of the command: {done.stdout}")
 
 
 @sluice_only(families=())

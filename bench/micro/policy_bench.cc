@@ -90,7 +90,7 @@ class Translate {
                                  wire::Port{8080}}} {}
   void operator()() {
     const wire::Endpoint& remote = remotes_[next_];
-    const flow::Target target = targets_.tcp(remote);
+    const flow::Target target = targets_.target_of(remote);
     require(target.kind == flow::TargetKind::kHost && target.endpoint == expected_[next_],
             "the target that the address leads to");
     require(admission_.admit(policy::Protocol::kTcp, remote, now_) == policy::Verdict::kAccepted,

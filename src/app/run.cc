@@ -95,13 +95,15 @@ struct OutputFiles {
   return *seeds;
 }
 
-[[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network) {
+[[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network,
+                                          const std::vector<std::string>& options) {
   std::string text = "# Made by sluice: its DNS relay asks the host's resolvers.\n";
   if (network.ipv4) text += fmt::format("nameserver {}\n", wire::to_string(network.dns_v4));
   if (network.ipv6) text += fmt::format("nameserver {}\n", wire::to_string(network.dns_v6));
   if (!network.search_domains.empty()) {
     text += fmt::format("search {}\n", fmt::join(network.search_domains, " "));
   }
+  if (!options.empty()) text += fmt::format("options {}\n", fmt::join(options, " "));
   return text;
 }
 
@@ -257,7 +259,9 @@ int run_command(const RunOptions& options) {
       {.command = options.command,
        .network = namespace_network(options),
        .open_link = [&options] { return open_link(options.interface); },
-       .resolv_conf = network.dns ? std::optional(resolv_conf_for(network)) : std::nullopt,
+       .resolv_conf = network.dns
+                          ? std::optional(resolv_conf_for(network, resolvers.current().options))
+                          : std::nullopt,
        .pid_namespace =
            options.pid_namespace ? host::PidNamespace::kOwn : host::PidNamespace::kShared,
        .fast_path =

@@ -12,67 +12,88 @@ namespace {
 
 constexpr std::size_t kLengthSize = 2;  // RFC 1035, 4.2.2
 
-[[nodiscard]] std::uint64_t tag_of(EventKind kind, flow::DnsSlot slot) {
-  return EventTag{kind, slot.value}.pack();
-}
-
 }  // namespace
 
 DnsIo::DnsIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine,
              host::ResolverConfig resolvers)
-    : kernel_(kernel), loop_(loop), engine_(engine), resolvers_(std::move(resolvers)) {
-  engine_.set_resolvers(resolvers_.current().resolvers);
+    : kernel_(kernel),
+      loop_(loop),
+      engine_(engine),
+      resolvers_(std::move(resolvers)),
+      udp_(kernel, loop) {
+  hand_over_resolvers();
+}
+
+void DnsIo::hand_over_resolvers() {
+  const host::ResolvConf& conf = resolvers_.current();
+  engine_.set_resolvers(conf.endpoints(),
+                        conf.use_vc() ? flow::DnsUpstream::kTcpOnly : flow::DnsUpstream::kUdpFirst);
+}
+
+void DnsIo::follow_resolvers(Instant now) {
+  if (resolvers_.refresh(now)) hand_over_resolvers();
+}
+
+std::uint32_t DnsIo::scope_of(std::size_t index, const wire::Endpoint& resolver) const {
+  const std::vector<host::HostResolver>& all = resolvers_.current().resolvers;
+  return index < all.size() && all[index].endpoint == resolver ? all[index].scope_id : 0;
 }
 
 void DnsIo::run_actions(Instant now, flow::ActionSink& out) {
-  if (engine_.dns_actions().empty()) return;
-  if (resolvers_.refresh(now)) engine_.set_resolvers(resolvers_.current().resolvers);
   // A failure may bring further actions.
   while (!engine_.dns_actions().empty()) {
-    std::vector<flow::DnsAction> actions;
-    actions.swap(engine_.dns_actions());
-    for (flow::DnsAction& action : actions) {
+    actions_.swap(engine_.dns_actions());
+    for (flow::DnsAction& action : actions_) {
       std::visit(Overloaded{[&](const flow::DnsAnswer&) {},  // The engine sent it.
-                            [&](const flow::OpenDnsUdp& open) { open_udp(open, now, out); },
+                            [&](const flow::OpenDnsUdp& open) {
+                              const std::uint32_t scope =
+                                  scope_of(open.resolver_index, open.resolver);
+                              udp_.ask(open.slot, open.resolver, scope, open.message, now, failed_);
+                            },
                             [&](flow::OpenDnsTcp& open) { open_tcp(open, now, out); },
-                            [&](const flow::CloseDns& close) {
-                              udp_.erase(close.slot.value);
-                              tcp_.erase(close.slot.value);
-                            }},
+                            [&](const flow::CloseDns& close_it) { close(close_it.slot); }},
                  action);
     }
+    udp_.flush(failed_);
+    actions_.clear();
+    tell_failed(now, out);
+    open_waiting(now, out);
+  }
+}
+
+void DnsIo::tell_failed(Instant now, flow::ActionSink& out) {
+  for (const flow::DnsSlot slot : failed_) engine_.on_dns_error(slot, now, out);
+  failed_.clear();
+}
+
+void DnsIo::close(flow::DnsSlot slot) {
+  udp_.forget(slot);
+  if (tcp_.erase(slot.value) == 0 && !waiting_.empty()) {
+    std::erase_if(waiting_, [&](const flow::OpenDnsTcp& one) { return one.slot == slot; });
   }
 }
 
 void DnsIo::fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
-  udp_.erase(slot.value);
   tcp_.erase(slot.value);
   engine_.on_dns_error(slot, now, out);
 }
 
-void DnsIo::open_udp(const flow::OpenDnsUdp& action, Instant now, flow::ActionSink& out) {
-  if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
-  auto socket =
-      host::UdpSocket::open(kernel_, action.resolver.address.family(), {.receive_offload = false});
-  if (!socket || !socket->connect(action.resolver)) {
-    fail(action.slot, now, out);
-    return;
+void DnsIo::open_waiting(Instant now, flow::ActionSink& out) {
+  while (!waiting_.empty() && tcp_.size() < kTcpMax) {
+    flow::OpenDnsTcp next = std::move(waiting_.front());
+    waiting_.pop_front();
+    open_tcp(next, now, out);
   }
-  const iovec part{.iov_base = const_cast<std::uint8_t*>(action.message.data()),
-                   .iov_len = action.message.size()};
-  const host::OutgoingDatagram datagram{.target = action.resolver, .payload = {&part, 1}};
-  if (!socket->send(scratch_, {&datagram, 1})) {
-    fail(action.slot, now, out);
-    return;
-  }
-  const auto [at, fresh] =
-      udp_.insert_or_assign(action.slot.value, UdpAttempt{std::move(*socket), action.resolver});
-  (void)fresh;
-  (void)loop_.add(at->second.socket.fd(), EPOLLIN, tag_of(EventKind::kDnsUdp, action.slot));
 }
 
 void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out) {
-  auto socket = host::TcpSocket::connect(kernel_, action.resolver);
+  if (tcp_.size() >= kTcpMax) {
+    waiting_.push_back(std::move(action));
+    return;
+  }
+  if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
+  auto socket = host::TcpSocket::connect(
+      kernel_, action.resolver, {.scope_id = scope_of(action.resolver_index, action.resolver)});
   if (!socket) {
     fail(action.slot, now, out);
     return;
@@ -87,36 +108,27 @@ void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& ou
   const auto [at, fresh] = tcp_.insert_or_assign(action.slot.value, std::move(attempt));
   (void)fresh;
   (void)loop_.add(at->second.socket.fd(), EPOLLIN | EPOLLOUT | EPOLLET,
-                  tag_of(EventKind::kDnsTcp, action.slot));
+                  EventTag{EventKind::kDnsTcp, action.slot.value}.pack());
 }
 
 void DnsIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
                      flow::ActionSink& out) {
-  const flow::DnsSlot slot{tag.index};
   if (tag.kind == EventKind::kDnsUdp) {
-    on_udp(slot, now, out);
+    on_udp(tag, events, now, out);
   } else {
-    on_tcp(slot, events, now, out);
+    on_tcp(flow::DnsSlot{tag.index}, events, now, out);
   }
   run_actions(now, out);
 }
 
-void DnsIo::on_udp(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
-  const auto found = udp_.find(slot.value);
-  if (found == udp_.end()) return;
-  std::array<std::uint8_t, 512> quote;
-  iovec part{.iov_base = buffer_.get(), .iov_len = kMessageMax};
-  host::IncomingDatagram datagram;
-  datagram.buffer = {&part, 1};
-  const auto count = found->second.socket.receive(scratch_, {&datagram, 1});
-  if (!count) {  // ICMP says that nobody listens there.
-    (void)found->second.socket.read_errors(quote);
-    fail(slot, now, out);
-    return;
-  }
-  if (*count == 0 || datagram.source != found->second.resolver) return;
-  engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp,
-                        ByteView(buffer_.get(), datagram.length), now, out);
+void DnsIo::on_udp(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out) {
+  udp_.on_event(
+      tag, events,
+      [&](flow::DnsSlot slot, ByteView message) {
+        engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp, message, now, out);
+      },
+      failed_);
+  tell_failed(now, out);
 }
 
 void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out) {

@@ -112,6 +112,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
 
 [[gnu::noinline]] void Worker::on_link(Instant now) {
   settle(now);  // What was gathered so far may borrow the last burst.
+  dns_.follow_resolvers(now);
   const LinkIo::Burst burst = link_.read_burst();
   for (const FrameIn& frame : burst.frames) {
     engine_.on_frame(frame.bytes, frame.offload, now, sink_);
@@ -157,12 +158,18 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
         reporter_.add(action.summary, engine_.name_of(action.summary.key.remote.address));
       }};
   std::size_t done = 0;
-  while (done < actions.size()) {
+  do {
     // By value: carrying one out may add more and move them.
-    for (; done < actions.size(); ++done) std::visit(run, actions[done]);
+    for (; done < actions.size(); ++done) {
+      if (engine_.serve_dns(actions[done], now, sink_)) [[unlikely]] {
+        link_.write_frames(sink_, engine_.drops());  // They borrow the connection's answers.
+      } else {
+        std::visit(run, actions[done]);
+      }
+    }
     udp_.flush(now, sink_);
-  }
-  dns_.run_actions(now, sink_);
+    dns_.run_actions(now, sink_);
+  } while (done < actions.size());
   sink_.clear_actions();
   link_.write_frames(sink_, engine_.drops());
 }

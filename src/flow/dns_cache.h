@@ -27,7 +27,8 @@ struct DnsCacheLimits {
 class DnsCache {
  public:
   static constexpr std::uint32_t kMaxTtlSeconds = 86'400;
-  static constexpr std::uint32_t kMaxNegativeTtlSeconds = 3 * 3600;  // RFC 2308, 5.
+  // RFC 2308, 5 allows hours; a guest whose host changed the network should not wait for them.
+  static constexpr std::uint32_t kMaxNegativeTtlSeconds = 5 * 60;
   // A resolver's failure: long enough to stop a storm of repeats (RFC 9520, 3.2), no longer.
   static constexpr std::uint32_t kFailureTtlSeconds = 2;
   static constexpr std::size_t kAnswerSizeMax = 16'384;

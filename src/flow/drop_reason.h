@@ -34,7 +34,8 @@ enum class DropReason : std::uint8_t {
   kNoDescriptors,     // The process may not open another socket.
   kPingForbidden,     // net.ipv4.ping_group_range forbids ping sockets.
   kUnreachable,       // No such host on the guest's own subnet, or an address never routed.
-  kDnsRejected,       // Malformed, or too many questions at once.
+  kDnsRejected,       // Not a DNS query.
+  kDnsTooMany,        // Too many questions at once; answered with SERVFAIL.
   kIcmpIgnored,       // An ICMP message that calls for nothing.
   kLinkWriteFailed,   // The tap took no more.
 };
@@ -70,6 +71,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kPingForbidden: return "ping-forbidden";
     case DropReason::kUnreachable: return "unreachable";
     case DropReason::kDnsRejected: return "dns-rejected";
+    case DropReason::kDnsTooMany: return "dns-too-many";
     case DropReason::kIcmpIgnored: return "icmp-ignored";
     case DropReason::kLinkWriteFailed: return "link-write-failed";
   }

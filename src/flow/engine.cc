@@ -32,8 +32,8 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
            seeds.table, seeds.sequence, options_.tcp),
       udp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kUdp),
            seeds.table),
-      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table) {
-}
+      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table),
+      dns_streams_(tcp_) {}
 
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
                                         Instant now, ActionSink& out) {
@@ -221,7 +221,7 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& se
   const wire::Endpoint remote{packet.destination, udp->destination_port()};
   if (is_ours(packet.destination) || packet.destination.is_multicast() ||
       packet.destination.is_v4_broadcast()) {
-    const bool to_loopback = targets_.udp(remote).kind == TargetKind::kHost;
+    const bool to_loopback = targets_.target_of(remote).kind == TargetKind::kHost;
     if (!to_loopback || !targets_.is_gateway(packet.destination) ||
         remote.port.value == kPortDhcpServer) {
       on_udp_service(packet, *udp, sender, now, out);
@@ -254,13 +254,13 @@ void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpVie
   }
 }
 
-void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers) {
-  targets_.set_resolvers(resolvers);
-  dns_.set_resolvers(resolvers);
+void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers, DnsUpstream upstream) {
+  dns_.set_resolvers(resolvers, upstream);
 }
 
 Instant Engine::next_wakeup() const {
-  return std::min({timers_.next_wakeup(), reassembly_.next_deadline(), dns_.next_deadline()});
+  return std::min({timers_.next_wakeup(), reassembly_.next_deadline(), dns_.next_deadline(),
+                   dns_streams_.next_deadline()});
 }
 
 void Engine::on_timers(Instant now, ActionSink& out) {
@@ -274,8 +274,9 @@ void Engine::on_timers(Instant now, ActionSink& out) {
   }
   if (dns_.next_deadline() <= now) {
     dns_.on_timer(now, dns_fresh_);
-    settle_dns(out);
+    settle_dns(now, out);
   }
+  if (dns_streams_.next_deadline() <= now) dns_streams_.on_timer(now, out);
   for (std::size_t gone = reassembly_.expire(now); gone > 0; --gone) {
     drop(DropReason::kFragmentDropped);
   }

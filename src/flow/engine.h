@@ -18,6 +18,7 @@
 #include "flow/admission.h"
 #include "flow/dns_names.h"
 #include "flow/dns_relay.h"
+#include "flow/dns_streams.h"
 #include "flow/fragment_reassembly.h"
 #include "flow/guest_link.h"
 #include "flow/ping_flows.h"
@@ -68,7 +69,8 @@ class Engine {
                      ActionSink& out);
 
   // The host's resolvers, best first; may be called again when they change.
-  void set_resolvers(const std::vector<wire::Endpoint>& resolvers);
+  void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
+                     DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
   // sluice ends: every flow is closed and reported.
   void shut_down(Instant now, ActionSink& out);
@@ -87,6 +89,9 @@ class Engine {
   void on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Instant now,
                      ActionSink& out);
   void on_dns_error(DnsSlot slot, Instant now, ActionSink& out);
+  // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
+  // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
+  [[nodiscard]] bool serve_dns(const Action& action, Instant now, ActionSink& out);
   // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
   // their bytes and are rare, so they are kept out of the sink.
   [[nodiscard]] std::vector<DnsAction>& dns_actions() { return dns_actions_; }
@@ -120,7 +125,9 @@ class Engine {
   void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
                       const wire::MacAddress& sender, Instant now, ActionSink& out);
   void on_dns_query(const wire::Endpoint& guest, ByteView message, Instant now, ActionSink& out);
-  void settle_dns(ActionSink& out);
+  void settle_dns(Instant now, ActionSink& out);
+  void deliver_dns(Instant now, ActionSink& out);
+  void count_dns(DnsQueryOutcome outcome);
   void on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
   void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
                  Instant now, ActionSink& out);
@@ -144,6 +151,8 @@ class Engine {
   TcpFlows tcp_;
   UdpFlows udp_;
   PingFlows ping_;
+  DnsStreams dns_streams_;
+  std::vector<TcpId> dns_asking_;
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
   std::vector<std::uint8_t> echo_reply_;
   bool burst_open_ = false;

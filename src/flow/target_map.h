@@ -1,8 +1,8 @@
 // Where on the host's side an address that the guest asks for leads.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <vector>
 
 #include "flow/guest_network.h"
 #include "wire/address.h"
@@ -11,7 +11,7 @@ namespace sluice::flow {
 
 enum class TargetKind : std::uint8_t {
   kHost,         // Go there.
-  kDnsRelay,     // Our own DNS service (UDP).
+  kDnsRelay,     // Our own DNS service.
   kRefused,      // The address is ours, and nothing listens there.
   kUnreachable,  // No such host on the guest's subnet.
 };
@@ -26,18 +26,7 @@ class TargetMap {
   TargetMap(const GuestNetwork& network, bool host_loopback)
       : network_(&network), host_loopback_(host_loopback) {}
 
-  void set_resolvers(std::vector<wire::Endpoint> resolvers) { resolvers_ = std::move(resolvers); }
-  [[nodiscard]] const std::vector<wire::Endpoint>& resolvers() const { return resolvers_; }
-
-  // TCP to our DNS address goes to a resolver; `attempt` counts those that failed already.
-  [[nodiscard]] Target tcp(const wire::Endpoint& remote, std::size_t attempt = 0) const {
-    if (is_dns(remote)) {
-      if (attempt >= resolvers_.size()) return {TargetKind::kRefused, {}};
-      return {TargetKind::kHost, resolvers_[attempt]};
-    }
-    return other(remote);
-  }
-  [[nodiscard]] Target udp(const wire::Endpoint& remote) const {
+  [[nodiscard]] Target target_of(const wire::Endpoint& remote) const {
     if (is_dns(remote)) return {TargetKind::kDnsRelay, {}};
     return other(remote);
   }
@@ -77,7 +66,6 @@ class TargetMap {
 
   const GuestNetwork* network_;  // Not owned.
   bool host_loopback_;
-  std::vector<wire::Endpoint> resolvers_;
 };
 
 }  // namespace sluice::flow

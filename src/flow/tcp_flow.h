@@ -34,7 +34,6 @@ enum class HostError : std::uint8_t {
 // The guest's SYN waits for the host's connect().
 struct Connecting {
   wire::SeqNum guest_isn;
-  std::uint8_t attempt = 0;  // Counts the resolvers that did not answer (DNS over TCP only).
 };
 
 // The host connected, the guest has our SYN-ACK.
@@ -143,6 +142,7 @@ struct TcpFlow {
   TcpState state;
   GuestTcpOptions guest;
   bool inbound = false;
+  bool dns = false;            // Its host is our DNS (dns_streams.h), not a socket.
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
   // The host's side failed. What it sent before is the guest's yet.

@@ -39,7 +39,7 @@ constexpr std::size_t kLingeringMax = 4096;
 }  // namespace
 
 bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
-  const bool hopeless = flow.hand_overs_failed >= kFailuresMax;
+  const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.dns;
   if (hand_over_when_ == HandOverWhen::kNever || hopeless) return false;
   if (hand_over_when_ == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
   const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;

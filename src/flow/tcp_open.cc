@@ -10,8 +10,6 @@ namespace sluice::flow {
 namespace {
 
 constexpr Duration kSynResend = std::chrono::seconds(1);
-// A resolver that does not answer a connect for this long is passed over for the next.
-constexpr Duration kResolverPatience = std::chrono::milliseconds(1500);
 
 [[nodiscard]] GuestTcpOptions read_options(const wire::TcpView& syn, std::uint16_t mss_max) {
   const wire::TcpOptions options = wire::parse_tcp_options(syn.options());
@@ -67,18 +65,18 @@ struct QuotedSyn {
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const wire::IpPacketView& packet,
                                         const wire::TcpView& segment, Instant now,
                                         ActionSink& out) {
-  const Target target = targets_.tcp(key.remote);
+  const Target target = targets_.target_of(key.remote);
+  const bool dns = target.kind == TargetKind::kDnsRelay;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
     link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
     return;
   }
-  if (target.kind != TargetKind::kHost) {
+  if (target.kind != TargetKind::kHost && !dns) {
     send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
     return;
   }
-  const policy::Verdict verdict = targets_.is_dns(key.remote)
-                                      ? admission_.admit_inbound(now)
+  const policy::Verdict verdict = dns ? admission_.admit_inbound(now)
                                       : admission_.admit(policy::Protocol::kTcp, key.remote, now);
   if (verdict != policy::Verdict::kAccepted) {
     refuse_syn(key, segment, verdict, now, out);
@@ -88,8 +86,8 @@ struct QuotedSyn {
   TcpFlow& flow = create(key, id, now);
   flow.guest = read_options(segment, link_.segment_size_max(packet.family));
   flow.state = Connecting{.guest_isn = segment.sequence()};
-  if (targets_.is_dns(key.remote)) arm(flow, now + kResolverPatience);
-  out.push(ConnectTcp{id, target.endpoint});
+  flow.dns = dns;
+  out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
 }
 
 [[gnu::cold]] void TcpFlows::refuse_syn(const FlowKey& key, const wire::TcpView& segment,
@@ -270,17 +268,9 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
                                                ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
-  auto* connecting = std::get_if<Connecting>(&flow->state);
+  const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) return;
   SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
-  if (targets_.is_dns(flow->key.remote)) {
-    const Target next = targets_.tcp(flow->key.remote, ++connecting->attempt);
-    if (next.kind == TargetKind::kHost) {
-      timers_.arm(flow->timer, now + kResolverPatience);
-      out.push(ConnectTcp{id, next.endpoint});
-      return;
-    }
-  }
   const FlowKey key = flow->key;
   const wire::SeqNum isn = connecting->guest_isn;
   policy::Outcome outcome = policy::Outcome::kUnreachable;

@@ -183,7 +183,8 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
 
 std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
   const std::size_t share = std::clamp(spill_free_ / 8, kSpillShareMin, kSpillShareMax);
-  std::size_t window = std::size_t{state.host_room} + share;
+  // Our DNS takes what it has room for, and leaves nothing to the spill.
+  std::size_t window = std::size_t{state.host_room} + (flow.dns ? 0 : share);
   window = window > state.buffered ? window - state.buffered : 0;
   window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
   const std::uint32_t kept =

@@ -22,10 +22,8 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
   const TcpId id = id_of(index);
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
-  if (std::holds_alternative<Connecting>(flow->state)) {
-    // Only a connect to a resolver is timed here: any other is the host kernel's to give up.
-    on_connect_failed(id, HostError::kTimedOut, now, out);
-  } else if (auto* accepted = std::get_if<SynAckSent>(&flow->state)) {
+  if (std::holds_alternative<Connecting>(flow->state)) return;  // The host kernel's to give up.
+  if (auto* accepted = std::get_if<SynAckSent>(&flow->state)) {
     if (accepted->resends == kSynResendsMax) {
       abort(id, *flow, policy::Outcome::kTimedOut, now, out);
       return;

@@ -43,7 +43,7 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
 
 [[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key, const wire::IpPacketView& packet,
                                                Instant now, ActionSink& out) {
-  const Target target = targets_.udp(key.remote);
+  const Target target = targets_.target_of(key.remote);
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
     link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);

@@ -1,10 +1,15 @@
 #include "host/resolver_config.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstring>
 
 #include "base/unique_fd.h"
 
@@ -15,6 +20,7 @@ constexpr std::uint16_t kDnsPort = 53;
 // As the C library: MAXNS. More would only make a dead network fail more slowly.
 constexpr std::size_t kResolversMax = 3;
 constexpr std::size_t kFileMax = 64 * 1024;
+constexpr std::size_t kOptionsMax = 32;
 
 [[nodiscard]] std::string_view next_word(std::string_view& line) {
   const std::size_t start = line.find_first_not_of(" \t\r");
@@ -31,18 +37,43 @@ constexpr std::size_t kFileMax = 64 * 1024;
 void parse_line(std::string_view line, ResolvConf& conf) {
   const std::string_view keyword = next_word(line);
   if (keyword == "nameserver") {
-    std::string_view text = next_word(line);
-    text = text.substr(0, text.find('%'));  // An interface: only of use for link-local resolvers.
-    const auto address = wire::parse_ip(text);
+    const std::string_view text = next_word(line);
+    const std::size_t end = std::min(text.find('%'), text.size());
+    const auto address = wire::parse_ip(text.substr(0, end));
     if (address && conf.resolvers.size() < kResolversMax) {
-      conf.resolvers.push_back({*address, wire::Port{kDnsPort}});
+      const std::string_view interface = text.substr(std::min(end + 1, text.size()));
+      conf.resolvers.push_back({.endpoint = {*address, wire::Port{kDnsPort}},
+                                .interface = std::string(interface),
+                                .scope_id = 0});
     }
   } else if (keyword == "search" || keyword == "domain") {
     conf.search.clear();
     for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
       if (word != ".") conf.search.emplace_back(word);
     }
+  } else if (keyword == "options") {
+    for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
+      if (conf.options.size() < kOptionsMax) conf.options.emplace_back(word);
+    }
   }
+}
+
+// As if_nametoindex(3), by a socket of a family that the sandbox lets us open. A number stands for
+// itself, as with getaddrinfo(3). 0: there is none of this name.
+[[nodiscard]] std::uint32_t interface_index(std::string_view name) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error == std::errc{} && end == name.data() + name.size()) return number;
+  ifreq request{};
+  if (name.empty() || name.size() >= sizeof request.ifr_name) return 0;
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  for (const int family : {AF_INET6, AF_INET}) {
+    const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!fd.valid()) continue;
+    if (::ioctl(fd.get(), SIOCGIFINDEX, &request) != 0) return 0;
+    return static_cast<std::uint32_t>(request.ifr_ifindex);
+  }
+  return 0;
 }
 
 [[nodiscard]] std::string read_file(int fd) {
@@ -69,6 +100,14 @@ ResolvConf parse_resolv_conf(std::string_view text) {
   return conf;
 }
 
+std::vector<wire::Endpoint> ResolvConf::endpoints() const {
+  std::vector<wire::Endpoint> all;
+  for (const HostResolver& resolver : resolvers) all.push_back(resolver.endpoint);
+  return all;
+}
+
+bool ResolvConf::use_vc() const { return std::ranges::find(options, "use-vc") != options.end(); }
+
 const ResolvConf& ResolverConfig::load() {
   current_ = {};
   const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
@@ -78,17 +117,29 @@ const ResolvConf& ResolverConfig::load() {
     inode_ = status.st_ino;
     current_ = parse_resolv_conf(read_file(fd.get()));
   }
+  (void)find_interfaces();
   return current_;
+}
+
+bool ResolverConfig::find_interfaces() {
+  bool changed = false;
+  for (HostResolver& resolver : current_.resolvers) {
+    if (resolver.interface.empty()) continue;
+    const std::uint32_t index = interface_index(resolver.interface);
+    changed = changed || index != resolver.scope_id;
+    resolver.scope_id = index;
+  }
+  return changed;
 }
 
 bool ResolverConfig::refresh(Instant now) {
   if (now < checked_ + std::chrono::seconds(1)) return false;
   checked_ = now;
   struct stat status{};
-  if (::stat(path_.c_str(), &status) != 0) return false;
+  if (::stat(path_.c_str(), &status) != 0) return find_interfaces();
   if (status.st_ino == inode_ && status.st_mtim.tv_sec == modified_.tv_sec &&
       status.st_mtim.tv_nsec == modified_.tv_nsec) {
-    return false;
+    return find_interfaces();
   }
   (void)load();
   return true;

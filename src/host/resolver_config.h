@@ -12,9 +12,21 @@
 
 namespace sluice::host {
 
+struct HostResolver {
+  wire::Endpoint endpoint{};   // Port 53.
+  std::string interface{};     // "fe80::1%eth0": where a link-local address is meant.
+  std::uint32_t scope_id = 0;  // Its index, as of the last load() or refresh(); 0: none.
+  friend bool operator==(const HostResolver&, const HostResolver&) = default;
+};
+
 struct ResolvConf {
-  std::vector<wire::Endpoint> resolvers;  // In the file's order, port 53.
-  std::vector<std::string> search;        // The last "search" or "domain" line counts.
+  std::vector<HostResolver> resolvers;  // In the file's order.
+  std::vector<std::string> search;      // The last "search" or "domain" line counts.
+  std::vector<std::string> options;     // As they stand there, of all "options" lines.
+
+  [[nodiscard]] std::vector<wire::Endpoint> endpoints() const;
+  // Its resolvers are to be asked over TCP only.
+  [[nodiscard]] bool use_vc() const;
 };
 
 // Never fails: what is not understood is skipped, as the C library does.
@@ -27,11 +39,15 @@ class ResolverConfig {
 
   // Reads the file; an unreadable one has no resolvers.
   [[nodiscard]] const ResolvConf& load();
-  // At most once a second: whether the file changed since, in which case it was read again.
+  // At most once a second: whether the file changed since, in which case it was read again, or an
+  // interface it names.
   [[nodiscard]] bool refresh(Instant now);
   [[nodiscard]] const ResolvConf& current() const { return current_; }
 
  private:
+  // Whether an index is another than before.
+  [[nodiscard]] bool find_interfaces();
+
   std::string path_;
   ResolvConf current_;
   timespec modified_{};

@@ -83,7 +83,8 @@ constexpr std::array kConditional = {
     Conditional{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
     Conditional{SCMP_SYS(ioctl), 1, kAll, SIOCINQ},
     Conditional{SCMP_SYS(ioctl), 1, kAll, SIOCOUTQ},
-    Conditional{SCMP_SYS(ioctl), 1, kAll, TCGETS},  // isatty(), by stdio and the logger.
+    Conditional{SCMP_SYS(ioctl), 1, kAll, SIOCGIFINDEX},  // Of a resolver's interface.
+    Conditional{SCMP_SYS(ioctl), 1, kAll, TCGETS},        // isatty(), by stdio and the logger.
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_GETFL},
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_SETFL},
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_GETPIPE_SZ},

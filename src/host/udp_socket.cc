@@ -142,8 +142,9 @@ bool UdpSocket::speaks(wire::IpFamily family) const {
          get_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
 }
 
-std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer) {
-  const SocketAddress address = to_sockaddr(peer);
+std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer,
+                                                 std::uint32_t scope_id) {
+  const SocketAddress address = to_sockaddr(peer, scope_id);
   if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0) {
     return std::unexpected(last_error(SysOp::kConnect));
   }

@@ -55,7 +55,9 @@ class UdpSocket {
   // From now on only `peer` is heard, and its ICMP errors come as errors of receive(). Datagrams
   // go to it whatever their target says: without an address the kernel need not look up a route
   // for each.
-  [[nodiscard]] std::expected<void, SysError> connect(const wire::Endpoint& peer);
+  // `scope_id` is the interface index of a link-local peer.
+  [[nodiscard]] std::expected<void, SysError> connect(const wire::Endpoint& peer,
+                                                      std::uint32_t scope_id = 0);
 
   // How many of the datagrams, from the front, the kernel took; at most DatagramScratch::kBatch
   // a call. Zero means "full, wait for writable". An error is about the first datagram: drop it

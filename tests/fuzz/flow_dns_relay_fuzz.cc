@@ -20,6 +20,7 @@ using namespace sluice;
 constexpr flow::DnsRelayLimits kLimits{
     .pending_max = 8,
     .clients_per_question_max = 3,
+    .clients_max = 12,
     .cache = {.entries_max = 16, .bytes_max = 20'000},
 };
 
@@ -41,10 +42,7 @@ class Harness {
     const ByteView taken = input.take(std::min<std::size_t>(input.u16(), input.rest().size()));
     std::vector<std::uint8_t> message(taken.begin(), taken.end());
     switch (kind % 6) {
-      case 0:
-        (void)relay_.on_query({wire::IpAddress::v4(pick % 4U), wire::Port{pick}}, message, now_,
-                              actions_);
-        break;
+      case 0: (void)relay_.on_query(client(pick), message, now_, actions_); break;
       case 1:
       case 2: {
         // An answer with the right id gets past the first check.
@@ -80,6 +78,11 @@ class Harness {
   }
 
  private:
+  static flow::DnsClient client(std::uint8_t pick) {
+    if (pick >= 0xc0) return {.endpoint = {}, .stream = {SlabHandle{pick % 4U, 1}}};
+    return {.endpoint = {wire::IpAddress::v4(pick % 4U), wire::Port{pick}}, .stream = {}};
+  }
+
   flow::DnsSlot pick_slot(std::uint8_t pick) const {
     if (open_.empty()) return {pick};
     auto at = open_.begin();
@@ -110,6 +113,7 @@ class Harness {
     actions_.clear();
     require(open_.size() == relay_.pending() && relay_.pending() <= kLimits.pending_max,
             "one open slot a pending question, within the bound");
+    require(relay_.clients() <= kLimits.clients_max, "clients stay within the bound");
     require(relay_.cache().entries() <= kLimits.cache.entries_max,
             "cache entries stay within the bound");
     require(relay_.cache().bytes_held() <= kLimits.cache.bytes_max,

@@ -36,7 +36,7 @@ struct Bench {
     relay.set_resolvers(resolvers);
   }
   DnsQueryOutcome query(const Bytes& message, const Endpoint& client = kClient) {
-    return relay.on_query(client, message, now, actions);
+    return relay.on_query({.endpoint = client, .stream = {}}, message, now, actions);
   }
   void answer_udp(DnsSlot slot, const Bytes& message) {
     relay.on_upstream_udp(slot, message, now, actions);
@@ -68,7 +68,7 @@ TEST(DnsRelay, dns_query_resolves) {
   EXPECT_EQ(open.resolver_index, 0u);
   b.answer_udp(open.slot, make_answer(open.message, {.records = {{"192.0.2.80"}}}));
   const auto answer = b.take<DnsAnswer>();
-  EXPECT_EQ(answer.client, kClient);
+  EXPECT_EQ(answer.client.endpoint, kClient);
   EXPECT_EQ(DnsView::parse(answer.message)->header().id, 0x4242);
   EXPECT_EQ(b.take<CloseDns>().slot, open.slot);
   EXPECT_TRUE(b.actions.empty());
@@ -253,6 +253,11 @@ TEST(DnsRelay, WhereTcpFailsTheGuestIsToldToTryIt) {
   (void)b.take<CloseDns>();
   const auto tcp = b.take<OpenDnsTcp>();
   b.relay.on_upstream_error(tcp.slot, b.now, b.actions);
+  // Another resolver may be reached.
+  (void)b.take<CloseDns>();
+  const auto other = b.take<OpenDnsTcp>();
+  EXPECT_EQ(other.resolver, kSecond);
+  b.relay.on_upstream_error(other.slot, b.now, b.actions);
   EXPECT_TRUE(DnsView::parse(b.take<DnsAnswer>().message)->header().truncated);
   EXPECT_EQ(b.relay.pending(), 0u);
 }
@@ -279,24 +284,52 @@ TEST(DnsRelay, EqualQuestionsShareOneAttempt) {
   const auto first = b.take<DnsAnswer>();
   const auto second = b.take<DnsAnswer>();
   EXPECT_EQ(DnsView::parse(first.message)->header().id, 1);
-  EXPECT_EQ(second.client, other);
+  EXPECT_EQ(second.client.endpoint, other);
   EXPECT_EQ(DnsView::parse(second.message)->header().id, 2);
   EXPECT_EQ(second.message[13], 'E');
 }
 
+// Who comes too late is told so at once: a resolver library waits five seconds for silence.
 TEST(DnsRelay, PendingQuestionsAndClientsAreBounded) {
-  Bench b({kFirst}, {.pending_max = 4, .clients_per_question_max = 2, .cache = {}});
+  Bench b({kFirst},
+          {.pending_max = 4, .clients_per_question_max = 2, .clients_max = 6, .cache = {}});
   for (int i = 0; i < 4; ++i) {
     EXPECT_EQ(b.query(make_query("host" + std::to_string(i) + ".example")),
               DnsQueryOutcome::kForwarded);
   }
-  EXPECT_EQ(b.query(make_query("one-more.example")), DnsQueryOutcome::kTooMany);
+  b.actions.clear();
+  EXPECT_EQ(b.query(make_query("one-more.example", {.id = 9})), DnsQueryOutcome::kTooMany);
+  EXPECT_EQ(b.take_rcode(), DnsRcode::kServFail);
   EXPECT_EQ(b.query(make_query("host0.example", {.id = 2})), DnsQueryOutcome::kForwarded);
+  EXPECT_TRUE(b.actions.empty());
   EXPECT_EQ(b.query(make_query("host0.example", {.id = 3})), DnsQueryOutcome::kTooMany);
+  EXPECT_EQ(b.take_rcode(), DnsRcode::kServFail);
+  EXPECT_EQ(b.query(make_query("host1.example", {.id = 2})), DnsQueryOutcome::kForwarded);
+  EXPECT_EQ(b.relay.clients(), 6u);
+  EXPECT_EQ(b.query(make_query("host2.example", {.id = 2})), DnsQueryOutcome::kTooMany);
+  EXPECT_EQ(b.take_rcode(), DnsRcode::kServFail);
   EXPECT_EQ(b.relay.pending(), 4u);
   for (int i = 0; i < 100 && b.relay.pending() > 0; ++i) b.timer_at(b.relay.next_deadline());
   EXPECT_EQ(b.relay.pending(), 0u);
+  EXPECT_EQ(b.relay.clients(), 0u);
   EXPECT_EQ(b.query(make_query("one-more.example")), DnsQueryOutcome::kForwarded);
+}
+
+TEST(DnsRelay, ParallelBuildReachesNoBound) {
+  Bench b;
+  for (std::uint16_t i = 0; i < 500; ++i) {
+    const Endpoint program{kClient.address, {static_cast<std::uint16_t>(10'000 + i)}};
+    EXPECT_EQ(b.query(make_query("example.com", {.id = i}), program), DnsQueryOutcome::kForwarded);
+  }
+  EXPECT_EQ(b.relay.pending(), 1u);
+  const auto open = b.take<OpenDnsUdp>();
+  for (int i = 0; i < 4000; ++i) {
+    EXPECT_EQ(b.query(make_query("host" + std::to_string(i) + ".example")),
+              DnsQueryOutcome::kForwarded);
+  }
+  b.actions.clear();
+  b.answer_udp(open.slot, make_answer(open.message, {.records = {{"192.0.2.80"}}}));
+  EXPECT_EQ(b.actions.size(), 501u);
 }
 
 TEST(DnsRelay, MalformedQueries) {
@@ -315,21 +348,21 @@ TEST(DnsRelay, MalformedQueries) {
   // Cut in the question, no question, two questions: FORMERR.
   Bytes cut = query;
   cut.pop_back();
-  EXPECT_EQ(b.query(cut), DnsQueryOutcome::kMalformed);
+  EXPECT_EQ(b.query(cut), DnsQueryOutcome::kFormError);
   EXPECT_EQ(b.take_rcode(), DnsRcode::kFormErr);
   Bytes none(query.begin(), query.begin() + 12);
   none[5] = 0;
-  EXPECT_EQ(b.query(none), DnsQueryOutcome::kMalformed);
+  EXPECT_EQ(b.query(none), DnsQueryOutcome::kFormError);
   EXPECT_EQ(b.take_rcode(), DnsRcode::kFormErr);
   Bytes two = query;
   two[5] = 2;
   two.insert(two.end(), query.begin() + 12, query.end());
-  EXPECT_EQ(b.query(two), DnsQueryOutcome::kMalformed);
+  EXPECT_EQ(b.query(two), DnsQueryOutcome::kFormError);
   EXPECT_EQ(b.take_rcode(), DnsRcode::kFormErr);
   // A name that points into the header.
   Bytes pointer(query.begin(), query.begin() + 12);
   pointer.insert(pointer.end(), {0xc0, 0x04, 0, 1, 0, 1});
-  EXPECT_EQ(b.query(pointer), DnsQueryOutcome::kMalformed);
+  EXPECT_EQ(b.query(pointer), DnsQueryOutcome::kFormError);
   EXPECT_EQ(b.take_rcode(), DnsRcode::kFormErr);
   // NOTIFY and others are not ours to relay.
   Bytes notify = query;
@@ -353,6 +386,108 @@ TEST(DnsRelay, EdnsOptionsStayWithTheGuest) {
   b.answer_udp(open.slot, make_answer(open.message, {.records = {{"192.0.2.80"}}}));
   b.actions.clear();
   EXPECT_EQ(b.query(make_query("example.com", {.edns_size = 1232})), DnsQueryOutcome::kAnswered);
+}
+
+// RFC 1035, 4.1.1: a server that cannot read a query answers with a header alone.
+TEST(DnsRelay, BareRefusalIsAnAnswer) {
+  const auto bare = [](const Bytes& query, std::uint8_t rcode) {
+    Bytes message(query.begin(), query.begin() + 12);
+    message[2] |= 0x80;
+    message[3] = rcode;
+    message[5] = 0;
+    message[11] = 0;
+    return message;
+  };
+  Bench b;
+  (void)b.query(make_query("example.com", {.id = 0x77, .edns_size = 1232}));
+  const auto first = b.take<OpenDnsUdp>();
+  b.answer_udp(first.slot, bare(first.message, 1));
+  (void)b.take<CloseDns>();
+  const auto second = b.take<OpenDnsUdp>();
+  EXPECT_EQ(second.resolver, kSecond);
+  // Only with our id, and nothing that could be taken for more.
+  b.answer_udp(second.slot, bare(first.message, 1));
+  b.answer_udp(second.slot, bare(second.message, 0));
+  b.answer_udp(second.slot, bare(second.message, 3));
+  EXPECT_TRUE(b.actions.empty());
+  EXPECT_EQ(b.relay.rejected_answers(), 3u);
+  b.answer_udp(second.slot, bare(second.message, 1));
+  const auto answer = b.take<DnsAnswer>();
+  const auto view = DnsView::parse(answer.message).value();
+  EXPECT_EQ(view.header().rcode, DnsRcode::kFormErr);
+  EXPECT_EQ(view.header().id, 0x77);
+  ASSERT_TRUE(view.question().has_value());
+  EXPECT_EQ(b.relay.pending(), 0u);
+}
+
+TEST(DnsRelay, OtherResolversMeanOtherAnswers) {
+  Bench b({kFirst});
+  (void)b.query(make_query("vpn.example"));
+  const auto open = b.take<OpenDnsUdp>();
+  b.answer_udp(open.slot, make_answer(open.message, {.rcode = DnsRcode::kNxDomain,
+                                                     .soa = true,
+                                                     .soa_ttl = 9000,
+                                                     .soa_minimum = 9000}));
+  b.actions.clear();
+  b.relay.set_resolvers({kFirst});  // The same ones: nothing to forget.
+  EXPECT_EQ(b.query(make_query("vpn.example")), DnsQueryOutcome::kAnswered);
+  (void)b.query(make_query("late.example"));
+  b.actions.erase(b.actions.begin());
+  const auto late = b.take<OpenDnsUdp>();
+  b.relay.set_resolvers({kSecond});
+  EXPECT_EQ(b.query(make_query("vpn.example")), DnsQueryOutcome::kForwarded);
+  EXPECT_EQ(b.take<OpenDnsUdp>().resolver, kSecond);
+  // Nor does a question of now wait for an answer of then, or find it in the cache.
+  EXPECT_EQ(b.query(make_query("late.example", {.id = 2})), DnsQueryOutcome::kForwarded);
+  EXPECT_EQ(b.take<OpenDnsUdp>().resolver, kSecond);
+  b.answer_udp(late.slot, make_answer(late.message, {.records = {{"192.0.2.1", 300}}}));
+  b.actions.clear();
+  EXPECT_EQ(b.relay.cache().entries(), 0u);
+}
+
+TEST(DnsRelay, StreamClientsGetWholeAnswers) {
+  Bench b;
+  const DnsClient stream{.endpoint = {}, .stream = {SlabHandle{3, 1}}};
+  EXPECT_EQ(b.relay.on_query(stream, make_query("big.example"), b.now, b.actions),
+            DnsQueryOutcome::kForwarded);
+  EXPECT_EQ(b.query(make_query("big.example")), DnsQueryOutcome::kForwarded);
+  const auto udp = b.take<OpenDnsUdp>();
+  b.answer_udp(udp.slot, make_answer(udp.message, {.truncated = true}));
+  (void)b.take<CloseDns>();
+  const auto tcp = b.take<OpenDnsTcp>();
+  const Bytes whole = make_answer(tcp.message, {.records = {{"192.0.2.1"}}, .padding = 15'000});
+  b.relay.on_upstream_tcp(tcp.slot, whole, b.now, b.actions);
+  const auto to_stream = b.take<DnsAnswer>();
+  EXPECT_EQ(to_stream.client, stream);
+  EXPECT_EQ(to_stream.message.size(), whole.size());
+  EXPECT_TRUE(DnsView::parse(b.take<DnsAnswer>().message)->header().truncated);
+  b.actions.clear();
+  // From the cache too; and where TCP fails nobody is sent to TCP who is there.
+  (void)b.relay.on_query(stream, make_query("big.example"), b.now, b.actions);
+  EXPECT_EQ(b.take<DnsAnswer>().message.size(), whole.size());
+  (void)b.relay.on_query(stream, make_query("other.example"), b.now, b.actions);
+  const auto other = b.take<OpenDnsUdp>();
+  b.answer_udp(other.slot, make_answer(other.message, {.truncated = true}));
+  for (int i = 0; i < 2; ++i) {
+    (void)b.take<CloseDns>();
+    b.relay.on_upstream_error(b.take<OpenDnsTcp>().slot, b.now, b.actions);
+  }
+  EXPECT_EQ(b.take_rcode(), DnsRcode::kServFail);
+}
+
+TEST(DnsRelay, WhereUdpIsNotToBeUsedTcpIsAskedFirst) {
+  Bench b;
+  b.relay.set_resolvers({kFirst, kSecond}, DnsUpstream::kTcpOnly);
+  (void)b.query(make_query("example.com"));
+  const auto first = b.take<OpenDnsTcp>();
+  EXPECT_EQ(first.resolver, kFirst);
+  b.relay.on_upstream_error(first.slot, b.now, b.actions);
+  (void)b.take<CloseDns>();
+  const auto second = b.take<OpenDnsTcp>();
+  EXPECT_EQ(second.resolver, kSecond);
+  b.relay.on_upstream_tcp(second.slot, make_answer(second.message, {.records = {{"192.0.2.80"}}}),
+                          b.now, b.actions);
+  EXPECT_EQ(b.take_rcode(), DnsRcode::kNoError);
 }
 
 TEST(DnsRelay, ResolversMayChangeUnderWay) {

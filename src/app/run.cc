@@ -19,6 +19,7 @@
 #include "host/namespaces.h"
 #include "host/random.h"
 #include "host/resolver_config.h"
+#include "host/resolver_watch.h"
 #include "host/sandbox.h"
 #include "host/signal_fd.h"
 #include "link/pcap_tee.h"
@@ -180,6 +181,24 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
       .flow_log = std::move(files.flow_log)};
 }
 
+// Whom the relay asks, from now to the end of the guest.
+[[nodiscard]] bool find_resolvers(host::ResolverConfig& resolvers, flow::GuestNetwork& network) {
+  network.search_domains = resolvers.load().search;
+  if (resolvers.is_guess()) {
+    telemetry::log_warn(
+        "{} names no resolver; names are asked of {}, as the C library does; to mend it, add a "
+        "line 'nameserver ADDRESS' there, or use --no-dns",
+        resolvers.path(), wire::to_string(resolvers.current().resolvers.front().endpoint.address));
+  }
+  auto watch = host::watch_resolv_conf(resolvers.path());
+  if (!watch) {
+    telemetry::log_error("{}", watch.error().describe());
+    return false;
+  }
+  resolvers.follow(std::move(*watch));
+  return true;
+}
+
 // From the started guest to its end.
 [[nodiscard]] int serve(const RunOptions& options, OutputFiles& files,
                         const flow::GuestNetwork& network, host::SignalFd& signals,
@@ -214,7 +233,8 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
     telemetry::log_error("{}", child.error().describe());
     return host::kExitSetupFailed;
   }
-  if (const auto safe = host::enter_sandbox(host::seccomp_mode_from_environment()); !safe) {
+  if (const auto safe = host::enter_sandbox(host::seccomp_mode_from_environment(), child->pidfd());
+      !safe) {
     telemetry::log_error("{}", safe.error().describe());
     child->send_signal(SIGKILL);
     return host::kExitSetupFailed;
@@ -248,7 +268,7 @@ int run_command(const RunOptions& options) {
 
   host::ResolverConfig resolvers;
   flow::GuestNetwork network = options.network;
-  if (network.dns) network.search_domains = resolvers.load().search;
+  if (network.dns && !find_resolvers(resolvers, network)) return host::kExitSetupFailed;
 
   auto published = driver::PublishedPorts::open(host::real_kernel(), options.publish, network);
   if (!published) {

@@ -32,6 +32,7 @@ void ChildProcess::on_signal(const signalfd_siginfo& info) {
   const int signal = static_cast<int>(info.ssi_signo);
   if (signal == SIGCHLD) {
     check_stopped();
+    reap_others();
   } else if (should_forward(signal, info.ssi_code)) {
     send_signal(signal);
   }
@@ -69,6 +70,17 @@ void ChildProcess::check_stopped() {
   if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WSTOPPED | WNOHANG) == 0 &&
       info.si_pid != 0) {
     stop_with_child();
+  }
+}
+
+// Helpers of ours, and, where we are the init of a container or a subreaper, orphans: nobody else
+// collects them. The command is left to exit_code().
+void ChildProcess::reap_others() const {
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0 &&
+         info.si_pid != pid_) {
+    if (::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG) != 0) return;
+    info = {};
   }
 }
 

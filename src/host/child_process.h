@@ -47,6 +47,7 @@ class ChildProcess {
 
  private:
   void check_stopped();
+  void reap_others() const;
   void stop_with_child();
 
   pid_t pid_;

@@ -19,10 +19,10 @@
 #include <vector>
 
 #include "base/overloaded.h"
-#include "host/close_descriptors.h"
 #include "host/divert.h"
 #include "host/guest_agent_wire.h"
 #include "host/hand_over_socket.h"
+#include "host/helper_process.h"
 #include "host/netlink.h"
 #include "host/sandbox.h"
 #include "host/sockaddr.h"
@@ -48,32 +48,6 @@ constexpr std::size_t kMostUnderWay = 4 * kMostOrders;
 constexpr int kInjectBuffer = 4 << 20;
 
 Instant now() { return steady_now(real_kernel()); }
-
-// Alone: with no descriptor, terminal or signal of the process that we were a copy of.
-UniqueFd stand_alone(UniqueFd channel, SeccompMode mode) {
-  // Before the command runs: it has this user, and every right in the guest's user namespace.
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  ::prctl(PR_SET_NAME, "sluice-agent");
-  // What the terminal or the guest sends to the whole group is not for us.
-  ::setsid();
-  sigset_t all;
-  ::sigfillset(&all);
-  ::sigprocmask(SIG_SETMASK, &all, nullptr);
-  // Blocked for us, and ignored for a thread that a sanitizer may have started.
-  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
-                           SIGUSR2, SIGPIPE, SIGALRM}) {
-    ::signal(number, SIG_IGN);
-  }
-  UniqueFd kept(::fcntl(channel.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  channel.reset();
-  close_descriptors_but(kept.get());
-  // Pipes that we inherited must not wait for us. Those who look for a bug want to read of it.
-  const int last = mode == SeccompMode::kKill ? STDERR_FILENO : STDOUT_FILENO;
-  const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (int fd = STDIN_FILENO; fd <= last && nothing.valid(); ++fd) ::dup2(nothing.get(), fd);
-  return kept;
-}
 
 bool is_closed(const UniqueFd& channel) {
   char first = 0;
@@ -327,7 +301,7 @@ std::expected<Agent, SetupError> set_up(UniqueFd& channel, const AgentContext& c
 
 void run_guest_agent(AgentContext context) {
   const SeccompMode mode = seccomp_mode_from_environment();
-  UniqueFd channel = stand_alone(std::move(context.channel), mode);
+  UniqueFd channel = stand_alone(std::move(context.channel), "sluice-agent", mode);
   (void)has_news_within(channel.get(), kBeginAfter);
   if (is_closed(channel)) ::_exit(0);
   auto agent = set_up(channel, context, mode);

@@ -1,17 +1,14 @@
 #include "host/resolver_config.h"
 
-#include <fcntl.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstring>
 
-#include "base/unique_fd.h"
+#include "host/resolver_watch.h"
 
 namespace sluice::host {
 namespace {
@@ -19,8 +16,8 @@ namespace {
 constexpr std::uint16_t kDnsPort = 53;
 // As the C library: MAXNS. More would only make a dead network fail more slowly.
 constexpr std::size_t kResolversMax = 3;
-constexpr std::size_t kFileMax = 64 * 1024;
 constexpr std::size_t kOptionsMax = 32;
+const wire::Endpoint kLocalResolver{wire::IpAddress::v4(0x7f00'0001), wire::Port{kDnsPort}};
 
 [[nodiscard]] std::string_view next_word(std::string_view& line) {
   const std::size_t start = line.find_first_not_of(" \t\r");
@@ -76,17 +73,6 @@ void parse_line(std::string_view line, ResolvConf& conf) {
   return 0;
 }
 
-[[nodiscard]] std::string read_file(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  while (text.size() < kFileMax) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(got));
-  }
-  return text;
-}
-
 }  // namespace
 
 ResolvConf parse_resolv_conf(std::string_view text) {
@@ -108,16 +94,23 @@ std::vector<wire::Endpoint> ResolvConf::endpoints() const {
 
 bool ResolvConf::use_vc() const { return std::ranges::find(options, "use-vc") != options.end(); }
 
-const ResolvConf& ResolverConfig::load() {
-  current_ = {};
-  const UniqueFd fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status{};
-  if (fd.valid() && ::fstat(fd.get(), &status) == 0) {
-    modified_ = status.st_mtim;
-    inode_ = status.st_ino;
-    current_ = parse_resolv_conf(read_file(fd.get()));
+void ResolverConfig::take(std::string text) {
+  current_ = parse_resolv_conf(text);
+  text_ = std::move(text);
+  guess_ = current_.resolvers.empty();
+  if (guess_) {
+    current_.resolvers.push_back({.endpoint = kLocalResolver, .interface = {}, .scope_id = 0});
   }
   (void)find_interfaces();
+}
+
+const ResolvConf& ResolverConfig::load() {
+  struct stat status{};
+  if (::stat(path_.c_str(), &status) == 0) {
+    modified_ = status.st_mtim;
+    inode_ = status.st_ino;
+  }
+  take(read_resolv_conf(path_).value_or(""));
   return current_;
 }
 
@@ -135,6 +128,12 @@ bool ResolverConfig::find_interfaces() {
 bool ResolverConfig::refresh(Instant now) {
   if (now < checked_ + std::chrono::seconds(1)) return false;
   checked_ = now;
+  if (watch_.valid()) {
+    auto text = newest_resolv_conf(watch_.get());
+    if (!text || *text == text_) return find_interfaces();
+    take(std::move(*text));
+    return true;
+  }
   struct stat status{};
   if (::stat(path_.c_str(), &status) != 0) return find_interfaces();
   if (status.st_ino == inode_ && status.st_mtim.tv_sec == modified_.tv_sec &&

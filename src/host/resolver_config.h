@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "base/unique_fd.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -37,19 +38,30 @@ class ResolverConfig {
   // Does not read yet.
   explicit ResolverConfig(std::string path = "/etc/resolv.conf") : path_(std::move(path)) {}
 
-  // Reads the file; an unreadable one has no resolvers.
+  // Reads the file. One that is missing, unreadable or names no resolver means the one on this
+  // machine, 127.0.0.1, as it does to the C library.
   [[nodiscard]] const ResolvConf& load();
+  // For a process that may open no file: from now on refresh() takes its text from a watcher
+  // (resolver_watch.h).
+  void follow(UniqueFd watch) { watch_ = std::move(watch); }
   // At most once a second: whether the file changed since, in which case it was read again, or an
   // interface it names.
   [[nodiscard]] bool refresh(Instant now);
   [[nodiscard]] const ResolvConf& current() const { return current_; }
+  // Whether the file names no resolver, so that the current one is a guess.
+  [[nodiscard]] bool is_guess() const { return guess_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
+  void take(std::string text);
   // Whether an index is another than before.
   [[nodiscard]] bool find_interfaces();
 
   std::string path_;
   ResolvConf current_;
+  bool guess_ = false;
+  std::string text_;
+  UniqueFd watch_;
   timespec modified_{};
   ino_t inode_ = 0;
   Instant checked_{};

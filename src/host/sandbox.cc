@@ -20,6 +20,8 @@
 #include <string_view>
 #include <vector>
 
+#include "host/landlock.h"
+
 namespace sluice::host {
 namespace {
 
@@ -55,13 +57,12 @@ constexpr std::array kAllowed = {
     SCMP_SYS(getrandom), SCMP_SYS(sysinfo), SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_yield),
     // Signals and the command's end.
     SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),
-    SCMP_SYS(signalfd4), SCMP_SYS(restart_syscall), SCMP_SYS(waitid), SCMP_SYS(pidfd_send_signal),
-    SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid),
-    SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage),
-    // Files that are open: logs, captures. Files to read: resolv.conf, the time zone.
+    SCMP_SYS(signalfd4), SCMP_SYS(restart_syscall), SCMP_SYS(waitid), SCMP_SYS(exit),
+    SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid),
+    SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage),
+    // Files that are open: logs, captures.
     SCMP_SYS(fstat), SCMP_SYS(stat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(lseek),
-    SCMP_SYS(pread64), SCMP_SYS(fsync), SCMP_SYS(fdatasync), SCMP_SYS(inotify_init1),
-    SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch)};
+    SCMP_SYS(pread64), SCMP_SYS(fsync), SCMP_SYS(fdatasync)};
 
 // Allowed only when (argument & mask) == value.
 struct Conditional {
@@ -77,8 +78,6 @@ constexpr std::uint64_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC;
 constexpr std::array kConditional = {
     Conditional{SCMP_SYS(socket), 0, kAll, AF_INET},
     Conditional{SCMP_SYS(socket), 0, kAll, AF_INET6},
-    Conditional{SCMP_SYS(open), 1, kWriting, O_RDONLY},
-    Conditional{SCMP_SYS(openat), 2, kWriting, O_RDONLY},
     Conditional{SCMP_SYS(mmap), 2, PROT_EXEC, 0},
     Conditional{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
     Conditional{SCMP_SYS(ioctl), 1, kAll, SIOCINQ},
@@ -89,6 +88,13 @@ constexpr std::array kConditional = {
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_SETFL},
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_GETPIPE_SZ},
     Conditional{SCMP_SYS(fcntl), 1, kAll, F_SETPIPE_SZ},
+};
+
+// Refused with EACCES: the C library may want to read a file, and can do without. (What would write
+// or make one is not asked for by anybody, and is not here.)
+constexpr std::array kRefused = {
+    Conditional{SCMP_SYS(open), 1, kWriting, O_RDONLY},
+    Conditional{SCMP_SYS(openat), 2, kWriting, O_RDONLY},
 };
 
 // What the guest's agent does from its first order on: it has its netlink sockets already.
@@ -127,7 +133,21 @@ using Filter = std::unique_ptr<void, FilterDeleter>;
 struct CallList {
   std::span<const int> allowed;
   std::span<const Conditional> conditional;
+  std::span<const Conditional> refused = {};
+  int child = -1;  // The pidfd by which signals may be sent; negative: none.
 };
+
+// Descriptors are numbers of 32 bits to the kernel: what stands above them does not count.
+constexpr std::uint64_t kLow = 0xffff'ffff;
+
+scmp_arg_cmp is(unsigned argument, std::uint64_t mask, std::uint64_t value) {
+  return {.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
+int add_rule(void* filter, std::uint32_t action, const Conditional& rule) {
+  const scmp_arg_cmp condition = is(rule.argument, rule.mask, rule.value);
+  return ::seccomp_rule_add_array(filter, action, rule.call, 1, &condition);
+}
 
 // A negative errno from libseccomp, or 0.
 int add_rules(void* filter, const CallList& calls) {
@@ -135,11 +155,17 @@ int add_rules(void* filter, const CallList& calls) {
     if (const int rc = ::seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0); rc != 0) return rc;
   }
   for (const Conditional& rule : calls.conditional) {
-    const scmp_arg_cmp condition{.arg = rule.argument,
-                                 .op = SCMP_CMP_MASKED_EQ,
-                                 .datum_a = rule.mask,
-                                 .datum_b = rule.value};
-    if (const int rc = ::seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, rule.call, 1, &condition);
+    if (const int rc = add_rule(filter, SCMP_ACT_ALLOW, rule); rc != 0) return rc;
+  }
+  for (const Conditional& rule : calls.refused) {
+    if (const int rc = add_rule(filter, SCMP_ACT_ERRNO(EACCES), rule); rc != 0) return rc;
+  }
+  if (calls.child >= 0) {
+    // No flags: one of them would signal the child's whole process group, which is ours too.
+    const std::array only_child{is(0, kLow, static_cast<std::uint64_t>(calls.child)),
+                                is(3, kLow, 0)};
+    if (const int rc = ::seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_send_signal),
+                                                only_child.size(), only_child.data());
         rc != 0) {
       return rc;
     }
@@ -184,11 +210,30 @@ std::expected<void, SetupError> drop_privileges_but(std::span<const unsigned> ke
   return {};
 }
 
+std::uint32_t refusal_in(SeccompMode mode) {
+  return mode == SeccompMode::kLog ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
+}
+
+// A filter of its own, beside the list: the descriptor `child` stays what it is, as whoever closed
+// it could open another under its number, and a directory in /proc is as good as a pidfd. Nothing
+// else that is allowed replaces a descriptor.
+std::expected<void, SetupError> pin_descriptor(SeccompMode mode, int child) {
+  if (mode == SeccompMode::kOff || child < 0) return {};
+  const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
+  if (!filter) return failed("create a seccomp filter", ENOMEM);
+  const Conditional its_close{SCMP_SYS(close), 0, kLow, static_cast<std::uint64_t>(child)};
+  if (const int rc = add_rule(filter.get(), refusal_in(mode), its_close); rc != 0) {
+    return failed("build a seccomp filter", -rc);
+  }
+  if (const int rc = ::seccomp_load(filter.get()); rc != 0) {
+    return failed("load the seccomp filter", -rc);
+  }
+  return {};
+}
+
 std::expected<void, SetupError> load_filter(SeccompMode mode, const CallList& calls) {
   if (mode == SeccompMode::kOff) return {};
-  const std::uint32_t refuse =
-      mode == SeccompMode::kLog ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_KILL_PROCESS;
-  const Filter filter(::seccomp_init(refuse));
+  const Filter filter(::seccomp_init(refusal_in(mode)));
   if (!filter) return failed("create a seccomp filter", ENOMEM);
   if (mode == SeccompMode::kLog) {
     // Missing before Linux 4.14; the calls then fail without a line in the log.
@@ -201,6 +246,14 @@ std::expected<void, SetupError> load_filter(SeccompMode mode, const CallList& ca
   if (const int rc = ::seccomp_load(filter.get()); rc != 0) {
     return failed("load the seccomp filter", -rc);
   }
+  return {};
+}
+
+// The filter refuses to open files as well. This holds where somebody looks for a missing call with
+// the filter's log, and for files that a call reaches which nobody thought of.
+std::expected<void, SetupError> close_files(SeccompMode mode) {
+  if (mode == SeccompMode::kOff) return {};
+  if (auto done = confine_files({}); !done) return std::unexpected(done.error());
   return {};
 }
 
@@ -217,18 +270,23 @@ SeccompMode seccomp_mode_from_environment() {
 
 std::expected<void, SetupError> drop_privileges() { return drop_privileges_but({}); }
 
-std::expected<void, SetupError> restrict_system_calls(SeccompMode mode) {
-  return load_filter(mode, {kAllowed, kConditional});
+std::expected<void, SetupError> restrict_system_calls(SeccompMode mode, int child) {
+  if (auto done = pin_descriptor(mode, child); !done) return done;
+  return load_filter(
+      mode,
+      {.allowed = kAllowed, .conditional = kConditional, .refused = kRefused, .child = child});
 }
 
-std::expected<void, SetupError> enter_sandbox(SeccompMode mode) {
+std::expected<void, SetupError> enter_sandbox(SeccompMode mode, int child) {
   if (auto done = drop_privileges(); !done) return done;
-  return restrict_system_calls(mode);
+  if (auto done = close_files(mode); !done) return done;
+  return restrict_system_calls(mode, child);
 }
 
 std::expected<void, SetupError> enter_agent_sandbox(SeccompMode mode) {
   if (auto done = drop_privileges_but(kAgentCapabilities); !done) return done;
-  return load_filter(mode, {kAgentAllowed, kAgentConditional});
+  if (auto done = close_files(mode); !done) return done;
+  return load_filter(mode, {.allowed = kAgentAllowed, .conditional = kAgentConditional});
 }
 
 }  // namespace sluice::host

@@ -1,8 +1,8 @@
 // What the serving process gives up before the first byte of the guest is read: capabilities,
-// new privileges, being traced, and every system call that the data path does not need.
+// new privileges, being traced, files, and every system call that the data path does not need.
 //
-// Threat model: a guest that takes over this process must gain nothing but sockets that it could
-// already open through us, and files that are world-readable.
+// Threat model: a guest that takes over this process must gain nothing but sockets. It opens no
+// file, not even for reading, and signals no process but the guest's own.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,10 @@ enum class SeccompMode : std::uint8_t {
 // builds with a sanitizer, whose runtime needs more calls, it is kOff.
 [[nodiscard]] SeccompMode seccomp_mode_from_environment();
 
-// All of it, at once and for good. Everything that needs privileges, a writable file or a thread
-// must be open or running by now.
-[[nodiscard]] std::expected<void, SetupError> enter_sandbox(SeccompMode mode);
+// All of it, at once and for good. Everything that needs privileges, a file or a thread must be
+// open or running by now. `child` is the pidfd of the one process that may still be signalled: its
+// number is never closed again before the process ends. Negative: there is none.
+[[nodiscard]] std::expected<void, SetupError> enter_sandbox(SeccompMode mode, int child);
 
 // The same for the process that works in the guest's namespaces (guest_agent.h). It keeps the
 // right to change that network and a few calls, of sockets mostly.
@@ -32,6 +33,6 @@ enum class SeccompMode : std::uint8_t {
 
 // The parts, for those that need one alone.
 [[nodiscard]] std::expected<void, SetupError> drop_privileges();
-[[nodiscard]] std::expected<void, SetupError> restrict_system_calls(SeccompMode mode);
+[[nodiscard]] std::expected<void, SetupError> restrict_system_calls(SeccompMode mode, int child);
 
 }  // namespace sluice::host

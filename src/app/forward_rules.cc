@@ -21,6 +21,7 @@ constexpr std::array kRuleOptions{
     std::pair{OptionId::kBalance, "--balance"},
     std::pair{OptionId::kConnectFrom, "--connect-from"},
     std::pair{OptionId::kProxyIn, "--proxy-in"},
+    std::pair{OptionId::kProxyFrom, "--proxy-from"},
     std::pair{OptionId::kProxyOut, "--proxy-out"},
     std::pair{OptionId::kFraming, "--framing"},
     std::pair{OptionId::kTimeoutConnect, "--timeout-connect"},
@@ -98,6 +99,17 @@ Checked set_proxy(const RawOptions& raw, std::vector<Rule>& rules) {
     auto ok = set_where(
         rules, "--proxy-in", "a listener of tcp", [](const Rule& r) { return !r.listens_udp(); },
         [](Rule& rule) { rule.proxy_in = forward::ProxyIn::kRequired; });
+    if (!ok) return ok;
+  }
+  for (const std::string& text : raw.all(OptionId::kProxyFrom)) {
+    const auto pattern = policy::AddressPattern::parse(text);
+    if (!pattern) {
+      return fail("--proxy-from: '{}' is not an address pattern; expected {}", text,
+                  pattern.error().expected);
+    }
+    const auto fits = [](const Rule& rule) { return rule.proxy_in != forward::ProxyIn::kOff; };
+    auto ok = set_where(rules, "--proxy-from", "--proxy-in as well", fits,
+                        [&](Rule& rule) { rule.proxy_from.push_back(*pattern); });
     if (!ok) return ok;
   }
   for (const std::string& text : raw.all(OptionId::kProxyOut)) {

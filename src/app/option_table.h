@@ -39,6 +39,7 @@ enum class OptionId : std::uint8_t {
   kBalance,
   kFraming,
   kProxyIn,
+  kProxyFrom,
   kProxyOut,
   kConnectFrom,
   kTimeoutConnect,
@@ -165,6 +166,10 @@ inline constexpr std::array kForwardOptions{
                "Rules of the command line", "own address of connections to targets"},
     OptionSpec{OptionId::kProxyIn, OptionKind::kFlag, "--proxy-in", "", "Rules of the command line",
                "clients begin with a PROXY header, v1 or v2"},
+    OptionSpec{OptionId::kProxyFrom, OptionKind::kList, "--proxy-from", "ADDRESS",
+               "Rules of the command line",
+               "who may send such a header, as 10.0.0.0/8: others are\n"
+               "refused (default: whoever connects; repeatable)"},
     OptionSpec{OptionId::kProxyOut, OptionKind::kValue, "--proxy-out", "v1|v2",
                "Rules of the command line", "tell targets the client by a PROXY header"},
     OptionSpec{OptionId::kFraming, OptionKind::kValue, "--framing", "HOW",

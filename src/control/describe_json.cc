@@ -82,6 +82,10 @@ Json to_json(const forward::Rule& rule, const forward::Plan& plan) {
   out["timeouts"] = to_json(rule.timeouts);
   out["health"] = to_json(rule.health);
   out["proxy_protocol_in"] = rule.proxy_in == forward::ProxyIn::kRequired;
+  out["proxy_protocol_from"] = Json::array();
+  for (const policy::AddressPattern& pattern : rule.proxy_from) {
+    out["proxy_protocol_from"].push_back(pattern.text());
+  }
   out["proxy_protocol_out"] = name_of(kProxyVersions, rule.proxy_out);
   out["framing"] = name_of(kFramings, rule.framing);
   out["relay"] = name_of(kRelayModes, rule.relay.value_or(plan.relay.mode));

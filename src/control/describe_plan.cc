@@ -150,7 +150,13 @@ void describe_rule(const Rule& rule, Sheet& sheet) {
   describe_limits(rule.client_limits, "client limits", sheet);
   describe_timeouts(rule, sheet);
   describe_health(rule.health, sheet);
-  if (rule.proxy_in == forward::ProxyIn::kRequired) sheet.line("PROXY in", "required");
+  if (rule.proxy_in == forward::ProxyIn::kRequired) {
+    std::string peers;
+    for (const policy::AddressPattern& pattern : rule.proxy_from) {
+      peers += fmt::format("{}{}", peers.empty() ? ", from " : " ", pattern.text());
+    }
+    sheet.line("PROXY in", "required" + peers);
+  }
   if (rule.proxy_out != forward::ProxyOut::kOff) {
     sheet.line("PROXY out", name_of(kProxyVersions, rule.proxy_out));
   }

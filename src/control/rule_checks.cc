@@ -41,6 +41,11 @@ void check_protocols(const Rule& rule, RuleFindings& found) {
     found.errors.emplace_back(
         "proxy_protocol_in needs a listener on TCP or a UNIX socket; datagrams carry no header");
   }
+  if (rule.proxy_in == forward::ProxyIn::kOff && !rule.proxy_from.empty()) {
+    found.errors.emplace_back(
+        "proxy_protocol_from says who may send a header, and none is expected; set "
+        "proxy_protocol_in = true, or remove it");
+  }
   if (rule.proxy_out != forward::ProxyOut::kOff && any_udp) {
     found.errors.emplace_back(
         "proxy_protocol_out needs TCP or UNIX sockets on both sides; datagrams carry no header");

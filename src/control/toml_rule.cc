@@ -212,6 +212,7 @@ std::optional<Rule> read_toml_rule(const TomlTable& table, unsigned line, Messag
   if (const auto required = reader.boolean("proxy_protocol_in")) {
     rule.proxy_in = *required ? forward::ProxyIn::kRequired : forward::ProxyIn::kOff;
   }
+  reader.patterns("proxy_protocol_from", rule.proxy_from);
   assign(rule.proxy_out, reader.choice("proxy_protocol_out", kProxyVersions));
   assign(rule.framing, reader.choice("framing", kFramings));
   if (const auto mode = reader.choice("relay", kRelayModes)) rule.relay = *mode;

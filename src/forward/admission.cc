@@ -13,11 +13,22 @@ namespace {
   return bucket ? &*bucket : nullptr;
 }
 
+[[nodiscard]] std::optional<SessionResult> refusal_of(policy::Access access) {
+  switch (access) {
+    case policy::Access::kAllowed: return std::nullopt;
+    case policy::Access::kNotAllowed: return SessionResult::kNotAllowed;
+    case policy::Access::kDenied: return SessionResult::kDenied;
+  }
+  unreachable("access outside its enum");
+}
+
 }  // namespace
 
 Admission::Admission(const Rule& rule, policy::AccessList global)
     : global_(std::move(global)),
       own_(rule.access),
+      peers_global_{.allow = {}, .deny = global_.deny},
+      peers_own_{.allow = rule.proxy_from, .deny = rule.access.deny},
       limited_(rule.limits.any() || rule.client_limits.any()),
       rule_is_counted_(rule.limits.connections != 0 || rule.limits.new_per_second != 0),
       limits_({.max_flows = rule.limits.connections,
@@ -35,22 +46,45 @@ Admission::~Admission() = default;
 
 std::expected<Admission::Ticket, SessionResult> Admission::admit(const wire::IpAddress& client,
                                                                  Instant now) {
-  switch (policy::decide_access(global_, own_, client)) {
-    case policy::Access::kAllowed: break;
-    case policy::Access::kNotAllowed: return std::unexpected(SessionResult::kNotAllowed);
-    case policy::Access::kDenied: return std::unexpected(SessionResult::kDenied);
-  }
+  const auto entry = admit_client(client, now);
+  if (!entry) return std::unexpected(entry.error());
   if (!limited_) return Ticket();
-  ClientEntry* entry = nullptr;
-  if (clients_ != nullptr) {
-    entry = clients_->admit(client, now);
-    if (entry == nullptr) return std::unexpected(SessionResult::kLimited);
-  }
   if (!admitted_by_rule(now)) {
-    if (entry != nullptr) clients_->released(*entry);
+    if (*entry != nullptr) clients_->released(**entry);
     return std::unexpected(SessionResult::kLimited);
   }
-  return Ticket(*this, entry);
+  return Ticket(*this, *entry);
+}
+
+std::expected<ClientEntry*, SessionResult> Admission::admit_client(const wire::IpAddress& client,
+                                                                   Instant now) {
+  if (const auto refused = refusal_of(policy::decide_access(global_, own_, client))) {
+    return std::unexpected(*refused);
+  }
+  if (clients_ == nullptr) return nullptr;
+  ClientEntry* const entry = clients_->admit(client, now);
+  if (entry == nullptr) return std::unexpected(SessionResult::kLimited);
+  return entry;
+}
+
+std::expected<Admission::Ticket, SessionResult> Admission::admit_peer(
+    const std::optional<wire::IpAddress>& peer, Instant now) {
+  if (peer) {
+    if (const auto refused = refusal_of(policy::decide_access(peers_global_, peers_own_, *peer))) {
+      return std::unexpected(*refused);
+    }
+  }
+  if (!limited_) return Ticket();
+  if (!admitted_by_rule(now)) return std::unexpected(SessionResult::kLimited);
+  return Ticket(*this, nullptr);
+}
+
+std::optional<SessionResult> Admission::admit_named(Ticket& ticket, const wire::IpAddress& client,
+                                                    Instant now) {
+  const auto entry = admit_client(client, now);
+  if (!entry) return entry.error();
+  ticket.client_ = *entry;
+  return std::nullopt;
 }
 
 bool Admission::admitted_by_rule(Instant now) {

@@ -55,12 +55,26 @@ class Admission {
   [[nodiscard]] std::expected<Ticket, SessionResult> admit(const wire::IpAddress& client,
                                                            Instant now);
 
+  // Of a rule whose clients begin with a PROXY header, in two steps. First whoever connects: the
+  // deny patterns and Rule::proxy_from hold for it, and it takes a place of the rule's while we
+  // wait for the header. Nothing: it connected by a UNIX socket, and has no address.
+  [[nodiscard]] std::expected<Ticket, SessionResult> admit_peer(
+      const std::optional<wire::IpAddress>& peer, Instant now);
+  // Then the client that its header names, or itself where it names none. Nothing: it is admitted.
+  [[nodiscard]] std::optional<SessionResult> admit_named(Ticket& ticket,
+                                                         const wire::IpAddress& client,
+                                                         Instant now);
+
  private:
   [[nodiscard]] bool admitted_by_rule(Instant now);
+  [[nodiscard]] std::expected<ClientEntry*, SessionResult> admit_client(
+      const wire::IpAddress& client, Instant now);
   void released(ClientEntry* client);
 
   const policy::AccessList global_;
   const policy::AccessList own_;
+  const policy::AccessList peers_global_;
+  const policy::AccessList peers_own_;
   const bool limited_;          // Anything at all: there are tickets to give back.
   const bool rule_is_counted_;  // By connections or new ones a second.
   std::optional<policy::TokenBucket> to_target_;

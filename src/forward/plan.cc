@@ -18,10 +18,10 @@ std::string host_of(const Place& place) {
 // By name, so that a member added to Rule does not compile until it is compared.
 auto compared(const Rule& rule) {
   const auto& [name, where, listen, targets, balance, access, limits, client_limits, timeouts,
-               health, proxy_in, proxy_out, framing, socket, relay] = rule;
+               health, proxy_in, proxy_from, proxy_out, framing, socket, relay] = rule;
   static_cast<void>(where);
   return std::tie(name, listen, targets, balance, access, limits, client_limits, timeouts, health,
-                  proxy_in, proxy_out, framing, socket, relay);
+                  proxy_in, proxy_from, proxy_out, framing, socket, relay);
 }
 
 }  // namespace

@@ -73,10 +73,10 @@ struct LimitPlan {
 // Zero means "never" except for `connect` and `udp_session`, which are always above zero.
 struct TimeoutPlan {
   Duration connect = std::chrono::seconds{10};
-  Duration idle{};                                   // No byte either way.
-  Duration half_closed = std::chrono::minutes{10};   // One direction has ended, the other is idle.
-  Duration udp_session = std::chrono::seconds{72};   // No datagram either way.
-  Duration proxy_header = std::chrono::seconds{10};  // Until a client's PROXY header is whole.
+  Duration idle{};                                  // No byte either way.
+  Duration half_closed = std::chrono::minutes{10};  // One direction has ended, the other is idle.
+  Duration udp_session = std::chrono::seconds{72};  // No datagram either way.
+  Duration proxy_header = std::chrono::seconds{5};  // Until a client's PROXY header is whole.
   friend bool operator==(const TimeoutPlan&, const TimeoutPlan&) = default;
 };
 
@@ -123,6 +123,8 @@ struct Rule {
   TimeoutPlan timeouts;
   HealthPlan health;
   ProxyIn proxy_in = ProxyIn::kOff;
+  std::vector<policy::AddressPattern>
+      proxy_from;  // Who may send a header; empty: whoever connects.
   ProxyOut proxy_out = ProxyOut::kOff;
   Framing framing = Framing::kNone;
   SocketPlan socket;

@@ -1,5 +1,6 @@
 // TcpForwarder: from a client's first packet to a target that answered.
-#include <algorithm>
+#include <array>
+#include <optional>
 
 #include "forward/target_socket.h"
 #include "forward/tcp_forwarder.h"
@@ -7,9 +8,9 @@
 namespace sluice::forward {
 namespace {
 
-// A header of version 2 is at most this long: 16 bytes, and a length of 16 bits behind them.
-constexpr std::size_t kHeaderMax = 16 + 65'535;
-constexpr std::size_t kHeaderRoom = 536;  // What nearly all of them fit in.
+// With this much for what proxies add to the addresses (TLS certificates' names and the like). By
+// the specification it may be 64 KiB, which whoever connects could make us hold by the thousand.
+constexpr std::size_t kHeaderMax = 4096;
 // Clients that have sent no header yet cost a descriptor and are not admitted: no more of them.
 constexpr std::size_t kHeaderReadersMax = 4096;
 constexpr Duration kDescriptorRetry = std::chrono::milliseconds{50};
@@ -18,6 +19,16 @@ constexpr Duration kDescriptorRetry = std::chrono::milliseconds{50};
 
 void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
   connection.phase = Phase::kReadingHeader;
+  // Whoever connects is judged before it can make us hold anything.
+  std::optional<wire::IpAddress> peer;
+  if (connection.client.port.value != 0) peer = connection.client.address;
+  auto ticket = connection.rule->admission.admit_peer(peer, services_.now);
+  if (!ticket) {
+    ++header_readers_;  // refuse() takes it back.
+    refuse(handle, connection, ticket.error());
+    return;
+  }
+  connection.ticket = std::move(*ticket);
   connection.header = std::make_unique<HeaderBuffer>();
   if (++header_readers_ > kHeaderReadersMax) {
     refuse(handle, connection, SessionResult::kLimited);
@@ -35,18 +46,17 @@ void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
 // Reads what is there, until the header is whole.
 void TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
   std::vector<std::uint8_t>& bytes = connection.header->bytes;
+  std::array<std::uint8_t, kHeaderMax> room;
   for (;;) {
-    const std::size_t had = bytes.size();
-    bytes.resize(std::min(had + kHeaderRoom, kHeaderMax));
-    const iovec part{bytes.data() + had, bytes.size() - had};
+    const iovec part{room.data(), kHeaderMax - bytes.size()};
     const auto read = connection.client_socket.read({&part, 1});
-    const std::size_t got = read ? read->bytes : 0;
-    bytes.resize(had + got);
     if (!read || read->status == host::ReadStatus::kEndOfStream) {
       refuse(handle, connection, SessionResult::kBadProxyHeader);
       return;
     }
     if (read->status == host::ReadStatus::kWouldBlock) return;
+    bytes.insert(bytes.end(), room.begin(),
+                 room.begin() + static_cast<std::ptrdiff_t>(read->bytes));
     const auto parsed = wire::parse_proxy_header(bytes);
     if (parsed) {
       connection.header->header_size = parsed->size;
@@ -59,7 +69,8 @@ void TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
       admit(handle, connection);
       return;
     }
-    if (parsed.error() != wire::ParseError::kTruncated || bytes.size() == kHeaderMax) {
+    if (parsed.error() != wire::ParseError::kTruncated ||
+        wire::proxy_header_size(bytes) > kHeaderMax || bytes.size() == kHeaderMax) {
       refuse(handle, connection, SessionResult::kBadProxyHeader);
       return;
     }
@@ -69,12 +80,21 @@ void TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
 void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
   connection.phase = Phase::kConnecting;
   LiveRule& rule = *connection.rule;
-  auto ticket = rule.admission.admit(connection.client.address, services_.now);
-  if (!ticket) {
-    refuse(handle, connection, ticket.error());
-    return;
+  if (connection.header != nullptr) {
+    const auto refused =
+        rule.admission.admit_named(connection.ticket, connection.client.address, services_.now);
+    if (refused) {
+      refuse(handle, connection, *refused);
+      return;
+    }
+  } else {
+    auto ticket = rule.admission.admit(connection.client.address, services_.now);
+    if (!ticket) {
+      refuse(handle, connection, ticket.error());
+      return;
+    }
+    connection.ticket = std::move(*ticket);
   }
-  connection.ticket = std::move(*ticket);
   connection.admitted = true;
   count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);

@@ -211,6 +211,12 @@ std::expected<ParsedProxyHeader, ParseError> parse_proxy_header(ByteView bytes) 
   return std::unexpected(ParseError::kMalformed);
 }
 
+std::size_t proxy_header_size(ByteView bytes) {
+  if (bytes.size() < kV2HeaderSize) return 0;
+  if (!std::ranges::equal(bytes.first(kV2Signature.size()), kV2Signature)) return 0;
+  return kV2HeaderSize + (std::size_t{bytes[14]} << 8U) + bytes[15];
+}
+
 std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header, MutableBytes out) {
   ByteWriter writer(out);
   if (header.version == ProxyVersion::kV1) {

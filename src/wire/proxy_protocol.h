@@ -48,6 +48,9 @@ inline constexpr std::size_t kProxyEmitSizeMax = kProxyV1SizeMax;
 // error is final.
 [[nodiscard]] std::expected<ParsedProxyHeader, ParseError> parse_proxy_header(ByteView bytes);
 
+// The size that a header of version 2 states, as soon as its beginning shows it; else 0.
+[[nodiscard]] std::size_t proxy_header_size(ByteView bytes);
+
 // Returns the length; nothing if `out` is too small. Version 1 knows only stream: everything else
 // is written as UNKNOWN. A pair of mixed families is written as IPv6.
 [[nodiscard]] std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header,

@@ -1,11 +1,13 @@
 """The PROXY protocol, towards targets and from clients, and connections' own addresses."""
 
 import json
+import os
 import socket
 import struct
 import time
 
-from forwarding import check, echo, how_it_ends, read_all, read_exactly, test, wait_until
+from forwarding import (Failure, check, echo, how_it_ends, read_all, read_exactly, test, wait_until,
+                        within)
 from harness import check_equal
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -171,6 +173,50 @@ def proxy_in_missing_header_times_out(t):
     started = time.monotonic()
     verdict, _ = how_it_ends(t.connect(port, timeout=4))
     check(verdict != "open" and time.monotonic() - started < 2, f"{verdict}: it does not end")
+
+
+@test()
+@within(90)
+def proxy_headers_that_never_end_hold_no_memory(t):
+    """4,000 connections that each send what may become a header of 64 KiB, and stop before its end."""
+    port = t.port()
+    forwarder = t.forward(f"127.0.0.1:{port}", "127.0.0.1:9", "--proxy-in")
+    before = forwarder.anon_kib()
+    start = b"\r\n\r\n\0\r\nQUIT\n\x21\x11"
+    worst = 0
+    kept = []
+    for number in range(4000):
+        client = t.connect(port)
+        # Half of them state a length that is taken, so that all of it is held.
+        length = 65535 if number % 2 else 4000
+        try:
+            client.sendall(start + length.to_bytes(2, "big") + bytes(length - 20))
+        except OSError:
+            pass
+        kept.append(client)
+        if number % 500 == 499:
+            worst = max(worst, forwarder.anon_kib() - before)
+    check(worst < 40 * 1024, f"{worst} KiB for 4,000 clients without a header")
+    if os.environ.get("SHOW_FIGURES"):
+        raise Failure(f"{worst} KiB")
+
+
+@test()
+def proxy_header_of_a_stranger_is_not_read(t):
+    server = first_bytes(t)
+    port, log = t.port(), t.path("log")
+    t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--proxy-in",
+              "--proxy-from=127.0.0.8/29", "--log-format=json", f"--log-file={log}")
+    header = b"PROXY TCP4 203.0.113.7 192.0.2.1 51000 443\r\ndata"
+    verdict, data = t.ending(port, source="127.0.0.5")  # Before it has sent a byte.
+    check_equal((verdict, data), ("rst", b""), "what a stranger saw")
+    wait_until(lambda: len(log_lines(log)) == 1, "it is not logged")
+    check_equal(log_lines(log)[0]["result"], "not-allowed", "the log")
+    with t.connect(port, source="127.0.0.9") as client:
+        client.sendall(header)
+        client.shutdown(socket.SHUT_WR)
+        read_all(client)
+    check_equal(server.result(), b"data", "what the target got of a proxy's client")
 
 
 @test()

@@ -119,6 +119,11 @@ TEST(ForwardOptions, OptionsOfRulesGoWhereTheyFit) {
   EXPECT_EQ(o.rules[1].proxy_in, forward::ProxyIn::kOff);
   EXPECT_EQ(mistake({"--balance=client-hash", "8080", "10.0.0.2:80"}),
             "--balance: no rule can have it; expected several targets, separated by commas");
+  EXPECT_EQ(mistake({"--proxy-from=10.0.0.1", "8080", "10.0.0.2:80"}),
+            "--proxy-from: no rule can have it; expected --proxy-in as well");
+  EXPECT_EQ(rule({"--proxy-in", "--proxy-from=10.0.0.0/8", "--proxy-from=::1", "8080", "h:80"})
+                .proxy_from.size(),
+            2U);
   EXPECT_EQ(mistake({"--proxy-in", "udp://:53", "udp://10.0.0.3:53"}),
             "--proxy-in: no rule can have it; expected a listener of tcp");
   EXPECT_EQ(mistake({"--proxy-out=v1", "udp://:53", "udp://10.0.0.3:53"}),

@@ -52,7 +52,7 @@ web  (f.toml:5)
   allow           10.*
   limits          connections 9, to client 1MB/s
   client limits   new 3/s
-  timeouts        connect 10s, idle never, half closed 10m, PROXY header 10s
+  timeouts        connect 10s, idle never, half closed 10m, PROXY header 5s
   health          every 2s, timeout 2s, up after 2, down after 3
   PROXY in        required
   PROXY out       v1

@@ -358,6 +358,9 @@ TEST(ForwardToml, RefusesSettingsThatDoNotGoTogether) {
     return said_of(fmt::format("[[forwarding_rules]]\nlisten = '{}'\ntargets = ['{}']\n{}\n",
                                listen, target, settings));
   };
+  EXPECT_EQ(said("80", "h:80", "proxy_protocol_from = '10.0.0.0/8'"),
+            "refused\nf.toml:1: proxy_protocol_from says who may send a header, and none is "
+            "expected; set proxy_protocol_in = true, or remove it\n");
   EXPECT_EQ(said("udp://:53", "h:53", "proxy_protocol_in = true"),
             "refused\nf.toml:1: proxy_protocol_in needs a listener on TCP or a UNIX socket; "
             "datagrams carry no header\n");

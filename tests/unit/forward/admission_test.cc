@@ -46,6 +46,38 @@ TEST(Admission, AccessComesFirstAndTellsWhy) {
   EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kLimited);
 }
 
+TEST(Admission, WhoSendsAProxyHeaderIsJudgedFirstAndCounted) {
+  Rule rule;
+  rule.access.allow = {pattern("192.0.2.0/24")};
+  rule.access.deny = {pattern("192.0.2.7"), pattern("10.0.0.66")};
+  rule.proxy_from = {pattern("10.0.0.0/8")};
+  rule.limits.connections = 2;
+  rule.client_limits.connections = 1;
+  Admission admission(rule, {.allow = {}, .deny = {pattern("10.9.9.9")}});
+  const auto refused = [&](std::string_view peer) {
+    const auto ticket = admission.admit_peer(ip(peer), kStart);
+    return ticket ? SessionResult::kOpened : ticket.error();
+  };
+  EXPECT_EQ(refused("192.0.2.1"), SessionResult::kNotAllowed);  // A client is no proxy.
+  EXPECT_EQ(refused("10.0.0.66"), SessionResult::kDenied);
+  EXPECT_EQ(refused("10.9.9.9"), SessionResult::kDenied);
+  auto one = admission.admit_peer(ip("10.0.0.1"), kStart);
+  ASSERT_TRUE(one);
+  {
+    // Those that wait for a header take a place, of the rule's and not of the proxy's.
+    auto two = admission.admit_peer(ip("10.0.0.1"), kStart);
+    ASSERT_TRUE(two);
+    EXPECT_EQ(refused("10.0.0.1"), SessionResult::kLimited);
+    EXPECT_EQ(admission.admit_named(*two, ip("192.0.2.7"), kStart), SessionResult::kDenied);
+    EXPECT_EQ(admission.admit_named(*two, ip("198.51.100.1"), kStart), SessionResult::kNotAllowed);
+  }
+  EXPECT_EQ(admission.admit_named(*one, ip("192.0.2.1"), kStart), std::nullopt);
+  auto another = admission.admit_peer(std::nullopt, kStart);  // By a UNIX socket.
+  ASSERT_TRUE(another);
+  EXPECT_EQ(admission.admit_named(*another, ip("192.0.2.1"), kStart), SessionResult::kLimited);
+  EXPECT_EQ(admission.admit_named(*another, ip("192.0.2.2"), kStart), std::nullopt);
+}
+
 TEST(Admission, WithoutLimitsThereIsNothingToThrottle) {
   Admission admission(Rule{}, {});
   const auto ticket = admission.admit(ip("192.0.2.1"), kStart);

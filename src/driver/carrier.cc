@@ -15,8 +15,16 @@ namespace sluice::driver {
 namespace {
 
 constexpr Duration kLookAgain = std::chrono::seconds(1);
-// Often enough for any idle limit that knows keep-alives (RFC 9293, 3.8.4: two hours).
-constexpr Duration kKeepAliveLook = std::chrono::minutes(2);
+// How often to look for what makes no event: keep-alives, and a guest that has forgotten.
+constexpr Duration kLook = std::chrono::seconds(15);
+// A half-closed guest is asked after as much silence whether it still knows of the connection.
+constexpr std::uint32_t kHalfClosedCheckSeconds = 5;
+// How often a silent end is asked: what lies between the nine times of Linux' default and the three
+// of most programs that choose.
+constexpr std::uint32_t kProbesMax = 5;
+constexpr std::uint32_t kProbeIntervalMaxSeconds = 75;
+// ACKs follow data within 0.2 s, and are no keep-alives.
+constexpr Duration kProbesApart = std::chrono::seconds(1);
 
 policy::Outcome outcome_of(const relay::Pair& pair) {
   const bool timed_out = pair.error() == ETIMEDOUT;
@@ -49,6 +57,9 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   carried.id = id;
   carried.since = now;
   carried.guest_fd = guest.fd();
+  carried.probed_at = now;
+  guest.guard();
+  host.guard();
   carried.timer.set_owner(handle.pack());
   if (by_flow_.size() <= id.index) by_flow_.resize(id.index + std::size_t{1});
   by_flow_[id.index] = handle;
@@ -60,8 +71,7 @@ void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host,
   (void)loop_.modify(host.fd(), relay::kPairEvents, host_tag);
   carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
                      pools_);
-  last_moved_ = now;
-  if (look_at_ == kNever) look_at_ = now + kKeepAliveLook;
+  if (look_at_ == kNever) look_at_ = now + kLook;
   enqueue(handle, carried);
 }
 
@@ -103,6 +113,7 @@ void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
   Carried* carried = carried_.find(handle);
   if (carried == nullptr) return;
   const bool of_guest = tag.kind == EventKind::kCarriedGuest;
+  if (of_guest && (events & EPOLLERR) != 0) carried->guest_failed = true;
   carried->pair.note(of_guest ? relay::Side::kClient : relay::Side::kTarget, events);
   enqueue(handle, *carried);
 }
@@ -124,11 +135,19 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
     return;
   }
   relay::Pair& pair = carried.pair;
+  if (carried.guest_failed && forgotten(carried)) [[unlikely]] {
+    forget(handle, carried, now, out);
+    return;
+  }
+  const std::uint64_t before = pair.bytes_to_target() + pair.bytes_to_client();
   const relay::PairStatus status = pair.pump(pools_, now);
   flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), now);
-  last_moved_ = now;
+  if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
+    carried.probed_at = now;
+    carried.silence = {};
+  }
   switch (status) {
-    case relay::PairStatus::kWaiting: return;
+    case relay::PairStatus::kWaiting: watch_half_closed(carried); return;
     case relay::PairStatus::kMore: enqueue(handle, carried); return;
     case relay::PairStatus::kLater: timers_.arm(carried.timer, pair.resume_at()); return;
     case relay::PairStatus::kEnded: break;
@@ -173,12 +192,34 @@ void Carrier::on_time(Instant now) {
     const SlabHandle handle = SlabHandle::unpack(timer->owner());
     if (Carried* carried = carried_.find(handle)) enqueue(handle, *carried);
   }
-  if (now >= look_at_) note_keep_alives(now);
+  if (now >= look_at_) look_for_segments(now);
+}
+
+// The guest's kernel answered our question with a RST: it has forgotten the connection, its FIN is
+// passed on, and nothing that the host sent is under way. A guest that refuses data fails instead.
+[[gnu::cold]] bool Carrier::forgotten(Carried& carried) {
+  relay::Pair& pair = carried.pair;
+  if (!pair.has_all(relay::Side::kTarget) || pair.has_all(relay::Side::kClient)) return false;
+  const auto unread = pair.socket(relay::Side::kTarget).readable_bytes();
+  const auto under_way = pair.socket(relay::Side::kClient).unacknowledged_bytes();
+  const auto asked = pair.socket(relay::Side::kClient).unanswered_probes();
+  return pair.held_for_client() == 0 && unread == 0U && under_way == 0U && asked.value_or(0) > 0;
+}
+
+// The host is told when it sends something.
+[[gnu::cold]] void Carrier::forget(SlabHandle handle, Carried& carried, Instant now,
+                                   flow::ActionSink& out) {
+  const flow::TcpId id = carried.id;
+  timers_.cancel(carried.timer);
+  carried.pair.socket(relay::Side::kTarget).close_and_forget();
+  carried.pair.stop(pools_, relay::StopHow::kClose);
+  carried_.erase(handle);
+  flows_.on_carried_to_end(id, policy::Outcome::kResetByGuest, now, out);
 }
 
 // Segments without data make no event, and yet the guest has shown that it is there.
-void Carrier::note_keep_alives(Instant now) {
-  look_at_ = now + kKeepAliveLook;
+void Carrier::look_for_segments(Instant now) {
+  look_at_ = now + kLook;
   carried_.for_each([&](SlabHandle, Carried& carried) {
     tcp_info info{};
     socklen_t length = sizeof info;
@@ -186,21 +227,59 @@ void Carrier::note_keep_alives(Instant now) {
         info.tcpi_segs_in == carried.segments_seen) {
       return;
     }
+    const std::uint32_t segments = info.tcpi_segs_in - carried.segments_seen;
     carried.segments_seen = info.tcpi_segs_in;
+    // While we ask the guest, its segments are answers.
+    if (!carried.watched) {
+      note_probe(carried, now, segments);
+    }
     flows_.on_carried(carried.id, carried.pair.bytes_to_target(), carried.pair.bytes_to_client(),
                       now);
   });
 }
 
-bool Carrier::holds_bytes() {
-  bool found = false;
+void Carrier::watch_half_closed(Carried& carried) {
+  if (carried.watched || carried.closing.valid()) return;
+  relay::Pair& pair = carried.pair;
+  if (!pair.has_all(relay::Side::kTarget) || pair.has_all(relay::Side::kClient)) return;
+  carried.watched = true;
+  pair.socket(relay::Side::kClient)
+      .keep_alive({.idle_seconds = kHalfClosedCheckSeconds,
+                   .interval_seconds = kHalfClosedCheckSeconds,
+                   .count = 127});
+}
+
+// The kernel answers the guest's keep-alives, so the host is asked in the guest's own time instead.
+// When each came nobody tells us, only how many did since we last looked. A segment without data
+// may be another thing, such as a window that opens: it takes two looks in a row.
+void Carrier::note_probe(Carried& carried, Instant at, std::uint32_t segments) {
+  const Duration silence = (at - carried.probed_at) / static_cast<std::int64_t>(segments);
+  if (silence < kProbesApart) return;
+  const Duration before = std::exchange(carried.silence, silence);
+  carried.probed_at = at;
+  const Duration apart = silence > before ? silence - before : before - silence;
+  if (before == Duration{} || apart > std::max(kLook, silence / 8)) return;
+  const auto seconds =
+      static_cast<std::uint32_t>(std::chrono::round<std::chrono::seconds>(silence).count());
+  if (carried.keep_alive != 0 && seconds >= carried.keep_alive) return;
+  carried.keep_alive = seconds;
+  carried.pair.socket(relay::Side::kTarget)
+      .keep_alive({.idle_seconds = seconds,
+                   .interval_seconds = std::min(seconds, kProbeIntervalMaxSeconds),
+                   .count = kProbesMax});
+}
+
+void Carrier::note_waiting() {
   carried_.for_each([&](SlabHandle, Carried& carried) {
-    if (found) return;
-    int queued = 0;
-    const bool asked = pools_.kernel().ioctl_int(carried.guest_fd, SIOCINQ, &queued) == 0;
-    found = (asked && queued > 0) || carried.pair.held_for_target() > 0;
+    if (carried.closing.valid()) {
+      flows_.on_carried_waiting(carried.id, 0, true);
+      return;
+    }
+    relay::Pair& pair = carried.pair;
+    const std::size_t queued = pair.socket(relay::Side::kClient).readable_bytes().value_or(0);
+    flows_.on_carried_waiting(carried.id, pair.held_for_target() + queued,
+                              pair.has_all(relay::Side::kTarget));
   });
-  return found;
 }
 
 }  // namespace sluice::driver

@@ -44,9 +44,8 @@ class Carrier {
   [[nodiscard]] Instant next_wakeup(Instant now);
   void on_time(Instant now);
 
-  [[nodiscard]] Instant last_moved() const { return last_moved_; }
-  // Whether anything of the guest's waits for a host to take it. Asks the kernel.
-  [[nodiscard]] bool holds_bytes();
+  // Tells the engine what of the guest's waits for a host to take it. Asks the kernel about each.
+  void note_waiting();
 
  private:
   struct Carried {
@@ -60,12 +59,22 @@ class Carrier {
     int guest_fd = -1;
     std::uint32_t segments_seen = 0;  // Of the guest's, when we last looked.
     bool queued = false;
+    bool guest_failed = false;
+    bool watched = false;  // The guest is asked whether it still knows of the connection.
+    // Keep-alives of the guest's: when its last came, and after how much silence the one before.
+    Instant probed_at{};
+    Duration silence{};
+    std::uint32_t keep_alive = 0;  // Seconds of silence before the host is asked; 0: as it came.
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
   void enqueue(SlabHandle handle, Carried& carried);
   void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
-  void note_keep_alives(Instant now);
+  [[nodiscard]] bool forgotten(Carried& carried);
+  void forget(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void look_for_segments(Instant now);
+  void watch_half_closed(Carried& carried);
+  void note_probe(Carried& carried, Instant at, std::uint32_t segments);
   void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
 
   host::EventLoop& loop_;
@@ -76,8 +85,7 @@ class Carrier {
   std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
   std::vector<SlabHandle> ready_;
   std::vector<SlabHandle> running_;
-  Instant last_moved_{};
-  Instant look_at_ = kNever;  // When to look for keep-alives.
+  Instant look_at_ = kNever;  // When to look for segments without data.
 };
 
 }  // namespace sluice::driver

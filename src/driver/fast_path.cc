@@ -214,8 +214,6 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
                              {.nodelay = false, .keepalive = false, .urgent_inline = true});
   // A stranger could have passed one that blocks.
   (void)kernel_.fcntl_int(guest.fd(), F_SETFL, O_NONBLOCK);
-  const linger in_order{};
-  (void)kernel_.setsockopt(guest.fd(), SOL_SOCKET, SO_LINGER, &in_order, sizeof in_order);
   ++handed_over_;
   failures_in_a_row_ = 0;
   const bool host_failed = tcp_.has_failed(id);

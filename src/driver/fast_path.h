@@ -47,8 +47,6 @@ class FastPath {
   void on_agent(Instant now, flow::ActionSink& out);
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }
-  // Connections that the agent has not answered for; the guest's packets wait with them.
-  [[nodiscard]] bool is_asking() const { return asked_.size() > 0; }
   // For a worker that is about to wait. Call on_time() whenever it was woken: it is cheap.
   [[nodiscard]] Instant next_wakeup(Instant now);
   void on_time(Instant now, flow::ActionSink& out);

@@ -13,6 +13,8 @@ constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI 
 // Below this the kernel is asked again.
 constexpr std::uint32_t kRoomLow = 512 * 1024;
 constexpr std::size_t kPartsMax = 128;
+// A stream that got further than this may be half told when we die.
+constexpr std::uint64_t kGuardedFrom = 16 * 1024;
 
 }  // namespace
 
@@ -106,15 +108,6 @@ host::TcpSocket TcpIo::take(flow::TcpId id) {
   return std::move(connection->socket);
 }
 
-// The connection takes nothing more; what it received can still be read.
-[[gnu::cold]] void TcpIo::fail(Connection& connection, int error, Instant now,
-                               flow::ActionSink& out) {
-  connection.failed = true;
-  connection.spill_begin = connection.spill_end;
-  drop_spill(connection);
-  flows_.on_host_error(connection.id, host_error(error), now, out);
-}
-
 void TcpIo::stash(const flow::StashTcp& action) {
   std::size_t taken = 0;
   Connection* connection = find(action.flow);
@@ -178,6 +171,10 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
     swallow(action, now, out);
     return;
   }
+  // One that sends little and once is over before anything could go wrong, and is spared the calls.
+  if (!connection->socket.guarded() && (action.offset > 0 || action.until > kGuardedFrom)) {
+    connection->socket.guard();
+  }
   std::size_t sent = 0;
   if (connection->waiting() == 0) {
     const auto result = send_ranges(*connection, action, out);
@@ -204,12 +201,6 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
   update_room(*connection);
   flows_.on_written(action.flow, connection->spill_end - action.offset, connection->waiting(),
                     connection->room, now, out);
-}
-
-// Nobody will read it; the guest learns that behind what the host sent before.
-[[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, Instant now,
-                                  flow::ActionSink& out) {
-  flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, out);
 }
 
 std::expected<void, host::SysError> TcpIo::flush_spill(Connection& connection) {
@@ -319,45 +310,6 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
     (void)connection->socket.shutdown_write();
     SLUICE_PROBE(fin_to_host, action.flow.index, 0, 0);
   }
-}
-
-void TcpIo::close(const flow::CloseTcp& action, Instant now) {
-  Connection* connection = find(action.flow);
-  if (connection == nullptr) return;
-  if (!action.reset) {
-    connection->socket.close();
-  } else if (connection->failed || !connection->connected) {
-    connection->socket.reset();
-  } else {
-    late_resets_.add({.socket = std::move(connection->socket),
-                      .spill = std::move(connection->spill),
-                      .spill_begin = connection->spill_begin,
-                      .spill_end = connection->spill_end},
-                     now);
-    note_spill_free();
-  }
-  drop_spill(*connection);
-}
-
-void TcpIo::on_time(Instant now) {
-  if (now < late_resets_.next_wakeup()) return;
-  late_resets_.on_time(now);
-  note_spill_free();
-}
-
-[[gnu::cold]] void TcpIo::on_error(Connection& connection, int error, Instant now,
-                                   flow::ActionSink& out) {
-  // A connect is refused; only a connection that stood is reset.
-  const bool stood = connection.connected || error == ECONNRESET || error == EPIPE;
-  if (!stood) {
-    flows_.on_connect_failed(connection.id, host_error(error), now, out);
-    return;
-  }
-  if (!connection.connected) {
-    connection.connected = true;
-    flows_.on_connected(connection.id, kRoomAtFirst, now, out);
-  }
-  fail(connection, error, now, out);
 }
 
 [[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,

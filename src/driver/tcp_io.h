@@ -41,6 +41,7 @@ class TcpIo {
   void discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out);
   void shutdown(const flow::ShutdownTcp& action);
   void close(const flow::CloseTcp& action, Instant now);
+  void probe(const flow::ProbeTcp& action, flow::ActionSink& out);
 
   // Takes over the client of a published port once the engine gave it a flow.
   void adopt(flow::TcpId id, host::TcpSocket socket);
@@ -69,6 +70,7 @@ class TcpIo {
     bool failed = false;            // It takes nothing more.
     bool urgent = false;            // Urgent bytes may be in the queue.
     std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
+    std::uint32_t keep_alive = 0;   // Seconds of silence before a probe; 0: as it came.
     std::uint32_t room = 0;         // What the kernel takes, as far as we know.
     // Bytes [begin, end) of the stream wait here for the socket; beyond may be stashed ones.
     std::unique_ptr<StreamBuffer> spill;

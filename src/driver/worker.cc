@@ -1,19 +1,28 @@
 #include "driver/worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <string>
 #include <variant>
 
 #include "base/overloaded.h"
 #include "base/probe.h"
 #include "telemetry/log.h"
+#include "telemetry/text.h"
 
 namespace sluice::driver {
 namespace {
 
-// After the command ended its kernel may still hold bytes of closed sockets. We go on while they
-// move, and this much longer than the last of them.
-constexpr Duration kDrainQuiet = std::chrono::milliseconds(200);
-constexpr Duration kDrainMax = std::chrono::seconds(30);
+// When people begin to wonder why the command has not ended yet.
+constexpr Duration kTellAfter = std::chrono::seconds(5);
+// To see what is left to be delivered costs a system call for a connection. So much is spent of
+// the time that delivering it takes.
+constexpr Duration kLookEach = std::chrono::microseconds(20);
+
+[[nodiscard]] std::string connections(std::size_t count) {
+  return count == 1 ? "1 connection" : fmt::format("{} connections", count);
+}
 
 }  // namespace
 
@@ -44,8 +53,10 @@ int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
   while (!exit_code_) turn(kNever);
   drain();
   const Instant now = loop_.now();
-  engine_.shut_down(now, sink_);
+  fast_path_.carrier().note_waiting();
+  const auto given_up = engine_.shut_down(now, sink_);
   settle(now);
+  tell_given_up(given_up);
   reporter_.flush();
   link_.flush_capture();
   return *exit_code_;
@@ -119,7 +130,6 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   }
   engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows, now,
                     sink_);
-  if (!burst.frames.empty()) last_frame_ = now;
   settle(now);
   if (burst.gone) [[unlikely]] {
     telemetry::log_warn("the command deleted its network interface; it has no network any more");
@@ -140,6 +150,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
       },
       [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+      [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
       [&](const flow::CloseTcp action) {
         if (!fast_path_.close(action)) tcp_.close(action, now);
       },
@@ -174,22 +185,49 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   link_.write_frames(sink_, engine_.drops());
 }
 
+// The command has ended, and what it left in sockets is delivered for as long as its kernel would.
 void Worker::drain() {
-  const Instant start = loop_.now();
-  last_frame_ = start;
-  for (Instant now = start; now < start + kDrainMax; now = loop_.now()) {
-    if (drained(now)) return;
-    turn(std::min(now + kDrainQuiet, start + kDrainMax));
+  on_signals();  // Those that came before the end were the command's.
+  draining_ = true;
+  (void)loop_.remove(child_->pidfd());  // It would say so again and again.
+  Instant now = loop_.now();
+  engine_.tcp().begin_drain(now);
+  Instant tell_at = now + kTellAfter;
+  while (!abandoned_) {
+    fast_path_.carrier().note_waiting();
+    const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered(now);
+    if (left.flows == 0 && !tcp_.has_late_resets()) return;
+    if (left.flows > 0 && now >= tell_at) {
+      tell_at = kNever;
+      telemetry::log_warn(
+          "the command has ended; {} still {} to be delivered, at least {} (SIGINT gives them up)",
+          connections(left.flows), left.flows == 1 ? "has bytes" : "have bytes",
+          telemetry::human_bytes(left.bytes));
+    }
+    const Instant look_again = now + kLookEach * static_cast<std::int64_t>(engine_.tcp().size());
+    do {
+      turn(std::min(left.until, left.flows > 0 ? tell_at : kNever));
+      now = loop_.now();
+    } while (now < look_again && !abandoned_);
   }
 }
 
-bool Worker::drained(Instant now) {
-  const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered();
-  if (tcp_.has_late_resets()) return false;
-  if (left.open == 0 && left.buffered == 0) return true;
-  const Instant moved = std::max(last_frame_, fast_path_.carrier().last_moved());
-  if (fast_path_.is_asking()) return false;
-  return left.buffered == 0 && now >= moved + kDrainQuiet && !fast_path_.carrier().holds_bytes();
+void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) const {
+  if (given_up.empty()) return;
+  constexpr std::size_t kNamedMax = 4;
+  std::string whom;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < given_up.size(); ++i) {
+    bytes += given_up[i].bytes;
+    if (i >= kNamedMax) continue;
+    whom += fmt::format("{}{}", i == 0 ? "" : ", ", wire::to_string(given_up[i].key.remote));
+  }
+  if (given_up.size() > kNamedMax) whom += fmt::format(" and {} more", given_up.size() - kNamedMax);
+  telemetry::log_warn(
+      "{} reset before all that the command sent was delivered; at least {} are missing: {}",
+      given_up.size() == 1 ? "1 connection was"
+                           : fmt::format("{} connections were", given_up.size()),
+      telemetry::human_bytes(bytes), whom);
 }
 
 void Worker::on_signals() {
@@ -201,6 +239,8 @@ void Worker::on_signals() {
                    text.empty() ? "  nothing\n" : text.c_str());
       const std::string carried = telemetry::format_counters(fast_path_counters());
       if (!carried.empty()) std::fprintf(stderr, "fast path:\n%s", carried.c_str());
+    } else if (draining_) {
+      abandoned_ = abandoned_ || info->ssi_signo == SIGINT || info->ssi_signo == SIGTERM;
     } else {
       child_->on_signal(*info);
     }

@@ -75,7 +75,7 @@ class Worker {
   void settle(Instant now);
   void drain();
   void on_signals();
-  [[nodiscard]] bool drained(Instant now);
+  void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) const;
   [[nodiscard]] Instant next_wakeup(Instant now);
 
   host::EventLoop& loop_;
@@ -92,7 +92,8 @@ class Worker {
   host::ChildProcess* child_ = nullptr;  // Only while run() runs.
   host::SignalFd* signals_ = nullptr;
   std::optional<int> exit_code_;
-  Instant last_frame_{};
+  bool draining_ = false;   // The command has ended.
+  bool abandoned_ = false;  // ... and whoever waits for us does not want to.
   std::array<epoll_event, 64> events_;
 };
 

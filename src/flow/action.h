@@ -63,6 +63,15 @@ struct ShutdownTcp {
 struct CloseTcp {
   TcpId flow;
   bool reset = false;  // RST instead of FIN.
+  // The guest's kernel knows the connection no more, after its FIN was passed on: what the host
+  // still sends is to be refused.
+  bool forgotten = false;
+};
+// The guest asks whether the other end is still there, after it heard nothing for this long;
+// answered by on_probed().
+struct ProbeTcp {
+  TcpId flow;
+  Duration idle{};
 };
 // Makes a kernel socket in the guest's namespace of our end of this connection, whose host socket
 // has nothing in flight; answered by on_handed_over() or on_hand_over_failed(). In the snapshot
@@ -116,8 +125,8 @@ struct ReportFlow {
 };
 
 using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
-                            CloseTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp,
-                            CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
+                            CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp,
+                            SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
 
 // A frame for the guest: headers in the sink's arena, then a payload that is borrowed.
 struct FrameOut {

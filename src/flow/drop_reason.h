@@ -25,6 +25,7 @@ enum class DropReason : std::uint8_t {
   kTcpBufferFull,     // The spill's bound was reached; the guest sends it again.
   kTcpAfterClose,     // Data behind a FIN.
   kTcpSocketLost,     // A host's socket that is gone, or lost count of its bytes: both sides reset.
+  kTcpGivenUp,        // A connection that was reset at the end with bytes of the guest's waiting.
   kUdpUnasked,        // A datagram from somebody the guest did not write to.
   kUdpSendFailed,     // The host's kernel refused the datagram.
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
@@ -61,6 +62,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kTcpBufferFull: return "tcp-buffer-full";
     case DropReason::kTcpAfterClose: return "tcp-after-close";
     case DropReason::kTcpSocketLost: return "tcp-socket-lost";
+    case DropReason::kTcpGivenUp: return "tcp-given-up";
     case DropReason::kUdpUnasked: return "udp-unasked";
     case DropReason::kUdpSendFailed: return "udp-send-failed";
     case DropReason::kFragmentDropped: return "fragment-dropped";

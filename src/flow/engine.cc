@@ -282,10 +282,11 @@ void Engine::on_timers(Instant now, ActionSink& out) {
   }
 }
 
-void Engine::shut_down(Instant now, ActionSink& out) {
-  tcp_.shut_down(now, out);
+std::vector<TcpFlows::GivenUp> Engine::shut_down(Instant now, ActionSink& out) {
+  std::vector<TcpFlows::GivenUp> given_up = tcp_.shut_down(now, out);
   udp_.shut_down(now, out);
   ping_.shut_down(now, out);
+  return given_up;
 }
 
 }  // namespace sluice::flow

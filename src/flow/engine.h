@@ -72,8 +72,8 @@ class Engine {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
-  // sluice ends: every flow is closed and reported.
-  void shut_down(Instant now, ActionSink& out);
+  // sluice ends: every flow is closed and reported. Returns what TcpFlows::shut_down() does.
+  std::vector<TcpFlows::GivenUp> shut_down(Instant now, ActionSink& out);
 
   // A DivertTcp that could not be passed on: the packet, as it came. `out` may borrow its bytes; an
   // end_burst() follows the last of them.

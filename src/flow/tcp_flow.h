@@ -70,6 +70,7 @@ struct Relaying {
   std::uint32_t host_room = 0;      // What the host can take now, as the driver read it last.
   bool guest_finished = false;      // Its FIN is part of `received`.
   bool host_shut = false;           // ... and was passed on.
+  Instant check_at = kNever;        // ... and when to see whether the guest still knows of us.
 
   // Host to guest.
   wire::SeqNum head;          // The byte at the head of the host socket's queue.
@@ -110,6 +111,10 @@ struct HandedOver {
   // What the flow had carried when it was handed over.
   std::uint64_t to_host_before = 0;
   std::uint64_t to_guest_before = 0;
+  // As the driver saw it last: bytes of the guest's that wait for the host, and whether the host
+  // was passed the guest's FIN.
+  std::uint64_t waiting = 0;
+  bool host_shut = false;
 };
 
 using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver>;
@@ -165,6 +170,8 @@ struct TcpFlow {
   TimerNode timer;
   Instant opened{};
   Instant active{};
+  Instant moved{};                    // When the host last took some of the guest's bytes.
+  Duration lull{};                    // Before the guest's newest segment.
   Instant hand_over_until = kNever;   // In kWanted: when to give it up.
   std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
   std::uint64_t bytes_to_host = 0;

@@ -48,6 +48,7 @@ TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
   flow.opened = now;
   flow.active = now;
+  flow.moved = now;
   SLUICE_PROBE(flow_created, id.index, key.guest.port.value, key.remote.port.value);
   return flow;
 }
@@ -118,6 +119,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
     return;
   }
   TcpFlow& flow = flows_.at(index);
+  flow.lull = now - flow.active;
   flow.active = now;
   if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
     if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
@@ -172,9 +174,12 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
     end_failed(id, flow, *state, now, out);
     return;
   }
-  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) return;
+  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) {
+    watch_half_closed(flow, *state, now);
+    return;
+  }
   discard_acked(id, *state, out);
-  out.push(CloseTcp{id, false});
+  out.push(CloseTcp{id});
   const Lingering lingering{state->received, state->sent};
   constexpr std::size_t kLingeringMax = 1024;
   if (lingering_ >= kLingeringMax) {
@@ -186,27 +191,6 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
   flow.state = lingering;
   ++lingering_;
   timers_.arm(flow.timer, now + kLinger);
-}
-
-TcpFlows::Undelivered TcpFlows::undelivered() {
-  Undelivered left;
-  flows_.for_each([&left](SlabHandle, const TcpFlow& flow) {
-    if (const auto* state = std::get_if<Relaying>(&flow.state)) {
-      if (!state->guest_finished) ++left.open;
-      left.buffered += state->buffered;
-    } else if (!is_over(flow.state)) {
-      ++left.open;
-    }
-  });
-  return left;
-}
-
-void TcpFlows::shut_down(Instant now, ActionSink& out) {
-  flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
-    const TcpId id{handle};
-    if (!is_over(flow.state)) out.push(CloseTcp{id, false});
-    remove(id, policy::Outcome::kOpen, now, out);
-  });
 }
 
 }  // namespace sluice::flow

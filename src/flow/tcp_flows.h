@@ -82,6 +82,9 @@ class TcpFlows {
   void on_host_error(TcpId id, HostError error, Instant now, ActionSink& out);
   // The socket is gone, or its bytes are not what it said before: both sides are reset at once.
   void on_socket_lost(TcpId id, Instant now, ActionSink& out);
+  // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
+  // conclusion in its own time.
+  void on_probed(TcpId id, bool answers, ActionSink& out);
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -97,6 +100,9 @@ class TcpFlows {
   void on_hand_over_failed(TcpId id, Instant now, ActionSink& out);
   // What a flow that was handed over has carried since, in bytes.
   void on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now);
+  // ... and what of the guest's still waits for the host; `host_shut` says that the host was passed
+  // the guest's FIN.
+  void on_carried_waiting(TcpId id, std::uint64_t bytes, bool host_shut);
   // Both its sockets are closed.
   void on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
 
@@ -107,16 +113,23 @@ class TcpFlows {
   // What the spill may still take over all flows; each flow's window counts on a share of it.
   void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
 
-  // What the guest may still have for its hosts: flows that it has not finished, and bytes that
-  // wait for a host to take them.
+  // The command has ended: from here on it counts how long the guest's flows have been still.
+  void begin_drain(Instant now) { drain_began_ = now; }
+  // What the guest's kernel, or we, may still have for hosts that have taken some of it lately.
   struct Undelivered {
-    std::size_t open = 0;
-    std::size_t buffered = 0;
+    std::size_t flows = 0;
+    std::uint64_t bytes = 0;  // Known to wait; the guest's kernel may have more.
+    Instant until = kNever;   // When the next of these flows is given up unless something moves.
   };
-  [[nodiscard]] Undelivered undelivered();
+  [[nodiscard]] Undelivered undelivered(Instant now);
 
-  // Closes and reports everything: sluice ends.
-  void shut_down(Instant now, ActionSink& out);
+  // Closes and reports everything: sluice ends. A host that does not have the guest's whole stream
+  // sees a RST. Returns those whose hosts would have had more.
+  struct GivenUp {
+    FlowKey key;
+    std::uint64_t bytes = 0;  // Known to wait.
+  };
+  std::vector<GivenUp> shut_down(Instant now, ActionSink& out);
 
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
   [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
@@ -162,6 +175,8 @@ class TcpFlows {
                         const wire::TcpView& segment, Instant now, ActionSink& out);
   void segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
                        const wire::TcpView& segment, Instant now, ActionSink& out);
+  void receive_old_number(std::uint32_t index, TcpFlow& flow, const Relaying& state,
+                          wire::SeqNum sequence, ActionSink& out);
   void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
                     ByteView payload, bool fin, ActionSink& out);
   void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
@@ -211,6 +226,8 @@ class TcpFlows {
   void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
   void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Instant now, ActionSink& out);
   void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
+  void check_half_closed(TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
 
   GuestLink& link_;
   Admission& admission_;
@@ -231,6 +248,7 @@ class TcpFlows {
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
+  Instant drain_began_{};
 };
 
 }  // namespace sluice::flow

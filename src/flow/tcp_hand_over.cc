@@ -163,6 +163,7 @@ void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_gues
   if (flow == nullptr) return;
   const auto* state = std::get_if<HandedOver>(&flow->state);
   if (state == nullptr || state->over) return;
+  if (flow->bytes_to_host != state->to_host_before + to_host) flow->moved = now;
   flow->bytes_to_host = state->to_host_before + to_host;
   flow->bytes_to_guest = state->to_guest_before + to_guest;
   flow->active = now;

@@ -33,10 +33,29 @@ constexpr std::size_t kSpillShareMin = 16 * 1024;
   const ByteView payload = segment.payload();
   if (!payload.empty() || flags.fin()) {
     receive_data(index, flow, state, segment.sequence(), payload, flags.fin(), out);
-  } else if (segment.sequence() < state.received) {
-    flow.ack_due = true;  // A keep-alive (RFC 9293, 3.8.4).
+  } else if (segment.sequence() < state.received) [[unlikely]] {
+    receive_old_number(index, flow, state, segment.sequence(), out);
   }
   receive_ack(index, flow, state, segment, now, out);
+}
+
+// A keep-alive (RFC 9293, 3.8.4) is the other end's to answer. With its window closed the guest
+// asks in the same way for news of that, which only we have.
+[[gnu::cold]] void TcpFlows::receive_old_number(std::uint32_t index, TcpFlow& flow,
+                                                const Relaying& state, wire::SeqNum sequence,
+                                                ActionSink& out) {
+  const bool open = state.window_edge - state.received >= std::int32_t{flow.guest.mss};
+  if (sequence == state.received - 1 && (open || state.guest_finished)) {
+    out.push(ProbeTcp{id_of(index), flow.lull});
+  } else {
+    flow.ack_due = true;
+  }
+}
+
+void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || !answers) return;
+  if (auto* state = std::get_if<Relaying>(&flow->state)) send_ack(id.index, *flow, *state, out);
 }
 
 // RFC 5961, 3 and 4: a RST counts only at the exact number we expect, a SYN never does; anything
@@ -52,7 +71,11 @@ constexpr std::size_t kSpillShareMin = 16 * 1024;
         if (!flow.host_failed) flow.bytes_to_host += state.stream_offset - flow.write_offset;
         write_burst(id_of(index), flow, state, out);
       }
-      out.push(CloseTcp{id_of(index), true});
+      // Without an ACK it is the answer of a kernel that knows of no such connection. The host is
+      // told when it sends something, as that kernel would.
+      const bool forgotten =
+          !segment.flags().ack() && state.host_shut && !state.fin_sent && state.acked == state.sent;
+      out.push(CloseTcp{id_of(index), !forgotten, forgotten});
       remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
       return;
     }
@@ -225,6 +248,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
     roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));
   }
   flow->write_size = 0;
+  if (taken > 0) flow->moved = now;
   state->buffered = buffered;
   state->host_room = room;
   pass_fin_on(id, *state, out);
@@ -268,6 +292,7 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
   const bool was_waiting = state->buffered != 0;
+  flow->moved = now;
   state->buffered = buffered;
   state->host_room = room;
   if (was_waiting) pass_fin_on(id, *state, out);

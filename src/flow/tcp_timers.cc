@@ -15,6 +15,9 @@ constexpr Duration kLastAckPatience = std::chrono::seconds(60);
 constexpr Duration kPatience = std::chrono::minutes(5);
 // How long a guest that takes nothing keeps a connection whose host has failed.
 constexpr Duration kFailedPatience = std::chrono::seconds(60);
+// A guest's kernel forgets a connection that its program has closed, a minute after its FIN was
+// acknowledged, without a word to the other side. How often it is asked.
+constexpr Duration kHalfClosedCheck = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -90,8 +93,23 @@ void TcpFlows::timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant 
       state.resend_at = std::min(state.resend_at, state.progress_at + kLastAckPatience);
     }
   }
-  timers_.arm(flow.timer,
-              std::min({state.resend_at, flow.hand_over_until, flow.active + options_.idle_limit}));
+  if (now >= state.check_at) check_half_closed(flow, state, now, out);
+  timers_.arm(flow.timer, std::min({state.resend_at, state.check_at, flow.hand_over_until,
+                                    flow.active + options_.idle_limit}));
+}
+
+// A segment from before the window makes the guest say how things stand: its ACK, or the RST of a
+// kernel that has forgotten. What is in flight asks as well.
+void TcpFlows::check_half_closed(TcpFlow& flow, Relaying& state, Instant now, ActionSink& out) {
+  state.check_at = state.fin_sent ? kNever : now + kHalfClosedCheck;
+  if (state.fin_sent || state.acked != state.sent) return;
+  send_control(flow, state, state.acked - 1, wire::kAck, out);
+}
+
+void TcpFlows::watch_half_closed(TcpFlow& flow, Relaying& state, Instant now) {
+  if (!state.host_shut || state.fin_sent || state.check_at != kNever) return;
+  state.check_at = now + kHalfClosedCheck;
+  arm(flow, state.check_at);
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Instant now,

@@ -122,16 +122,47 @@ std::expected<void, SysError> TcpSocket::set_peek_offset(int offset) {
   return set_option(fd_, SOL_SOCKET, SO_PEEK_OFF, offset);
 }
 
+void TcpSocket::set_guard(bool on) {
+  const linger option{.l_onoff = on ? 1 : 0, .l_linger = 0};
+  fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
+  guarded_ = on;
+}
+
+void TcpSocket::guard() {
+  if (fd_.valid() && !guarded_) set_guard(true);
+}
+
 std::expected<void, SysError> TcpSocket::shutdown_write() {
-  if (fd_.kernel().shutdown(fd_.get(), SHUT_WR) == 0) return {};
-  return std::unexpected(last_error(SysOp::kShutdown));
+  const bool done = fd_.kernel().shutdown(fd_.get(), SHUT_WR) == 0;
+  const SysError error = done ? SysError{} : last_error(SysOp::kShutdown);
+  if (guarded_) set_guard(false);
+  if (done) return {};
+  return std::unexpected(error);
 }
 
 void TcpSocket::reset() {
-  if (!fd_.valid()) return;
-  const linger abort_on_close{.l_onoff = 1, .l_linger = 0};
-  fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort_on_close, sizeof abort_on_close);
+  guard();
   fd_.reset();
+  guarded_ = false;
+}
+
+void TcpSocket::close() {
+  if (fd_.valid() && guarded_) set_guard(false);
+  fd_.reset();
+}
+
+void TcpSocket::close_and_forget() {
+  if (fd_.valid()) prefer_option(fd_, IPPROTO_TCP, TCP_LINGER2, 1);
+  close();
+}
+
+std::expected<std::uint32_t, SysError> TcpSocket::unanswered_probes() {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (fd_.kernel().getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return std::unexpected(last_error(SysOp::kGetSockOpt));
+  }
+  return info.tcpi_probes;
 }
 
 std::expected<std::size_t, SysError> TcpSocket::unacknowledged_bytes() {

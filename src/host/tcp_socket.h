@@ -13,6 +13,7 @@
 
 #include "host/io_result.h"
 #include "host/kernel.h"
+#include "host/socket_options.h"
 #include "host/sys_error.h"
 #include "wire/address.h"
 
@@ -63,16 +64,27 @@ class TcpSocket {
   // SO_PEEK_OFF: where the next peek() starts; each peek moves it on. -1 turns it off.
   [[nodiscard]] std::expected<void, SysError> set_peek_offset(int offset);
 
+  // From here on the kernel resets the connection should this process die: a FIN would pass for the
+  // end of a stream that is only half told. shutdown_write() and close() put an end to that.
+  void guard();
+  [[nodiscard]] bool guarded() const { return guarded_; }
+
   [[nodiscard]] std::expected<void, SysError> shutdown_write();
   // Closes with a RST (SO_LINGER of zero seconds).
   void reset();
   // Closes in the ordinary way; unsent bytes still go out.
-  void close() { fd_.reset(); }
+  void close();
+  // As close(), after shutdown_write(): once the peer has all, the kernel forgets the connection
+  // within seconds, and answers whatever the peer still sends with a RST.
+  void close_and_forget();
 
   // Bytes the peer has not acknowledged, sent or not (SIOCOUTQ), plus an unacknowledged FIN.
   [[nodiscard]] std::expected<std::size_t, SysError> unacknowledged_bytes();
   // Bytes received and not yet consumed (SIOCINQ).
   [[nodiscard]] std::expected<std::size_t, SysError> readable_bytes();
+  void keep_alive(const KeepAlive& times) { prefer_keepalive(fd_, times); }
+  // Keep-alive probes, or probes of a closed window, in a row that nobody has answered.
+  [[nodiscard]] std::expected<std::uint32_t, SysError> unanswered_probes();
   // SO_SNDBUF as the kernel accounts it: its own overhead included.
   [[nodiscard]] std::expected<std::size_t, SysError> send_buffer_size();
 
@@ -84,7 +96,10 @@ class TcpSocket {
   [[nodiscard]] std::expected<ReadResult, SysError> receive(std::span<const iovec> parts,
                                                             int flags);
 
-  KernelFd fd_;
+  void set_guard(bool on);
+
+  [[no_unique_address]] KernelFd fd_;
+  bool guarded_ = false;
 };
 
 // Whether TCP of this kernel knows SO_PEEK_OFF (Linux 6.9 and later). Opens and closes a socket.

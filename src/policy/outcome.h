@@ -16,6 +16,7 @@ enum class Outcome : std::uint8_t {
   kRefused,      // The target refused it: a RST to our SYN, or ICMP port unreachable.
   kUnreachable,  // The host has no way there, or ICMP said so.
   kTimedOut,     // Nobody answered, or an established peer stopped answering.
+  kGivenUp,      // TCP: sluice ended before the host had all that the guest sent, and reset it.
   kNotAccepted,  // The verdict was a refusal, so nothing began.
 };
 
@@ -25,7 +26,8 @@ enum class Outcome : std::uint8_t {
     case Outcome::kOpen:
     case Outcome::kClosed:
     case Outcome::kResetByGuest:
-    case Outcome::kResetByHost: return true;
+    case Outcome::kResetByHost:
+    case Outcome::kGivenUp: return true;
     case Outcome::kRefused:
     case Outcome::kUnreachable:
     case Outcome::kTimedOut:
@@ -43,6 +45,7 @@ enum class Outcome : std::uint8_t {
     case Outcome::kRefused: return "refused";
     case Outcome::kUnreachable: return "unreachable";
     case Outcome::kTimedOut: return "timed out";
+    case Outcome::kGivenUp: return "given up";
     case Outcome::kNotAccepted: return "not accepted";
   }
   unreachable("outcome outside its enum");

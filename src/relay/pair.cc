@@ -17,10 +17,6 @@ constexpr std::uint8_t kPollsMax = 10;
 
 constexpr Side other(Side side) { return side == Side::kClient ? Side::kTarget : Side::kClient; }
 
-constexpr std::uint8_t bit(Side side) {
-  return static_cast<std::uint8_t>(1U << static_cast<unsigned>(side));
-}
-
 constexpr bool failed(Direction::Result result) {
   return result.step == Step::kSourceFailed || result.step == Step::kTargetFailed;
 }
@@ -179,12 +175,10 @@ PairStatus Pair::finish(Pools& pools) {
 void Pair::stop(Pools& pools, StopHow how) {
   if (phase_ == Phase::kEnded) return;
   give_back(pools);
-  if (how == StopHow::kReset) {
-    client_.reset();
-    target_.reset();
+  for (const Side side : {Side::kClient, Side::kTarget}) {
+    if (how == StopHow::kReset || !has_all(side)) socket(side).reset();
+    socket(side).close();
   }
-  client_.close();
-  target_.close();
   end_ = PairEnd::kStopped;
   phase_ = Phase::kEnded;
 }

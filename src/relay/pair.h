@@ -57,8 +57,11 @@ enum class PairStatus : std::uint8_t {
   kEnded,    // Both sockets are closed or reset; see end().
 };
 
-// Whether both sides see a FIN or a RST.
-enum class StopHow : std::uint8_t { kClose, kReset };
+// What the sides see of a pair that is stopped.
+enum class StopHow : std::uint8_t {
+  kClose,  // A side that was passed the other's FIN, and so has all: an ordinary close. Else a RST.
+  kReset,  // A RST.
+};
 
 // How a pair ended.
 enum class PairEnd : std::uint8_t {
@@ -91,8 +94,7 @@ class Pair {
   [[nodiscard]] PairStatus pump(Pools& pools, Instant now);
   [[nodiscard]] Instant resume_at() const { return resume_at_; }  // After kLater.
 
-  // Ends it at once: closed in the ordinary way, or with a RST to both sides. Gives everything
-  // back to the pools.
+  // Ends it at once, and gives everything back to the pools.
   void stop(Pools& pools, StopHow how);
 
   // Taken by the target's socket; its head included.
@@ -100,6 +102,16 @@ class Pair {
   [[nodiscard]] std::uint64_t bytes_to_client() const { return to_client_.moved(); }
   // Received from the client and not yet taken by the target's socket.
   [[nodiscard]] std::size_t held_for_target() const { return to_target_.held(); }
+  // Received from the target and not yet taken by the client's socket.
+  [[nodiscard]] std::size_t held_for_client() const { return to_client_.held(); }
+  // Whether this side was passed the other's FIN, behind all bytes.
+  [[nodiscard]] bool has_all(Side side) const {
+    return (fins_passed_ & bit(side == Side::kClient ? Side::kTarget : Side::kClient)) != 0;
+  }
+  // For options and questions; its bytes are the pair's.
+  [[nodiscard]] host::TcpSocket& socket(Side side) {
+    return side == Side::kClient ? client_ : target_;
+  }
   // One direction has ended and the other has not.
   [[nodiscard]] bool half_closed() const { return to_target_.ended() != to_client_.ended(); }
   [[nodiscard]] PairEnd end() const { return end_; }  // After kEnded or stop().
@@ -121,8 +133,8 @@ class Pair {
   void finish_failed();
   void give_back(Pools& pools);
 
-  [[nodiscard]] host::TcpSocket& socket(Side side) {
-    return side == Side::kClient ? client_ : target_;
+  [[nodiscard]] static constexpr std::uint8_t bit(Side side) {
+    return static_cast<std::uint8_t>(1U << static_cast<unsigned>(side));
   }
   [[nodiscard]] Direction& direction_from(Side side) {
     return side == Side::kClient ? to_target_ : to_client_;

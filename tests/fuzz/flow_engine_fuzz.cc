@@ -474,6 +474,10 @@ class Harness {
     require(sockets_.erase(key(action.flow)) == 1, "a flow is closed once");
     note_gone(action.flow);
   }
+  void carry_out(const flow::ProbeTcp& action) {
+    require_held(action.flow);
+    engine_.tcp().on_probed(action.flow, limp_ % 4 != 0, sink_);
+  }
   void carry_out(const flow::HandOverTcp& action) {
     Socket* socket = find(action.flow);
     if (socket == nullptr) {

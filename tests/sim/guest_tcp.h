@@ -52,6 +52,11 @@ class GuestTcp {
   // An ICMP error about our SYN.
   void on_unreachable();
   void on_wake();
+  // Its plan has changed.
+  void look_again() {
+    woken_at_ = stack_.now();
+    on_wake();
+  }
 
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] bool finished() const {
@@ -63,6 +68,8 @@ class GuestTcp {
   [[nodiscard]] bool got_reset() const { return got_reset_; }
   [[nodiscard]] bool got_end() const { return end_reached_; }
   [[nodiscard]] std::uint64_t received() const { return received_; }
+  // By its program, without the FIN.
+  [[nodiscard]] std::uint64_t written() const { return writable(); }
   [[nodiscard]] std::uint32_t timeouts() const { return timeouts_; }
   [[nodiscard]] std::uint32_t repeated_segments() const { return repeated_segments_; }
   [[nodiscard]] bool window_ever_moved_left() const { return window_moved_left_; }

@@ -360,6 +360,7 @@ void Host::close(const flow::CloseTcp& action, Instant now) {
   Socket* socket = find(action.flow);
   if (socket == nullptr) return;
   (void)now;
+  if (draining_) return close_at_end(*socket, action);
   Result& result = results_[socket->connection];
   if (action.reset) {
     const GuestState guest = guest_(socket->connection);

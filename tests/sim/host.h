@@ -37,6 +37,10 @@ class Host {
   void discard(const flow::DiscardTcp& action);
   void shutdown(const flow::ShutdownTcp& action, Instant now);
   void close(const flow::CloseTcp& action, Instant now);
+  // The command has ended: from here on sockets are closed with bytes under way.
+  void begin_drain() { draining_ = true; }
+  // Its peer is there.
+  void probe(const flow::ProbeTcp& action) { flows_.on_probed(action.flow, true, sink_); }
   void on_event(const Event& event, Instant now);
 
   // Who may touch a socket. One that is asked for stands still.
@@ -148,6 +152,7 @@ class Host {
   void shut(Socket& socket, Instant now);
   void release(Socket& socket);
   void check_guests_reset(Socket& socket, const GuestState& guest);
+  void close_at_end(Socket& socket, const flow::CloseTcp& action);
   [[nodiscard]] bool peer_ends(const Socket& socket) const;
 
   const Scenario& scenario_;
@@ -157,6 +162,7 @@ class Host {
   std::function<GuestState(std::uint32_t)> guest_;
   std::function<void(std::uint32_t)> carrier_;
   BlockPool pool_;
+  bool draining_ = false;
   std::deque<Socket> sockets_;
   std::vector<Result> results_;
   std::vector<std::uint32_t> flows_of_;

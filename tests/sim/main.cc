@@ -74,6 +74,7 @@ struct Options {
     totals.handed_over += world.totals().handed_over;
     totals.hand_overs_failed += world.totals().hand_overs_failed;
     totals.injected += world.totals().injected;
+    totals.ended += world.totals().ended;
     return true;
   } catch (const Failure& failure) {
     fmt::print("FAILED: {}\n  sim --seed {}\n", failure.what(), seed);
@@ -101,9 +102,9 @@ struct Options {
   fmt::print(
       "{} seeds, {} failed; {} events, {} frames, {} MiB delivered, {} timeouts of guests on "
       "faulty links; {} connections handed over, {} hand-overs failed, {} packets put back; "
-      "{:.1f} s\n",
+      "{} commands ended in the midst; {:.1f} s\n",
       count, failures, totals.events, totals.frames, totals.bytes >> 20, totals.guest_timeouts,
-      totals.handed_over, totals.hand_overs_failed, totals.injected, took.count());
+      totals.handed_over, totals.hand_overs_failed, totals.injected, totals.ended, took.count());
   std::fflush(stdout);
   return failures;
 }

@@ -108,6 +108,11 @@ void bound_reading(EndPlan& reader, const EndPlan& writer) {
 
 }  // namespace
 
+std::optional<Duration> draw_end_of_command(Prng& prng) {
+  if (!chance(prng, 25)) return std::nullopt;
+  return microseconds(chance(prng, 50) ? prng.below(100'000) : prng.below(3'000'000));
+}
+
 void draw_hand_over(Prng& prng, Scenario& scenario) {
   if (!chance(prng, 60)) return;
   HandOverPlan& plan = scenario.hand_over;

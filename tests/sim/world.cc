@@ -32,6 +32,7 @@ constexpr std::uint64_t kEventsMax = 1'000'000;
 // Hand-overs came later: the seeds that had failed before mean what they did, and this number is
 // chosen so that none of them hands anything over.
 constexpr std::uint64_t kHandOverSalt = 0x6861'6ee2;
+constexpr std::uint64_t kEndSalt = 0x656e'647c;  // The same of commands that end in the midst.
 
 [[nodiscard]] Scenario scenario_of(Prng& prng, Prng& carry_prng) {
   Scenario scenario = draw_scenario(prng);
@@ -75,6 +76,10 @@ World::World(std::uint64_t seed, bool verbose)
     return state;
   });
   host_.set_carrier([this](std::uint32_t connection) { plan_turn(connection); });
+  Prng end_prng(seed ^ kEndSalt);
+  if (const auto after = draw_end_of_command(end_prng)) {
+    schedule(now_ + *after, EventKind::kCommandEnds);
+  }
   const HandOverPlan& plan = scenario_.hand_over;
   if (plan.when == flow::HandOverWhen::kNever) return;
   schedule(now_ + plan.ready_after, EventKind::kAgentReady);
@@ -131,6 +136,9 @@ void World::run_to_the_end() {
     check(now_ < start_ + kPatience, "every connection ends in time");
     check(totals_.events < kEventsMax, "nothing goes round in circles");
     step();
+    if (!ended_ || !drained()) continue;
+    shut_down();
+    return;
   }
   drain();
   check_ends();
@@ -220,6 +228,7 @@ void World::dispatch(const Event& event) {
       engine_.tcp().set_hand_over(scenario_.hand_over.when);
       return;
     case EventKind::kAgentGone: agent_goes(); return;
+    case EventKind::kCommandEnds: end_command(); return;
     case EventKind::kUdpReply: {
       Reply& reply = replies_[event.a];
       settle();
@@ -236,6 +245,7 @@ void World::dispatch(const Event& event) {
 }
 
 void World::start_connection(std::uint32_t number) {
+  if (ended_) return;
   const ConnectionPlan& plan = scenario_.connections[number];
   if (!plan.inbound) {
     guests_[number].start();
@@ -269,6 +279,7 @@ void World::carry_out(const flow::Action& action) {
                         [&](const flow::DiscardTcp& a) { host_.discard(a); },
                         [&](const flow::ShutdownTcp& a) { host_.shutdown(a, now_); },
                         [&](const flow::CloseTcp& a) { on_close(a); },
+                        [&](const flow::ProbeTcp& a) { host_.probe(a); },
                         [&](const flow::HandOverTcp& a) { on_hand_over(a); },
                         [&](const flow::DivertTcp& a) { on_divert(a); },
                         [&](const flow::ReleaseTcp& a) { on_release(a); },

@@ -25,6 +25,7 @@ struct Totals {
   std::uint64_t handed_over = 0;
   std::uint64_t hand_overs_failed = 0;
   std::uint64_t injected = 0;
+  std::uint64_t ended = 0;  // Runs whose command ended in their midst.
 };
 
 class World final : private GuestStack, private CarriedStack {
@@ -53,6 +54,7 @@ class World final : private GuestStack, private CarriedStack {
     kAgentAnswers,
     kAgentReady,
     kAgentGone,
+    kCommandEnds,
   };
   struct Event {
     Instant at{};
@@ -151,6 +153,11 @@ class World final : private GuestStack, private CarriedStack {
   void check_report(const flow::FlowSummary& summary);
   void check_hand_overs();
 
+  // The end of the command.
+  void end_command();
+  [[nodiscard]] bool drained();
+  void shut_down();
+
   // Link.
   [[nodiscard]] std::uint32_t new_frame();
   void send_frame(std::uint32_t frame, EventKind direction);
@@ -190,6 +197,8 @@ class World final : private GuestStack, private CarriedStack {
   std::vector<HandOver> hand_overs_;
   std::deque<std::vector<std::uint8_t>> returned_;  // Borrowed by actions.
   std::deque<Reply> replies_;
+  bool ended_ = false;
+  std::vector<std::uint32_t> delivers_;  // Connections that were open when the command ended.
   std::uint32_t datagrams_sent_ = 0;
   std::uint32_t datagrams_seen_ = 0;
   std::uint32_t datagram_replies_ = 0;

@@ -55,6 +55,17 @@ class CarrierTest : public FastPathFixture {
     }
     return taken;
   }
+  static void reset(UniqueFd& fd) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    EXPECT_EQ(::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    fd.reset();
+  }
+  static int error_of(int fd) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+    return error;
+  }
   static void finish(const UniqueFd& fd) { EXPECT_EQ(::shutdown(fd.get(), SHUT_WR), 0); }
 };
 
@@ -111,11 +122,13 @@ TEST_F(CarrierTest, OneThatEndsDoesNotDisturbThoseWithMoreToDo) {
   EXPECT_EQ(ended(a).bytes_to_guest, kSize);
 }
 
-TEST_F(CarrierTest, CloseWithoutResetIsAFinToBoth) {
+TEST_F(CarrierTest, CloseWithoutResetIsAFinToWhoHasAll) {
   const Link a = handed_over();
   const Link b = handed_over();
+  finish(a.guest);
+  EXPECT_EQ(end_of(a.host.get()), 0);
   EXPECT_TRUE(carrier().close({a.c.id, false}));
-  EXPECT_EQ(end_of(a.guest.get()), 0);
+  EXPECT_EQ(end_of(a.guest.get()), ECONNRESET);
   EXPECT_EQ(end_of(a.host.get()), 0);
   EXPECT_EQ(carrier().size(), 1U);
   EXPECT_FALSE(carrier().close({a.c.id, false}));
@@ -175,34 +188,90 @@ TEST_F(CarrierTest, IdleConnectionsWakeNobody) {
   run(streams);
   settle_down();
   // What was borrowed goes back to the system first.
-  for (int i = 0; i < 4 && path->next_wakeup(now) < now + 60s; ++i) pass_time(2s);
-  // But for a look at keep-alives, every other minute.
-  EXPECT_GE(carrier().next_wakeup(now), now + 60s);
-  EXPECT_GE(path->next_wakeup(now), now + 60s);
+  for (int i = 0; i < 4 && path->next_wakeup(now) < now + 3s; ++i) pass_time(2s);
+  // But for a look at all of them, every 15 s.
+  EXPECT_GE(carrier().next_wakeup(now), now + 3s);
+  EXPECT_GE(path->next_wakeup(now), now + 3s);
   EXPECT_FALSE(carrier().has_ready());
-  const Instant moved = carrier().last_moved();
+  const Instant moved = flow(links[2].c)->moved;
   settle_down();
-  EXPECT_EQ(carrier().last_moved(), moved);
+  EXPECT_EQ(flow(links[2].c)->moved, moved);
   ASSERT_TRUE(relay::send_all(links[2].guest.get(), "x"));
   EXPECT_EQ(received(links[2].host.get(), 1), "x");
-  EXPECT_GT(carrier().last_moved(), moved);
+  EXPECT_GT(flow(links[2].c)->moved, moved);
 }
 
-TEST_F(CarrierTest, HoldsBytesWhileAHostTakesNothing) {
+TEST_F(CarrierTest, BytesWaitWhileAHostTakesNothing) {
   const Link a = handed_over();
   const Link b = handed_over();
-  EXPECT_FALSE(carrier().holds_bytes());
+  const auto waiting = [&] {
+    carrier().note_waiting();
+    return tcp().undelivered(now).bytes;
+  };
+  EXPECT_EQ(waiting(), 0U);
   const std::size_t taken = fill(b.guest.get());
-  EXPECT_TRUE(carrier().holds_bytes());
+  EXPECT_GT(waiting(), 0U);
+  EXPECT_LT(waiting(), taken);
   relay::Received got;
   EXPECT_TRUE(turn_until([&] {
     got.read_from(b.host.get());
     return got.bytes.size() >= taken;
   }));
-  EXPECT_FALSE(carrier().holds_bytes());
+  EXPECT_EQ(waiting(), 0U);
   // What a guest does not take is not the guest's.
   fill(a.host.get());
-  EXPECT_FALSE(carrier().holds_bytes());
+  EXPECT_EQ(waiting(), 0U);
+}
+
+TEST_F(CarrierTest, AHostThatWasPassedTheEndIsNotWaitedFor) {
+  const Link a = handed_over();
+  const Link b = handed_over();
+  finish(a.guest);
+  EXPECT_EQ(end_of(a.host.get()), 0);
+  carrier().note_waiting();
+  EXPECT_EQ(tcp().undelivered(now).flows, 1U);  // The other's guest may say something yet.
+  finish(b.guest);
+  EXPECT_EQ(end_of(b.host.get()), 0);
+  carrier().note_waiting();
+  EXPECT_EQ(tcp().undelivered(now).flows, 0U);
+}
+
+TEST_F(CarrierTest, AHalfClosedGuestThatAbortsIsAReset) {
+  Link a = handed_over();
+  finish(a.guest);
+  EXPECT_EQ(end_of(a.host.get()), 0);
+  settle_down();
+  reset(a.guest);
+  EXPECT_EQ(ended(a).outcome, policy::Outcome::kResetByGuest);
+  EXPECT_TRUE(turn_until([&] { return error_of(a.host.get()) != 0; }));
+}
+
+TEST_F(CarrierTest, AGuestThatHasForgottenLeavesTheHostInPeace) {
+  Link a = handed_over();
+  finish(a.guest);
+  EXPECT_EQ(end_of(a.host.get()), 0);
+  settle_down();
+  // Its kernel forgets within a second or two, and is asked after five.
+  const int seconds = 1;
+  EXPECT_EQ(::setsockopt(a.guest.get(), IPPROTO_TCP, TCP_LINGER2, &seconds, sizeof seconds), 0);
+  a.guest.reset();
+  EXPECT_EQ(ended(a).outcome, policy::Outcome::kResetByGuest);
+  EXPECT_EQ(carrier().size(), 0U);
+  // The host learns of it when it has something to say.
+  EXPECT_EQ(error_of(a.host.get()), 0);
+  ASSERT_TRUE(relay::send_all(a.host.get(), "anybody there?"));
+  EXPECT_TRUE(turn_until([&] { return error_of(a.host.get()) != 0; }));
+}
+
+TEST_F(CarrierTest, AGuestThatRefusesBytesIsAReset) {
+  Link a = handed_over();
+  finish(a.guest);
+  EXPECT_EQ(end_of(a.host.get()), 0);
+  ASSERT_TRUE(relay::send_all(a.host.get(), "more than it wants"));
+  settle_down();
+  a.guest.reset();  // Unread: the kernel refuses it with a RST.
+  EXPECT_EQ(ended(a).outcome, policy::Outcome::kResetByGuest);
+  EXPECT_TRUE(turn_until([&] { return error_of(a.host.get()) != 0; }));
 }
 
 TEST_F(CarrierTest, AFinPassesOneWayAndBytesTheOther) {
@@ -288,9 +357,9 @@ TEST_F(CarrierTest, WhatIsCarriedMayOutliveNobody) {
   Link a = handed_over();
   ASSERT_TRUE(relay::send_all(a.guest.get(), "never read"));
   path.reset();
-  relay::Received got;
-  got.read_from(a.guest.get());
-  EXPECT_TRUE(got.end.has_value());  // No descriptor is left behind.
+  // No descriptor is left behind, and half a stream is no whole one.
+  EXPECT_EQ(end_of(a.guest.get()), ECONNRESET);
+  EXPECT_EQ(end_of(a.host.get()), ECONNRESET);
   start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 100'000});
 }
 

@@ -218,6 +218,7 @@ class FastPathFixture : public flow::test::TcpFixture {
         [&](const flow::CloseTcp& action) {
           if (!path->close(action)) io->close(action, now);
         },
+        [&](const flow::ProbeTcp& action) { io->probe(action, sink); },
         [&](const flow::HandOverTcp& action) { path->hand_over(action, now, sink); },
         [&](const flow::DivertTcp& action) { path->divert(action, now); },
         [&](const flow::ReleaseTcp& action) { path->release(action); },

@@ -3,7 +3,9 @@
 #include "driver/tcp_io.h"
 
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 
+#include <cstring>
 #include <optional>
 
 #include "unit/flow/engine_fixture.h"
@@ -43,6 +45,8 @@ class TcpIoTest : public flow::test::TcpFixture {
         io->shutdown(*shutdown);
       } else if (const auto* close = std::get_if<flow::CloseTcp>(&action)) {
         io->close(*close, now);
+      } else if (const auto* probe = std::get_if<flow::ProbeTcp>(&action)) {
+        io->probe(*probe, sink);
       }
     }
     collect();
@@ -283,6 +287,76 @@ TEST_F(TcpIoTest, WhatIsInFlightIsPeekedBehind) {
   ASSERT_NE(kernel.last("setsockopt"), nullptr);
   EXPECT_EQ(kernel.last("setsockopt")->second, SO_PEEK_OFF);
   (void)c;
+}
+
+TEST_F(TcpIoTest, AStreamThatGoesOnIsGuardedOnceUntilItsEnd) {
+  Connection c = open();
+  kernel.calls.clear();
+  send_bytes(c, 1000);
+  EXPECT_EQ(kernel.count("setsockopt"), 0U);  // It may be all that there is.
+  send_bytes(c, 1000);
+  ASSERT_NE(kernel.last("setsockopt"), nullptr);
+  EXPECT_EQ(kernel.last("setsockopt")->second, SO_LINGER);
+  send_bytes(c, 1000);
+  EXPECT_EQ(kernel.count("setsockopt"), 1U);
+  burst(fin(c));
+  EXPECT_EQ(kernel.count("shutdown"), 1U);
+  EXPECT_EQ(kernel.count("setsockopt"), 2U);
+}
+
+TEST_F(TcpIoTest, AShortConnectionCostsNoCallForItsGuard) {
+  Connection c = open();
+  kernel.calls.clear();
+  send_bytes(c, 1000);
+  burst(fin(c));
+  EXPECT_EQ(kernel.count("shutdown"), 1U);
+  EXPECT_EQ(kernel.count("setsockopt"), 0U);
+}
+
+TEST_F(TcpIoTest, AFirstWriteThatIsLongIsGuarded) {
+  Connection c = open();
+  kernel.calls.clear();
+  send_bytes(c, 17 * 1024);
+  EXPECT_EQ(kernel.count("setsockopt"), 1U);
+}
+
+TEST_F(TcpIoTest, AKeepAliveIsAnsweredAsTheHostIs) {
+  const Connection c = open();
+  const auto keep_alive = [&] {
+    auto segment = ack(c);
+    segment.sequence = c.next - 1;
+    now += std::chrono::seconds(30);
+    clear();
+    kernel.calls.clear();
+    burst(segment);
+    settle();
+    return !frames.empty();
+  };
+  EXPECT_TRUE(keep_alive());
+  EXPECT_EQ(kernel.count("setsockopt"), 4U);  // Asked from now on in the guest's own time.
+  EXPECT_TRUE(keep_alive());
+  EXPECT_EQ(kernel.count("setsockopt"), 0U);
+  tcp_info silent{};
+  silent.tcpi_probes = 1;
+  int first_word = 0;
+  std::memcpy(&first_word, &silent, sizeof first_word);
+  kernel.script_value(first_word);
+  EXPECT_FALSE(keep_alive());
+  EXPECT_TRUE(keep_alive());
+}
+
+TEST_F(TcpIoTest, AHostThatTheGuestHasForgottenIsNotReset) {
+  Connection c = open();
+  burst(fin(c));
+  c.next += 1;
+  kernel.calls.clear();
+  auto unknown = rst(c);
+  unknown.acknowledgment = {};
+  burst(unknown);
+  EXPECT_EQ(flow(c), nullptr);
+  ASSERT_EQ(kernel.count("setsockopt"), 1U);
+  EXPECT_EQ(kernel.last("setsockopt")->second, TCP_LINGER2);
+  EXPECT_FALSE(kernel.closed.empty());
 }
 
 TEST_F(TcpIoTest, EventsOfAClosedFlowAreIgnored) {

@@ -86,6 +86,14 @@ TEST(TcpSocketFake, ResetLingersZeroSecondsThenCloses) {
   EXPECT_FALSE(socket.valid());
 }
 
+TEST(TcpSocketFake, OneThatIsForgottenLingersASecond) {
+  FakeKernel kernel;
+  auto socket = TcpSocket::connect(kernel, kTarget).value();
+  socket.close_and_forget();
+  EXPECT_EQ(kernel.last("setsockopt")->second, TCP_LINGER2);
+  EXPECT_EQ(kernel.closed, std::vector<int>{1000});
+}
+
 class TcpSocketReal : public ::testing::TestWithParam<wire::IpFamily> {
  protected:
   void SetUp() override {
@@ -150,6 +158,37 @@ TEST_P(TcpSocketReal, ResetIsSeenAsReset) {
   ASSERT_TRUE(wait_for(server.fd(), POLLIN));
   const std::array parts{part_of(room)};
   EXPECT_EQ(server.read(parts).error(), (SysError{SysOp::kReceive, ECONNRESET}));
+}
+
+TEST_P(TcpSocketReal, AGuardedOneThatNobodyClosesIsReset) {
+  client.guard();
+  ASSERT_TRUE(client.send(std::array{part_of(std::string("half of it"))}).has_value());
+  {
+    const TcpSocket gone = std::move(client);
+  }  // As when the process dies.
+  ASSERT_TRUE(wait_for(server.fd(), POLLHUP));
+  EXPECT_FALSE(server.connect_result().has_value());
+}
+
+TEST_P(TcpSocketReal, AGuardedOneIsClosedInTheOrdinaryWay) {
+  client.guard();
+  client.close();
+  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  const std::array parts{part_of(room)};
+  EXPECT_EQ(server.read(parts).value().status, ReadStatus::kEndOfStream);
+}
+
+TEST_P(TcpSocketReal, TheGuardEndsWithTheStream) {
+  client.guard();
+  ASSERT_TRUE(client.shutdown_write().has_value());
+  EXPECT_FALSE(client.guarded());
+  {
+    const TcpSocket gone = std::move(client);
+  }
+  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  const std::array parts{part_of(room)};
+  EXPECT_EQ(server.read(parts).value().status, ReadStatus::kEndOfStream);
+  EXPECT_TRUE(server.connect_result().has_value());
 }
 
 TEST_P(TcpSocketReal, FullSendBufferIsZeroAndCounted) {

@@ -328,6 +328,28 @@ TEST(RelayPair, SplicesWhatIsBulkAndCopiesWhatIsNot) {
   EXPECT_TRUE(rig.nothing_held());
 }
 
+TEST(RelayPair, StopTellsNobodyThatAHalfToldStreamHasEnded) {
+  for (const bool ended : {false, true}) {
+    Rig rig(host::real_kernel(), {}, {}, {});
+    ASSERT_TRUE(send_all(rig.client.get(), "words"));
+    if (ended) {
+      ASSERT_EQ(::shutdown(rig.client.get(), SHUT_WR), 0);
+    }
+    Received at_target;
+    EXPECT_TRUE(rig.turn_until([&] {
+      at_target.read_from(rig.target.get());
+      return at_target.bytes.size() == 5 && at_target.end.has_value() == ended;
+    }));
+    rig.pair.stop(rig.pools, StopHow::kClose);
+    at_target.read_from(rig.target.get());
+    EXPECT_EQ(at_target.bytes, "words");
+    EXPECT_EQ(at_target.end, ended ? 0 : ECONNRESET);
+    Received at_client;
+    at_client.read_from(rig.client.get());
+    EXPECT_EQ(at_client.end, ECONNRESET);
+  }
+}
+
 TEST(RelayPair, StopGivesEverythingBack) {
   for (const Mode mode : {Mode::kCopy, Mode::kSplice}) {
     Rig rig(host::real_kernel(), {.mode = mode}, {},

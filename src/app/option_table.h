@@ -21,6 +21,8 @@ enum class OptionId : std::uint8_t {
   kInterface,
   kPublish,
   kHostLoopback,
+  kHostAddresses,
+  kNat64Prefix,
   kDeny,
   kAllow,
   kMaxFlows,
@@ -80,7 +82,8 @@ inline constexpr std::array kRunOptions{
                "The guest's network",
                "address of the guest and length of its prefix;\n"
                "once for IPv4 and once for IPv6\n"
-               "(default: 10.0.2.15/24 and fd00::15/64)"},
+               "(default: 10.0.2.15/24 and fd00::15/64, or others\n"
+               "where these would hide a network of the host)"},
     OptionSpec{OptionId::kGateway, OptionKind::kList, "--gateway", "IP", "The guest's network",
                "address of the gateway, inside that prefix\n"
                "(default: the one that ends in 2)"},
@@ -108,12 +111,20 @@ inline constexpr std::array kRunOptions{
                "ranges as 8000-8010:80-90; IPv6 as [::1]:80:80"},
     OptionSpec{OptionId::kHostLoopback, OptionKind::kFlag, "--host-loopback", "", "What may pass",
                "the gateway's address leads to the host's loopback"},
+    OptionSpec{OptionId::kHostAddresses, OptionKind::kFlag, "--host-addresses", "", "What may pass",
+               "the host's own addresses may be reached; else only\n"
+               "those that an --allow names (not 0.0.0.0/0 or ::/0)"},
     OptionSpec{OptionId::kDeny, OptionKind::kList, "--deny", "CIDR[:PORTS]", "What may pass",
                "refuse these targets; ports as 80, 80-90 or\n"
-               "22,80-90 (always: 169.254.0.0/16 and fe80::/10)"},
+               "22,80-90 (always: link-local addresses, and those\n"
+               "where clouds keep credentials)"},
     OptionSpec{OptionId::kAllow, OptionKind::kList, "--allow", "CIDR[:PORTS]", "What may pass",
                "permit these; the longer prefix wins, then the rule\n"
                "of fewer ports, then --allow"},
+    OptionSpec{OptionId::kNat64Prefix, OptionKind::kList, "--nat64-prefix", "PREFIX",
+               "What may pass",
+               "the network's NAT64 prefix: addresses in it count as\n"
+               "the IPv4 addresses in them (64:ff9b::/96 always does)"},
     OptionSpec{OptionId::kMaxFlows, OptionKind::kValue, "--max-flows", "N", "What may pass",
                "flows at a time (default: 65536; 0: no limit)"},
     OptionSpec{OptionId::kNewFlowsPerSecond, OptionKind::kValue, "--new-flows-per-second", "N",

@@ -4,18 +4,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "app/command.h"
+#include "app/network_choice.h"
 #include "driver/published.h"
 #include "driver/worker.h"
+#include "host/address_watch.h"
 #include "host/fd_limit.h"
+#include "host/host_routes.h"
 #include "host/namespaces.h"
 #include "host/random.h"
 #include "host/resolver_config.h"
@@ -26,6 +31,7 @@
 #include "link/tap.h"
 #include "telemetry/flow_log.h"
 #include "telemetry/log.h"
+#include "telemetry/private_file.h"
 #include "telemetry/report.h"
 #include "telemetry/trace_session.h"
 
@@ -77,7 +83,7 @@ struct OutputFiles {
     files.flow_log = std::move(*log);
   }
   if (!options.report_file.empty()) {
-    files.report = std::fopen(options.report_file.c_str(), "we");
+    files.report = telemetry::open_private_file(options.report_file);
     if (files.report == nullptr) {
       telemetry::log_error("--report-file: cannot write '{}': {}", options.report_file,
                            std::strerror(errno));
@@ -108,8 +114,9 @@ struct OutputFiles {
   return text;
 }
 
-[[nodiscard]] host::GuestNetwork namespace_network(const RunOptions& options) {
-  const flow::GuestNetwork& network = options.network;
+[[nodiscard]] host::GuestNetwork namespace_network(const RunOptions& options,
+                                                   const NetworkChoice& choice) {
+  const flow::GuestNetwork& network = choice.network;
   host::GuestNetwork result{.interface = options.interface,
                             .addresses = {},
                             .gateways = {},
@@ -117,13 +124,25 @@ struct OutputFiles {
                             .mac = network.guest_mac};
   if (network.ipv4) {
     result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
-    result.gateways.push_back(network.gateway_v4);
+    if (choice.ipv4_default_route) result.gateways.push_back(network.gateway_v4);
   }
   if (network.ipv6) {
     result.addresses.push_back({network.guest_v6, network.prefix_length_v6});
     result.gateways.push_back(network.gateway_v6);
   }
   return result;
+}
+
+// As it becomes on this host. Whose routes cannot be read is served the usual one.
+[[nodiscard]] NetworkChoice network_for(const RunOptions& options) {
+  const auto routes = host::read_host_routes();
+  if (!routes) telemetry::log_info("the host's routes: {}", routes.error().describe());
+  NetworkChoice choice = choose_network(options, routes ? *routes : host::HostRoutes{});
+  for (const std::string& warning : choice.warnings) telemetry::log_warn("{}", warning);
+  if (!choice.ipv4_default_route) {
+    telemetry::log_info("the host has no way by IPv4, so the guest gets none");
+  }
+  return choice;
 }
 
 [[nodiscard]] std::expected<host::OpenedLink, host::SetupError> open_link(
@@ -148,12 +167,20 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   if (std::fflush(file) != 0) telemetry::log_error("--report: {}", std::strerror(errno));
 }
 
+// A connection from outside has up to two descriptors, so a quarter of them as connections is half
+// of them at most: the rest is for what the guest begins.
+[[nodiscard]] std::uint32_t inbound_streams(std::uint64_t descriptor_limit) {
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+      descriptor_limit / 4, 1, std::numeric_limits<std::uint32_t>::max()));
+}
+
 [[nodiscard]] driver::WorkerOptions worker_options(const RunOptions& options, OutputFiles& files,
                                                    const flow::GuestNetwork& network,
                                                    host::OpenedLink link, host::GuestAgent agent,
                                                    std::uint64_t descriptor_limit,
                                                    driver::PublishedPorts published,
-                                                   host::ResolverConfig resolvers) {
+                                                   host::ResolverConfig resolvers,
+                                                   std::optional<host::AddressWatch> addresses) {
   const link::TapFeatures features = link::TapFeatures::unpack(link.cookie);
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
@@ -168,11 +195,16 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
                           .uso = features.uso},
                  .policy = policy::Policy(options.deny, options.allow),
                  .limits = options.limits,
+                 .max_inbound_streams = inbound_streams(descriptor_limit),
                  .host_loopback = options.host_loopback,
+                 .host_addresses = options.host_addresses ? policy::HostAddresses::kOpen
+                                                          : policy::HostAddresses::kRefused,
+                 .nat64_prefixes = options.nat64_prefixes,
                  .tcp = {}},
       .seeds = draw_seeds(),
       .published = std::move(published),
       .resolvers = std::move(resolvers),
+      .addresses = std::move(addresses),
       .agent = std::move(agent),
       .fast_path = {.when = options.fast_path == FastPath::kRequire ? flow::HandOverWhen::kAlways
                                                                     : flow::HandOverWhen::kLong,
@@ -203,7 +235,8 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
 [[nodiscard]] int serve(const RunOptions& options, OutputFiles& files,
                         const flow::GuestNetwork& network, host::SignalFd& signals,
                         host::PendingGuest guest, driver::PublishedPorts published,
-                        host::ResolverConfig resolvers) {
+                        host::ResolverConfig resolvers,
+                        std::optional<host::AddressWatch> addresses) {
   host::Kernel& kernel = host::real_kernel();
   auto loop = host::EventLoop::create(kernel);
   auto opened = guest.await_link();
@@ -221,7 +254,8 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   driver::Worker worker(
       kernel, *loop,
       worker_options(options, files, network, std::move(*opened), guest.take_agent(),
-                     host::fd_soft_limit(), std::move(published), std::move(resolvers)));
+                     host::fd_soft_limit(), std::move(published), std::move(resolvers),
+                     std::move(addresses)));
   if (options.fast_path == FastPath::kRequire) {
     if (const auto ready = worker.await_fast_path(); !ready) {
       telemetry::log_error("--fast-path=require: {}", ready.error().describe());
@@ -267,8 +301,20 @@ int run_command(const RunOptions& options) {
   if (!open_outputs(options, files)) return host::kExitSetupFailed;
 
   host::ResolverConfig resolvers;
-  flow::GuestNetwork network = options.network;
+  const NetworkChoice choice = network_for(options);
+  flow::GuestNetwork network = choice.network;
   if (network.dns && !find_resolvers(resolvers, network)) return host::kExitSetupFailed;
+
+  std::optional<host::AddressWatch> addresses;
+  if (auto watch = host::AddressWatch::open()) {
+    addresses = std::move(*watch);
+  } else if (!options.host_addresses) {
+    telemetry::log_error(
+        "cannot learn the host's addresses, which the guest may not reach: {}; "
+        "--host-addresses does without",
+        watch.error().describe());
+    return host::kExitSetupFailed;
+  }
 
   auto published = driver::PublishedPorts::open(host::real_kernel(), options.publish, network);
   if (!published) {
@@ -277,7 +323,7 @@ int run_command(const RunOptions& options) {
   }
   auto guest = host::spawn_guest(
       {.command = options.command,
-       .network = namespace_network(options),
+       .network = namespace_network(options, choice),
        .open_link = [&options] { return open_link(options.interface); },
        .resolv_conf = network.dns
                           ? std::optional(resolv_conf_for(network, resolvers.current().options))
@@ -293,7 +339,7 @@ int run_command(const RunOptions& options) {
     return host::kExitSetupFailed;
   }
   return serve(options, files, network, *signals, std::move(*guest), std::move(*published),
-               std::move(resolvers));
+               std::move(resolvers), std::move(addresses));
 }
 
 std::expected<int, EarlyExit> start_run(std::span<const char* const> arguments) {

@@ -14,6 +14,7 @@
 #include "app/number_option.h"
 #include "app/raw_options.h"
 #include "app/value_option.h"
+#include "wire/nat64.h"
 
 namespace sluice::app {
 namespace {
@@ -56,6 +57,20 @@ Checked read_publish(const std::vector<std::string>& texts, RunOptions& options)
       }
     }
     options.publish.push_back(*map);
+  }
+  return {};
+}
+
+Checked read_nat64(const std::vector<std::string>& texts, RunOptions& options) {
+  for (const std::string& text : texts) {
+    const auto prefix = wire::parse_prefix(text);
+    if (!prefix || prefix->address.is_v4() || !wire::is_nat64_length(prefix->length)) {
+      return fail(
+          "--nat64-prefix: '{}' is not a NAT64 prefix; expected one as 2001:db8:64::/96, of "
+          "length 32, 40, 48, 56, 64 or 96",
+          text);
+    }
+    options.nat64_prefixes.push_back(*prefix);
   }
   return {};
 }
@@ -178,14 +193,26 @@ Checked read_fast_path(const RawOptions& raw, RunOptions& options) {
   return {};
 }
 
+// After network_options(), which checked these.
+void note_chosen(const RawOptions& raw, RunOptions& options) {
+  for (const OptionId id : {OptionId::kAddress, OptionId::kGateway, OptionId::kDns}) {
+    for (const std::string& text : raw.all(id)) {
+      const bool is_v6 = text.find(':') != std::string::npos;
+      (is_v6 ? options.chosen_v6 : options.chosen_v4) = true;
+    }
+  }
+}
+
 Checked interpret(const RawOptions& raw, RunOptions& options) {
   auto network = network_options(raw);
   if (!network) return std::unexpected(network.error());
   options.network = std::move(*network);
+  note_chosen(raw, options);
   if (auto ok = read_interface(raw.all(OptionId::kInterface), options); !ok) return ok;
   if (auto ok = read_publish(raw.all(OptionId::kPublish), options); !ok) return ok;
   if (auto ok = read_rules("--deny", raw.all(OptionId::kDeny), options.deny); !ok) return ok;
   if (auto ok = read_rules("--allow", raw.all(OptionId::kAllow), options.allow); !ok) return ok;
+  if (auto ok = read_nat64(raw.all(OptionId::kNat64Prefix), options); !ok) return ok;
   if (auto ok = read_limits(raw, options.limits); !ok) return ok;
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
@@ -210,6 +237,7 @@ std::expected<RunOptions, EarlyExit> parse_run_options(std::span<const char* con
 
   RunOptions options;
   options.host_loopback = raw->has(OptionId::kHostLoopback);
+  options.host_addresses = raw->has(OptionId::kHostAddresses);
   options.pid_namespace = raw->has(OptionId::kPid);
   if (auto ok = interpret(*raw, options); !ok) return wrong(ok.error());
 

@@ -36,9 +36,14 @@ struct RunOptions {
   // Families, addresses, MTU, MAC and whether DNS is relayed. At least one family is on; its
   // addresses are distinct and in one subnet. Search domains and the host's name are not set here.
   flow::GuestNetwork network;
+  // Whether the user named an address of that family's network.
+  bool chosen_v4 = false;
+  bool chosen_v6 = false;
   std::string interface = "tap0";
 
-  bool host_loopback = false;  // --host-loopback
+  bool host_loopback = false;   // --host-loopback
+  bool host_addresses = false;  // --host-addresses
+  std::vector<wire::Prefix> nat64_prefixes;
   std::vector<policy::PortMap> publish;
 
   std::vector<policy::Rule> deny;

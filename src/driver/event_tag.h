@@ -21,6 +21,7 @@ enum class EventKind : std::uint8_t {
   kAgent,
   kCarriedGuest,
   kCarriedHost,
+  kHostAddresses,
 };
 
 using EventTag = sluice::EventTag<EventKind>;

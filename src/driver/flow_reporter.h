@@ -28,8 +28,8 @@ class FlowReporter {
   void flush_if_due(Instant now) {
     if (log_) log_->flush_if_due(now);
   }
-  void flush() {
-    if (log_) log_->flush();
+  void finish() {
+    if (log_) log_->finish();
   }
   [[nodiscard]] const std::optional<telemetry::Report>& report() const { return report_; }
 

@@ -36,8 +36,13 @@ Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions option
       ping_(kernel, loop, engine_),
       dns_(kernel, loop, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
-      reporter_(loop.now(), options.keep_report, std::move(options.flow_log)) {
+      reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
+      addresses_(std::move(options.addresses)) {
   (void)loop_.add(link_.fd(), EPOLLIN, EventTag{EventKind::kLink}.pack());
+  if (addresses_) {
+    engine_.set_host_addresses(addresses_->addresses());
+    (void)loop_.add(addresses_->fd(), EPOLLIN, EventTag{EventKind::kHostAddresses}.pack());
+  }
 }
 
 Worker::~Worker() = default;
@@ -57,7 +62,7 @@ int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
   const auto given_up = engine_.shut_down(now, sink_);
   settle(now);
   tell_given_up(given_up);
-  reporter_.flush();
+  reporter_.finish();
   link_.flush_capture();
   return *exit_code_;
 }
@@ -109,6 +114,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
       return;
+    case EventKind::kHostAddresses: on_host_addresses(); return;
     case EventKind::kSignals: on_signals(); return;
     case EventKind::kChild: exit_code_ = child_->exit_code(); return;
     case EventKind::kChildChannel:
@@ -228,6 +234,18 @@ void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up)
       given_up.size() == 1 ? "1 connection was"
                            : fmt::format("{} connections were", given_up.size()),
       telemetry::human_bytes(bytes), whom);
+}
+
+[[gnu::cold]] void Worker::on_host_addresses() {
+  const auto news = addresses_->read();
+  if (!news) {
+    telemetry::log_error("{}; changes of the host's addresses are not seen any more",
+                         news.error().describe());
+    (void)loop_.remove(addresses_->fd());
+    return;
+  }
+  if (news->addresses_changed) engine_.set_host_addresses(addresses_->addresses());
+  for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
 }
 
 void Worker::on_signals() {

@@ -18,6 +18,7 @@
 #include "driver/tcp_io.h"
 #include "driver/udp_io.h"
 #include "flow/engine.h"
+#include "host/address_watch.h"
 #include "host/child_process.h"
 #include "host/event_loop.h"
 #include "host/kernel.h"
@@ -36,6 +37,7 @@ struct WorkerOptions {
   flow::EngineSeeds seeds;
   PublishedPorts published;
   host::ResolverConfig resolvers;
+  std::optional<host::AddressWatch> addresses;  // None: nobody tells which are the host's.
   host::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
   FastPathOptions fast_path;
   bool keep_report = false;
@@ -76,6 +78,7 @@ class Worker {
   void drain();
   void on_signals();
   void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) const;
+  void on_host_addresses();
   [[nodiscard]] Instant next_wakeup(Instant now);
 
   host::EventLoop& loop_;
@@ -89,6 +92,7 @@ class Worker {
   DnsIo dns_;
   Published published_;
   FlowReporter reporter_;
+  std::optional<host::AddressWatch> addresses_;
   host::ChildProcess* child_ = nullptr;  // Only while run() runs.
   host::SignalFd* signals_ = nullptr;
   std::optional<int> exit_code_;

@@ -4,9 +4,9 @@
 
 #include "base/time.h"
 #include "flow/drop_reason.h"
-#include "policy/limits.h"
+#include "policy/guest_limits.h"
 #include "policy/policy.h"
-#include "policy/routable.h"
+#include "policy/reach.h"
 #include "policy/verdict.h"
 
 namespace sluice::flow {
@@ -14,23 +14,26 @@ namespace sluice::flow {
 class Admission {
  public:
   // `policy` is not owned.
-  Admission(const policy::Policy& policy, const policy::LimitOptions& limits)
-      : policy_(&policy), limits_(limits) {}
+  Admission(const policy::Policy& policy, policy::HostAddresses host,
+            const policy::GuestLimits& limits)
+      : reach_(policy, host), limits_(limits) {}
 
   // A flow that is accepted counts until released().
   [[nodiscard]] policy::Verdict admit(policy::Protocol protocol, const wire::Endpoint& remote,
-                                      Instant now) {
-    if (policy::is_never_routable(remote.address)) return refuse(policy::Verdict::kNotRoutable);
-    const policy::Verdict verdict = policy_->decide(protocol, remote).verdict;
+                                      Instant now,
+                                      policy::FlowSide side = policy::FlowSide::kOutbound) {
+    const policy::Verdict verdict = reach_.judge(protocol, remote);
     if (verdict != policy::Verdict::kAccepted) return refuse(verdict);
-    return admit_inbound(now);
+    return admit_unjudged(side, now);
   }
-  // A flow from outside to a published port: whoever published it has decided already.
-  [[nodiscard]] policy::Verdict admit_inbound(Instant now) {
-    const policy::Verdict verdict = limits_.admit(now);
+  // A flow whose target is decided already: from outside to a published port, or to our DNS.
+  [[nodiscard]] policy::Verdict admit_unjudged(policy::FlowSide side, Instant now) {
+    const policy::Verdict verdict = limits_.admit(side, now);
     return verdict == policy::Verdict::kAccepted ? verdict : refuse(verdict);
   }
-  void released() { limits_.released(); }
+  // Whether a flow of this side would find a place; counts nothing.
+  [[nodiscard]] bool has_room(policy::FlowSide side) const { return limits_.has_room(side); }
+  void released(policy::FlowSide side) { limits_.released(side); }
 
   // Counts a refusal that was found out elsewhere.
   policy::Verdict refuse(policy::Verdict verdict) {
@@ -40,7 +43,8 @@ class Admission {
 
   [[nodiscard]] DropCounters& drops() { return drops_; }
   [[nodiscard]] const DropCounters& drops() const { return drops_; }
-  [[nodiscard]] const policy::FlowLimits& limits() const { return limits_; }
+  [[nodiscard]] policy::Reach& reach() { return reach_; }
+  [[nodiscard]] const policy::GuestLimits& limits() const { return limits_; }
 
  private:
   [[nodiscard]] static DropReason reason_of(policy::Verdict verdict) {
@@ -48,6 +52,7 @@ class Admission {
       case policy::Verdict::kAccepted: break;
       case policy::Verdict::kNotRoutable: return DropReason::kUnreachable;
       case policy::Verdict::kDeniedByPolicy: return DropReason::kDeniedByPolicy;
+      case policy::Verdict::kHostAddress: return DropReason::kHostAddress;
       case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
       case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
       case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
@@ -55,8 +60,8 @@ class Admission {
     unreachable("an accepted flow was refused");
   }
 
-  const policy::Policy* policy_;
-  policy::FlowLimits limits_;
+  policy::Reach reach_;
+  policy::GuestLimits limits_;
   DropCounters drops_;
 };
 

@@ -30,6 +30,7 @@ enum class DropReason : std::uint8_t {
   kUdpSendFailed,     // The host's kernel refused the datagram.
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
   kDeniedByPolicy,    // A deny rule matched.
+  kHostAddress,       // An address of the host itself.
   kTooManyFlows,      // --max-flows
   kTooManyNewFlows,   // --new-flows-per-second
   kNoDescriptors,     // The process may not open another socket.
@@ -67,6 +68,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kUdpSendFailed: return "udp-send-failed";
     case DropReason::kFragmentDropped: return "fragment-dropped";
     case DropReason::kDeniedByPolicy: return "denied-by-policy";
+    case DropReason::kHostAddress: return "host-address";
     case DropReason::kTooManyFlows: return "too-many-flows";
     case DropReason::kTooManyNewFlows: return "too-many-new-flows";
     case DropReason::kNoDescriptors: return "no-descriptors";

@@ -23,7 +23,8 @@ constexpr std::uint16_t kPortDhcpv6Server = 547;
 Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
     : options_(std::move(options)),
       link_(options_.network, options_.link),
-      admission_(options_.policy, options_.limits),
+      admission_(options_.policy, options_.host_addresses,
+                 policy::GuestLimits(options_.limits, options_.max_inbound_streams)),
       targets_(options_.network, options_.host_loopback),
       timers_(now),
       dns_(seeds.dns),
@@ -33,7 +34,9 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       udp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kUdp),
            seeds.table),
       ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table),
-      dns_streams_(tcp_) {}
+      dns_streams_(tcp_) {
+  for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
+}
 
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
                                         Instant now, ActionSink& out) {
@@ -221,9 +224,13 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& se
   const wire::Endpoint remote{packet.destination, udp->destination_port()};
   if (is_ours(packet.destination) || packet.destination.is_multicast() ||
       packet.destination.is_v4_broadcast()) {
-    const bool to_loopback = targets_.target_of(remote).kind == TargetKind::kHost;
-    if (!to_loopback || !targets_.is_gateway(packet.destination) ||
-        remote.port.value == kPortDhcpServer) {
+    // The gateway stands for the host's loopback: where the guest may go there, and where a client
+    // there began.
+    const bool to_loopback = targets_.is_gateway(packet.destination) &&
+                             remote.port.value != kPortDhcpServer &&
+                             (targets_.target_of(remote).kind == TargetKind::kHost ||
+                              udp_.knows({packet.source, udp->source_port()}, remote));
+    if (!to_loopback) {
       on_udp_service(packet, *udp, sender, now, out);
       return;
     }

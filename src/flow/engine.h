@@ -33,7 +33,10 @@ struct EngineOptions {
   LinkFeatures link{};
   policy::Policy policy{};
   policy::LimitOptions limits{};
-  bool host_loopback = false;  // The gateway's address leads to the host's loopback.
+  std::uint32_t max_inbound_streams = 0;  // See policy/guest_limits.h; zero is no bound.
+  bool host_loopback = false;             // The gateway's address leads to the host's loopback.
+  policy::HostAddresses host_addresses = policy::HostAddresses::kRefused;
+  std::vector<wire::Prefix> nat64_prefixes{};  // Of the host's network: see policy/reach.h.
   TcpFlowsOptions tcp{};
 };
 
@@ -72,6 +75,13 @@ class Engine {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
+  // All addresses that the host has now; again whenever they change.
+  void set_host_addresses(std::vector<wire::IpAddress> addresses) {
+    admission_.reach().set_host_addresses(std::move(addresses));
+  }
+  // A translator's prefix that the host's network has told of.
+  void add_nat64_prefix(const wire::Prefix& prefix) { admission_.reach().add_nat64_prefix(prefix); }
+
   // sluice ends: every flow is closed and reported. Returns what TcpFlows::shut_down() does.
   std::vector<TcpFlows::GivenUp> shut_down(Instant now, ActionSink& out);
 
@@ -99,7 +109,7 @@ class Engine {
   [[nodiscard]] DropCounters& drops() { return admission_.drops(); }
   [[nodiscard]] const DropCounters& drops() const { return admission_.drops(); }
   [[nodiscard]] const GuestNetwork& network() const { return options_.network; }
-  [[nodiscard]] const policy::FlowLimits& limits() const { return admission_.limits(); }
+  [[nodiscard]] const policy::GuestLimits& limits() const { return admission_.limits(); }
   // What the guest asked our DNS to learn this address; empty if it did not.
   [[nodiscard]] std::string_view name_of(const wire::IpAddress& address) {
     return names_.lookup(address);
@@ -128,6 +138,7 @@ class Engine {
   void settle_dns(Instant now, ActionSink& out);
   void deliver_dns(Instant now, ActionSink& out);
   void count_dns(DnsQueryOutcome outcome);
+  void learn_nat64(const wire::DnsView& answer);
   void on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
   void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
                  Instant now, ActionSink& out);

@@ -4,6 +4,7 @@
 
 #include "base/overloaded.h"
 #include "flow/engine.h"
+#include "wire/nat64.h"
 
 namespace sluice::flow {
 
@@ -108,7 +109,10 @@ void Engine::deliver_dns(Instant now, ActionSink& out) {
       dns_actions_.push_back(std::move(action));
       continue;
     }
-    if (const auto view = wire::DnsView::parse(answer->message)) names_.learn(*view);
+    if (const auto view = wire::DnsView::parse(answer->message)) {
+      names_.learn(*view);
+      learn_nat64(*view);
+    }
     if (answer->client.over_tcp()) {
       dns_streams_.answer(answer->client.stream, answer->message, now, out);
       continue;
@@ -119,6 +123,20 @@ void Engine::deliver_dns(Instant now, ActionSink& out) {
     link_.send_udp_copy(source, guest, answer->message, out);
   }
   dns_fresh_.clear();
+}
+
+// RFC 7050, 3: an IPv6 answer to a name that has none shows the prefix of the network's translator.
+void Engine::learn_nat64(const wire::DnsView& answer) {
+  static const auto kProbeName = wire::DomainName::from_text("ipv4only.arpa");
+  const auto question = answer.question();
+  if (!answer.header().response || !question || question->name != *kProbeName) return;
+  for (wire::DnsRecordReader records = answer.records(); !records.done();) {
+    const auto record = records.next();
+    if (!record || record->section != wire::DnsSection::kAnswer) return;
+    const auto address = wire::dns_address(*record);
+    if (!address) continue;
+    if (const auto prefix = wire::nat64_prefix_of(*address)) add_nat64_prefix(*prefix);
+  }
 }
 
 }  // namespace sluice::flow

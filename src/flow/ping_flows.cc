@@ -113,7 +113,7 @@ void PingFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
 
 void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
   const Flow& flow = flows_.at(index);
-  admission_.released();
+  admission_.released(policy::FlowSide::kOutbound);
   out.push(ReportFlow{ended_flow(flow, outcome, now)});
   out.push(ClosePing{PingId{flows_.handle_of(index)}});
   table_.erase(flow.key, index);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "flow/guest_network.h"
 #include "wire/address.h"
@@ -37,6 +38,27 @@ class TargetMap {
                         host == network_->guest_v6;
     if (!hidden) return host;
     return host.is_v4() ? network_->gateway_v4 : network_->gateway_v6;
+  }
+
+  // Behind the gateway's address several clients may share a port number: another one, in a row
+  // that comes by every unprivileged port.
+  [[nodiscard]] static wire::Port next_port(wire::Port port) {
+    constexpr std::uint32_t kFirst = 1024;
+    return {static_cast<std::uint16_t>(kFirst + (port.value * 7919U + 1U) % (65'536U - kFirst))};
+  }
+  static constexpr int kPortTries = 64;
+
+  // The two ends of a connection from the host's loopback, of the family that `guest` is not;
+  // nothing where the guest has but one, or `guest` is not its address.
+  struct Ends {
+    wire::IpAddress guest;
+    wire::IpAddress gateway;
+  };
+  [[nodiscard]] std::optional<Ends> in_other_family(const wire::IpAddress& guest) const {
+    if (!network_->ipv4 || !network_->ipv6) return std::nullopt;
+    if (guest == network_->guest_v4) return Ends{network_->guest_v6, network_->gateway_v6};
+    if (guest == network_->guest_v6) return Ends{network_->guest_v4, network_->gateway_v4};
+    return std::nullopt;
   }
 
   [[nodiscard]] bool is_gateway(const wire::IpAddress& address) const {

@@ -49,6 +49,7 @@ struct SynSent {
   wire::SeqNum our_isn;
   std::uint32_t host_room = 0;
   std::uint8_t resends = 0;
+  bool other_family = false;  // Nobody listened in the family of the port that was called.
 };
 
 // What only a lossy link needs; taken when the first gap shows.

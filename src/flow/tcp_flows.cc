@@ -79,7 +79,8 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 
 // The flow counts no longer, and is told about.
 void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out) {
-  admission_.released();
+  admission_.released(flow.inbound ? policy::FlowSide::kInboundStream
+                                   : policy::FlowSide::kOutbound);
   out.push(ReportFlow{ended_flow(flow, outcome, now)});
 }
 

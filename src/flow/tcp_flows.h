@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "base/siphash.h"
@@ -48,6 +49,8 @@ class TcpFlows {
  public:
   static constexpr std::uint32_t kWindowMax = 4 * 1024 * 1024;
   static constexpr std::uint8_t kWindowScale = 7;
+  // RFC 6298, 2.1: until a round trip was measured.
+  static constexpr Duration kSynResend = std::chrono::seconds(1);
 
   // References are not owned and outlive this object. `timer_kind` goes into the upper half of
   // every timer's owner value.
@@ -149,6 +152,8 @@ class TcpFlows {
   // tcp_open.cc
   void on_syn(const FlowKey& key, const wire::IpPacketView& packet, const wire::TcpView& segment,
               Instant now, ActionSink& out);
+  [[nodiscard]] static GuestTcpOptions read_guest_options(const wire::TcpView& syn,
+                                                          std::uint16_t mss_max);
   void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
                   Instant now, ActionSink& out);
   void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
@@ -157,14 +162,21 @@ class TcpFlows {
   void segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
                             const wire::IpPacketView& packet, const wire::TcpView& segment,
                             Instant now, ActionSink& out);
-  void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
-                        Instant now, ActionSink& out);
   void segment_lingering(std::uint32_t index, Lingering& state, const wire::IpPacketView& packet,
                          const wire::TcpView& segment, Instant now, ActionSink& out);
   void reopen(std::uint32_t index, const wire::IpPacketView& packet, const wire::TcpView& segment,
               Instant now, ActionSink& out);
   void establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
                  const wire::TcpView& segment, std::uint32_t window, Instant now);
+  // tcp_inbound.cc
+  [[nodiscard]] bool find_free_name(FlowKey& key) const;
+  void ask_guest(TcpFlow& flow, std::uint32_t room, Instant now, ActionSink& out);
+  void drop_half_open(Instant now, ActionSink& out);
+  [[nodiscard]] bool is_half_open(TcpId id);
+  [[nodiscard]] bool retry_other_family(std::uint32_t index, Instant now, ActionSink& out);
+  void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
+                        Instant now, ActionSink& out);
+
   void send_syn(const TcpFlow& flow, wire::SeqNum our_isn, std::optional<wire::SeqNum> guest_next,
                 ActionSink& out) const;
   void send_reset(const FlowKey& key, wire::SeqNum sequence,
@@ -243,6 +255,7 @@ class TcpFlows {
   BurstEnd burst_end_ = BurstEnd::kDrained;
   std::vector<TcpId> deferred_;
   std::vector<TcpId> resuming_;
+  std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.
   std::size_t spill_free_ = 64 * 1024 * 1024;
   std::size_t stash_reserved_ = 0;  // Of it, for each StashTcp that is out.
   std::size_t lingering_ = 0;

@@ -1,5 +1,4 @@
-// How TCP flows begin: the guest's SYN and the host's connect, a published port's client and our
-// SYN, and what belongs to no flow.
+// How TCP flows of the guest begin: its SYN and the host's connect; and what belongs to no flow.
 #include <algorithm>
 #include <array>
 
@@ -9,20 +8,6 @@
 namespace sluice::flow {
 namespace {
 
-constexpr Duration kSynResend = std::chrono::seconds(1);
-
-[[nodiscard]] GuestTcpOptions read_options(const wire::TcpView& syn, std::uint16_t mss_max) {
-  const wire::TcpOptions options = wire::parse_tcp_options(syn.options());
-  GuestTcpOptions guest;
-  // RFC 9293, 3.7.1: without the option 536 is assumed. A tiny MSS would make us send a flood of
-  // tiny segments; Linux itself does not go below 88.
-  guest.mss = std::min(std::max<std::uint16_t>(options.mss.value_or(guest.mss), 88), mss_max);
-  guest.scaled = options.window_scale.has_value();
-  // RFC 7323, 2.3: a shift above 14 is taken as 14.
-  guest.window_scale = std::min<std::uint8_t>(options.window_scale.value_or(0), 14);
-  guest.sack = options.sack_permitted;
-  return guest;
-}
 
 // What an ICMP error about the guest's SYN quotes; Linux matches the ports and the sequence.
 struct QuotedSyn {
@@ -62,6 +47,19 @@ struct QuotedSyn {
 
 }  // namespace
 
+GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint16_t mss_max) {
+  const wire::TcpOptions options = wire::parse_tcp_options(syn.options());
+  GuestTcpOptions guest;
+  // RFC 9293, 3.7.1: without the option 536 is assumed. A tiny MSS would make us send a flood of
+  // tiny segments; Linux itself does not go below 88.
+  guest.mss = std::min(std::max<std::uint16_t>(options.mss.value_or(guest.mss), 88), mss_max);
+  guest.scaled = options.window_scale.has_value();
+  // RFC 7323, 2.3: a shift above 14 is taken as 14.
+  guest.window_scale = std::min<std::uint8_t>(options.window_scale.value_or(0), 14);
+  guest.sack = options.sack_permitted;
+  return guest;
+}
+
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const wire::IpPacketView& packet,
                                         const wire::TcpView& segment, Instant now,
                                         ActionSink& out) {
@@ -76,7 +74,7 @@ struct QuotedSyn {
     send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
     return;
   }
-  const policy::Verdict verdict = dns ? admission_.admit_inbound(now)
+  const policy::Verdict verdict = dns ? admission_.admit_unjudged(policy::FlowSide::kOutbound, now)
                                       : admission_.admit(policy::Protocol::kTcp, key.remote, now);
   if (verdict != policy::Verdict::kAccepted) {
     refuse_syn(key, segment, verdict, now, out);
@@ -84,7 +82,7 @@ struct QuotedSyn {
   }
   TcpId id;
   TcpFlow& flow = create(key, id, now);
-  flow.guest = read_options(segment, link_.segment_size_max(packet.family));
+  flow.guest = read_guest_options(segment, link_.segment_size_max(packet.family));
   flow.state = Connecting{.guest_isn = segment.sequence()};
   flow.dns = dns;
   out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
@@ -169,34 +167,6 @@ void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
   if (!segment.payload().empty() || flags.fin()) {
     segment_relaying(index, flow, relaying, segment, now, out);
   }
-}
-
-void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
-                                Instant now, ActionSink& out) {
-  TcpFlow& flow = flows_.at(index);
-  const wire::TcpFlags flags = segment.flags();
-  const bool ours = flags.ack() && segment.acknowledgment() == state.our_isn + 1;
-  if (flags.rst()) {
-    if (!ours) return;
-    out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kRefused, now, out);
-    return;
-  }
-  if (!flags.syn() || !ours) {
-    admission_.drops().count(DropReason::kTcpBadAck);
-    // RFC 9293, 3.10.7.3: an old connection of the same name is told that it is gone.
-    if (flags.ack()) send_reset(flow.key, segment.acknowledgment(), std::nullopt, out);
-    return;
-  }
-  const wire::SeqNum our_next = state.our_isn + 1;
-  const std::uint32_t room = state.host_room;
-  flow.guest = read_options(segment, link_.segment_size_max(flow.key.guest.address.family()));
-  establish(flow, segment.sequence() + 1, our_next, segment, segment.window(), now);
-  auto& relaying = std::get<Relaying>(flow.state);
-  relaying.host_room = room;
-  relaying.window_edge = relaying.received;
-  send_ack(index, flow, relaying, out);
-  touch(flow, index);
 }
 
 // The last ACK of ours may have been lost: a repeated FIN is answered again.
@@ -302,29 +272,6 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
   }
   out.push(CloseTcp{id, true});
   remove(id, outcome, now, out);
-}
-
-std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint& client,
-                                                           const wire::Endpoint& guest,
-                                                           std::uint32_t room, Instant now,
-                                                           ActionSink& out) {
-  FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port}, wire::IpProtocol::kTcp};
-  // Behind the gateway's address several clients may share a port number.
-  for (int tries = 0; index_of(key) != FlowTable::kNone; ++tries) {
-    if (tries == 64) return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
-    key.remote.port.value =
-        static_cast<std::uint16_t>(1024 + (key.remote.port.value * 7919U + 1U) % (65'536U - 1024U));
-  }
-  const policy::Verdict verdict = admission_.admit_inbound(now);
-  if (verdict != policy::Verdict::kAccepted) return std::unexpected(verdict);
-  TcpId id;
-  TcpFlow& flow = create(key, id, now);
-  flow.inbound = true;
-  const SynSent state{.our_isn = initial_sequence(key, now), .host_room = room};
-  flow.state = state;
-  send_syn(flow, state.our_isn, std::nullopt, out);
-  timers_.arm(flow.timer, now + kSynResend);
-  return id;
 }
 
 // A SYN to a listener of the guest, or with `guest_next` the SYN-ACK to its own.

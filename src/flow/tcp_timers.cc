@@ -7,7 +7,6 @@
 namespace sluice::flow {
 namespace {
 
-constexpr Duration kSynResend = std::chrono::seconds(1);
 constexpr std::uint8_t kSynResendsMax = 5;
 // How long the guest may leave what we sent unacknowledged: when it has closed its side and only
 // our FIN is missing, and otherwise.

@@ -10,7 +10,9 @@ UdpFlows::UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targe
       timers_(timers),
       timer_kind_(timer_kind),
       flow_table_(table_secret),
-      socket_table_(table_secret) {}
+      socket_table_(table_secret),
+      published_table_(table_secret),
+      client_table_(table_secret) {}
 
 std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   return flow_table_.find(
@@ -31,7 +33,10 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   }
   Flow& flow = flows_.at(index);
   flow.active = now;
-  flow.answered = flow.answered || flow.inbound;
+  if (flow.inbound && !flow.answered) {
+    flow.answered = true;
+    set_standing(index, Standing::kUnconfirmed);
+  }
   flow.bytes_to_host += datagrams.size();
   out.push(SendUdp{.socket = flow.socket,
                    .target = flow.target,
@@ -53,13 +58,19 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
     link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
     return FlowTable::kNone;
   }
-  const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now);
+  const bool published = is_published(key.guest);
+  const auto side = published ? policy::FlowSide::kInboundDatagram : policy::FlowSide::kOutbound;
+  if (published && !admission_.has_room(side)) (void)make_room(now, out);
+  const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now, side);
   if (verdict != policy::Verdict::kAccepted) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
     out.push(ReportFlow{refused_flow(key, verdict, now)});
     return FlowTable::kNone;
   }
-  return create(key, target.endpoint, socket_for(key.guest, out), now);
+  const std::uint32_t index = create(key, target.endpoint, socket_for(key.guest, out), now);
+  flows_.at(index).side = side;
+  if (published) set_standing(index, Standing::kUnanswered);
+  return index;
 }
 
 UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
@@ -71,13 +82,6 @@ UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
   sockets_.at(id.index).guest = guest;
   socket_table_.insert(key, id.index);
   out.push(OpenUdp{id, guest.address.family()});
-  return id;
-}
-
-UdpId UdpFlows::publish(const wire::Endpoint& guest) {
-  const UdpId id{sockets_.emplace()};
-  sockets_.at(id.index).guest = guest;
-  sockets_.at(id.index).published = true;
   return id;
 }
 
@@ -102,45 +106,27 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
                                              Instant now, ActionSink& out) {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return;
-  const FlowKey key{
-      owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp};
-  std::uint32_t index = index_of(key);
-  if (index != FlowTable::kNone &&
-      (flows_.at(index).target != from || flows_.at(index).socket != socket)) {
-    index = FlowTable::kNone;
-    if (owner->published) {  // The guest's own flow has this name already.
+  std::uint32_t index = FlowTable::kNone;
+  if (owner->published) {
+    index = flow_of_client(socket, from, local, now, out);
+    if (index == FlowTable::kNone) return;
+  } else {
+    index = index_of(
+        {owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp});
+    if (index == FlowTable::kNone || flows_.at(index).target != from ||
+        flows_.at(index).socket != socket) {
       admission_.drops().count(DropReason::kUdpUnasked);
-      return;
-    }
-  }
-  if (index == FlowTable::kNone) {
-    if (owner->published) index = open_inbound(socket, key, from, local, now, out);
-    if (index == FlowTable::kNone) {
-      if (!owner->published) admission_.drops().count(DropReason::kUdpUnasked);
       return;
     }
   }
   Flow& flow = flows_.at(index);
   flow.active = now;
-  flow.answered = flow.answered || !flow.inbound;
-  flow.bytes_to_guest += datagrams.size();
-  link_.send_udp(key.remote, key.guest, datagrams, segment_size, out);
-}
-
-std::uint32_t UdpFlows::open_inbound(UdpId socket, const FlowKey& key, const wire::Endpoint& from,
-                                     const std::optional<wire::IpAddress>& local, Instant now,
-                                     ActionSink& out) {
-  const policy::Verdict verdict = admission_.admit_inbound(now);
-  if (verdict != policy::Verdict::kAccepted) {
-    FlowSummary refused = refused_flow(key, verdict, now);
-    refused.inbound = true;
-    out.push(ReportFlow{refused});
-    return FlowTable::kNone;
+  if (!flow.inbound && !flow.answered) {
+    flow.answered = true;
+    set_standing(index, Standing::kConfirmed);
   }
-  const std::uint32_t index = create(key, from, socket, now);
-  flows_.at(index).inbound = true;
-  flows_.at(index).local = local;
-  return index;
+  flow.bytes_to_guest += datagrams.size();
+  link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, out);
 }
 
 std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
@@ -173,9 +159,11 @@ void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
   const Flow& flow = flows_.at(index);
-  admission_.released();
+  admission_.released(flow.side);
   out.push(ReportFlow{ended_flow(flow, outcome, now)});
   const UdpId socket = flow.socket;
+  set_standing(index, Standing::kConfirmed);  // Out of the queues.
+  if (flow.inbound) client_table_.erase(client_key(flow), index);
   flow_table_.erase(flow.key, index);
   flows_.erase(flows_.handle_of(index));
   Socket& owner = sockets_.at(socket.index);

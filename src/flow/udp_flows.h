@@ -2,14 +2,18 @@
 // mapping), and under it one flow for each remote, which is what policy decides and reports show.
 //
 // Filtering is by address and port: only a remote that the guest wrote to may answer. A published
-// port is a host socket that anybody may write to; each client becomes a flow of its own.
-// Sans-IO; time is an argument.
+// port is a host socket that anybody may write to (udp_inbound.cc): each client, and each address
+// of the host that it writes to, becomes a flow of its own. Senders may be forged, so a flow whose
+// client did not speak again after an answer makes room for a newer one where the share of inbound
+// flows is used up. What the guest sends from the endpoint of a published port to somebody who has
+// no flow counts as theirs: most of it answers those that made room. Sans-IO; time is an argument.
 #pragma once
 
 #include <cstdint>
 #include <expected>
 #include <optional>
 
+#include "base/index_queue.h"
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/action.h"
@@ -45,6 +49,11 @@ class UdpFlows {
   // A published port's socket, which the driver holds open until the end.
   [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
 
+  // Whether the guest's datagram belongs to a flow that exists.
+  [[nodiscard]] bool knows(const wire::Endpoint& guest, const wire::Endpoint& remote) const {
+    return index_of({guest, remote, wire::IpProtocol::kUdp}) != FlowTable::kNone;
+  }
+
   // What an error from the host's side is about: the datagram as the guest sent it.
   struct Origin {
     wire::Endpoint guest;
@@ -63,6 +72,24 @@ class UdpFlows {
     std::uint32_t flows = 0;
     bool published = false;
   };
+  // What tells the clients of published ports apart on the host's side.
+  struct ClientKey {
+    UdpId socket;
+    wire::IpAddress local;  // The host's address that was written to; :: if it is not known.
+    wire::Endpoint client;
+    friend bool operator==(const ClientKey&, const ClientKey&) = default;
+    [[nodiscard]] std::uint64_t hash(const HashSecret& secret) const {
+      const FlowKey rest{{local, {}}, client, wire::IpProtocol::kUdp};
+      return rest.hash(secret) ^ (socket.index * 0x9e37'79b9'7f4a'7c15U);
+    }
+  };
+  using ClientTable = IndexTable<ClientKey, HashSecret, 16>;
+  // Whether an inbound flow may make room for another, and which goes first.
+  enum class Standing : std::uint8_t {
+    kUnanswered,   // These go first,
+    kUnconfirmed,  // then those whose client has not spoken since it was answered.
+    kConfirmed,    // It stays, as do all outbound flows.
+  };
   struct Flow {
     explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
     FlowKey key;
@@ -71,6 +98,9 @@ class UdpFlows {
     UdpId socket;
     bool inbound = false;
     bool answered = false;
+    policy::FlowSide side = policy::FlowSide::kOutbound;
+    Standing standing = Standing::kConfirmed;
+    IndexLink place;  // In the queue of its standing.
     TimerNode timer;
     Instant opened{};
     Instant active{};
@@ -81,12 +111,20 @@ class UdpFlows {
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
   [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
                                    Instant now, ActionSink& out);
-  [[nodiscard]] std::uint32_t open_inbound(UdpId socket, const FlowKey& key,
-                                           const wire::Endpoint& from,
-                                           const std::optional<wire::IpAddress>& local, Instant now,
+  [[nodiscard]] std::uint32_t flow_of_client(UdpId socket, const wire::Endpoint& from,
+                                             const std::optional<wire::IpAddress>& local,
+                                             Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Instant now,
                                            ActionSink& out);
+  [[nodiscard]] static ClientKey client_key(const Flow& flow) {
+    return {flow.socket, flow.local.value_or(wire::IpAddress{}), flow.target};
+  }
+  [[nodiscard]] IndexQueue* queue_of(Standing standing);
+  void set_standing(std::uint32_t index, Standing standing);
+  [[nodiscard]] bool make_room(Instant now, ActionSink& out);
   [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
                                      Instant now);
+  [[nodiscard]] bool is_published(const wire::Endpoint& guest) const;
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
 
@@ -103,6 +141,10 @@ class UdpFlows {
   Slab<Socket> sockets_;
   FlowTable flow_table_;
   FlowTable socket_table_;
+  FlowTable published_table_;
+  ClientTable client_table_;
+  IndexQueue unanswered_;
+  IndexQueue unconfirmed_;
 };
 
 }  // namespace sluice::flow

@@ -48,7 +48,7 @@ ByteView view_of(const iovec& piece) {
 }  // namespace
 
 std::expected<PcapTee, std::error_code> PcapTee::open(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd.valid()) return std::unexpected(std::error_code(errno, std::generic_category()));
   PcapTee tee(std::move(fd));
   // A full disk is told now, not in the middle of the work; and a reader may follow the file.

@@ -17,6 +17,7 @@ enum class Outcome : std::uint8_t {
   kUnreachable,  // The host has no way there, or ICMP said so.
   kTimedOut,     // Nobody answered, or an established peer stopped answering.
   kGivenUp,      // TCP: sluice ended before the host had all that the guest sent, and reset it.
+  kMadeRoom,     // Inbound: given up for a newer one, as its client showed no sign of being there.
   kNotAccepted,  // The verdict was a refusal, so nothing began.
 };
 
@@ -27,7 +28,8 @@ enum class Outcome : std::uint8_t {
     case Outcome::kClosed:
     case Outcome::kResetByGuest:
     case Outcome::kResetByHost:
-    case Outcome::kGivenUp: return true;
+    case Outcome::kGivenUp:
+    case Outcome::kMadeRoom: return true;
     case Outcome::kRefused:
     case Outcome::kUnreachable:
     case Outcome::kTimedOut:
@@ -46,6 +48,7 @@ enum class Outcome : std::uint8_t {
     case Outcome::kUnreachable: return "unreachable";
     case Outcome::kTimedOut: return "timed out";
     case Outcome::kGivenUp: return "given up";
+    case Outcome::kMadeRoom: return "made room";
     case Outcome::kNotAccepted: return "not accepted";
   }
   unreachable("outcome outside its enum");

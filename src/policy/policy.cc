@@ -12,11 +12,22 @@ namespace {
 constexpr std::uint32_t kNoRule = PrefixIndex::kNone;
 constexpr std::uint32_t kPortsEnd = 65'536;
 
-std::array<wire::Prefix, 2> default_denials() {
-  constexpr std::array<std::uint8_t, 16> kLinkLocalV6{0xfe, 0x80};
-  return {{{wire::IpAddress::v4(0xa9fe'0000), 16},
-           {wire::IpAddress::v6(FixedView<16>(kLinkLocalV6)), 10}}};
+constexpr wire::IpAddress v6_of(const std::array<std::uint8_t, 16>& octets) {
+  return wire::IpAddress::v6(FixedView<16>(octets));
 }
+
+constexpr std::array kDefaultDenials{
+    wire::Prefix{wire::IpAddress::v4(0xa9fe'0000), 16},  // 169.254.0.0/16
+    wire::Prefix{wire::IpAddress::v4(0x6464'64c8), 32},  // 100.100.100.200, Alibaba
+    wire::Prefix{wire::IpAddress::v4(0xa83f'8110), 32},  // 168.63.129.16, Azure
+    wire::Prefix{wire::IpAddress::v4(0xc000'00c0), 32},  // 192.0.0.192, Oracle
+    wire::Prefix{v6_of({0xfe, 0x80}), 10},
+    // fd00:ec2::/32, AWS: of machines ::254, of pods ::23.
+    wire::Prefix{v6_of({0xfd, 0x00, 0x0e, 0xc2}), 32},
+    // fd20:ce::254, Google.
+    wire::Prefix{v6_of({0xfd, 0x20, 0, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}), 128},
+    // fd00:c1::a9fe:a9fe, Oracle.
+    wire::Prefix{v6_of({0xfd, 0, 0, 0xc1, 0, 0, 0, 0, 0, 0, 0, 0, 0xa9, 0xfe, 0xa9, 0xfe}), 128}};
 
 // One end of a port range of a rule. Rules are known by their rank: lower wins.
 struct Edge {
@@ -28,11 +39,11 @@ struct Edge {
 }  // namespace
 
 Policy::Policy(std::span<const Rule> deny, std::span<const Rule> allow, DefaultDenials defaults) {
-  rules_.reserve(deny.size() + allow.size() + 2);
+  rules_.reserve(deny.size() + allow.size() + kDefaultDenials.size());
   for (const Rule& rule : deny) rules_.push_back({rule, Action::kDeny, Origin::kUser});
   for (const Rule& rule : allow) rules_.push_back({rule, Action::kAllow, Origin::kUser});
   if (defaults == DefaultDenials::kOn) {
-    for (const wire::Prefix& prefix : default_denials()) {
+    for (const wire::Prefix& prefix : kDefaultDenials) {
       rules_.push_back({Rule{prefix, {}}, Action::kDeny, Origin::kDefault});
     }
   }

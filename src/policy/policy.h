@@ -10,8 +10,8 @@
 //   --deny 10.0.0.0/8 --allow 10.1.0.0/16                   makes a hole in a denial,
 //   --allow 169.254.169.254                                 makes one in a default denial.
 //
-// Denied by default are the link-local ranges 169.254.0.0/16 and fe80::/10, where clouds keep the
-// credentials of their machines.
+// Denied by default are the link-local ranges 169.254.0.0/16 and fe80::/10, and the other addresses
+// where clouds keep the credentials of their machines.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,8 @@ class Policy {
   Policy(std::span<const Rule> deny, std::span<const Rule> allow,
          DefaultDenials defaults = DefaultDenials::kOn);
 
-  // `target.port` is ignored for ICMP. Does not ask is_never_routable().
+  // `target.port` is ignored for ICMP. Judges the
+  // address alone: what it stands for is asked by reach.h.
   [[nodiscard]] Decision decide(Protocol protocol, const wire::Endpoint& target) const;
 
   [[nodiscard]] std::span<const PolicyRule> rules() const { return rules_; }

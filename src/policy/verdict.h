@@ -15,6 +15,7 @@ enum class Verdict : std::uint8_t {
   kAccepted,
   kNotRoutable,      // The target is an address that no network carries: see routable.h.
   kDeniedByPolicy,   // A rule of --deny, or one of the default denials.
+  kHostAddress,      // The target is an address of the host itself: see reach.h.
   kTooManyFlows,     // --max-flows
   kTooManyNewFlows,  // --new-flows-per-second
   kNoDescriptors,    // The process or the system has no file descriptor left.
@@ -26,6 +27,7 @@ enum class Verdict : std::uint8_t {
     case Verdict::kAccepted: return "accepted";
     case Verdict::kNotRoutable: return "not routable";
     case Verdict::kDeniedByPolicy: return "denied";
+    case Verdict::kHostAddress: return "host address";
     case Verdict::kTooManyFlows: return "too many flows";
     case Verdict::kTooManyNewFlows: return "too many new flows";
     case Verdict::kNoDescriptors: return "no descriptors";

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "telemetry/log.h"
+#include "telemetry/private_file.h"
 #include "telemetry/text.h"
 
 namespace sluice::telemetry {
@@ -57,7 +58,7 @@ void append_line(fmt::memory_buffer& out, const FlowRecord& record) {
 }  // namespace
 
 std::expected<FlowLog, std::error_code> FlowLog::open(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644));
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kPrivateFile));
   if (!fd.valid()) return std::unexpected(std::error_code(errno, std::generic_category()));
   return FlowLog(std::move(fd), path);
 }
@@ -74,8 +75,35 @@ void FlowLog::write(const FlowRecord& record) {
     ++lost_;
     return;
   }
+  if (const auto reason = RefusalRate::reason_of(record)) {
+    last_refusal_ =
+        record.opened + std::chrono::duration_cast<RefusalRate::Time::duration>(record.duration);
+    if (!refusals_.admit(*reason, last_refusal_)) return;
+    tell_left_out(*reason, last_refusal_);
+  }
   append_line(buffer_, record);
   if (buffer_.size() >= kFlushSize) flush();
+}
+
+void FlowLog::tell_left_out(std::size_t reason, RefusalRate::Time now) {
+  const std::uint64_t count = refusals_.take_left_out(reason);
+  if (count == 0) return;
+  buffer_.append(std::string_view(R"({"time":")"));
+  append_time(buffer_, now);
+  fmt::format_to(std::back_inserter(buffer_),
+                 R"(","left_out":{},"verdict":"{}","outcome":"{}"}})"
+                 "\n",
+                 count, policy::to_string(RefusalRate::verdict_of(reason)),
+                 policy::to_string(RefusalRate::outcome_of(reason)));
+}
+
+void FlowLog::finish() {
+  if (fd_.valid()) {
+    for (std::size_t reason = 0; reason < RefusalRate::kReasons; ++reason) {
+      tell_left_out(reason, last_refusal_);
+    }
+  }
+  flush();
 }
 
 void FlowLog::flush() {

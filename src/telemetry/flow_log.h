@@ -8,6 +8,13 @@
 // in one line; "time" is when the flow was opened. Bytes of a name that are not printable ASCII
 // are written as \DDD (RFC 1035, 5.1). ICMP has "guest_port" and "port" 0.
 //
+// Of refusals, and of inbound flows that made room for newer ones, a burst gets lines, and then a
+// few a second (refusal_rate.h). What was left out is told by the next line of that reason, or the
+// end:
+//
+//   {"time":"2026-03-01T12:00:09.000000Z","left_out":81000,"verdict":"denied",
+//    "outcome":"not accepted"}
+//
 // Lines gather in a buffer that is allocated once. The file is never waited for: if it is a pipe
 // that nobody reads, up to a mebibyte of lines is kept, and what comes then is dropped and counted.
 #pragma once
@@ -22,12 +29,13 @@
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "telemetry/flow_record.h"
+#include "telemetry/refusal_rate.h"
 
 namespace sluice::telemetry {
 
 class FlowLog {
  public:
-  // Appends to `path`, which is made if it is missing.
+  // Appends to `path`, which is made if it is missing, for its owner alone.
   [[nodiscard]] static std::expected<FlowLog, std::error_code> open(const std::string& path);
   // Writes to a descriptor that is open already. `path` names it in messages.
   FlowLog(UniqueFd fd, std::string path);
@@ -37,6 +45,9 @@ class FlowLog {
   void flush();
   // The same, but not within a second of the last time. Call it from a busy loop.
   void flush_if_due(Instant now);
+
+  // The last word: tells what was left out since, and flushes.
+  void finish();
 
   [[nodiscard]] bool pending() const { return buffer_.size() != 0; }
   // Lines that were lost because the file did not take them.
@@ -48,12 +59,15 @@ class FlowLog {
   static constexpr std::size_t kBufferMax = 1024 * 1024;
 
   [[gnu::cold]] void fail(int error);
+  void tell_left_out(std::size_t reason, RefusalRate::Time now);
 
   UniqueFd fd_;  // Invalid after an error.
   std::string path_;
   fmt::memory_buffer buffer_;
   Instant last_flush_{};
   std::uint64_t lost_ = 0;
+  RefusalRate refusals_;
+  RefusalRate::Time last_refusal_{};
 };
 
 }  // namespace sluice::telemetry

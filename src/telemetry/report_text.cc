@@ -96,6 +96,14 @@ std::string Report::text(std::span<const Counter> drops, Color color) const {
                  human_duration(sums.duration),
                  std::string(result)};
   };
+  const auto result_text = [](const Key& key) {
+    std::string text(result_of(key));
+    // The mend stands where the refusal is read.
+    if (key.verdict == policy::Verdict::kHostAddress) {
+      text += fmt::format("; --allow {} opens it", wire::to_string(key.endpoint.address));
+    }
+    return text;
+  };
   std::vector<Line> lines;
   for (const auto* row : sorted()) {
     const Key& key = row->first;
@@ -106,7 +114,7 @@ std::string Report::text(std::span<const Counter> drops, Color color) const {
     const bool is_bad =
         key.verdict != policy::Verdict::kAccepted || !policy::was_established(key.failure);
     lines.push_back({cells_of(name_text(key.name), wire::to_string(key.endpoint.address), port,
-                              std::move(protocol), row->second, result_of(key)),
+                              std::move(protocol), row->second, result_text(key)),
                      is_bad});
   }
   if (others_.flows != 0) lines.push_back({cells_of("others", "-", "-", "-", others_, "-"), false});

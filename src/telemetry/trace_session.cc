@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "telemetry/private_file.h"
 #include "telemetry/trace_export.h"
 
 namespace sluice::telemetry {
@@ -10,7 +11,7 @@ namespace sluice::telemetry {
 std::expected<TraceSession, int> TraceSession::open(const TraceTarget& target,
                                                     const std::string& file) {
   if (file.empty()) return TraceSession(target, File(stderr), false);
-  File opened(std::fopen(file.c_str(), "we"));
+  File opened(open_private_file(file));
   if (opened == nullptr) return std::unexpected(errno);
   return TraceSession(target, std::move(opened), file.ends_with(".json"));
 }

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from harness import (GATEWAY, GUEST_PRELUDE, LOOPBACK, PYTHON, Skip, bracket, check, check_equal,
                      echo, finish, read_line, sluice_only)
@@ -187,3 +188,102 @@ def counters_on_sigusr1(t):
     status, _, err = finish(child)
     check_equal(status, 0, "status after SIGUSR1")
     check(err.strip() != "", "SIGUSR1 printed nothing")
+
+
+@sluice_only()
+def the_hosts_own_addresses_are_refused(t):
+    server = t.listen(7000, echo, t.net.hst)
+    name, seconds, said = outcome(t, t.hst, 7000, ["--report"])
+    check_equal(name, "ECONNREFUSED", "connect to an address of the host")
+    check(seconds < 2, f"it took {seconds:.2f} s")
+    check(f"host address; --allow {t.hst} opens it" in said, f"the report: {said[-500:]}")
+    check("host-address" in said, f"the counters: {said[-500:]}")
+    check_equal(server.results, [], "connections that the host saw")
+    everything = {4: "0.0.0.0/0", 6: "::/0"}[t.family]
+    check_equal(outcome(t, t.hst, 7000, ["--allow", everything])[0], "ECONNREFUSED", everything)
+    check_equal(outcome(t, t.hst, 7000, ["--allow", t.hst])[0], "ok", "with --allow")
+    check_equal(outcome(t, t.hst, 7000, ["--host-addresses"])[0], "ok", "with --host-addresses")
+
+
+@sluice_only()
+def an_address_that_the_host_gets_later_is_refused_too(t):
+    new = {4: "10.0.0.77", 6: "fd02::77"}[t.family]
+    t.listen(7000, echo, t.net.hst)
+    code = """
+print(outcome(args[0], 7000)[0]); sys.stdin.readline()
+print(outcome(args[1], 7000)[0])
+"""
+    child = t.start_python(code, t.hst, new, stdin=subprocess.PIPE)
+    check_equal(read_line(child), "ECONNREFUSED", "the first address")
+    t.net.ip(t.net.hst, f"addr add {new}/32 dev lo" if t.family == 4 else
+             f"-6 addr add {new}/128 dev lo nodad")
+    time.sleep(0.5)
+    child.stdin.write(b"\n")
+    child.stdin.flush()
+    check_equal(read_line(child), "ECONNREFUSED", "the address that came")
+    check_equal(finish(child)[0], 0, "status")
+
+
+@sluice_only(families=(6,))
+def ipv4_in_ipv6_clothes_is_judged_as_ipv4(t):
+    translated = "64:ff9b::a00:63"  # 10.0.0.99
+    metadata = "64:ff9b::a9fe:a9fe"
+    for address in (translated, metadata):
+        t.net.ip(t.net.srv, f"-6 addr add {address}/128 dev lo nodad")
+        t.net.ip(t.net.hst, f"-6 route add {address}/128 via fd02::2")
+    t.listen(7000, echo)
+    check_equal(outcome(t, translated, 7000)[0], "ok", "without a rule")
+    check_equal(outcome(t, translated, 7000, ["--deny", "10.0.0.0/8"])[0], "ECONNREFUSED",
+                "with --deny 10.0.0.0/8")
+    check_equal(outcome(t, metadata, 7000)[0], "ECONNREFUSED", "metadata behind NAT64")
+    own = "2001:db8:64::a00:63"
+    t.net.ip(t.net.srv, f"-6 addr add {own}/128 dev lo nodad")
+    t.net.ip(t.net.hst, f"-6 route add {own}/128 via fd02::2")
+    options = ["--deny", "10.0.0.0/8", "--nat64-prefix", "2001:db8:64::/96"]
+    check_equal(outcome(t, own, 7000, options)[0], "ECONNREFUSED", "the network's own prefix")
+
+
+@sluice_only()
+def refusals_do_not_fill_the_flow_log(t):
+    path = t.file("flows.jsonl")
+    code = """
+s = udp(args[0]); s.connect((args[0], 7000))
+for _ in range(20000):
+    try: s.send(b"x")
+    except OSError: pass
+"""
+    t.python(code, t.srv, options=["--flow-log", path, "--deny", host_prefix(t, t.srv)])
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    told = [line for line in lines if "left_out" not in line]
+    left_out = sum(line["left_out"] for line in lines if "left_out" in line)
+    check(len(told) < 1000, f"{len(told)} lines for 20000 refusals")
+    check(len(told) + left_out > 5000, f"only {len(told)} + {left_out} of 20000 are accounted for")
+    check_equal(os.stat(path).st_mode & 0o777, 0o600, "mode of the flow log")
+
+
+@sluice_only(families=())
+def another_network_where_the_usual_is_the_hosts(t):
+    t.net.ip(t.net.hst, "route add 10.0.2.0/24 via 10.0.0.2")
+    t.net.ip(t.net.hst, "-6 route add fd00::/64 via fd02::2")
+    shown = t.guest_ok(["ip", "-brief", "address", "show", "dev", "tap0"]).stdout
+    check("10.0.3.15/24" in shown and "fd00:0:0:2::15/64" in shown, f"addresses: {shown}")
+    named = t.guest_ok(["true"], ["--address", "10.0.2.15/24"])
+    check("hides 10.0.2.0/24 of the host" in named.stderr, f"no warning: {named.stderr}")
+    check_equal(t.guest_ok(["true"]).stderr, "", "messages without an option")
+
+
+@sluice_only(families=())
+def names_lead_to_ipv6_where_the_host_has_no_ipv4(t):
+    t.family = 6
+    t.listen(7000, echo)
+    t.net.ip(t.net.hst, "-4 addr flush dev s0")
+    t.net.ip(t.net.hst, "-4 addr flush dev c0")
+    code = """
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try: s.connect(("10.0.0.2", 7000)); print("a way by IPv4")
+except OSError as error: print(errno.errorcode[error.errno])
+print(outcome(args[0], 7000)[0], outcome("10.0.2.2", 7000)[0])
+"""
+    words = t.python(code, t.srv).split()
+    check_equal(words, ["ENETUNREACH", "ok", "ECONNREFUSED"], "IPv4, IPv6, the gateway")

@@ -49,7 +49,8 @@ TEST(RunOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(o.network.mtu, 1500);
   EXPECT_EQ(wire::to_string(o.network.guest_mac), "52:54:00:12:34:56");
   EXPECT_EQ(o.interface, "tap0");
-  EXPECT_FALSE(o.host_loopback || o.pid_namespace);
+  EXPECT_FALSE(o.host_loopback || o.host_addresses || o.pid_namespace);
+  EXPECT_FALSE(o.chosen_v4 || o.chosen_v6);
   EXPECT_EQ(o.limits.max_flows, 65'536u);
   EXPECT_EQ(o.limits.new_flows_per_second, 0u);
   EXPECT_EQ(o.report, ReportFormat::kNone);
@@ -102,6 +103,9 @@ TEST(RunOptions, EveryOptionArrives) {
                                 "--publish",
                                 "[::1]:53:53/udp",
                                 "--host-loopback",
+                                "--host-addresses",
+                                "--nat64-prefix",
+                                "2001:db8:64::/96",
                                 "--deny",
                                 "10.0.0.0/8",
                                 "--deny",
@@ -136,6 +140,9 @@ TEST(RunOptions, EveryOptionArrives) {
   ASSERT_EQ(o.publish.size(), 2u);
   EXPECT_EQ(policy::to_string(o.publish[1]), "[::1]:53:53/udp");
   EXPECT_TRUE(o.host_loopback);
+  EXPECT_TRUE(o.host_addresses);
+  ASSERT_EQ(o.nat64_prefixes.size(), 1u);
+  EXPECT_EQ(wire::to_string(o.nat64_prefixes[0]), "2001:db8:64::/96");
   ASSERT_EQ(o.deny.size(), 2u);
   EXPECT_EQ(policy::to_string(o.deny[1]), "fd00::1");
   ASSERT_EQ(o.allow.size(), 1u);
@@ -247,6 +254,15 @@ TEST(RunOptions, EveryOtherBadValueIsNamed) {
         << name;
   }
   EXPECT_EQ(options({"--interface", "fifteen-letters", "x"}).interface, "fifteen-letters");
+  for (const char* text : {"10.0.0.0/8", "2001:db8::/33", "2001:db8::/128", "x"}) {
+    EXPECT_TRUE(mistake({"--nat64-prefix", text, "x"})
+                    .ends_with("expected one as 2001:db8:64::/96, of length 32, 40, 48, 56, 64 or "
+                               "96"))
+        << text;
+  }
+  EXPECT_TRUE(options({"--dns", "10.0.2.7", "x"}).chosen_v4);
+  EXPECT_FALSE(options({"--dns", "10.0.2.7", "x"}).chosen_v6);
+  EXPECT_TRUE(options({"--gateway", "fd00::7", "x"}).chosen_v6);
   EXPECT_TRUE(mistake({"--deny", "x/3", "x"})
                   .starts_with("--deny: 'x/3' is not a rule; expected CIDR[:PORTS]"));
   EXPECT_TRUE(mistake({"--allow", "10.0.0.0/8:0", "x"})

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <new>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <vector>
 
 #include "telemetry/log.h"
 
@@ -185,6 +187,102 @@ TEST(FlowLog, APipeThatNobodyReadsIsNotWaitedFor) {
     ASSERT_TRUE(nlohmann::json::accept(line)) << line;
   }
   EXPECT_EQ(whole + lost, 10'000u);
+}
+
+FlowRecord refusal(policy::Verdict verdict, std::chrono::milliseconds after) {
+  FlowRecord record = sample();
+  record.opened += after;
+  record.duration = {};
+  record.verdict = verdict;
+  record.outcome = policy::Outcome::kNotAccepted;
+  return record;
+}
+
+struct Lines {
+  std::size_t flows = 0;
+  std::vector<nlohmann::json> left_out;
+};
+
+Lines lines_of(const TemporaryFile& file) {
+  Lines lines;
+  std::istringstream text(file.content());
+  for (std::string line; std::getline(text, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (json.contains("left_out")) {
+      lines.left_out.push_back(json);
+    } else {
+      ++lines.flows;
+    }
+  }
+  return lines;
+}
+
+TEST(FlowLog, RefusalsAreWrittenAtARateForEachReason) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  // Ten seconds of 1000 refusals a second, of which every tenth has another reason.
+  for (int i = 0; i < 10'000; ++i) {
+    const auto verdict =
+        i % 10 == 0 ? policy::Verdict::kTooManyFlows : policy::Verdict::kDeniedByPolicy;
+    log.write(refusal(verdict, std::chrono::milliseconds(i)));
+  }
+  log.finish();
+  const Lines lines = lines_of(file);
+  // 100 and 10 a second, of both.
+  EXPECT_GE(lines.flows, 390u);
+  EXPECT_LE(lines.flows, 400u);
+  std::uint64_t left_out = 0;
+  for (const auto& line : lines.left_out) left_out += line["left_out"].get<std::uint64_t>();
+  EXPECT_EQ(lines.flows + left_out, 10'000u);
+  EXPECT_LE(lines.left_out.size(), lines.flows + 2);
+  EXPECT_EQ(lines.left_out.back()["verdict"], "too many flows");
+  EXPECT_EQ(lines.left_out.back()["outcome"], "not accepted");
+}
+
+TEST(FlowLog, WhatWasLeftOutIsToldWhenItResumes) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  for (int i = 0; i < 150; ++i) log.write(refusal(policy::Verdict::kHostAddress, 0ms));
+  log.flush();
+  EXPECT_EQ(lines_of(file).flows, 100u);
+  EXPECT_TRUE(lines_of(file).left_out.empty());
+  log.write(refusal(policy::Verdict::kHostAddress, 1s));
+  log.finish();
+  const Lines lines = lines_of(file);
+  EXPECT_EQ(lines.flows, 101u);
+  ASSERT_EQ(lines.left_out.size(), 1u);
+  EXPECT_EQ(lines.left_out[0]["left_out"], 50);
+  EXPECT_EQ(lines.left_out[0]["verdict"], "host address");
+  EXPECT_EQ(lines.left_out[0]["time"], "2026-03-01T12:00:01.123456Z");
+}
+
+TEST(FlowLog, WhatStrangersMakeRoomWithIsLimitedToo) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  FlowRecord record = sample();
+  record.direction = Direction::kInbound;
+  record.outcome = policy::Outcome::kMadeRoom;
+  for (int i = 0; i < 1000; ++i) log.write(record);
+  // Flows that went their way are all written.
+  for (int i = 0; i < 1000; ++i) log.write(sample());
+  log.finish();
+  const Lines lines = lines_of(file);
+  EXPECT_EQ(lines.flows, 1100u);
+  ASSERT_EQ(lines.left_out.size(), 1u);
+  EXPECT_EQ(lines.left_out[0]["left_out"], 900);
+  EXPECT_EQ(lines.left_out[0]["outcome"], "made room");
+}
+
+TEST(FlowLog, IsMadeForItsOwnerAlone) {
+  const TemporaryFile place;
+  ::unlink(place.path().c_str());
+  const mode_t before = ::umask(0);
+  const auto log = FlowLog::open(place.path());
+  ::umask(before);
+  ASSERT_TRUE(log.has_value());
+  struct stat status{};
+  ASSERT_EQ(::stat(place.path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
 }
 
 TEST(Log, OneLineAMessage) {

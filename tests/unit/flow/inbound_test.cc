@@ -1,0 +1,276 @@
+// Published ports: whose clients get in, who makes room for whom, and where answers go.
+#include "unit/flow/engine_fixture.h"
+
+namespace sluice::flow::test {
+namespace {
+
+class InboundTest : public TcpFixture {
+ protected:
+  const wire::Endpoint service_{network().guest_v4, {53}};
+
+  void restart_with(std::uint32_t max_flows) {
+    EngineOptions options;
+    options.limits.max_flows = max_flows;
+    restart(std::move(options));
+    port_ = engine().udp().publish(service_);
+  }
+  // A datagram to the published port; the frame that it became for the guest, if any.
+  std::optional<Received> ask(const wire::Endpoint& client,
+                              std::optional<wire::IpAddress> local = std::nullopt) {
+    clear();
+    const Bytes payload = stream(0, 12);
+    engine().udp().on_received(port_, client, local, payload, 0, now, sink);
+    collect();
+    if (frames.empty()) return std::nullopt;
+    return take_frame();
+  }
+  // The guest's server answers what `question` brought.
+  std::optional<SendUdp> answer(const Received& question) {
+    clear();
+    feed(udp_frame(network(), {question.packet().destination, question.udp().destination_port()},
+                   {question.packet().source, question.udp().source_port()}, stream(5, 30)));
+    if (datagrams.empty()) return std::nullopt;
+    return datagrams[0].action;
+  }
+  static wire::Endpoint stranger(std::uint32_t number) {
+    return {wire::IpAddress::v4(0xc612'0000 + number), wire::Port{4000}};
+  }
+  [[nodiscard]] std::size_t count(policy::Outcome outcome) const {
+    std::size_t found = 0;
+    for (const ReportFlow& report : all<ReportFlow>()) {
+      if (report.summary.outcome == outcome) ++found;
+    }
+    return found;
+  }
+
+  UdpId port_ = engine().udp().publish(service_);
+};
+
+TEST_F(InboundTest, ForgedSendersNeverUseUpTheGuestsFlows) {
+  restart_with(100);
+  for (std::uint32_t i = 0; i < 5000; ++i) ASSERT_TRUE(ask(stranger(i))) << i;
+  EXPECT_EQ(engine().flow_count(), 50u);
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    clear();
+    feed(syn({.guest = {network().guest_v4, wire::Port{static_cast<std::uint16_t>(30'000 + i)}}}));
+    ASSERT_EQ(all<ConnectTcp>().size(), 1u) << i;
+  }
+  EXPECT_EQ(drops(DropReason::kTooManyFlows), 0u);
+}
+
+TEST_F(InboundTest, AnHonestClientIsServedWhileStrangersFlood) {
+  restart_with(100);
+  const wire::Endpoint honest = endpoint("203.0.113.5:6000");
+  auto question = ask(honest);
+  ASSERT_TRUE(question.has_value());
+  ASSERT_TRUE(answer(*question).has_value());
+  ASSERT_TRUE(ask(honest).has_value());  // It has our answer: it stays.
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    const auto forged = ask(stranger(i));
+    ASSERT_TRUE(forged.has_value());
+    if (i % 3 == 0) {
+      ASSERT_TRUE(answer(*forged).has_value());
+    }
+  }
+  const auto reply = answer(*question);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->target, honest);
+  // And one who comes in the middle of it gets an answer too.
+  question = ask(endpoint("203.0.113.6:6000"));
+  ASSERT_TRUE(question.has_value());
+  for (std::uint32_t i = 2000; i < 2020; ++i) ASSERT_TRUE(ask(stranger(i)).has_value());
+  EXPECT_TRUE(answer(*question).has_value());
+}
+
+TEST_F(InboundTest, TheUnansweredMakeRoomFirstThenTheOldestAnswered) {
+  restart_with(6);
+  std::vector<Received> questions;
+  for (std::uint32_t i = 0; i < 3; ++i) questions.push_back(*ask(stranger(i)));
+  ASSERT_TRUE(answer(questions[0]).has_value());
+  ASSERT_TRUE(answer(questions[2]).has_value());
+  clear();
+  // The second was not answered.
+  questions.push_back(*ask(stranger(3)));
+  EXPECT_EQ(count(policy::Outcome::kMadeRoom), 1u);
+  EXPECT_EQ(all<ReportFlow>()[0].summary.key.remote, stranger(1));
+  ASSERT_TRUE(answer(questions[3]).has_value());
+  (void)ask(stranger(4));
+  EXPECT_EQ(all<ReportFlow>()[0].summary.key.remote, stranger(0));
+}
+
+// An answer that comes late finds no flow; it must not begin one at the guest's expense.
+TEST_F(InboundTest, LateAnswersToThoseThatMadeRoomCountAsTheirs) {
+  restart_with(100);
+  std::vector<Received> questions;
+  for (std::uint32_t i = 0; i < 500; ++i) questions.push_back(*ask(stranger(i)));
+  for (const Received& question : questions) (void)answer(question);
+  EXPECT_EQ(engine().flow_count(), 50u);
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    clear();
+    feed(syn({.guest = {network().guest_v4, wire::Port{static_cast<std::uint16_t>(30'000 + i)}}}));
+    ASSERT_EQ(all<ConnectTcp>().size(), 1u) << i;
+  }
+  // Whom the guest writes to first, and who answers, stays.
+  restart_with(4);
+  const wire::Endpoint peer = endpoint("203.0.113.5:6000");
+  clear();
+  feed(udp_frame(network(), service_, peer, stream(0, 4)));
+  const UdpId socket = all<OpenUdp>()[0].socket;
+  engine().udp().on_received(socket, peer, std::nullopt, stream(0, 4), 0, now, sink);
+  collect();
+  for (std::uint32_t i = 0; i < 10; ++i) (void)ask(stranger(i));
+  clear();
+  engine().udp().on_received(socket, peer, std::nullopt, stream(0, 4), 0, now, sink);
+  collect();
+  EXPECT_EQ(frames.size(), 1u);
+}
+
+TEST_F(InboundTest, ClientsThatSpokeAgainAreKept) {
+  restart_with(4);
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const auto question = ask(stranger(i));
+    ASSERT_TRUE(question && answer(*question));
+    ASSERT_TRUE(ask(stranger(i)).has_value());
+  }
+  EXPECT_FALSE(ask(stranger(9)).has_value());
+  EXPECT_EQ(all<ReportFlow>()[0].summary.verdict, policy::Verdict::kTooManyFlows);
+  EXPECT_TRUE(all<ReportFlow>()[0].summary.inbound);
+  EXPECT_TRUE(ask(stranger(0)).has_value());
+  pass(UdpFlows::kAnswered + 1s);
+  EXPECT_EQ(engine().flow_count(), 0u);
+  EXPECT_TRUE(ask(stranger(9)).has_value());
+}
+
+TEST_F(InboundTest, AClientOfTheHostsLoopbackIsAnswered) {
+  const auto question = ask(endpoint("127.0.0.1:6000"), ip("127.0.0.1"));
+  ASSERT_TRUE(question.has_value());
+  EXPECT_EQ(question->packet().source, network().gateway_v4);
+  const auto reply = answer(*question);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->target, endpoint("127.0.0.1:6000"));
+  EXPECT_EQ(reply->local, ip("127.0.0.1"));
+  // The gateway is no way to the loopback for what nobody asked.
+  clear();
+  feed(udp_frame(network(), service_, {network().gateway_v4, wire::Port{6001}}, stream(0, 4)));
+  EXPECT_TRUE(datagrams.empty());
+}
+
+TEST_F(InboundTest, EachAddressOfTheHostAnswersForItself) {
+  const wire::Endpoint client = endpoint("203.0.113.5:6000");
+  const auto first = ask(client, ip("192.0.2.1"));
+  const auto second = ask(client, ip("192.0.2.2"));
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->udp().source_port(), client.port);
+  EXPECT_NE(second->udp().source_port(), client.port);
+  for (int i = 0; i < 2; ++i) {
+    const auto one = answer(*first);
+    const auto two = answer(*second);
+    ASSERT_TRUE(one && two);
+    EXPECT_EQ(one->local, ip("192.0.2.1"));
+    EXPECT_EQ(two->local, ip("192.0.2.2"));
+    EXPECT_EQ(one->target, client);
+    EXPECT_EQ(two->target, client);
+  }
+}
+
+TEST_F(InboundTest, ClientsBehindTheGatewayAreToldApart) {
+  const auto one = ask(endpoint("127.0.0.1:6000"), ip("127.0.0.1"));
+  const auto two = ask(endpoint("127.0.0.2:6000"), ip("127.0.0.1"));
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(answer(*one)->target, endpoint("127.0.0.1:6000"));
+  EXPECT_EQ(answer(*two)->target, endpoint("127.0.0.2:6000"));
+}
+
+TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
+  restart_with(6);
+  const wire::Endpoint web{network().guest_v4, {80}};
+  std::vector<TcpId> ids;
+  for (std::uint32_t i = 0; i < 10; ++i) {
+    const auto id = tcp().on_inbound(stranger(i), web, 64 * 1024, now, sink);
+    ASSERT_TRUE(id.has_value()) << i;
+    ids.push_back(*id);
+  }
+  collect();
+  EXPECT_EQ(engine().flow_count(), 3u);
+  EXPECT_EQ(count(policy::Outcome::kMadeRoom), 7u);
+  const auto closed = all<CloseTcp>();
+  ASSERT_EQ(closed.size(), 7u);
+  EXPECT_EQ(closed[0].flow, ids[0]);
+  EXPECT_TRUE(closed[0].reset);
+}
+
+// What the guest answers to our newest SYN.
+struct Knock {
+  wire::Endpoint guest;
+  wire::Endpoint remote;
+  wire::SeqNum isn;
+};
+
+class LocalhostTest : public InboundTest {
+ protected:
+  Knock knock(const wire::Endpoint& client, const wire::IpAddress& guest) {
+    clear();
+    id_ = tcp().on_inbound(client, {guest, {80}}, 64 * 1024, now, sink).value();
+    collect();
+    return newest();
+  }
+  Knock newest() {
+    const Received frame = take_frame();
+    EXPECT_EQ(frame.tcp().flags(), wire::kSyn);
+    return {{frame.packet().destination, frame.tcp().destination_port()},
+            {frame.packet().source, frame.tcp().source_port()},
+            frame.tcp().sequence()};
+  }
+  void refuse(const Knock& knock) {
+    feed(GuestSegment{.guest = knock.guest,
+                      .remote = knock.remote,
+                      .acknowledgment = knock.isn + 1,
+                      .flags = wire::kRst | wire::kAck});
+  }
+  TcpId id_;
+};
+
+TEST_F(LocalhostTest, AServerOfTheOtherFamilyIsFound) {
+  for (const bool v6_first : {true, false}) {
+    const auto& first = v6_first ? network().guest_v6 : network().guest_v4;
+    const auto& second = v6_first ? network().guest_v4 : network().guest_v6;
+    const Knock one = knock(endpoint(v6_first ? "[::1]:6000" : "127.0.0.1:6000"), first);
+    EXPECT_EQ(one.guest.address, first);
+    refuse(one);
+    EXPECT_TRUE(all<CloseTcp>().empty());
+    const Knock two = newest();
+    EXPECT_EQ(two.guest.address, second);
+    EXPECT_EQ(two.remote.address, v6_first ? network().gateway_v4 : network().gateway_v6);
+    GuestSegment accept{.guest = two.guest,
+                        .remote = two.remote,
+                        .sequence = wire::SeqNum{5000},
+                        .acknowledgment = two.isn + 1,
+                        .flags = wire::kSyn | wire::kAck,
+                        .options = {.mss = 1460}};
+    feed(accept);
+    EXPECT_EQ(take_frame().tcp().acknowledgment(), wire::SeqNum{5001});
+    clear();
+    tcp().on_readable(id_, false, now, sink);
+    collect();
+    EXPECT_EQ(all<PeekTcp>().size(), 1u);
+  }
+}
+
+TEST_F(LocalhostTest, WhereNobodyListensTheClientIsRefused) {
+  refuse(knock(endpoint("[::1]:6000"), network().guest_v6));
+  refuse(newest());
+  ASSERT_EQ(all<CloseTcp>().size(), 1u);
+  EXPECT_TRUE(all<CloseTcp>()[0].reset);
+  EXPECT_EQ(all<ReportFlow>()[0].summary.outcome, policy::Outcome::kRefused);
+  EXPECT_EQ(engine().flow_count(), 0u);
+}
+
+// Its address would be hidden from the server, which may judge by it.
+TEST_F(LocalhostTest, AClientOfTheNetworkIsNotLedElsewhere) {
+  refuse(knock(endpoint("[2001:db8::9]:6000"), network().guest_v6));
+  EXPECT_TRUE(frames.empty());
+  EXPECT_EQ(all<CloseTcp>().size(), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::flow::test

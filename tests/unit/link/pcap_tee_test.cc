@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -81,6 +82,17 @@ TEST_F(PcapTeeTest, TheHeaderIsThereAtOnce) {
   EXPECT_EQ(capture.header[4], PcapTee::kSnapLength);
   EXPECT_EQ(capture.header[5], 1u);
   EXPECT_TRUE(capture.records.empty());
+}
+
+TEST_F(PcapTeeTest, TheFileIsItsOwnersAlone) {
+  ::unlink(path_.c_str());
+  const mode_t before = ::umask(0);
+  const auto tee = PcapTee::open(path_);
+  ::umask(before);
+  ASSERT_TRUE(tee.has_value());
+  struct stat status{};
+  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600u);
 }
 
 TEST_F(PcapTeeTest, AFrameIsItsHeaderAndItsPieces) {

@@ -56,6 +56,14 @@ TEST(Report, KeepsRefusalsAndFailuresApart) {
   }
 }
 
+TEST(Report, ARefusedAddressOfTheHostComesWithTheMend) {
+  Report report;
+  report.add(with(flow("192.0.2.7", 443), Verdict::kHostAddress, Outcome::kNotAccepted));
+  EXPECT_NE(report.text({}, Color::kOff).find("host address; --allow 192.0.2.7 opens it\n"),
+            std::string::npos);
+  EXPECT_NE(report.json({}).find("\"verdict\": \"host address\""), std::string::npos);
+}
+
 TEST(Report, InboundRowsAreByClientAndGuestPort) {
   Report report;
   for (const std::uint16_t port : std::initializer_list<std::uint16_t>{50001, 50002}) {

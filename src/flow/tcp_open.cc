@@ -8,7 +8,6 @@
 namespace sluice::flow {
 namespace {
 
-
 // What an ICMP error about the guest's SYN quotes; Linux matches the ports and the sequence.
 struct QuotedSyn {
   std::array<std::uint8_t, 60> bytes{};

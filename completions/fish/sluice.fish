@@ -39,6 +39,7 @@ complete -c sluice -n '__sluice_in run' -l trace -x -a 'crr' -d 'Print where the
 complete -c sluice -n '__sluice_in run' -l log-level -x -a 'error warn info debug trace' -d 'Messages'
 complete -c sluice -n '__sluice_in run' -s v -l verbose -d 'The same as --log-level info'
 complete -c sluice -n '__sluice_in run' -l fast-path -x -a 'auto off require' -d 'Whether the guest\'s kernel carries TCP'
+complete -c sluice -n '__sluice_in run' -l as-root -d 'The command is user 0 in its namespaces'
 complete -c sluice -n '__sluice_in run' -l pid -d 'A PID namespace too'
 complete -c sluice -n '__sluice_in run' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in run' -s V -l version -d 'Print the version'

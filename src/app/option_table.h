@@ -35,6 +35,7 @@ enum class OptionId : std::uint8_t {
   kLogLevel,
   kVerbose,
   kFastPath,
+  kAsRoot,
   kPid,
   kConfig,
   kCheck,
@@ -150,6 +151,9 @@ inline constexpr std::array kRunOptions{
                "let the guest's kernel carry TCP: auto (connections\n"
                "for which it pays; the default), off, or require\n"
                "(all of them, and fail where it cannot)"},
+    OptionSpec{OptionId::kAsRoot, OptionKind::kFlag, "--as-root", "", "Others",
+               "the command is user 0 in its namespaces and may change\n"
+               "its network (default: it is who you are)"},
     OptionSpec{OptionId::kPid, OptionKind::kFlag, "--pid", "", "Others",
                "give the command a PID namespace of its own too"},
     OptionSpec{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "", "Others", "print this"},

@@ -16,6 +16,7 @@
 
 #include "app/command.h"
 #include "app/network_choice.h"
+#include "app/system_files.h"
 #include "driver/published.h"
 #include "driver/worker.h"
 #include "host/address_watch.h"
@@ -112,6 +113,13 @@ struct OutputFiles {
   }
   if (!options.empty()) text += fmt::format("options {}\n", fmt::join(options, " "));
   return text;
+}
+
+[[nodiscard]] std::vector<host::GuestFile> guest_files(const flow::GuestNetwork& network,
+                                                       const std::vector<std::string>& options) {
+  std::vector<host::GuestFile> files = system_files(network);
+  if (network.dns) files.push_back({host::kResolvConfPath, resolv_conf_for(network, options)});
+  return files;
 }
 
 [[nodiscard]] host::GuestNetwork namespace_network(const RunOptions& options,
@@ -241,7 +249,10 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   auto loop = host::EventLoop::create(kernel);
   auto opened = guest.await_link();
   for (const host::SetupError& warning : guest.warnings()) {
-    telemetry::log_info("{}", warning.describe());
+    // Without it names do not work, which is worth a word to everybody.
+    const bool names = warning.step.starts_with(host::kResolvConfPath);
+    telemetry::log(names ? telemetry::LogLevel::kWarn : telemetry::LogLevel::kInfo, "{}",
+                   warning.describe());
   }
   if (!opened) {
     telemetry::log_error("{}", opened.error().describe());
@@ -325,9 +336,8 @@ int run_command(const RunOptions& options) {
       {.command = options.command,
        .network = namespace_network(options, choice),
        .open_link = [&options] { return open_link(options.interface); },
-       .resolv_conf = network.dns
-                          ? std::optional(resolv_conf_for(network, resolvers.current().options))
-                          : std::nullopt,
+       .files = guest_files(network, resolvers.current().options),
+       .user = options.as_root ? host::GuestUser::kRoot : host::GuestUser::kCaller,
        .pid_namespace =
            options.pid_namespace ? host::PidNamespace::kOwn : host::PidNamespace::kShared,
        .fast_path =

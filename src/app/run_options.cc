@@ -238,6 +238,7 @@ std::expected<RunOptions, EarlyExit> parse_run_options(std::span<const char* con
   RunOptions options;
   options.host_loopback = raw->has(OptionId::kHostLoopback);
   options.host_addresses = raw->has(OptionId::kHostAddresses);
+  options.as_root = raw->has(OptionId::kAsRoot);
   options.pid_namespace = raw->has(OptionId::kPid);
   if (auto ok = interpret(*raw, options); !ok) return wrong(ok.error());
 

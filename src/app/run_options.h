@@ -59,6 +59,7 @@ struct RunOptions {
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;
 
   FastPath fast_path = FastPath::kAuto;  // --fast-path
+  bool as_root = false;                  // --as-root
   bool pid_namespace = false;            // --pid
   std::vector<std::string> command;      // Never empty: the user's shell if none was named.
 };

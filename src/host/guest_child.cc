@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,9 +14,9 @@
 
 #include "host/fd_limit.h"
 #include "host/guest_agent_process.h"
+#include "host/guest_files.h"
 #include "host/guest_init.h"
 #include "host/guest_namespace.h"
-#include "host/resolv_conf_mount.h"
 
 namespace sluice::host {
 namespace {
@@ -35,16 +34,20 @@ Step write_file(const char* path, std::string_view text) {
 }
 
 // user_namespaces(7): a process may map its own user and group without privileges, the group
-// only after it gave up setgroups().
-Step map_caller_to_root(uid_t uid, gid_t gid) {
+// only after it gave up setgroups(). Mapped to themselves they have every right in the new
+// namespace until the command is executed, which then has none: it is as outside, but for its
+// network.
+Step map_caller(GuestUser user, uid_t uid, gid_t gid) {
+  const bool as_root = user == GuestUser::kRoot;
   if (auto done = write_file("/proc/self/setgroups", "deny"); !done) return done;
-  if (auto done = write_file("/proc/self/uid_map", fmt::format("0 {} 1", uid)); !done) return done;
-  return write_file("/proc/self/gid_map", fmt::format("0 {} 1", gid));
+  const std::string uids = fmt::format("{} {} 1", as_root ? 0 : uid, uid);
+  if (auto done = write_file("/proc/self/uid_map", uids); !done) return done;
+  return write_file("/proc/self/gid_map", fmt::format("{} {} 1", as_root ? 0 : gid, gid));
 }
 
 Step enter_namespaces(const ChildContext& context) {
   if (context.new_user_namespace) {
-    if (auto done = map_caller_to_root(context.uid, context.gid); !done) return done;
+    if (auto done = map_caller(context.options.user, context.uid, context.gid); !done) return done;
   }
   if (::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0) return {};
   std::string hint;
@@ -61,15 +64,16 @@ void warn(const GuestChannel& channel, const SetupError& error) {
 }
 
 void set_up_mounts(const ChildContext& context) {
-  if (context.options.resolv_conf) {
-    if (auto done = mount_resolv_conf(*context.options.resolv_conf); !done) {
-      warn(context.channel, done.error());
-    }
+  const auto warn_of = [&](const Step& done) {
+    if (!done) warn(context.channel, done.error());
+  };
+  // Real root may write to /etc, and must find there what it wrote.
+  const EtcView view = context.new_user_namespace ? EtcView::kOverlay : EtcView::kFiles;
+  for (const SetupError& missing : show_files(context.options.files, view)) {
+    warn(context.channel, missing);
   }
-  if (context.options.pid_namespace == PidNamespace::kOwn &&
-      ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-    warn(context.channel, {"mount /proc (the command sees the system's)", errno, ""});
-  }
+  warn_of(show_own_sys());
+  if (context.options.pid_namespace == PidNamespace::kOwn) warn_of(show_own_proc());
 }
 
 std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
@@ -121,7 +125,7 @@ void run_guest_child(ChildContext context) {
   const auto go = context.channel.receive();
   if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitSetupFailed);
   if (context.options.pid_namespace == PidNamespace::kOwn) {
-    run_guest_init(context.options, context.channel);
+    run_guest_init(context.options, context.channel, context.new_user_namespace);
   }
   exec_command(context.options, context.channel);
 }

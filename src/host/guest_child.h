@@ -12,7 +12,7 @@ struct ChildContext {
   const GuestChannel& channel;
   UniqueFd agent_channel;  // The agent's end; invalid when there is to be none.
   bool new_user_namespace = false;
-  // Ours before the clone: what a new user namespace maps to root.
+  // Ours before the clone: what a new user namespace maps.
   uid_t uid = 0;
   gid_t gid = 0;
 };

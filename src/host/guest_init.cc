@@ -9,6 +9,7 @@
 #include "host/child_process.h"
 #include "host/close_descriptors.h"
 #include "host/guest_child.h"
+#include "host/sandbox.h"
 
 namespace sluice::host {
 namespace {
@@ -34,7 +35,8 @@ std::optional<int> reap(pid_t command, const GuestChannel& channel) {
 
 }  // namespace
 
-void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
+void run_guest_init(const GuestOptions& options, const GuestChannel& channel,
+                    bool new_user_namespace) {
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -51,6 +53,9 @@ void run_guest_init(const GuestOptions& options, const GuestChannel& channel) {
 
   // Sockets and pipes of the parent must not live on in init, which never calls exec.
   close_descriptors_but(channel.fd());
+  // Nor may the command find rights in init that it lacks. (Real root needs its own to signal a
+  // command that has changed its user.)
+  if (new_user_namespace && !drop_privileges()) ::_exit(kExitSetupFailed);
   while (true) {
     siginfo_t info{};
     const int signal = ::sigwaitinfo(&all, &info);

@@ -7,6 +7,7 @@
 
 namespace sluice::host {
 
-[[noreturn]] void run_guest_init(const GuestOptions& options, const GuestChannel& channel);
+[[noreturn]] void run_guest_init(const GuestOptions& options, const GuestChannel& channel,
+                                 bool new_user_namespace);
 
 }  // namespace sluice::host

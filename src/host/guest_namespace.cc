@@ -62,8 +62,10 @@ std::expected<std::vector<SetupError>, SetupError> configure(const GuestNetwork&
   }
   // Ping sockets for every group; where a user namespace knows one group only, for that.
   if (!write_sysctl("ipv4/ping_group_range", "0 2147483647")) {
-    try_sysctl("ipv4/ping_group_range", "0 0");
+    try_sysctl("ipv4/ping_group_range", fmt::format("{0} {0}", ::getegid()));
   }
+  // All ports are the guest's. Root needs no permission, and as whom else it runs is its affair.
+  if (::geteuid() != 0) try_sysctl("ipv4/ip_unprivileged_port_start", "0");
 
   NetlinkBatch batch;
   batch.change_link(kLoopbackIndex, {.up = true});

@@ -47,6 +47,8 @@ int wait_for(int pidfd) {
 
 }  // namespace
 
+bool needs_user_namespace() { return !has_namespace_privileges(); }
+
 std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options) {
   auto ends = GuestChannel::pair();
   if (!ends) return std::unexpected(SetupError{"socketpair", ends.error().error, ""});
@@ -61,7 +63,7 @@ std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options)
     std::tie(agent, agent_channel) = std::move(*agent_ends);
   }
 
-  const bool new_user_namespace = !has_namespace_privileges();
+  const bool new_user_namespace = needs_user_namespace();
   // The network namespace is the child's to make: it costs the most, and takes place while the
   // parent goes on.
   const unsigned long flags =

@@ -2,7 +2,7 @@
 // privileges, pid when asked.
 //
 //   parent                                  child
-//   spawn_guest()  ── clone ──────────────▶ unshare, open the link, configure, resolv.conf
+//   spawn_guest()  ── clone ──────────────▶ unshare, open the link, configure, mount files
 //   (own set-up goes on meanwhile)          │
 //   await_link()   ◀── link descriptors ────┘ or the error, or warnings on the way
 //                                           ├── fork ──▶ the agent, where there is a fast path
@@ -27,12 +27,18 @@
 #include "host/child_process.h"
 #include "host/guest_agent.h"
 #include "host/guest_channel.h"
+#include "host/guest_files.h"
 #include "host/guest_namespace.h"
 #include "host/setup_error.h"
 #include "host/signal_fd.h"
 
 namespace sluice::host {
 
+// Whom the command sees itself as, where it has a user namespace.
+enum class GuestUser : std::uint8_t {
+  kCaller,  // The user and group that started us, without rights over the namespaces.
+  kRoot,    // User and group 0, with every right over them.
+};
 enum class PidNamespace : std::uint8_t { kShared, kOwn };
 // With it an agent of ours is left in the guest's namespaces (guest_agent.h).
 enum class FastPath : std::uint8_t { kOff, kOn };
@@ -44,7 +50,8 @@ struct GuestOptions {
   std::vector<std::string> command = {};  // As for execvp(); at least one.
   GuestNetwork network = {};
   LinkOpener open_link = {};
-  std::optional<std::string> resolv_conf = std::nullopt;  // Contents; left alone when absent.
+  std::vector<GuestFile> files = {};  // In the place of the system's.
+  GuestUser user = GuestUser::kCaller;
   PidNamespace pid_namespace = PidNamespace::kShared;
   FastPath fast_path = FastPath::kOff;
   // What the command gets back.
@@ -94,5 +101,8 @@ class PendingGuest {
 };
 
 [[nodiscard]] std::expected<PendingGuest, SetupError> spawn_guest(const GuestOptions& options);
+
+// Whether spawn_guest() makes a user namespace, as this process lacks the rights to do without.
+[[nodiscard]] bool needs_user_namespace();
 
 }  // namespace sluice::host

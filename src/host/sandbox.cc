@@ -216,13 +216,14 @@ std::uint32_t refusal_in(SeccompMode mode) {
 
 // A filter of its own, beside the list: the descriptor `child` stays what it is, as whoever closed
 // it could open another under its number, and a directory in /proc is as good as a pidfd. Nothing
-// else that is allowed replaces a descriptor.
+// else that is allowed replaces a descriptor. Refused, not killed for: its owner closes it in the
+// end.
 std::expected<void, SetupError> pin_descriptor(SeccompMode mode, int child) {
   if (mode == SeccompMode::kOff || child < 0) return {};
   const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) return failed("create a seccomp filter", ENOMEM);
   const Conditional its_close{SCMP_SYS(close), 0, kLow, static_cast<std::uint64_t>(child)};
-  if (const int rc = add_rule(filter.get(), refusal_in(mode), its_close); rc != 0) {
+  if (const int rc = add_rule(filter.get(), SCMP_ACT_ERRNO(EPERM), its_close); rc != 0) {
     return failed("build a seccomp filter", -rc);
   }
   if (const int rc = ::seccomp_load(filter.get()); rc != 0) {

@@ -34,8 +34,9 @@ def idle_guest_causes_no_wake_ups(t):
 @sluice_only(families=())
 @alone
 def a_deleted_interface_keeps_nobody_busy(t):
-    child = t.start(["sh", "-c", "ip link delete tap0; exec sleep 1000"])
+    child = t.start(["sh", "-c", "ip link delete tap0 && echo gone; exec sleep 1000"], ["--as-root"])
     engine = t.engine_pid(child)
+    check_equal(read_line(child), "gone", "the interface")
     time.sleep(1)
     before = sum(processes.cpu_seconds(engine))
     time.sleep(2)

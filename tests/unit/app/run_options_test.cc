@@ -126,6 +126,7 @@ TEST(RunOptions, EveryOptionArrives) {
                                 "--log-level",
                                 "debug",
                                 "--verbose",
+                                "--as-root",
                                 "--pid",
                                 "true"});
   EXPECT_EQ(wire::to_string(o.network.guest_v4), "192.168.7.20");
@@ -153,6 +154,7 @@ TEST(RunOptions, EveryOptionArrives) {
   EXPECT_EQ(o.flow_log, "f");
   EXPECT_EQ(o.pcap, "p");
   EXPECT_EQ(o.log_level, telemetry::LogLevel::kDebug);
+  EXPECT_TRUE(o.as_root);
   EXPECT_TRUE(o.pid_namespace);
 }
 

@@ -1,6 +1,8 @@
 #include "host/namespaces.h"
 
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 
 #include <csignal>
 
@@ -86,11 +88,94 @@ TEST_P(Guest, NetworkIsThereAtOnce) {
 
 TEST_P(Guest, ResolvConfIsTheGuestsOnly) {
   if (::access("/etc/resolv.conf", F_OK) != 0) GTEST_SKIP() << "no /etc/resolv.conf to cover";
-  options.resolv_conf = "nameserver 192.0.2.53\n";
+  options.files = {{"/etc/resolv.conf", "nameserver 192.0.2.53\n"}};
   EXPECT_EQ(run("grep -q 192.0.2.53 /etc/resolv.conf && test -e /etc/passwd"), 0);
   EXPECT_NE(::system("grep -q 192.0.2.53 /etc/resolv.conf"), 0);
   EXPECT_NE(::system("grep -q 'resolv.conf.*sluice' /proc/self/mountinfo"), 0);
 }
+
+TEST_P(Guest, SysHasTheGuestsInterfaces) {
+  EXPECT_EQ(run("test \"$(ls /sys/class/net | tr '\\n' ' ')\" = 'lo tap0 ' && "
+                "test -d /sys/devices/virtual/net/tap0"),
+            0);
+  // What is mounted in there stays.
+  if (::system("mountpoint -q /sys/fs/cgroup") == 0) {
+    EXPECT_EQ(run("mountpoint -q /sys/fs/cgroup"), 0);
+    EXPECT_EQ(run("test -n \"$(ls /sys/fs/cgroup)\""), 0);
+  }
+}
+
+// Starts the same as an ordinary user.
+int as_ordinary_user(const std::function<int()>& body) {
+  constexpr uid_t kSomebody = 12'345;
+  return in_child([&] {
+    if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setgid(kSomebody + 1) != 0 ||
+                             ::setuid(kSomebody) != 0)) {
+      return kNotPermitted;
+    }
+    // Changing the user made us undumpable, and our maps root's.
+    ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return body();
+  });
+}
+
+class OrdinaryGuest : public Guest {
+ protected:
+  // Its exit code.
+  int run_as_user(const std::string& script) {
+    const int status = as_ordinary_user([&] {
+      options.command = {"sh", "-c", script};
+      auto guest = spawn_guest(options);
+      if (!guest) return kNotPermitted;
+      auto link = guest->await_link();
+      if (!link) {
+        std::fprintf(stderr, "%s\n", link.error().describe().c_str());
+        return 101;
+      }
+      for (const SetupError& warning : guest->warnings()) {
+        std::fprintf(stderr, "warning: %s\n", warning.describe().c_str());
+      }
+      auto child = std::move(*guest).release();
+      return child ? finish(*child) : 102;
+    });
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+};
+
+TEST_P(OrdinaryGuest, IsWhoItWasAndHasNoRights) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  EXPECT_EQ(run_as_user("test $(id -u) = 12345 -a $(id -g) = 12346"), 0);
+  EXPECT_EQ(run_as_user("grep -q '^CapEff:.0*$' /proc/self/status && "
+                        "grep -q '^CapPrm:.0*$' /proc/self/status"),
+            0);
+  EXPECT_EQ(run_as_user("! ip link set tap0 down 2>/dev/null && ip link show tap0 | grep -q UP"),
+            0);
+  EXPECT_EQ(run_as_user("f=$(mktemp) && test -O $f && rm $f"), 0);
+  EXPECT_EQ(run_as_user("test $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start) = 0"), 0);
+  EXPECT_EQ(run_as_user("test \"$(cat /proc/sys/net/ipv4/ping_group_range)\" = '12346\t12346' || "
+                        "cat /proc/sys/net/ipv4/ping_group_range | grep -q 12346"),
+            0);
+}
+
+TEST_P(OrdinaryGuest, IsRootWhenAsked) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  options.user = GuestUser::kRoot;
+  EXPECT_EQ(run_as_user("test $(id -u) = 0 -a $(id -g) = 0 && ip link set tap0 down"), 0);
+}
+
+TEST_P(OrdinaryGuest, FilesOfOursAreThereWhateverTheSystemHas) {
+  if (::geteuid() != 0) GTEST_SKIP() << "not root";
+  options.files = {{"/etc/resolv.conf", "nameserver 192.0.2.53\n"},
+                   {"/etc/sluice-test/new", "new\n"}};
+  EXPECT_EQ(
+      run_as_user("grep -q 192.0.2.53 /etc/resolv.conf && grep -q new /etc/sluice-test/new && "
+                  "grep -q root /etc/passwd && test -O /etc/sluice-test/new"),
+      0);
+  EXPECT_NE(::access("/etc/sluice-test", F_OK), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(PidNamespaces, OrdinaryGuest,
+                         ::testing::Values(PidNamespace::kShared, PidNamespace::kOwn));
 
 TEST_P(Guest, CommandThatCannotStart) {
   options.command = {"/nonexistent/command"};

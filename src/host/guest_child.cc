@@ -80,12 +80,12 @@ std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
   const GuestOptions& options = context.options;
   if (auto done = enter_namespaces(context); !done) return std::unexpected(done.error());
   if (auto done = isolate_mounts(); !done) return std::unexpected(done.error());
+  set_up_mounts(context);
   auto link = options.open_link();
   if (!link) return link;
   auto warnings = configure(options.network);
   if (!warnings) return std::unexpected(warnings.error());
   for (const SetupError& warning : *warnings) warn(context.channel, warning);
-  set_up_mounts(context);
   return link;
 }
 

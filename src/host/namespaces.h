@@ -2,7 +2,7 @@
 // privileges, pid when asked.
 //
 //   parent                                  child
-//   spawn_guest()  ── clone ──────────────▶ unshare, open the link, configure, mount files
+//   spawn_guest()  ── clone ──────────────▶ unshare, mount files, open the link, configure
 //   (own set-up goes on meanwhile)          │
 //   await_link()   ◀── link descriptors ────┘ or the error, or warnings on the way
 //                                           ├── fork ──▶ the agent, where there is a fast path

@@ -254,10 +254,16 @@ class Context:
         if self.engine == "direct":
             raise Skip("no engine serves the direct path")
 
+        # The guest's own process of sluice opens the tap, in its namespace, and passes it on.
+        outside = os.stat(f"/run/netns/{self.net.hst}").st_ino
+
+        def serves(pid):
+            inside = self.engine == "sluice" and processes.net_namespace(pid) != outside
+            return not inside and processes.holds_tap(pid)
+
         def find():
             check(child.poll() is None, f"the engine ended with {child.poll()}")
-            pids = processes.descendants(child.pid)
-            return next((pid for pid in pids if processes.holds_tap(pid)), None)
+            return next((pid for pid in processes.descendants(child.pid) if serves(pid)), None)
 
         return processes.wait_until(find, 10, "no process of the engine opens /dev/net/tun")
 

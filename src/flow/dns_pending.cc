@@ -20,7 +20,7 @@ DnsPendingTable::DnsPendingTable(const SipKey& key, std::size_t questions_max,
       askers_max_(askers_max) {}
 
 DnsPending* DnsPendingTable::add(const DnsKey& key, std::vector<std::uint8_t> query,
-                                 DnsAsker asker) {
+                                 DnsAsker& asker) {
   if (pending_.size() >= questions_max_ || askers_ >= askers_max_) return nullptr;
   const SlabHandle handle = pending_.emplace(key, std::move(query));
   DnsPending& pending = pending_.at(handle.index);
@@ -32,7 +32,7 @@ DnsPending* DnsPendingTable::add(const DnsKey& key, std::vector<std::uint8_t> qu
   return &pending;
 }
 
-bool DnsPendingTable::join(DnsPending& pending, DnsAsker asker) {
+bool DnsPendingTable::join(DnsPending& pending, DnsAsker& asker) {
   if (askers_ >= askers_max_) return false;
   pending.askers.push_back(std::move(asker));
   ++askers_;

@@ -68,9 +68,10 @@ class DnsPendingTable {
  public:
   DnsPendingTable(const SipKey& key, std::size_t questions_max, std::size_t askers_max);
 
-  // Nothing when a bound is reached.
-  [[nodiscard]] DnsPending* add(const DnsKey& key, std::vector<std::uint8_t> query, DnsAsker asker);
-  [[nodiscard]] bool join(DnsPending& pending, DnsAsker asker);
+  // Nothing when a bound is reached; else `asker` is taken over.
+  [[nodiscard]] DnsPending* add(const DnsKey& key, std::vector<std::uint8_t> query,
+                                DnsAsker& asker);
+  [[nodiscard]] bool join(DnsPending& pending, DnsAsker& asker);
   void remove(DnsPending& pending);
 
   // The question whose present attempt this is.

@@ -11,11 +11,18 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   if (!find_free_name(key))
     return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
   constexpr auto kSide = policy::FlowSide::kInboundStream;
-  if (!admission_.has_room(kSide)) drop_half_open(now, out);
-  const policy::Verdict verdict = admission_.admit_unjudged(kSide, now);
-  if (verdict != policy::Verdict::kAccepted) return std::unexpected(verdict);
+  const bool full = !admission_.has_room(kSide);
+  // It has its place before another one leaves: the driver, which knows connections by their
+  // places, gets the new one before it closes the old one.
   TcpId id;
   TcpFlow& flow = create(key, id, now);
+  if (full) drop_half_open(now, out);
+  const policy::Verdict verdict = admission_.admit_unjudged(kSide, now);
+  if (verdict != policy::Verdict::kAccepted) {
+    table_.erase(key, id.index);
+    flows_.erase(id);
+    return std::unexpected(verdict);
+  }
   flow.inbound = true;
   half_open_.push_back(id);
   ask_guest(flow, room, now, out);

@@ -188,6 +188,10 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
   for (std::uint32_t i = 0; i < 10; ++i) {
     const auto id = tcp().on_inbound(stranger(i), web, 64 * 1024, now, sink);
     ASSERT_TRUE(id.has_value()) << i;
+    // The driver still has the connection that makes room at its place.
+    if (i >= 3) {
+      EXPECT_NE(id->index, ids[i - 3].index);
+    }
     ids.push_back(*id);
   }
   collect();
@@ -197,6 +201,22 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
   ASSERT_EQ(closed.size(), 7u);
   EXPECT_EQ(closed[0].flow, ids[0]);
   EXPECT_TRUE(closed[0].reset);
+  // Those that the guest took stay, and who comes then is refused.
+  clear();
+  for (std::size_t i = 7; i < 10; ++i) {
+    const FlowKey key{web, stranger(static_cast<std::uint32_t>(i)), wire::IpProtocol::kTcp};
+    ASSERT_NE(tcp().find(key), nullptr);
+    feed(GuestSegment{.guest = key.guest,
+                      .remote = key.remote,
+                      .sequence = wire::SeqNum{5000},
+                      .acknowledgment = std::get<SynSent>(tcp().find(key)->state).our_isn + 1,
+                      .flags = wire::kSyn | wire::kAck,
+                      .options = {.mss = 1460}});
+  }
+  const auto late = tcp().on_inbound(stranger(99), web, 64 * 1024, now, sink);
+  ASSERT_FALSE(late.has_value());
+  EXPECT_EQ(late.error(), policy::Verdict::kTooManyFlows);
+  EXPECT_EQ(engine().flow_count(), 3u);
 }
 
 // What the guest answers to our newest SYN.

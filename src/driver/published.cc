@@ -11,6 +11,9 @@ namespace {
 
 constexpr Duration kPause = std::chrono::milliseconds(100);
 constexpr int kAcceptsPerTurn = 32;
+// One socket holds what comes from everybody while we are at other work. The kernel grants as much
+// of it as net.core.rmem_max allows.
+constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
 
 // The addresses to bind: the one that was named, or everywhere in each family that the guest has.
 [[nodiscard]] std::vector<wire::IpAddress> addresses_of(const policy::PortMap& map,
@@ -65,8 +68,9 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
           }
           ports.tcp.push_back({std::move(*listener), guest});
         } else {
-          auto socket = host::UdpSocket::open(kernel, address.family(),
-                                              {.bind = endpoint, .packet_info = true});
+          auto socket = host::UdpSocket::open(
+              kernel, address.family(),
+              {.bind = endpoint, .packet_info = true, .receive_buffer = kPublishedBuffer});
           if (!socket) {
             if (may_be_left_out(map, address, network, socket.error().error)) continue;
             return std::unexpected(bind_error(map, endpoint, socket.error()));

@@ -108,8 +108,23 @@ void bound_reading(EndPlan& reader, const EndPlan& writer) {
 
 }  // namespace
 
-std::optional<Duration> draw_end_of_command(Prng& prng) {
+std::optional<Duration> draw_end_of_command(Prng& prng, Scenario& scenario) {
   if (!chance(prng, 25)) return std::nullopt;
+  // Slow hosts, which leave the guest and us with bytes that wait.
+  for (ConnectionPlan& connection : scenario.connections) {
+    if (!chance(prng, 40)) continue;
+    EndPlan& host = connection.host_end;
+    host.read_interval = milliseconds(1 + prng.below(3'000));
+    host.read_chunk = static_cast<std::uint32_t>(1'000 + prng.below(60'000));
+    connection.send_buffer = static_cast<std::uint32_t>(4'096 + prng.below(30'000));
+    if (chance(prng, 30)) {  // More than any window, and taken at a gulp.
+      connection.guest_end.to_send = 800'000 + prng.below(800'000);
+      connection.guest_end.write_chunk = 1'600'000;
+      connection.send_buffer = static_cast<std::uint32_t>(300'000 + prng.below(300'000));
+      host.read_chunk = 900'000;
+    }
+    bound_reading(host, connection.guest_end);
+  }
   return microseconds(chance(prng, 50) ? prng.below(100'000) : prng.below(3'000'000));
 }
 

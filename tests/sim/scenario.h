@@ -93,7 +93,7 @@ struct Scenario {
 [[nodiscard]] Scenario draw_scenario(Prng& prng);
 // With a generator of its own, so that the rest of a seed's scenario is what it was before.
 void draw_hand_over(Prng& prng, Scenario& scenario);
-// When the command ends, if it does before its connections do.
-[[nodiscard]] std::optional<Duration> draw_end_of_command(Prng& prng);
+// When the command ends, if it does before its connections do; some hosts are slow then.
+[[nodiscard]] std::optional<Duration> draw_end_of_command(Prng& prng, Scenario& scenario);
 
 }  // namespace sluice::sim

@@ -77,7 +77,7 @@ World::World(std::uint64_t seed, bool verbose)
   });
   host_.set_carrier([this](std::uint32_t connection) { plan_turn(connection); });
   Prng end_prng(seed ^ kEndSalt);
-  if (const auto after = draw_end_of_command(end_prng)) {
+  if (const auto after = draw_end_of_command(end_prng, scenario_)) {
     schedule(now_ + *after, EventKind::kCommandEnds);
   }
   const HandOverPlan& plan = scenario_.hand_over;

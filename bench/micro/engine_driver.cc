@@ -83,6 +83,7 @@ void EngineDriver::require_no_drops() const {
                          ++carried.closes;
                          queued_ = 0;
                        },
+                       [](const flow::ProbeTcp&) { unreachable("nobody is silent"); },
                        [](const flow::HandOverTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::DivertTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::ReleaseTcp&) { unreachable("nobody is handed over"); },

@@ -69,6 +69,7 @@ struct Relaying {
   std::uint64_t stream_offset = 0;  // Of `received` in the stream, without SYN and FIN.
   std::uint32_t buffered = 0;       // Bytes in the driver's spill that the host has not taken.
   std::uint32_t host_room = 0;      // What the host can take now, as the driver read it last.
+  std::uint32_t promised = 0;       // Of the spill, by the window that is open.
   bool guest_finished = false;      // Its FIN is part of `received`.
   bool host_shut = false;           // ... and was passed on.
   Instant check_at = kNever;        // ... and when to see whether the guest still knows of us.

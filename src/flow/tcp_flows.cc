@@ -94,6 +94,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, now, out);
   }
+  if (auto* state = std::get_if<Relaying>(&flow->state)) note_promise(*state, 0);
   if (std::holds_alternative<HandedOver>(flow->state))
     out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
@@ -189,6 +190,7 @@ void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& 
   }
   SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
   report(flow, policy::Outcome::kClosed, now, out);
+  note_promise(*state, 0);
   flow.state = lingering;
   ++lingering_;
   timers_.arm(flow.timer, now + kLinger);

@@ -113,7 +113,7 @@ class TcpFlows {
   // Flows that could read on but let others go first. Call run_deferred() on the next turn.
   [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
   void run_deferred(Instant now, ActionSink& out);
-  // What the spill may still take over all flows; each flow's window counts on a share of it.
+  // What the spill may still take over all flows. What their windows count on of it is never more.
   void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
 
   // The command has ended: from here on it counts how long the guest's flows have been still.
@@ -201,7 +201,9 @@ class TcpFlows {
   void write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out);
   void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
   [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
-  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state) const;
+  [[nodiscard]] std::size_t spill_share(const TcpFlow& flow, const Relaying& state) const;
+  void note_promise(Relaying& state, std::uint32_t open);
+  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state);
 
   // tcp_send.cc
   void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
@@ -258,6 +260,7 @@ class TcpFlows {
   std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.
   std::size_t spill_free_ = 64 * 1024 * 1024;
   std::size_t stash_reserved_ = 0;  // Of it, for each StashTcp that is out.
+  std::size_t promised_ = 0;        // Of it, by all windows that are open.
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;

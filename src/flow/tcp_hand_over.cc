@@ -95,8 +95,9 @@ void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& 
 void TcpFlows::on_handed_over(TcpId id, Instant now, ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
-  const auto* state = std::get_if<Relaying>(&flow->state);
+  auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
+  note_promise(*state, 0);
   // The guest may wait for a window that only we know to be open.
   const std::uint8_t scale = flow->guest.scaled ? kWindowScale : std::uint8_t{0};
   link_.send_tcp({.source = flow->key.remote,

@@ -9,11 +9,16 @@ namespace {
 
 // The spill hands out blocks, so a stash may cost this much more than its bytes.
 constexpr std::size_t kSpillSlack = 32 * 1024;
-// A flow may count on this much of the spill beyond what its host socket takes. The overshoot is
+// A flow may be promised this much of the spill beyond what its host socket takes. The overshoot is
 // wanted: the kernel grows a socket's send buffer only after a write found it full.
-constexpr std::size_t kSpillShareMax = 256 * 1024;
-// Kept even when the spill is full, so that a window never closes without an event to reopen it.
-constexpr std::size_t kSpillShareMin = 16 * 1024;
+constexpr std::size_t kSpillShareMax = 128 * 1024;
+// A share is this part of what nobody was promised yet: those who come late get less, and there is
+// always something left.
+constexpr std::size_t kSharesInAll = 512;
+// Before it has carried so much a flow fits what a fresh socket takes: idle ones hold no promise.
+constexpr std::uint64_t kShareAfter = 64 * 1024;
+// What a window must open by to be told at once, at most.
+constexpr std::uint32_t kStepMax = 8 * 1024;
 
 }  // namespace
 
@@ -204,11 +209,36 @@ bool TcpFlows::append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteV
   send_ack(index, flow, state, out);
 }
 
+// Of the spill, for a flow whose host has taken all so far. An eighth is kept for hosts that take
+// less than their kernel had room for.
+std::size_t TcpFlows::spill_share(const TcpFlow& flow, const Relaying& state) const {
+  if (flow.bytes_to_host < kShareAfter) return 0;
+  const std::size_t usable = spill_free_ - spill_free_ / 8;
+  const std::size_t gone = promised_ - state.promised + stash_reserved_ + kSpillSlack;
+  return usable > gone ? std::min((usable - gone) / kSharesInAll, kSpillShareMax) : 0;
+}
+
+// Keeps the sum of what the spill may have to take yet, beyond what it holds.
+void TcpFlows::note_promise(Relaying& state, std::uint32_t open) {
+  const std::uint32_t room = state.buffered == 0 ? state.host_room : 0;
+  const std::uint32_t beyond = open > room ? open - room : 0;
+  const std::uint32_t promised = beyond == 0 ? 0 : beyond + std::uint32_t{kSpillSlack};
+  promised_ += promised;
+  promised_ -= state.promised;
+  state.promised = promised;
+}
+
+// While anything waits for its host, a flow is offered nothing that it was not promised before. A
+// window that is closed with nothing waiting would never be opened by an event, so one segment fits
+// always.
 std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
-  const std::size_t share = std::clamp(spill_free_ / 8, kSpillShareMin, kSpillShareMax);
-  // Our DNS takes what it has room for, and leaves nothing to the spill.
-  std::size_t window = std::size_t{state.host_room} + (flow.dns ? 0 : share);
-  window = window > state.buffered ? window - state.buffered : 0;
+  std::size_t window = 0;
+  if (state.buffered == 0) {
+    // Our DNS takes what it has room for, and leaves nothing to the spill.
+    window = flow.dns ? state.host_room
+                      : std::max<std::size_t>(state.host_room + spill_share(flow, state),
+                                              flow.guest.mss);
+  }
   window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
   const std::uint32_t kept =
       state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
@@ -221,7 +251,7 @@ std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& stat
 // What the next segment says in its ACK and window fields; returns the latter. Bytes that the
 // driver has not answered for yet are not acknowledged. The right edge never moves left (RFC 9293,
 // 3.8.6), so what the scale cannot express is rounded up where it was promised already.
-std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
+std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) {
   std::uint32_t pending = flow.range_first == kNoRange
                               ? flow.write_size
                               : static_cast<std::uint32_t>(state.stream_offset - flow.write_offset);
@@ -233,6 +263,8 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) const {
   field = std::min<std::uint32_t>(field, 0xffff);
   const wire::SeqNum edge = state.acknowledged + (field << scale);
   if (edge > state.window_edge) state.window_edge = edge;
+  note_promise(
+      state, state.window_edge > state.received ? distance(state.received, state.window_edge) : 0);
   return static_cast<std::uint16_t>(field);
 }
 
@@ -296,10 +328,10 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   state->buffered = buffered;
   state->host_room = room;
   if (was_waiting) pass_fin_on(id, *state, out);
-  // RFC 9293, 3.8.6.2.2: only an update that is worth it; half of what the spill always has is.
+  // RFC 9293, 3.8.6.2.2: only an update that is worth it.
   const std::uint32_t open = distance(state->received, state->window_edge);
   const std::uint32_t offered = offered_window(*flow, *state);
-  const std::uint32_t step = std::min<std::uint32_t>(2U * flow->guest.mss, kSpillShareMin / 2);
+  const std::uint32_t step = std::min(2U * flow->guest.mss, kStepMax);
   if (!state->guest_finished && offered >= open + step && open <= offered / 2) {
     send_ack(id.index, *flow, *state, out);
   }

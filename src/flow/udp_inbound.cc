@@ -2,6 +2,12 @@
 #include "flow/udp_flows.h"
 
 namespace sluice::flow {
+namespace {
+
+// A server that is at work answers within this.
+constexpr Duration kGrace = std::chrono::seconds(1);
+
+}  // namespace
 
 UdpId UdpFlows::publish(const wire::Endpoint& guest) {
   const UdpId id{sockets_.emplace()};
@@ -85,14 +91,20 @@ void UdpFlows::set_standing(std::uint32_t index, Standing standing) {
   if (IndexQueue* queue = queue_of(standing)) queue->push_back(index, link_of);
 }
 
-// Whoever forges senders gets as far as these flows; a client that is there has spoken again.
+// Whoever forges senders gets as far as these flows; a client that is there has spoken again. The
+// oldest go first, those without an answer before the others. But who asked just now waits for the
+// answer: else each question would push out the one before it.
 bool UdpFlows::make_room(Instant now, ActionSink& out) {
-  for (const IndexQueue* queue : {&unanswered_, &unconfirmed_}) {
-    if (queue->front() == IndexQueue::kNone) continue;
-    remove(queue->front(), policy::Outcome::kMadeRoom, now, out);
-    return true;
+  const std::uint32_t unanswered = unanswered_.front();
+  const std::uint32_t unconfirmed = unconfirmed_.front();
+  const bool waits = unanswered != IndexQueue::kNone && now < flows_.at(unanswered).opened + kGrace;
+  std::uint32_t leaving = unanswered;
+  if (leaving == IndexQueue::kNone || (waits && unconfirmed != IndexQueue::kNone)) {
+    leaving = unconfirmed;
   }
-  return false;
+  if (leaving == IndexQueue::kNone) return false;
+  remove(leaving, policy::Outcome::kMadeRoom, now, out);
+  return true;
 }
 
 }  // namespace sluice::flow

@@ -88,6 +88,7 @@ TEST_F(InboundTest, TheUnansweredMakeRoomFirstThenTheOldestAnswered) {
   for (std::uint32_t i = 0; i < 3; ++i) questions.push_back(*ask(stranger(i)));
   ASSERT_TRUE(answer(questions[0]).has_value());
   ASSERT_TRUE(answer(questions[2]).has_value());
+  pass(1s);
   clear();
   // The second was not answered.
   questions.push_back(*ask(stranger(3)));
@@ -123,6 +124,21 @@ TEST_F(InboundTest, LateAnswersToThoseThatMadeRoomCountAsTheirs) {
   engine().udp().on_received(socket, peer, std::nullopt, stream(0, 4), 0, now, sink);
   collect();
   EXPECT_EQ(frames.size(), 1u);
+}
+
+// Else the last of many who are answered at once would never be.
+TEST_F(InboundTest, WhoAskedJustNowIsNotPushedOutByTheNextQuestion) {
+  restart_with(100);
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    const auto forged = ask(stranger(i));
+    ASSERT_TRUE(forged && answer(*forged));
+  }
+  const auto question = ask(endpoint("203.0.113.5:6000"));
+  ASSERT_TRUE(question.has_value());
+  for (std::uint32_t i = 100; i < 140; ++i) ASSERT_TRUE(ask(stranger(i)).has_value());
+  const auto reply = answer(*question);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(all<OpenUdp>().size(), 0u);  // It goes by the port that was asked.
 }
 
 TEST_F(InboundTest, ClientsThatSpokeAgainAreKept) {

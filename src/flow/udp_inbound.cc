@@ -43,6 +43,12 @@ std::uint32_t UdpFlows::flow_of_client(UdpId socket, const wire::Endpoint& from,
   for (int tries = 0;; ++tries) {
     const std::uint32_t taken = index_of(key);
     if (taken == FlowTable::kNone) break;
+    // The guest wrote there from its published port, most likely a late answer, and heard nothing.
+    if (const Flow& other = flows_.at(taken);
+        other.standing == Standing::kUnanswered && !other.inbound) {
+      remove(taken, policy::Outcome::kMadeRoom, now, out);
+      break;
+    }
     if (!flows_.at(taken).inbound || tries == TargetMap::kPortTries) {
       // The guest's own flow has this name already, or too many clients share it.
       admission_.drops().count(DropReason::kUdpUnasked);

@@ -141,6 +141,22 @@ TEST_F(InboundTest, WhoAskedJustNowIsNotPushedOutByTheNextQuestion) {
   EXPECT_EQ(all<OpenUdp>().size(), 0u);  // It goes by the port that was asked.
 }
 
+// Its late answer made a flow of the guest's, which must not shut the client out.
+TEST_F(InboundTest, AClientThatMadeRoomMayComeAgain) {
+  restart_with(4);
+  const wire::Endpoint honest = endpoint("203.0.113.5:6000");
+  const auto question = ask(honest);
+  ASSERT_TRUE(question.has_value());
+  for (std::uint32_t i = 0; i < 3; ++i) ASSERT_TRUE(ask(stranger(i)).has_value());
+  ASSERT_TRUE(answer(*question).has_value());
+  EXPECT_EQ(all<OpenUdp>().size(), 1u);
+  const auto again = ask(honest);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->udp().source_port(), honest.port);
+  ASSERT_TRUE(answer(*again).has_value());
+  EXPECT_TRUE(all<OpenUdp>().empty());
+}
+
 TEST_F(InboundTest, ClientsThatSpokeAgainAreKept) {
   restart_with(4);
   for (std::uint32_t i = 0; i < 2; ++i) {

@@ -164,7 +164,7 @@ print(sent)
 # The guest's server, and its own connections: how many failed, and the slowest of a hundred.
 BUSY = """
 import ctypes
-s = udp("0.0.0.0"); s.bind(("0.0.0.0", 53))
+s = udp("0.0.0.0"); s.bind(("0.0.0.0", 53)); s.settimeout(None)
 if os.fork() == 0:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     while True:

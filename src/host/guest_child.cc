@@ -15,6 +15,7 @@
 #include "host/fd_limit.h"
 #include "host/guest_agent_process.h"
 #include "host/guest_files.h"
+#include "host/guest_files_keeper.h"
 #include "host/guest_init.h"
 #include "host/guest_namespace.h"
 
@@ -63,17 +64,28 @@ void warn(const GuestChannel& channel, const SetupError& error) {
   channel.tell(GuestWarning{error});
 }
 
+// A process of ours beside COMMAND, which must not be its child, as it may wait for all that it
+// has: its sibling, or a child of its init, which has none. Returns as clone() does.
+long clone_beside(const ChildContext& context) {
+  const bool beside = context.options.pid_namespace == PidNamespace::kShared;
+  const unsigned long flags = static_cast<unsigned long>(SIGCHLD) |
+                              (beside ? static_cast<unsigned long>(CLONE_PARENT) : 0UL);
+  return ::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
+}
+
 void set_up_mounts(const ChildContext& context) {
   const auto warn_of = [&](const Step& done) {
     if (!done) warn(context.channel, done.error());
   };
   // Real root may write to /etc, and must find there what it wrote.
   const EtcView view = context.new_user_namespace ? EtcView::kOverlay : EtcView::kFiles;
-  for (const SetupError& missing : show_files(context.options.files, view)) {
-    warn(context.channel, missing);
-  }
+  const ShownFiles shown = show_files(context.options.files, view);
+  for (const SetupError& missing : shown.missing) warn(context.channel, missing);
   warn_of(show_own_sys());
   if (context.options.pid_namespace == PidNamespace::kOwn) warn_of(show_own_proc());
+  if (shown.one_by_one.empty()) return;
+  const pid_t guest = ::getpid();
+  if (clone_beside(context) == 0) keep_files_covered(shown.one_by_one, guest);
 }
 
 std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
@@ -89,14 +101,9 @@ std::expected<OpenedLink, SetupError> set_up(const ChildContext& context) {
   return link;
 }
 
-// The agent must not be a child of COMMAND, which may wait for all that it has: it becomes its
-// sibling, or a child of its init, which has none. A guest without an agent is as good, but slower.
+// A guest without an agent is as good, but slower.
 void start_agent(const ChildContext& context, UniqueFd channel) {
-  const bool beside = context.options.pid_namespace == PidNamespace::kShared;
-  const unsigned long flags = static_cast<unsigned long>(SIGCHLD) |
-                              (beside ? static_cast<unsigned long>(CLONE_PARENT) : 0UL);
-  const long pid = ::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr);
-  if (pid != 0) return;
+  if (clone_beside(context) != 0) return;
   const auto has = [&](wire::IpFamily family) {
     return std::ranges::any_of(context.options.network.addresses, [family](const auto& item) {
       return item.address.family() == family;

@@ -94,7 +94,20 @@ std::string hint_for_missing(const std::string& path) {
   return "create " + path + ", or what its link leads to, to let the guest have ours";
 }
 
-Step mount_over_file(const GuestFile& file) {
+bool is_mount_point(const char* path) {
+  struct statx status{};
+  return ::statx(AT_FDCWD, path, 0, 0, &status) == 0 &&
+         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+}  // namespace
+
+std::expected<void, SetupError> isolate_mounts() {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0) return {};
+  return failed("make mounts private");
+}
+
+std::expected<void, SetupError> cover_file(const GuestFile& file) {
   // O_PATH follows links to the file that programs will read, before the stage hides it.
   const UniqueFd target(::open(file.path.c_str(), O_PATH | O_CLOEXEC));
   if (!target.valid()) {
@@ -117,38 +130,26 @@ Step mount_over_file(const GuestFile& file) {
   return {};
 }
 
-bool is_mount_point(const char* path) {
-  struct statx status{};
-  return ::statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0, &status) == 0 &&
-         (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
+bool is_covered(const GuestFile& file) { return is_mount_point(file.path.c_str()); }
 
-}  // namespace
-
-std::expected<void, SetupError> isolate_mounts() {
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0) return {};
-  return failed("make mounts private");
-}
-
-std::vector<SetupError> show_files(std::span<const GuestFile> files, EtcView view) {
-  std::vector<SetupError> missing;
+ShownFiles show_files(std::span<const GuestFile> files, EtcView view) {
+  ShownFiles shown;
   std::vector<GuestFile> below_etc;
-  std::vector<GuestFile> one_by_one;
   for (const GuestFile& file : files) {
     GuestFile real{with_real_folder(file.path), file.text};
     const bool overlaid = view == EtcView::kOverlay && real.path.starts_with(kEtc);
-    (overlaid ? below_etc : one_by_one).push_back(std::move(real));
+    (overlaid ? below_etc : shown.one_by_one).push_back(std::move(real));
   }
   if (!below_etc.empty()) {
     if (auto done = mount_over_etc(below_etc); !done) {
-      missing.push_back(done.error());
-      one_by_one.insert(one_by_one.begin(), below_etc.begin(), below_etc.end());
+      shown.missing.push_back(done.error());
+      shown.one_by_one.insert(shown.one_by_one.begin(), below_etc.begin(), below_etc.end());
     }
   }
-  for (const GuestFile& file : one_by_one) {
-    if (auto done = mount_over_file(file); !done) missing.push_back(done.error());
+  for (const GuestFile& file : shown.one_by_one) {
+    if (auto done = cover_file(file); !done) shown.missing.push_back(done.error());
   }
-  return missing;
+  return shown;
 }
 
 std::expected<void, SetupError> show_own_sys() {

@@ -32,13 +32,21 @@ enum class EtcView : std::uint8_t {
   // there anyway; where there can be none, as the next.
   kOverlay,
   // Each file is mounted over the system's. It must exist, and the mount goes when somebody outside
-  // renames another file over it; the rest of /etc stays writable.
+  // renames another file over it (guest_files_keeper.h); the rest of /etc stays writable.
   kFiles,
 };
 
-// Needs isolate_mounts() before it. Returns what could not be had; the guest then sees the
-// system's.
-[[nodiscard]] std::vector<SetupError> show_files(std::span<const GuestFile> files, EtcView view);
+struct ShownFiles {
+  std::vector<SetupError> missing;    // What could not be had; the guest then sees the system's.
+  std::vector<GuestFile> one_by_one;  // Those whose mounts changes outside can take away.
+};
+
+// Needs isolate_mounts() before it.
+[[nodiscard]] ShownFiles show_files(std::span<const GuestFile> files, EtcView view);
+
+// One of those: mounts it over the system's; and whether something is.
+[[nodiscard]] std::expected<void, SetupError> cover_file(const GuestFile& file);
+[[nodiscard]] bool is_covered(const GuestFile& file);
 
 // A sysfs of the caller's network namespace over /sys, with what was mounted in there before: its
 // /sys/class/net has the guest's interfaces.

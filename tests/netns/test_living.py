@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from harness import (ENVIRONMENT, GUEST, PYTHON, Skip, check, check_equal, finish, netns,
                      read_line, sluice_only)
@@ -22,9 +23,10 @@ def as_daemon(t, command, options=(), prepare="", **more):
     os.chmod(folder, 0o777)
     launch = t.command(command, options)
     more.setdefault("env", {**ENVIRONMENT, "HOME": folder})
+    user = more.pop("user", DAEMON)
     script = f'mount --make-rprivate / && {prepare or "true"} && exec "$@"'
     words = ["nsenter", f"--net=/run/netns/{t.net.hst}", "unshare", "-m", "sh", "-c", script, "sh",
-             *DAEMON, *launch]
+             *user, *launch]
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, start_new_session=True, **more)
 
@@ -142,28 +144,43 @@ def replace(path, text):
 @sluice_only(families=())
 def resolv_conf_outlives_changes_of_the_hosts(t):
     """A network manager renames a file or a link over it, or removes it."""
-    with own_etc(t) as (etc, mount):
-        path = os.path.join(etc, "resolv.conf")
-        replace(path, "nameserver 10.0.0.2\n")
-        child = as_daemon(t, [PYTHON, "-uc", NAMES], prepare=mount)
-        check_equal(read_line(child), "up", "guest")
+    survives_changes(t, DAEMON, [], [])
+    # Where there is no overlay the file is covered again, a moment later and once there is one.
+    survives_changes(t, [], [], ["--pid"], 0.5)
 
-        def ask(after):
-            child.stdin.write(b"\n")
-            child.stdin.flush()
-            check_equal(read_line(child), "ours", f"resolv.conf after {after}")
 
-        ask("the start")
-        for number in range(3):
-            replace(path, f"nameserver 10.0.0.{number + 5}\n")
-            ask("a rename")
+def survives_changes(t, user, *ways):
+    settle = ways[-1] if isinstance(ways[-1], float) else 0
+    for options in ways[:-1] if settle else ways:
+        with own_etc(t) as (etc, mount):
+            survive_changes(t, user, options, settle, etc, mount)
+        shutil.rmtree(etc)
+
+
+def survive_changes(t, user, options, settle, etc, mount):
+    path = os.path.join(etc, "resolv.conf")
+    replace(path, "nameserver 10.0.0.2\n")
+    child = as_daemon(t, [PYTHON, "-uc", NAMES], options, prepare=mount, user=user)
+    check_equal(read_line(child), "up", "guest")
+
+    def ask(after):
+        time.sleep(settle)
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        check_equal(read_line(child), "ours", f"resolv.conf after {after}")
+
+    ask("the start")
+    for number in range(3):
+        replace(path, f"nameserver 10.0.0.{number + 5}\n")
+        ask("a rename")
+    if not settle:
         os.symlink("/run/nowhere/resolv.conf", path + ".link")
         os.rename(path + ".link", path)
         ask("a link")
         os.unlink(path)
         ask("its removal")
-        child.stdin.close()
-        check_equal(child.wait(20), 0, "status")
+    child.stdin.close()
+    check_equal(child.wait(20), 0, "status")
 
 
 @sluice_only(families=())

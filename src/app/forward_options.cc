@@ -91,6 +91,12 @@ Checked read_files(const RawOptions& raw, ForwardOptions& options) {
   };
   if (auto ok = read(OptionId::kLogFile, "--log-file", overrides.log_file); !ok) return ok;
   if (auto ok = read(OptionId::kPidFile, "--pid-file", overrides.pid_file); !ok) return ok;
+  for (const std::string& text : raw.all(OptionId::kUser)) {
+    if (text.empty() || text.front() == ':' || text.back() == ':') {
+      return fail("--user: '{}' is no user; expected NAME or NAME:GROUP", text);
+    }
+    options.user = text;
+  }
   if (overrides.log_file && overrides.log_file == overrides.pid_file) {
     return fail("--pid-file: '{}' is the file of --log-file already", *overrides.pid_file);
   }

@@ -55,6 +55,7 @@ enum class OptionId : std::uint8_t {
   kDrainTimeout,
   kNoWatch,
   kPidFile,
+  kUser,
   kLogFile,
   kLogFormat,
   kHelp,
@@ -215,6 +216,9 @@ inline constexpr std::array kForwardOptions{
                "0: for ever)"},
     OptionSpec{OptionId::kNoWatch, OptionKind::kFlag, "--no-watch", "", "How it runs",
                "reload at SIGHUP only, not when FILE changes"},
+    OptionSpec{OptionId::kUser, OptionKind::kValue, "--user", "NAME[:GROUP]", "How it runs",
+               "once it listens, become this user (default: nobody in\n"
+               "the place of root; root: stay root)"},
     OptionSpec{OptionId::kPidFile, OptionKind::kValue, "--pid-file", "FILE", "How it runs",
                "write our process number there"},
 

@@ -14,8 +14,10 @@ std::expected<std::shared_ptr<LogFile>, std::string> ControlThread::open_log(con
   if (plan.log_file.empty()) return nullptr;
   auto log = LogFile::open(plan.log_file, plan.log_format);
   if (log) return std::move(*log);
-  const std::string why = fmt::format("cannot write the log file {}: {}", plan.log_file,
-                                      host::errno_text(log.error().error));
+  const bool denied = serving_ && log.error().error == EACCES;
+  const std::string why = fmt::format(
+      "cannot write the log file {}: {}{}", plan.log_file, host::errno_text(log.error().error),
+      denied ? "; it must be writable for the user that --user names" : "");
   if (is_strict()) return std::unexpected(why);
   telemetry::log_warn("{}; sessions are not logged", why);
   return nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "forward/announce.h"
+#include "forward/privileges.h"
 #include "forward/readiness.h"
 
 namespace sluice::forward {
@@ -47,8 +48,23 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
     }
   }
   if (auto installed = install(std::move(plan), loop_.now()); !installed) return installed;
+  if (auto changed = change_identity(); !changed) return changed;
   pool_->start();
   return {};
+}
+
+// What root alone can open is open; what the new user must open again is given to him.
+std::expected<void, std::string> ControlThread::change_identity() {
+  const auto identity = identity_for(options_.user);
+  if (!identity) return std::unexpected(identity.error());
+  if (*identity) {
+    if (const auto written = write_pid_file(pending_->plan.pid_file); !written) return written;
+    pending_->listeners.give_to((*identity)->uid, (*identity)->gid);
+    if (pid_file_) pid_file_->give_to((*identity)->uid, (*identity)->gid);
+    if (pending_->log) pending_->log->give_to((*identity)->uid, (*identity)->gid);
+  }
+  const std::string& read_again = options_.reload ? options_.config_file : std::string();
+  return give_up_privileges(*identity, pending_->plan, read_again);
 }
 
 int ControlThread::run() {

@@ -78,6 +78,7 @@ class ControlThread {
     bool by_signal;       // Else a new process has taken over.
   };
 
+  [[nodiscard]] std::expected<void, std::string> change_identity();
   void turn();
   void dispatch(const epoll_event& event, Instant now);
   void on_time(Instant now);

@@ -77,6 +77,11 @@ PidFile& PidFile::operator=(PidFile&& other) noexcept {
   return *this;
 }
 
+void PidFile::give_to(uid_t uid, gid_t gid) const {
+  // A file that cannot be given away is written by nobody after us.
+  [[maybe_unused]] const int given = ::lchown(path_.c_str(), uid, gid);
+}
+
 void PidFile::remove() {
   if (path_.empty()) return;
   std::array<char, 32> text{};
@@ -86,7 +91,10 @@ void PidFile::remove() {
     const ssize_t got = ::read(file.get(), text.data(), text.size());
     if (got > 0) std::from_chars(text.data(), text.data() + got, pid);
   }
-  if (pid == ::getpid()) ::unlink(path_.c_str());
+  // Without the right to its folder it stays, but names nobody.
+  if (pid == ::getpid() && ::unlink(path_.c_str()) != 0) {
+    [[maybe_unused]] const int emptied = ::truncate(path_.c_str(), 0);
+  }
   path_.clear();
 }
 

@@ -34,6 +34,8 @@ class PidFile {
   ~PidFile() { remove(); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  // So that a process that takes over may write it as that user.
+  void give_to(uid_t uid, gid_t gid) const;
 
  private:
   explicit PidFile(std::string path) : path_(std::move(path)) {}

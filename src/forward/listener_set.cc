@@ -1,6 +1,7 @@
 #include "forward/listener_set.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -249,6 +250,15 @@ std::vector<std::vector<WorkerListener>> ListenerSet::commit(
   }
   listeners_ = std::move(next);
   return told;
+}
+
+void ListenerSet::Change::give_to(uid_t uid, gid_t gid) const {
+  for (const auto& [key, listener] : opened_) {
+    for (const ListenerSocket& socket : listener.sockets) {
+      // What cannot be given is served all the same.
+      [[maybe_unused]] const int given = ::fchown(socket.fd, uid, gid);
+    }
+  }
 }
 
 std::vector<HandedSocket> ListenerSet::handed_sockets() const {

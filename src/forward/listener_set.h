@@ -60,6 +60,9 @@ class ListenerSet {
     // What was skipped, and what is not as it was asked for. One line each.
     [[nodiscard]] const std::vector<std::string>& errors() const { return errors_; }
     [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+    // The kernel lets sockets of one user alone share a port (SO_REUSEPORT), and it shares it with
+    // those that a reload opens.
+    void give_to(uid_t uid, gid_t gid) const;
 
    private:
     friend class ListenerSet;

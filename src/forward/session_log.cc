@@ -48,6 +48,12 @@ LogFile::LogFile(UniqueFd fd, LogFormat format, std::string name)
       name_(std::move(name)),
       regular_(is_regular_file(fd_.get())) {}
 
+void LogFile::give_to(uid_t uid, gid_t gid) const {
+  struct stat status{};
+  if (::fstat(fd_.get(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != 0) return;
+  [[maybe_unused]] const int given = ::fchown(fd_.get(), uid, gid);
+}
+
 std::uint64_t LogFile::lost() const {
   const std::scoped_lock lock(mutex_);
   return lost_;

@@ -27,6 +27,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
@@ -62,6 +63,8 @@ class LogFile {
   // Whole lines. A full disk or a pipe that nobody reads loses lines, never a connection; the
   // first loss is told once. From any thread.
   void write(std::string_view lines);
+  // A regular file of root's becomes this user's, who can open it anew at a reload.
+  void give_to(uid_t uid, gid_t gid) const;
   // Lines that were lost so far.
   [[nodiscard]] std::uint64_t lost() const;
 

@@ -25,6 +25,8 @@ struct SupervisorOptions {
   // A listener that cannot be opened is reported and skipped while the others run (oi, rinetd);
   // otherwise nothing starts.
   bool skip_bad_listeners = false;
+  std::string
+      user{};  // Whom to become, "NAME" or "NAME:GROUP"; empty: nobody in the place of root.
   bool daemonise = false;                 // rinetd without -f: detach once everything listens.
   std::vector<std::string> command_line;  // For SIGUSR2: what to execute, argv[0] first.
 };

@@ -43,6 +43,9 @@ bool UdpForwarder::evict_oldest_once() {
   const std::uint32_t index = spoke_once_.oldest();
   // The newest is the one for which room is made.
   if (index == UdpSession::kNone || index == spoke_once_.newest()) return false;
+  // Not closed: each would hold a port for a minute (TIME-WAIT), until none is left for anybody.
+  UdpSession& session = sessions_.at(index);
+  if (session.stream != nullptr) session.stream->socket().reset();
   end(sessions_.handle_of(index), SessionResult::kIdle, 0);
   return true;
 }

@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "host/fd_limit.h"
+#include "host/forward_sandbox.h"
+#include "telemetry/log.h"
 
 namespace sluice::forward {
 
@@ -61,7 +63,14 @@ WorkerPool::~WorkerPool() {
 
 void WorkerPool::start() {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    threads_.emplace_back([worker = workers_[i].get()] { worker->run(); });
+    threads_.emplace_back([worker = workers_[i].get()] {
+      // Where there is no seccomp the user's rights are what bounds it.
+      if (const auto confined = host::confine_worker(host::seccomp_mode_from_environment());
+          !confined) {
+        telemetry::log_warn("a worker is not confined: {}", confined.error().describe());
+      }
+      worker->run();
+    });
     const std::string name = fmt::format("sluice-w{}", i);
     ::pthread_setname_np(threads_.back().native_handle(), name.c_str());
   }

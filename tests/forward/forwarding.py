@@ -145,6 +145,7 @@ class Context:
         self._closing = contextlib.ExitStack()
         self.folder = self._closing.enter_context(
             tempfile.TemporaryDirectory(prefix="sluice-forward-", ignore_cleanup_errors=True))
+        os.chmod(self.folder, 0o777)  # For a forwarder of root's, which becomes another user.
         self.forwarders = []
         self._direct = {}
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -389,6 +389,7 @@ def reset_behind_an_answer_loses_nothing_unix(t):
     path = t.path("target.sock")
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
+    os.chmod(path, 0o777)  # For a forwarder that became another user.
     listening.listen(64)
     t.on_close(listening.close)
 

@@ -52,7 +52,7 @@ def p99(taken):
     return sorted(taken)[len(taken) * 99 // 100] * 1000
 
 
-def flooded(t, target, descriptors=2048):
+def flooded(t, target, descriptors=2048, p99_max=60):
     """A UDP rule to `target` is flooded while a TCP client and a UDP client of others go on."""
     server = t.serve(echo)
     answering = t.udp()
@@ -86,7 +86,7 @@ def flooded(t, target, descriptors=2048):
     check(sent.value > SECONDS * RATE / 4, f"the flood was none: {report}")
     check(asked >= 18, report)
     # A machine that is busy otherwise is given room: without bounds it is seconds, or a failure.
-    check(loaded <= max(3 * quiet, 60), report)
+    check(loaded <= max(3 * quiet, p99_max), report)
     check(forwarder.descriptors() < descriptors * 3 // 4, report)
     # And when it is over a new client of the flooded rule is served.
     if "127.0.0.1" in target and target.startswith("udp"):
@@ -135,4 +135,5 @@ def forged_datagrams_to_a_tcp_target_leave_other_rules_alone(t):
     child = multiprocessing.Process(target=take_for_ever, args=(listening,), daemon=True)
     child.start()
     t.on_close(child.kill)
-    flooded(t, f"127.0.0.1:{listening.getsockname()[1]}")
+    # The target's own work on as many connections counts, too.
+    flooded(t, f"127.0.0.1:{listening.getsockname()[1]}", p99_max=200)

@@ -90,6 +90,7 @@ class Notifications:
         self.path = t.path("notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
+        os.chmod(self.path, 0o777)  # As systemd has it: any user may tell.
         self._socket.setblocking(False)
         self.messages = []
         t.on_close(self._socket.close)

@@ -221,6 +221,7 @@ def unix_socket_as_target(t):
     path = t.path("target.sock")
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
+    os.chmod(path, 0o777)  # For a forwarder that became another user.
     listening.listen(16)
     server = t.serve_on(listening, peer_of_exchange(MIB, 1, MIB, 2))
     port = t.port()

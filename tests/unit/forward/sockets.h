@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -26,6 +27,7 @@ class TestFolder {
   TestFolder() {
     char name[] = "/tmp/sluice-forward-XXXXXX";
     path_ = ::mkdtemp(name);
+    ::chmod(name, 0777);  // For a forwarder of root's, which becomes another user.
   }
   TestFolder(const TestFolder&) = delete;
   TestFolder& operator=(const TestFolder&) = delete;

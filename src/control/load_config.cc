@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <fstream>
+#include <string_view>
 #include <system_error>
 
 #include "control/forward_config.h"
@@ -36,6 +37,9 @@ std::expected<LoadedPlan, ConfigErrors> load_forward_config(const std::string& p
   if (text.size() > kFileSizeMax) {
     return whole_file(path, "is larger than 16 MiB; expected a configuration file");
   }
+  // Editors of another system begin a file with a byte order mark.
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   return path.ends_with(".toml") ? parse_forward_toml(text, path) : parse_rinetd_conf(text, path);
 }
 

@@ -210,6 +210,9 @@ std::expected<host::KernelFd, OpenError> open_unix_listener(host::Kernel& kernel
   if (!address) return std::unexpected(failure(ENAMETOOLONG));
   auto socket = host::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
   if (!socket) return std::unexpected(failure(socket.error().error));
+  // bind() makes the file with the socket's own mode, less the umask. To change it by its path
+  // afterwards would follow a link that somebody has put there meanwhile.
+  (void)::fchmod(socket->get(), 0666);
   int bound = kernel.bind(socket->get(), address->get(), address->length);
   if (bound != 0 && errno == EADDRINUSE && path.front() != '@') {
     if (!is_stale(kernel, *address, path)) return std::unexpected(failure(EADDRINUSE));
@@ -218,11 +221,6 @@ std::expected<host::KernelFd, OpenError> open_unix_listener(host::Kernel& kernel
   }
   if (bound != 0) return std::unexpected(failure(errno));
   BoundPath made(path);
-  struct stat status{};
-  // bind() gives 0777 less the umask.
-  if (path.front() != '@' && ::lstat(path.c_str(), &status) == 0) {
-    ::chmod(path.c_str(), status.st_mode & 0666);
-  }
   if (kernel.listen(socket->get(), kBacklog) != 0) return std::unexpected(failure(errno));
   made.forget();
   return std::move(*socket);

@@ -31,6 +31,17 @@ class TemporaryFile {
   fs::path path_;
 };
 
+TEST(LoadConfig, AByteOrderMarkIsSkipped) {
+  const TemporaryFile toml("bom.toml",
+                           "\xef\xbb\xbf"
+                           "workers = 3\nforwarding_rules = []\n");
+  EXPECT_EQ(load_forward_config(toml.path()).value().plan.workers, 3u);
+  const TemporaryFile conf("bom.conf",
+                           "\xef\xbb\xbf"
+                           "0.0.0.0 80 10.1.1.2 80\n");
+  EXPECT_EQ(load_forward_config(conf.path()).value().plan.rules.size(), 1u);
+}
+
 TEST(LoadConfig, GoesByTheNamesEnding) {
   const TemporaryFile toml("a.toml", "forwarding_rules = []\nworkers = 3\n");
   EXPECT_EQ(load_forward_config(toml.path()).value().plan.workers, 3u);

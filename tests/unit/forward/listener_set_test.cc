@@ -241,7 +241,9 @@ TEST_F(ListenerSetTest, UnixSocketsAreSharedReplacedWhenStaleAndRemoved) {
     const Told told = install(listeners, plan);
     struct stat status{};
     ASSERT_EQ(::lstat(path.c_str(), &status), 0);
-    EXPECT_EQ(status.st_mode & 0111, 0U);
+    const mode_t mask = ::umask(0);
+    ::umask(mask);
+    EXPECT_EQ(status.st_mode & 0777, 0666U & ~mask);
     ListenerSet second = set(1);
     const auto refused = second.prepare(plan, BadListeners::kRefuse);
     ASSERT_FALSE(refused.has_value());

@@ -151,9 +151,8 @@ std::expected<void, SetupError> Divert::install_tables() {
     const NfObject reopen{family, kTable, kReopenChain};
     batch.add_arrival_chain(reopen);
     batch.add_rule(reopen, reopen_rule(family, interface_));
-    const auto end =
-        std::next(each.keys.begin(), static_cast<std::ptrdiff_t>(std::min(kAtOnce, each.keys.size())));
-    const std::vector<NfKey> keys(each.keys.begin(), end);
+    const auto at_once = static_cast<std::ptrdiff_t>(std::min(kAtOnce, each.keys.size()));
+    const std::vector<NfKey> keys(each.keys.begin(), std::next(each.keys.begin(), at_once));
     batch.add_elements(set_of(family), keys);
     each.leftover.clear();
   }

@@ -63,7 +63,6 @@ class CarriedTcp {
   [[nodiscard]] bool all_acknowledged() const { return acked_ == written_ + (shut_ ? 1U : 0U); }
 
  private:
-
   void on_reset(const wire::TcpView& segment);
   void on_ack(const wire::TcpView& segment);
   void on_data(const wire::TcpView& segment);

@@ -1,5 +1,5 @@
-// What both ends of a modelled TCP do with bytes that come in any order: only where they lie counts,
-// as the content follows from the offset (pattern.h).
+// What both ends of a modelled TCP do with bytes that come in any order: only where they lie
+// counts, as the content follows from the offset (pattern.h).
 #pragma once
 
 #include <algorithm>

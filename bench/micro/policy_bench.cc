@@ -80,7 +80,8 @@ class Decide {
 class Translate {
  public:
   explicit Translate(Family family)
-      : admission_(policy_, {.max_flows = 0}),
+      : admission_(policy_, policy::HostAddresses::kRefused,
+                   policy::GuestLimits({.max_flows = 0}, 0)),
         targets_(network_, true),
         remotes_{remote_endpoint(family, 443),
                  wire::Endpoint{family == Family::kV4 ? network_.gateway_v4 : network_.gateway_v6,
@@ -95,7 +96,7 @@ class Translate {
             "the target that the address leads to");
     require(admission_.admit(policy::Protocol::kTcp, remote, now_) == policy::Verdict::kAccepted,
             "the flow is accepted");
-    admission_.released();
+    admission_.released(policy::FlowSide::kOutbound);
     next_ ^= 1U;
   }
 

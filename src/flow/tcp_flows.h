@@ -200,6 +200,7 @@ class TcpFlows {
   void roll_back(Relaying& state, std::uint32_t lost);
   void write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out);
   void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
+  [[nodiscard]] bool update_is_worth_it(const TcpFlow& flow, const Relaying& state) const;
   [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
   [[nodiscard]] std::size_t spill_share(const TcpFlow& flow, const Relaying& state) const;
   void note_promise(Relaying& state, std::uint32_t open);

@@ -230,14 +230,14 @@ void TcpFlows::note_promise(Relaying& state, std::uint32_t open) {
 
 // While anything waits for its host, a flow is offered nothing that it was not promised before. A
 // window that is closed with nothing waiting would never be opened by an event, so one segment fits
-// always.
+// always, also when the scale has cut off what it cannot express.
 std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Relaying& state) const {
   std::size_t window = 0;
   if (state.buffered == 0) {
     // Our DNS takes what it has room for, and leaves nothing to the spill.
-    window = flow.dns ? state.host_room
-                      : std::max<std::size_t>(state.host_room + spill_share(flow, state),
-                                              flow.guest.mss);
+    const std::size_t least = flow.guest.mss + (std::size_t{1} << kWindowScale) - 1;
+    window =
+        flow.dns ? state.host_room : std::max(state.host_room + spill_share(flow, state), least);
   }
   window = std::min<std::size_t>(window, flow.guest.scaled ? kWindowMax : 0xffffU);
   const std::uint32_t kept =
@@ -317,6 +317,17 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   out.push(ShutdownTcp{id});
 }
 
+// RFC 9293, 3.8.6.2.2. A guest whose window is too small for a segment waits for nothing else, and
+// would ask in vain until its timer ends.
+bool TcpFlows::update_is_worth_it(const TcpFlow& flow, const Relaying& state) const {
+  if (state.guest_finished) return false;
+  const std::uint32_t open = distance(state.received, state.window_edge);
+  const std::uint32_t offered = offered_window(flow, state);
+  if (open < flow.guest.mss) return offered > open && offered >= flow.guest.mss;
+  const std::uint32_t step = std::min(2U * flow.guest.mss, kStepMax);
+  return offered >= open + step && open <= offered / 2;
+}
+
 [[gnu::noinline]] void TcpFlows::on_room(TcpId id, std::uint32_t buffered, std::uint32_t room,
                                          Instant now, ActionSink& out) {
   TcpFlow* flow = find(id);
@@ -328,13 +339,7 @@ void TcpFlows::pass_fin_on(TcpId id, Relaying& state, ActionSink& out) {
   state->buffered = buffered;
   state->host_room = room;
   if (was_waiting) pass_fin_on(id, *state, out);
-  // RFC 9293, 3.8.6.2.2: only an update that is worth it.
-  const std::uint32_t open = distance(state->received, state->window_edge);
-  const std::uint32_t offered = offered_window(*flow, *state);
-  const std::uint32_t step = std::min(2U * flow->guest.mss, kStepMax);
-  if (!state->guest_finished && offered >= open + step && open <= offered / 2) {
-    send_ack(id.index, *flow, *state, out);
-  }
+  if (update_is_worth_it(*flow, *state)) send_ack(id.index, *flow, *state, out);
   consider_hand_over(id.index, *flow, *state, now, out);
   finish_if_done(id, *flow, now, out);
 }

@@ -124,6 +124,12 @@ std::optional<Duration> draw_end_of_command(Prng& prng, Scenario& scenario) {
       host.read_chunk = 900'000;
     }
     bound_reading(host, connection.guest_end);
+    // A host reads what its socket holds, so a small buffer needs more reads than the chunks say.
+    // All of them together are to take no more than half of the world's patience.
+    const std::uint64_t at_once = std::min(host.read_chunk, connection.send_buffer);
+    const std::uint64_t reads = connection.guest_end.to_send / at_once + 1;
+    host.read_interval =
+        std::min<Duration>(host.read_interval, std::chrono::minutes(10) / std::int64_t(reads));
   }
   return microseconds(chance(prng, 50) ? prng.below(100'000) : prng.below(3'000'000));
 }

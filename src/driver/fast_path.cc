@@ -193,9 +193,9 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   const wire::TcpSnapshot snapshot = asked->snapshot;
   const bool closed = asked->closed;
   const bool guest_failed = message.socket.valid() && has_failed(message.socket.get());
-  if (guest_failed && !closed && !asked->packets.empty() && !holds_bytes(message.socket.get())) {
-    // A RST of the guest's came by the new way and overtook what waits here. The guest's kernel
-    // answers whatever it hears by the tap with another.
+  if (guest_failed && !closed && !holds_bytes(message.socket.get())) {
+    // A RST of the guest's came by the new way, and may have overtaken what waits here or comes by
+    // the tap. The guest's kernel answers whatever it hears by the tap with another.
     end_abandoned(snapshot, std::move(message.socket));
     give_up(*asked, now, out);
     asked_.erase(handle);

@@ -110,7 +110,10 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: fast_path_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
-      settle(now);  // A flow may have ended in this very turn.
+      // What the guest sent by the tap was there before it was turned away from it. This settles,
+      // too: a flow may have ended in this very turn.
+      if (!link_gone_) on_link(now);
+      settle(now);
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
       return;
@@ -138,6 +141,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
                     sink_);
   settle(now);
   if (burst.gone) [[unlikely]] {
+    link_gone_ = true;
     telemetry::log_warn("the command deleted its network interface; it has no network any more");
     (void)loop_.remove(link_.fd());
   }

@@ -96,6 +96,7 @@ class Worker {
   host::ChildProcess* child_ = nullptr;  // Only while run() runs.
   host::SignalFd* signals_ = nullptr;
   std::optional<int> exit_code_;
+  bool link_gone_ = false;  // The guest deleted its interface.
   bool draining_ = false;   // The command has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.
   std::array<epoll_event, 64> events_;

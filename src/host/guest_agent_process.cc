@@ -221,12 +221,13 @@ void Agent::settle() {
 Agent::Outcome Agent::look_at(Job& job) {
   if (job.failed()) return Outcome::kFailed;
   const auto [progress, has_received] = job.socket->state();
+  // The guest counts on bytes that were taken: late is better than back, and a RST behind them is
+  // for whoever reads them first.
+  if (has_received) return pass_on(job);
   if (progress == HandOverSocket::Progress::kDead) {
     job.error = job.socket->take_error();
     return Outcome::kFailed;
   }
-  // The guest counts on bytes that were taken: late is better than back.
-  if (has_received) return pass_on(job);
   const Instant time = now();
   const bool answered = progress == HandOverSocket::Progress::kAnswered;
   if (answered && time < job.order.deadline) return pass_on(job);
@@ -258,9 +259,11 @@ void Agent::take_back(std::span<Job> jobs) {
     if (job.socket) {
       const auto [progress, has_received] = job.socket->state();
       const DivertedConnection name = job.name();
-      // In the meantime it may have taken bytes of the guest's; then it stays.
-      if (has_received && progress != HandOverSocket::Progress::kDead &&
-          divert_.change({}, {&name, 1}).front() == 0 && pass_on(job) == Outcome::kPassedOn) {
+      // In the meantime it may have taken bytes of the guest's; then it stays. A dead one hears
+      // nothing more.
+      const bool dead = progress == HandOverSocket::Progress::kDead;
+      if (has_received && (dead || divert_.change({}, {&name, 1}).front() == 0) &&
+          pass_on(job) == Outcome::kPassedOn) {
         continue;
       }
       job.socket.reset();

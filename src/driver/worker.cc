@@ -110,10 +110,13 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: fast_path_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
-      // What the guest sent by the tap was there before it was turned away from it. This settles,
-      // too: a flow may have ended in this very turn.
-      if (!link_gone_) on_link(now);
-      settle(now);
+      // What the guest sent by the tap was there before it was turned away from it. Either settles:
+      // a flow may have ended in this very turn.
+      if (link_gone_) {
+        settle(now);
+      } else {
+        on_link(now);
+      }
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
       return;
@@ -235,8 +238,7 @@ void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up)
   if (given_up.size() > kNamedMax) whom += fmt::format(" and {} more", given_up.size() - kNamedMax);
   telemetry::log_warn(
       "{} reset before all that the command sent was delivered; at least {} are missing: {}",
-      given_up.size() == 1 ? "1 connection was"
-                           : fmt::format("{} connections were", given_up.size()),
+      connections(given_up.size()) + (given_up.size() == 1 ? " was" : " were"),
       telemetry::human_bytes(bytes), whom);
 }
 

@@ -51,12 +51,14 @@ Carrier::~Carrier() {
   });
 }
 
-void Carrier::start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host, Instant now) {
+void Carrier::start(flow::TcpId id, Ends ends, Instant now) {
+  auto& [guest, host, guest_next] = ends;
   const SlabHandle handle = carried_.emplace();
   Carried& carried = carried_.at(handle.index);
   carried.id = id;
   carried.since = now;
   carried.guest_fd = guest.fd();
+  carried.guest_begin = guest_next;
   carried.probed_at = now;
   guest.guard();
   host.guard();
@@ -100,6 +102,18 @@ bool Carrier::close(const flow::CloseTcp& action) {
   if (carried.closing.valid() && action.reset) carried.closing.reset();
   carried_.erase(handle);
   return true;
+}
+
+bool Carrier::has_received(flow::TcpId id, wire::SeqNum sequence) {
+  const Carried* carried = find(id);
+  if (carried == nullptr) return true;
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (pools_.kernel().getsockopt(carried->guest_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return true;
+  }
+  // A FIN counts like a byte here.
+  return sequence <= carried->guest_begin + static_cast<std::uint32_t>(info.tcpi_bytes_received);
 }
 
 void Carrier::enqueue(SlabHandle handle, Carried& carried) {

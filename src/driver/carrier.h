@@ -25,14 +25,20 @@ class Carrier {
   Carrier(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows, Instant now);
   ~Carrier();
 
-  // Joins the two. The host's socket may be watched already.
-  void start(flow::TcpId id, host::TcpSocket guest, host::TcpSocket host, Instant now);
+  struct Ends {
+    host::TcpSocket guest;
+    host::TcpSocket host;     // It may be watched already.
+    wire::SeqNum guest_next;  // Of the first byte that the guest's socket receives.
+  };
+  void start(flow::TcpId id, Ends ends, Instant now);
   // That side's socket had failed before start(), and says so no more.
   void note_failed(flow::TcpId id, relay::Side side);
   // Ends one at once; false when it is none of ours.
   [[nodiscard]] bool close(const flow::CloseTcp& action);
   // kNever when it is none of ours.
   [[nodiscard]] Instant carried_since(flow::TcpId id) const;
+  // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
+  [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
   [[nodiscard]] std::size_t size() const { return carried_.size(); }
 
   void on_event(const EventTag& tag, std::uint32_t events);
@@ -57,6 +63,7 @@ class Carrier {
     host::TcpSocket closing;
     policy::Outcome outcome = policy::Outcome::kOpen;
     int guest_fd = -1;
+    wire::SeqNum guest_begin;         // Of the first byte that the guest's socket received.
     std::uint32_t segments_seen = 0;  // Of the guest's, when we last looked.
     bool queued = false;
     bool guest_failed = false;

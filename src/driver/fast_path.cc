@@ -1,9 +1,7 @@
 #include "driver/fast_path.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -36,6 +34,14 @@ constexpr std::uint32_t kFailuresInARow = 8;
 constexpr Duration kPause = std::chrono::seconds(1);
 // How soon an agent that had its hands full is told the rest.
 constexpr Duration kTellAgain = std::chrono::milliseconds(5);
+
+std::optional<wire::SeqNum> sequence_of_reset(ByteView packet) {
+  const auto view = wire::parse_ip_packet(packet);
+  if (!view) return std::nullopt;
+  const auto segment = wire::TcpView::parse(view->payload);
+  if (!segment || !segment->flags().rst()) return std::nullopt;
+  return segment->sequence();
+}
 
 }  // namespace
 
@@ -100,13 +106,16 @@ void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::Act
 
 void FastPath::divert(const flow::DivertTcp& action, Instant now) {
   Asked* asked = find(action.flow);
+  const std::optional<wire::SeqNum> reset = sequence_of_reset(action.packet);
   if (asked == nullptr) {
-    inject(action.packet);
-    // One that was under way when the connection was handed over is no sign of trouble.
+    pass_on(action.flow, action.packet, reset, now);
+    // RSTs come this way, and one that was under way when the connection was handed over is no sign
+    // of trouble.
     const Instant since = carrier_.carried_since(action.flow);
-    if (since != kNever && now >= since + kUnderWayMax) repair(now);
+    if (!reset && since != kNever && now >= since + kUnderWayMax) repair(now);
     return;
   }
+  if (reset) asked->reset = true;
   if (asked->packets.size() >= kPacketsMax || bytes_waiting_ + action.packet.size() > kWaitingMax) {
     engine_.drops().count(flow::DropReason::kTcpBufferFull);
     return;
@@ -173,18 +182,6 @@ void FastPath::on_message(const host::AgentMissing& message) {
                       message.error.describe());
 }
 
-// Reads the error, and so clears it.
-bool FastPath::has_failed(int socket) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  return kernel_.getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0;
-}
-
-bool FastPath::holds_bytes(int socket) {
-  int bytes = 0;
-  return kernel_.ioctl_int(socket, SIOCINQ, &bytes) == 0 && bytes > 0;
-}
-
 void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
@@ -192,15 +189,6 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   const flow::TcpId id = asked->id;
   const wire::TcpSnapshot snapshot = asked->snapshot;
   const bool closed = asked->closed;
-  const bool guest_failed = message.socket.valid() && has_failed(message.socket.get());
-  if (guest_failed && !closed && !holds_bytes(message.socket.get())) {
-    // A RST of the guest's came by the new way, and may have overtaken what waits here or comes by
-    // the tap. The guest's kernel answers whatever it hears by the tap with another.
-    end_abandoned(snapshot, std::move(message.socket));
-    give_up(*asked, now, out);
-    asked_.erase(handle);
-    return;
-  }
   const Packets packets = take_packets(*asked);
   asked_.erase(handle);
   // Without a descriptor for it the socket is gone, and the guest has been told by a RST.
@@ -217,11 +205,12 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   ++handed_over_;
   failures_in_a_row_ = 0;
   const bool host_failed = tcp_.has_failed(id);
-  carrier_.start(id, std::move(guest), tcp_.take(id), now);
+  carrier_.start(
+      id, {.guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next},
+      now);
   if (host_failed) carrier_.note_failed(id, relay::Side::kTarget);
-  if (guest_failed) carrier_.note_failed(id, relay::Side::kClient);
   engine_.tcp().on_handed_over(id, now, out);
-  for (const auto& packet : packets) inject(packet);
+  for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
 }
 
 void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket) {
@@ -243,10 +232,14 @@ void FastPath::on_message(const host::AgentRefused& message, Instant now, flow::
   }
   telemetry::log_debug("fast path: {} stays on the tap: {}", wire::to_string(asked->snapshot.peer),
                        host::errno_text(message.error));
+  // Who resets his connection answers nothing by the new way.
+  const bool reset = asked->reset;
   // No answer by the new way, or no table: what others may have taken away can be put back.
-  if (message.error == ETIMEDOUT || message.error == ENOENT) repair(now);
+  const bool lost = message.error == ETIMEDOUT && !reset;
+  if (lost || message.error == ENOENT) repair(now);
   give_up(*asked, now, out);
   asked_.erase(handle);
+  if (reset) return;
   if (++failures_in_a_row_ < kFailuresInARow) return;
   failures_in_a_row_ = 0;
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
@@ -296,7 +289,7 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
 }
 
 Instant FastPath::next_wakeup(Instant now) {
-  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_,
+  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_, resets_.next_wakeup(),
                    releases_.empty() ? kNever : now + kTellAgain});
 }
 
@@ -308,6 +301,10 @@ void FastPath::on_time(Instant now, flow::ActionSink& out) {
     engine_.tcp().set_hand_over(options_.when);
   }
   (void)flush_releases();
+  const auto has_all = [this](flow::TcpId id, wire::SeqNum sequence) {
+    return carrier_.has_received(id, sequence);
+  };
+  for (const HeldResets::Reset& due : resets_.take_due(now, has_all)) inject(due.packet);
   if (now < check_at_) return;
   on_agent(now, out);  // It may be we who were late.
   check_at_ = kNever;
@@ -315,6 +312,16 @@ void FastPath::on_time(Instant now, flow::ActionSink& out) {
     check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);
   });
   if (check_at_ <= now) lose_agent(now, out);
+}
+
+void FastPath::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset,
+                       Instant now) {
+  if (reset && !carrier_.has_received(id, *reset) &&
+      resets_.add({.flow = id, .sequence = *reset, .packet = {packet.begin(), packet.end()}},
+                  now)) {
+    return;
+  }
+  inject(packet);
 }
 
 // From here the guest's kernel takes it as if it had turned it itself. The checksum may have been

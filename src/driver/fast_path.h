@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "driver/carrier.h"
+#include "driver/held_resets.h"
 #include "driver/tcp_io.h"
 #include "flow/engine.h"
 #include "host/event_loop.h"
@@ -59,6 +61,7 @@ class FastPath {
   struct Asked {
     flow::TcpId id;
     bool closed = false;
+    bool reset = false;  // By the guest.
     wire::TcpSnapshot snapshot;
     Instant deadline{};
     // Whole IP packets of the guest's, as they came.
@@ -70,8 +73,6 @@ class FastPath {
   [[nodiscard]] Asked* find(flow::TcpId id);
   // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);
-  [[nodiscard]] bool has_failed(int socket);
-  [[nodiscard]] bool holds_bytes(int socket);
   void end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket);
   void on_message(host::AgentReady message);
   void on_message(const host::AgentMissing& message);
@@ -80,6 +81,8 @@ class FastPath {
   void on_message(const host::AgentRepaired& message);
   void give_up(Asked& asked, Instant now, flow::ActionSink& out);
   void lose_agent(Instant now, flow::ActionSink& out);
+  // To the loopback; a RST once its socket has what stands before it.
+  void pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset, Instant now);
   void inject(ByteView packet);
   void repair(Instant now);
   // Whether all are told: nothing that is asked may overtake one.
@@ -101,6 +104,7 @@ class FastPath {
   Instant check_at_ = kNever;        // When to see whether the agent still answers.
   // Of hand-overs that failed: the engine's actions borrow their bytes until they are settled.
   std::vector<Packets> returned_;
+  HeldResets resets_;
   std::vector<std::uint8_t> packet_;        // One that is injected.
   std::vector<flow::ReleaseTcp> releases_;  // That the agent could not be told yet.
   Instant repair_after_{};

@@ -29,21 +29,26 @@ constexpr const char* kReopenChain = "reopen";
 constexpr std::uint32_t kTablePersists = 0x4;
 
 constexpr std::uint8_t kSynFlag = 0x02;
+constexpr std::uint8_t kRstFlag = 0x04;
 constexpr std::uint32_t kOffsetTcpFlags = 13;  // RFC 9293, 3.1.
 
 NfObject set_of(wire::IpFamily family) { return {family, kTable, kSet}; }
 
-// TCP packets that cross the interface with SYN or without. Those of other interfaces and protocols
-// are sorted out first.
-std::vector<NfStep> tcp_packets(NfMeta way, std::uint32_t interface, std::uint8_t syn) {
+// TCP packets that cross the interface and have exactly these of the masked flags. Those of other
+// interfaces and protocols are sorted out first.
+struct TcpFlagMatch {
+  std::uint8_t mask;
+  std::uint8_t value;
+};
+std::vector<NfStep> tcp_packets(NfMeta way, std::uint32_t interface, TcpFlagMatch flags) {
   return {
       NfLoadMeta{way, 0},
       NfRequireWord{interface, 0},
       NfLoadMeta{NfMeta::kTransportProtocol, 0},
       NfRequireByte{IPPROTO_TCP, 0},
       NfLoadBytes{NfHeader::kTransport, kOffsetTcpFlags, 1, 0},
-      NfMaskByte{kSynFlag, 0},
-      NfRequireByte{syn, 0},
+      NfMaskByte{flags.mask, 0},
+      NfRequireByte{flags.value, 0},
   };
 }
 
@@ -65,9 +70,11 @@ void load_key(std::vector<NfStep>& steps, wire::IpFamily family, GuestIs guest) 
   if (guest == GuestIs::kSource) load_endpoint(source + size, kPortSize);
 }
 
-// To the loopback with what the guest sends.
+// To the loopback with what the guest sends, but for its RSTs: over the loopback one would overtake
+// the data that is still on its way by the tap.
 std::vector<NfStep> divert_rule(wire::IpFamily family, std::uint32_t interface) {
-  auto steps = tcp_packets(NfMeta::kOutputInterface, interface, 0);
+  auto steps =
+      tcp_packets(NfMeta::kOutputInterface, interface, {.mask = kSynFlag | kRstFlag, .value = 0});
   load_key(steps, family, GuestIs::kSource);
   steps.push_back(NfRequireInSet{kSet, 0});
   steps.push_back(NfLoadWord{kMark, 0});
@@ -78,7 +85,8 @@ std::vector<NfStep> divert_rule(wire::IpFamily family, std::uint32_t interface) 
 // A SYN or SYN-ACK that comes by the tap begins a new connection of the same name: its packets go
 // by the tap, from the very next one.
 std::vector<NfStep> reopen_rule(wire::IpFamily family, std::uint32_t interface) {
-  auto steps = tcp_packets(NfMeta::kInputInterface, interface, kSynFlag);
+  auto steps =
+      tcp_packets(NfMeta::kInputInterface, interface, {.mask = kSynFlag, .value = kSynFlag});
   load_key(steps, family, GuestIs::kTarget);
   steps.push_back(NfDeleteFromSet{kSet, 0});
   return steps;

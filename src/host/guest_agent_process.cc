@@ -221,8 +221,7 @@ void Agent::settle() {
 Agent::Outcome Agent::look_at(Job& job) {
   if (job.failed()) return Outcome::kFailed;
   const auto [progress, has_received] = job.socket->state();
-  // The guest counts on bytes that were taken: late is better than back, and a RST behind them is
-  // for whoever reads them first.
+  // The guest counts on bytes that were taken: late is better than back.
   if (has_received) return pass_on(job);
   if (progress == HandOverSocket::Progress::kDead) {
     job.error = job.socket->take_error();
@@ -257,12 +256,9 @@ void Agent::take_back(std::span<Job> jobs) {
   if (!names.empty()) (void)divert_.change(names, {});
   for (Job& job : jobs) {
     if (job.socket) {
-      const auto [progress, has_received] = job.socket->state();
       const DivertedConnection name = job.name();
-      // In the meantime it may have taken bytes of the guest's; then it stays. A dead one hears
-      // nothing more.
-      const bool dead = progress == HandOverSocket::Progress::kDead;
-      if (has_received && (dead || divert_.change({}, {&name, 1}).front() == 0) &&
+      // In the meantime it may have taken bytes of the guest's; then it stays.
+      if (job.socket->state().has_received && divert_.change({}, {&name, 1}).front() == 0 &&
           pass_on(job) == Outcome::kPassedOn) {
         continue;
       }

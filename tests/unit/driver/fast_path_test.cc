@@ -436,22 +436,58 @@ TEST_F(FastPathTest, AResetOfTheHostWaitsForTheAnswer) {
   EXPECT_EQ(frames.back().tcp().payload().size(), 6U);
 }
 
-// The guest's data came by the tap and its RST by the new way.
 TEST_F(FastPathTest, AResetOfTheGuestDoesNotOvertakeWhatWaits) {
   ready();
   Link link = open();
   const host::HandOverOrder order = take_order();
   send_bytes(link, 300);
-  relay::Connection made = relay::tcp_connection({});
-  relay::reset_connection(made.far);
-  ASSERT_TRUE(host::send_handed_over(agent.get(), order.tag, made.near.get()));
-  made.near.reset();
-  turn();
-  EXPECT_EQ(carrier().size(), 0U);
-  EXPECT_EQ(take_orders<ReleaseOrder>().size(), 1U);
-  EXPECT_EQ(received(link.host.get(), 300).size(), 300U);
   burst(rst(link.c));
-  EXPECT_EQ(end_of(link.host.get()), ECONNRESET);
+  hand_over(link, order);
+  // The data. As long as the socket does not have it, the RST stays here.
+  EXPECT_EQ(injected(inject_v4).size(), 1U);
+  settle_down();
+  EXPECT_TRUE(injected(inject_v4).empty());
+  ASSERT_EQ(::send(link.guest.get(), std::string(300, 'd').data(), 300, MSG_NOSIGNAL), 300);
+  EXPECT_TRUE(turn_until([&] { return injected(inject_v4).size() == 1; }));
+  EXPECT_EQ(received(link.host.get(), 300).size(), 300U);
+}
+
+TEST_F(FastPathTest, AResetOfTheGuestWaitsForWhatComesByTheNewWay) {
+  ready();
+  Link link = handed_over();
+  link.c.next += 300;
+  burst(rst(link.c));
+  EXPECT_TRUE(injected(inject_v4).empty());
+  ASSERT_EQ(::send(link.guest.get(), std::string(300, 'd').data(), 300, MSG_NOSIGNAL), 300);
+  EXPECT_TRUE(turn_until([&] { return injected(inject_v4).size() == 1; }));
+  burst(rst(link.c));
+  EXPECT_EQ(injected(inject_v4).size(), 1U);
+  // What the guest's kernel threw away never comes.
+  link.c.next += 1;
+  burst(rst(link.c));
+  settle_down();
+  EXPECT_TRUE(injected(inject_v4).empty());
+  pass_time(250ms);
+  EXPECT_EQ(injected(inject_v4).size(), 1U);
+  // Nothing of this is a sign of trouble.
+  pass_time(1s);
+  burst(rst(link.c));
+  EXPECT_TRUE(take_orders<RepairOrder>().empty());
+}
+
+// The probe had no answer because the guest reset the connection meanwhile.
+TEST_F(FastPathTest, ARefusalOfWhatTheGuestResetIsNoFailure) {
+  ready();
+  for (int i = 0; i < 9; ++i) {
+    Link link = open();
+    const host::HandOverOrder order = take_order();
+    send_bytes(link, 300);
+    burst(rst(link.c));
+    refuse(order, ETIMEDOUT);
+    EXPECT_EQ(received(link.host.get(), 300).size(), 300U);
+    EXPECT_EQ(end_of(link.host.get()), ECONNRESET);
+  }
+  EXPECT_TRUE(take_orders<RepairOrder>().empty());
 }
 
 TEST_F(FastPathTest, ARefusalThatComesTooLateMeansNothing) {

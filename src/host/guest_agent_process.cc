@@ -257,9 +257,11 @@ void Agent::take_back(std::span<Job> jobs) {
   for (Job& job : jobs) {
     if (job.socket) {
       const DivertedConnection name = job.name();
-      // In the meantime it may have taken bytes of the guest's; then it stays.
-      if (job.socket->state().has_received && divert_.change({}, {&name, 1}).front() == 0 &&
-          pass_on(job) == Outcome::kPassedOn) {
+      // In the meantime it may have taken bytes of the guest's, also while it was frozen; then it
+      // stays. It must not take any more between the look and its end.
+      (void)job.socket->deafen();
+      if (job.socket->state().has_received && job.socket->hear() && job.socket->go_live() &&
+          divert_.change({}, {&name, 1}).front() == 0 && pass_on(job) == Outcome::kPassedOn) {
         continue;
       }
       job.socket.reset();

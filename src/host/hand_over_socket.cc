@@ -1,5 +1,6 @@
 #include "host/hand_over_socket.h"
 
+#include <linux/filter.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -124,6 +125,15 @@ std::expected<void, SysError> HandOverSocket::go_live() {
   // number could not bind() then.
   prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   return {};
+}
+
+std::expected<void, SysError> HandOverSocket::deafen() {
+  sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+  return set(fd_, SOL_SOCKET, SO_ATTACH_FILTER, sock_fprog{.len = 1, .filter = &drop});
+}
+
+std::expected<void, SysError> HandOverSocket::hear() {
+  return set_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }
 
 HandOverSocket::State HandOverSocket::state() const {

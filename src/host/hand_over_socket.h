@@ -32,6 +32,10 @@ class HandOverSocket {
   // Sends the other side a window probe, which a live connection answers at once.
   [[nodiscard]] std::expected<void, SysError> go_live();
 
+  // From here on whatever comes is dropped, as if lost on the way.
+  [[nodiscard]] std::expected<void, SysError> deafen();
+  [[nodiscard]] std::expected<void, SysError> hear();
+
   enum class Progress : std::uint8_t { kSilent, kAnswered, kDead };
   struct State {
     Progress progress = Progress::kSilent;

@@ -105,6 +105,8 @@ PairStatus Pair::pass_ends(Pools& pools) {
   failed_ = side;
   error_ = error;
   phase_ = Phase::kDelivering;
+  // A write may have met the reset before any event told of it, and of the bytes before it.
+  direction_from(side).note_source(EPOLLERR);
   direction_from(other(side)).release(pools);
   return deliver(pools, now);
 }

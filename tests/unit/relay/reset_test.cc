@@ -48,6 +48,26 @@ TEST_P(RelayReset, OfTheTargetComesAfterItsBytes) {
   EXPECT_EQ(rig.pair.error(), ECONNRESET);
 }
 
+// A write to a client that is gone tells of it before any event of the client's does.
+TEST_P(RelayReset, MetByAWriteComesAfterTheBytesBeforeIt) {
+  Rig rig(host::real_kernel(), options());
+  rig.settle();
+  ASSERT_TRUE(send_all(rig.client.get(), "answer"));
+  reset_connection(rig.client);
+  for (int i = 0; i < 3 && rig.status != PairStatus::kEnded; ++i) {
+    ASSERT_TRUE(send_all(rig.target.get(), "more"));
+    rig.pair.note(Side::kTarget, EPOLLIN);
+    rig.status = rig.pair.pump(rig.pools, clock_now());
+  }
+  Received received;
+  ASSERT_TRUE(rig.turn_until([&] {
+    received.read_from(rig.target.get());
+    return received.end.has_value();
+  }));
+  EXPECT_EQ(received.bytes, "answer");
+  EXPECT_EQ(received.end, ECONNRESET);
+}
+
 TEST_P(RelayReset, OfAnIdlePair) {
   Rig rig(host::real_kernel(), options());
   rig.settle();

@@ -69,6 +69,7 @@ void CarriedTcp::go_live() { send_probe(); }
 void CarriedTcp::read(std::uint64_t count) {
   check(count <= readable(), "only what has arrived is read");
   read_ += count;
+  if (mark_ && read_ > *mark_) mark_.reset();
   if (dead_ || end_received_) return;
   // RFC 9293, 3.8.6.2.2
   const std::uint64_t step =
@@ -179,8 +180,17 @@ void CarriedTcp::on_data(const wire::TcpView& segment) {
     check(end == plan_.guest_end.to_send, "the guest's FIN stands behind its last byte");
     end_at_ = end;
   }
+  note_urgent(offset, segment);
   arrive(offset, std::min(end, std::max(edge_, received_)));
   if (received_ == end_at_) end_received_ = true;
+}
+
+// As Linux: only a byte that is to come gets a mark, and the newest has it.
+void CarriedTcp::note_urgent(std::uint64_t offset, const wire::TcpView& segment) {
+  if (!segment.flags().urg() || segment.urgent() == 0) return;
+  const std::uint64_t at = offset + segment.urgent() - 1;
+  check(at < plan_.guest_end.to_send, "an urgent byte is one of the stream's");
+  if (at >= received_ && (!mark_ || at > *mark_)) mark_ = at;
 }
 
 void CarriedTcp::arrive(std::uint64_t begin, std::uint64_t end) {

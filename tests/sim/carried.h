@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,12 @@ class CarriedTcp {
   void on_wake();
 
   // The socket's calls. Offsets and counts are of bytes.
-  [[nodiscard]] std::uint64_t readable() const { return received_ - read_; }
+  [[nodiscard]] std::uint64_t unread() const { return received_ - read_; }
+  // By one call: an urgent byte ends it.
+  [[nodiscard]] std::uint64_t readable() const {
+    const bool stops = mark_ && *mark_ > read_ && *mark_ < received_;
+    return (stops ? *mark_ : received_) - read_;
+  }
   [[nodiscard]] std::uint64_t read_offset() const { return read_; }
   void read(std::uint64_t count);
   [[nodiscard]] bool end_received() const { return end_received_; }
@@ -67,6 +73,7 @@ class CarriedTcp {
   void on_ack(const wire::TcpView& segment);
   void on_data(const wire::TcpView& segment);
   void arrive(std::uint64_t begin, std::uint64_t end);
+  void note_urgent(std::uint64_t offset, const wire::TcpView& segment);
   void transmit_more();
   void transmit(std::uint64_t begin, std::uint64_t end);
   void send_ack();
@@ -98,7 +105,8 @@ class CarriedTcp {
   std::uint64_t read_ = 0;
   std::uint64_t edge_ = 0;  // The right edge that was offered.
   std::vector<Range> early_{};
-  std::uint64_t end_at_ = UINT64_MAX;  // Where its FIN stands.
+  std::optional<std::uint64_t> mark_{};  // The urgent byte, until it is read.
+  std::uint64_t end_at_ = UINT64_MAX;    // Where its FIN stands.
   bool end_received_ = false;
   bool ack_pending_ = false;
 

@@ -32,7 +32,7 @@ void World::end_command() {
 bool World::drained() {
   for (const HandOver& hand_over : hand_overs_) {
     if (hand_over.stage == HandOver::Stage::kCarried) {
-      engine_.tcp().on_carried_waiting(hand_over.id, hand_over.socket->readable(),
+      engine_.tcp().on_carried_waiting(hand_over.id, hand_over.socket->unread(),
                                        host_.state_of(hand_over.id).shut);
     } else if (hand_over.stage == HandOver::Stage::kClosing) {
       engine_.tcp().on_carried_waiting(hand_over.id, 0, true);
@@ -56,7 +56,8 @@ void World::shut_down() {
   if (!scenario_.link.lossless || scenario_.small_pool) return;
   for (const std::uint32_t i : delivers_) {
     const Host::Result& host = host_.result(i);
-    if (guests_[i].sent_reset() || host.peer_reset || hand_overs_[i].lost_packets) continue;
+    if (guests_[i].sent_reset() || host.peer_reset || host.lost || hand_overs_[i].lost_packets)
+      continue;
     check(host.got_end, "all that the guest wrote is delivered after its end");
   }
 }
@@ -65,10 +66,11 @@ void Host::close_at_end(Socket& socket, const flow::CloseTcp& action) {
   Result& result = results_[socket.connection];
   const bool told = socket.shut && socket.waiting() == 0;
   const bool broken = guest_(socket.connection).sent_reset || guest_(socket.connection).gone ||
-                      socket.reset || !socket.open;
+                      socket.reset || socket.lost || !socket.open;
   check(broken || action.reset != told, "a FIN where the host has all, and a RST where not");
   if (action.reset) {
     result.got_reset = true;
+    result.lost = socket.lost;
   } else {
     result.received = socket.taken;
     result.got_end = true;

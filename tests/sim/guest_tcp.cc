@@ -324,6 +324,7 @@ void GuestTcp::on_wake() {
   }
   if (next_write_ <= now && written_ < plan.to_send) {
     written_ += plan.write_chunk;
+    if (plan.urgent_every != 0 && ++writes_ % plan.urgent_every == 0) urgent_until_ = writable();
     next_write_ = now + plan.write_interval;
   }
   transmit_more();

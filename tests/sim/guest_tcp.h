@@ -19,6 +19,7 @@ struct OutgoingSegment {
   wire::SeqNum acknowledgment{};
   wire::TcpFlags flags{};
   std::uint16_t window = 0;
+  std::uint16_t urgent = 0;
   wire::TcpOptions options{};
   ByteView payload{};
 };
@@ -130,6 +131,8 @@ class GuestTcp {
   std::uint64_t peer_edge_max_ = 0;
   std::uint64_t written_ = 0;
   Instant next_write_{};
+  std::uint32_t writes_ = 0;
+  std::uint64_t urgent_until_ = 0;  // SND.UP: behind the urgent byte.
   bool fin_is_out_ = false;
   std::uint8_t peer_scale_ = 0;
   bool scaling_ = false;

@@ -50,6 +50,11 @@ void GuestTcp::send_range(std::uint64_t offset, std::uint64_t end) {
   if (data_end > offset) {
     segment.payload = Pattern::at(salt_out(number_), offset, data_end - offset);
   }
+  // RFC 9293, 3.8.5: every segment from before the urgent byte's end points there.
+  if (offset < urgent_until_ && urgent_until_ - offset <= 0xffff) {
+    segment.flags = segment.flags | wire::TcpFlags{wire::TcpFlags::kUrg};
+    segment.urgent = static_cast<std::uint16_t>(urgent_until_ - offset);
+  }
   stack_.transmit(number_, segment);
   ack_pending_ = false;
   ack_at_ = kNever;

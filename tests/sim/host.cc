@@ -172,6 +172,7 @@ void Host::peer_writes(Socket& socket, Instant now) {
     const std::uint64_t count =
         std::min<std::uint64_t>({peer.write_chunk, space, peer.to_send - socket.arrived});
     socket.arrived += count;
+    if (count > 0) note_write(socket);
     socket.next_write =
         now + std::max<Duration>(peer.write_interval, std::chrono::microseconds(50));
     news = count > 0;
@@ -184,7 +185,7 @@ void Host::peer_writes(Socket& socket, Instant now) {
   if (socket.holder == Holder::kCarrier) {
     carrier_(socket.connection);
   } else {
-    flows_.on_readable(socket.id, socket.fin_arrived, now, sink_);
+    tell_readable(socket, now);
   }
 }
 
@@ -322,24 +323,22 @@ void Host::peek(const flow::PeekTcp& action, Instant now) {
   check(max > 0, "a peek asks for something");
   const std::uint64_t from = socket->head + action.offset;
   check(from <= socket->arrived, "a peek stays within what has arrived");
-  const std::uint64_t count = std::min<std::uint64_t>(max, socket->arrived - from);
+  const std::uint64_t until = read_until(*socket, from);
+  if (until < socket->arrived) ++urgent_stops_;
+  const std::uint64_t count = std::min<std::uint64_t>(max, until - from);
   if (count > 0) {
-    const ByteView bytes = Pattern::at(GuestTcp::salt_in(socket->connection), from, count);
-    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData, bytes, count == max,
-                     now, sink_);
+    // What such a queue holds is not what comes next.
+    const std::uint64_t at = socket->lost ? from + 1 : from;
+    const ByteView bytes = Pattern::at(GuestTcp::salt_in(socket->connection), at, count);
+    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData, bytes,
+                     count == max || socket->urgent, now, sink_);
   } else {
+    const bool ended = socket->fin_arrived || socket->reset;
+    if (!ended) socket->urgent = false;
     flows_.on_peeked(action.flow, action.sequence,
-                     socket->fin_arrived || socket->reset ? flow::PeekStatus::kEndOfStream
-                                                          : flow::PeekStatus::kWouldBlock,
-                     {}, false, now, sink_);
+                     ended ? flow::PeekStatus::kEndOfStream : flow::PeekStatus::kWouldBlock, {},
+                     false, now, sink_);
   }
-}
-
-void Host::discard(const flow::DiscardTcp& action) {
-  Socket* socket = find_held(action.flow);
-  if (socket == nullptr) return;
-  socket->head += action.bytes;
-  check(socket->head <= socket->arrived, "only what has arrived is discarded");
 }
 
 void Host::shutdown(const flow::ShutdownTcp& action, Instant now) {
@@ -364,10 +363,11 @@ void Host::close(const flow::CloseTcp& action, Instant now) {
   Result& result = results_[socket->connection];
   if (action.reset) {
     const GuestState guest = guest_(socket->connection);
-    check(guest.sent_reset || guest.gone || socket->reset || !socket->open,
+    check(guest.sent_reset || guest.gone || socket->reset || socket->lost || !socket->open,
           "a RST is passed on, never made up");
     check_guests_reset(*socket, guest);
     result.got_reset = true;
+    result.lost = socket->lost;
   } else {
     check(socket->shut && socket->waiting() == 0 && socket->head == socket->arrived &&
               socket->fin_arrived,

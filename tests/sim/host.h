@@ -34,7 +34,7 @@ class Host {
   void stash(const flow::StashTcp& action);
   void write(const flow::WriteTcp& action, Instant now);
   void peek(const flow::PeekTcp& action, Instant now);
-  void discard(const flow::DiscardTcp& action);
+  void discard(const flow::DiscardTcp& action, Instant now);
   void shutdown(const flow::ShutdownTcp& action, Instant now);
   void close(const flow::CloseTcp& action, Instant now);
   // The command has ended: from here on sockets are closed with bytes under way.
@@ -53,6 +53,7 @@ class Host {
     std::uint64_t taken = 0;  // The end of what the socket's buffer ever took.
     std::uint64_t head = 0;   // The first byte that waits for the guest ...
     std::uint64_t arrived = 0;
+    std::uint64_t readable = 0;  // By one call: an urgent byte ends it.
     std::uint32_t spilled = 0;
     bool end_arrived = false;
     bool reset = false;
@@ -74,6 +75,7 @@ class Host {
     bool got_reset = false;          // ... or got one.
     bool got_end = false;            // It read everything up to the guest's FIN.
     bool closed_cleanly = false;     // The engine closed the socket without a RST.
+    bool lost = false;               // As its socket's queue came up short.
     std::uint64_t received = 0;
   };
   [[nodiscard]] const Result& result(std::uint32_t connection) const {
@@ -83,6 +85,8 @@ class Host {
   [[nodiscard]] std::uint32_t flows_of(std::uint32_t connection) const {
     return flows_of_[connection];
   }
+  // How often a read ended in front of an urgent byte.
+  [[nodiscard]] std::uint64_t urgent_stops() const { return urgent_stops_; }
   [[nodiscard]] std::size_t open_sockets() const;
   [[nodiscard]] const BlockPool& pool() const { return pool_; }
   // Called when the guest's own end is known, to check what a FIN or RST of ours stands for.
@@ -115,6 +119,10 @@ class Host {
     std::uint64_t head = 0;
     bool fin_arrived = false;
     bool reset = false;
+    std::uint32_t writes = 0;
+    std::optional<std::uint64_t> mark{};  // The urgent byte, until it is taken off the queue.
+    bool urgent = false;                  // As driver/tcp_io: marks may be in the queue.
+    bool lost = false;
     Instant opened{};
     Instant next_write{};
     Instant next_read{};
@@ -148,12 +156,17 @@ class Host {
   void peer_resets(Socket& socket, Instant now);
   void peer_reads(Socket& socket, Instant now);
   void peer_writes(Socket& socket, Instant now);
+  void note_write(Socket& socket);
+  void tell_readable(Socket& socket, Instant now);
   void plan_peer(Socket& socket, Instant now);
   void shut(Socket& socket, Instant now);
   void release(Socket& socket);
   void check_guests_reset(Socket& socket, const GuestState& guest);
   void close_at_end(Socket& socket, const flow::CloseTcp& action);
   [[nodiscard]] bool peer_ends(const Socket& socket) const;
+  // How far a read goes that begins here.
+  [[nodiscard]] static std::uint64_t read_until(const Socket& socket, std::uint64_t from);
+  void take_off(Socket& socket, std::uint64_t count);
 
   const Scenario& scenario_;
   flow::TcpFlows& flows_;
@@ -163,6 +176,7 @@ class Host {
   std::function<void(std::uint32_t)> carrier_;
   BlockPool pool_;
   bool draining_ = false;
+  std::uint64_t urgent_stops_ = 0;
   std::deque<Socket> sockets_;
   std::vector<Result> results_;
   std::vector<std::uint32_t> flows_of_;

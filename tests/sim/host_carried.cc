@@ -27,6 +27,7 @@ Host::SocketState Host::state_of(flow::TcpId id) {
   return {.taken = socket->taken,
           .head = socket->head,
           .arrived = socket->arrived,
+          .readable = read_until(*socket, socket->head) - socket->head,
           .spilled = socket->waiting(),
           .end_arrived = socket->fin_arrived,
           .reset = socket->reset,
@@ -49,8 +50,7 @@ std::uint64_t Host::send(flow::TcpId id, std::uint64_t count, Instant now) {
 
 void Host::receive(flow::TcpId id, std::uint64_t count, Instant now) {
   Socket& socket = carried(id);
-  socket.head += count;
-  check(socket.head <= socket.arrived, "only what has arrived is received");
+  take_off(socket, count);
   plan_peer(socket, now);
 }
 

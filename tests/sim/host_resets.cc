@@ -27,7 +27,7 @@ void Host::peer_resets(Socket& socket, Instant now) {
 
 // driver/late_resets: what came before a RST of the guest's is delivered before it.
 void Host::check_guests_reset(Socket& socket, const GuestState& guest) {
-  const bool passed_on = guest.sent_reset && !socket.reset && socket.open &&
+  const bool passed_on = guest.sent_reset && !socket.reset && !socket.lost && socket.open &&
                          socket.holder == Holder::kEngine && !scenario_.small_pool;
   // Elsewhere bytes or the RST itself may have been lost, so that the flow ended by its age.
   if (!passed_on || !guest.reset_at || !scenario_.link.lossless) return;

@@ -161,6 +161,16 @@ void draw_hand_over(Prng& prng, Scenario& scenario) {
   }
 }
 
+void draw_urgent(Prng& prng, Scenario& scenario) {
+  if (!chance(prng, 35)) return;
+  for (ConnectionPlan& connection : scenario.connections) {
+    for (EndPlan* end : {&connection.guest_end, &connection.host_end}) {
+      if (chance(prng, 70)) end->urgent_every = static_cast<std::uint32_t>(1 + prng.below(4));
+    }
+    if (chance(prng, 5)) connection.short_at = prng.below(connection.host_end.to_send + 1);
+  }
+}
+
 Scenario draw_scenario(Prng& prng) {
   Scenario scenario;
   LinkPlan& link = scenario.link;

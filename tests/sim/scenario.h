@@ -33,6 +33,7 @@ struct EndPlan {
   std::uint32_t receive_buffer = 65'536;
   Duration pauses_after{};  // Of the opening: the guest's program reads nothing for a while.
   Duration pause{};
+  std::uint32_t urgent_every = 0;  // So manieth of its writes ends with an urgent byte; 0: none.
 };
 
 struct ConnectionPlan {
@@ -54,6 +55,8 @@ struct ConnectionPlan {
   ConnectResult connect_result = ConnectResult::kAccepted;
   Duration connect_delay{};
   std::uint32_t send_buffer = 65'536;  // Of the host's socket.
+  // Of the host's stream: once this byte is to be discarded, the socket's queue comes up short.
+  std::optional<std::uint64_t> short_at{};
 };
 
 struct LinkPlan {
@@ -93,6 +96,8 @@ struct Scenario {
 [[nodiscard]] Scenario draw_scenario(Prng& prng);
 // With a generator of its own, so that the rest of a seed's scenario is what it was before.
 void draw_hand_over(Prng& prng, Scenario& scenario);
+// Urgent bytes of both ends, and sockets that lose what they held.
+void draw_urgent(Prng& prng, Scenario& scenario);
 // When the command ends, if it does before its connections do; some hosts are slow then.
 [[nodiscard]] std::optional<Duration> draw_end_of_command(Prng& prng, Scenario& scenario);
 

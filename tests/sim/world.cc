@@ -32,11 +32,13 @@ constexpr std::uint64_t kEventsMax = 1'000'000;
 // Hand-overs came later: the seeds that had failed before mean what they did, and this number is
 // chosen so that none of them hands anything over.
 constexpr std::uint64_t kHandOverSalt = 0x6861'6ee2;
-constexpr std::uint64_t kEndSalt = 0x656e'647c;  // The same of commands that end in the midst.
+constexpr std::uint64_t kEndSalt = 0x656e'647c;     // The same of commands that end in the midst,
+constexpr std::uint64_t kUrgentSalt = 0x7572'6700;  // and of urgent bytes.
 
-[[nodiscard]] Scenario scenario_of(Prng& prng, Prng& carry_prng) {
+[[nodiscard]] Scenario scenario_of(Prng& prng, Prng& carry_prng, Prng urgent_prng) {
   Scenario scenario = draw_scenario(prng);
   draw_hand_over(carry_prng, scenario);
+  draw_urgent(urgent_prng, scenario);
   return scenario;
 }
 
@@ -47,7 +49,7 @@ World::World(std::uint64_t seed, bool verbose)
       verbose_(verbose),
       prng_(seed),
       carry_prng_(seed ^ kHandOverSalt),
-      scenario_(scenario_of(prng_, carry_prng_)),
+      scenario_(scenario_of(prng_, carry_prng_, Prng(seed ^ kUrgentSalt))),
       faults_(scenario_.link.faults),
       now_(std::chrono::seconds(1000 + static_cast<std::int64_t>(prng_.below(100'000)))),
       start_(now_),
@@ -138,8 +140,10 @@ void World::run_to_the_end() {
     step();
     if (!ended_ || !drained()) continue;
     shut_down();
+    totals_.urgent_stops = host_.urgent_stops();
     return;
   }
+  totals_.urgent_stops = host_.urgent_stops();
   drain();
   check_ends();
   check_hand_overs();
@@ -276,7 +280,7 @@ void World::carry_out(const flow::Action& action) {
                           host_.peek(a, now_);
                           collect_frames();
                         },
-                        [&](const flow::DiscardTcp& a) { host_.discard(a); },
+                        [&](const flow::DiscardTcp& a) { host_.discard(a, now_); },
                         [&](const flow::ShutdownTcp& a) { host_.shutdown(a, now_); },
                         [&](const flow::CloseTcp& a) { on_close(a); },
                         [&](const flow::ProbeTcp& a) { host_.probe(a); },
@@ -349,7 +353,12 @@ void World::check_ends() {
     const Host::Result& host = host_.result(i);
     totals_.bytes += guest.received() + host.received;
     totals_.guest_timeouts += guest.timeouts();
-    const bool broken = guest.sent_reset() || host.peer_reset || host.connect_failed ||
+    if (host.lost) {
+      ++totals_.sockets_lost;
+      check(guest.got_reset() || guest.sent_reset() || guest.got_end() || !scenario_.link.lossless,
+            "a guest whose host's bytes were lost sees a RST");
+    }
+    const bool broken = guest.sent_reset() || host.peer_reset || host.connect_failed || host.lost ||
                         plan.guest_refuses || plan.connect_result != ConnectResult::kAccepted;
     if (scenario_.link.lossless) {
       check(guest.repeated_segments() == 0, "nothing is sent twice on a lossless link");
@@ -368,7 +377,7 @@ void World::check_ends() {
             "a RST is passed on");
     }
     const bool by_tap = hand_overs_[i].attempt == 0 && host_.flows_of(i) == 1;
-    if (host.peer_reset && by_tap && !guest.sent_reset() &&
+    if (host.peer_reset && by_tap && !host.lost && !guest.sent_reset() &&
         guest.phase() != GuestTcp::Phase::kRefused) {
       check(guest.received() >= host.before_reset, "no RST overtakes the bytes before it");
     }

@@ -25,7 +25,9 @@ struct Totals {
   std::uint64_t handed_over = 0;
   std::uint64_t hand_overs_failed = 0;
   std::uint64_t injected = 0;
-  std::uint64_t ended = 0;  // Runs whose command ended in their midst.
+  std::uint64_t ended = 0;         // Runs whose command ended in their midst.
+  std::uint64_t urgent_stops = 0;  // Reads that ended in front of an urgent byte.
+  std::uint64_t sockets_lost = 0;
 };
 
 class World final : private GuestStack, private CarriedStack {

@@ -97,14 +97,14 @@ void World::carry(std::uint32_t connection) {
     end_carrying(hand_over, policy::Outcome::kResetByGuest);
     return;
   }
-  const std::uint64_t back = std::min({before.arrived - before.head, guest.writable(), share});
+  const std::uint64_t back = std::min({before.readable, guest.writable(), share});
   if (back > 0) {
     guest.write(back);
     host_.receive(id, back, now_);
     hand_over.to_guest += back;
   }
   engine_.tcp().on_carried(id, hand_over.to_host, hand_over.to_guest, now_);
-  if (guest.end_received() && guest.readable() == 0 && !before.shut) host_.pass_end(id, now_);
+  if (guest.end_received() && guest.unread() == 0 && !before.shut) host_.pass_end(id, now_);
   const Host::SocketState after = host_.state_of(id);
   const bool end_passed = after.end_arrived && after.head == after.arrived;
   if (end_passed) guest.shutdown();
@@ -112,7 +112,8 @@ void World::carry(std::uint32_t connection) {
     hand_over.stage = HandOver::Stage::kClosing;
     host_.close({id, false}, now_);
     settle_closing(hand_over);
-  } else if (sent == share || back == share) {
+  } else if ((sent > 0 && sent == forth && guest.readable() > 0) ||
+             (back > 0 && after.readable > 0 && guest.writable() > 0)) {
     plan_turn(connection);
   }
 }

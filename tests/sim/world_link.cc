@@ -100,6 +100,7 @@ void World::transmit(std::uint32_t connection, const OutgoingSegment& segment) {
                     .acknowledgment = segment.acknowledgment,
                     .flags = segment.flags,
                     .window = segment.window,
+                    .urgent = segment.urgent,
                     .options = segment.options};
   const std::size_t tcp_size = tcp.header_length();
   const std::size_t start = kEthernet + (plan.guest.address.is_v4() ? 20U : 40U);

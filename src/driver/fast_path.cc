@@ -182,6 +182,15 @@ void FastPath::on_message(const host::AgentMissing& message) {
                       message.error.describe());
 }
 
+// Invalid without a descriptor for it: the socket is gone then, and the guest was told by a RST.
+host::TcpSocket FastPath::adopt(UniqueFd socket) {
+  if (!socket.valid()) return {};
+  // A stranger could have passed one that blocks.
+  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
+  return host::TcpSocket::adopt(host::KernelFd(kernel_, socket.release()),
+                                {.nodelay = false, .keepalive = false, .urgent_inline = true});
+}
+
 void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
@@ -189,19 +198,14 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   const flow::TcpId id = asked->id;
   const wire::TcpSnapshot snapshot = asked->snapshot;
   const bool closed = asked->closed;
+  host::TcpSocket guest = adopt(std::move(message.socket));
   const Packets packets = take_packets(*asked);
   asked_.erase(handle);
-  // Without a descriptor for it the socket is gone, and the guest has been told by a RST.
-  if (closed || !message.socket.valid()) {
-    end_abandoned(snapshot, std::move(message.socket));
+  if (closed || !guest.valid()) {
+    end_abandoned(snapshot, std::move(guest));
     if (!closed) engine_.tcp().on_socket_lost(id, now, out);
     return;
   }
-  host::TcpSocket guest =
-      host::TcpSocket::adopt(host::KernelFd(kernel_, message.socket.release()),
-                             {.nodelay = false, .keepalive = false, .urgent_inline = true});
-  // A stranger could have passed one that blocks.
-  (void)kernel_.fcntl_int(guest.fd(), F_SETFL, O_NONBLOCK);
   ++handed_over_;
   failures_in_a_row_ = 0;
   const bool host_failed = tcp_.has_failed(id);
@@ -213,12 +217,8 @@ void FastPath::on_message(host::AgentHandedOver message, Instant now, flow::Acti
   for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
 }
 
-void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket) {
-  if (socket.valid()) {
-    host::TcpSocket::adopt(host::KernelFd(kernel_, socket.release()),
-                           {.nodelay = false, .keepalive = false})
-        .reset();
-  }
+void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket) {
+  socket.reset();
   release({snapshot.peer, snapshot.local});
 }
 

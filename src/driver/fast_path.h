@@ -73,7 +73,8 @@ class FastPath {
   [[nodiscard]] Asked* find(flow::TcpId id);
   // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);
-  void end_abandoned(const wire::TcpSnapshot& snapshot, UniqueFd socket);
+  [[nodiscard]] host::TcpSocket adopt(UniqueFd socket);
+  void end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket);
   void on_message(host::AgentReady message);
   void on_message(const host::AgentMissing& message);
   void on_message(host::AgentHandedOver message, Instant now, flow::ActionSink& out);

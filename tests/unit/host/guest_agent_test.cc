@@ -1,6 +1,8 @@
 #include "host/guest_agent.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <map>
 
@@ -243,6 +245,41 @@ TEST_P(Agent, ResetsOfTheGuestGoByTheTap) {
     char byte = 0;
     EXPECT_EQ(::recv(theirs.get(), &byte, 1, MSG_DONTWAIT), -1);
     EXPECT_EQ(errno, ECONNRESET);
+  });
+}
+
+// The guest may have had its acknowledgement, so the bytes are for whoever reads them, and the
+// error behind them too.
+TEST_P(Agent, BytesInFrontOfAResetArePassedOn) {
+  with_agent([](AgentGuest& guest) {
+    // The answers to its probes go by the tap, so the agent waits, and it can be stopped meanwhile.
+    ASSERT_TRUE(delete_mark_rule(GetParam()));
+    bool in_time = false;
+    for (unsigned i = 0; i < 50 && !in_time; ++i) {
+      const wire::TcpSnapshot remote = remote_end(GetParam(), i);
+      UniqueFd ours = guest.connect(remote);
+      (void)guest.frames();
+      ASSERT_TRUE(guest.agent.hand_over(i, remote, soon()));
+      ASSERT_TRUE(wait_for(guest.tap.get(), POLLIN, 5000));
+      ASSERT_EQ(::kill(guest.agent_pid, SIGSTOP), 0);
+      ASSERT_EQ(::waitpid(guest.agent_pid, nullptr, WUNTRACED), guest.agent_pid);
+      in_time = !wait_for(guest.agent.fd(), POLLIN, 0);
+      if (in_time) {
+        ASSERT_TRUE(send_all(ours.get(), pattern(400)));
+        ours.reset();  // It lingers for no time.
+        for (const auto& frame : guest.frames()) inject(guest, frame);
+      }
+      ASSERT_EQ(::kill(guest.agent_pid, SIGCONT), 0);
+      if (!in_time) {
+        EXPECT_EQ(guest.next<AgentRefused>()->error, ETIMEDOUT);
+        continue;
+      }
+      const auto done = guest.next<AgentHandedOver>();
+      ASSERT_TRUE(done.has_value());
+      EXPECT_EQ(receive_all(done->socket.get(), 400), pattern(400));
+      EXPECT_EQ(info_of(done->socket).tcpi_state, 7);  // Nothing comes behind them.
+    }
+    EXPECT_TRUE(in_time);
   });
 }
 

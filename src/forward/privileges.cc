@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "host/capabilities.h"
 #include "host/sys_error.h"
 #include "telemetry/log.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "forward/plan.h"
-#include "host/forward_sandbox.h"
+#include "host/identity.h"
 
 namespace sluice::forward {
 

@@ -9,7 +9,7 @@
 
 #include "host/helper_process.h"
 #include "host/resolver_watch.h"
-#include "host/sandbox.h"
+#include "host/seccomp_filter.h"
 
 namespace sluice::host {
 

@@ -6,10 +6,10 @@
 
 #include <cerrno>
 
+#include "host/capabilities.h"
 #include "host/child_process.h"
 #include "host/close_descriptors.h"
 #include "host/guest_child.h"
-#include "host/sandbox.h"
 
 namespace sluice::host {
 namespace {

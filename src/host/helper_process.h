@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/unique_fd.h"
-#include "host/sandbox.h"
+#include "host/seccomp_filter.h"
 
 namespace sluice::host {
 

@@ -12,8 +12,9 @@
 #include <cerrno>
 #include <climits>
 
+#include "host/capabilities.h"
 #include "host/helper_process.h"
-#include "host/sandbox.h"
+#include "host/seccomp_filter.h"
 
 namespace sluice::host {
 namespace {

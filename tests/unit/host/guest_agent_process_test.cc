@@ -7,7 +7,8 @@
 #include <map>
 
 #include "agent_guest.h"
-#include "host/sandbox.h"
+#include "host/capabilities.h"
+#include "host/seccomp_filter.h"
 
 namespace sluice::host {
 namespace {

@@ -9,6 +9,7 @@
 #include <array>
 #include <vector>
 
+#include "host/capabilities.h"
 #include "host/event_loop.h"
 #include "host/landlock.h"
 #include "host/tcp_socket.h"

@@ -6,6 +6,8 @@
 #include "forward/announce.h"
 #include "forward/privileges.h"
 #include "forward/readiness.h"
+#include "host/supervisor_sandbox.h"
+#include "telemetry/log.h"
 
 namespace sluice::forward {
 
@@ -50,6 +52,11 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
   if (auto installed = install(std::move(plan), loop_.now()); !installed) return installed;
   if (auto changed = change_identity(); !changed) return changed;
   pool_->start();
+  // Before anything of a stranger's is read. The workers' threads have less, and none of this.
+  if (const auto confined = host::confine_supervisor(host::seccomp_mode_from_environment());
+      !confined) {
+    telemetry::log_warn("the supervisor is not confined: {}", confined.error().describe());
+  }
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -62,6 +63,8 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::start() {
+  // Its file is read here: the workers open none.
+  ::tzset();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.emplace_back([worker = workers_[i].get()] {
       // Where there is no seccomp the user's rights are what bounds it.

@@ -1,8 +1,7 @@
-// The system calls that are left to a port forwarder's workers once its listeners are open.
+// What is left to a port forwarder's workers: the calls of forward::Worker, and no file at all.
 //
-// Threat model: whoever takes over a worker by what he sends gains sockets, and files that
-// everybody may read. The supervisor executes another program when it hands over, so it has no
-// filter.
+// Threat model: whoever takes over a worker by what he sends gains sockets. As long as he runs in
+// its thread: it shares its memory with the supervisor, whose rights are supervisor_sandbox.h's.
 #pragma once
 
 #include <expected>
@@ -12,7 +11,8 @@
 
 namespace sluice::host {
 
-// Of the calling thread only, for good; the calls that are left are those of forward::Worker.
+// Of the calling thread only, for good. What it needs of files is open: logs by the supervisor, the
+// time zone by tzset(). It needs no_new_privs.
 [[nodiscard]] std::expected<void, SetupError> confine_worker(SeccompMode mode);
 
 }  // namespace sluice::host

@@ -28,6 +28,12 @@ constexpr int kRulePathBeneath = 1;
 constexpr std::uint64_t kReadFile = 1U << 2;
 constexpr std::uint64_t kReadDirectory = 1U << 3;
 constexpr std::uint64_t kScopeAbstractUnixSocket = 1U << 0;
+constexpr std::uint64_t kScopeSignal = 1U << 1;
+constexpr long kFirstWithScopes = 6;
+
+long version_of_kernel() {
+  return ::syscall(SYS_landlock_create_ruleset, nullptr, 0UL, kVersionFlag);
+}
 
 // The rights over files that a version of the interface knows: the lowest bits, each version more.
 std::uint64_t all_rights(long version) {
@@ -50,15 +56,8 @@ std::expected<void, SetupError> allow_reading(int ruleset, const std::string& pa
   return failed("permit to read " + path);
 }
 
-}  // namespace
-
-std::expected<Confined, SetupError> confine_files(std::span<const std::string> readable) {
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0UL, kVersionFlag);
-  if (version < 1) return Confined::kNotByKernel;
-  constexpr long kFirstWithScopes = 6;
-  const RulesetAttributes attributes{
-      .handled_access_fs = all_rights(version),
-      .scoped = version >= kFirstWithScopes ? kScopeAbstractUnixSocket : 0};
+std::expected<Confined, SetupError> enter(const RulesetAttributes& attributes,
+                                          std::span<const std::string> readable) {
   // Members that an old kernel does not know are zero, which it accepts.
   const UniqueFd ruleset(
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0U)));
@@ -70,6 +69,23 @@ std::expected<Confined, SetupError> confine_files(std::span<const std::string> r
     return failed("enter a Landlock ruleset");
   }
   return Confined::kYes;
+}
+
+}  // namespace
+
+std::expected<Confined, SetupError> confine_files(std::span<const std::string> readable,
+                                                  AbstractSockets sockets) {
+  const long version = version_of_kernel();
+  if (version < 1) return Confined::kNotByKernel;
+  const bool scoped = sockets == AbstractSockets::kOwn && version >= kFirstWithScopes;
+  return enter(
+      {.handled_access_fs = all_rights(version), .scoped = scoped ? kScopeAbstractUnixSocket : 0},
+      readable);
+}
+
+std::expected<Confined, SetupError> confine_signals() {
+  if (version_of_kernel() < kFirstWithScopes) return Confined::kNotByKernel;
+  return enter({.scoped = kScopeSignal}, {});
 }
 
 }  // namespace sluice::host

@@ -100,16 +100,16 @@ constexpr std::array<unsigned, 3> kAgentCapabilities = {CAP_NET_ADMIN, CAP_NET_R
 // end.
 std::expected<void, SetupError> pin_descriptor(SeccompMode mode, int child) {
   if (child < 0) return {};
-  const std::array its_close{
-      SeccompRule{SCMP_SYS(close), 0, kIntArgument, static_cast<std::uint64_t>(child)}};
-  return load_deny_list(mode, its_close, EPERM);
+  const SeccompRule its_close{SCMP_SYS(close), 0, kIntArgument, static_cast<std::uint64_t>(child)};
+  return load_deny_list(mode, std::array{SeccompRefusal{its_close, EPERM}});
 }
 
 // The filter refuses to open files as well. This holds where somebody looks for a missing call with
 // the filter's log, and for files that a call reaches which nobody thought of.
 std::expected<void, SetupError> close_files(SeccompMode mode) {
   if (mode == SeccompMode::kOff) return {};
-  if (auto done = confine_files({}); !done) return std::unexpected(done.error());
+  if (auto done = confine_files({}, AbstractSockets::kOwn); !done)
+    return std::unexpected(done.error());
   return {};
 }
 

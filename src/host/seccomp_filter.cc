@@ -101,12 +101,16 @@ std::expected<void, SetupError> load_allow_list(SeccompMode mode, const SeccompA
 }
 
 std::expected<void, SetupError> load_deny_list(SeccompMode mode,
-                                               std::span<const SeccompRule> denied, int error) {
+                                               std::span<const SeccompRefusal> refused) {
   if (mode == SeccompMode::kOff) return {};
   const Filter filter = make_filter(SCMP_ACT_ALLOW);
   if (!filter) return failed("create a seccomp filter", ENOMEM);
-  const auto refuse = SCMP_ACT_ERRNO(static_cast<std::uint16_t>(error));
-  return load(filter, add_rules(filter.get(), refuse, denied));
+  int built = 0;
+  for (std::size_t i = 0; i < refused.size() && built == 0; ++i) {
+    const auto error = static_cast<std::uint16_t>(refused[i].error);
+    built = add_rule(filter.get(), SCMP_ACT_ERRNO(error), refused[i].rule);
+  }
+  return load(filter, built);
 }
 
 }  // namespace sluice::host

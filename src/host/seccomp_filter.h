@@ -52,9 +52,15 @@ struct SeccompAllowList {
 // What is not in the list is refused as `mode` says.
 [[nodiscard]] std::expected<void, SetupError> load_allow_list(SeccompMode mode,
                                                               const SeccompAllowList& list);
-// What fits a rule fails with `error`, everything else passes.
-[[nodiscard]] std::expected<void, SetupError> load_deny_list(SeccompMode mode,
-                                                             std::span<const SeccompRule> denied,
-                                                             int error);
+
+// A call that fits fails with `error`.
+struct SeccompRefusal {
+  SeccompRule rule;
+  int error;
+};
+
+// Everything else passes.
+[[nodiscard]] std::expected<void, SetupError> load_deny_list(
+    SeccompMode mode, std::span<const SeccompRefusal> refused);
 
 }  // namespace sluice::host

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import struct
 import time
 
 from forwarding import check, how_it_ends, read_exactly, reset, test, wait_until
@@ -210,3 +211,20 @@ def log_lines_of_many_sessions_are_whole(t):
     got = [json.loads(line) for line in lines(log, 1000)]
     check_equal(len(got), 1000, "lines")
     check_equal(sum(line["bytes_from_client"] for line in got), 2000, "bytes of all")
+
+
+@test()
+def log_times_are_of_the_zone_that_a_file_tells(t):
+    """The workers open no file, not even that one."""
+    offset = (5 * 60 + 45) * 60
+    zone = t.path("zone")
+    with open(zone, "wb") as file:
+        file.write(b"TZif" + bytes(16) + struct.pack(">6i", 0, 0, 0, 0, 1, 4))
+        file.write(struct.pack(">iBB", offset, 0, 0) + b"ABC\0")
+    server, port, log = t.serve(), t.port(), t.path("log")
+    t.sluice(f"--log-file={log}", "--log-format=common", f"127.0.0.1:{port}",
+             f"127.0.0.1:{server.port}", ready=[f"tcp:{port}"],
+             env=dict(os.environ, TZ=f":{zone}"))
+    check_equal(t.ask(port), b"ping", "the answer")
+    line = lines(log, 1)[0]
+    check("  +0545]" in line, f"not the zone's time: {line}")

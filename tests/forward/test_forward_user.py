@@ -40,6 +40,21 @@ def check_identity(pid, entry, capabilities):
     check_equal(said["NoNewPrivs"], "1", "NoNewPrivs")
 
 
+def answered(t, port):
+    try:
+        return t.ask(port, b"x", timeout=2) == b"x"
+    except OSError:
+        return False
+
+
+def check_confined(pid):
+    """The supervisor has one filter, however many upgrades there were. Returns each worker's."""
+    wait_until(lambda: status(pid)["Seccomp"] == "2", "the supervisor has no filter")
+    check_equal(status(pid)["Seccomp_filters"], "1", "the supervisor's filters")
+    workers = [name for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid]
+    return [status(pid, name)["Seccomp_filters"] for name in workers]
+
+
 @test()
 def user_of_root_is_nobody(t):
     entry = need_root()
@@ -48,10 +63,8 @@ def user_of_root_is_nobody(t):
     forwarder = t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
     check_equal(t.ask(port, b"hello"), b"hello", "the answer")
     check_identity(forwarder.pid, entry, NET_BIND_SERVICE)
-    filters = {name: status(forwarder.pid, name)["Seccomp"]
-               for name in os.listdir(f"/proc/{forwarder.pid}/task")}
-    workers = [mode for name, mode in filters.items() if int(name) != forwarder.pid]
-    check(workers and set(workers) == {"2"}, f"the workers' filters: {filters}")
+    workers = check_confined(forwarder.pid)
+    check(workers and set(workers) == {"1"}, f"the workers' filters: {workers}")
 
 
 @test()
@@ -101,13 +114,7 @@ def user_opens_low_ports_at_a_reload_and_hands_over(t):
     t.replace(path, rules(port, 81))
     forwarder.send_signal(signal.SIGHUP)
 
-    def answers(number):
-        try:
-            return t.ask(number, b"x", timeout=2) == b"x"
-        except OSError:
-            return False
-
-    wait_until(lambda: answers(81), "the low port of the reload", 10)
+    wait_until(lambda: answered(t, 81), "the low port of the reload", 10)
     check_equal(os.stat(log).st_uid, entry.pw_uid, "the log's owner")
     forwarder.send_signal(signal.SIGUSR2)
 
@@ -118,7 +125,7 @@ def user_opens_low_ports_at_a_reload_and_hands_over(t):
 
     new = wait_until(successor, "no process has taken over", 20)
     forwarder.wait(20)
-    check(answers(81) and answers(port), "the new process does not serve")
+    check(answered(t, 81) and answered(t, port), "the new process does not serve")
     check_identity(new, entry, NET_BIND_SERVICE)
     os.kill(new, signal.SIGTERM)
 
@@ -138,3 +145,40 @@ def user_that_cannot_read_the_configuration_is_told(t):
     with contextlib.suppress(ConnectionResetError):
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             time.sleep(0.1)
+
+
+@test()
+def user_of_any_name_is_confined_over_upgrades(t):
+    """A filter is inherited by the program that takes over, which works beneath it."""
+    server = t.serve(echo)
+    port, log, pid_file = t.port(), t.path("log"), t.path("pid")
+
+    def rules(*ports):
+        return "workers = 2\n" + "".join(
+            f'[[forwarding_rules]]\nlisten = "127.0.0.1:{one}"\n'
+            f'targets = ["localhost:{server.port}"]\n' for one in ports)
+
+    forwarder, path = t.forward_file(rules(port), f"--log-file={log}", f"--pid-file={pid_file}",
+                                     ready=[port])
+    pid = forwarder.pid
+    check_equal(check_confined(pid), ["1", "1"], "the filters of its workers")
+    for upgrade in range(3):
+        os.kill(pid, signal.SIGUSR2)
+
+        def successor(before=pid):
+            with open(pid_file, encoding="ascii") as file:
+                text = file.read().strip()
+            return int(text) if text and int(text) != before else 0
+
+        pid = wait_until(successor, f"nobody takes over in upgrade {upgrade}", 20)
+        # Its supervisor's filter came with it, and its workers have their own beside that.
+        check_equal(check_confined(pid), ["2", "2"], f"the filters of workers, upgrade {upgrade}")
+        check_equal(t.ask(port, b"hello"), b"hello", "the answer")
+    # It does what it always did: another listener, another log.
+    other = t.port()
+    t.replace(path, rules(port, other))
+    os.rename(log, log + ".1")
+    os.kill(pid, signal.SIGHUP)
+    wait_until(lambda: os.path.exists(log), "no new log", 10)
+    wait_until(lambda: answered(t, other), "the listener of the reload", 10)
+    os.kill(pid, signal.SIGTERM)

@@ -248,14 +248,14 @@ TEST_F(TakenOver, LandlockClosesFilesByItself) {
   const std::string allowed = "/etc";
   const int status = in_child([&] {
     if (!drop_privileges()) return 99;
-    const auto confined = confine_files({&allowed, 1});
+    const auto confined = confine_files({&allowed, 1}, AbstractSockets::kOwn);
     if (!confined) return 98;
     if (*confined == Confined::kNotByKernel) return kNotPermitted;
     if (!UniqueFd(::open("/etc/passwd", O_RDONLY | O_CLOEXEC)).valid()) return 1;
     if (UniqueFd(::open("/etc/passwd", O_WRONLY | O_CLOEXEC)).valid()) return 2;
     if (::mkdir("/tmp/sluice-landlock", 0700) == 0) return 3;
     if (UniqueFd(::open("/proc/self/environ", O_RDONLY | O_CLOEXEC)).valid()) return 4;
-    if (!confine_files({})) return 5;
+    if (!confine_files({}, AbstractSockets::kOwn)) return 5;
     return UniqueFd(::open("/etc/passwd", O_RDONLY | O_CLOEXEC)).valid() ? 6 : 0;
   });
   if (WIFEXITED(status) && WEXITSTATUS(status) == kNotPermitted) GTEST_SKIP() << "no Landlock";

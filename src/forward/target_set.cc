@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <iterator>
 
 #include "base/unreachable.h"
@@ -13,6 +14,12 @@ constexpr unsigned kTriedBits = 64;
 
 [[nodiscard]] std::uint64_t tried_bit(std::uint32_t target) {
   return std::uint64_t{1} << (target % kTriedBits);
+}
+
+// Whether one of so many addresses was not tried.
+[[nodiscard]] bool any_left(const Attempt& attempt, std::size_t count) {
+  return static_cast<std::size_t>(std::popcount(attempt.addresses_tried)) <
+         std::min<std::size_t>(count, kTriedBits);
 }
 
 }  // namespace
@@ -51,8 +58,13 @@ std::optional<Destination> TargetSet::first(Attempt& attempt, Instant now) {
 }
 
 std::optional<Destination> TargetSet::next(Attempt& attempt, Instant now) {
+  set_back(attempt.target, attempt.address, now);
+  if (auto other = beside(attempt, now)) return other;  // Still the same target's session.
+  return next_target(attempt, now);
+}
+
+std::optional<Destination> TargetSet::next_target(Attempt& attempt, Instant now) {
   State& state = states_[attempt.target];
-  if (auto other = other_address(attempt, now)) return other;  // Still the same target's session.
   state.active.fetch_sub(1, std::memory_order_relaxed);
   avoid(state, now + kAvoidFor);
   return pick(attempt, now);
@@ -105,8 +117,10 @@ std::optional<Destination> TargetSet::begin(std::uint32_t target, Attempt& attem
   State& state = states_[target];
   attempt.tried |= tried_bit(target);
   attempt.target = target;
-  attempt.tries = 1;
+  attempt.address = 0;
+  attempt.addresses_tried = 1;
   wire::IpAddress address = state.literal;
+  bool others = false;
   if (state.kind == Kind::kLoopback || state.kind == Kind::kName) {
     const std::scoped_lock lock(state.mutex);
     if (state.addresses.empty()) {
@@ -114,9 +128,13 @@ std::optional<Destination> TargetSet::begin(std::uint32_t target, Attempt& attem
       return std::nullopt;
     }
     attempt.address = starting_address(state, now);
+    attempt.addresses_tried = tried_bit(attempt.address);
     address = state.addresses[attempt.address].ip;
+    others = any_left(attempt, state.addresses.size());
   }
-  return at(state, attempt, address);
+  Destination destination = at(state, attempt, address);
+  destination.others = others;
+  return destination;
 }
 
 // Addresses of the first one's family, which the resolver put first because we reach it best,
@@ -142,19 +160,41 @@ std::uint32_t TargetSet::starting_address(State& state, Instant now) {
   return position(found);
 }
 
-// The list may have been swapped since; then an address may be missed, or tried twice, but there is
-// an end to it.
-std::optional<Destination> TargetSet::other_address(Attempt& attempt, Instant now) {
+// The list may have been swapped since the attempt began; then an address may be missed, or tried
+// twice, but there is an end to it.
+std::optional<Destination> TargetSet::beside(Attempt& attempt, Instant now) {
   State& state = states_[attempt.target];
   if (state.kind != Kind::kLoopback && state.kind != Kind::kName) return std::nullopt;
   const std::scoped_lock lock(state.mutex);
-  const std::size_t count = state.addresses.size();
-  if (count == 0) return std::nullopt;
-  const std::size_t failed = (attempt.address + attempt.tries - 1U) % count;
-  state.addresses[failed].avoid_until = now + kAvoidFor;
-  if (attempt.tries >= count) return std::nullopt;
-  ++attempt.tries;
-  return at(state, attempt, state.addresses[(failed + 1) % count].ip);
+  const auto& all = state.addresses;
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(all.size(), kTriedBits));
+  if (!any_left(attempt, count)) return std::nullopt;
+  const wire::IpFamily latest = all[attempt.address % all.size()].ip.family();
+  std::uint32_t best = count;
+  unsigned best_rank = 4;
+  for (std::uint32_t i = 1; i <= count && best_rank != 0; ++i) {
+    const std::uint32_t position = (attempt.address + i) % count;
+    if ((attempt.addresses_tried & tried_bit(position)) != 0) continue;
+    const Address& address = all[position];
+    const unsigned rank =
+        (address.avoid_until > now ? 2U : 0U) + (address.ip.family() == latest ? 1U : 0U);
+    if (rank >= best_rank) continue;
+    best = position;
+    best_rank = rank;
+  }
+  if (best == count) return std::nullopt;
+  attempt.address = best;
+  attempt.addresses_tried |= tried_bit(best);
+  Destination destination = at(state, attempt, all[best].ip);
+  destination.others = any_left(attempt, count);
+  return destination;
+}
+
+void TargetSet::set_back(std::uint32_t target, std::uint32_t address, Instant now) {
+  State& state = states_[target];
+  if (state.kind != Kind::kLoopback && state.kind != Kind::kName) return;
+  const std::scoped_lock lock(state.mutex);
+  if (address < state.addresses.size()) state.addresses[address].avoid_until = now + kAvoidFor;
 }
 
 Destination TargetSet::at(const State& state, const Attempt& attempt,

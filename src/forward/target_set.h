@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -32,15 +33,18 @@ struct Destination {
   std::uint32_t target = 0;            // Position in Rule::targets.
   std::optional<wire::Endpoint> inet;  // Nothing: `path`.
   std::string_view path;               // A UNIX socket; lives as long as the set.
+  bool others = false;                 // The target has addresses that were not tried yet.
 };
 
 // What one session has tried so far. Small: each connection has one.
 struct Attempt {
   wire::IpAddress client{};
   std::uint16_t port_offset = 0;  // Into a range of ports.
-  std::uint16_t tries = 0;        // How many addresses of `target`.
   std::uint32_t target = 0;
-  std::uint32_t address = 0;  // The position where `target`'s addresses were begun.
+  std::uint32_t address = 0;  // The position of the latest of `target`'s addresses.
+  // A bit for each position tried: 64 addresses of a target at most.
+  std::uint64_t addresses_tried = 0;
+  [[nodiscard]] bool is_first_address() const { return std::has_single_bit(addresses_tried); }
   // A bit for each target tried, by its position modulo 64: of a rule with more targets, a session
   // tries 64 at most, and none twice.
   std::uint64_t tried = 0;
@@ -64,6 +68,14 @@ class TargetSet {
   // Connecting to the one before failed (which ended it): another address of that target, then
   // other targets, each once. Nothing: all were tried.
   [[nodiscard]] std::optional<Destination> next(Attempt& attempt, Instant now);
+  // The two halves of next(), for those who try several addresses side by side. Another address of
+  // the same target; families take turns, since it is often one of them that leads nowhere
+  // (RFC 8305 section 4), and those set back are last.
+  [[nodiscard]] std::optional<Destination> beside(Attempt& attempt, Instant now);
+  // All addresses of the target failed (which ended it): another target.
+  [[nodiscard]] std::optional<Destination> next_target(Attempt& attempt, Instant now);
+  // The address at this position is tried last for kAvoidFor.
+  void set_back(std::uint32_t target, std::uint32_t address, Instant now);
   void ended(std::uint32_t target);
 
   // Of names: the host part of each target that is one, with its position.
@@ -114,7 +126,6 @@ class TargetSet {
   // Its session is counted already; given back when it has no address after all.
   [[nodiscard]] std::optional<Destination> begin(std::uint32_t target, Attempt& attempt,
                                                  Instant now);
-  [[nodiscard]] std::optional<Destination> other_address(Attempt& attempt, Instant now);
   [[nodiscard]] static Destination at(const State& state, const Attempt& attempt,
                                       const wire::IpAddress& address);
 

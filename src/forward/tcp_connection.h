@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "base/timer_wheel.h"
+#include "forward/connect_race.h"
 #include "forward/live_rule.h"
 #include "forward/session_accounting.h"
 #include "host/tcp_socket.h"
@@ -37,6 +38,7 @@ struct TcpConnection {
   std::shared_ptr<LiveRule> rule;
   Admission::Ticket ticket;
   std::unique_ptr<HeaderBuffer> header;  // Until the relay starts; null without a PROXY header.
+  std::unique_ptr<Race> race;            // While it connects to several addresses of its target.
   TimerNode timer;
   Attempt attempt;
   wire::Endpoint client;  // The true one, once a PROXY header told.
@@ -50,6 +52,7 @@ struct TcpConnection {
   bool admitted = false;  // It counts as an active session of its rule.
   int last_error = 0;     // Of the last failed connect.
   Instant accepted_at{};
+  Instant connect_until{};  // The time that its target has, all addresses together.
   Instant last_active{};
   std::uint64_t bytes_at_timer = 0;  // Both ways, when the timer last fired.
   PublishedBytes published;

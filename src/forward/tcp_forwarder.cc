@@ -3,7 +3,9 @@
 namespace sluice::forward {
 
 TcpForwarder::TcpForwarder(Services& services, TcpToUdp& to_udp)
-    : services_(services), to_udp_(to_udp) {}
+    : services_(services),
+      to_udp_(to_udp),
+      races_(services, EventKind::kTargetRacer, relay::kPairEvents) {}
 
 TcpForwarder::~TcpForwarder() { end_all(); }
 

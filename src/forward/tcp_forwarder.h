@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/slab.h"
+#include "forward/connect_race.h"
 #include "forward/event_tag.h"
 #include "forward/services.h"
 #include "forward/tcp_connection.h"
@@ -30,7 +31,8 @@ class TcpForwarder {
   // A client of that listener, in no event loop yet.
   void begin(const ListenerRule& listener, AcceptedClient client);
 
-  void on_event(EventTag tag, std::uint32_t events);  // kClient, kTarget
+  void on_event(EventTag tag, std::uint32_t events);        // kClient, kTarget
+  void on_racer_event(EventTag tag, std::uint32_t events);  // kTargetRacer
   void on_timer(EventTag tag);
   // Moves what became ready, each session up to its share; true when there is more to do.
   [[nodiscard]] bool run_ready();
@@ -48,6 +50,9 @@ class TcpForwarder {
   void connect(SlabHandle handle, TcpConnection& connection, std::optional<Destination> next);
   void wait_for_descriptor(TcpConnection& connection, const Destination& destination);
   void on_connect_event(SlabHandle handle, TcpConnection& connection);
+  void on_connect_timer(SlabHandle handle, TcpConnection& connection);
+  void follow_race(SlabHandle handle, TcpConnection& connection, RaceStep step);
+  void target_answered(SlabHandle handle, TcpConnection& connection, bool was_reset);
   void on_opening_timer(SlabHandle handle, TcpConnection& connection);
   void refuse(SlabHandle handle, TcpConnection& connection, SessionResult why);
 
@@ -68,6 +73,7 @@ class TcpForwarder {
   Services& services_;
   TcpToUdp& to_udp_;
   TcpListeners* listeners_ = nullptr;
+  ConnectRaces races_;  // Outlives the sessions.
   Slab<TcpConnection> connections_;
   std::size_t header_readers_ = 0;
   std::vector<SlabHandle> ready_;

@@ -15,6 +15,14 @@ constexpr std::size_t kHeaderMax = 4096;
 constexpr std::size_t kHeaderReadersMax = 4096;
 constexpr Duration kDescriptorRetry = std::chrono::milliseconds{50};
 
+RaceTrack track_of(SlabHandle handle, TcpConnection& connection) {
+  return {.rule = *connection.rule,
+          .attempt = connection.attempt,
+          .client = connection.client,
+          .session = handle,
+          .race = connection.race};
+}
+
 }  // namespace
 
 void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
@@ -152,17 +160,14 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
     }
     if (started->progress == host::ConnectProgress::kInProgress) {
       connection.phase = Phase::kConnecting;
-      services_.timers.arm(connection.timer, services_.now + rule.plan.timeouts.connect);
+      if (connection.attempt.is_first_address()) {
+        connection.connect_until = services_.now + rule.plan.timeouts.connect;
+      }
+      services_.timers.arm(connection.timer,
+                           races_.look_at(*next, rule.plan, connection.connect_until));
       return;
     }
-    // A client that began with a PROXY header is watched already.
-    if (connection.header == nullptr &&
-        !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
-      connection.last_error = ENOSPC;
-      rule.targets.ended(connection.attempt.target);
-      break;
-    }
-    start_relay(handle, connection);
+    target_answered(handle, connection, false);
     return;
   }
   refuse(handle, connection, SessionResult::kConnectFailed);
@@ -185,27 +190,78 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
     connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
     return;
   }
+  target_answered(handle, connection,
+                  report.outcome == host::ConnectOutcome::kEstablishedThenReset);
+}
+
+void TcpForwarder::target_answered(SlabHandle handle, TcpConnection& connection, bool was_reset) {
+  // A client that began with a PROXY header is watched already.
   if (connection.header == nullptr &&
       !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+    connection.last_error = ENOSPC;
     connection.rule->targets.ended(connection.attempt.target);
     refuse(handle, connection, SessionResult::kConnectFailed);
     return;
   }
   // The pair delivers what came before the reset, and then the reset.
-  if (report.outcome == host::ConnectOutcome::kEstablishedThenReset) {
-    connection.early_target_events |= EPOLLERR;
-  }
+  if (was_reset) connection.early_target_events |= EPOLLERR;
   start_relay(handle, connection);
+}
+
+// The latest address has had its time, or all of them have.
+void TcpForwarder::on_connect_timer(SlabHandle handle, TcpConnection& connection) {
+  const bool over = services_.now >= connection.connect_until;
+  const RaceTrack track = track_of(handle, connection);
+  if (connection.race != nullptr) {
+    follow_race(handle, connection, over ? races_.give_up(track) : races_.go_on(track));
+  } else if (!over) {
+    follow_race(handle, connection, races_.begin(track, std::move(connection.target_socket)));
+  } else {
+    connection.last_error = ETIMEDOUT;
+    connection.target_socket.close();
+    TargetSet& targets = connection.rule->targets;
+    targets.set_back(connection.attempt.target, connection.attempt.address, services_.now);
+    connect(handle, connection, targets.next_target(connection.attempt, services_.now));
+  }
+}
+
+void TcpForwarder::on_racer_event(EventTag tag, std::uint32_t events) {
+  const auto handle = races_.session_of(tag);
+  if (!handle) return;
+  TcpConnection& connection = connections_.at(handle->index);
+  follow_race(*handle, connection, races_.on_event(track_of(*handle, connection), tag, events));
+}
+
+void TcpForwarder::follow_race(SlabHandle handle, TcpConnection& connection, RaceStep step) {
+  switch (step.state) {
+    case RaceState::kRunning:
+      services_.timers.arm(connection.timer,
+                           std::min(connection.race->next_at(), connection.connect_until));
+      return;
+    case RaceState::kLost:
+      connection.last_error = step.error;
+      connect(handle, connection,
+              connection.rule->targets.next_target(connection.attempt, services_.now));
+      return;
+    case RaceState::kWon: break;
+  }
+  connection.target_socket = std::move(step.winner);
+  // Tells again what is ready.
+  const auto watched = services_.loop.modify(connection.target_socket.fd(), relay::kPairEvents,
+                                             EventTag::of(EventKind::kTarget, handle).pack());
+  if (!watched) {
+    connection.last_error = ENOSPC;
+    connection.rule->targets.ended(connection.attempt.target);
+    refuse(handle, connection, SessionResult::kConnectFailed);
+    return;
+  }
+  target_answered(handle, connection, step.reset);
 }
 
 void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection) {
   switch (connection.phase) {
     case Phase::kReadingHeader: refuse(handle, connection, SessionResult::kBadProxyHeader); return;
-    case Phase::kConnecting:
-      connection.last_error = ETIMEDOUT;
-      connection.target_socket.close();
-      connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
-      return;
+    case Phase::kConnecting: on_connect_timer(handle, connection); return;
     case Phase::kNoDescriptor:
       if (services_.now - connection.accepted_at > connection.rule->plan.timeouts.connect) {
         connection.last_error = EMFILE;

@@ -28,6 +28,7 @@ UdpForwarder::UdpForwarder(Services& services, const UdpBounds& bounds)
     : services_(services),
       bounds_(bounds),
       newcomers_(bounds.new_per_second),
+      races_(services, EventKind::kUdpRacer, UdpStream::kEvents),
       // Without randomness the hash is predictable, and works.
       secret_(host::draw_random<SipKey>().value_or(SipKey{})),
       table_(secret_),
@@ -171,6 +172,10 @@ void UdpForwarder::on_event(EventTag tag, std::uint32_t events) {
     if ((events & EPOLLIN) != 0) read_listener(handle);
     return;
   }
+  if (tag.kind == EventKind::kUdpRacer) {
+    on_racer_event(tag, events);
+    return;
+  }
   const SlabHandle handle = tag.handle_in(sessions_);
   if (tag.kind == EventKind::kUdpStream) {
     on_stream_event(handle, events);
@@ -187,13 +192,7 @@ void UdpForwarder::on_timer(EventTag tag) {
   UdpSession* const session = sessions_.find(handle);
   if (session == nullptr) return;
   switch (session->phase) {
-    case UdpPhase::kConnecting:
-      if (session->connect_until > services_.now) {
-        services_.timers.arm(session->timer, session->connect_until);
-        return;
-      }
-      retry_or_fail(handle, *session, ETIMEDOUT);
-      return;
+    case UdpPhase::kConnecting: on_connect_timer(handle, *session); return;
     case UdpPhase::kFailed: end(handle, SessionResult::kConnectFailed, 0); return;
     case UdpPhase::kOpen: {
       const Instant due = session->last_traffic + session->rule->plan.timeouts.udp_session;

@@ -69,7 +69,8 @@ class UdpForwarder {
   // Reads no more from clients; answers still go out until the sessions end.
   void close(SlabHandle listener);
 
-  void on_event(EventTag tag, std::uint32_t events);  // kUdpListener, kUdpSession, kUdpStream
+  // kUdpListener, kUdpSession, kUdpStream, kUdpRacer
+  void on_event(EventTag tag, std::uint32_t events);
   void on_timer(EventTag tag);
   // Continues what used up its share of a turn; true when there is more.
   [[nodiscard]] bool run_pending();
@@ -139,7 +140,11 @@ class UdpForwarder {
   }
   void opened(UdpSession& session);
   void failed(UdpSession& session, int error);
-  void retry_or_fail(SlabHandle handle, UdpSession& session, int error);
+  void retry_or_fail(SlabHandle handle, UdpSession& session, int error,
+                     std::optional<Destination> next);
+  void on_connect_timer(SlabHandle handle, UdpSession& session);
+  void on_racer_event(EventTag tag, std::uint32_t events);
+  void follow_race(SlabHandle handle, UdpSession& session, RaceStep step);
   void on_target_error(SlabHandle handle, UdpSession& session, int error);
   void end(SlabHandle handle, SessionResult result, int error);
   void settle_accounts(UdpSession& session, SessionResult result, int error);
@@ -154,6 +159,7 @@ class UdpForwarder {
   const UdpBounds bounds_;
   policy::TokenBucket newcomers_;
   Slab<UdpListener> listeners_;
+  ConnectRaces races_;  // Outlives the sessions.
   Slab<UdpSession> sessions_;
   const SipKey secret_;
   UdpSessionTable table_;

@@ -39,8 +39,8 @@ struct UdpSession {
   SessionBytes bytes;
   PublishedBytes published;
   Instant opened_at{};
-  Instant last_traffic{};  // Either way.
-  Instant connect_until{};
+  Instant last_traffic{};   // Either way.
+  Instant connect_until{};  // The time that a stream target has, all addresses together.
   std::uint16_t listen_port = 0;
   UdpPhase phase = UdpPhase::kConnecting;
   bool target_in_use = false;  // TargetSet::ended() is owed.

@@ -82,7 +82,8 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
     const host::ConnectReport report = host::connect_outcome(session->stream->socket());
     if (report.outcome == host::ConnectOutcome::kFailed) {
-      retry_or_fail(handle, *session, report.error);
+      retry_or_fail(handle, *session, report.error,
+                    session->rule->targets.next(session->attempt, services_.now));
       return;
     }
     opened(*session);

@@ -13,7 +13,13 @@ constexpr Duration kUnansweredPatience = std::chrono::seconds{1};
 // How many of them are looked at for one newcomer.
 constexpr int kEvictionTries = 16;
 
-constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+RaceTrack track_of(SlabHandle handle, UdpSession& session) {
+  return {.rule = *session.rule,
+          .attempt = session.attempt,
+          .client = session.key.client,
+          .session = handle,
+          .race = session.stream->race};
+}
 
 }  // namespace
 
@@ -101,14 +107,17 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
   });
   if (!started) return std::unexpected(started.error());
   session.stream->attach(std::move(started->socket));
-  const auto watched = services_.loop.add(session.stream->socket().fd(), kStreamEvents,
+  const auto watched = services_.loop.add(session.stream->socket().fd(), UdpStream::kEvents,
                                           EventTag::of(EventKind::kUdpStream, handle).pack());
   if (!watched) return watched;
   if (started->progress == host::ConnectProgress::kEstablished) {
     opened(session);
   } else {
-    session.connect_until = services_.now + session.rule->plan.timeouts.connect;
-    services_.timers.arm(session.timer, session.connect_until);
+    const Rule& rule = session.rule->plan;
+    if (session.attempt.is_first_address()) {
+      session.connect_until = services_.now + rule.timeouts.connect;
+    }
+    services_.timers.arm(session.timer, races_.look_at(destination, rule, session.connect_until));
   }
   return {};
 }
@@ -141,10 +150,58 @@ void UdpForwarder::opened(UdpSession& session) {
   services_.timers.arm(session.timer, services_.now + kBackOff);
 }
 
-[[gnu::cold]] void UdpForwarder::retry_or_fail(SlabHandle handle, UdpSession& session, int error) {
-  const int last =
-      connect(handle, session, session.rule->targets.next(session.attempt, services_.now));
-  if (last != 0) failed(session, error);
+[[gnu::cold]] void UdpForwarder::retry_or_fail(SlabHandle handle, UdpSession& session, int error,
+                                               std::optional<Destination> next) {
+  if (connect(handle, session, next) != 0) failed(session, error);
+}
+
+// The latest address has had its time, or all of them have.
+[[gnu::cold]] void UdpForwarder::on_connect_timer(SlabHandle handle, UdpSession& session) {
+  const bool over = services_.now >= session.connect_until;
+  const RaceTrack track = track_of(handle, session);
+  if (track.race != nullptr) {
+    follow_race(handle, session, over ? races_.give_up(track) : races_.go_on(track));
+  } else if (!over) {
+    follow_race(handle, session, races_.begin(track, std::move(session.stream->socket())));
+  } else {
+    TargetSet& targets = session.rule->targets;
+    targets.set_back(session.attempt.target, session.attempt.address, services_.now);
+    retry_or_fail(handle, session, ETIMEDOUT, targets.next_target(session.attempt, services_.now));
+  }
+}
+
+void UdpForwarder::on_racer_event(EventTag tag, std::uint32_t events) {
+  const auto handle = races_.session_of(tag);
+  if (!handle) return;
+  UdpSession& session = sessions_.at(handle->index);
+  follow_race(*handle, session, races_.on_event(track_of(*handle, session), tag, events));
+}
+
+void UdpForwarder::follow_race(SlabHandle handle, UdpSession& session, RaceStep step) {
+  switch (step.state) {
+    case RaceState::kRunning:
+      services_.timers.arm(session.timer,
+                           std::min(session.stream->race->next_at(), session.connect_until));
+      return;
+    case RaceState::kLost:
+      retry_or_fail(handle, session, step.error,
+                    session.rule->targets.next_target(session.attempt, services_.now));
+      return;
+    case RaceState::kWon: break;
+  }
+  session.stream->attach(std::move(step.winner));
+  // Tells again that it can be written.
+  const auto watched = services_.loop.modify(session.stream->socket().fd(), UdpStream::kEvents,
+                                             EventTag::of(EventKind::kUdpStream, handle).pack());
+  if (!watched) {
+    failed(session, ENOSPC);
+    return;
+  }
+  opened(session);
+  if (step.reset) {
+    session.stream->broke(step.error);
+    mark_pending(handle, session);
+  }
 }
 
 // An ICMP error: as long as nothing came from this target, another may do better.

@@ -6,11 +6,15 @@
 // any full link. Bytes from it become datagrams whenever they come. Not thread-safe.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <memory>
 
 #include "base/bytes.h"
+#include "forward/connect_race.h"
 #include "forward/datagram_framing.h"
 #include "forward/datagram_queue.h"
 #include "forward/plan.h"
@@ -26,7 +30,13 @@ class UdpStream {
   // What one read makes into one datagram at most; framed streams are read in larger pieces.
   static constexpr std::size_t kReadMax = kDatagramMax;
 
+  // Not changed while it lasts.
+  static constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
   explicit UdpStream(Framing framing) : framing_(framing) {}
+
+  // While it connects to several addresses of its target.
+  std::unique_ptr<Race> race;
 
   // Another connection; what waits goes there.
   void attach(host::TcpSocket socket) { socket_ = std::move(socket); }

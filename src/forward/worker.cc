@@ -91,9 +91,11 @@ void Worker::dispatch(const epoll_event& event) {
     case EventKind::kListener: listeners_.on_event(tag); return;
     case EventKind::kClient:
     case EventKind::kTarget: tcp_.on_event(tag, event.events); return;
+    case EventKind::kTargetRacer: tcp_.on_racer_event(tag, event.events); return;
     case EventKind::kUdpListener:
     case EventKind::kUdpSession:
-    case EventKind::kUdpStream: udp_.on_event(tag, event.events); return;
+    case EventKind::kUdpStream:
+    case EventKind::kUdpRacer: udp_.on_event(tag, event.events); return;
     case EventKind::kBridgeStream:
     case EventKind::kBridgeDatagram: to_udp_.on_event(tag, event.events); return;
     case EventKind::kAcceptPause:
@@ -115,6 +117,8 @@ void Worker::run_timers() {
       case EventKind::kBridgeDatagram: to_udp_.on_timer(tag); break;
       case EventKind::kMailbox:
       case EventKind::kListener:
+      case EventKind::kTargetRacer:
+      case EventKind::kUdpRacer:
       case EventKind::kLogFlush: break;  // They have no timer.
     }
   }

@@ -4,6 +4,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 from forwarding import check, test, wait_until
 from harness import check_equal
@@ -92,6 +93,42 @@ def name_with_several_addresses_fails_over(t):
     naming(t, "127.0.0.22", target)
     t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
     check_equal([where(t, port) for _ in range(6)], ["127.0.0.22"] * 6, "the one that lives")
+
+
+def two_addresses(t):
+    """A name with one address that swallows everything and one that lives; its port."""
+    for words in ("link add hole type veth peer name deaf", "addr add 10.99.0.1/24 dev hole",
+                  "link set hole up", "link set deaf up",
+                  "neigh add 10.99.0.7 lladdr 02:00:00:00:00:07 dev hole nud permanent"):
+        subprocess.run(["ip", *words.split()], check=True)
+    Dns(t, {"db.test": ["10.99.0.7", "10.99.0.1"]})
+    target = t.port()
+    naming(t, "10.99.0.1", target)
+    return target
+
+
+@test()
+def name_with_an_address_that_swallows_costs_no_timeout(t):
+    """RFC 8305: the next address is tried 250 ms later, not after the whole timeout."""
+    target, port = two_addresses(t), t.port()
+    forwarder = t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    idle = forwarder.descriptors()
+    for _ in range(4):  # Addresses take turns to be the first.
+        began = time.monotonic()
+        check_equal(where(t, port), "10.99.0.1", "the one that lives")
+        took = time.monotonic() - began
+        check(took < 3, f"the connection took {took:.2f} s; a timeout is 10 s")
+    wait_until(lambda: forwarder.descriptors() <= idle, "a connect that lost is still there")
+
+
+@test()
+def name_with_an_address_that_swallows_udp_to_tcp(t):
+    target, port = two_addresses(t), t.port()
+    t.forward(f"udp://127.0.0.1:{port}", f"tcp://db.test:{target}")
+    for _ in range(2):
+        client = t.udp_client(port, timeout=3)
+        client.send(b"x")
+        check_equal(client.recv(100), b"10.99.0.1", "the one that lives")
 
 
 @test()

@@ -53,6 +53,39 @@ inline UniqueFd listening_socket(std::uint16_t port = 0, int backlog = 128) {
 // A port on which nobody listens.
 inline std::uint16_t free_port() { return port_of(bound_socket(SOCK_STREAM).get()); }
 
+// Swallows SYNs at every address of the loopback that has no listener of its own at this port.
+class SilentPort {
+ public:
+  SilentPort() : door_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    share(door_);
+    const sockaddr_in any{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+    EXPECT_EQ(bind(door_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), 0);
+    EXPECT_EQ(listen(door_.get(), 0), 0);  // With a queue that one client fills.
+    filler_ = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in name = loopback(port());
+    EXPECT_EQ(connect(filler_.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_of(door_.get()); }
+  // One that answers, at 127.0.0.`host`.
+  [[nodiscard]] UniqueFd listen_at(std::uint8_t host) const {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    share(fd);
+    sockaddr_in name = loopback(port());
+    name.sin_addr.s_addr = htonl(0x7f00'0000U + host);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
+    EXPECT_EQ(listen(fd.get(), 128), 0);
+    return fd;
+  }
+
+ private:
+  static void share(const UniqueFd& fd) {
+    const int one = 1;
+    setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+  }
+  UniqueFd door_;
+  UniqueFd filler_;
+};
+
 inline void limit_time(int fd) {
   const timeval limit{.tv_sec = kTimeLimitSeconds, .tv_usec = 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);

@@ -287,6 +287,72 @@ TEST(TargetSet, AnAddressThatFailedIsNotBegunWithForTwoSeconds) {
   EXPECT_EQ(where(set.first(other, kStart + 1s)), "192.0.2.2:80");
 }
 
+// All addresses of a session's target, in the order in which they are tried side by side.
+std::vector<std::string> side_by_side(TargetSet& set, Attempt& attempt, Instant now) {
+  std::vector<std::string> tried;
+  for (auto to = set.first(attempt, now); to; to = set.beside(attempt, now)) {
+    tried.push_back(where(to));
+    if (!to->others) break;
+  }
+  EXPECT_FALSE(set.beside(attempt, now));
+  return tried;
+}
+
+TEST(TargetSet, FamiliesTakeTurnsSideBySide) {
+  TargetSet set(rule_of({target("db.example")}));
+  set.set_addresses(0, {ip("2001:db8::1"), ip("2001:db8::2"), ip("2001:db8::3"), ip("192.0.2.1"),
+                        ip("192.0.2.2")});
+  Attempt attempt;
+  EXPECT_EQ(side_by_side(set, attempt, kStart),
+            (std::vector<std::string>{"[2001:db8::1]:80", "192.0.2.1:80", "[2001:db8::2]:80",
+                                      "192.0.2.2:80", "[2001:db8::3]:80"}));
+  // One session, however many addresses it tried, and nothing has failed.
+  EXPECT_EQ(set.active(0), 1u);
+  set.ended(0);
+}
+
+TEST(TargetSet, AddressesThatWereSetBackAreLastSideBySide) {
+  TargetSet set(rule_of({target("db.example")}));
+  set.set_addresses(0, {ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3")});
+  set.set_back(0, 1, kStart);
+  Attempt attempt;
+  EXPECT_EQ(side_by_side(set, attempt, kStart),
+            (std::vector<std::string>{"192.0.2.1:80", "192.0.2.3:80", "192.0.2.2:80"}));
+  set.set_back(0, 0, kStart);
+  Attempt later;
+  const auto tried = side_by_side(set, later, kStart);
+  EXPECT_EQ(tried.front(), "192.0.2.3:80");
+  EXPECT_EQ(tried.size(), 3u);
+}
+
+TEST(TargetSet, AnAddressThatLostARaceIsNoFailureOfItsTarget) {
+  TargetSet set(rule_of({target("db.example"), target("192.0.2.7", 0)}));
+  set.set_addresses(0, {ip("192.0.2.1"), ip("192.0.2.2")});
+  Attempt attempt;
+  EXPECT_EQ(where(set.first(attempt, kStart)), "192.0.2.1:80");
+  EXPECT_EQ(where(set.beside(attempt, kStart)), "192.0.2.2:80");
+  set.set_back(0, 0, kStart);
+  set.ended(0);
+  EXPECT_EQ(short_session(set), 0u);
+  // All of them lost: that is one.
+  EXPECT_TRUE(set.first(attempt, kStart));
+  EXPECT_EQ(where(set.next_target(attempt, kStart)), "192.0.2.7:80");
+  set.ended(1);
+  EXPECT_EQ(short_session(set), 1u);
+  EXPECT_EQ(set.active(0), 0u);
+}
+
+TEST(TargetSet, OfManyAddressesSixtyFourAreTriedAndNoneTwice) {
+  TargetSet set(rule_of({target("db.example")}));
+  std::vector<wire::IpAddress> many;
+  for (std::uint32_t i = 0; i < 100; ++i) many.push_back(client_of(i));
+  set.set_addresses(0, many);
+  Attempt attempt;
+  const auto tried = side_by_side(set, attempt, kStart);
+  EXPECT_EQ(tried.size(), 64u);
+  EXPECT_EQ(std::set<std::string>(tried.begin(), tried.end()).size(), 64u);
+}
+
 TEST(TargetSet, LoopbackBeginsWithIPv4UntilThatFails) {
   TargetSet set(rule_of({target("")}));
   for (int i = 0; i < 3; ++i) {

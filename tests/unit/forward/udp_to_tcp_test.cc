@@ -326,6 +326,41 @@ TEST_F(UdpToTcpTest, WhatCameWhileConnectingGoesToTheTargetThatAnswers) {
   EXPECT_EQ(logged("\"event\":\"opened\""), 1U);
 }
 
+TEST_F(UdpToTcpTest, AddressesOfOneNameAreTriedSideBySideAndAFewAtATime) {
+  const SilentPort port;
+  const UniqueFd listener = port.listen_at(99);
+  fcntl(listener.get(), F_SETFL, O_NONBLOCK);
+  Rule rule = rule_to({port.port()});
+  rule.targets[0].place.host = "db.test";
+  rule.timeouts.connect = 60s;
+  listen_with(std::move(rule));
+  std::vector<wire::IpAddress> addresses;
+  for (int i = 2; i < 22; ++i) {
+    addresses.push_back(wire::parse_ip("127.0.0." + std::to_string(i)).value());
+  }
+  addresses.push_back(wire::parse_ip("127.0.0.99").value());
+  used->targets.set_addresses(0, addresses);
+  const Peer client;
+  const std::size_t before = open_descriptors();
+  ASSERT_EQ(client.send(door, "found"), 0);
+  settle();
+  EXPECT_EQ(open_descriptors(), before + 1);
+  std::size_t most = 0;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(logged("\"event\":\"opened\""), 0U);
+    move_on(251ms);
+    most = std::max(most, open_descriptors() - before);
+  }
+  EXPECT_EQ(most, ConnectRaces::kRunnersMax);
+  auto stream = accepted(listener);
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(text_of(read_exactly(*stream, 5)), "found");
+  EXPECT_EQ(open_descriptors(), before + 2);  // Both ends of the one that won.
+  EXPECT_EQ(logged("\"event\":\"opened\""), 1U);
+  EXPECT_EQ(counters->connect_failed, 0U);
+  EXPECT_EQ(used->targets.active(0), 1U);
+}
+
 TEST_F(UdpToTcpTest, AStreamThatTakesNothingLosesDatagramsAndNothingElse) {
   const UniqueFd listener = backend();
   listen_with(rule_to({port_of(listener.get())}, Framing::kLength16));

@@ -33,6 +33,8 @@ Rule rule_to(std::initializer_list<std::uint16_t> ports) {
   return rule;
 }
 
+wire::IpAddress ip(std::string_view text) { return wire::parse_ip(text).value(); }
+
 std::shared_ptr<LiveRule> live(Rule rule, policy::AccessList global = {}) {
   return std::make_shared<LiveRule>(std::move(rule), global, std::make_shared<RuleCounters>());
 }
@@ -183,6 +185,50 @@ TEST_F(WorkerTest, ASilentTargetTimesOut) {
   const UniqueFd far = accept_from(back_);
   send_text(near, "x");
   EXPECT_EQ(receive_text(far, 1), "x");
+}
+
+// The time limit of a test's sockets is half of what one address may take.
+TEST_F(WorkerTest, AddressesOfOneNameAreTriedSideBySide) {
+  const SilentPort port;
+  const UniqueFd far_listener = port.listen_at(9);
+  Rule plan = rule_to({port.port()});
+  plan.targets[0].place.host = "db.test";
+  plan.timeouts.connect = 10s;
+  const auto rule = live(plan);
+  rule->targets.set_addresses(0, {ip("127.0.0.2"), ip("127.0.0.3"), ip("127.0.0.9")});
+  serve(rule);
+  const std::size_t before = open_descriptors();
+  {
+    const UniqueFd near = client();
+    const UniqueFd far = accept_from(far_listener);
+    send_text(near, "question");
+    EXPECT_EQ(receive_text(far, 8), "question");
+    send_text(far, "an answer");
+    EXPECT_EQ(receive_text(near, 9), "an answer");
+    EXPECT_EQ(rule->targets.active(0), 1u);
+    // Two sockets each: of the test's and of the worker's. Those that lost are closed.
+    EXPECT_TRUE(eventually([&] { return open_descriptors() == before + 4; }));
+  }
+  EXPECT_TRUE(eventually([&] { return rule->counters->active.load() == 0; }));
+  EXPECT_EQ(rule->counters->connect_failed.load(), 0u);
+  EXPECT_EQ(rule->targets.active(0), 0u);
+}
+
+TEST_F(WorkerTest, SideBySideTheTimeoutIsForAllAddressesTogether) {
+  const SilentPort port;
+  Rule plan = rule_to({port.port()});
+  plan.targets[0].place.host = "db.test";
+  plan.timeouts.connect = 800ms;
+  const auto rule = live(plan);
+  std::vector<wire::IpAddress> silent;
+  for (int i = 2; i < 12; ++i) silent.push_back(ip("127.0.0." + std::to_string(i)));
+  rule->targets.set_addresses(0, silent);
+  serve(rule);
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(end_of(client()), ECONNRESET);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 4s);  // One by one it takes 8.
+  EXPECT_TRUE(eventually([&] { return rule->counters->connect_failed.load() == 1; }));
+  EXPECT_EQ(rule->targets.active(0), 0u);
 }
 
 TEST_F(WorkerTest, AConnectThatIsCutShortLeavesItsTarget) {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/un.h>
 
@@ -63,6 +64,39 @@ std::optional<std::string> whole_ipv4(std::string_view text) {
   in_addr address{};
   if (inet_aton(std::string(text).c_str(), &address) == 0) return std::nullopt;
   return wire::to_string(wire::IpAddress::v4(ntohl(address.s_addr)));
+}
+
+// An interface by name or by number, RFC 4007, 11.2. 0: there is none.
+std::uint32_t interface_index(const std::string& name) {
+  std::uint32_t number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data(), end, number);
+  std::array<char, IF_NAMESIZE> found{};
+  if (error == std::errc{} && stop == end && ::if_indextoname(number, found.data()) != nullptr) {
+    return number;
+  }
+  return ::if_nametoindex(name.c_str());
+}
+
+std::expected<Host, std::string> parse_scoped(std::string_view host, std::size_t percent) {
+  const auto address = wire::parse_ip(host.substr(0, percent));
+  if (!address || address->is_v4() || !address->is_link_local()) {
+    return fail(
+        fmt::format("{} names an interface, which only a link-local address needs; expected one as "
+                    "fe80::1%eth0, or the interface as listen_device or target_device",
+                    quoted(host)));
+  }
+  const std::string interface(host.substr(percent + 1));
+  // A NUL within would end the name early.
+  const std::uint32_t index =
+      interface.find('\0') == std::string::npos ? interface_index(interface) : 0;
+  if (index == 0) {
+    return fail(
+        fmt::format("{} is no interface of this host; expected the name or the number of one "
+                    "behind the '%' of {}; 'ip link' lists them",
+                    quoted(interface), quoted(host)));
+  }
+  return Host{.text = std::string(host), .scope_id = index};
 }
 
 std::expected<forward::Place, std::string> parse_unix(std::string_view path) {
@@ -167,23 +201,22 @@ std::expected<PortRange, std::string> parse_ports(std::string_view text, Protoco
   return PortRange{*first, static_cast<std::uint16_t>(*last - *first + 1)};
 }
 
-std::expected<std::string, std::string> parse_host(std::string_view text, Side side) {
+std::expected<Host, std::string> parse_host(std::string_view text, Side side) {
   const bool bracketed = text.size() >= 2 && text.front() == '[' && text.back() == ']';
   const std::string_view host = bracketed ? text.substr(1, text.size() - 2) : text;
-  if (!bracketed && (host.empty() || host == "*")) return side == Side::kListen ? "*" : "";
-  if (host.find('%') != std::string_view::npos) {
-    return fail(
-        fmt::format("{} names an interface; expected the address alone, and the interface "
-                    "as listen_device or target_device",
-                    quoted(host)));
+  if (!bracketed && (host.empty() || host == "*")) {
+    return Host{.text = side == Side::kListen ? "*" : ""};
   }
-  if (wire::parse_ip(host)) return std::string(host);
+  if (const std::size_t percent = host.find('%'); percent != std::string_view::npos) {
+    return parse_scoped(host, percent);
+  }
+  if (wire::parse_ip(host)) return Host{.text = std::string(host)};
   if (bracketed || host.find(':') != std::string_view::npos) {
     return fail(fmt::format("{} is no IPv6 address; expected one as [2001:db8::1]", quoted(text)));
   }
   if (!host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos) {
     auto whole = whole_ipv4(host);
-    if (whole) return std::move(*whole);
+    if (whole) return Host{.text = std::move(*whole)};
     return fail(fmt::format("{} is no IPv4 address; expected one as 10.0.0.2", quoted(text)));
   }
   if (!is_name(host)) {
@@ -192,7 +225,7 @@ std::expected<std::string, std::string> parse_host(std::string_view text, Side s
                     "'-' and '_'",
                     quoted(text)));
   }
-  return std::string(host);
+  return Host{.text = std::string(host)};
 }
 
 std::optional<Protocol> protocol_named_in(std::string_view text) {
@@ -228,7 +261,8 @@ std::expected<forward::Place, std::string> parse_place(std::string_view text, Si
   if (!host) return fail(host.error());
   const auto ports = parse_ports(parts->ports, place.protocol);
   if (!ports) return fail(ports.error());
-  place.host = std::move(*host);
+  place.host = std::move(host->text);
+  place.scope_id = host->scope_id;
   place.port = ports->first;
   place.port_count = ports->count;
   return place;

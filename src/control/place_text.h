@@ -26,9 +26,15 @@ struct PortRange {
 [[nodiscard]] std::expected<std::uint16_t, std::string> parse_port(std::string_view text,
                                                                    policy::Protocol protocol);
 
+struct Host {
+  std::string text;
+  std::uint32_t scope_id = 0;  // The interface that it names.
+};
+
 // A name or an address, with or without brackets. "" and "*" become "*" of a listener and "" of a
-// target; the short forms of IPv4 that getaddrinfo() takes ("0", "127.1") become whole.
-[[nodiscard]] std::expected<std::string, std::string> parse_host(std::string_view text, Side side);
+// target; the short forms of IPv4 that getaddrinfo() takes ("0", "127.1") become whole. A
+// link-local address may name its interface, which must be there, or its number: "fe80::1%eth0".
+[[nodiscard]] std::expected<Host, std::string> parse_host(std::string_view text, Side side);
 
 // `protocol` holds where the text names none.
 [[nodiscard]] std::expected<forward::Place, std::string> parse_place(std::string_view text,

@@ -186,7 +186,8 @@ class Reader {
     if (!parsed_port) error(parsed_port.error());
     if (!parsed_host || !parsed_port) return false;
     into.protocol = word->protocol;
-    into.host = std::move(*parsed_host);
+    into.host = std::move(parsed_host->text);
+    into.scope_id = parsed_host->scope_id;
     into.port = *parsed_port;
     return true;
   }
@@ -220,7 +221,7 @@ class Reader {
     if (name == "timeout") return read_timeout(value, rule);
     if (name == "src") {
       const auto host = parse_host(value, Side::kListen);
-      const auto address = wire::parse_ip(host ? *host : std::string());
+      const auto address = wire::parse_ip(host ? host->text : std::string());
       if (address) {
         rule.socket.source = *address;
         return true;

@@ -83,7 +83,7 @@ void check_source(const Rule& rule, RuleFindings& found) {
       found.errors.push_back(fmt::format(
           "transparent needs TCP or UDP targets; {} has no addresses", to_string(target.place)));
     }
-    const auto address = wire::parse_ip(target.place.host);
+    const auto address = target.place.literal();
     if (socket.source && address && address->family() != socket.source->family()) {
       found.warnings.push_back(
           fmt::format("source_address {} cannot reach target {}: one is IPv4, the other IPv6",
@@ -92,12 +92,24 @@ void check_source(const Rule& rule, RuleFindings& found) {
   }
 }
 
+// Without its interface a link-local address leads nowhere.
+void check_scope(const Place& place, const std::string& device, std::string_view setting,
+                 RuleFindings& found) {
+  const auto address = place.literal();
+  if (!address || address->is_v4() || !address->is_link_local()) return;
+  if (place.scope_id != 0 || !device.empty()) return;
+  found.warnings.push_back(fmt::format("{} needs its interface; expected it as fe80::1%eth0, or {}",
+                                       to_string(place), setting));
+}
+
 // Where a rule listens, so that equal texts are equal places.
 std::string listener_key(const Place& place) {
   if (place.is_unix() || !place.inherited.empty()) return to_string(place);
   std::string host = place.host;
-  if (const auto address = wire::parse_ip(host)) host = wire::to_string(*address);
-  if (host.empty() || host == "::") host = "*";  // All three take IPv4 clients too.
+  if (const auto address = place.literal()) {
+    host = fmt::format("{}%{}", wire::to_string(*address), place.scope_id);
+  }
+  if (host.empty() || host == "::%0") host = "*";  // All three take IPv4 clients too.
   return fmt::format("{}://{}", policy::to_string(place.protocol), host);
 }
 
@@ -159,6 +171,10 @@ RuleFindings check_rule(const Rule& rule) {
   check_targets(rule, found);
   check_protocols(rule, found);
   check_source(rule, found);
+  check_scope(rule.listen, rule.socket.listen_device, "listen_device", found);
+  for (const forward::Target& target : rule.targets) {
+    check_scope(target.place, rule.socket.target_device, "target_device", found);
+  }
   return found;
 }
 

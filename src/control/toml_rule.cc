@@ -153,7 +153,8 @@ class PlaceReader {
       return false;
     }
     into.protocol = protocol;
-    into.host = std::move(*host);
+    into.host = std::move(host->text);
+    into.scope_id = host->scope_id;
     into.port = ports->first;
     into.port_count = ports->count;
     return true;

@@ -34,9 +34,10 @@ constexpr int kJitterPart = 16;
 
 // As the forwarder connects, but plain TCP: from the same address, device and mark, so that a check
 // takes the road that sessions take.
-[[nodiscard]] host::StreamOptions options_for(const SocketPlan& plan,
+[[nodiscard]] host::StreamOptions options_for(const SocketPlan& plan, const Place& place,
                                               const wire::Endpoint& endpoint) {
-  host::StreamOptions options{.device = plan.target_device, .mark = plan.mark};
+  host::StreamOptions options{
+      .scope_id = place.scope_id, .device = plan.target_device, .mark = plan.mark};
   if (plan.source && plan.source->family() == endpoint.address.family()) {
     options.source = wire::Endpoint{*plan.source, wire::Port{0}};
   }
@@ -128,10 +129,10 @@ void HealthChecks::start(CheckId id, Check& check, Instant now) {
 
 HealthChecks::Started HealthChecks::probe(CheckId id, Check& check, const LiveRule& rule,
                                           const std::optional<wire::Endpoint>& endpoint) {
-  const std::string& path = rule.plan.targets[check.target].place.path;
-  auto started =
-      endpoint ? host::connect_stream(kernel_, *endpoint, options_for(rule.plan.socket, *endpoint))
-               : host::connect_unix(kernel_, path);
+  const Place& place = rule.plan.targets[check.target].place;
+  auto started = endpoint ? host::connect_stream(kernel_, *endpoint,
+                                                 options_for(rule.plan.socket, place, *endpoint))
+                          : host::connect_unix(kernel_, place.path);
   if (!started) {
     if (host::is_exhaustion(started.error().error)) return Started::kNoDescriptor;
     check.last_error = started.error().error;

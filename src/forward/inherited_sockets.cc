@@ -58,8 +58,10 @@ namespace {
 }
 
 [[nodiscard]] bool is_bound_to(const host::KernelFd& socket, const ListenerSpec& spec) {
-  const auto bound = host::local_endpoint_of(socket);
-  if (!bound) return false;
+  host::SocketAddress name;
+  if (socket.kernel().getsockname(socket.get(), name.get(), &name.length) != 0) return false;
+  const auto bound = host::from_sockaddr(name.storage, name.length);
+  if (!bound || host::scope_id_of(name.storage) != spec.scope_id) return false;
   const wire::Port wanted = spec.endpoint.port;
   if (wanted.value != 0 && bound->port != wanted) return false;
   if (spec.kind == ListenerKind::kEverywhere) return bound->address.is_unspecified();

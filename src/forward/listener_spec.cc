@@ -1,10 +1,12 @@
 #include "forward/listener_spec.h"
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "base/unreachable.h"
@@ -18,6 +20,12 @@ struct Address {
   wire::IpAddress address;
   std::uint32_t scope_id = 0;
 };
+
+[[nodiscard]] std::string interface_name(std::uint32_t index) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (::if_indextoname(index, name.data()) == nullptr) return std::to_string(index);
+  return name.data();
+}
 
 // So that a key stays one line, whatever a path holds.
 [[nodiscard]] std::string printable(std::string_view text) {
@@ -58,9 +66,11 @@ struct Address {
   if (spec.kind == ListenerKind::kActivated) {
     return fmt::format("activated:{}{}", spec.activated, options);
   }
+  const std::string place =
+      spec.kind == ListenerKind::kAddress ? wire::to_string(spec.endpoint) : place_text(spec);
   const std::string scope = spec.scope_id == 0 ? "" : fmt::format("%{}", spec.scope_id);
   const std::string key =
-      fmt::format("{}:{}{}{}", policy::to_string(spec.protocol), place_text(spec), scope, options);
+      fmt::format("{}:{}{}{}", policy::to_string(spec.protocol), place, scope, options);
   // Any free port: each rule has its own.
   return spec.endpoint.port.value == 0 ? fmt::format("{} rule={}", key, printable(rule.name)) : key;
 }
@@ -99,8 +109,8 @@ struct Address {
 }
 
 [[nodiscard]] std::expected<std::vector<Address>, std::string> addresses_of(const Place& place) {
-  if (const auto literal = wire::parse_ip(place.host)) {
-    return std::vector<Address>{Address{*literal, 0}};
+  if (const auto literal = place.literal()) {
+    return std::vector<Address>{Address{*literal, place.scope_id}};
   }
   return resolve(place);
 }
@@ -109,7 +119,10 @@ struct Address {
 
 std::string place_text(const ListenerSpec& spec) {
   switch (spec.kind) {
-    case ListenerKind::kAddress: return wire::to_string(spec.endpoint);
+    case ListenerKind::kAddress:
+      if (spec.scope_id == 0) return wire::to_string(spec.endpoint);
+      return fmt::format("[{}%{}]:{}", wire::to_string(spec.endpoint.address),
+                         interface_name(spec.scope_id), spec.endpoint.port.value);
     case ListenerKind::kEverywhere: return fmt::format("*:{}", spec.endpoint.port.value);
     case ListenerKind::kUnix: return spec.path;
     case ListenerKind::kActivated: return fmt::format("activated socket {}", spec.activated);

@@ -28,6 +28,12 @@ auto compared(const Rule& rule) {
 
 bool Rule::same_as(const Rule& other) const { return compared(*this) == compared(other); }
 
+std::optional<wire::IpAddress> Place::literal() const {
+  const auto address = wire::parse_ip(std::string_view(host).substr(0, host.find('%')));
+  if (!address) return std::nullopt;
+  return *address;
+}
+
 std::string to_string(const Place& place) {
   const bool is_udp = place.protocol == policy::Protocol::kUdp;
   if (place.is_unix()) return fmt::format("unix:{}", place.path);

@@ -28,17 +28,22 @@ struct Source {
 // A place to listen on or to connect to, as it was written.
 struct Place {
   policy::Protocol protocol = policy::Protocol::kTcp;  // kTcp or kUdp
-  // A name, or an address without brackets; "" and "*": every address (to listen on), the loopback
-  // (to connect to). Unused when `path` is set.
+  // A name, or an address without brackets, as fe80::1%eth0 if link-local; "" and "*": every
+  // address (to listen on), the loopback (to connect to). Unused when `path` is set.
   std::string host{};
   std::uint16_t port = 0;
   std::uint16_t port_count = 1;  // A range of ports; of a listener and its targets the same.
-  std::string path{};            // A UNIX stream socket; '@' first: the abstract namespace.
+  // The interface that a link-local `host` names behind its '%', looked up when it was read: one
+  // that was made anew makes another place of the same text.
+  std::uint32_t scope_id = 0;
+  std::string path{};  // A UNIX stream socket; '@' first: the abstract namespace.
   // A socket that systemd opened (LISTEN_FDNAMES), or its number from 0 as text. Listeners only.
   std::string inherited{};
   friend bool operator==(const Place&, const Place&) = default;
 
   [[nodiscard]] bool is_unix() const { return !path.empty(); }
+  // `host` without its interface, unless it is a name.
+  [[nodiscard]] std::optional<wire::IpAddress> literal() const;
 };
 
 struct Target {

@@ -43,9 +43,10 @@ void TargetSet::describe(const Place& place, State& state) {
                                                        0, 0, 0, 0, 0, 0, 0, 1};
     state.addresses = {{.ip = wire::IpAddress::v4(0x7f00'0001)},
                        {.ip = wire::IpAddress::v6(kLoopbackV6)}};
-  } else if (const auto literal = wire::parse_ip(place.host)) {
+  } else if (const auto literal = place.literal()) {
     state.kind = Kind::kLiteral;
     state.literal = *literal;
+    state.scope_id = place.scope_id;
   } else {
     state.kind = Kind::kName;
   }
@@ -200,11 +201,12 @@ void TargetSet::set_back(std::uint32_t target, std::uint32_t address, Instant no
 Destination TargetSet::at(const State& state, const Attempt& attempt,
                           const wire::IpAddress& address) {
   if (state.kind == Kind::kPath) {
-    return {.target = attempt.target, .inet = std::nullopt, .path = state.path};
+    return {.target = attempt.target, .inet = std::nullopt, .scope_id = 0, .path = state.path};
   }
   const int port = state.port + (state.port_range ? attempt.port_offset : 0);
   return {.target = attempt.target,
           .inet = wire::Endpoint{address, wire::Port{static_cast<std::uint16_t>(port)}},
+          .scope_id = state.scope_id,
           .path = {}};
 }
 

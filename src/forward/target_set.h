@@ -32,6 +32,7 @@ namespace sluice::forward {
 struct Destination {
   std::uint32_t target = 0;            // Position in Rule::targets.
   std::optional<wire::Endpoint> inet;  // Nothing: `path`.
+  std::uint32_t scope_id = 0;          // The interface of a link-local address.
   std::string_view path;               // A UNIX socket; lives as long as the set.
   bool others = false;                 // The target has addresses that were not tried yet.
 };
@@ -103,7 +104,8 @@ class TargetSet {
     std::uint16_t port = 0;
     bool port_range = false;
     bool backup = false;
-    wire::IpAddress literal;  // Of kLiteral.
+    wire::IpAddress literal;  // Of kLiteral, with its interface.
+    std::uint32_t scope_id = 0;
     std::string path;
 
     std::atomic<std::uint32_t> active{0};

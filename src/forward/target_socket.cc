@@ -27,19 +27,20 @@ SourceAddress source_of(const SocketPlan& plan, const wire::Endpoint& client,
 
 std::expected<host::UdpSocket, host::SysError> open_datagram_target(host::Kernel& kernel,
                                                                     const SocketPlan& plan,
-                                                                    const wire::Endpoint& target,
+                                                                    const Destination& target,
                                                                     const wire::Endpoint& client) {
-  const wire::IpFamily family = target.address.family();
+  const wire::IpFamily family = target.inet->address.family();
   const SourceAddress source = source_of(plan, client, family);
   auto socket = host::UdpSocket::open(kernel, family,
                                       {.bind = source.endpoint,
+                                       .scope_id = target.scope_id,
                                        .mark = plan.mark,
                                        .receive_buffer = plan.receive_buffer,
                                        .send_buffer = plan.send_buffer,
                                        .device = plan.target_device,
                                        .transparent = source.transparent});
   if (!socket) return socket;
-  if (const auto connected = socket->connect(target); !connected) {
+  if (const auto connected = socket->connect(*target.inet, target.scope_id); !connected) {
     return std::unexpected(connected.error());
   }
   return socket;
@@ -53,6 +54,7 @@ std::expected<host::StartedConnect, host::SysError> open_stream_target(host::Ker
   if (!target.inet) return host::connect_unix(kernel, target.path);
   const SourceAddress source = source_of(plan, client, target.inet->address.family());
   host::StreamOptions options{.source = source.endpoint,
+                              .scope_id = target.scope_id,
                               .transparent = source.transparent,
                               .device = plan.target_device,
                               .mark = plan.mark,

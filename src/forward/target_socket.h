@@ -18,8 +18,9 @@
 namespace sluice::forward {
 
 // Connected. With `transparent` it sends from the client's own endpoint.
+// `target` has an endpoint.
 [[nodiscard]] std::expected<host::UdpSocket, host::SysError> open_datagram_target(
-    host::Kernel& kernel, const SocketPlan& plan, const wire::Endpoint& target,
+    host::Kernel& kernel, const SocketPlan& plan, const Destination& target,
     const wire::Endpoint& client);
 
 // With fast open a connect succeeds at once and fails with the first bytes.

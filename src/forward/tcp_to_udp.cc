@@ -55,8 +55,8 @@ std::expected<void, host::SysError> TcpToUdp::connect_once(SlabHandle handle, Br
   if (!destination.inet) {
     return std::unexpected(host::SysError{host::SysOp::kConnect, EAFNOSUPPORT});
   }
-  auto socket = open_datagram_target(services_.kernel, bridge.client.rule->plan.socket,
-                                     *destination.inet, bridge.client.client);
+  auto socket = open_datagram_target(services_.kernel, bridge.client.rule->plan.socket, destination,
+                                     bridge.client.client);
   if (!socket) return std::unexpected(socket.error());
   bridge.socket = std::move(*socket);
   // Not EPOLLOUT: each datagram that leaves would report it.

@@ -88,7 +88,7 @@ std::expected<void, host::SysError> UdpForwarder::connect_once(SlabHandle handle
     if (!destination.inet)
       return std::unexpected(host::SysError{host::SysOp::kConnect, EAFNOSUPPORT});
     auto socket = with_room([&] {
-      return open_datagram_target(services_.kernel, plan, *destination.inet, session.key.client);
+      return open_datagram_target(services_.kernel, plan, destination, session.key.client);
     });
     if (!socket) return std::unexpected(socket.error());
     session.socket = std::move(*socket);

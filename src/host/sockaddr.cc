@@ -48,6 +48,13 @@ SocketAddress to_sockaddr(const wire::Endpoint& endpoint, std::uint32_t scope_id
   return out;
 }
 
+std::uint32_t scope_id_of(const sockaddr_storage& storage) {
+  if (storage.ss_family != AF_INET6) return 0;
+  sockaddr_in6 v6{};
+  std::memcpy(&v6, &storage, sizeof v6);
+  return v6.sin6_scope_id;
+}
+
 std::optional<wire::Endpoint> from_sockaddr(const sockaddr_storage& storage, socklen_t length) {
   if (storage.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
     sockaddr_in v4{};

@@ -34,6 +34,9 @@ struct SocketAddress {
 [[nodiscard]] std::optional<wire::Endpoint> from_sockaddr(const sockaddr_storage& storage,
                                                           socklen_t length);
 
+// The interface index of a link-local IPv6 address; else 0.
+[[nodiscard]] std::uint32_t scope_id_of(const sockaddr_storage& storage);
+
 [[nodiscard]] wire::IpAddress from_in_addr(const in_addr& address);
 [[nodiscard]] wire::IpAddress from_in6_addr(const in6_addr& address);
 [[nodiscard]] in_addr to_in_addr(const wire::IpAddress& address);

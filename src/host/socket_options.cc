@@ -75,8 +75,9 @@ void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t sen
   prefer_unless_zero(fd, SOL_SOCKET, SO_SNDBUF, send);
 }
 
-std::expected<void, SysError> bind_to(const KernelFd& fd, const wire::Endpoint& endpoint) {
-  const SocketAddress address = to_sockaddr(endpoint);
+std::expected<void, SysError> bind_to(const KernelFd& fd, const wire::Endpoint& endpoint,
+                                      std::uint32_t scope_id) {
+  const SocketAddress address = to_sockaddr(endpoint, scope_id);
   if (fd.kernel().bind(fd.get(), address.get(), address.length) == 0) return {};
   return std::unexpected(last_error(SysOp::kBind));
 }

@@ -53,7 +53,8 @@ void force_buffer(const KernelFd& fd, BufferKind kind, int size);
 void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t send);
 
 [[nodiscard]] std::expected<void, SysError> bind_to(const KernelFd& fd,
-                                                    const wire::Endpoint& endpoint);
+                                                    const wire::Endpoint& endpoint,
+                                                    std::uint32_t scope_id = 0);
 [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint_of(const KernelFd& fd);
 
 }  // namespace sluice::host

@@ -36,7 +36,7 @@ std::expected<void, SysError> bind_source(const KernelFd& fd, const StreamOption
     // The port is chosen at connect(), where it need only be unique for this target.
     prefer_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   }
-  return bind_to(fd, *options.source);
+  return bind_to(fd, *options.source, options.scope_id);
 }
 
 std::expected<void, SysError> require_options(const KernelFd& fd, const StreamOptions& options) {
@@ -80,7 +80,7 @@ std::expected<StartedConnect, SysError> connect_stream(Kernel& kernel, const wir
   if (!fd) return std::unexpected(fd.error());
   prefer_options(*fd, options);
   if (const auto set = require_options(*fd, options); !set) return std::unexpected(set.error());
-  return start(std::move(*fd), to_sockaddr(target));
+  return start(std::move(*fd), to_sockaddr(target, options.scope_id));
 }
 
 // tcp_reset() of Linux: a connection that was refused says ECONNREFUSED, one that was established

@@ -19,6 +19,7 @@ struct StreamOptions {
   std::optional<KeepAlive> keepalive = std::nullopt;  // Nothing: off.
   // Where to connect from; port 0: the kernel chooses one.
   std::optional<wire::Endpoint> source = std::nullopt;
+  std::uint32_t scope_id = 0;    // Interface index of a link-local target, and source.
   bool transparent = false;      // IP_TRANSPARENT: `source` need not be ours. CAP_NET_ADMIN.
   std::string_view device = {};  // SO_BINDTODEVICE; empty: any.
   std::optional<std::uint32_t> mark = std::nullopt;  // SO_MARK; CAP_NET_ADMIN.

@@ -109,7 +109,7 @@ UdpSocket UdpSocket::adopt(KernelFd fd) {
     // Sessions of two rules may be of one client; their peers tell them apart.
     prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   }
-  return bind_to(fd_, *options.bind);
+  return bind_to(fd_, *options.bind, options.scope_id);
 }
 
 [[gnu::cold]] std::expected<void, SysError> UdpSocket::apply(const UdpOptions& options) {

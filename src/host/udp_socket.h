@@ -22,6 +22,7 @@ namespace sluice::host {
 
 struct UdpOptions {
   std::optional<wire::Endpoint> bind = std::nullopt;  // Any port of any address when absent.
+  std::uint32_t scope_id = 0;  // Interface index of `bind` if that is link-local.
   // Reports the address each datagram was sent to, so that a published port answers from it.
   bool packet_info = false;
   bool receive_offload = true;  // UDP GRO: several datagrams of one sender in one buffer.

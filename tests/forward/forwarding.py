@@ -91,6 +91,12 @@ def how_it_ends(connection):
         return "open", bytes(data)
 
 
+def name_of(host, port):
+    """As the socket module wants it: it does not read the interface of "fe80::1%eth0" itself."""
+    address, _, interface = host.partition("%")
+    return (address, port, 0, socket.if_nametoindex(interface)) if interface else (host, port)
+
+
 class Forwarder:
     """A running program."""
 
@@ -196,7 +202,7 @@ class Context:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port or self.port()))
+        listening.bind(name_of(host, port or self.port()))
         listening.listen(backlog)
         self.on_close(listening.close)
         return listening
@@ -216,7 +222,7 @@ class Context:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         opened = socket.socket(family, socket.SOCK_DGRAM)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        opened.bind((host, self.port() if port is None else port))
+        opened.bind(name_of(host, self.port() if port is None else port))
         opened.settimeout(timeout)
         self.on_close(opened.close)
         return opened
@@ -235,7 +241,7 @@ class Context:
             opened.bind((source, 0))
         opened.settimeout(timeout)
         self.on_close(opened.close)
-        opened.connect((host, self._direct.get(port, port)))
+        opened.connect(name_of(host, self._direct.get(port, port)))
         return opened
 
     def ask(self, port, data=b"ping", host="127.0.0.1", **more):

@@ -108,6 +108,19 @@ TEST(ForwardToml, ReadsTheReferencesProtocols) {
   }
 }
 
+TEST(ForwardToml, ALinkLocalAddressNamesItsInterface) {
+  const Plan plan = plan_of(
+      "[[forwarding_rules]]\nlisten = '[fe80::1%lo]:1'\ntargets = ['[fe80::2%1]:2']\n"
+      "[[forwarding_rules]]\nbind_address = 'fe80::3%lo'\nbind_port = 1\n"
+      "connect_address = 'fe80::4%lo'\nconnect_port = 2\n");
+  ASSERT_EQ(plan.rules.size(), 2u);
+  for (const Rule& rule : plan.rules) {
+    EXPECT_EQ(rule.listen.scope_id, 1u);
+    EXPECT_EQ(rule.targets[0].place.scope_id, 1u);
+  }
+  EXPECT_EQ(to_string(plan.rules[1].listen), "tcp://[fe80::3%lo]:1");
+}
+
 TEST(ForwardToml, ReadsPortsAsText) {
   const Plan plan = plan_of(
       "[[forwarding_rules]]\nbind_address = ''\nbind_port = '8000-8009'\nconnect_address = 'h'\n"
@@ -329,6 +342,10 @@ TEST(ForwardToml, NamesWrongPlaces) {
   const auto said = [](std::string_view settings) {
     return said_of(fmt::format("[[forwarding_rules]]\n{}\n", settings));
   };
+  EXPECT_EQ(said("listen = '80'\ntargets = ['[fe80::1%nope0]:1']"),
+            "refused\n"
+            "f.toml:3: 'targets': 'nope0' is no interface of this host; expected the name or the "
+            "number of one behind the '%' of 'fe80::1%nope0'; 'ip link' lists them\n");
   EXPECT_EQ(said("listen = '80x'\ntargets = ['h']"),
             "refused\n"
             "f.toml:2: 'listen': '80x' has no port; expected PORT or ADDRESS:PORT as 8080 or "

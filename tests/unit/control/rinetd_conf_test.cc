@@ -58,6 +58,8 @@ TEST(RinetdConf, ReadsNamesServicesAndIpv6) {
   EXPECT_EQ(rule_of("localhost 8001 localhost http\n"),
             "tcp://localhost:8001 -> tcp://localhost:80");
   EXPECT_EQ(rule_of(":: 8001 ::1 ms-sql-s\n"), "tcp://[::]:8001 -> tcp://[::1]:1433");
+  EXPECT_EQ(rule_of("fe80::1%lo 8001 fe80::2%1 80\n"),
+            "tcp://[fe80::1%lo]:8001 -> tcp://[fe80::2%1]:80");
   EXPECT_EQ(rule_of("0 8001 my-host_1.local ssh/tcp\n"),
             "tcp://0.0.0.0:8001 -> tcp://my-host_1.local:22");
 }
@@ -157,7 +159,8 @@ TEST(RinetdConf, RefusesWhatRinetdRefuses) {
            "0.0.0.0 0x50 10.1.1.2 80",
            "0.0.0.0 8001 10.1.1.2 8x",
            "0.0.0.0 no-such-service 10.1.1.2 80",
-           "0.0.0.0 8001 fe80::1%lo 80",
+           "0.0.0.0 8001 fe80::1%nope0 80",
+           "0.0.0.0 8001 2001:db8::1%lo 80",
            "\"0.0.0.0\" 8001 10.1.1.2 80",
            "\f0.0.0.0 8001 10.1.1.2 80",
            "0.0.0.0\v8001 10.1.1.2 80",

@@ -50,6 +50,16 @@ TEST(RuleWords, NamesTheRuleByItsListener) {
   EXPECT_EQ(rule.targets.at(0).weight, 1u);
 }
 
+TEST(RuleWords, ALinkLocalAddressNamesItsInterface) {
+  EXPECT_EQ(read("[fe80::1%lo]:80", "[fe80::2%1]:81"),
+            "tcp://[fe80::1%lo]:80 -> tcp://[fe80::2%1]:81");
+  const auto rule = parse_rule_words("udp://[fe80::1%lo]:80", "[fe80::2%1]:81");
+  ASSERT_TRUE(rule);
+  EXPECT_EQ(rule->listen.scope_id, 1u);
+  EXPECT_EQ(rule->targets[0].place.scope_id, 1u);
+  EXPECT_EQ(rule->listen.literal(), wire::parse_ip("fe80::1").value());
+}
+
 TEST(RuleWords, MakesIpv4Whole) {
   EXPECT_EQ(read("0:8080", "127.1:80"), "tcp://0.0.0.0:8080 -> tcp://127.0.0.1:80");
 }
@@ -82,9 +92,15 @@ TEST(RuleWords, SaysWhatItExpected) {
             "error: '[db.example]' is no IPv6 address; expected one as [2001:db8::1]");
   EXPECT_EQ(read("10.0.0.300:80", kGood),
             "error: '10.0.0.300' is no IPv4 address; expected one as 10.0.0.2");
-  EXPECT_EQ(read("[fe80::1%eth0]:80", kGood),
-            "error: 'fe80::1%eth0' names an interface; expected the address alone, and the "
-            "interface as listen_device or target_device");
+  EXPECT_EQ(read("[fe80::1%nope0]:80", kGood),
+            "error: 'nope0' is no interface of this host; expected the name or the number of one "
+            "behind the '%' of 'fe80::1%nope0'; 'ip link' lists them");
+  EXPECT_EQ(read("8080", "[fe80::1%4000000000]:80"),
+            "error: '4000000000' is no interface of this host; expected the name or the number of "
+            "one behind the '%' of 'fe80::1%4000000000'; 'ip link' lists them");
+  EXPECT_EQ(read("[2001:db8::1%lo]:80", kGood),
+            "error: '2001:db8::1%lo' names an interface, which only a link-local address needs; "
+            "expected one as fe80::1%eth0, or the interface as listen_device or target_device");
   EXPECT_EQ(read("a b:80", kGood),
             "error: 'a b' is neither an address nor a name; expected letters, digits, '.', '-' and "
             "'_'");

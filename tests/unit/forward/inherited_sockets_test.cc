@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 
 #include <cstdlib>
 
 #include "forward/listener_open.h"
 #include "forward/upgrade.h"
+#include "host/sockaddr.h"
+#include "host/socket_options.h"
 #include "unit/forward/sockets.h"
 #include "unit/host/loopback.h"
 
@@ -97,6 +100,27 @@ TEST(InheritedSockets, AKeyThatLiesAboutItsSocketIsNotTaken) {
   EXPECT_TRUE(inherited.take_over(lie).empty());
   EXPECT_TRUE(inherited.take_over(truth).empty());
   ::close(ready);
+}
+
+// One address of two interfaces is two places.
+TEST(InheritedSockets, ALinkLocalAddressIsThatOfItsInterface) {
+  Rule rule = rule_at("fe80::1%lo", 8080);
+  rule.listen.scope_id = 1;
+  ListenerSpec spec = listener_specs(rule, 0).value().front();
+  EXPECT_EQ(spec.scope_id, 1u);
+  EXPECT_EQ(place_text(spec), "[fe80::1%lo]:8080");
+  EXPECT_EQ(spec.key.find("tcp:[fe80::1]:8080%1"), 0u) << spec.key;
+
+  const host::KernelFd socket(host::real_kernel(), ::socket(AF_INET6, SOCK_STREAM, 0));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(socket.get(), IPPROTO_IP, IP_FREEBIND, &on, sizeof on), 0);
+  const host::SocketAddress name = host::to_sockaddr({spec.endpoint.address, wire::Port{0}}, 1);
+  ASSERT_EQ(::bind(socket.get(), name.get(), name.length), 0);
+  ASSERT_EQ(::listen(socket.get(), 1), 0);
+  spec.endpoint.port = host::local_endpoint_of(socket)->port;
+  EXPECT_TRUE(is_listener(socket, spec));
+  spec.scope_id = 2;
+  EXPECT_FALSE(is_listener(socket, spec));
 }
 
 TEST(InheritedSockets, AVariableOfAnotherProcessIsIgnored) {

@@ -65,7 +65,7 @@ def _cubic():
 
 
 def _bounds(direction, count, mtu):
-    """Thresholds are those of the issue that brought the fast path: MTU 1500 and 65520."""
+    """What the fast path must reach, at an MTU of 1500 and of 65520."""
     if mtu == 9000:
         return {"tier": WHOLE, "most_rounds": 2}
     thresholds = (NO_LESS,)

@@ -1,4 +1,4 @@
-"""The fields of the reference engine's report, filled from our cells.
+"""The fields by which a micro-VM's network reports itself, filled from our cells.
 
 People know these names, so the lab fills every one of them for every engine, in the unit that the
 name says. Which cell a field comes from, and what that cell measures:

@@ -234,7 +234,7 @@ def _calls_text(calls, most=5):
 
 
 def of_reference(document):
-    """The report of the reference engine, field by field, filled by every engine."""
+    """The report of a micro-VM's network, field by field, filled by every engine."""
     engines = ordered(document["reference"])
     names = dict.fromkeys(name for engine in engines for name in document["reference"][engine])
     rows = [[plain(name)] + [plain(number(document["reference"][engine].get(name)))
@@ -242,7 +242,7 @@ def of_reference(document):
     if not any(number is not None for engine in engines
                for number in document["reference"][engine].values()):
         return None
-    return Table("The reference's report", ["Its own field names; the unit is in each name."],
+    return Table("The fields of a micro-VM's report", ["Its own field names; the unit is in each name."],
                  ["field", *engines], rows)
 
 

@@ -27,7 +27,7 @@ fn=(1) run
 totals: {total}
 """
 
-# The benchmarks of PEERS.md, section 1.
+# The benchmarks that people know from the user-mode network of a micro-VM.
 REFERENCE = """process_syn process_udp_frame process_icmp_echo_request process_arp_request dns_cache_miss
 dns_cache_hit tcp_inbound_syn_ack_transition poll_idle poll_with_n_flows/1 poll_with_n_flows/100
 poll_with_n_flows/1000 poll_with_n_mixed_flows/3 poll_with_n_mixed_flows/99

@@ -195,7 +195,7 @@ class Text(unittest.TestCase):
                 ("Memory under load", r"tcp-in mtu1500 P1 +[56]\.\d+ / [45]\.\d+"),
                 ("Latency tails", r"crr p50 +[\d.]+ / [\d.]+ / [\d.]+"),
                 ("System calls per MB", r"tcp-out mtu1500 P1 +sluice +2\.25 +– +splice"),
-                ("The reference's report", r"tcp_throughput_g2h_mbps +37000 +37000")):
+                ("The fields of a micro-VM's report", r"tcp_throughput_g2h_mbps +37000 +37000")):
             part = text.partition(f"\n\n{title}\n")[2].partition("\n\n")[0]
             self.assertRegex(part, rf"(?m)^{row}", title)
 

@@ -156,7 +156,7 @@ def access_of_udp(t):
 
 @test()
 def access_of_the_references_toml(t):
-    """[[global_rules]] and [[forwarding_rules.rules]]: the reference parses and ignores them."""
+    """[[global_rules]] and [[forwarding_rules.rules]]: oi parses and ignores them."""
     server = t.serve()
     port = t.port()
     t.forward_file(f'''

@@ -1,4 +1,4 @@
-"""udp to tcp and tcp to udp: as the reference defines them, without its defects."""
+"""udp to tcp and tcp to udp: as oi defines them, without its defects."""
 
 import socket
 import struct
@@ -95,7 +95,7 @@ def udp_to_tcp_backend_down_and_back(t):
 
 @test()
 def udp_to_tcp_session_ends(t):
-    """The reference's never do: here the stream sees its end after the timeout."""
+    """Those of oi never do: here the stream sees its end after the timeout."""
     server, port, _ = udp_to_tcp(t, echo, "--timeout-udp=500ms")
     ask(t.udp_client(port), b"x")
     check(server.result(4) is None, "the backend saw no clean end")
@@ -161,7 +161,7 @@ def tcp_to_udp_three_sequential_requests(t):
 
 @test()
 def tcp_to_udp_late_answers(t):
-    """The reference drops those later than 100 ms."""
+    """oi drops those later than 100 ms."""
     server = UdpServer(t, lambda data: [(0.3, b"a"), (1.0, b"b")])
     port, _ = tcp_to_udp(t, server)
     with t.connect(port) as client:

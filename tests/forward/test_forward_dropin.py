@@ -307,7 +307,7 @@ def oi_bad_bind_address_is_skipped(t):
 
 @test()
 def oi_ends_within_10_s_while_active(t):
-    """SIGINT with an open connection: the reference's promise is ten seconds."""
+    """SIGINT with an open connection: oi's promise is ten seconds."""
     server = t.serve()
     port = t.port()
     forwarder = oi(t, oi_rule(port, server.port))

@@ -71,7 +71,7 @@ TEST(DnsCache, FlagsThatChangeTheAnswerArePartOfTheKey) {
   EXPECT_FALSE(c.find(make_query("example.com", {.checking_disabled = true})).has_value());
 }
 
-// The reference engine keeps everything for 60 s, whatever the records say.
+// Not a blanket time for all: the records say for how long they hold.
 TEST(DnsCache, HonoursTheSmallestTtl) {
   Cache c;
   const Bytes query = make_query("example.com");
@@ -173,7 +173,7 @@ TEST(DnsCache, MalformedAnswersAreNotKept) {
   }
 }
 
-// The reference engine's cache has no bound.
+// A guest decides how many questions there are.
 TEST(DnsCache, EntriesAndBytesAreBounded) {
   DnsCache cache(kKey, {.entries_max = 10, .bytes_max = 1U << 20U});
   DnsCache small(kKey, {.entries_max = 1000, .bytes_max = 5000});

@@ -101,8 +101,8 @@ TEST(DnsRelay, SecondQuestionComesFromTheCache) {
   EXPECT_EQ(b.query(make_query("example.com")), DnsQueryOutcome::kForwarded);
 }
 
-// The reference engine believes replies from any source. Here the socket is connected, and what it
-// brings must be an answer with our id to our question.
+// The socket is connected, so no other source can answer, and what it brings must be an answer with
+// our id to our question.
 TEST(DnsRelay, OnlyTheAnswerToTheQuestionIsBelieved) {
   Bench b;
   (void)b.query(make_query("example.com"));

@@ -1,5 +1,4 @@
-// The behaviour that users of the reference engine rely on, under the names of its own tests: see
-// PEERS.md, section 1.
+// What users of any user-mode network rely on, subject by subject, through the whole engine.
 #include <gtest/gtest.h>
 
 #include "unit/flow/dns_messages.h"
@@ -279,8 +278,8 @@ TEST_F(ReferenceBehaviour, tcp_port_forward_inbound_connect_succeeds) {
   EXPECT_EQ(writes[0].bytes, stream(0, 30));
 }
 
-// The reference rebuilds its set of watched sockets from its flows; ours names flows by handles.
-// Either way readiness reaches the flow that it is about, and a flow that is gone is no one else.
+// Events name flows by handles: readiness reaches the flow that it is about, and a flow that is
+// gone is no one else.
 TEST_F(ReferenceBehaviour, epoll_set_rebuilt_from_flow_table_smoke) {
   Connection a = establish();
   Connection b = establish({.guest = endpoint("10.0.2.15:40001")});

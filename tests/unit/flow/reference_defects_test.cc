@@ -1,5 +1,4 @@
-// The defects of the reference engine (PEERS.md, section 1), each as the behaviour that we have
-// instead.
+// What user-mode networks are known to get wrong, each as the behaviour that is right.
 #include <gtest/gtest.h>
 
 #include "flow/fragmenter.h"

@@ -135,7 +135,7 @@ class PlaceReader {
     return true;
   }
 
-  // The reference's form: an address and a port.
+  // The form of oi: an address and a port.
   bool read_pair(std::string_view address_key, std::string_view port_key, Side side,
                  Protocol protocol, Place& into) {
     const auto address = reader_->text(address_key);
@@ -191,7 +191,7 @@ class PlaceReader {
   Protocol target_protocol_ = Protocol::kTcp;
 };
 
-// The reference's one timeout: of sessions where there are datagrams, else of idle connections.
+// The one timeout of oi: of sessions where there are datagrams, else of idle connections.
 void read_reference_timeout(TomlReader& reader, Rule& rule) {
   // Of a rule whose targets have a mistake only the value is checked.
   const bool any_udp = rule.listens_udp() || (!rule.targets.empty() && rule.targets_udp());

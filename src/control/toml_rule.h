@@ -1,4 +1,4 @@
-// One table of [[forwarding_rules]]: the reference's keys, and ours.
+// One table of [[forwarding_rules]]: the keys of oi, and ours.
 #pragma once
 
 #include <optional>

@@ -12,7 +12,7 @@ namespace sluice::control {
 // Of timeouts that must be above zero.
 inline constexpr Duration kShortestWait = std::chrono::milliseconds{1};
 
-// `allow` and `deny`, and the reference's array of tables under `tables_key`, each with `type` and
+// `allow` and `deny`, and oi's array of tables under `tables_key`, each with `type` and
 // `pattern`.
 void read_access(TomlReader& reader, std::string_view tables_key, policy::AccessList& into,
                  Messages& messages);

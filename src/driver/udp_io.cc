@@ -109,7 +109,7 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   outgoing_.clear();
   for (Pending& pending : batch_) {
     pending.datagram.payload = std::span(parts_).subspan(pending.first_part, pending.parts);
-    // A row of one needs no segmentation.
+    // A batch of one needs no segmentation.
     if (pending.bytes <= pending.datagram.segment_size) pending.datagram.segment_size = 0;
     outgoing_.push_back(pending.datagram);
   }

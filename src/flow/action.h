@@ -99,7 +99,7 @@ struct SendUdp {
   UdpId socket;
   wire::Endpoint target;
   ByteView payload;
-  std::uint16_t segment_size = 0;  // Not zero: payload is a row of datagrams of this size.
+  std::uint16_t segment_size = 0;  // Not zero: payload is a batch of datagrams of this size.
   std::uint8_t hop_limit = 64;
   std::optional<wire::IpAddress> local;  // The host's address to send from.
 };

@@ -1,4 +1,4 @@
-// The decision on every new flow, in the order of DESIGN.md: policy, then limits. One place, so
+// The decision on every new flow, in this order: policy, then limits. One place, so
 // that TCP, UDP and ICMP cannot differ.
 #pragma once
 

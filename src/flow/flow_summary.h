@@ -34,7 +34,7 @@ template <typename Flow>
   return summary;
 }
 
-// Of a flow that was not let begin.
+// Of a flow that was not admitted.
 [[nodiscard]] inline FlowSummary refused_flow(const FlowKey& key, policy::Verdict verdict,
                                               Instant now) {
   return {.key = key,

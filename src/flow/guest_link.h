@@ -22,7 +22,7 @@ namespace sluice::flow {
 struct LinkFeatures {
   bool checksum = false;  // The link completes checksums.
   bool tso = false;       // The link takes TCP super-frames.
-  bool uso = false;       // The link takes rows of UDP datagrams.
+  bool uso = false;       // The link takes batches of UDP datagrams.
 };
 
 struct TcpFrame {
@@ -54,7 +54,7 @@ class GuestLink {
   [[nodiscard]] std::size_t frame_payload_max(wire::IpFamily family, std::uint16_t mss) const;
 
   void send_tcp(const TcpFrame& frame, ActionSink& out) const;
-  // One datagram, fragmented when it exceeds the MTU; or, with a segment size, a row of them.
+  // One datagram, fragmented when it exceeds the MTU; or, with a segment size, a batch.
   void send_udp(const wire::Endpoint& source, const wire::Endpoint& destination, ByteView payload,
                 std::uint16_t segment_size, ActionSink& out);
   // One datagram whose bytes need not outlive the call.

@@ -2,7 +2,7 @@
 //
 // The guest's kernel goes on with the sockets of processes that have ended, as any kernel does: it
 // sends what they wrote, then a FIN. So do we, for as long as a kernel would: an orphan whose peer
-// takes nothing is given up after a row of probes. A connection of a process that lives on
+// takes nothing is given up after several probes. A connection of a process that lives on
 // does not hold us while it is still.
 #include <algorithm>
 

@@ -15,7 +15,7 @@ namespace {
 
 // When a hand-over pays (docs/adr/0007-fast-path.md): after so many bytes, unless they are short
 // questions and answers, which are quicker by the tap. A flow for which it failed has to carry four
-// times as much before it is tried again, and is let be in the end: each try holds it up.
+// times as much before it is tried again, and is left alone in the end: each try holds it up.
 constexpr std::uint64_t kBytesFirst = 256 * 1024;
 constexpr std::uint64_t kBytesEachTurn = 32 * 1024;
 constexpr std::uint8_t kFailuresMax = 6;

@@ -37,7 +37,7 @@ class UdpFlows {
   UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
            std::uint32_t timer_kind, const HashSecret& table_secret);
 
-  // `datagrams` is the payload: one datagram, or a row of them of `segment_size` bytes each.
+  // `datagrams` is the payload: one datagram, or a batch of `segment_size` bytes each.
   void on_datagram(const wire::IpPacketView& packet, const wire::UdpView& header,
                    ByteView datagrams, std::uint16_t segment_size, Instant now, ActionSink& out);
   // From the host, for the guest. `local` is the address it was sent to, for published ports.

@@ -60,7 +60,7 @@ enum class ProxyOut : std::uint8_t { kOff, kV1, kV2 };
 
 // How datagrams are put into a stream when a rule crosses protocols.
 enum class Framing : std::uint8_t {
-  kNone,      // As the reference does: one read is one datagram, one datagram is one write.
+  kNone,      // As oi does: one read is one datagram, one datagram is one write.
   kLength16,  // Each datagram behind its length: 2 bytes, big-endian (as DNS, RFC 1035, 4.2.2).
 };
 

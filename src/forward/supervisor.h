@@ -12,7 +12,7 @@
 
 namespace sluice::forward {
 
-// Whose words are printed. rinetd prints none; oi's are in PEERS.md.
+// Whose words are printed. rinetd prints none; oi's are what its users' scripts wait for.
 enum class Voice : std::uint8_t { kSluice, kRinetd, kOi };
 
 struct SupervisorOptions {

@@ -52,7 +52,7 @@ void TcpListeners::on_event(EventTag tag) {
   StreamListener* const listener = listeners_.find(tag.handle_in(listeners_));
   if (listener == nullptr) return;
   // One call of accept a turn while connections come one by one: asking again only to hear EAGAIN
-  // is dear when each lives for one request.
+  // is expensive when each lives for one request.
   const std::uint32_t accepted = accept_some(*listener, listener->share);
   listener->share = accepted == listener->share ? std::min(2 * listener->share, kShareMax)
                                                 : std::max(1U, accepted);

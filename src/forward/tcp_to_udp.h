@@ -1,6 +1,6 @@
 // Rules that listen on TCP (or a UNIX socket) and lead to a UDP target: a connected UDP socket for
 // each connection. Without framing, one read from the stream is one datagram and each datagram back
-// is written to the stream (the reference's tcptoudp); with Framing::kLength16 borders survive.
+// is written to the stream (tcptoudp of oi); with Framing::kLength16 borders survive.
 //
 // A read takes at most what one datagram carries (65,507 bytes): of more, the rest is the next
 // datagram, and nothing is lost. What the UDP socket has no room for is dropped and counted.

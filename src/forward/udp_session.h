@@ -57,7 +57,7 @@ struct UdpSession {
   std::uint32_t older = kNone;
   std::uint32_t newer = kNone;
 };
-// The bound; the kernel's sockets are beside it.
+// What an idle session may take; the kernel's sockets are beside it.
 static_assert(sizeof(UdpSession) <= 512);
 
 struct UdpListener {

@@ -34,7 +34,7 @@ struct AgentReady {
   UniqueFd inject_v4;
   UniqueFd inject_v6;
 };
-// A piece of the fast path is not to be had here; the agent ends.
+// A piece of the fast path is missing here; the agent ends.
 struct AgentMissing {
   SetupError error;
 };

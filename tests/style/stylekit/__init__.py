@@ -1,0 +1,1 @@
+"""The checks behind tests/style/run, by subject."""

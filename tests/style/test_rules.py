@@ -1,0 +1,266 @@
+#!/usr/bin/python3
+"""Each rule of tests/style/run is seen to fail: a small tree in which all of them hold, and for each
+rule violations that are planted in it."""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import tempfile
+import types
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.realpath(__file__))
+loader = importlib.machinery.SourceFileLoader("style_run", os.path.join(HERE, "run"))
+style_run = importlib.util.module_from_spec(importlib.util.spec_from_loader("style_run", loader))
+loader.exec_module(style_run)
+
+from stylekit import declarations, headers, mirror, sizes, tree  # noqa: E402
+
+ROOMS = types.SimpleNamespace(
+    MAY_INCLUDE={"base": set(), "wire": {"base"}, "host": {"wire", "base"},
+                 "flow/core": {"wire", "base"}, "flow/tcp": {"flow/core", "wire", "base"},
+                 "app": {"flow", "host", "wire", "base"}},
+    DOORS={"flow": {"core/action.h", "tcp/tcp_flow.h"}}, SANS_IO={"wire", "flow"},
+    NO_SHARED_OWNERSHIP={"base", "flow", "host"})
+
+CLEAN = {
+    "README.md": "See [the relay](docs/tcp_relay.md#states) and `src/flow/tcp/*.h`.\n",
+    "docs/tcp_relay.md": "# Relay\n\n## States\n\n| state | is |\n|---|---|\n| `Open` | x |\n"
+                         "| `Shut` | y |\n\n## States × events\n\n| event | Open | Shut |\n"
+                         "|---|---|---|\n| RST | gone | — |\n",
+    "src/CMakeLists.txt": "sluice_library(base)\nsluice_library(wire USES sluice_base)\n"
+                          "sluice_library(host USES sluice_wire PkgConfig::MNL)\n"
+                          "sluice_library(flow USES sluice_wire)\n"
+                          "sluice_library(app USES sluice_flow sluice_host)\n",
+    "src/base/time.h": "// Instants.\n#pragma once\nnamespace sluice {\nint now(int a);\n}\n",
+    "src/base/time.cc": '#include "base/time.h"\n\nint sluice::now(int a) { return a; }\n',
+    "src/wire/ip.h": '// IP (RFC 791), as in flow/tcp/tcp_flow.h.\n#pragma once\n#include "base/time.h"\n',
+    "src/host/kernel.h": '// The seam.\n#pragma once\n#include <sys/socket.h>\n#include "wire/ip.h"\n',
+    "src/flow/core/action.h": '// Actions.\n#pragma once\n#include "wire/ip.h"\n',
+    "src/flow/tcp/tcp_flow.h": '// States.\n#pragma once\n#include "flow/core/action.h"\n'
+                               "using TcpState = std::variant<Open, Shut>;\n",
+    "src/app/main.cc": '#include "flow/core/action.h"\n#include "flow/tcp/tcp_flow.h"\n'
+                       '#include "host/kernel.h"\n\nint main() { return 0; }\n',
+    "tests/unit/base/time_test.cc": '#include "base/time.h"\n',
+    "tests/style/untested.txt": "src/app/main.cc: tests/unit/base/time_test.cc\n",
+}
+
+
+def lines(count):
+    return "int x;\n" * count
+
+
+def members(count, parameters):
+    return ("// Header.\n#pragma once\nclass Wide {\n public:\n  void seen(int a);\n\n private:\n"
+            + "".join(f"  void f{at}({parameters});\n" for at in range(count)) + "};\n")
+
+
+# Check: [(files that are added or replaced, what it must say)].
+PLANTED = {
+    "include rule": [
+        ({"src/wire/ip.h": '// IP.\n#include "host/kernel.h"\n'}, "wire must not include host"),
+        ({"src/flow/core/action.h": '// A.\n#include "flow/tcp/tcp_flow.h"\n'},
+         "flow/core must not include flow/tcp"),
+        ({"src/new/file.cc": "\n"}, "does not know src/new"),
+        ({"src/host/kernel.h": None}, "names src/host, which has no source")],
+    "the include rule has no circle": [
+        ({"rooms": {"base": {"app"}}}, "circle: app → base → app"),
+        ({"rooms": {"flow/core": {"flow/tcp"}}}, "flow/core → flow/tcp → flow/core")],
+    "folders are entered by their doors": [
+        ({"src/flow/tcp/loss.h": "// L.\n", "src/app/main.cc": '#include "flow/tcp/loss.h"\n'},
+         r"main.cc:1: flow/tcp/loss.h is no door of flow"),
+        ({"src/app/main.cc": '#include "flow/core/action.h"\n'},
+         "flow/tcp/tcp_flow.h: named as a door, but nobody outside includes it"),
+        ({"src/flow/core/action.h": None}, "core/action.h: named as a door, but there is no")],
+    "CMake links what the include rule allows": [
+        ({"src/CMakeLists.txt": CLEAN["src/CMakeLists.txt"].replace("wire USES", "wire USES sluice_host")},
+         "wire links host, which the include rule forbids"),
+        ({"src/CMakeLists.txt": CLEAN["src/CMakeLists.txt"].replace("(host USES sluice_wire", "(host USES")},
+         "host includes wire and does not link it"),
+        ({"src/CMakeLists.txt": CLEAN["src/CMakeLists.txt"].replace("sluice_library(base)\n", "")},
+         "src/base has no library"),
+        ({"src/CMakeLists.txt": CLEAN["src/CMakeLists.txt"] + "sluice_library(old)\n"},
+         "sluice_old has no folder")],
+    "the core makes no system call": [
+        ({"src/flow/core/action.h": "// A.\n#include <sys/socket.h>\n"}, "action.h:2: #include <sys/"),
+        ({"src/wire/ip.cc": '#include "wire/ip.h"\nint f() { return ::read(0, 0, 0); }\n'}, "::read"),
+        ({"src/wire/ip.cc": "auto f() { return std::chrono::steady_clock::now(); }\n"}, "_clock::now")],
+    "no shared ownership on the data path": [
+        ({"src/host/kernel.h": "// K.\nstd::shared_ptr<int> x;\n"}, "kernel.h:2: no shared ownership")],
+    "line length": [({"bench/a.cc": "int " + "x" * 97 + ";\n"}, "102 columns")],
+    "unfinished words": [({"tests/unit/base/time_test.cc": "// " "TODO: more\n"}, "finish it")],
+    "no .value() outside tests": [({"src/base/time.cc": "int f(X x) { return x.value(); }\n"},
+                                   "time.cc:1: .value")],
+    "texts lean on nothing outside of the tree": [
+        ({"src/base/time.cc": "// As the issue says.\n"}, '"the issue"'),
+        ({"docs/a.md": "The reference engine does.\n"}, '"The reference"')],
+    "links of documents lead somewhere": [
+        ({"README.md": "[a](docs/none.md)\n"}, "there is no docs/none.md"),
+        ({"README.md": "[a](docs/tcp_relay.md#stages)\n"}, "has no heading stages")],
+    "files that are named are there": [
+        ({"src/base/time.cc": "// See DESIGN.md, section 1.\n"}, "time.cc:1: DESIGN.md"),
+        ({"docs/a.md": "`src/flow/udp/*.h`\n"}, "src/flow/udp/"),
+        ({"docs/a.md": "in `flow/tcp/tcp_open.cc`\n"}, "flow/tcp/tcp_open.cc"),
+        ({"docs/a.md": "`flow/tcp/tcp_flow.{h,cc}`\n"}, "tcp_flow.{h,cc}"),
+        ({"tests/a.py": '"""As tests/unit/base/none_test.cc."""\n'}, "none_test.cc"),
+        ({"src/base/time.cc": "// Beside clock.h.\n"}, "clock.h")],
+    "the states of TCP stand in their document": [
+        ({"src/flow/tcp/tcp_flow.h": "using TcpState = std::variant<Open, Shut, Gone>;\n"},
+         "Gone is missing in the table of states"),
+        ({"src/flow/tcp/tcp_flow.h": "using TcpState = std::variant<Open>;\n"},
+         "Shut in the table of events is no state"),
+        ({"docs/tcp_relay.md": CLEAN["docs/tcp_relay.md"].replace("| — |", "|")}, "not as many cells"),
+        ({"src/flow/tcp/tcp_flow.h": "// S.\n"}, "no file of src")],
+    "sizes of files, folders, classes and functions": [
+        ({"src/base/time.cc": lines(401)}, r"time.cc: lines: 401, the limit is 400: split"),
+        ({"src/base/time.cc": "int f() {\n" + "  g();\n" * 69 + "}\n"}, "lines of f: 71"),
+        ({"src/base/wide.h": members(26, "int a")}, "private functions of Wide: 26, the limit is 25"),
+        ({"src/base/wide.h": members(1, "A a, B<C, D> b, int c, int d = g(1, 2), int e")},
+         "parameters of Wide::f0: 5, the limit is 4"),
+        ({f"src/wire/a{at}.h": "// A.\n" for at in range(25)}, "src/wire: files: 26, the limit is 25"),
+        ({"tests/style/sizes.txt": "500 src/base/time.cc: lines\n"}, "no longer too large"),
+        ({"src/base/time.cc": lines(420), "tests/style/sizes.txt": "410 src/base/time.cc: lines\n"},
+         "420, was 410"),
+        ({"src/base/time.cc": lines(420), "tests/style/sizes.txt": "430 src/base/time.cc: lines\n"},
+         "shrank from 430 to 420")],
+    "each source file has its test": [
+        ({"tests/unit/base/time_test.cc": None}, "src/base/time.cc: no tests/unit/base/time_test.cc"),
+        ({"src/base/slab.h": "// S.\nint f() {\n  return 1;\n}\n"}, "no tests/unit/base/slab_test.cc"),
+        ({"tests/style/untested.txt": "src/app/main.cc: tests/none.cc\n"}, "there is no tests/none.cc"),
+        ({"tests/unit/app/main_test.cc": ""}, "src/app/main.cc has tests/unit/app/main_test.cc"),
+        ({"tests/style/untested.txt": "src/app/main.cc: (a)\nsrc/gone.cc: (b)\n"}, "no such source")],
+    "headers say what they are for": [({"src/wire/ip.h": "#pragma once\n"}, "opens without a comment")],
+    "own header first": [
+        ({"src/base/time.cc": '#include <cstdint>\n#include "base/time.h"\n'}, "must come first")],
+    "every header is included": [
+        ({"src/wire/old.h": "// Old.\n"}, "src/wire/old.h: nobody includes it"),
+        ({"src/wire/old.h": "// Old.\n", "src/wire/old.cc": '#include "wire/old.h"\n'}, "src/wire/old.h"),
+        ({"tests/unit/base/help.h": "// Help.\n"}, "tests/unit/base/help.h: nobody")],
+}
+
+
+def plant(root, files):
+    for path, text in files.items():
+        where = os.path.join(root, path)
+        if text is None:
+            os.remove(where)
+            continue
+        os.makedirs(os.path.dirname(where), exist_ok=True)
+        with open(where, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+class Rules(unittest.TestCase):
+    def setUp(self):
+        self.checks = dict(style_run.CHECKS)
+        style_run.rooms = ROOMS
+
+    def findings(self, check, planted):
+        planted = dict(planted)
+        changed = planted.pop("rooms", {})
+        style_run.rooms = types.SimpleNamespace(**vars(ROOMS))
+        style_run.rooms.MAY_INCLUDE = ROOMS.MAY_INCLUDE | changed
+        with tempfile.TemporaryDirectory() as root:
+            plant(root, CLEAN | planted if None not in planted.values() else CLEAN)
+            plant(root, {path: text for path, text in planted.items() if text is None})
+            plant(root, {path: text for path, text in planted.items() if text is not None})
+            return list(self.checks[check](tree.Tree(root)))
+
+    def test_every_rule_has_a_planted_violation(self):
+        self.assertEqual(set(PLANTED), set(self.checks))
+
+    def test_nothing_is_found_in_a_clean_tree(self):
+        for check in self.checks:
+            with self.subTest(check):
+                self.assertEqual(self.findings(check, {}), [])
+
+    def test_what_is_planted_is_found(self):
+        for check, cases in PLANTED.items():
+            for files, expected in cases:
+                with self.subTest(check, expected=expected):
+                    self.assertRegex("\n".join(self.findings(check, files)), expected.replace("{", r"\{"))
+
+    def test_a_header_that_needs_another_does_not_stand_alone(self):
+        with tempfile.TemporaryDirectory() as root:
+            plant(root, {"src/a.h": "// A.\n#pragma once\nstd::string x();\n",
+                         "src/b.h": "// B.\n#pragma once\n#include <string>\nstd::string y();\n"})
+            found = list(headers.stand_alone(tree.Tree(root), "c++"))
+        self.assertEqual(len(found), 1)
+        self.assertIn("src/a.h does not compile alone", found[0])
+
+
+class Records(unittest.TestCase):
+    def test_sizes_are_recorded_but_for_too_many_parameters(self):
+        seven = "// F.\nint f(int a, int b, int c, int d, int e, int g, int h);\n"
+        with tempfile.TemporaryDirectory() as root:
+            plant(root, {"src/base/time.cc": lines(401), "src/base/five.h": members(1, "A, B, C, D, E"),
+                         "src/base/seven.h": seven})
+            text, refused = sizes.record(tree.Tree(root))
+            self.assertIn("401 src/base/time.cc: lines\n", text)
+            self.assertIn("5 src/base/five.h: parameters of Wide::f0\n", text)
+            self.assertNotIn("seven.h", text)
+            self.assertEqual(len(refused), 1)
+            # What was recorded when the limit came stays so.
+            plant(root, {sizes.RECORD: text + "7 src/base/seven.h: parameters of f\n"})
+            text, refused = sizes.record(tree.Tree(root))
+            self.assertIn("7 src/base/seven.h: parameters of f\n", text)
+            self.assertEqual(refused, [])
+            self.assertEqual(list(sizes.only_shrink(tree.Tree(root)))[1:], [])
+
+    def test_declarations_only_need_no_test(self):
+        with tempfile.TemporaryDirectory() as root:
+            plant(root, {"src/base/a.h": "// A.\nstruct A {\n  int x = 0;\n  int f();\n};\n"})
+            self.assertEqual(list(mirror.sources_with_code(tree.Tree(root))), [])
+
+
+class Declarations(unittest.TestCase):
+    """The forms of C++ that the reader of declarations knows."""
+
+    def read(self, text):
+        return declarations.functions(tree.Source("src/a/a.h", text))
+
+    def names(self, text):
+        return [(function.name, function.parameters) for function in self.read(text)]
+
+    def test_functions(self):
+        for text, expected in (
+                ("int f();", [("f", 0)]),
+                ("int f(void) { return 0; }", [("f", 0)]),
+                ("[[nodiscard]] std::expected<A<B, C>, D> f(E<F, G> e, int x = g(1, 2)) const;", [("f", 2)]),
+                ("auto f(int a) -> std::pair<int, int> {\n  return {a, [](int b, int c) {}};\n}", [("f", 1)]),
+                ("template <typename T, int N = (1 + 2)>\n  requires(N > 1)\nvoid f(T a, T b);", [("f", 2)]),
+                ("bool A::operator()(int a, int b) const { return a < b; }", [("operator()", 2)]),
+                ("friend bool operator==(const A&, const A&) { return true; }", [("operator==", 2)]),
+                ("void f(std::function<void(int, int)> done);", [("f", 1)]),
+                ("void f(const std::array<int, 2>& a = {1, 2});", [("f", 1)]),
+                ("A::A(int a, int b) : a_{a}, b_(b), c_{{1, 2}} { g(a, b); }", [("A::A", 2)]),
+                ("#define F(a, b) int f(int a)\nint g(int a);", [("g", 1)]),
+                ("namespace a::b {\nint f();\nnamespace {\nint g(int a) { return a; }\n}\n}", [("f", 0), ("g", 1)]),
+        ):
+            with self.subTest(text):
+                self.assertEqual(self.names(text), expected)
+
+    def test_what_is_no_function(self):
+        for text in ("int x = f(1, 2);", "std::vector<int> v{f(1), 2};", "using F = void (*)(int);",
+                     "std::function<bool(int)> f_;", "static_assert(sizeof(A) == 8);", "enum class E { kA };",
+                     "constexpr std::array kAll = {A{1}, A{2}};", "class A;", "struct A { int x = g(2); };",
+                     "PROBE(a, b);", "// int f(int a);", 'const char* kText = "int f(int a);";'):
+            with self.subTest(text):
+                self.assertEqual(self.names(text), [])
+
+    def test_what_is_private(self):
+        text = ("class A {\n  int hidden();\n\n public:\n  A();\n  A(const A&) = delete;\n  int f() { return 1; }\n"
+                " private:\n  struct B {\n    void seen();\n  };\n  friend bool operator<(A, B);\n  int g(int a);\n};\n"
+                "struct C {\n  void open();\n\n private:\n  static void shut();\n};\n")
+        self.assertEqual([(function.owner, function.name) for function in self.read(text) if function.private],
+                         [("A", "hidden"), ("A", "g"), ("C", "shut")])
+
+    def test_lines(self):
+        text = "int f(int a,\n      int b) {\n  if (a) {\n  }\n  return b;\n}\n\nint g() { return 1; }\n"
+        self.assertEqual([function.lines for function in self.read(text)], [6, 1])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -61,7 +61,8 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
         const wire::Endpoint guest{address.is_v4() ? network.guest_v4 : network.guest_v6,
                                    wire::Port{guest_port}};
         if (map.protocol == policy::Protocol::kTcp) {
-          auto listener = host::TcpListener::open(kernel, endpoint, {.urgent_inline = true});
+          auto listener = host::TcpListener::open(
+              kernel, endpoint, {.accepted = {.urgent_inline = true, .guarded = true}});
           if (!listener) {
             if (may_be_left_out(map, address, network, listener.error().error)) continue;
             return std::unexpected(bind_error(map, endpoint, listener.error()));

@@ -13,8 +13,8 @@ constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI 
 // Below this the kernel is asked again.
 constexpr std::uint32_t kRoomLow = 512 * 1024;
 constexpr std::size_t kPartsMax = 128;
-// A stream that got further than this may be half told when we die.
-constexpr std::uint64_t kGuardedFrom = 16 * 1024;
+// What a fresh socket has room for is not asked before so much has gone to it.
+constexpr std::uint64_t kShortStream = 16 * 1024;
 
 }  // namespace
 
@@ -82,7 +82,8 @@ void TcpIo::watch(Connection& connection) {
 }
 
 void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
-  auto socket = host::TcpSocket::connect(kernel_, action.target, {.urgent_inline = true});
+  auto socket =
+      host::TcpSocket::connect(kernel_, action.target, {.urgent_inline = true, .guarded = true});
   if (!socket) {
     flows_.on_connect_failed(action.flow, host_error(socket.error().error), now, out);
     return;
@@ -171,10 +172,6 @@ std::expected<std::size_t, host::SysError> TcpIo::send_ranges(Connection& connec
     swallow(action, now, out);
     return;
   }
-  // One that sends little and once is over before anything could go wrong, and is spared the calls.
-  if (!connection->socket.guarded() && (action.offset > 0 || action.until > kGuardedFrom)) {
-    connection->socket.guard();
-  }
   std::size_t sent = 0;
   if (connection->waiting() == 0) {
     const auto result = send_ranges(*connection, action, out);
@@ -219,6 +216,11 @@ void TcpIo::update_room(Connection& connection) {
     return;
   }
   if (connection.room >= kRoomLow) return;
+  // Nothing but sent bytes has changed what we took it to have, and there were few.
+  if (connection.spill_begin <= kShortStream &&
+      connection.room + connection.spill_begin == kRoomAtFirst) {
+    return;
+  }
   const auto queued = connection.socket.unacknowledged_bytes();
   const auto size = connection.socket.send_buffer_size();
   if (!queued || !size) return;

@@ -32,7 +32,7 @@ std::expected<TcpListener, SysError> TcpListener::open(Kernel& kernel,
   if (const auto set = set_option(*fd, SOL_SOCKET, SO_REUSEADDR, 1); !set) {
     return std::unexpected(set.error());
   }
-  if (options.urgent_inline) prefer_option(*fd, SOL_SOCKET, SO_OOBINLINE, 1);  // Inherited.
+  prefer_tcp_options(*fd, options.accepted);
   if (!endpoint.address.is_v4()) {
     const int only_v6 = options.dual_stack ? 0 : 1;
     if (const auto set = set_option(*fd, IPPROTO_IPV6, IPV6_V6ONLY, only_v6); !set) {
@@ -43,7 +43,7 @@ std::expected<TcpListener, SysError> TcpListener::open(Kernel& kernel,
   if (kernel.listen(fd->get(), options.backlog) != 0) {
     return std::unexpected(last_error(SysOp::kListen));
   }
-  return TcpListener(std::move(*fd));
+  return TcpListener(std::move(*fd), options.accepted);
 }
 
 std::expected<wire::Endpoint, SysError> TcpListener::local_endpoint() const {
@@ -61,7 +61,7 @@ std::expected<std::optional<AcceptedConnection>, SysError> TcpListener::accept()
       KernelFd owned(fd_.kernel(), fd);
       const auto endpoint = from_sockaddr(peer.storage, peer.length);
       if (!endpoint) continue;
-      return AcceptedConnection{TcpSocket::adopt(std::move(owned)), *endpoint};
+      return AcceptedConnection{TcpSocket::inherit(std::move(owned), accepted_), *endpoint};
     }
     if (errno == EAGAIN) return std::nullopt;
     if (!is_lost_connection(errno)) return std::unexpected(last_error(SysOp::kAccept));

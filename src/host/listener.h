@@ -16,7 +16,7 @@ struct ListenOptions {
   // A socket bound to "::" takes IPv4 connections too.
   bool dual_stack = false;
   int backlog = 4096;
-  bool urgent_inline = false;  // As in TcpOptions, for all that it accepts.
+  TcpOptions accepted{};  // Of all that it accepts.
 };
 
 struct AcceptedConnection {
@@ -42,9 +42,10 @@ class TcpListener {
   [[nodiscard]] std::expected<std::optional<AcceptedConnection>, SysError> accept();
 
  private:
-  explicit TcpListener(KernelFd fd) : fd_(std::move(fd)) {}
+  TcpListener(KernelFd fd, const TcpOptions& accepted) : fd_(std::move(fd)), accepted_(accepted) {}
 
   KernelFd fd_;
+  TcpOptions accepted_;
 };
 
 }  // namespace sluice::host

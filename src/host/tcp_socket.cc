@@ -21,6 +21,11 @@ msghdr message_of(std::span<const iovec> parts) {
   return message;
 }
 
+void set_guard(const KernelFd& fd, bool on) {
+  const linger option{.l_onoff = on ? 1 : 0, .l_linger = 0};
+  fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
+}
+
 bool would_block(int error) { return error == EAGAIN || error == EINTR; }
 
 std::expected<std::size_t, SysError> ask_count(const KernelFd& fd, unsigned long request) {
@@ -38,7 +43,8 @@ std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire
   auto fd = open_socket(kernel, address_family(target.address.family()), SOCK_STREAM, 0);
   if (!fd) return std::unexpected(fd.error());
   TcpSocket socket(std::move(*fd));
-  socket.apply(options);
+  prefer_tcp_options(socket.fd_, options);
+  socket.guarded_ = options.guarded;
   if (const auto marked = set_mark(socket.fd_, options.mark); !marked) {
     return std::unexpected(marked.error());
   }
@@ -57,18 +63,24 @@ std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire
 }
 
 TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {
+  prefer_tcp_options(fd, options);
+  return inherit(std::move(fd), options);
+}
+
+TcpSocket TcpSocket::inherit(KernelFd fd, const TcpOptions& options) {
   TcpSocket socket(std::move(fd));
-  socket.apply(options);
+  socket.guarded_ = options.guarded;
   return socket;
 }
 
 // None of these can fail on a TCP socket but by a lack of memory, and none is worth a flow.
-void TcpSocket::apply(const TcpOptions& options) {
-  if (options.nodelay) prefer_option(fd_, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (options.keepalive) prefer_option(fd_, SOL_SOCKET, SO_KEEPALIVE, 1);
-  if (options.urgent_inline) prefer_option(fd_, SOL_SOCKET, SO_OOBINLINE, 1);
+void prefer_tcp_options(const KernelFd& fd, const TcpOptions& options) {
+  if (options.nodelay) prefer_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keepalive) prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (options.urgent_inline) prefer_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+  if (options.guarded) set_guard(fd, true);
   if (options.receive_buffer > 0) {
-    prefer_option(fd_, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+    prefer_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   }
 }
 
@@ -122,20 +134,22 @@ std::expected<void, SysError> TcpSocket::set_peek_offset(int offset) {
   return set_option(fd_, SOL_SOCKET, SO_PEEK_OFF, offset);
 }
 
-void TcpSocket::set_guard(bool on) {
-  const linger option{.l_onoff = on ? 1 : 0, .l_linger = 0};
-  fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
-  guarded_ = on;
+void TcpSocket::guard() {
+  if (!fd_.valid() || guarded_) return;
+  set_guard(fd_, true);
+  guarded_ = true;
 }
 
-void TcpSocket::guard() {
-  if (fd_.valid() && !guarded_) set_guard(true);
+void TcpSocket::end_guard() {
+  if (!fd_.valid() || !guarded_) return;
+  set_guard(fd_, false);
+  guarded_ = false;
 }
 
 std::expected<void, SysError> TcpSocket::shutdown_write() {
   const bool done = fd_.kernel().shutdown(fd_.get(), SHUT_WR) == 0;
   const SysError error = done ? SysError{} : last_error(SysOp::kShutdown);
-  if (guarded_) set_guard(false);
+  end_guard();
   if (done) return {};
   return std::unexpected(error);
 }
@@ -147,7 +161,7 @@ void TcpSocket::reset() {
 }
 
 void TcpSocket::close() {
-  if (fd_.valid() && guarded_) set_guard(false);
+  end_guard();
   fd_.reset();
 }
 

@@ -25,6 +25,7 @@ struct TcpOptions {
   // Urgent bytes stay in the stream, where they are (SO_OOBINLINE). A read ends in front of each
   // all the same: what is behind it is there for the next one.
   bool urgent_inline = false;
+  bool guarded = false;  // As guard(), from before it is connected.
   // The address to connect from; the system's choice if none.
   std::optional<wire::IpAddress> source = std::nullopt;
   std::optional<std::uint32_t> mark = std::nullopt;  // SO_MARK; needs CAP_NET_ADMIN.
@@ -43,6 +44,8 @@ class TcpSocket {
   // Takes over a connected, non-blocking socket, as accept4() gives it, and sets nodelay and
   // keepalive.
   [[nodiscard]] static TcpSocket adopt(KernelFd fd, const TcpOptions& options = {});
+  // The same of one that has the options already, since its listener has.
+  [[nodiscard]] static TcpSocket inherit(KernelFd fd, const TcpOptions& options);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
@@ -92,15 +95,18 @@ class TcpSocket {
 
  private:
   explicit TcpSocket(KernelFd fd) : fd_(std::move(fd)) {}
-  void apply(const TcpOptions& options);
   [[nodiscard]] std::expected<ReadResult, SysError> receive(std::span<const iovec> parts,
                                                             int flags);
 
-  void set_guard(bool on);
+  void end_guard();
 
   [[no_unique_address]] KernelFd fd_;
   bool guarded_ = false;
 };
+
+// What a socket takes of the options after it was opened. Those of a listener are inherited by all
+// that it accepts.
+void prefer_tcp_options(const KernelFd& fd, const TcpOptions& options);
 
 // Whether TCP of this kernel knows SO_PEEK_OFF (Linux 6.9 and later). Opens and closes a socket.
 [[nodiscard]] bool peek_offset_supported(Kernel& kernel, wire::IpFamily family);

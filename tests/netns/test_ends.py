@@ -117,6 +117,55 @@ time.sleep(60)
 
 
 @sluice_only()
+def short_streams_are_reset_when_the_engine_is_killed(t):
+    """However little the server has got, it sees a FIN only where the guest has sent one."""
+    sizes = (0, 100, 5000, 15_000, 40_000)
+    for path, base in (("off", 7000), ("auto", 7010)):
+        servers = [slow_listener(t, base + i, read_slowly(1 << 30)) for i in range(len(sizes) + 1)]
+        code = """
+open_ones = []
+for i, size in enumerate(args[2:]):
+    s = connect(args[0], int(args[1]) + i)
+    s.sendall(b"x" * int(size))
+    open_ones.append(s)
+s = connect(args[0], int(args[1]) + len(args) - 2)
+s.sendall(b"x" * 100)
+s.shutdown(socket.SHUT_WR)
+time.sleep(0.3)
+print("sent", flush=True)
+time.sleep(60)
+"""
+        child = t.start_python(code, t.srv, base, *sizes, options=[f"--fast-path={path}"])
+        check_equal(read_line(child, 40), "sent", "guest")
+        os.kill(t.engine_pid(child), signal.SIGKILL)
+        for server, size in zip(servers, sizes):
+            check_equal(server.result()[1], "ECONNRESET", f"{path}: what ended {size} bytes")
+        check_equal(servers[-1].result(), (100, "end"), f"{path}: the stream that was finished")
+
+
+@sluice_only()
+def a_published_stream_is_reset_when_the_engine_is_killed(t):
+    code = """
+listener = socket.create_server((args[0], 80), family=socket.AF_INET6 if ":" in args[0]
+                                else socket.AF_INET)
+print("up", flush=True)
+connection = listener.accept()[0]
+connection.sendall(b"x" * 100)
+print("sent", flush=True)
+time.sleep(60)
+"""
+    for path, port in (("off", 8080), ("auto", 8081)):
+        child = t.start_python(code, ANY[t.family], options=["-p", f"{port}:80",
+                                                             f"--fast-path={path}"])
+        check_equal(read_line(child, 40), "up", "guest")
+        with t.connect_from(t.net.cli, {4: "10.0.1.1", 6: "fd01::1"}[t.family], port) as client:
+            check_equal(read_line(child, 40), "sent", "guest")
+            os.kill(t.engine_pid(child), signal.SIGKILL)
+            check_equal(read_slowly(1 << 30)(client)[1], "ECONNRESET",
+                        f"{path}: what the client saw")
+
+
+@sluice_only()
 def a_still_connection_in_the_background_holds_nobody(t):
     t.listen(7000, lambda connection: connection.recv(1))
     code = """

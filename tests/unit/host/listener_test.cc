@@ -1,6 +1,7 @@
 #include "host/listener.h"
 
 #include <gtest/gtest.h>
+#include <netinet/tcp.h>
 
 #include "fake_kernel.h"
 #include "loopback.h"
@@ -45,6 +46,35 @@ TEST(ListenerReal, PortInUseIsTold) {
   const auto second = TcpListener::open(real_kernel(), first.local_endpoint().value());
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().error, EADDRINUSE);
+}
+
+// What a listener has need not be set for each that it accepts.
+TEST(ListenerReal, WhatItAcceptsHasItsOptions) {
+  auto listener =
+      TcpListener::open(real_kernel(), kAny, {.accepted = {.urgent_inline = true, .guarded = true}})
+          .value();
+  const auto client = TcpSocket::connect(real_kernel(), listener.local_endpoint().value()).value();
+  ASSERT_TRUE(wait_for(listener.fd(), POLLIN));
+  auto accepted = listener.accept().value();
+  ASSERT_TRUE(accepted.has_value());
+  TcpSocket& socket = accepted->socket;
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return ::getsockopt(socket.fd(), level, name, &value, &length) == 0 ? value : -1;
+  };
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_NODELAY), 1);
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(SOL_SOCKET, SO_OOBINLINE), 1);
+  EXPECT_TRUE(socket.guarded());
+  {
+    const TcpSocket gone = std::move(socket);
+  }  // As when the process dies.
+  ASSERT_TRUE(wait_for(client.fd(), POLLHUP));
+  int error = 0;
+  socklen_t length = sizeof error;
+  ::getsockopt(client.fd(), SOL_SOCKET, SO_ERROR, &error, &length);
+  EXPECT_EQ(error, ECONNRESET);
 }
 
 TEST(ListenerReal, DualStackTakesIpv4) {

@@ -34,6 +34,10 @@ void TcpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
     send_syn(*flow, accepted->our_isn, accepted->guest_next, out);
     timers_.arm(flow->timer, now + kSynResend * (1 << ++accepted->resends));
   } else if (auto* inbound = std::get_if<SynSent>(&flow->state)) {
+    if (flow->host_failed) {
+      abort(id, *flow, policy::Outcome::kResetByHost, now, out);
+      return;
+    }
     if (inbound->resends == kSynResendsMax) {
       abort(id, *flow, policy::Outcome::kTimedOut, now, out);
       return;
@@ -124,6 +128,9 @@ void TcpFlows::watch_half_closed(TcpFlow& flow, Relaying& state, Instant now) {
   flow->host_failed = error;
   flow->host_hung_up = flow->host_hung_up || error == HostError::kResetAfterEnd;
   flow->host_readable = true;
+  // Nobody waits for the guest any more. What the client sent before its reset is the guest's if it
+  // answers about as fast as kernels do.
+  if (std::holds_alternative<SynSent>(flow->state)) timers_.arm(flow->timer, now + kSynResend);
   auto* state = std::get_if<Relaying>(&flow->state);
   // Before the guest has answered, or while a hand-over is asked for, this waits.
   if (state == nullptr || flow->hand_over == HandOverStage::kAsked) return;

@@ -1,6 +1,8 @@
 """Ports of the guest, published on the host with -p."""
 
+import os
 import socket
+import struct
 import subprocess
 import time
 
@@ -22,9 +24,9 @@ print(total, peer[0])
 """
 
 
-def connect(t, port, address=None, name=None):
+def connect(t, port, address=None, name=None, timeout=10):
     address = address or {4: "10.0.1.1", 6: "fd01::1"}[t.family]
-    return t.connect_from(name or t.net.cli, address, port)
+    return t.connect_from(name or t.net.cli, address, port, timeout)
 
 
 @sluice_only()
@@ -53,6 +55,55 @@ def published_port_without_listener_is_reset(t):
         check(seconds < 3, "it took too long to end")
     except ConnectionResetError:
         pass
+
+
+def descriptors_of(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def comes_true(condition, seconds):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.05)
+    return condition()
+
+
+@sluice_only()
+def a_client_that_resets_before_the_guest_answers_is_let_go(t):
+    """A guest whose queue is full answers no SYN; only who has reset its connection does not wait."""
+    code = """
+listener = socket.socket(socket.AF_INET6 if ":" in args[0] else socket.AF_INET)
+listener.bind((args[0], 80))
+listener.listen(0)
+print("up", flush=True)
+time.sleep(6.5)
+while True:
+    connection = listener.accept()[0]
+    try:
+        connection.sendall(b"%d" % len(read_all(connection)))
+    except OSError:
+        pass
+    connection.close()
+"""
+    child = t.start_python(code, ANY[t.family], options=["-p", "8080:80"])
+    check_equal(read_line(child), "up", "guest")
+    pid = t.engine_pid(child)
+    queued = [connect(t, 8080) for _ in range(3)]
+    time.sleep(0.3)
+    before = descriptors_of(pid)
+    clients = [connect(t, 8080) for _ in range(20)]
+    polite = connect(t, 8080, timeout=40)
+    polite.sendall(b"x" * 100)
+    polite.shutdown(socket.SHUT_WR)
+    check(comes_true(lambda: descriptors_of(pid) >= before + 21, 3), "not all were accepted")
+    for client in clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    check(comes_true(lambda: descriptors_of(pid) <= before + 1, 4),
+          f"{descriptors_of(pid) - before} are kept")
+    for client in queued:
+        client.close()
+    check_equal(polite.recv(100), b"100", "what the client got that has only finished")
 
 
 @sluice_only()

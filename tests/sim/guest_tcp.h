@@ -63,6 +63,7 @@ class GuestTcp {
   [[nodiscard]] bool finished() const {
     return phase_ == Phase::kTimeWait || phase_ == Phase::kReset || phase_ == Phase::kRefused;
   }
+  [[nodiscard]] bool was_open() const { return opened_at_ != Instant{}; }
   [[nodiscard]] bool fin_was_sent() const { return fin_is_out_; }
   [[nodiscard]] bool sent_reset() const { return sent_reset_; }
   [[nodiscard]] std::uint64_t reset_at() const { return reset_at_; }  // Where in its stream.

@@ -251,6 +251,69 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
   EXPECT_EQ(engine().flow_count(), 3u);
 }
 
+class ClientThatResetsTest : public InboundTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  ClientThatResetsTest() {
+    id_ = *tcp().on_inbound(key_.remote, key_.guest, 64 * 1024, now, sink);
+    collect();
+    clear();
+  }
+  // SYN-ACK, to the SYN that we sent last.
+  void answer_syn() {
+    feed(GuestSegment{.guest = key_.guest,
+                      .remote = key_.remote,
+                      .sequence = wire::SeqNum{5000},
+                      .acknowledgment = std::get<SynSent>(tcp().find(key_)->state).our_isn + 1,
+                      .flags = wire::kSyn | wire::kAck,
+                      .options = {.mss = 1460}});
+  }
+
+  const FlowKey key_ = GetParam() ? FlowKey{{network().guest_v4, wire::Port{80}},
+                                            endpoint("203.0.113.5:6000"),
+                                            wire::IpProtocol::kTcp}
+                                  : FlowKey{{network().guest_v6, wire::Port{80}},
+                                            endpoint("[2001:db8::5]:6000"),
+                                            wire::IpProtocol::kTcp};
+  TcpId id_{};
+};
+
+TEST_P(ClientThatResetsTest, TheGuestIsNotAskedAgain) {
+  pass(20s);  // Three SYNs have had no answer.
+  clear();
+  tcp().on_host_error(id_, HostError::kReset, now, sink);
+  pass(999ms);
+  EXPECT_EQ(engine().flow_count(), 1u);
+  pass(1ms);
+  EXPECT_EQ(engine().flow_count(), 0u);
+  EXPECT_EQ(count(policy::Outcome::kResetByHost), 1u);
+  ASSERT_EQ(all<CloseTcp>().size(), 1u);
+  const Received last = take_frame();
+  EXPECT_TRUE(last.tcp().flags().rst());
+  EXPECT_TRUE(frames.empty());
+}
+
+TEST_P(ClientThatResetsTest, WhatItSentBeforeIsForAGuestThatAnswers) {
+  tcp().on_readable(id_, false, now, sink);
+  tcp().on_host_error(id_, HostError::kReset, now, sink);
+  pass(500ms);
+  clear();
+  answer_syn();
+  ASSERT_EQ(all<PeekTcp>().size(), 1u);
+  EXPECT_EQ(all<CloseTcp>().size(), 0u);
+}
+
+// It may have asked all it wants to know: only a reset says that it does not wait.
+TEST_P(ClientThatResetsTest, AClientThatHasOnlyFinishedIsWaitedFor) {
+  tcp().on_readable(id_, true, now, sink);
+  pass(20s);
+  EXPECT_EQ(engine().flow_count(), 1u);
+  clear();
+  answer_syn();
+  EXPECT_EQ(all<PeekTcp>().size(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, ClientThatResetsTest, ::testing::Bool());
+
 // What the guest answers to our newest SYN.
 struct Knock {
   wire::Endpoint guest;

@@ -70,7 +70,7 @@ void Host::close_at_end(Socket& socket, const flow::CloseTcp& action) {
   check(broken || action.reset != told, "a FIN where the host has all, and a RST where not");
   if (action.reset) {
     result.got_reset = true;
-    result.lost = socket.lost;
+    result.lost = result.lost || socket.lost;
   } else {
     result.received = socket.taken;
     result.got_end = true;

@@ -367,7 +367,7 @@ void Host::close(const flow::CloseTcp& action, Instant now) {
           "a RST is passed on, never made up");
     check_guests_reset(*socket, guest);
     result.got_reset = true;
-    result.lost = socket->lost;
+    result.lost = result.lost || socket->lost;
   } else {
     check(socket->shut && socket->waiting() == 0 && socket->head == socket->arrived &&
               socket->fin_arrived,

@@ -19,10 +19,11 @@ constexpr Duration kLookAgain = std::chrono::seconds(1);
 constexpr Duration kLook = std::chrono::seconds(15);
 // A half-closed guest is asked after as much silence whether it still knows of the connection.
 constexpr std::uint32_t kHalfClosedCheckSeconds = 5;
-// How often a silent end is asked: what lies between the nine times of Linux' default and the three
-// of most programs that choose.
-constexpr std::uint32_t kProbesMax = 5;
-constexpr std::uint32_t kProbeIntervalMaxSeconds = 75;
+// A host's peer that left as many questions in a row unanswered is silent; one is answered a round
+// trip later.
+constexpr std::uint32_t kSilentAfter = 2;
+constexpr std::uint32_t kProbeIntervalMaxSeconds = 15;
+constexpr Duration kLookOften = std::chrono::seconds(1);
 // ACKs follow data within 0.2 s, and are no keep-alives.
 constexpr Duration kProbesApart = std::chrono::seconds(1);
 
@@ -159,6 +160,8 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
   if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
     carried.probed_at = now;
     carried.silence = {};
+    if (carried.deaf) [[unlikely]]
+      heed_silence(carried);
   }
   switch (status) {
     case relay::PairStatus::kWaiting: watch_half_closed(carried); return;
@@ -235,6 +238,11 @@ void Carrier::on_time(Instant now) {
 void Carrier::look_for_segments(Instant now) {
   look_at_ = now + kLook;
   carried_.for_each([&](SlabHandle, Carried& carried) {
+    if (carried.keep_alive != 0 && !carried.closing.valid()) {
+      heed_silence(carried);
+      const Duration half = std::chrono::seconds(carried.keep_alive) / 2;
+      look_at_ = std::min(look_at_, now + std::max(half, kLookOften));
+    }
     tcp_info info{};
     socklen_t length = sizeof info;
     if (pools_.kernel().getsockopt(carried.guest_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
@@ -263,7 +271,7 @@ void Carrier::watch_half_closed(Carried& carried) {
                    .count = 127});
 }
 
-// The kernel answers the guest's keep-alives, so the host is asked in the guest's own time instead.
+// The kernel answers the guest's keep-alives, so the host is asked a little before the guest asks.
 // When each came nobody tells us, only how many did since we last looked. A segment without data
 // may be another thing, such as a window that opens: it takes two looks in a row.
 void Carrier::note_probe(Carried& carried, Instant at, std::uint32_t segments) {
@@ -277,10 +285,22 @@ void Carrier::note_probe(Carried& carried, Instant at, std::uint32_t segments) {
       static_cast<std::uint32_t>(std::chrono::round<std::chrono::seconds>(silence).count());
   if (carried.keep_alive != 0 && seconds >= carried.keep_alive) return;
   carried.keep_alive = seconds;
+  look_at_ = std::min(look_at_, at + kLookOften);
+  // The guest decides when it was asked often enough; tcp(7) takes no more than 127.
   carried.pair.socket(relay::Side::kTarget)
-      .keep_alive({.idle_seconds = seconds,
-                   .interval_seconds = std::min(seconds, kProbeIntervalMaxSeconds),
-                   .count = kProbesMax});
+      .keep_alive({.idle_seconds = std::max(seconds - 1, 1U),
+                   .interval_seconds = std::clamp(seconds / 4, 1U, kProbeIntervalMaxSeconds),
+                   .count = 127});
+}
+
+// Where nobody answers our questions, the guest's are not answered either: how often it asks, and
+// when it gives up, only its own kernel knows.
+void Carrier::heed_silence(Carried& carried) {
+  const auto unanswered = carried.pair.socket(relay::Side::kTarget).unanswered_probes();
+  const bool silent = unanswered.value_or(0) >= kSilentAfter;
+  if (silent == carried.deaf) return;
+  carried.deaf = silent;
+  carried.pair.socket(relay::Side::kClient).set_deaf(silent);
 }
 
 void Carrier::note_waiting() {

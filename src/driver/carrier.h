@@ -72,6 +72,7 @@ class Carrier {
     Instant probed_at{};
     Duration silence{};
     std::uint32_t keep_alive = 0;  // Seconds of silence before the host is asked; 0: as it came.
+    bool deaf = false;             // The guest hears as little of us as we of the host's peer.
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
@@ -82,6 +83,7 @@ class Carrier {
   void look_for_segments(Instant now);
   void watch_half_closed(Carried& carried);
   void note_probe(Carried& carried, Instant at, std::uint32_t segments);
+  void heed_silence(Carried& carried);
   void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
 
   host::EventLoop& loop_;

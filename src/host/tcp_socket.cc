@@ -1,10 +1,12 @@
 #include "host/tcp_socket.h"
 
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 
 #include "host/sockaddr.h"
@@ -177,6 +179,23 @@ std::expected<std::uint32_t, SysError> TcpSocket::unanswered_probes() {
     return std::unexpected(last_error(SysOp::kGetSockOpt));
   }
   return info.tcpi_probes;
+}
+
+void TcpSocket::set_deaf(bool deaf) {
+  if (!deaf) {
+    prefer_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0);
+    return;
+  }
+  // The kernel shows such a filter the segment from its TCP header on (RFC 9293, 3.1).
+  constexpr std::uint32_t kFlagsAt = 13;
+  constexpr std::uint32_t kRst = 0x04;
+  constexpr std::uint32_t kWhole = 0xffff'ffff;
+  std::array<sock_filter, 4> program{sock_filter{BPF_LD | BPF_B | BPF_ABS, 0, 0, kFlagsAt},
+                                     sock_filter{BPF_JMP | BPF_JSET | BPF_K, 0, 1, kRst},
+                                     sock_filter{BPF_RET | BPF_K, 0, 0, kWhole},
+                                     sock_filter{BPF_RET | BPF_K, 0, 0, 0}};
+  const sock_fprog filter{.len = program.size(), .filter = program.data()};
+  fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
 std::expected<std::size_t, SysError> TcpSocket::unacknowledged_bytes() {

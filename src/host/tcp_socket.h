@@ -88,6 +88,9 @@ class TcpSocket {
   void keep_alive(const KeepAlive& times) { prefer_keepalive(fd_, times); }
   // Keep-alive probes, or probes of a closed window, in a row that nobody has answered.
   [[nodiscard]] std::expected<std::uint32_t, SysError> unanswered_probes();
+  // A deaf socket hears nothing of what its peer sends but a RST, and so answers nothing: the peer
+  // repeats itself and draws its own conclusions.
+  void set_deaf(bool deaf);
   // SO_SNDBUF as the kernel accounts it: its own overhead included.
   [[nodiscard]] std::expected<std::size_t, SysError> send_buffer_size();
 

@@ -160,6 +160,23 @@ TEST_P(TcpSocketReal, ResetIsSeenAsReset) {
   EXPECT_EQ(server.read(parts).error(), (SysError{SysOp::kReceive, ECONNRESET}));
 }
 
+TEST_P(TcpSocketReal, ADeafOneAnswersNothing) {
+  server.set_deaf(true);
+  ASSERT_EQ(client.send(std::array{part_of(std::string("hello?"))}).value(), 6U);
+  EXPECT_FALSE(wait_for(server.fd(), POLLIN, 300));
+  EXPECT_EQ(client.unacknowledged_bytes().value(), 6U);
+  server.set_deaf(false);
+  ASSERT_TRUE(wait_for(server.fd(), POLLIN));  // As it is sent again.
+  EXPECT_EQ(server.readable_bytes().value(), 6U);
+}
+
+TEST_P(TcpSocketReal, ADeafOneHearsAReset) {
+  server.set_deaf(true);
+  client.reset();
+  ASSERT_TRUE(wait_for(server.fd(), POLLHUP));
+  EXPECT_EQ(server.connect_result().error().error, ECONNRESET);
+}
+
 TEST_P(TcpSocketReal, AGuardedOneThatNobodyClosesIsReset) {
   client.guard();
   ASSERT_TRUE(client.send(std::array{part_of(std::string("half of it"))}).has_value());

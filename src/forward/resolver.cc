@@ -12,9 +12,10 @@
 namespace sluice::forward {
 namespace {
 
-// A question is given up after 1.5 s and another 3 s for each server of resolv.conf.
+// Each server of resolv.conf has 1.5 s until the next is asked. A single one is asked once more and
+// has another 3 s.
 constexpr int kFirstTimeoutMs = 1'500;
-constexpr int kTries = 2;
+[[nodiscard]] int tries_with(std::size_t servers) { return servers > 1 ? 1 : 2; }
 
 [[nodiscard]] std::string text_of(const std::vector<wire::IpAddress>& addresses) {
   std::string text;
@@ -96,7 +97,7 @@ Resolver::~Resolver() {
 std::expected<Resolver::Channel, std::string> Resolver::open_channel() {
   ares_options options{};
   options.timeout = kFirstTimeoutMs;
-  options.tries = kTries;
+  options.tries = tries_with(config_.current().resolvers.size());
   std::string lookups = "fb";  // Files, then DNS, whatever nsswitch.conf says.
   options.lookups = lookups.data();
   std::string path = options_.resolv_conf;
@@ -162,7 +163,7 @@ void Resolver::on_time(Instant now) {
 Instant Resolver::next_deadline() const {
   Instant deadline = query_deadline_;
   for (const auto& [text, name] : names_) {
-    if (!name->asking) deadline = std::min(deadline, name->due);
+    if (name->asking < kQuestionsMax) deadline = std::min(deadline, name->due);
   }
   return deadline;
 }
@@ -173,43 +174,55 @@ bool Resolver::settled() const {
 
 void Resolver::ask_due(Instant now) {
   const auto is_due = [&](const auto& entry) {
-    return !entry.second->asking && entry.second->due <= now;
+    return entry.second->asking < kQuestionsMax && entry.second->due <= now;
   };
   if (std::ranges::any_of(names_, is_due)) follow_config(now);
-  for (const auto& [text, name] : names_) {
-    if (!name->asking && name->due <= now) ask(*name);
+  for (const auto& entry : names_) {
+    if (is_due(entry)) ask(*entry.second, now);
   }
   settle_answers(now);
   update_deadline(now);
 }
 
-// c-ares 1.18 cannot read resolv.conf again, so the channel is made anew.
+// c-ares 1.18 cannot read resolv.conf again, so the channel is made anew. So it is where a server
+// failed: its socket may be bound to an address that the host has no more.
 void Resolver::follow_config(Instant now) {
-  const bool idle = std::ranges::none_of(names_, [](const auto& e) { return e.second->asking; });
-  if (!config_.refresh(now) && !(server_failed_ && idle)) return;
+  const bool is_new = config_.refresh(now);
+  if (!is_new && !server_failed_) return;
   auto fresh = open_channel();
   if (!fresh) {
     telemetry::log_warn("{}; the old name servers go on", fresh.error());
     return;
   }
+  for (const auto& [text, name] : names_) {
+    if (is_new && name->asking != 0) name->due = now;
+  }
   channel_ = std::move(*fresh);
   server_failed_ = false;
-  settle_answers(now);  // What was under way is due again.
+  settle_answers(now);
 }
 
-void Resolver::ask(Name& name) {
-  name.asking = true;
+Duration Resolver::outage_interval() const {
+  const Duration shared = std::chrono::seconds{1} * static_cast<int>(names_.size()) / kOutageRate;
+  return std::max(kAskAgain, shared);
+}
+
+void Resolver::ask(Name& name, Instant now) {
+  ++name.asking;
+  name.due = now + outage_interval();
   ares_addrinfo_hints hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;  // Each address once.
   asking_ = true;
-  ares_getaddrinfo(channel_.get(), name.text.c_str(), nullptr, &hints, &Resolver::on_answer, &name);
+  ares_getaddrinfo(channel_.get(), name.text.c_str(), nullptr, &hints, &Resolver::on_answer,
+                   new Question{&name, name.round});
   asking_ = false;
 }
 
-void Resolver::on_answer(void* name, int status, int /*timeouts*/, ares_addrinfo* result) {
-  Name& asked = *static_cast<Name*>(name);
-  Answer answer{.name = &asked, .status = status, .addresses = {}, .ttl = {}};
+void Resolver::on_answer(void* question, int status, int /*timeouts*/, ares_addrinfo* result) {
+  const std::unique_ptr<Question> owned(static_cast<Question*>(question));
+  Name& asked = *owned->name;
+  Answer answer{.question = *owned, .status = status, .addresses = {}, .ttl = {}};
   if (result != nullptr) {
     answer.addresses = addresses_of(*result);
     answer.ttl = asked.resolver->asking_ ? kHostsRefresh : ttl_of(*result);
@@ -237,12 +250,10 @@ void Resolver::on_socket(void* resolver, int fd, int readable, int writable) {
 
 void Resolver::settle_answers(Instant now) {
   for (Answer& answer : std::exchange(answers_, {})) {
-    Name& name = *answer.name;
-    name.asking = false;
-    if (answer.status == ARES_EDESTRUCTION) {
-      name.due = now;
-      continue;
-    }
+    Name& name = *answer.question.name;
+    --name.asking;
+    if (answer.question.round != name.round) continue;
+    if (answer.status == ARES_EDESTRUCTION) continue;  // Its channel was made anew.
     if (!is_answer(answer.status)) server_failed_ = true;
     if (answer.status == ARES_SUCCESS && !answer.addresses.empty()) {
       accept(name, answer, now);
@@ -255,6 +266,7 @@ void Resolver::settle_answers(Instant now) {
 
 void Resolver::accept(Name& name, Answer& answer, Instant now) {
   name.due = now + std::clamp(answer.ttl, kRefreshMin, kRefreshMax);
+  ++name.round;
   const bool changed = !same_set(name.addresses, answer.addresses);
   if (name.failing || (changed && name.settled)) {
     telemetry::log_info("'{}' is now {}", name.text, text_of(answer.addresses));
@@ -271,19 +283,22 @@ void Resolver::accept(Name& name, Answer& answer, Instant now) {
 }
 
 void Resolver::reject(Name& name, int status, Instant now) {
-  name.due = now + kRetryAfter;
+  const Duration wait = is_answer(status) ? kRetryAfter : outage_interval();
+  // A question that lasted long has others behind it.
+  if (is_answer(status)) ++name.round;
+  if (is_answer(status) || name.asking == 0) name.due = now + wait;
   if (!std::exchange(name.failing, true)) {
     telemetry::log_warn("cannot resolve '{}': {}; {}; asking again every {} s", name.text,
                         ares_strerror(status),
                         name.addresses.empty() ? "its targets are not used" : "its addresses stay",
-                        kRetryAfter / std::chrono::seconds{1});
+                        wait / std::chrono::seconds{1});
   }
 }
 
 void Resolver::drop_unwatched(Instant now) {
   std::erase_if(names_, [&](auto& entry) {
     Name& name = *entry.second;
-    if (name.asking || name.due > now) return false;
+    if (name.asking != 0 || name.due > now) return false;
     std::erase_if(name.watchers, [](const Watcher& watcher) { return watcher.rule.expired(); });
     return name.watchers.empty();
   });

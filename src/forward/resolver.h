@@ -1,7 +1,12 @@
 // Addresses of targets' names, by c-ares, kept fresh: asked again when the shortest TTL has passed
-// (between 1 s and 5 min; 10 s after a failure; the old addresses stay while a question is
-// unanswered or fails). /etc/hosts counts. Runs in the supervisor's loop; owns its sockets'
-// interest.
+// (between 1 s and 5 min; 10 s after the answer that there is no such name; the old addresses stay
+// while a question is unanswered or fails). /etc/hosts counts. Runs in the supervisor's loop; owns
+// its sockets' interest.
+//
+// A question that was lost is known as lost late, and a server that is slow answers late: so while
+// one is unanswered another is put every kAskAgain, and the first answer counts. A name server that
+// comes back is thus heard within two seconds, however it failed. With many names it is asked less
+// often, kOutageRate times a second in all.
 //
 // A name is asked for once, however many targets have it. The addresses come in the order of
 // RFC 6724. resolv.conf is followed: before a question is asked, a changed file is read, and
@@ -37,7 +42,12 @@ class Resolver {
  public:
   static constexpr Duration kRefreshMin = std::chrono::seconds{1};
   static constexpr Duration kRefreshMax = std::chrono::minutes{5};
-  static constexpr Duration kRetryAfter = std::chrono::seconds{10};
+  static constexpr Duration kRetryAfter = std::chrono::seconds{10};  // The name does not exist.
+  // The servers do not answer, or have failed.
+  static constexpr Duration kAskAgain = std::chrono::seconds{1};
+  static constexpr int kOutageRate = 50;
+  // Of one name, under way at a time.
+  static constexpr unsigned kQuestionsMax = 8;
   // Of what came from /etc/hosts, which knows no TTL.
   static constexpr Duration kHostsRefresh = std::chrono::seconds{10};
 
@@ -73,13 +83,19 @@ class Resolver {
     std::string text;
     std::vector<Watcher> watchers;
     std::vector<wire::IpAddress> addresses;
-    Instant due{};         // When it is asked for next.
-    bool asking = false;   // A question is under way.
-    bool settled = false;  // It was answered, or failed, once.
-    bool failing = false;  // The latest question failed.
+    Instant due{};            // When it is asked for next.
+    unsigned asking = 0;      // Questions under way.
+    std::uint64_t round = 0;  // Answers to questions of an earlier one come too late.
+    bool settled = false;     // It was answered, or failed, once.
+    bool failing = false;     // The latest question failed.
+  };
+  // c-ares holds it until it calls back.
+  struct Question {
+    Name* name = nullptr;
+    std::uint64_t round = 0;
   };
   struct Answer {
-    Name* name = nullptr;
+    Question question;
     int status = 0;  // ARES_SUCCESS or an error.
     std::vector<wire::IpAddress> addresses;
     Duration ttl{};
@@ -89,13 +105,15 @@ class Resolver {
   [[nodiscard]] std::expected<Channel, std::string> open_channel();
   void follow_config(Instant now);
   void ask_due(Instant now);
-  void ask(Name& name);
+  void ask(Name& name, Instant now);
   // Callbacks of c-ares only write down what happened; the rest is done when it has returned.
-  static void on_answer(void* name, int status, int timeouts, ares_addrinfo* result);
+  static void on_answer(void* question, int status, int timeouts, ares_addrinfo* result);
   static void on_socket(void* resolver, int fd, int readable, int writable);
   void settle_answers(Instant now);
   void accept(Name& name, Answer& answer, Instant now);
   void reject(Name& name, int status, Instant now);
+  // How long a name waits whose servers fail.
+  [[nodiscard]] Duration outage_interval() const;
   void drop_unwatched(Instant now);
   void update_deadline(Instant now);
 

@@ -16,6 +16,7 @@ class Dns:
     def __init__(self, t, names, ttl=1):
         self.names, self.ttl, self.questions = names, ttl, 0
         self.broken = False
+        self.rcode = None  # Of every answer.
         self._socket = t.udp("127.0.0.53", 53, timeout=None)
         self._mount(t, "/etc/resolv.conf", "nameserver 127.0.0.53\noptions timeout:1\n")
         self._mount(t, "/etc/hosts", "127.0.0.1 localhost\n127.0.0.88 from-hosts.test\n")
@@ -44,6 +45,8 @@ class Dns:
         self.questions += 1
         addresses = self.names.get(name)
         rcode = 3 if addresses is None else 0
+        if self.rcode:
+            rcode, addresses = self.rcode, []
         records = b""
         listed = (addresses or []) if kind == 1 else []
         for address in listed:
@@ -145,6 +148,25 @@ def name_keeps_its_addresses_while_dns_is_silent(t):
     check_equal(where(t, port), "127.0.0.20", "with a silent server")
     del dns.names["db.test"]
     dns.broken = False
+
+
+@test()
+def name_after_an_outage_of_its_server(t):
+    """Silent, SERVFAIL, REFUSED: the new address is in use within two seconds."""
+    dns = Dns(t, {"db.test": ["127.0.0.20"]})
+    target, port = t.port(), t.port()
+    for last in range(20, 24):
+        naming(t, f"127.0.0.{last}", target)
+    t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
+    check_equal(where(t, port), "127.0.0.20", "at first")
+    for fresh, rcode in ((21, None), (22, 2), (23, 5)):
+        dns.broken, dns.rcode = rcode is None, rcode
+        time.sleep(3)
+        check_equal(where(t, port), f"127.0.0.{fresh - 1}", "meanwhile")
+        dns.names["db.test"] = [f"127.0.0.{fresh}"]
+        dns.broken, dns.rcode = False, None
+        wait_until(lambda fresh=fresh: where(t, port) == f"127.0.0.{fresh}",
+                   f"the new address is not used (rcode {rcode})", 2.5)
 
 
 @test()

@@ -1,6 +1,7 @@
 #include "forward/health.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ranges>
 #include <string>
@@ -10,6 +11,7 @@
 #include "host/stream_connect.h"
 #include "host/sys_error.h"
 #include "telemetry/log.h"
+#include "wire/proxy_protocol.h"
 
 namespace sluice::forward {
 namespace {
@@ -139,7 +141,7 @@ HealthChecks::Started HealthChecks::probe(CheckId id, Check& check, const LiveRu
     return Started::kFailed;
   }
   if (started->progress == host::ConnectProgress::kEstablished) {
-    started->socket.reset();
+    take_leave(started->socket, rule);
     return Started::kConnected;
   }
   const std::uint32_t number = ++last_number_;
@@ -160,7 +162,7 @@ void HealthChecks::on_event(std::uint32_t number, std::uint32_t events, Instant 
   // A target that accepts and resets is busy, not gone: what it has to say is the client's.
   const host::ConnectReport report = host::connect_outcome(socket);
   if (report.outcome != host::ConnectOutcome::kFailed) {
-    socket.reset();
+    if (const auto rule = check.rule.lock()) take_leave(socket, *rule);
     finish(id, check, 0, now);
     return;
   }
@@ -168,6 +170,20 @@ void HealthChecks::on_event(std::uint32_t number, std::uint32_t events, Instant 
   check.probes.erase(number);
   probes_.erase(found);
   if (check.probes.empty()) finish(id, check, check.last_error, now);
+}
+
+void HealthChecks::take_leave(host::TcpSocket& socket, const LiveRule& rule) {
+  const ProxyOut version = rule.plan.proxy_out;
+  if (version != ProxyOut::kOff) {
+    const wire::ProxyHeader header{
+        .version = version == ProxyOut::kV1 ? wire::ProxyVersion::kV1 : wire::ProxyVersion::kV2,
+        .command = wire::ProxyCommand::kLocal};
+    std::array<std::uint8_t, wire::kProxyEmitSizeMax> room;
+    const iovec part{room.data(), wire::emit_proxy_header(header, room).value_or(0)};
+    // One that has reset already takes none, and works all the same.
+    (void)socket.send({&part, 1});
+  }
+  socket.reset();
 }
 
 // `error` 0: an address answered.

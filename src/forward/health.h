@@ -6,6 +6,9 @@
 // answers is enough. A name without an address is not checked: it is not used either. A lack of
 // descriptors is no failure of the target's. UDP targets cannot be checked by a connect.
 //
+// Where a rule puts PROXY headers in front of its sessions, a check says in one that it speaks for
+// itself (version 2 LOCAL, version 1 UNKNOWN): the target then has no half request to complain of.
+//
 // A connection that was made is reset, not closed: otherwise each check would leave a socket in
 // TIME-WAIT for a minute here, and the target would have to see an end of stream before it could
 // let go. Servers that log connections log either.
@@ -64,6 +67,8 @@ class HealthChecks {
   void start(CheckId id, Check& check, Instant now);
   [[nodiscard]] Started probe(CheckId id, Check& check, const LiveRule& rule,
                               const std::optional<wire::Endpoint>& endpoint);
+  // A target that accepted.
+  static void take_leave(host::TcpSocket& socket, const LiveRule& rule);
   void finish(CheckId id, Check& check, int error, Instant now);
   void judge(Check& check, LiveRule& rule, int error);
   void pause(CheckId id, Check& check, Instant now);

@@ -249,3 +249,38 @@ def source_address_is_used(t):
     t.ask(one)
     t.ask(two)
     check_equal(peers, ["127.0.0.44", "127.0.0.45"], "addresses that the target saw")
+
+
+def checks_heard(t, version):
+    """What the first health check of a rule says to its target."""
+    heard = []
+
+    def handler(connection):
+        data = b""
+        try:
+            data = connection.recv(100)
+        except ConnectionResetError:
+            pass
+        heard.append(data)
+
+    server = t.serve(handler)
+    port = t.port()
+    t.forward_file(f"""
+[[forwarding_rules]]
+listen = "127.0.0.1:{port}"
+targets = ["127.0.0.1:{server.port}"]
+proxy_protocol_out = "{version}"
+health = {{ interval = "100ms" }}
+""", ready=[port])
+    wait_until(lambda: len(heard) >= 3, "no health checks come")
+    return set(heard)
+
+
+@test()
+def proxy_out_of_health_checks_v1(t):
+    check_equal(checks_heard(t, "v1"), {b"PROXY UNKNOWN\r\n"}, "what checks say")
+
+
+@test()
+def proxy_out_of_health_checks_v2(t):
+    check_equal(checks_heard(t, "v2"), {SIGNATURE + b"\x20\0\0\0"}, "what checks say")

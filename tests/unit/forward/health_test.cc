@@ -43,6 +43,19 @@ class Server {
   }
   void close() { fd_.reset(); }
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] UniqueFd accept() {
+    return UniqueFd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  }
+  // What a client said before its end or its reset.
+  [[nodiscard]] static std::string said_to(const UniqueFd& client) {
+    std::string text;
+    std::array<char, 256> block{};
+    for (;;) {
+      const ssize_t got = ::recv(client.get(), block.data(), block.size(), 0);
+      if (got <= 0) return text;
+      text.append(block.data(), static_cast<std::size_t>(got));
+    }
+  }
   // How many connections came since.
   [[nodiscard]] int accepted() {
     int count = 0;
@@ -119,6 +132,27 @@ TEST_F(HealthChecksTest, ATargetGoesAndComesBack) {
   ASSERT_TRUE(run_until([&] { return !rule->targets.up(0); }));
   server.open();
   ASSERT_TRUE(run_until([&] { return rule->targets.up(0); }));
+}
+
+// A check of a rule with PROXY headers is told from a client that says nothing.
+TEST_F(HealthChecksTest, AProxyHeaderSaysThatItIsACheck) {
+  const std::string v2("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+  for (const auto& [version, wanted] : {std::pair{ProxyOut::kV1, std::string("PROXY UNKNOWN\r\n")},
+                                        {ProxyOut::kV2, v2},
+                                        {ProxyOut::kOff, std::string()}}) {
+    Server server;
+    Rule plan = rule_of({target_at("127.0.0.1", server.port())})->plan;
+    plan.proxy_out = version;
+    const auto rule = std::make_shared<LiveRule>(std::move(plan), policy::AccessList{},
+                                                 std::make_shared<RuleCounters>());
+    checks_.watch(rule, loop_.now());
+    UniqueFd client;
+    ASSERT_TRUE(run_until([&] {
+      client = server.accept();
+      return client.valid();
+    }));
+    EXPECT_EQ(Server::said_to(client), wanted);
+  }
 }
 
 TEST_F(HealthChecksTest, RiseAndFallAreCounted) {

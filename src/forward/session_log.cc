@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <optional>
 
 #include "telemetry/log.h"
 
@@ -17,6 +19,24 @@ namespace {
 constexpr std::size_t kLineMax = 2048;  // Long names, all escaped, and the numbers.
 // A reader of a pipe may be this slow before lines are lost.
 constexpr int kReaderPatienceMs = 20;
+
+// Sessions that did not begin, each reason with lines of its own.
+constexpr std::array kRefusals{SessionResult::kConnectFailed, SessionResult::kNotAllowed,
+                               SessionResult::kDenied, SessionResult::kLimited,
+                               SessionResult::kBadProxyHeader};
+static_assert(kRefusals.size() <= telemetry::RefusalRate::kReasons);
+
+std::optional<std::size_t> refusal_of(SessionResult result) {
+  const auto* const found = std::ranges::find(kRefusals, result);
+  if (found == kRefusals.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - kRefusals.begin());
+}
+
+// Of the clock that never goes back.
+telemetry::RefusalRate::Time rate_time(Instant now) {
+  return telemetry::RefusalRate::Time(
+      std::chrono::duration_cast<telemetry::RefusalRate::Time::duration>(now.time_since_epoch()));
+}
 
 bool is_regular_file(int fd) {
   struct stat status{};
@@ -124,15 +144,44 @@ void SessionLog::set_file(std::shared_ptr<LogFile> file) {
 
 void SessionLog::write(const SessionEvent& event, Instant now) {
   if (file_ == nullptr) return;
+  if (const auto reason = refusal_of(event.result)) [[unlikely]] {
+    if (!refusals_.admit(*reason, rate_time(now))) {
+      left_out_at_ = std::min(left_out_at_, now + kLeftOutDelay);
+      return;
+    }
+    tell_left_out(event.result);
+  }
   append_session_line(buffer_, file_->format(), event, std::chrono::system_clock::now());
   if (buffer_.size() >= kFlushSize) {
-    flush();
+    write_buffer();
   } else if (flush_at_ == kNever) {
     flush_at_ = now + kFlushDelay;
   }
 }
 
+void SessionLog::tell_left_out(SessionResult result) {
+  const std::uint64_t count = refusals_.take_left_out(refusal_of(result).value_or(0));
+  if (count == 0) return;
+  append_left_out_line(buffer_, file_->format(), result, count, std::chrono::system_clock::now());
+}
+
+void SessionLog::tell_all_left_out() {
+  if (left_out_at_ == kNever) return;
+  left_out_at_ = kNever;
+  for (const SessionResult result : kRefusals) tell_left_out(result);
+}
+
+void SessionLog::on_time(Instant now) {
+  if (left_out_at_ <= now) tell_all_left_out();
+  write_buffer();
+}
+
 void SessionLog::flush() {
+  tell_all_left_out();
+  write_buffer();
+}
+
+void SessionLog::write_buffer() {
   if (buffer_.size() != 0) file_->write(std::string_view(buffer_.data(), buffer_.size()));
   buffer_.clear();
   flush_at_ = kNever;

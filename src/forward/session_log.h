@@ -21,6 +21,10 @@
 // client or target and "*" for a listener on every address.
 // A byte that would break a line is written \xNN in rinetd's form, %NN in the common one.
 //
+// Refusals may come by the hundred thousand. Each reason has so many lines (RefusalRate) in a
+// worker; the others are counted, and told in a line of their own: its result is "123-more-denied",
+// in JSON it has "left_out":123 and nothing of a client, a listener or a target.
+//
 // A LogFile is the open file; it is shared by the workers (O_APPEND: each write(2) is whole) and
 // swapped at a reload. A SessionLog is one worker's buffer before it: lines are written together,
 // when the buffer is full or the worker's turn ends with lines older than kFlushDelay.
@@ -29,6 +33,7 @@
 #include <fmt/format.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -44,12 +49,17 @@
 #include "forward/plan.h"
 #include "forward/session_event.h"
 #include "host/sys_error.h"
+#include "telemetry/refusal_rate.h"
 
 namespace sluice::forward {
 
 // One line with its newline, at `now`. Pure.
 void append_session_line(fmt::memory_buffer& out, LogFormat format, const SessionEvent& event,
                          std::chrono::system_clock::time_point now);
+
+// How many refusals with this result had no line.
+void append_left_out_line(fmt::memory_buffer& out, LogFormat format, SessionResult result,
+                          std::uint64_t count, std::chrono::system_clock::time_point now);
 
 class LogFile {
  public:
@@ -90,6 +100,8 @@ class SessionLog {
  public:
   static constexpr Duration kFlushDelay = std::chrono::milliseconds{50};
   static constexpr std::size_t kFlushSize = 32 * 1024;  // Bytes of a full buffer.
+  // Refusals without a line are told as late as this, if no other refusal tells of them before.
+  static constexpr Duration kLeftOutDelay = std::chrono::seconds{1};
 
   SessionLog() = default;
   SessionLog(const SessionLog&) = delete;
@@ -101,12 +113,20 @@ class SessionLog {
   [[nodiscard]] bool enabled() const { return file_ != nullptr; }
 
   void write(const SessionEvent& event, Instant now);
-  // When flush() should be called at the latest; kNever when nothing is buffered.
-  [[nodiscard]] Instant flush_at() const { return flush_at_; }
+  // When on_time() should be called at the latest; kNever when nothing waits.
+  [[nodiscard]] Instant flush_at() const { return std::min(flush_at_, left_out_at_); }
+  void on_time(Instant now);
+  // Everything, at once.
   void flush();
 
  private:
+  void tell_left_out(SessionResult result);
+  void tell_all_left_out();
+  void write_buffer();
+
   std::shared_ptr<LogFile> file_;
+  telemetry::RefusalRate refusals_;
+  Instant left_out_at_ = kNever;  // When those that were left out are told.
   fmt::memory_buffer buffer_;
   Instant flush_at_ = kNever;
 };

@@ -78,7 +78,7 @@ void Worker::turn() {
   pending_ = tcp_.run_ready();
   pending_ |= to_udp_.run_pending();
   pending_ |= udp_.run_pending();
-  if (log_.flush_at() <= services_.now) log_.flush();
+  if (log_.flush_at() <= services_.now) log_.on_time(services_.now);
   sessions_.store(
       static_cast<std::uint32_t>(tcp_.sessions() + to_udp_.sessions() + udp_.sessions()),
       std::memory_order_relaxed);

@@ -228,3 +228,25 @@ def log_times_are_of_the_zone_that_a_file_tells(t):
     check_equal(t.ask(port), b"ping", "the answer")
     line = lines(log, 1)[0]
     check("  +0545]" in line, f"not the zone's time: {line}")
+
+
+@test()
+def refusals_fill_no_disk(t):
+    """A client that is denied again and again has its lines, and then a count."""
+    port = t.port()
+    log = t.path("log")
+    t.sluice("--workers=1", "--deny=127.0.0.1", f"--log-file={log}", "--log-format=json",
+             f"127.0.0.1:{port}", "127.0.0.1:9", ready=[f"tcp:{port}"])
+    for _ in range(600):
+        check_equal(t.ending(port)[0], "rst", "how a denied client ends")
+
+    def told():
+        with open(log, encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        left_out = sum(line.get("left_out", 0) for line in lines)
+        own = sum("client" in line for line in lines)
+        return own, left_out
+
+    wait_until(lambda: sum(told()) == 600, "refusals are neither told nor counted")
+    own, left_out = told()
+    check(100 <= own < 500 and left_out > 0, f"{own} lines and {left_out} counted")

@@ -222,5 +222,64 @@ TEST(SessionLog, ANewFileGetsNothingOfTheOldOnesLines) {
   EXPECT_TRUE(second.content().starts_with("{\"time\":"));
 }
 
+std::size_t lines_with(const std::string& text, std::string_view what) {
+  std::istringstream lines(text);
+  std::size_t count = 0;
+  for (std::string one; std::getline(lines, one);) {
+    if (one.find(what) != std::string::npos) ++count;
+  }
+  return count;
+}
+
+TEST(SessionLog, RefusalsAreBoundedAndTheOthersCounted) {
+  const TemporaryFile file;
+  SessionLog log;
+  log.set_file(LogFile::open(file.path(), LogFormat::kJson).value());
+  SessionEvent refused = sample();
+  refused.result = SessionResult::kDenied;
+  const Instant start{100s};
+  for (int i = 0; i < 100'000; ++i) log.write(refused, start);
+  // Neither another reason nor a session that begins is held up.
+  refused.result = SessionResult::kLimited;
+  log.write(refused, start);
+  for (int i = 0; i < 1000; ++i) log.write(sample(), start);
+  log.on_time(start + SessionLog::kFlushDelay);
+  std::string text = file.content();
+  EXPECT_EQ(lines_with(text, R"("result":"denied")"), 100u);
+  EXPECT_EQ(lines_with(text, R"("result":"limited")"), 1u);
+  EXPECT_EQ(lines_with(text, R"("result":"client-closed")"), 1000u);
+  EXPECT_EQ(lines_with(text, "left_out"), 0u);
+  // The count comes without another refusal, and once.
+  EXPECT_EQ(log.flush_at(), start + SessionLog::kLeftOutDelay);
+  log.on_time(start + SessionLog::kLeftOutDelay);
+  EXPECT_EQ(log.flush_at(), kNever);
+  log.flush();
+  text = file.content();
+  EXPECT_EQ(lines_with(text, R"("event":"refused","result":"denied","left_out":99900})"), 1u);
+  EXPECT_EQ(lines_with(text, "left_out"), 1u);
+  // A second later there are lines again.
+  refused.result = SessionResult::kDenied;
+  for (int i = 0; i < 100; ++i) log.write(refused, start + 1s);
+  log.flush();
+  text = file.content();
+  EXPECT_EQ(lines_with(text, R"("result":"denied","bytes)"), 110u);
+  EXPECT_EQ(lines_with(text, R"("left_out":90})"), 1u);
+}
+
+TEST(SessionLog, WhatWasLeftOutIsToldInEveryFormat) {
+  const auto now = std::chrono::system_clock::now();
+  for (const auto& [format, wanted] :
+       {std::pair{LogFormat::kRinetd, "\t-\t*\t0\t-\t0\t0\t0\t7-more-limited\n"},
+        {LogFormat::kCommon,
+         R"("GET /rinetd-services/*/0/-/0/7-more-limited HTTP/1.0" 200 0 - - - 0)"},
+        {LogFormat::kJson, R"(Z","event":"refused","result":"limited","left_out":7})"}}) {
+    fmt::memory_buffer out;
+    append_left_out_line(out, format, SessionResult::kLimited, 7, now);
+    const std::string text = fmt::to_string(out);
+    EXPECT_NE(text.find(wanted), std::string::npos) << text;
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::forward

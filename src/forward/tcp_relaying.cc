@@ -64,6 +64,9 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
     head = head_of(connection, destination);
     connection.header.reset();
   }
+  // A stream that we tell half, because we are killed, must not end as if it were whole.
+  connection.client_socket.guard();
+  connection.target_socket.guard();
   connection.phase = Phase::kRelaying;
   connection.last_active = services_.now;
   connection.pair.start(std::move(connection.client_socket), std::move(connection.target_socket),

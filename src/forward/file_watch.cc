@@ -7,24 +7,18 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <system_error>
+#include <cstring>
 #include <utility>
 
 #include "base/siphash.h"
+#include "host/waypoints.h"
 
 namespace sluice::forward {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr std::uint32_t kEvents =
-    IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-
-[[nodiscard]] std::string folder_of(const fs::path& path) {
-  const fs::path folder = path.parent_path();
-  return folder.empty() ? std::string(".") : folder.string();
-}
+// Of a directory that is passed through.
+constexpr std::uint32_t kInItsPlace = IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_MASK_ADD;
+constexpr std::uint32_t kEntries = IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE;
 
 }  // namespace
 
@@ -38,38 +32,45 @@ std::expected<FileWatch, host::SysError> FileWatch::open(const std::string& path
   return watch;
 }
 
-// Where links lead may change with each event, so this is done anew each time it does.
+// Where links lead, and which directory a name means, may change with each event, so this is done
+// anew each time. Two names of one directory are one watch.
 void FileWatch::watch_folders() {
-  std::vector<std::string> folders{folder_of(path_)};
-  std::error_code error;
-  fs::path at = path_;
-  constexpr int kLinks = 40;  // As many as the kernel follows.
-  for (int i = 0; i < kLinks && fs::is_symlink(fs::symlink_status(at, error)); ++i) {
-    const fs::path target = fs::read_symlink(at, error);
-    if (error) break;
-    at = target.is_absolute() ? target : at.parent_path() / target;
-    folders.push_back(folder_of(at));
-  }
-  // A link may also be a folder on the way: that of what it all comes to in the end.
-  const fs::path real = fs::canonical(path_, error);
-  if (!error) folders.push_back(folder_of(real));
-  if (folders == folders_) return;
-  for (const int watch : watches_) ::inotify_rm_watch(fd_.get(), watch);
-  watches_.clear();
-  for (const std::string& folder : folders) {
-    const int watch = ::inotify_add_watch(fd_.get(), folder.c_str(), kEvents);
-    // Two names of one folder are one watch.
-    if (watch >= 0 && std::ranges::find(watches_, watch) == watches_.end()) {
-      watches_.push_back(watch);
+  std::vector<int> watches;
+  std::vector<host::Waypoint> points = host::waypoints(path_);
+  // What changes while watches are added is seen by none of them.
+  for (int tries = 0; tries < 3; ++tries) {
+    for (const host::Waypoint& point : points) {
+      const int watch = ::inotify_add_watch(fd_.get(), point.directory.c_str(),
+                                            kInItsPlace | (point.decides ? kEntries : 0));
+      if (watch >= 0) watches.push_back(watch);
     }
+    std::vector<host::Waypoint> now = host::waypoints(path_);
+    if (now == points) break;
+    points = std::move(now);
   }
-  folders_ = std::move(folders);
+  std::ranges::sort(watches);
+  const auto twice = std::ranges::unique(watches);
+  watches.erase(twice.begin(), twice.end());
+  for (const int watch : watches_) {
+    if (!std::ranges::binary_search(watches, watch)) ::inotify_rm_watch(fd_.get(), watch);
+  }
+  watches_ = std::move(watches);
 }
 
 void FileWatch::on_readable(Instant now) {
   alignas(inotify_event) std::array<char, 4096> events{};
   bool any = false;
-  while (::read(fd_.get(), events.data(), events.size()) > 0) any = true;
+  for (;;) {
+    const ssize_t got = ::read(fd_.get(), events.data(), events.size());
+    if (got <= 0) break;
+    for (ssize_t at = 0; at < got;) {
+      inotify_event event{};
+      std::memcpy(&event, events.data() + at, sizeof event);
+      // That a watch has ended, which is our own doing or came with another event.
+      any |= (event.mask & IN_IGNORED) == 0;
+      at += static_cast<ssize_t>(sizeof event + event.len);
+    }
+  }
   if (!any) return;
   // Whichever name it was: the file may be reached through others. The content decides.
   if (first_event_ == kNever) first_event_ = now;

@@ -1,5 +1,6 @@
 // Tells when the content of a file has changed, however it was written: in place, by a rename over
-// it, by a change of a symbolic link on the way (inotify on its folders). Changes close together
+// it, by a change of a symbolic link on the way or of a link among its parent folders (inotify on
+// all of them). Changes close together
 // are told once; a write that leaves the content as it was is not told. Not thread-safe.
 #pragma once
 
@@ -41,8 +42,7 @@ class FileWatch {
 
   UniqueFd fd_;
   std::string path_;
-  std::vector<std::string> folders_;  // The path's own, and where its links lead.
-  std::vector<int> watches_;
+  std::vector<int> watches_;  // In order.
   std::optional<std::uint64_t> seen_;
   Instant first_event_ = kNever;
   Instant check_at_ = kNever;

@@ -8,8 +8,8 @@
 #include <array>
 
 #include "host/helper_process.h"
-#include "host/resolver_watch.h"
 #include "host/seccomp_filter.h"
+#include "host/waypoints.h"
 
 namespace sluice::host {
 
@@ -23,7 +23,7 @@ void keep_files_covered(std::span<const GuestFile> files, pid_t guest) {
   if (!life.valid()) ::_exit(0);
   while (true) {
     for (const GuestFile& file : files) {
-      for (const std::string& directory : directories_on_the_way(file.path)) {
+      for (const std::string& directory : deciding_directories(file.path)) {
         (void)::inotify_add_watch(inotify.get(), directory.c_str(), kChanges);
       }
       // A file that is gone is covered when there is one again.

@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 
 #include "host/capabilities.h"
 #include "host/helper_process.h"
 #include "host/seccomp_filter.h"
+#include "host/waypoints.h"
 
 namespace sluice::host {
 namespace {
@@ -23,16 +23,9 @@ namespace {
 constexpr int kSettleMs = 30;
 // How often to look where the system gives no inotify instance (fs.inotify.max_user_instances).
 constexpr int kLookEveryMs = 1000;
-constexpr int kLinksMax = 40;  // As the kernel: path_resolution(7).
 
 constexpr std::uint32_t kChanges = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
                                    IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
-
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
 
 // A message begins with a byte of its own, as an empty one would look like the end.
 constexpr char kMark = '=';
@@ -59,7 +52,7 @@ void drain(int inotify) {
   std::optional<std::string> sent;
   while (true) {
     bool watching = false;
-    for (const std::string& directory : directories_on_the_way(path)) {
+    for (const std::string& directory : deciding_directories(path)) {
       watching |= ::inotify_add_watch(inotify.get(), directory.c_str(), kChanges) >= 0;
     }
     // The file itself too: one that was mounted here is written by another path.
@@ -97,24 +90,6 @@ std::optional<std::string> read_resolv_conf(const std::string& path) {
     text.append(buffer.data(), static_cast<std::size_t>(got));
   }
   return text;
-}
-
-std::vector<std::string> directories_on_the_way(std::string path) {
-  std::vector<std::string> found;
-  for (int links = 0; links < kLinksMax; ++links) {
-    const std::string directory = directory_of(path);
-    std::string existing = directory;
-    while (::access(existing.c_str(), F_OK) != 0 && existing.size() > 1) {
-      existing = directory_of(existing);
-    }
-    if (std::ranges::find(found, existing) == found.end()) found.push_back(existing);
-    std::array<char, PATH_MAX> target;
-    const ssize_t length = ::readlink(path.c_str(), target.data(), target.size());
-    if (length <= 0) break;
-    const std::string to(target.data(), static_cast<std::size_t>(length));
-    path = to.front() == '/' ? to : directory + "/" + to;
-  }
-  return found;
 }
 
 std::expected<UniqueFd, SetupError> watch_resolv_conf(const std::string& path) {

@@ -21,10 +21,6 @@ inline constexpr std::size_t kResolvConfMax = 64 * 1024;
 // The file's text; nothing when it cannot be read.
 [[nodiscard]] std::optional<std::string> read_resolv_conf(const std::string& path);
 
-// The directories whose entries decide what `path` leads to, through every link; for one that does
-// not exist, the nearest above it that does.
-[[nodiscard]] std::vector<std::string> directories_on_the_way(std::string path);
-
 // Starts the watcher. The descriptor has a message for the file as it was found, and for each
 // change after. For a process with one thread.
 [[nodiscard]] std::expected<UniqueFd, SetupError> watch_resolv_conf(const std::string& path);

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from forwarding import check, read_exactly, reset, test, wait_until, within
+from forwarding import busy_share, check, read_exactly, reset, test, wait_until, within
 from harness import check_equal
 from streams import EchoLoad, echo_in_process
 
@@ -273,3 +273,27 @@ def reload_survives_a_client_reset_in_between(t):
         reset(client) if number % 2 else client.shutdown(socket.SHUT_WR)
         client.close()
     wait_until(lambda: forwarder.descriptors() <= before + 2, "descriptors are left")
+
+
+@test()
+def reload_when_a_link_among_the_folders_is_exchanged(t):
+    """As releases are: the path stays, `current` leads elsewhere by a rename."""
+    servers = [t.serve(lambda c, name=name: c.sendall(name)) for name in (b"v1", b"v2", b"v3")]
+    port = t.port()
+    for number, server in enumerate(servers, 1):
+        os.makedirs(t.path(f"v{number}/conf"))
+        t.path(f"v{number}/conf/rules.conf", rinetd_rules((port, server.port)))
+    current = t.path("current")
+    os.symlink("v1", current)
+    forwarder = t.sluice("-c", f"{current}/conf/rules.conf", ready=[f"tcp:{port}"])
+    check_equal(t.ask(port, b""), b"v1", "at first")
+    for number in (2, 3):
+        os.symlink(f"v{number}", current + ".new")
+        os.replace(current + ".new", current)
+        wait_until(lambda number=number: t.ask(port, b"") == f"v{number}".encode(),
+                   f"release {number} is not used", 8)
+    # Its watches followed, and rest.
+    used = busy_share(forwarder, 1)
+    check(used < 0.3, f"it used {used:.2f} s of a second with nothing to do")
+    t.replace(t.path("v3/conf/rules.conf"), rinetd_rules((port, servers[0].port)))
+    wait_until(lambda: t.ask(port, b"") == b"v1", "a change of the new file is not noticed", 8)

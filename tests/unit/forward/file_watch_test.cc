@@ -83,6 +83,41 @@ TEST_F(FileWatchTest, ALinkOnTheWayIsExchanged) {
   EXPECT_TRUE(told(watch)) << "where the link leads is watched too";
 }
 
+// As releases are exchanged: the link is a parent folder of the path.
+TEST_F(FileWatchTest, ALinkAmongTheParentFoldersIsExchanged) {
+  for (const std::string version : {"v1", "v2", "v3"}) {
+    std::filesystem::create_directories(folder_ / version + "/conf");
+    put(folder_ / version + "/conf/rules.conf", version);
+  }
+  std::filesystem::create_directory_symlink("v1", folder_ / "current");
+  auto watch = FileWatch::open(folder_ / "current/conf/rules.conf").value();
+  for (const std::string version : {"v2", "v3"}) {
+    std::filesystem::create_directory_symlink(version, folder_ / "current.new");
+    std::filesystem::rename(folder_ / "current.new", folder_ / "current");
+    EXPECT_TRUE(told(watch)) << version;
+    // The watches followed.
+    put(folder_ / version + "/conf/rules.conf", version + " in place");
+    EXPECT_TRUE(told(watch)) << version;
+    EXPECT_FALSE(host::wait_for(watch.fd(), POLLIN, 0) && told(watch)) << "it says so once";
+  }
+  put(folder_ / "v1/conf/rules.conf", "where nobody looks");
+  EXPECT_FALSE(host::wait_for(watch.fd(), POLLIN, 100)) << "the old folders are watched still";
+}
+
+TEST_F(FileWatchTest, AParentFolderIsExchanged) {
+  for (const std::string version : {"app", "fresh"}) {
+    std::filesystem::create_directories(folder_ / version + "/conf");
+    put(folder_ / version + "/conf/rules.conf", version);
+  }
+  auto watch = FileWatch::open(folder_ / "app/conf/rules.conf").value();
+  std::filesystem::rename(folder_ / "app", folder_ / "old");
+  EXPECT_FALSE(told(watch)) << "gone is no new content";
+  std::filesystem::rename(folder_ / "fresh", folder_ / "app");
+  EXPECT_TRUE(told(watch));
+  put(folder_ / "app/conf/rules.conf", "in place");
+  EXPECT_TRUE(told(watch));
+}
+
 TEST_F(FileWatchTest, ManyEventsAreToldOnceAndInTime) {
   put(path_, "one");
   auto watch = FileWatch::open(path_).value();
@@ -97,8 +132,13 @@ TEST_F(FileWatchTest, ManyEventsAreToldOnceAndInTime) {
   EXPECT_FALSE(watch.changed(now));
 }
 
-TEST(FileWatch, AFolderThatIsNotThere) {
-  EXPECT_FALSE(FileWatch::open("/no/such/folder/rules.conf").has_value());
+TEST_F(FileWatchTest, AFolderThatIsNotThereIsAwaited) {
+  auto watch = FileWatch::open(folder_ / "no/such/rules.conf").value();
+  std::filesystem::create_directories(folder_ / "no/such");
+  put(folder_ / "no/such/rules.conf", "one");
+  EXPECT_TRUE(told(watch));
+  put(folder_ / "no/such/rules.conf", "two");
+  EXPECT_TRUE(told(watch));
 }
 
 }  // namespace

@@ -66,6 +66,20 @@ TEST_F(ResolverWatch, ChangesOfEveryKindAreTold) {
   EXPECT_TRUE(tells(*watch, "back"));
 }
 
+TEST_F(ResolverWatch, ALinkAmongTheParentDirectoriesIsExchanged) {
+  for (const std::string version : {"v1", "v2"}) {
+    fs::create_directories(folder / version / "etc");
+    write(folder / version / "etc" / "resolv.conf", version);
+  }
+  fs::create_directory_symlink("v1", folder / "current");
+  const auto watch = watch_resolv_conf(folder / "current" / "etc" / "resolv.conf");
+  ASSERT_TRUE(watch.has_value());
+  EXPECT_TRUE(tells(*watch, "v1"));
+  fs::create_directory_symlink("v2", folder / "current.new");
+  fs::rename(folder / "current.new", folder / "current");
+  EXPECT_TRUE(tells(*watch, "v2"));
+}
+
 TEST_F(ResolverWatch, LinksAreFollowedAlsoWhereTheyLeadNowhereYet) {
   const fs::path file = folder / "etc" / "resolv.conf";
   fs::create_directory(folder / "etc");

@@ -39,6 +39,7 @@ int run_forwarder(host::Kernel& kernel, Plan plan, const SupervisorOptions& opti
   if (const auto raised = host::raise_fd_limit(); !raised) {
     telemetry::log_warn("{}; there may be too few file descriptors", raised.error().describe());
   }
+  host::grow_fd_table();
   // First: their numbers are what the environment says, and LISTEN_PID is that of this process.
   auto inherited = InheritedSockets::take(kernel);
   if (!inherited) return failed(inherited.error());

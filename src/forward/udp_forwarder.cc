@@ -1,5 +1,6 @@
 #include "forward/udp_forwarder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "host/random.h"
@@ -117,26 +118,49 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
   pending_sessions_.push_back(handle);
 }
 
-// A new session costs as much as many datagrams. Where they come in crowds, few are begun in a
-// turn, so that others do not wait for all of them.
-std::size_t UdpForwarder::rows_to_read(const UdpListener& listener) const {
-  return listener.crowded ? kCrowd : kRows;
-}
-
 [[gnu::noinline]] void UdpForwarder::read_listener(SlabHandle handle) {
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
     UdpListener* const listener = listeners_.find(handle);
     if (listener == nullptr || listener->closed) return;
-    const auto slots = rows_.slots().first(rows_to_read(*listener));
+    if (is_crowded(*listener)) {
+      mark_pending(handle, *listener);
+      return;
+    }
+    const auto slots = rows_.slots();
     const auto count = listener->socket.receive(services_.scratch, slots);
     // An error is about a client that went away, and is in the error queue, too.
     if (!count) continue;
-    const std::size_t opened = opened_;
+    const std::size_t before = effort_;
     if (*count > 0) deliver(handle, slots.first(*count));
-    if (*count < slots.size()) return;
     UdpListener* const after = listeners_.find(handle);
-    if (after != nullptr) after->crowded = opened_ - opened >= kCrowd;
-    if (after != nullptr && after->crowded) break;
+    if (after != nullptr && effort_ - before >= kCrowd) {
+      after->crowded_until = services_.now + kCrowdLasts;
+    }
+    if (*count < slots.size()) return;
+  }
+  if (UdpListener* const listener = listeners_.find(handle)) mark_pending(handle, *listener);
+}
+
+// A datagram may begin a session, so no more are taken from the kernel than may begin one.
+[[gnu::noinline]] void UdpForwarder::read_crowd(SlabHandle handle) {
+  for (std::size_t rows = 0; rows < kRows;) {
+    UdpListener* const listener = listeners_.find(handle);
+    if (listener == nullptr || listener->closed) return;
+    if (effort_ >= kEffortPerTurn) break;
+    const bool datagrams = listener->rule->plan.targets_udp();
+    const std::size_t each = datagrams ? kDatagramEffort : kStreamEffort;
+    const std::size_t most = std::max<std::size_t>((kEffortPerTurn - effort_) / each, 1);
+    const auto slots = rows_.slots().first(most);
+    const auto count = listener->socket.receive(services_.scratch, slots);
+    rows += most;
+    if (!count) continue;
+    const std::size_t before = effort_;
+    if (*count > 0) deliver(handle, slots.first(*count));
+    UdpListener* const after = listeners_.find(handle);
+    if (after != nullptr && effort_ > before) {
+      after->crowded_until = services_.now + kCrowdLasts;
+    }
+    if (*count < slots.size()) return;
   }
   if (UdpListener* const listener = listeners_.find(handle)) mark_pending(handle, *listener);
 }
@@ -209,12 +233,20 @@ void UdpForwarder::on_timer(EventTag tag) {
 bool UdpForwarder::run_pending() {
   // Those that are marked again while they run wait for the next turn.
   const std::vector<SlabHandle> listeners = std::exchange(pending_listeners_, {});
+  effort_ = 0;
   for (const SlabHandle handle : listeners) {
-    UdpListener* const listener = listeners_.find(handle);
-    if (listener == nullptr) continue;
-    listener->pending = false;
+    if (UdpListener* const listener = listeners_.find(handle)) listener->pending = false;
     read_listener_errors(handle);
-    read_listener(handle);
+    const UdpListener* const listener = listeners_.find(handle);
+    if (listener != nullptr && is_crowded(*listener)) {
+      read_crowd(handle);
+    } else {
+      read_listener(handle);
+    }
+  }
+  // Another one comes first next time: the first may use up what there is.
+  if (pending_listeners_.size() > 1) {
+    std::ranges::rotate(pending_listeners_, pending_listeners_.begin() + 1);
   }
   const std::vector<SlabHandle> sessions = std::exchange(pending_sessions_, {});
   for (const SlabHandle handle : sessions) {

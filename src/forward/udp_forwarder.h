@@ -9,8 +9,8 @@
 // has no descriptor left, the oldest session whose client has spoken only once makes room, answered
 // or not; then one that is idle: for a second without an answer, for kQuietConversation with one.
 // Is there none, the new client is refused. So a flood with forged sources displaces itself and
-// never a conversation. What it costs the others is bounded as well: new sessions by a rate, and a
-// turn by few of them.
+// never a conversation. What it costs the others is bounded as well: new sessions by a rate, and
+// where they come in crowds by a share of each turn, after what others have to do in it.
 //
 // ICMP errors. About datagrams to the target: a session that had no answer yet moves to the next
 // target; else it ends, and the client's next datagram begins another. The client itself is told
@@ -84,12 +84,21 @@ class UdpForwarder {
  private:
   static constexpr std::size_t kRows = 32;
   static constexpr std::uint8_t kChainEnd = 0xff;
-  static constexpr std::size_t kCrowd = 4;  // So many new sessions in a batch.
+  // What beginning a session costs: the system calls of one to a datagram target are the unit.
+  static constexpr std::size_t kDatagramEffort = 1;
+  static constexpr std::size_t kStreamEffort = 4;
+  static constexpr std::size_t kEffortPerTurn = 4;  // Of crowds, over all listeners.
+  // So much in a batch is a crowd, and is expected to be one for so long.
+  static constexpr std::size_t kCrowd = 4;
+  static constexpr Duration kCrowdLasts = std::chrono::milliseconds{100};
 
   // --- Listeners, udp_forwarder.cc ---
   void take_over_closed(SlabHandle handle);
-  [[nodiscard]] std::size_t rows_to_read(const UdpListener& listener) const;
   void read_listener(SlabHandle handle);
+  void read_crowd(SlabHandle handle);
+  [[nodiscard]] bool is_crowded(const UdpListener& listener) const {
+    return services_.now < listener.crowded_until;
+  }
   void read_listener_errors(SlabHandle handle);
   void mark_pending(SlabHandle handle, UdpListener& listener);
   void forget(SlabHandle handle, UdpListener& listener);
@@ -169,7 +178,7 @@ class UdpForwarder {
   DatagramRows rows_;
   DatagramBatch batch_;
   std::uint64_t batch_number_ = 0;
-  std::size_t opened_ = 0;  // Sessions, in all.
+  std::size_t effort_ = 0;  // Since the last run_pending() began.
   std::array<std::uint8_t, kRows> next_slot_{};
   std::vector<SlabHandle> pending_listeners_;
   std::vector<SlabHandle> pending_sessions_;

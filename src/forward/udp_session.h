@@ -64,10 +64,10 @@ struct UdpListener {
   host::UdpSocket socket;
   std::shared_ptr<LiveRule> rule;  // Of new sessions.
   std::size_t sessions = 0;
+  Instant crowded_until{};  // Many datagrams are of new clients.
   std::uint16_t port = 0;
   std::uint16_t port_offset = 0;
-  bool closed = false;   // Reads no more; goes with its last session.
-  bool crowded = false;  // Most of the latest datagrams were of new clients.
+  bool closed = false;  // Reads no more; goes with its last session.
   bool pending = false;
 };
 

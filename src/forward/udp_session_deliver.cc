@@ -145,7 +145,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
     return refuse(listener, key, SessionResult::kLimited, datagrams);
   }
   newcomers_.take(1, services_.now);
-  ++opened_;
+  effort_ += rule.plan.targets_udp() ? kDatagramEffort : kStreamEffort;
   count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);
   ++listener.sessions;

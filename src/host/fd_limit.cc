@@ -1,6 +1,12 @@
 #include "host/fd_limit.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/unique_fd.h"
 
 namespace sluice::host {
 
@@ -30,6 +36,13 @@ std::expected<void, SysError> set_fd_soft_limit(std::uint64_t soft) {
     return std::unexpected(last_error(SysOp::kResourceLimit));
   }
   return {};
+}
+
+void grow_fd_table() {
+  const std::uint64_t count = std::min(fd_soft_limit(), kFdTableMax);
+  if (count == 0) return;
+  // The table stays as large as the largest number in it once was.
+  const UniqueFd last(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(count - 1)));
 }
 
 }  // namespace sluice::host

@@ -6,20 +6,23 @@ import os
 import socket
 import struct
 import time
+from statistics import median
 
 from forwarding import check, echo, read_exactly, test, wait_until, within
 from harness import alone
 
 RATE = 20_000  # Forged datagrams a second.
-SECONDS = 10
+ROUNDS = 3
+QUIET_SECONDS, FLOOD_SECONDS = 1.5, 3.4  # Of a round; ten seconds of flood in all.
 
 
 def flood(port, seconds, sent):
     """Datagrams to `port`, each from another address of 127/8."""
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    started, number = time.monotonic(), 0
+    started, first = time.monotonic(), sent.value
+    number = first
     while (now := time.monotonic()) < started + seconds:
-        due = int((now - started) * RATE)
+        due = first + int((now - started) * RATE)
         if number >= due:
             time.sleep(0.0005)
             continue
@@ -52,8 +55,19 @@ def p99(taken):
     return sorted(taken)[len(taken) * 99 // 100] * 1000
 
 
-def flooded(t, target, descriptors=2048, p99_max=60):
+def have_the_cores():
+    """Nobody else's work delays this test's programs: what is measured is what they do to each
+    other. False where the system does not permit that."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(5))
+    except PermissionError:
+        return False
+    return True
+
+
+def flooded(t, target, descriptors=2048):
     """A UDP rule to `target` is flooded while a TCP client and a UDP client of others go on."""
+    alone_on_cores = have_the_cores()
     server = t.serve(echo)
     answering = t.udp()
     child = multiprocessing.Process(target=answer_for_ever, args=(answering,), daemon=True)
@@ -69,25 +83,30 @@ def flooded(t, target, descriptors=2048, p99_max=60):
         [f"tcp:{tcp}", f"udp:{udp}", f"udp:{other}"])
     talker = t.udp_client(other)
     ask_by_udp(talker, 3)
-    quiet = p99(round_trips(t, tcp, 3))
+    round_trips(t, tcp, 0.2)
     sent = multiprocessing.Value("q", 0)
-    sender = multiprocessing.Process(target=flood, args=(udp, SECONDS, sent), daemon=True)
-    sender.start()
-    t.on_close(sender.kill)
-    taken = round_trips(t, tcp, SECONDS - 1)  # A failure raises.
-    asked = ask_by_udp(talker, 20)
-    sender.join()
-    loaded = p99(taken)
-    report = (f"{sent.value / SECONDS:.0f} forged datagrams/s, {len(taken)} round trips by TCP: "
-              f"p99 {quiet:.2f} ms before, {loaded:.2f} ms during; {asked} of 20 by UDP; "
-              f"{forwarder.descriptors()} descriptors")
+    quiet, loaded, asked = [], [], 0
+    for _ in range(ROUNDS):
+        quiet.append(p99(round_trips(t, tcp, QUIET_SECONDS)))
+        sender = multiprocessing.Process(target=flood, args=(udp, FLOOD_SECONDS, sent), daemon=True)
+        sender.start()
+        t.on_close(sender.kill)
+        loaded.append(p99(round_trips(t, tcp, FLOOD_SECONDS - 0.4)))  # A failure raises.
+        asked += ask_by_udp(talker, 10)
+        sender.join()
+    rate = sent.value / FLOOD_SECONDS / ROUNDS
+    report = (f"{rate:.0f} forged datagrams/s; p99 of round trips by TCP: "
+              f"{', '.join(f'{ms:.2f}' for ms in quiet)} ms between, "
+              f"{', '.join(f'{ms:.2f}' for ms in loaded)} ms during; {asked} of {ROUNDS * 10} by "
+              f"UDP; {forwarder.descriptors()} descriptors; alone: {alone_on_cores}")
     if os.environ.get("SHOW_FIGURES"):
         print(report, flush=True)
-    check(sent.value > SECONDS * RATE / 4, f"the flood was none: {report}")
-    check(asked >= 18, report)
-    # A machine that is busy otherwise is given room: without bounds it is seconds, or a failure.
-    check(loaded <= max(3 * quiet, p99_max), report)
-    check(forwarder.descriptors() < descriptors * 3 // 4, report)
+    check(rate > RATE / 4, f"the flood was none: {report}")
+    check(descriptors // 4 < forwarder.descriptors() < descriptors * 3 // 4, report)
+    check(asked >= ROUNDS * 9, report)
+    # Where others may take the cores, they are most of what is measured.
+    floor = 2 if alone_on_cores else 30
+    check(median(loaded) <= max(3 * median(quiet), floor), report)
     # And when it is over a new client of the flooded rule is served.
     if "127.0.0.1" in target and target.startswith("udp"):
         wait_until(lambda: ask_by_udp(t.udp_client(udp, timeout=1), 1) == 1, "no new client", 10)
@@ -135,5 +154,4 @@ def forged_datagrams_to_a_tcp_target_leave_other_rules_alone(t):
     child = multiprocessing.Process(target=take_for_ever, args=(listening,), daemon=True)
     child.start()
     t.on_close(child.kill)
-    # The target's own work on as many connections counts, too.
-    flooded(t, f"127.0.0.1:{listening.getsockname()[1]}", p99_max=200)
+    flooded(t, f"tcp://127.0.0.1:{listening.getsockname()[1]}")

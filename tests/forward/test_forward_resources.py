@@ -59,6 +59,10 @@ def descriptors_limit_is_raised(t):
     with open(f"/proc/{forwarder.pid}/limits", encoding="ascii") as file:
         line = next(line for line in file if line.startswith("Max open files"))
     check_equal(line.split()[3:5], ["4096", "4096"], "soft and hard limit")
+    # Growing the table later would stop a worker for 15 ms, each time it doubles.
+    with open(f"/proc/{forwarder.pid}/status", encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("FDSize"))
+    check(int(line.split()[1]) >= 4096, f"its table of descriptors: {line}")
 
 
 @test()

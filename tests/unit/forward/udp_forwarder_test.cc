@@ -411,9 +411,9 @@ TEST_F(UdpForwarderTest, NewSessionsAreBoundedInTimeAndOldOnesGoOn) {
   (void)listen_at(live(rule_to({target.at()})));
   const Peer talker;
   round_trip(talker, target, bytes_of("t"));
-  std::vector<Peer> crowd(8);
+  std::vector<Peer> crowd(4);  // As many as begin in a turn.
   const auto flood = [&] {
-    for (int i = 0; i < 6'000 / 8; ++i) {
+    for (std::size_t i = 0; i < 6'000 / crowd.size(); ++i) {
       for (Peer& one : crowd) {
         one = Peer();
         ASSERT_EQ(one.send(door, "x"), 0);
@@ -426,6 +426,39 @@ TEST_F(UdpForwarderTest, NewSessionsAreBoundedInTimeAndOldOnesGoOn) {
   flood();
   EXPECT_GT(counters->limited, 0U);
   round_trip(talker, target, bytes_of("t"));
+}
+
+// What a turn takes is what connections of the same worker wait for.
+TEST_F(UdpForwarderTest, OfACrowdFewSessionsBeginInATurn) {
+  constexpr std::size_t kClients = 100;
+  constexpr std::size_t kFirstBatch = 32;  // Before it is known to be a crowd.
+  constexpr std::size_t kPerTurn = 4;
+  const Peer target;
+  (void)listen_at(live(rule_to({target.at()})));
+  const std::vector<Peer> crowd(kClients);
+  for (const Peer& one : crowd) ASSERT_EQ(one.send(door, "x"), 0);
+  turn();
+  EXPECT_LE(forwarder->sessions(), kFirstBatch + kPerTurn);
+  for (std::size_t before = 0; forwarder->sessions() < kClients;) {
+    before = forwarder->sessions();
+    turn();
+    ASSERT_LE(forwarder->sessions(), before + kPerTurn);
+    ASSERT_GT(forwarder->sessions(), before) << "nothing is begun any more";
+  }
+  EXPECT_EQ(counters->datagrams_dropped, 0U);
+}
+
+TEST_F(UdpForwarderTest, TwoCrowdsShareTheTurns) {
+  constexpr std::size_t kClients = 80;
+  const Peer target;
+  const auto both = {live(rule_to({target.at()})), live(rule_to({target.at()}))};
+  const std::vector<Peer> crowd(kClients);
+  for (const auto& rule : both) {
+    (void)listen_at(rule);
+    for (const Peer& one : crowd) ASSERT_EQ(one.send(door, "x"), 0);
+  }
+  ASSERT_TRUE(until([&] { return forwarder->sessions() >= kClients * 3 / 2; }));
+  for (const auto& rule : both) EXPECT_GT(rule->counters->accepted, kClients / 2);
 }
 
 TEST_F(UdpForwarderTest, AClientThatAsksAtTwoAddressesIsAnsweredFromEach) {

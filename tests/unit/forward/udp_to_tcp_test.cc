@@ -103,6 +103,23 @@ class UdpToTcpTest : public LoopFixture<UdpForwarder> {
   std::shared_ptr<RuleCounters> counters;
 };
 
+// A connect costs several times a datagram's socket: of a crowd one in a turn.
+TEST_F(UdpToTcpTest, OfACrowdOneStreamBeginsInATurn) {
+  constexpr std::size_t kClients = 60;
+  constexpr std::size_t kFirstBatch = 32;
+  const UniqueFd listener = backend();
+  listen_with(rule_to({port_of(listener.get())}));
+  const std::vector<Peer> crowd(kClients);
+  for (const Peer& one : crowd) ASSERT_EQ(one.send(door, "x"), 0);
+  turn();
+  EXPECT_LE(forwarder->sessions(), kFirstBatch + 1);
+  while (forwarder->sessions() < kClients) {
+    const std::size_t before = forwarder->sessions();
+    turn();
+    ASSERT_EQ(forwarder->sessions(), before + 1);
+  }
+}
+
 TEST_F(UdpToTcpTest, OneStreamForEachClientAndSequentialRequests) {
   const UniqueFd listener = backend();
   listen_with(rule_to({port_of(listener.get())}));

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <fstream>
+
 #include "loopback.h"
 
 namespace sluice::host {
@@ -19,6 +21,28 @@ TEST(FdLimit, SoftBecomesHardAndBack) {
     if (!set_fd_soft_limit(64)) return 4;
     ::getrlimit(RLIMIT_NOFILE, &raised);
     return raised.rlim_cur == 64 && raised.rlim_max == 128 ? 0 : 5;
+  });
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// As the kernel tells it.
+std::uint64_t fd_table_size() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    std::uint64_t size = 0;
+    if (word == "FDSize:" && file >> size) return size;
+  }
+  return 0;
+}
+
+TEST(FdLimit, TheTableGrowsBeforehandAndNothingStaysOpen) {
+  const int status = in_child([] {
+    const rlimit limit{.rlim_cur = 3000, .rlim_max = 3000};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+    if (fd_table_size() >= 3000) return 2;
+    grow_fd_table();
+    if (fd_table_size() < 3000) return 3;
+    return ::fcntl(2999, F_GETFD) == -1 && errno == EBADF ? 0 : 4;
   });
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 
 #include "base/probe.h"
 #include "telemetry/log.h"
@@ -27,12 +28,18 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
   frames_.reserve(kBurstFrames);
 }
 
-[[gnu::noinline]] LinkIo::Burst LinkIo::read_burst() {
+[[gnu::noinline]] LinkIo::Burst LinkIo::read_burst(Depth depth) {
   frames_.clear();
+  const bool only_one = depth == Depth::kAsExpected && guess_.expects_one();
   std::size_t at = 0;
   while (frames_.size() < kBurstFrames && at < kBurstBytes) {
+    if (only_one && !frames_.empty()) return {frames_, true, false};
     const ssize_t length = kernel_->read(tap_.get(), buffer_.get() + at, kFrameMax);
-    if (length < 0) return {frames_, true, errno == EBADFD};
+    if (length < 0) {
+      const bool gone = errno == EBADFD;
+      guess_.found(frames_.size());
+      return {frames_, true, gone};
+    }
     const ByteView read(buffer_.get() + at, static_cast<std::size_t>(length));
     if (read.size() < header_size_) continue;
     FrameIn frame{read.subspan(header_size_), {}};
@@ -45,7 +52,24 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
     // The next frame begins on a cache line of its own.
     at += (read.size() + 63) & ~std::size_t{63};
   }
+  guess_.found(frames_.size());
   return {frames_, false, false};
+}
+
+bool LinkIo::write(const std::array<iovec, 3>& parts) {
+  const std::size_t size = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
+  if (size > kCopiedMax) {
+    const std::size_t first = parts[0].iov_len == 0 ? 1 : 0;
+    const std::size_t count = parts.size() - first - (parts[2].iov_len == 0 ? 1 : 0);
+    return kernel_->writev(tap_.get(), parts.data() + first, static_cast<int>(count)) >= 0;
+  }
+  std::array<std::uint8_t, kCopiedMax> frame;
+  std::uint8_t* at = frame.data();
+  for (const iovec& part : parts) {
+    if (part.iov_len > 0) std::memcpy(at, part.iov_base, part.iov_len);
+    at += part.iov_len;
+  }
+  return kernel_->write(tap_.get(), frame.data(), size) >= 0;
 }
 
 [[gnu::noinline]] void LinkIo::write_frames(flow::ActionSink& sink, flow::DropCounters& drops) {
@@ -56,13 +80,9 @@ LinkIo::LinkIo(host::Kernel& kernel, UniqueFd tap, const link::TapFeatures& feat
     const ByteView header = sink.header(frame);
     const std::array<iovec, 3> parts{part_of(ByteView(offload).first(header_size_)),
                                      part_of(header), part_of(frame.payload)};
-    const std::size_t first = header_size_ == 0 ? 1 : 0;
-    const std::size_t count = parts.size() - first - (frame.payload.empty() ? 1 : 0);
     if (tee_) [[unlikely]]
       capture(header, frame.payload);
-    if (kernel_->writev(tap_.get(), parts.data() + first, static_cast<int>(count)) < 0) {
-      drops.count(flow::DropReason::kLinkWriteFailed);
-    }
+    if (!write(parts)) drops.count(flow::DropReason::kLinkWriteFailed);
   }
   SLUICE_PROBE(frames_flushed, kNoTraceFlow, sink.frames().size(), 0);
   sink.clear_frames();

@@ -2,6 +2,9 @@
 // Owns the buffers of a burst; not thread-safe.
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/unique_fd.h"
+#include "driver/burst_guess.h"
 #include "flow/action.h"
 #include "flow/drop_reason.h"
 #include "host/kernel.h"
@@ -32,13 +36,17 @@ class LinkIo {
   [[nodiscard]] int fd() const { return tap_.get(); }
 
   // Reads what is there, up to a burst. The frames stay valid until the next call. `drained` says
-  // that the tap has no more.
+  // that the tap has no more, as far as is known.
   struct Burst {
     std::span<const FrameIn> frames;
     bool drained = true;
     bool gone = false;  // The device was deleted: the guest may do that to its own.
   };
-  [[nodiscard]] Burst read_burst();
+  enum class Depth : std::uint8_t {
+    kAsExpected,  // By BurstGuess.
+    kToTheEnd,    // Whatever came before: there is somebody who must not overtake it.
+  };
+  [[nodiscard]] Burst read_burst(Depth depth);
   // Writes the sink's frames and clears them.
   void write_frames(flow::ActionSink& sink, flow::DropCounters& drops);
   void flush_capture();
@@ -50,7 +58,11 @@ class LinkIo {
   static constexpr std::size_t kBurstBytes = 3 * 1024 * 1024;
   static constexpr std::size_t kFrameMax = 80 * 1024;
   static constexpr std::size_t kBurstFrames = 128;
+  // To put a small frame together costs less than the kernel's way through its parts.
+  static constexpr std::size_t kCopiedMax = 512;
 
+  // The virtio-net header, the headers, the payload.
+  [[nodiscard]] bool write(const std::array<iovec, 3>& parts);
   void capture(ByteView header, ByteView payload);
 
   host::Kernel* kernel_;  // Not owned.
@@ -58,6 +70,7 @@ class LinkIo {
   std::size_t header_size_;  // Of the virtio-net header: 0 or 12.
   std::unique_ptr<std::uint8_t[]> buffer_;
   std::vector<FrameIn> frames_;
+  BurstGuess guess_;
   std::optional<link::PcapTee> tee_;
 };
 

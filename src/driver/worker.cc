@@ -97,7 +97,7 @@ void Worker::turn(Instant limit) {
 void Worker::dispatch(const epoll_event& event, Instant now) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
-    case EventKind::kLink: on_link(now); return;
+    case EventKind::kLink: on_link(LinkIo::Depth::kAsExpected, now); return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, now, sink_);
@@ -115,7 +115,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
       if (link_gone_) {
         settle(now);
       } else {
-        on_link(now);
+        on_link(LinkIo::Depth::kToTheEnd, now);
       }
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
@@ -133,10 +133,10 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   }
 }
 
-[[gnu::noinline]] void Worker::on_link(Instant now) {
+[[gnu::noinline]] void Worker::on_link(LinkIo::Depth depth, Instant now) {
   settle(now);  // What was gathered so far may borrow the last burst.
   dns_.follow_resolvers(now);
-  const LinkIo::Burst burst = link_.read_burst();
+  const LinkIo::Burst burst = link_.read_burst(depth);
   for (const FrameIn& frame : burst.frames) {
     engine_.on_frame(frame.bytes, frame.offload, now, sink_);
   }
@@ -204,6 +204,7 @@ void Worker::drain() {
   draining_ = true;
   (void)loop_.remove(child_->pidfd());  // It would say so again and again.
   Instant now = loop_.now();
+  if (!link_gone_) on_link(LinkIo::Depth::kToTheEnd, now);  // What it sent last is still sent.
   engine_.tcp().begin_drain(now);
   Instant tell_at = now + kTellAfter;
   while (!abandoned_) {

@@ -73,7 +73,7 @@ class Worker {
  private:
   void turn(Instant limit);
   void dispatch(const epoll_event& event, Instant now);
-  void on_link(Instant now);
+  void on_link(LinkIo::Depth depth, Instant now);
   void settle(Instant now);
   void drain();
   void on_signals();

@@ -1,6 +1,7 @@
 """UDP, ping and traceroute."""
 
 import shutil
+import subprocess
 import threading
 
 from harness import (GATEWAY, Skip, check, check_equal, sluice_only, test)
@@ -82,6 +83,34 @@ def udp_echo_of_many_sockets(t):
     done = t.guest_ok([t.client("udp-rr-client"), t.srv, "7000", "20", "--concurrency", "200",
                        "--json"])
     check('"lost":0' in done.stdout, done.stdout)
+
+
+@test()
+def udp_sent_last_still_goes_out(t):
+    """One by one for some time, then many at once, and the command is gone."""
+    sink = t.net.popen(t.net.srv, ["/usr/bin/python3", "-c", """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 7000)); s.settimeout(20); print("ready", flush=True)
+seen = set()
+try:
+    while len(seen) < 50:
+        data, peer = s.recvfrom(100)
+        if data == b"ask": s.sendto(b"answer", peer)
+        else: seen.add(data); s.settimeout(3)
+except TimeoutError: pass
+print(len(seen), flush=True)
+""", t.srv], stdout=subprocess.PIPE, text=True)
+    check_equal(sink.stdout.readline(), "ready\n", "the server")
+    t.guest_ok(["/usr/bin/python3", "-c", """
+import os, socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 7000)); s.settimeout(10)
+for _ in range(20): s.send(b"ask"); assert s.recv(100) == b"answer"
+for i in range(50): s.send(str(i).encode())
+os._exit(0)
+""", t.srv])
+    check_equal(sink.stdout.readline(), "50\n", "datagrams of the end")
 
 
 @test()

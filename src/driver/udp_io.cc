@@ -162,8 +162,10 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   if ((events & EPOLLERR) != 0) [[unlikely]]
     read_errors(socket, now, out);
   if ((events & EPOLLIN) == 0) return;
-  const auto count = socket.socket.receive(scratch_, incoming_);
+  const std::size_t most = socket.guess.expects_one() ? 1 : incoming_.size();
+  const auto count = socket.socket.receive(scratch_, std::span(incoming_).first(most));
   if (!count) return;
+  if (most > 1) socket.guess.found(*count);
   for (std::size_t i = 0; i < *count; ++i) {
     const host::IncomingDatagram& datagram = incoming_[i];
     engine_.udp().on_received(

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "driver/burst_guess.h"
 #include "driver/event_tag.h"
 #include "flow/action.h"
 #include "flow/engine.h"
@@ -42,6 +43,7 @@ class UdpIo {
   struct Socket {
     flow::UdpId id;
     host::UdpSocket socket;
+    BurstGuess guess{};  // The kernel, too, looks for another before it returns.
   };
   // Datagrams of one target in a row, for segmentation by the kernel.
   struct Pending {

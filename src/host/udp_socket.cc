@@ -35,8 +35,8 @@ bool is_segmentation_refusal(int error) {
 }
 
 // Null `name`: the socket is connected.
-void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, sockaddr_storage* name,
-                  std::span<std::uint8_t> control, msghdr& message) {
+void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, const HopLimit& own,
+                  sockaddr_storage* name, std::span<std::uint8_t> control, msghdr& message) {
   message = {};
   if (name != nullptr) {
     message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, *name);
@@ -47,7 +47,9 @@ void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, socka
   message.msg_iovlen = datagram.payload.size();
   ControlWriter writer(control);
   if (datagram.segment_size > 0) writer.add(SOL_UDP, UDP_SEGMENT, datagram.segment_size);
-  if (datagram.hop_limit > 0) writer.add_hop_limit(family, datagram.hop_limit);
+  if (own.must_say(datagram.target.address, datagram.hop_limit)) {
+    writer.add_hop_limit(family, datagram.hop_limit);
+  }
   if (datagram.source) writer.add_source(*datagram.source);
   writer.attach_to(message);
 }
@@ -157,8 +159,9 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
   const std::size_t count = std::min(datagrams.size(), DatagramScratch::kBatch);
   if (count == 0) return std::size_t{0};
   DatagramScratch::Room& room = *scratch.room_;
+  hop_limit_.expect(fd_, family_, datagrams.front().hop_limit);
   for (std::size_t i = 0; i < count; ++i) {
-    prepare_send(datagrams[i], family_, connected_ ? nullptr : &room.slots[i].name,
+    prepare_send(datagrams[i], family_, hop_limit_, connected_ ? nullptr : &room.slots[i].name,
                  room.slots[i].control, room.headers[i].msg_hdr);
   }
   // A second try: the first may only have told of an ICMP error about an earlier datagram.

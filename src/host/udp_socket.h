@@ -14,6 +14,7 @@
 
 #include "host/datagram.h"
 #include "host/error_queue.h"
+#include "host/hop_limit.h"
 #include "host/kernel.h"
 #include "host/sys_error.h"
 #include "wire/address.h"
@@ -85,6 +86,7 @@ class UdpSocket {
   KernelFd fd_;
   wire::IpFamily family_ = wire::IpFamily::kV4;
   bool connected_ = false;
+  HopLimit hop_limit_;
 };
 
 }  // namespace sluice::host

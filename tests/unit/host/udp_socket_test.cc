@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fake_kernel.h"
+#include "host/control_message.h"
 #include "loopback.h"
 
 namespace sluice::host {
@@ -50,6 +51,29 @@ TEST(UdpSocketFake, RefusedSegmentationIsCutByUs) {
     if (call.name == "sendmmsg") sizes.push_back(call.first);
   }
   EXPECT_EQ(sizes, (std::vector<long>{2500, 2500, 1200, 1200, 100}));
+}
+
+TEST(UdpSocketFake, AHopLimitThatComesAgainIsSetOnce) {
+  FakeKernel kernel;
+  auto socket = UdpSocket::open(kernel, wire::IpFamily::kV4).value();
+  DatagramScratch scratch;
+  Bytes bytes(8);
+  const std::array parts{part_of(bytes)};
+  const auto send = [&](std::uint8_t limit) {
+    kernel.calls.clear();
+    const std::array out{OutgoingDatagram{
+        .target = {ip("127.0.0.1"), wire::Port{9}}, .payload = parts, .hop_limit = limit}};
+    EXPECT_EQ(socket.send(scratch, out).value(), 1U);
+    return kernel.count("setsockopt");
+  };
+  EXPECT_EQ(send(63), 0U);
+  EXPECT_EQ(send(63), 1U);
+  EXPECT_EQ(send(63), 0U);
+  // As traceroute does: no two in a row are the same.
+  for (std::uint8_t limit = 1; limit < 5; ++limit) EXPECT_EQ(send(limit), 0U);
+  EXPECT_EQ(send(63), 0U);
+  EXPECT_EQ(send(0), 1U);  // The system's own again.
+  EXPECT_EQ(send(0), 0U);
 }
 
 class UdpSocketReal : public ::testing::TestWithParam<wire::IpFamily> {
@@ -147,6 +171,44 @@ TEST_P(UdpSocketReal, ClosedPortComesBackThroughTheErrorQueue) {
   EXPECT_EQ(report->quoted, 4U);
   EXPECT_FALSE(client.read_errors(quote).value().has_value());
   EXPECT_EQ(client.send(scratch, out).value(), 1U);
+}
+
+TEST_P(UdpSocketReal, EachDatagramHasTheHopLimitItWasGiven) {
+  const bool v4 = GetParam() == wire::IpFamily::kV4;
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(server.fd(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                         v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &on, sizeof on),
+            0);
+  Bytes payload(8, 7);
+  const std::array parts{part_of(payload)};
+  const auto arrived_with = [&](std::uint8_t limit) {
+    const std::array out{
+        OutgoingDatagram{.target = endpoint, .payload = parts, .hop_limit = limit}};
+    EXPECT_EQ(client.send(scratch, out).value(), 1U);
+    EXPECT_TRUE(wait_for(server.fd(), POLLIN));
+    iovec part = part_of(payload);
+    alignas(cmsghdr) std::array<std::uint8_t, 128> control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    EXPECT_EQ(::recvmsg(server.fd(), &message, MSG_DONTWAIT), 8);
+    int found = -1;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
+         item = CMSG_NXTHDR(&message, item)) {
+      const auto value = v4 ? control_value<int>(*item, IPPROTO_IP, IP_TTL)
+                            : control_value<int>(*item, IPPROTO_IPV6, IPV6_HOPLIMIT);
+      if (value) found = *value;
+    }
+    return found;
+  };
+  const int usual = arrived_with(0);
+  constexpr std::array<std::uint8_t, 10> kLimits = {63, 63, 63, 1, 2, 2, 63, 9, 63, 63};
+  for (const std::uint8_t limit : kLimits) {
+    EXPECT_EQ(arrived_with(limit), limit);
+  }
+  EXPECT_EQ(arrived_with(0), usual);
 }
 
 TEST_P(UdpSocketReal, TruncationIsTold) {

@@ -39,7 +39,12 @@ void PingIo::send(const flow::SendPing& action, Instant now, flow::ActionSink& o
   Socket* socket = find(action.socket);
   if (socket == nullptr) return;
   const auto sent = socket->socket.send(action.target, action.message, action.hop_limit);
-  if (sent) return;
+  if (sent) {
+    // A host on this machine has answered by now, and to look is cheaper than a turn of the loop.
+    if (socket->late < kLateMost)
+      socket->late = read_reply(*socket, now, out) ? 0 : socket->late + 1;
+    return;
+  }
   if (const auto told = icmp_error_of_send(sent.error().error)) {
     engine_.on_ping_error(action.socket, *told, action.message, now, out);
   }
@@ -60,6 +65,15 @@ void PingIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
   }
 }
 
+bool PingIo::read_reply(Socket& socket, Instant now, flow::ActionSink& out) {
+  const MutableBytes room(buffer_.get(), kMessageMax);
+  const auto reply = socket.socket.receive(room);
+  if (!reply || !*reply) return false;
+  // send_icmp() copies, so the room may be used again at once.
+  engine_.ping().on_reply(socket.id, (*reply)->source, room.first((*reply)->length), now, out);
+  return true;
+}
+
 void PingIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
                       flow::ActionSink& out) {
   if (tag.index >= sockets_.size()) return;
@@ -67,13 +81,14 @@ void PingIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
   if (!tag.names(socket.id) || !socket.socket.valid()) return;
   if ((events & EPOLLERR) != 0) read_errors(socket, now, out);
   if ((events & EPOLLIN) == 0) return;
-  const MutableBytes room(buffer_.get(), kMessageMax);
-  for (int i = 0; i < 16; ++i) {
-    const auto reply = socket.socket.receive(room);
-    if (!reply || !*reply) return;
-    // send_icmp() copies, so the room may be used again at once.
-    engine_.ping().on_reply(socket.id, (*reply)->source, room.first((*reply)->length), now, out);
+  const std::size_t most = socket.guess.expects_one() ? 1 : kRepliesPerTurn;
+  for (std::size_t i = 0; i < most; ++i) {
+    if (!read_reply(socket, now, out)) {
+      socket.guess.found(i);
+      return;
+    }
   }
+  if (most > 1) socket.guess.found(most);
 }
 
 }  // namespace sluice::driver

@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 
+#include "driver/burst_guess.h"
 #include "driver/event_tag.h"
 #include "flow/action.h"
 #include "flow/engine.h"
@@ -27,13 +28,19 @@ class PingIo {
 
  private:
   static constexpr std::size_t kMessageMax = 65'536;
+  static constexpr std::size_t kRepliesPerTurn = 16;
+  // Who was late so often is not on this machine.
+  static constexpr unsigned kLateMost = 2;
 
   struct Socket {
     flow::PingId id;
     host::PingSocket socket;
+    BurstGuess guess{};
+    unsigned late = 0;  // Requests in a row whose answer was not there at once.
   };
 
   [[nodiscard]] Socket* find(flow::PingId id);
+  [[nodiscard]] bool read_reply(Socket& socket, Instant now, flow::ActionSink& out);
   void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
 
   host::Kernel& kernel_;

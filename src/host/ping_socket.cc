@@ -25,12 +25,6 @@ std::expected<PingSocket, SysError> PingSocket::open(Kernel& kernel, wire::IpFam
   const auto errors = v4 ? set_option(*fd, IPPROTO_IP, IP_RECVERR, 1)
                          : set_option(*fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
   if (!errors) return std::unexpected(errors.error());
-  // Only to show the guest the right TTL.
-  if (v4) {
-    prefer_option(*fd, IPPROTO_IP, IP_RECVTTL, 1);
-  } else {
-    prefer_option(*fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
-  }
   // Port 0 lets the kernel choose the identifier now, so that identifier() is right at once.
   const wire::IpAddress any = v4 ? wire::IpAddress::v4(0U) : wire::IpAddress{};
   if (const auto bound = bind_to(*fd, {source.value_or(any), wire::Port{0}}); !bound) {
@@ -52,7 +46,8 @@ std::expected<bool, SysError> PingSocket::send(const wire::IpAddress& target, By
   iovec part{.iov_base = const_cast<std::uint8_t*>(message.data()), .iov_len = message.size()};
   alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control;
   ControlWriter writer(control);
-  if (hop_limit > 0) writer.add_hop_limit(family_, hop_limit);
+  hop_limit_.expect(fd_, family_, hop_limit);
+  if (hop_limit_.must_say(target, hop_limit)) writer.add_hop_limit(family_, hop_limit);
   msghdr header{};
   header.msg_name = address.get();
   header.msg_namelen = address.length;
@@ -70,27 +65,18 @@ std::expected<bool, SysError> PingSocket::send(const wire::IpAddress& target, By
 std::expected<std::optional<PingReply>, SysError> PingSocket::receive(MutableBytes buffer) {
   SocketAddress source;
   iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
-  alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control;
   for (int attempt = 0; attempt < 2; ++attempt) {
     msghdr header{};
     header.msg_name = source.get();
     header.msg_namelen = sizeof source.storage;
     header.msg_iov = &part;
     header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
     const ssize_t got = fd_.kernel().recvmsg(fd_.get(), &header, MSG_DONTWAIT);
     if (got >= 0) {
       PingReply reply;
       reply.length = static_cast<std::size_t>(got);
       if (const auto from = from_sockaddr(source.storage, header.msg_namelen)) {
         reply.source = from->address;
-      }
-      for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
-           item = CMSG_NXTHDR(&header, item)) {
-        auto limit = control_value<int>(*item, IPPROTO_IP, IP_TTL);
-        if (!limit) limit = control_value<int>(*item, IPPROTO_IPV6, IPV6_HOPLIMIT);
-        if (limit) reply.hop_limit = static_cast<std::uint8_t>(*limit);
       }
       return reply;
     }

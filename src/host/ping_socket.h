@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "host/error_queue.h"
+#include "host/hop_limit.h"
 #include "host/kernel.h"
 #include "host/sys_error.h"
 #include "wire/address.h"
@@ -20,8 +21,7 @@ namespace sluice::host {
 
 struct PingReply {
   wire::IpAddress source;
-  std::size_t length = 0;      // Bytes of the ICMP message, header included.
-  std::uint8_t hop_limit = 0;  // TTL or hop limit it arrived with; 0 when unknown.
+  std::size_t length = 0;  // Bytes of the ICMP message, header included.
 };
 
 class PingSocket {
@@ -57,6 +57,7 @@ class PingSocket {
 
   KernelFd fd_;
   wire::IpFamily family_ = wire::IpFamily::kV4;
+  HopLimit hop_limit_;
 };
 
 // Whether this process may open ping sockets: net.ipv4.ping_group_range, for both families.

@@ -47,9 +47,8 @@ int ping_loopback(wire::IpFamily family) {
   if ((*reply)->length != echo.size() || (*reply)->source != loopback_of(family)) return 4;
   if (answer[0] != (v4 ? 0 : 129) || answer[7] != 42) return 5;
   if (((answer[4] << 8) | answer[5]) != socket->identifier().value_or(0)) return 6;
-  if ((*reply)->hop_limit != 64) return 7;
   const auto none = socket->receive(answer);
-  return none && !*none ? 0 : 8;
+  return none && !*none ? 0 : 7;
 }
 
 class PingSocketReal : public ::testing::TestWithParam<wire::IpFamily> {};

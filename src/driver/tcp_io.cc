@@ -13,8 +13,7 @@ constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI 
 // Below this the kernel is asked again.
 constexpr std::uint32_t kRoomLow = 512 * 1024;
 constexpr std::size_t kPartsMax = 128;
-// What a fresh socket has room for is not asked before so much has gone to it.
-constexpr std::uint64_t kShortStream = 16 * 1024;
+constexpr host::TcpOptions kOptions{.urgent_inline = true, .guarded = true};
 
 }  // namespace
 
@@ -82,23 +81,55 @@ void TcpIo::watch(Connection& connection) {
 }
 
 void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
-  auto socket =
-      host::TcpSocket::connect(kernel_, action.target, {.urgent_inline = true, .guarded = true});
-  if (!socket) {
-    flows_.on_connect_failed(action.flow, host_error(socket.error().error), now, out);
+  auto socket = socket_for(action.target.address.family());
+  const auto started =
+      socket ? socket->start_connect(action.target) : std::unexpected(socket.error());
+  if (!started) {
+    flows_.on_connect_failed(action.flow, host_error(started.error().error), now, out);
     return;
   }
   SLUICE_PROBE(connect_issued, action.flow.index, 0, 0);
   Connection& connection = place(action.flow);
   connection.socket = std::move(*socket);
   watch(connection);
+  if (connection.socket.is_established()) on_established(connection, now, out);
+}
+
+std::expected<host::TcpSocket, host::SysError> TcpIo::socket_for(wire::IpFamily family) {
+  prepare_for_ = family;
+  host::TcpSocket& prepared = prepared_[family == wire::IpFamily::kV4 ? 0 : 1];
+  if (prepared.valid()) return std::move(prepared);
+  return host::TcpSocket::open(kernel_, family, kOptions);
+}
+
+void TcpIo::prepare() {
+  if (!prepare_for_) return;
+  host::TcpSocket& prepared = prepared_[*prepare_for_ == wire::IpFamily::kV4 ? 0 : 1];
+  if (!prepared.valid()) {
+    // Without descriptors left, the next connection finds that out for itself.
+    if (auto socket = host::TcpSocket::open(kernel_, *prepare_for_, kOptions)) {
+      prepared = std::move(*socket);
+    }
+  }
+  prepare_for_.reset();
+}
+
+void TcpIo::on_established(Connection& connection, Instant now, flow::ActionSink& out) {
+  connection.connected = true;
+  set_room(connection, kRoomAtFirst);
+  flows_.on_connected(connection.id, connection.room, now, out);
+}
+
+void TcpIo::set_room(Connection& connection, std::uint32_t room) {
+  connection.room = room;
+  connection.room_told = room;
 }
 
 void TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
   Connection& connection = place(id);
   connection.socket = std::move(socket);
   connection.connected = true;
-  connection.room = kRoomAtFirst;
+  set_room(connection, kRoomAtFirst);
   watch(connection);
 }
 
@@ -212,19 +243,15 @@ std::expected<void, host::SysError> TcpIo::flush_spill(Connection& connection) {
 
 void TcpIo::update_room(Connection& connection) {
   if (connection.waiting() > 0) {
-    connection.room = 0;
+    set_room(connection, 0);
     return;
   }
-  if (connection.room >= kRoomLow) return;
-  // Nothing but sent bytes has changed what we took it to have, and there were few.
-  if (connection.spill_begin <= kShortStream &&
-      connection.room + connection.spill_begin == kRoomAtFirst) {
-    return;
-  }
+  const bool little_spent = connection.room_told - connection.room < connection.room_told / 8;
+  if (connection.room >= kRoomLow || little_spent) return;
   const auto queued = connection.socket.unacknowledged_bytes();
   const auto size = connection.socket.send_buffer_size();
   if (!queued || !size) return;
-  connection.room = static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0);
+  set_room(connection, static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0));
 }
 
 std::expected<host::ReadResult, host::SysError> TcpIo::peek_at(Connection& connection,
@@ -328,9 +355,7 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   }
   if ((events & EPOLLOUT) != 0) {
     if (!connection.connected) {
-      connection.connected = true;
-      connection.room = kRoomAtFirst;
-      flows_.on_connected(id, connection.room, now, out);
+      on_established(connection, now, out);
     } else if (connection.waiting() > 0) {
       if (const auto flushed = flush_spill(connection); !flushed) {
         fail(connection, flushed.error().error, now, out);

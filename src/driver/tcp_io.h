@@ -2,9 +2,11 @@
 // of it. One place for each flow, at the index of its id. Not thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/stream_buffer.h"
@@ -33,7 +35,10 @@ class TcpIo {
   // References are not owned.
   TcpIo(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows);
 
+  // A target on this machine has answered when it returns, and the guest's answer is in the sink.
   void connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out);
+  // Makes the socket of the next connection, when there is time: it need not wait for it then.
+  void prepare();
   void stash(const flow::StashTcp& action);
   void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
   // The bytes handed to the engine are valid until the next peek: write the frames out before.
@@ -72,6 +77,7 @@ class TcpIo {
     std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
     std::uint32_t keep_alive = 0;   // Seconds of silence before a probe; 0: as it came.
     std::uint32_t room = 0;         // What the kernel takes, as far as we know.
+    std::uint32_t room_told = 0;    // The same as the kernel told it last.
     // Bytes [begin, end) of the stream wait here for the socket; beyond may be stashed ones.
     std::unique_ptr<StreamBuffer> spill;
     std::uint64_t spill_begin = 0;
@@ -88,6 +94,9 @@ class TcpIo {
   void drop_spill(Connection& connection);
   void note_spill_free();
   void watch(Connection& connection);
+  [[nodiscard]] std::expected<host::TcpSocket, host::SysError> socket_for(wire::IpFamily family);
+  void on_established(Connection& connection, Instant now, flow::ActionSink& out);
+  static void set_room(Connection& connection, std::uint32_t room);
   [[nodiscard]] std::expected<std::size_t, host::SysError> send_ranges(
       Connection& connection, const flow::WriteTcp& action, const flow::ActionSink& sink);
   void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
@@ -106,8 +115,10 @@ class TcpIo {
   flow::TcpFlows& flows_;
   bool peek_offset_supported_;
   BlockPool pool_{kSpillMax};
-  LateResets late_resets_;              // Their spills are of the pool.
-  std::deque<Connection> connections_;  // Stable places; grows, never shrinks.
+  std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.
+  std::optional<wire::IpFamily> prepare_for_;  // The prepared one was taken.
+  LateResets late_resets_;                     // Their spills are of the pool.
+  std::deque<Connection> connections_;         // Stable places; grows, never shrinks.
   std::unique_ptr<std::uint8_t[]> peek_buffer_;
   std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.
 };

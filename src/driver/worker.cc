@@ -92,6 +92,7 @@ void Worker::turn(Instant limit) {
   if (published_.next_wakeup() <= now) published_.on_time(now);
   reporter_.flush_if_due(now);
   link_.flush_capture();
+  tcp_.prepare();
 }
 
 void Worker::dispatch(const epoll_event& event, Instant now) {
@@ -154,7 +155,10 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
 [[gnu::noinline]] void Worker::settle(Instant now) {
   auto& actions = sink_.actions();
   const Overloaded run{
-      [&](const flow::ConnectTcp action) { tcp_.connect(action, now, sink_); },
+      [&](const flow::ConnectTcp action) {
+        tcp_.connect(action, now, sink_);
+        link_.write_frames(sink_, engine_.drops());  // The answer need not wait for what follows.
+      },
       [&](const flow::StashTcp action) { tcp_.stash(action); },
       [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
       [&](const flow::PeekTcp action) {

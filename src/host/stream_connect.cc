@@ -2,8 +2,6 @@
 
 #include <netinet/tcp.h>
 
-#include <array>
-
 #include "host/sockaddr.h"
 #include "host/unix_address.h"
 
@@ -49,14 +47,6 @@ std::expected<void, SysError> require_options(const KernelFd& fd, const StreamOp
 // The options were set before the connect.
 constexpr TcpOptions kUntouched{.nodelay = false, .keepalive = false};
 
-// What the kernel calls so, or CLOSE-WAIT: the target has ended its side already.
-bool is_established(const KernelFd& fd) {
-  std::array<std::uint8_t, 4> info{};  // The beginning of tcp_info: tcpi_state is its first byte.
-  socklen_t length = sizeof info;
-  return fd.kernel().getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, info.data(), &length) == 0 &&
-         (info[0] == TCP_ESTABLISHED || info[0] == TCP_CLOSE_WAIT);
-}
-
 std::expected<StartedConnect, SysError> start(KernelFd fd, const SocketAddress& address) {
   Kernel& kernel = fd.kernel();
   if (kernel.connect(fd.get(), address.get(), address.length) == 0) {
@@ -64,11 +54,11 @@ std::expected<StartedConnect, SysError> start(KernelFd fd, const SocketAddress& 
                           ConnectProgress::kEstablished};
   }
   if (errno != EINPROGRESS) return std::unexpected(last_error(SysOp::kConnect));
-  // To a target on this machine the handshake is complete by now, and to ask is cheaper than a turn
-  // of the loop. A second connect() would ask as well, but where the target has answered and reset
-  // already it throws the answer away. Closed, by a refusal or a reset: the loop tells at once.
-  const bool established = is_established(fd);
-  return StartedConnect{TcpSocket::adopt(std::move(fd), kUntouched),
+  // A second connect() would ask as well, but where the target has answered and reset already it
+  // throws the answer away. Closed, by a refusal or a reset: the loop tells at once.
+  TcpSocket socket = TcpSocket::adopt(std::move(fd), kUntouched);
+  const bool established = socket.is_established();
+  return StartedConnect{std::move(socket),
                         established ? ConnectProgress::kEstablished : ConnectProgress::kInProgress};
 }
 

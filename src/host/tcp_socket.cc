@@ -42,7 +42,17 @@ std::expected<std::size_t, SysError> ask_count(const KernelFd& fd, unsigned long
 
 std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire::Endpoint& target,
                                                       const TcpOptions& options) {
-  auto fd = open_socket(kernel, address_family(target.address.family()), SOCK_STREAM, 0);
+  auto socket = open(kernel, target.address.family(), options);
+  if (!socket) return socket;
+  if (const auto started = socket->start_connect(target, options.scope_id); !started) {
+    return std::unexpected(started.error());
+  }
+  return socket;
+}
+
+std::expected<TcpSocket, SysError> TcpSocket::open(Kernel& kernel, wire::IpFamily family,
+                                                   const TcpOptions& options) {
+  auto fd = open_socket(kernel, address_family(family), SOCK_STREAM, 0);
   if (!fd) return std::unexpected(fd.error());
   TcpSocket socket(std::move(*fd));
   prefer_tcp_options(socket.fd_, options);
@@ -57,11 +67,24 @@ std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire
       return std::unexpected(bound.error());
     }
   }
-  const SocketAddress address = to_sockaddr(target, options.scope_id);
-  if (kernel.connect(socket.fd(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
+  return socket;
+}
+
+std::expected<void, SysError> TcpSocket::start_connect(const wire::Endpoint& target,
+                                                       std::uint32_t scope_id) {
+  const SocketAddress address = to_sockaddr(target, scope_id);
+  if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
     return std::unexpected(last_error(SysOp::kConnect));
   }
-  return socket;
+  return {};
+}
+
+// What the kernel calls so, or CLOSE-WAIT: the peer has ended its side already.
+bool TcpSocket::is_established() const {
+  std::array<std::uint8_t, 4> info{};  // The beginning of tcp_info: tcpi_state is its first byte.
+  socklen_t length = sizeof info;
+  return fd_.kernel().getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, info.data(), &length) == 0 &&
+         (info[0] == TCP_ESTABLISHED || info[0] == TCP_CLOSE_WAIT);
 }
 
 TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {

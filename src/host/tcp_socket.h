@@ -37,7 +37,14 @@ class TcpSocket {
  public:
   TcpSocket() = default;  // Holds no socket; only for slots that are filled later.
 
-  // Starts to connect. Wait for writable, then ask connect_result().
+  // A socket with all its options, for start_connect().
+  [[nodiscard]] static std::expected<TcpSocket, SysError> open(Kernel& kernel,
+                                                               wire::IpFamily family,
+                                                               const TcpOptions& options = {});
+  // Wait for writable, then ask connect_result().
+  [[nodiscard]] std::expected<void, SysError> start_connect(const wire::Endpoint& target,
+                                                            std::uint32_t scope_id = 0);
+  // Both in one.
   [[nodiscard]] static std::expected<TcpSocket, SysError> connect(Kernel& kernel,
                                                                   const wire::Endpoint& target,
                                                                   const TcpOptions& options = {});
@@ -50,6 +57,10 @@ class TcpSocket {
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
 
+  // Whether the peer has answered, and has not reset the connection since. To a peer on this
+  // machine the handshake is over when start_connect() returns, and to ask is cheaper than a turn
+  // of a loop.
+  [[nodiscard]] bool is_established() const;
   // Once writable: how the connect ended. Later: the pending asynchronous error (SO_ERROR), which
   // reading clears. The SysError is {kConnect, errno}.
   [[nodiscard]] std::expected<void, SysError> connect_result();

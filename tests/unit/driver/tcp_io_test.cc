@@ -309,6 +309,62 @@ TEST_F(TcpIoTest, AStreamIsGuardedFromBeforeItIsConnectedUntilItsEnd) {
   EXPECT_EQ(guards(), 1);
 }
 
+// TCP_INFO begins with the state.
+TEST_F(TcpIoTest, ATargetOnThisMachineIsAnsweredAtOnce) {
+  kernel.script("connect", -1, EINPROGRESS);
+  kernel.script_value(TCP_ESTABLISHED);
+  burst(syn({}));
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames.back().tcp().flags(), wire::kSyn | wire::kAck);
+  clear();
+  event(EPOLLOUT);  // The loop tells of it, too.
+  EXPECT_TRUE(frames.empty());
+}
+
+TEST_F(TcpIoTest, OneThatHasNotAnsweredIsWaitedFor) {
+  kernel.script("connect", -1, EINPROGRESS);
+  kernel.script_value(TCP_SYN_SENT);
+  burst(syn({}));
+  EXPECT_TRUE(frames.empty());
+  event(EPOLLOUT);
+  EXPECT_FALSE(frames.empty());
+}
+
+TEST_F(TcpIoTest, AConnectionFindsItsSocketPrepared) {
+  io->prepare();
+  EXPECT_EQ(kernel.count("socket"), 1U);  // That of the probe at the start: nobody has connected.
+  burst(syn({}));
+  io->prepare();
+  kernel.calls.clear();
+  io->prepare();
+  burst(syn({.guest = {flow::test::kGuest.address, wire::Port{50'001}}}));
+  EXPECT_EQ(kernel.count("socket"), 0U);
+  EXPECT_EQ(kernel.count("setsockopt"), 0U);
+  EXPECT_EQ(kernel.count("connect"), 1U);
+}
+
+TEST_F(TcpIoTest, WithoutDescriptorsNoneIsPrepared) {
+  burst(syn({}));
+  kernel.script("socket", -1, EMFILE);
+  io->prepare();
+  kernel.calls.clear();
+  burst(syn({.guest = {flow::test::kGuest.address, wire::Port{50'001}}}));
+  EXPECT_EQ(kernel.count("socket"), 1U);
+  EXPECT_EQ(kernel.count("connect"), 1U);
+}
+
+TEST_F(TcpIoTest, TheKernelIsAskedForRoomOnlyWhereMuchWasSpent) {
+  Connection c = open();
+  kernel.calls.clear();
+  for (int i = 0; i < 7; ++i) send_bytes(c, 1000);
+  EXPECT_EQ(kernel.count("ioctl"), 0U);
+  kernel.script_value(5000);    // Queued,
+  kernel.script_value(40'000);  // of so many.
+  send_bytes(c, 1400);
+  EXPECT_EQ(kernel.count("ioctl"), 1U);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).host_room, 35'000U);
+}
+
 // Of a fresh socket the kernel is not asked how much room it has, which pays for the guard.
 TEST_F(TcpIoTest, AShortConnectionIsNotAskedForItsRoom) {
   Connection c = open();

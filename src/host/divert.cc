@@ -149,10 +149,7 @@ std::expected<void, SetupError> Divert::install_tables() {
   NfBatch batch;
   for (Family& each : families_) {
     const wire::IpFamily family = each.family;
-    batch.ensure_table(family, kTable);
-    batch.delete_table(family, kTable);
-    batch.add_table(family, kTable, table_flags_);
-    batch.add_set(set_of(family), kMostConnections);
+    add_bare_table(batch, family);
     const NfObject divert{family, kTable, kDivertChain};
     batch.add_route_chain(divert);
     batch.add_rule(divert, divert_rule(family, interface_));
@@ -166,7 +163,27 @@ std::expected<void, SetupError> Divert::install_tables() {
   }
   const auto failures = tables_.run(batch);
   if (!failures.empty()) return std::unexpected(describe(batch, failures.front()));
+  resting_ = false;
   return install_rest();
+}
+
+// In place of the one that may be there.
+void Divert::add_bare_table(NfBatch& batch, wire::IpFamily family) const {
+  batch.ensure_table(family, kTable);
+  batch.delete_table(family, kTable);
+  batch.add_table(family, kTable, table_flags_);
+  batch.add_set(set_of(family), kMostConnections);
+}
+
+void Divert::rest() {
+  if (!can_rest()) return;
+  NfBatch batch;
+  for (Family& each : families_) {
+    add_bare_table(batch, each.family);
+    each.leftover.clear();
+  }
+  resting_ = tables_.run(batch).empty();
+  may_not_rest_ = !resting_;
 }
 
 std::expected<void, SetupError> Divert::install_rest() {
@@ -208,7 +225,14 @@ std::vector<int> Divert::change(std::span<const DivertedConnection> removed,
     const NfKey key = key_of(connection);
     if (family != nullptr && family->keys.erase(key) != 0) family->leftover.push_back(key);
   }
+  may_not_rest_ = false;
   std::vector<int> errors(added.size(), 0);
+  if (resting_ && !added.empty()) {
+    if (const auto done = install_tables(); !done) {
+      std::ranges::fill(errors, done.error().error);
+      return errors;
+    }
+  }
   std::size_t room = kMostConnections - std::min(kMostConnections, size());
   for (std::size_t i = 0; i < added.size(); ++i) {
     if (find(added[i].guest) == nullptr) {

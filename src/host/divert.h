@@ -64,6 +64,11 @@ class Divert {
 
   [[nodiscard]] std::size_t size() const;
 
+  // Takes the chains away, which every packet of the guest's pays for. The next change() that adds
+  // brings them back.
+  void rest();
+  [[nodiscard]] bool can_rest() const { return !resting_ && !may_not_rest_ && size() == 0; }
+
  private:
   struct Family {
     wire::IpFamily family;
@@ -81,12 +86,15 @@ class Divert {
   [[nodiscard]] std::expected<void, SetupError> install_routes();
   [[nodiscard]] std::expected<void, SetupError> install_tables();
   [[nodiscard]] std::expected<void, SetupError> install_rest();
+  void add_bare_table(NfBatch& batch, wire::IpFamily family) const;
 
   Netlink netlink_;
   NfTables tables_;
   std::uint32_t interface_;
   std::uint32_t table_flags_ = 0;
   std::vector<Family> families_;
+  bool resting_ = false;
+  bool may_not_rest_ = false;  // It failed; again only after the next change.
 };
 
 }  // namespace sluice::host

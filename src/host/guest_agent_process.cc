@@ -40,6 +40,8 @@ constexpr Duration kBeginAfter = std::chrono::milliseconds(10);
 // asks, unless the processor is so busy that packets wait for a thread of their own (ksoftirqd).
 constexpr Duration kAnswerWithin = std::chrono::milliseconds(20);
 constexpr Duration kLookEvery = std::chrono::microseconds(100);
+// Without connections for so long, the guest's packets are spared our rules.
+constexpr Duration kRestAfter = std::chrono::seconds(2);
 
 // With more connections on their way new orders wait.
 constexpr std::size_t kMostUnderWay = 4 * kMostOrders;
@@ -127,8 +129,10 @@ class Agent {
 
 void Agent::serve() {
   while (true) {
-    const auto orders = receive_orders(channel_.get(), under_way_.empty() ? kForever : kLookEvery);
+    const Duration idle = divert_.can_rest() ? kRestAfter : kForever;
+    const auto orders = receive_orders(channel_.get(), under_way_.empty() ? idle : kLookEvery);
     if (!orders) return;
+    if (orders->empty() && under_way_.empty()) divert_.rest();
     carry_out(*orders);
     settle();
     while (under_way_.size() > kMostUnderWay) {

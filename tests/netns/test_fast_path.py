@@ -131,6 +131,44 @@ def fast_path_is_taken_by_itself_when_it_pays(t):
 
 
 @sluice_only()
+def fast_path_rules_are_there_while_they_are_needed(t):
+    """Rules cost every packet: without connections they go, and the next hand-over has them back."""
+    if not os.path.exists("/usr/sbin/nft"):
+        raise Skip("nftables is not installed")
+    t.listen(7000, digest_of_all)
+    guest = Guest(t, """
+import subprocess
+def rules():
+    said = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True).stdout
+    return said.count("chain ")
+def become(wanted):
+    end = time.monotonic() + 30
+    while (rules() > 0) != wanted and time.monotonic() < end: time.sleep(0.1)
+    return (rules() > 0) == wanted
+def send():
+    s = connect(args[0], 7000)
+    digest = hashlib.sha256()
+    for i in range(64):
+        piece = bytes([i]) * 65536
+        s.sendall(piece); digest.update(piece)
+        if i == 32: print(become(True))
+    s.shutdown(socket.SHUT_WR)
+    return s.makefile("rb").read().decode() == digest.hexdigest()
+for _ in range(2):
+    print(become(False))
+    print(send())
+print(become(False))
+sys.stdin.readline()
+""", t.srv, options=["--as-root", "--fast-path=require"])
+    for what in ("away at first", "there with a connection", "the digest", "away after it",
+                 "there again", "the second digest", "away at last"):
+        check_equal(guest.line(60), "True", what)
+    check_equal(guest.handed_over(), 2, "connections handed over")
+    guest.tell()
+    guest.finish()
+
+
+@sluice_only()
 def fast_path_off_hands_nothing_over(t):
     t.listen(7000, digest_of_all)
     guest = Guest(t, SEND, t.srv, 7000, 4 * MIB, options=["--fast-path=off"])

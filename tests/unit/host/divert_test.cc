@@ -99,6 +99,35 @@ TEST(Divert, LostTableIsFoundAndMended) {
   });
 }
 
+TEST(Divert, RestsWithoutConnectionsUntilThereIsOne) {
+  with_divert(TableGuard::kNone, [](Divert& divert) {
+    auto tables = NfTables::open();
+    const auto has_chain = [&](wire::IpFamily family) {
+      NfBatch batch;  // A rule without any step: what is asked is only whether its chain is there.
+      batch.add_rule({family, "sluice", "divert"}, {});
+      return tables->run(batch).empty();
+    };
+    const std::array some{connection(kV4, 1), connection(kV6, 1)};
+    EXPECT_TRUE(has_chain(kV4));
+    EXPECT_EQ(divert.change({}, some), std::vector({0, 0}));
+    divert.rest();  // Not while it has connections.
+    EXPECT_TRUE(has_chain(kV4));
+    EXPECT_TRUE(divert.change(some, {}).empty());
+    ASSERT_TRUE(divert.can_rest());
+    divert.rest();
+    EXPECT_FALSE(has_chain(kV4));
+    EXPECT_FALSE(has_chain(kV6));
+    EXPECT_FALSE(divert.can_rest());  // It does already.
+    // What is not there can be taken away all the same, and nothing comes back for it.
+    EXPECT_TRUE(divert.change(some, {}).empty());
+    EXPECT_FALSE(has_chain(kV4));
+    EXPECT_EQ(divert.change({}, std::span(some).first(1)), std::vector({0}));
+    EXPECT_TRUE(has_chain(kV4));
+    EXPECT_TRUE(has_chain(kV6));
+    EXPECT_EQ(divert.size(), 1U);
+  });
+}
+
 TEST(Divert, MoreThanOneTransactionHolds) {
   with_divert(TableGuard::kNone, [](Divert& divert) {
     constexpr unsigned kMany = 9'000;

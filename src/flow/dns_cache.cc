@@ -12,22 +12,23 @@ constexpr std::uint32_t sane_ttl(std::uint32_t ttl) { return (ttl >> 31) != 0 ? 
 }  // namespace
 
 std::optional<ByteView> DnsCache::find(const DnsKey& key, const wire::DnsView& query, Instant now) {
-  const auto found = index_.find(siphash(key_, key.bytes()));
-  if (found == index_.end() || !std::ranges::equal(found->second->key, key.bytes())) {
+  const std::uint32_t index = index_of(digest_of(key));
+  if (index == Index::kNone || !std::ranges::equal(entries_.at(index).key, key.bytes())) {
     ++misses_;
     return std::nullopt;
   }
-  const Position position = found->second;
-  Entry& entry = *position;
+  Entry& entry = entries_.at(index);
   const ByteView question = query.question_bytes();
   if (now >= entry.expires || now < entry.stored ||
       entry.message.size() < wire::kDnsHeaderSize + question.size()) {
-    erase(position);
+    erase(index);
     ++misses_;
     return std::nullopt;
   }
   ++hits_;
-  entries_.splice(entries_.begin(), entries_, position);
+  const auto link = [this](std::uint32_t at) -> IndexLink& { return link_of(at); };
+  by_use_.remove(index, link);
+  by_use_.push_back(index, link);
 
   const MutableBytes message(entry.message);
   put16<0>(message.first<2>(), query.header().id);
@@ -50,7 +51,7 @@ void DnsCache::store(const DnsKey& key, const wire::DnsView& answer, Instant now
   if (!lifetime || lifetime->seconds == 0) return;
 
   Entry entry;
-  entry.hash = siphash(key_, key.bytes());
+  entry.digest = digest_of(key);
   entry.key.assign(key.bytes().begin(), key.bytes().end());
   entry.message.assign(answer.message().begin(), answer.message().end());
   entry.ttls = std::move(lifetime->ttls);
@@ -59,20 +60,20 @@ void DnsCache::store(const DnsKey& key, const wire::DnsView& answer, Instant now
   const std::size_t size = size_of(entry);
   if (size > limits_.bytes_max) return;
 
-  if (const auto old = index_.find(entry.hash); old != index_.end()) erase(old->second);
-  while (!entries_.empty() &&
+  if (const std::uint32_t old = index_of(entry.digest); old != Index::kNone) erase(old);
+  while (entries_.size() > 0 &&
          (entries_.size() >= limits_.entries_max || bytes_held_ + size > limits_.bytes_max)) {
-    erase(std::prev(entries_.end()));
+    erase(by_use_.front());
   }
   bytes_held_ += size;
-  entries_.push_front(std::move(entry));
-  index_[entries_.front().hash] = entries_.begin();
+  const Digest digest = entry.digest;
+  const std::uint32_t index = entries_.emplace(std::move(entry)).index;
+  index_.insert(digest, index);
+  by_use_.push_back(index, [this](std::uint32_t at) -> IndexLink& { return link_of(at); });
 }
 
 void DnsCache::clear() {
-  index_.clear();
-  entries_.clear();
-  bytes_held_ = 0;
+  while (entries_.size() > 0) erase(by_use_.front());
 }
 
 // Nothing for an answer that must not be kept.
@@ -117,16 +118,18 @@ std::optional<DnsCache::Lifetime> DnsCache::lifetime(const wire::DnsView& answer
 }
 
 std::size_t DnsCache::size_of(const Entry& entry) {
-  // The list's and the index's nodes: some pointers each.
-  constexpr std::size_t kNodes = 64;
-  return sizeof(Entry) + kNodes + entry.key.size() + entry.message.size() +
+  // The allocator's heads, and the place in the index.
+  constexpr std::size_t kOverhead = 64;
+  return sizeof(Entry) + kOverhead + entry.key.size() + entry.message.size() +
          entry.ttls.size() * sizeof(TtlField);
 }
 
-void DnsCache::erase(Position position) {
-  bytes_held_ -= size_of(*position);
-  index_.erase(position->hash);
-  entries_.erase(position);
+void DnsCache::erase(std::uint32_t index) {
+  const Entry& entry = entries_.at(index);
+  bytes_held_ -= size_of(entry);
+  index_.erase(entry.digest, index);
+  by_use_.remove(index, [this](std::uint32_t at) -> IndexLink& { return link_of(at); });
+  entries_.erase(entries_.handle_of(index));
 }
 
 }  // namespace sluice::flow

@@ -6,13 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/index_queue.h"
+#include "base/index_table.h"
 #include "base/siphash.h"
+#include "base/slab.h"
 #include "base/time.h"
 #include "flow/dns_query.h"
 #include "wire/dns.h"
@@ -54,8 +55,16 @@ class DnsCache {
     std::uint32_t offset = 0;
     std::uint32_t seconds = 0;
   };
+  // Of a key, by the secret.
+  struct Digest {
+    std::uint64_t value = 0;
+    struct NoSecret {};
+    [[nodiscard]] std::uint64_t hash(NoSecret) const { return value; }
+    friend bool operator==(const Digest&, const Digest&) = default;
+  };
   struct Entry {
-    std::uint64_t hash = 0;
+    Digest digest{};
+    IndexLink link{};
     std::vector<std::uint8_t> key;
     std::vector<std::uint8_t> message;
     std::vector<TtlField> ttls;
@@ -67,16 +76,24 @@ class DnsCache {
     std::uint32_t seconds = 0;
     std::vector<TtlField> ttls;
   };
-  using Position = std::list<Entry>::iterator;
+  // A table without a list for each place: an entry that is not there, as with a new name, is told
+  // by one look at it.
+  using Index = IndexTable<Digest, Digest::NoSecret, 256>;
 
+  [[nodiscard]] Digest digest_of(const DnsKey& key) const { return {siphash(key_, key.bytes())}; }
+  [[nodiscard]] std::uint32_t index_of(const Digest& digest) const {
+    return index_.find(digest, [&](std::uint32_t index) { return entries_.at(index).digest; });
+  }
+  [[nodiscard]] IndexLink& link_of(std::uint32_t index) { return entries_.at(index).link; }
   [[nodiscard]] static std::optional<Lifetime> lifetime(const wire::DnsView& answer);
   [[nodiscard]] static std::size_t size_of(const Entry& entry);
-  void erase(Position position);
+  void erase(std::uint32_t index);
 
   SipKey key_;
   DnsCacheLimits limits_;
-  std::list<Entry> entries_;  // The most recently used first.
-  std::unordered_map<std::uint64_t, Position> index_;
+  Slab<Entry> entries_;
+  IndexQueue by_use_;  // The most recently used last.
+  Index index_{{}};
   std::size_t bytes_held_ = 0;
   std::uint64_t hits_ = 0;
   std::uint64_t misses_ = 0;

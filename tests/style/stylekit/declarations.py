@@ -8,6 +8,8 @@ import dataclasses
 import re
 
 OPERATOR = re.compile(r"operator\s*(\(\s*\)|\[\s*\]|[^\s\w(]+|[\w:<>&* ]+?)\s*(?=\()")
+NO_FUNCTION = re.compile(
+    r"(?:using|typedef|static_assert|friend\s+(?:class|struct)|enum|namespace)\b")
 OPENS = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -64,7 +66,7 @@ def without_prefix(text):
 def signature(text):
     """(name, parameters) of a function's declaration, or None where it declares something else."""
     text = without_prefix(text)
-    if re.match(r"(?:using|typedef|static_assert|friend\s+(?:class|struct)|enum|namespace)\b", text):
+    if NO_FUNCTION.match(text):
         return None
     at = 0
     while at < len(text):
@@ -110,7 +112,7 @@ def count_parameters(text):
 
 
 def is_initialiser(text):
-    """Whether a brace after `text` belongs to a member of a constructor's list, or to a variable."""
+    """Whether a brace after `text` is a variable's, or a member's of a constructor's list."""
     if signature(text) is None:
         return True
     listed = re.search(r"\)\s*(?:noexcept\s*)?:(?!:)", text)

@@ -24,7 +24,7 @@ def own_header_first(tree):
 
 
 def no_dead_header(tree):
-    """Each is included by another file than its own .cc: of src, of the tests or of the benchmarks."""
+    """Another file than its own .cc includes it: of src, of the tests or of the benchmarks."""
     users = {}
     for source in tree.sources:
         for path, _ in source.includes():

@@ -1,4 +1,4 @@
-"""Who may include whom, in the sources and in CMake's link lists, and what the core must not touch."""
+"""Who may include whom, in the sources and in CMake's link lists; what the core must not touch."""
 
 import re
 
@@ -16,11 +16,13 @@ def folder_of(path):
 
 
 def allowed(rooms, folder, other):
-    """Whether the rule lets `folder` include from `other`. A room's name stands for its wings too."""
+    """Whether the rule lets `folder` include from `other`. A room's name stands for its wings, too,
+    but within the room for its root only."""
     if folder == other:
         return True
     row = rooms.MAY_INCLUDE[folder]
-    return other in row or other.split("/")[0] in row
+    room = other.split("/")[0]
+    return other in row or room != folder.split("/")[0] and room in row
 
 
 def include_rule(tree, rooms):
@@ -41,13 +43,14 @@ def include_rule(tree, rooms):
 
 
 def rule_has_no_circle(tree, rooms):
-    """A folder is reached from itself by no way. Within a room wings may be in one row each way only."""
+    """A folder is reached from itself by no way, wings included."""
     del tree
     reached = {}
 
     def visit(folder, way):
         if folder in way:
-            yield f"the include rule goes in a circle: {' → '.join(way[way.index(folder):] + [folder])}"
+            circle = way[way.index(folder):] + [folder]
+            yield f"the include rule goes in a circle: {' → '.join(circle)}"
             return
         if folder in reached:
             return
@@ -61,7 +64,7 @@ def rule_has_no_circle(tree, rooms):
 
 
 def doors(tree, rooms):
-    """What others include of a room are the headers that it names; what it names is there, and used."""
+    """What others include of a room are its doors, and each of them is there and used."""
     used = {room: set() for room in rooms.DOORS}
     for source in tree.of_src():
         for path, line in source.includes():

@@ -70,7 +70,9 @@ def links(tree):
                 if re.match(r"[a-z]+:", target):
                     continue
                 name, _, anchor = target.partition("#")
-                other = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+                other = path
+                if name:
+                    other = os.path.normpath(os.path.join(os.path.dirname(path), name))
                 if other not in tree.known:
                     yield f"{path}:{number}: {target}: there is no {other}"
                 elif anchor and other.endswith(".md") and anchor not in headings(tree.read(other)):

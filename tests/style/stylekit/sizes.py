@@ -13,8 +13,8 @@ PARAMETERS = 4
 PARAMETERS_MOST = 6
 
 RECORD = "tests/style/sizes.txt"
-HEADING = f"""# What is beyond a limit, with its size; it may only shrink. Limits: {FILE_LINES} lines of a file, \
-{FUNCTION_LINES} of a
+HEADING = f"""# What is beyond a limit, with its size; it may only shrink. Limits: {FILE_LINES} lines \
+of a file, {FUNCTION_LINES} of a
 # function, {FOLDER_FILES} files of a folder, {PRIVATE_FUNCTIONS} private functions of a class, \
 {PARAMETERS} parameters of a function (more than
 # {PARAMETERS_MOST} are not recorded anew). Written by: tests/style/run --record

@@ -51,9 +51,9 @@ class Tree:
         self.paths = []
         for where, names, files in os.walk(root):
             inside = os.path.relpath(where, root)
-            names[:] = sorted(name for name in names
-                              if name not in ("__pycache__", ".git")
-                              and os.path.normpath(os.path.join(inside, name)) not in ("build", ".cache"))
+            names[:] = sorted(
+                name for name in names if name not in ("__pycache__", ".git")
+                and os.path.normpath(os.path.join(inside, name)) not in ("build", ".cache"))
             self.paths += [os.path.normpath(os.path.join(inside, name)) for name in sorted(files)]
         self.known = set(self.paths)
         for path in self.paths:

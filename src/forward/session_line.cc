@@ -281,8 +281,9 @@ void append_json(fmt::memory_buffer& out, const SessionEvent& event, SystemTime 
 
 }  // namespace
 
-void append_left_out_line(fmt::memory_buffer& out, LogFormat format, SessionResult result,
-                          std::uint64_t count, SystemTime now) {
+void append_left_out_line(fmt::memory_buffer& out, LogFormat format, const LeftOut& left_out,
+                          SystemTime now) {
+  const auto [result, count] = left_out;
   const SecondText& text = text_of(now);
   const auto to = std::back_inserter(out);
   switch (format) {

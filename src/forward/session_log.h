@@ -57,9 +57,13 @@ namespace sluice::forward {
 void append_session_line(fmt::memory_buffer& out, LogFormat format, const SessionEvent& event,
                          std::chrono::system_clock::time_point now);
 
-// How many refusals with this result had no line.
-void append_left_out_line(fmt::memory_buffer& out, LogFormat format, SessionResult result,
-                          std::uint64_t count, std::chrono::system_clock::time_point now);
+// So many refusals with this result had no line.
+struct LeftOut {
+  SessionResult result;
+  std::uint64_t count;
+};
+void append_left_out_line(fmt::memory_buffer& out, LogFormat format, const LeftOut& left_out,
+                          std::chrono::system_clock::time_point now);
 
 class LogFile {
  public:

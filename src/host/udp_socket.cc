@@ -34,21 +34,29 @@ bool is_segmentation_refusal(int error) {
   return error == EIO || error == EINVAL || error == EMSGSIZE;
 }
 
-// Null `name`: the socket is connected.
-void prepare_send(const OutgoingDatagram& datagram, wire::IpFamily family, const HopLimit& own,
-                  sockaddr_storage* name, std::span<std::uint8_t> control, msghdr& message) {
+// What the kernel knows of the socket that sends, and need not be told with each datagram.
+struct Sender {
+  wire::IpFamily family;
+  const HopLimit& hop_limit;
+  bool connected;
+};
+
+// The message borrows the slot, DatagramScratch's for this datagram.
+template <typename Slot>
+void prepare_send(const OutgoingDatagram& datagram, const Sender& sender, Slot& slot,
+                  msghdr& message) {
   message = {};
-  if (name != nullptr) {
-    message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, *name);
-    message.msg_name = name;
+  if (!sender.connected) {
+    message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, slot.name);
+    message.msg_name = &slot.name;
   }
   // The kernel does not write to what it sends.
   message.msg_iov = const_cast<iovec*>(datagram.payload.data());
   message.msg_iovlen = datagram.payload.size();
-  ControlWriter writer(control);
+  ControlWriter writer(slot.control);
   if (datagram.segment_size > 0) writer.add(SOL_UDP, UDP_SEGMENT, datagram.segment_size);
-  if (own.must_say(datagram.target.address, datagram.hop_limit)) {
-    writer.add_hop_limit(family, datagram.hop_limit);
+  if (sender.hop_limit.must_say(datagram.target.address, datagram.hop_limit)) {
+    writer.add_hop_limit(sender.family, datagram.hop_limit);
   }
   if (datagram.source) writer.add_source(*datagram.source);
   writer.attach_to(message);
@@ -160,9 +168,9 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
   if (count == 0) return std::size_t{0};
   DatagramScratch::Room& room = *scratch.room_;
   hop_limit_.expect(fd_, family_, datagrams.front().hop_limit);
+  const Sender sender{family_, hop_limit_, connected_};
   for (std::size_t i = 0; i < count; ++i) {
-    prepare_send(datagrams[i], family_, hop_limit_, connected_ ? nullptr : &room.slots[i].name,
-                 room.slots[i].control, room.headers[i].msg_hdr);
+    prepare_send(datagrams[i], sender, room.slots[i], room.headers[i].msg_hdr);
   }
   // A second try: the first may only have told of an ICMP error about an earlier datagram.
   for (int attempt = 0; attempt < 2; ++attempt) {

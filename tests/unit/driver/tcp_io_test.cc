@@ -377,15 +377,6 @@ TEST_F(TcpIoTest, AShortConnectionIsNotAskedForItsRoom) {
   EXPECT_EQ(kernel.count("setsockopt"), 1U);
 }
 
-TEST_F(TcpIoTest, AStreamThatGoesOnIsAskedForItsRoom) {
-  Connection c = open();
-  kernel.calls.clear();
-  send_bytes(c, 10'000);
-  EXPECT_EQ(kernel.count("ioctl"), 0U);
-  send_bytes(c, 10'000);
-  EXPECT_EQ(kernel.count("ioctl"), 1U);
-}
-
 TEST_F(TcpIoTest, AKeepAliveIsAnsweredAsTheHostIs) {
   const Connection c = open();
   const auto keep_alive = [&] {

@@ -160,9 +160,10 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
   if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
     carried.probed_at = now;
     carried.silence = {};
-    if (carried.deaf) [[unlikely]]
-      heed_silence(carried);
   }
+  // What the host has sent, an end included, is to be acknowledged.
+  if (carried.deaf) [[unlikely]]
+    heed_silence(carried);
   switch (status) {
     case relay::PairStatus::kWaiting: watch_half_closed(carried); return;
     case relay::PairStatus::kMore: enqueue(handle, carried); return;

@@ -15,7 +15,8 @@ PingIo::Socket* PingIo::find(flow::PingId id) {
 }
 
 void PingIo::open(const flow::OpenPing& action, Instant now, flow::ActionSink& out) {
-  auto socket = host::PingSocket::open(kernel_, action.family);
+  auto socket = open_with_room(&room_, now, out,
+                               [&] { return host::PingSocket::open(kernel_, action.family); });
   if (!socket) {
     const int error = socket.error().error;
     const bool forbidden = error == EACCES || error == EPERM;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "driver/burst_guess.h"
+#include "driver/descriptor_room.h"
 #include "driver/event_tag.h"
 #include "flow/action.h"
 #include "flow/engine.h"
@@ -18,8 +19,8 @@ namespace sluice::driver {
 class PingIo {
  public:
   // References are not owned.
-  PingIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine)
-      : kernel_(kernel), loop_(loop), engine_(engine) {}
+  PingIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine, DescriptorRoom& room)
+      : kernel_(kernel), loop_(loop), engine_(engine), room_(room) {}
 
   void open(const flow::OpenPing& action, Instant now, flow::ActionSink& out);
   void send(const flow::SendPing& action, Instant now, flow::ActionSink& out);
@@ -46,6 +47,7 @@ class PingIo {
   host::Kernel& kernel_;
   host::EventLoop& loop_;
   flow::Engine& engine_;
+  DescriptorRoom& room_;
   std::deque<Socket> sockets_;
   std::unique_ptr<std::uint8_t[]> buffer_;  // Taken with the first socket.
   bool told_forbidden_ = false;

@@ -81,7 +81,8 @@ void TcpIo::watch(Connection& connection) {
 }
 
 void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
-  auto socket = socket_for(action.target.address.family());
+  auto socket =
+      open_with_room(room_, now, out, [&] { return socket_for(action.target.address.family()); });
   const auto started =
       socket ? socket->start_connect(action.target) : std::unexpected(socket.error());
   if (!started) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/stream_buffer.h"
+#include "driver/descriptor_room.h"
 #include "driver/event_tag.h"
 #include "driver/late_resets.h"
 #include "flow/action.h"
@@ -35,6 +36,8 @@ class TcpIo {
   // References are not owned.
   TcpIo(host::Kernel& kernel, host::EventLoop& loop, flow::TcpFlows& flows);
 
+  // Who may give up a descriptor for a connect. Not owned.
+  void set_room(DescriptorRoom& room) { room_ = &room; }
   // A target on this machine has answered when it returns, and the guest's answer is in the sink.
   void connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out);
   // Makes the socket of the next connection, when there is time: it need not wait for it then.
@@ -113,6 +116,7 @@ class TcpIo {
   host::Kernel& kernel_;
   host::EventLoop& loop_;
   flow::TcpFlows& flows_;
+  DescriptorRoom* room_ = nullptr;
   bool peek_offset_supported_;
   BlockPool pool_{kSpillMax};
   std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.

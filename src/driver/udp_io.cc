@@ -41,7 +41,8 @@ void UdpIo::watch(const Socket& socket) {
 }
 
 void UdpIo::open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out) {
-  auto socket = host::UdpSocket::open(kernel_, action.family, {});
+  auto socket = open_with_room(this, now, out,
+                               [&] { return host::UdpSocket::open(kernel_, action.family, {}); });
   if (!socket) {
     engine_.udp().on_open_failed(action.socket, now, out);
     return;
@@ -53,6 +54,16 @@ void UdpIo::adopt(flow::UdpId id, host::UdpSocket socket) {
   while (sockets_.size() <= id.index) sockets_.emplace_back();
   sockets_[id.index] = Socket{id, std::move(socket)};
   watch(sockets_[id.index]);
+}
+
+// At once, ahead of the action: whoever asks opens a socket next.
+[[gnu::cold]] bool UdpIo::make_room(Instant now, flow::ActionSink& out) {
+  const auto spared = engine_.udp().give_up_one(now, out);
+  Socket* const socket = spared ? find(*spared) : nullptr;
+  if (socket == nullptr) return false;
+  flush(now, out);  // Its datagram may be waiting.
+  socket->socket.close();
+  return true;
 }
 
 void UdpIo::close(const flow::CloseUdp& action) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "driver/burst_guess.h"
+#include "driver/descriptor_room.h"
 #include "driver/event_tag.h"
 #include "flow/action.h"
 #include "flow/engine.h"
@@ -18,7 +19,7 @@
 
 namespace sluice::driver {
 
-class UdpIo {
+class UdpIo final : public DescriptorRoom {
  public:
   // References are not owned.
   UdpIo(host::Kernel& kernel, host::EventLoop& loop, flow::Engine& engine);
@@ -28,6 +29,7 @@ class UdpIo {
   void send(const flow::SendUdp& action, Instant now, flow::ActionSink& out);
   void flush(Instant now, flow::ActionSink& out);
   void close(const flow::CloseUdp& action);
+  [[nodiscard]] bool make_room(Instant now, flow::ActionSink& out) override;
 
   // A published port: `socket` is bound already.
   void adopt(flow::UdpId id, host::UdpSocket socket);

@@ -33,11 +33,12 @@ Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions option
       tcp_(kernel, loop, engine_.tcp()),
       fast_path_(kernel, loop, engine_, tcp_, std::move(options.agent), options.fast_path),
       udp_(kernel, loop, engine_),
-      ping_(kernel, loop, engine_),
+      ping_(kernel, loop, engine_, udp_),
       dns_(kernel, loop, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
       addresses_(std::move(options.addresses)) {
+  tcp_.set_room(udp_);
   (void)loop_.add(link_.fd(), EPOLLIN, EventTag{EventKind::kLink}.pack());
   if (addresses_) {
     engine_.set_host_addresses(addresses_->addresses());

@@ -30,6 +30,8 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   if (index == FlowTable::kNone) [[unlikely]] {
     index = open(key, packet, now, out);
     if (index == FlowTable::kNone) return;
+  } else if (flows_.at(index).standing == Standing::kAskedOnce) [[unlikely]] {
+    set_standing(index, Standing::kConfirmed);
   }
   Flow& flow = flows_.at(index);
   flow.active = now;
@@ -69,7 +71,7 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   }
   const std::uint32_t index = create(key, target.endpoint, socket_for(key.guest, out), now);
   flows_.at(index).side = side;
-  if (published) set_standing(index, Standing::kUnanswered);
+  set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
 }
 
@@ -123,7 +125,9 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   flow.active = now;
   if (!flow.inbound && !flow.answered) {
     flow.answered = true;
-    set_standing(index, Standing::kConfirmed);
+    // To the end of its queue: it was idle for the shortest time.
+    const bool once = flow.standing == Standing::kAskedOnce;
+    set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
   }
   flow.bytes_to_guest += datagrams.size();
   link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, out);
@@ -145,6 +149,22 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
     if (flow.socket == socket) remove(handle.index, policy::Outcome::kUnreachable, now, out);
   });
+}
+
+[[gnu::cold]] std::optional<UdpId> UdpFlows::give_up_one(Instant now, ActionSink& out) {
+  while (asked_once_.front() != IndexQueue::kNone) {
+    const std::uint32_t index = asked_once_.front();
+    const UdpId socket = flows_.at(index).socket;
+    // Those that began in this turn want a socket themselves.
+    if (flows_.at(index).opened >= now) return std::nullopt;
+    if (sockets_.at(socket.index).flows == 1) {
+      remove(index, policy::Outcome::kMadeRoom, now, out);
+      return socket;
+    }
+    // An endpoint that wrote to several asked more than once.
+    set_standing(index, Standing::kConfirmed);
+  }
+  return std::nullopt;
 }
 
 void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {

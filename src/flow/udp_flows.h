@@ -7,6 +7,9 @@
 // client did not speak again after an answer makes room for a newer one where the share of inbound
 // flows is used up. What the guest sends from the endpoint of a published port to somebody who has
 // no flow counts as theirs: most of it answers those that made room. Sans-IO; time is an argument.
+//
+// Each endpoint of the guest takes a descriptor of the process. Where none is left, the one that
+// was idle longest of those that asked a single question, answered or not, makes room.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +49,9 @@ class UdpFlows {
                    std::uint16_t segment_size, Instant now, ActionSink& out);
   // OpenUdp could not be done: its flows are refused.
   void on_open_failed(UdpId socket, Instant now, ActionSink& out);
+  // The process has no descriptor left: ends the flow whose socket can best be spared, if any, and
+  // says which. What follows in `out` is a CloseUdp of it, which the driver may do at once.
+  [[nodiscard]] std::optional<UdpId> give_up_one(Instant now, ActionSink& out);
   // A published port's socket, which the driver holds open until the end.
   [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
 
@@ -88,7 +94,8 @@ class UdpFlows {
   enum class Standing : std::uint8_t {
     kUnanswered,   // These go first,
     kUnconfirmed,  // then those whose client has not spoken since it was answered.
-    kConfirmed,    // It stays, as do all outbound flows.
+    kConfirmed,    // It stays, as do all outbound flows,
+    kAskedOnce,    // but those of one datagram of the guest's when descriptors are used up.
   };
   struct Flow {
     explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
@@ -145,6 +152,7 @@ class UdpFlows {
   ClientTable client_table_;
   IndexQueue unanswered_;
   IndexQueue unconfirmed_;
+  IndexQueue asked_once_;
 };
 
 }  // namespace sluice::flow

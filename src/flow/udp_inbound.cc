@@ -85,6 +85,7 @@ IndexQueue* UdpFlows::queue_of(Standing standing) {
     case Standing::kUnanswered: return &unanswered_;
     case Standing::kUnconfirmed: return &unconfirmed_;
     case Standing::kConfirmed: return nullptr;
+    case Standing::kAskedOnce: return &asked_once_;
   }
   unreachable("standing outside its enum");
 }

@@ -5,6 +5,7 @@ import time
 
 from harness import (PYTHON, GUEST_PRELUDE, alone, check, check_equal, echo, processes,
                      read_line, sluice_only)
+from test_datagrams import serve_echo
 
 LIMITS = ["--max-flows", "50000", "--new-flows-per-second", "1000000"]
 
@@ -110,3 +111,36 @@ def opened_and_closed_flows_leave_no_descriptors(t):
     check_equal(read_line(child, 60), "up", "guest")
     count = len(os.listdir(f"/proc/{t.engine_pid(child)}/fd"))
     check(count < 40, f"{count} descriptors are open after all flows were closed")
+
+
+@sluice_only(families=())
+def questions_make_room_when_descriptors_are_used_up(t):
+    """300 sockets of the guest ask once each under a limit of 96 descriptors: each is answered, and
+    so are a connection and a conversation that was there before."""
+    t.family = 4
+    t.listen(7000, echo)
+    serve_echo(t.udp(9000), 1000)
+    code = """
+import os
+def talk():
+    talker.sendto(b"talk", (args[0], 9000)); return talker.recv(10) == b"talk"
+def ask():
+    held, answered = [], 0
+    for _ in range(60):
+        s = udp(args[0]); held.append(s); s.sendto(b"q", (args[0], 9000))
+        try: answered += s.recv(10) == b"q"
+        except OSError: pass
+    os.write(1, b"%d " % answered)
+    time.sleep(3)
+    os._exit(0)
+talker = udp(args[0]); talk(), talk()
+# Each has the limit, too. Their sockets stay open together.
+asking = [os.fork() or ask() for _ in range(5)]
+time.sleep(2)
+s = connect(args[0], 7000, 5); s.sendall(b"x")
+os.write(1, f"{s.recv(1).decode()} {talk()}".encode())
+for pid in asking: os.waitpid(pid, 0)
+"""
+    launch = t.command([PYTHON, "-c", GUEST_PRELUDE + code, t.srv], LIMITS)
+    done = t.net.run(t.net.hst, ["prlimit", "--nofile=96:96", *launch], True, 60)
+    check_equal(done.stdout.strip(), "60 60 60 60 60 x True", f"answered, echo, talk ({done.stderr[-300:]})")

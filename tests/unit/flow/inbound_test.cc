@@ -46,6 +46,41 @@ class InboundTest : public TcpFixture {
   UdpId port_ = engine().udp().publish(service_);
 };
 
+// The process has no descriptor left.
+TEST_F(InboundTest, TheIdlestEndpointOfOneQuestionMakesRoomForADescriptor) {
+  const auto ask_from = [this](std::uint16_t port, std::uint16_t to = 53) {
+    clear();
+    now += std::chrono::milliseconds(1);
+    feed(udp_frame(network(), {network().guest_v4, wire::Port{port}},
+                   {wire::IpAddress::v4(0xc633'6401), wire::Port{to}}, stream(0, 12)));
+    return datagrams.empty() ? UdpId{} : datagrams.back().action.socket;
+  };
+  const auto give_up = [this] {
+    clear();
+    const auto spared = engine().udp().give_up_one(now, sink);
+    collect();
+    return spared;
+  };
+  EXPECT_FALSE(give_up()) << "there is nothing to spare";
+  const UdpId answered = ask_from(1000);
+  const UdpId silent = ask_from(1001);
+  (void)ask_from(1002);  // Asks again:
+  (void)ask_from(1002);
+  (void)ask_from(1003);  // Asks two:
+  (void)ask_from(1003, 54);
+  engine().udp().on_received(answered, {wire::IpAddress::v4(0xc633'6401), wire::Port{53}},
+                             std::nullopt, stream(0, 12), 0, now, sink);
+  const UdpId newest = ask_from(1004);
+
+  EXPECT_EQ(give_up(), silent);
+  EXPECT_EQ(all<CloseUdp>().size(), 1u);
+  EXPECT_EQ(count(policy::Outcome::kMadeRoom), 1u);
+  EXPECT_EQ(give_up(), answered);
+  EXPECT_FALSE(give_up()) << "conversations stay, and so does the newest";
+  EXPECT_NE(newest, UdpId{});
+  EXPECT_EQ(engine().udp().socket_count(), 4u);  // The published port's among them.
+}
+
 TEST_F(InboundTest, ForgedSendersNeverUseUpTheGuestsFlows) {
   restart_with(100);
   for (std::uint32_t i = 0; i < 5000; ++i) ASSERT_TRUE(ask(stranger(i))) << i;

@@ -283,25 +283,24 @@ void append_json(fmt::memory_buffer& out, const SessionEvent& event, SystemTime 
 
 void append_left_out_line(fmt::memory_buffer& out, LogFormat format, const LeftOut& left_out,
                           SystemTime now) {
-  const auto [result, count] = left_out;
   const SecondText& text = text_of(now);
   const auto to = std::back_inserter(out);
   switch (format) {
     case LogFormat::kRinetd:
-      fmt::format_to(to, "{}\t-\t*\t0\t-\t0\t0\t0\t{}-more-{}\n", text.local(), count,
-                     rinetd_name(result));
+      fmt::format_to(to, "{}\t-\t*\t0\t-\t0\t0\t0\t{}-more-{}\n", text.local(), left_out.count,
+                     rinetd_name(left_out.result));
       return;
     case LogFormat::kCommon:
       fmt::format_to(to,
                      R"(- - - [{} {}] "GET /rinetd-services/*/0/-/0/{}-more-{} HTTP/1.0")"
                      " 200 0 - - - 0\n",
-                     text.local(), text.zone(), count, rinetd_name(result));
+                     text.local(), text.zone(), left_out.count, rinetd_name(left_out.result));
       return;
     case LogFormat::kJson:
       fmt::format_to(to,
                      R"({{"time":"{}.000000Z","event":"refused","result":"{}","left_out":{}}})"
                      "\n",
-                     text.utc(), json_names(result).result, count);
+                     text.utc(), json_names(left_out.result).result, left_out.count);
       return;
   }
   unreachable("LogFormat out of range");

@@ -162,7 +162,8 @@ void SessionLog::write(const SessionEvent& event, Instant now) {
 void SessionLog::tell_left_out(SessionResult result) {
   const std::uint64_t count = refusals_.take_left_out(refusal_of(result).value_or(0));
   if (count == 0) return;
-  append_left_out_line(buffer_, file_->format(), {result, count}, std::chrono::system_clock::now());
+  append_left_out_line(buffer_, file_->format(), {.result = result, .count = count},
+                       std::chrono::system_clock::now());
 }
 
 void SessionLog::tell_all_left_out() {

@@ -59,8 +59,8 @@ void append_session_line(fmt::memory_buffer& out, LogFormat format, const Sessio
 
 // So many refusals with this result had no line.
 struct LeftOut {
-  SessionResult result;
-  std::uint64_t count;
+  SessionResult result{};
+  std::uint64_t count = 0;
 };
 void append_left_out_line(fmt::memory_buffer& out, LogFormat format, const LeftOut& left_out,
                           std::chrono::system_clock::time_point now);

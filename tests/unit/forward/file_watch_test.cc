@@ -105,16 +105,16 @@ TEST_F(FileWatchTest, ALinkAmongTheParentFoldersIsExchanged) {
 }
 
 TEST_F(FileWatchTest, AParentFolderIsExchanged) {
-  for (const std::string version : {"one", "two"}) {
+  for (const std::string version : {"live", "fresh"}) {
     std::filesystem::create_directories(folder_ / version + "/conf");
     put(folder_ / version + "/conf/rules.conf", version);
   }
-  auto watch = FileWatch::open(folder_ / "one/conf/rules.conf").value();
-  std::filesystem::rename(folder_ / "one", folder_ / "old");
+  auto watch = FileWatch::open(folder_ / "live/conf/rules.conf").value();
+  std::filesystem::rename(folder_ / "live", folder_ / "old");
   EXPECT_FALSE(told(watch)) << "gone is no new content";
-  std::filesystem::rename(folder_ / "two", folder_ / "one");
+  std::filesystem::rename(folder_ / "fresh", folder_ / "live");
   EXPECT_TRUE(told(watch));
-  put(folder_ / "one/conf/rules.conf", "in place");
+  put(folder_ / "live/conf/rules.conf", "in place");
   EXPECT_TRUE(told(watch));
 }
 

@@ -274,7 +274,7 @@ TEST(SessionLog, WhatWasLeftOutIsToldInEveryFormat) {
          R"("GET /rinetd-services/*/0/-/0/7-more-limited HTTP/1.0" 200 0 - - - 0)"},
         {LogFormat::kJson, R"(Z","event":"refused","result":"limited","left_out":7})"}}) {
     fmt::memory_buffer out;
-    append_left_out_line(out, format, {SessionResult::kLimited, 7}, now);
+    append_left_out_line(out, format, {.result = SessionResult::kLimited, .count = 7}, now);
     const std::string text = fmt::to_string(out);
     EXPECT_NE(text.find(wanted), std::string::npos) << text;
     EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;

@@ -27,6 +27,8 @@ ROOMS = types.SimpleNamespace(
 
 CLEAN = {
     "README.md": "See [the relay](docs/tcp_relay.md#states) and `src/flow/tcp/*.h`.\n",
+    "ARCHITECTURE.md": "| `base` | x | — |\n| `wire` | x | base |\n| `host` | x | wire, base |\n"
+                       "| `flow` | x | wire, base |\n| `app` | x | all above |\n",
     "docs/tcp_relay.md": "# Relay\n\n## States\n\n| state | is |\n|---|---|\n| `Open` | x |\n"
                          "| `Shut` | y |\n\n## States × events\n\n| event | Open | Shut |\n"
                          "|---|---|---|\n| RST | gone | — |\n",
@@ -70,6 +72,12 @@ PLANTED = {
     "the include rule has no circle": [
         ({"rooms": {"base": {"app"}}}, "circle: app → base → app"),
         ({"rooms": {"flow/core": {"flow/tcp"}}}, "flow/core → flow/tcp → flow/core")],
+    "ARCHITECTURE.md has the include rule": [
+        ({"ARCHITECTURE.md": CLEAN["ARCHITECTURE.md"].replace("host` | x | wire, ", "host` | x | ")},
+         "host: wire: not as in the include rule"),
+        ({"ARCHITECTURE.md": CLEAN["ARCHITECTURE.md"].replace("| `wire` | x | base |\n", "")},
+         "has no wire"),
+        ({"ARCHITECTURE.md": CLEAN["ARCHITECTURE.md"].replace("—", "flow")}, "base: flow: not as")],
     "folders are entered by their doors": [
         ({"src/flow/tcp/loss.h": "// L.\n", "src/app/main.cc": '#include "flow/tcp/loss.h"\n'},
          r"main.cc:1: flow/tcp/loss.h is no door of flow"),

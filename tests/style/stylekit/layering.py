@@ -63,6 +63,28 @@ def rule_has_no_circle(tree, rooms):
         yield from visit(folder, [])
 
 
+def document_has_the_rule(tree, rooms):
+    """The table of ARCHITECTURE.md says for each room what all its wings may include together."""
+    where = "ARCHITECTURE.md"
+    told = {}
+    for line in tree.read(where).splitlines():
+        match = re.match(r"\| `(?:src/)?(\w+)` \|.*\| ([^|]*) \|$", line)
+        if match:
+            told.setdefault(match.group(1), match.group(2))
+    rule = {}
+    for folder, row in rooms.MAY_INCLUDE.items():
+        room = folder.split("/")[0]
+        rule.setdefault(room, set()).update({other.split("/")[0] for other in row} - {room})
+    for room, others in sorted(rule.items()):
+        if room not in told:
+            yield f"{where}: the table of folders has no {room}"
+        elif told[room] != "all above":
+            named = set(re.findall(r"\w+", told[room]))
+            differ = ", ".join(sorted(named ^ others))
+            if differ:
+                yield f"{where}: {room}: {differ}: not as in the include rule"
+
+
 def doors(tree, rooms):
     """What others include of a room are its doors, and each of them is there and used."""
     used = {room: set() for room in rooms.DOORS}

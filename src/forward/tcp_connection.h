@@ -49,6 +49,7 @@ struct TcpConnection {
   bool queued = false;                    // In the forwarder's list of those to pump.
   std::uint32_t early_client_events = 0;  // What epoll told before the relay began.
   std::uint32_t early_target_events = 0;
+  bool client_watched = false;
   bool admitted = false;  // It counts as an active session of its rule.
   int last_error = 0;     // Of the last failed connect.
   Instant accepted_at{};

@@ -13,6 +13,13 @@ bool TcpForwarder::watch(int fd, EventKind side, SlabHandle handle) {
   return services_.loop.add(fd, relay::kPairEvents, EventTag::of(side, handle).pack()).has_value();
 }
 
+bool TcpForwarder::watch_client(SlabHandle handle, TcpConnection& connection) {
+  if (!connection.client_watched) {
+    connection.client_watched = watch(connection.client_socket.fd(), EventKind::kClient, handle);
+  }
+  return connection.client_watched;
+}
+
 void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
   const SlabHandle handle = connections_.emplace();
   TcpConnection& connection = connections_.at(handle.index);
@@ -46,7 +53,7 @@ void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
     enqueue(handle, *connection);
   } else if (of_client) {
     connection->early_client_events |= events;
-    if (connection->phase == Phase::kReadingHeader) take_header(handle, *connection);
+    on_early_client_event(handle, *connection);
   } else if (connection->phase == Phase::kConnecting) {
     connection->early_target_events = events;
     on_connect_event(handle, *connection);

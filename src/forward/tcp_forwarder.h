@@ -69,6 +69,9 @@ class TcpForwarder {
   void enqueue(SlabHandle handle, TcpConnection& connection);
   // Interest in everything, edge-triggered, for good.
   [[nodiscard]] bool watch(int fd, EventKind side, SlabHandle handle);
+  // The same once, and no more when it is asked for again.
+  [[nodiscard]] bool watch_client(SlabHandle handle, TcpConnection& connection);
+  void on_early_client_event(SlabHandle handle, TcpConnection& connection);
 
   Services& services_;
   TcpToUdp& to_udp_;

@@ -42,7 +42,7 @@ void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
     refuse(handle, connection, SessionResult::kLimited);
     return;
   }
-  if (!watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+  if (!watch_client(handle, connection)) {
     refuse(handle, connection, SessionResult::kLimited);
     return;
   }
@@ -160,6 +160,8 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
     }
     if (started->progress == host::ConnectProgress::kInProgress) {
       connection.phase = Phase::kConnecting;
+      // Where it cannot be, target_answered() finds out again.
+      (void)watch_client(handle, connection);
       if (connection.attempt.is_first_address()) {
         connection.connect_until = services_.now + rule.plan.timeouts.connect;
       }
@@ -171,6 +173,18 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
     return;
   }
   refuse(handle, connection, SessionResult::kConnectFailed);
+}
+
+// A client that resets its connection before any target has answered has nothing to wait for. What
+// it sent before is for the target nevertheless, as without us.
+void TcpForwarder::on_early_client_event(SlabHandle handle, TcpConnection& connection) {
+  if (connection.phase == Phase::kReadingHeader) {
+    take_header(handle, connection);
+    return;
+  }
+  const bool reset = (connection.early_client_events & EPOLLERR) != 0;
+  if (!reset || connection.client_socket.readable_bytes().value_or(0) > 0) return;
+  stop(handle, connection, SessionResult::kClientReset);
 }
 
 // The client keeps its place: it waits as it would in the kernel's queue, within the time that a
@@ -195,9 +209,7 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
 }
 
 void TcpForwarder::target_answered(SlabHandle handle, TcpConnection& connection, bool was_reset) {
-  // A client that began with a PROXY header is watched already.
-  if (connection.header == nullptr &&
-      !watch(connection.client_socket.fd(), EventKind::kClient, handle)) {
+  if (!watch_client(handle, connection)) {
     connection.last_error = ENOSPC;
     connection.rule->targets.ended(connection.attempt.target);
     refuse(handle, connection, SessionResult::kConnectFailed);

@@ -246,6 +246,24 @@ TEST_F(WorkerTest, AConnectThatIsCutShortLeavesItsTarget) {
   EXPECT_EQ(rule->counters->active.load(), 0u);
 }
 
+// RST, and bytes before it are for the target.
+TEST_F(WorkerTest, AClientThatResetsWhileItsTargetIsSilentIsForgotten) {
+  const UniqueFd silent = listening_socket(0, 0);
+  const UniqueFd filler = connect_to(port_of(silent.get()));
+  Rule plan = rule_to({port_of(silent.get())});
+  plan.timeouts.connect = 60s;
+  const auto rule = live(plan);
+  serve(rule);
+  UniqueFd mute = client();
+  UniqueFd speaker = client();
+  send_text(speaker, "last words");
+  ASSERT_TRUE(eventually([&] { return rule->targets.active(0) == 2; }));
+  reset(mute);
+  reset(speaker);
+  EXPECT_TRUE(eventually([&] { return rule->targets.active(0) == 1; }));
+  EXPECT_EQ(rule->counters->active.load(), 1u);
+}
+
 TEST_F(WorkerTest, ADeniedClientIsResetAndTheTargetHearsNothing) {
   policy::AccessList access;
   access.deny.push_back(policy::AddressPattern::parse("127.0.0.*").value());

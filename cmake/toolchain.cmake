@@ -17,7 +17,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # GCC 12 warns at -O3 of overlaps inside std::string that cannot be (its bug 105651).
   target_compile_options(sluice_options INTERFACE -Wno-restrict)
 endif()
-target_include_directories(sluice_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# For quoted includes only: src/sys must not hide <sys/...>.
+target_compile_options(sluice_options INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src")
 target_compile_definitions(sluice_options INTERFACE SLUICE_VERSION="${PROJECT_VERSION}")
 
 if(SLUICE_SANITIZE)

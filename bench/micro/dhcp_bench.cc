@@ -1,6 +1,6 @@
 // DHCP and DHCPv6: both exchanges by which a guest gets its lease, each one frame in and one out.
-#include "wire/dhcp.h"
-#include "wire/dhcpv6.h"
+#include "wire/messages/dhcp.h"
+#include "wire/messages/dhcpv6.h"
 // Behind them: GCC 12 takes DhcpMessageType::kAck for a shadow of wire::kAck where that is known.
 #include "micro/guest_frames.h"
 

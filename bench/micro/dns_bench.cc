@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "micro/guest_frames.h"
-#include "unit/flow/dns_messages.h"
+#include "unit/flow/dns/dns_messages.h"
 
 namespace sluice::bench {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/overloaded.h"
 #include "base/unreachable.h"
-#include "unit/flow/guest_frames.h"
+#include "unit/flow/engine/guest_frames.h"
 
 namespace sluice::bench {
 namespace {

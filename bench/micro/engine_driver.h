@@ -8,7 +8,7 @@
 #include <array>
 #include <vector>
 
-#include "flow/engine.h"
+#include "flow/engine/engine.h"
 #include "micro/harness.h"
 
 namespace sluice::bench {

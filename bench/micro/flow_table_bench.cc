@@ -13,7 +13,7 @@
 
 #include "base/prng.h"
 #include "base/slab.h"
-#include "flow/table.h"
+#include "flow/core/table.h"
 #include "micro/harness.h"
 
 namespace sluice::bench {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "flow/fragmenter.h"
-#include "wire/icmpv6.h"
-#include "wire/ndp.h"
+#include "flow/ip/fragmenter.h"
+#include "wire/ip/icmpv6.h"
+#include "wire/ip/ndp.h"
 
 namespace sluice::bench {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "micro/engine_driver.h"
-#include "unit/flow/guest_frames.h"
+#include "unit/flow/engine/guest_frames.h"
 
 namespace sluice::bench {
 

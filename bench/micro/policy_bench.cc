@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/prng.h"
-#include "flow/admission.h"
-#include "flow/target_map.h"
+#include "flow/core/admission.h"
+#include "flow/core/target_map.h"
 #include "micro/guest_tcp.h"
 #include "policy/policy.h"
 

@@ -2,7 +2,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include "flow/fragmenter.h"
+#include "flow/ip/fragmenter.h"
 #include "micro/guest_frames.h"
 
 namespace sluice::bench {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "app/help.h"
+#include "app/options/help.h"
 #include "base/suggestion.h"
 
 namespace sluice::app {

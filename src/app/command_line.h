@@ -6,8 +6,8 @@
 #include <span>
 #include <string_view>
 
-#include "app/command.h"
-#include "app/early_exit.h"
+#include "app/options/command.h"
+#include "app/options/early_exit.h"
 
 namespace sluice::app {
 

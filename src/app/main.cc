@@ -4,12 +4,12 @@
 #include <span>
 
 #include "app/command_line.h"
-#include "app/forward_command.h"
-#include "app/oi_command.h"
-#include "app/rinetd_command.h"
-#include "app/run.h"
+#include "app/compat/oi_command.h"
+#include "app/compat/rinetd_command.h"
+#include "app/forward/forward_command.h"
+#include "app/run/run.h"
 #include "base/unreachable.h"
-#include "host/standard_descriptors.h"
+#include "sys/standard_descriptors.h"
 
 namespace {
 
@@ -50,7 +50,7 @@ std::expected<int, EarlyExit> start(Words words) {
 int main(int argc, char** argv) {
   // There is nobody to tell why.
   constexpr int kSetupFailed = 125;
-  if (!sluice::host::fill_standard_descriptors()) return kSetupFailed;
+  if (!sluice::sys::fill_standard_descriptors()) return kSetupFailed;
   // A caller of execve() may pass no name at all.
   constexpr const char* kNoName = "sluice";
   const Words words = argc > 0 ? Words(argv, static_cast<std::size_t>(argc)) : Words(&kNoName, 1);

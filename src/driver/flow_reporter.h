@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/time.h"
-#include "flow/flow_summary.h"
+#include "flow/core/flow_summary.h"
 #include "telemetry/flow_log.h"
 #include "telemetry/flow_record.h"
 #include "telemetry/report.h"

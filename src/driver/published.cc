@@ -26,7 +26,7 @@ constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
 }
 
 [[nodiscard]] std::string bind_error(const policy::PortMap& map, const wire::Endpoint& endpoint,
-                                     const host::SysError& error) {
+                                     const sys::SysError& error) {
   const char* hint = "";
   if (error.error == EADDRINUSE) {
     hint = "; another program has this port: choose a different one";
@@ -36,7 +36,7 @@ constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
     hint = "; the host has no such address";
   }
   return fmt::format("--publish {}: cannot listen on {}: {}{}", policy::to_string(map),
-                     wire::to_string(endpoint), host::errno_text(error.error), hint);
+                     wire::to_string(endpoint), sys::errno_text(error.error), hint);
 }
 
 // "Everywhere" includes IPv6 only where the host has it.
@@ -49,7 +49,7 @@ constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
 }  // namespace
 
 std::expected<PublishedPorts, std::string> PublishedPorts::open(
-    host::Kernel& kernel, const std::vector<policy::PortMap>& maps,
+    sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
     const flow::GuestNetwork& network) {
   PublishedPorts ports;
   for (const policy::PortMap& map : maps) {
@@ -84,7 +84,7 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
   return ports;
 }
 
-Published::Published(host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+Published::Published(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
                      PublishedPorts ports)
     : loop_(loop), engine_(engine), tcp_(tcp), listeners_(std::move(ports.tcp)) {
   for (PublishedPorts::Udp& port : ports.udp) {
@@ -113,7 +113,7 @@ void Published::on_event(const EventTag& tag, Instant now, flow::ActionSink& out
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     auto accepted = port.listener.accept();
     if (!accepted) {
-      if (host::is_exhaustion(accepted.error().error)) {
+      if (sys::is_exhaustion(accepted.error().error)) {
         engine_.drops().count(flow::DropReason::kNoDescriptors);
         pause(now);
       }

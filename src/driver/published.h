@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "driver/event_tag.h"
-#include "driver/tcp_io.h"
-#include "driver/udp_io.h"
-#include "flow/engine.h"
-#include "host/event_loop.h"
+#include "driver/io/event_tag.h"
+#include "driver/io/tcp_io.h"
+#include "driver/io/udp_io.h"
+#include "flow/engine/engine.h"
 #include "host/listener.h"
 #include "host/udp_socket.h"
 #include "policy/port_map.h"
+#include "sys/event_loop.h"
 
 namespace sluice::driver {
 
@@ -33,14 +33,14 @@ struct PublishedPorts {
 
   // Binds every port of every map. The error is a sentence that names the map.
   [[nodiscard]] static std::expected<PublishedPorts, std::string> open(
-      host::Kernel& kernel, const std::vector<policy::PortMap>& maps,
+      sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
       const flow::GuestNetwork& network);
 };
 
 class Published {
  public:
   // References are not owned.
-  Published(host::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+  Published(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
             PublishedPorts ports);
 
   // Accepts what waits at a listener, up to a bound.
@@ -52,7 +52,7 @@ class Published {
  private:
   void pause(Instant now);
 
-  host::EventLoop& loop_;
+  sys::EventLoop& loop_;
   flow::Engine& engine_;
   TcpIo& tcp_;
   std::vector<PublishedPorts::Tcp> listeners_;

@@ -7,9 +7,9 @@
 #include <variant>
 
 #include "base/overloaded.h"
-#include "base/probe.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
+#include "trace/probe.h"
 
 namespace sluice::driver {
 namespace {
@@ -26,7 +26,7 @@ constexpr Duration kLookEach = std::chrono::microseconds(20);
 
 }  // namespace
 
-Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions options)
+Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
     : loop_(loop),
       engine_(std::move(options.engine), options.seeds, loop.now()),
       link_(kernel, std::move(options.tap), options.tap_features, std::move(options.capture)),
@@ -48,7 +48,7 @@ Worker::Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions option
 
 Worker::~Worker() = default;
 
-int Worker::run(host::ChildProcess& child, host::SignalFd& signals) {
+int Worker::run(netns::ChildProcess& child, sys::SignalFd& signals) {
   child_ = &child;
   signals_ = &signals;
   (void)loop_.add(signals.fd(), EPOLLIN, EventTag{EventKind::kSignals}.pack());
@@ -77,7 +77,7 @@ Instant Worker::next_wakeup(Instant now) {
 void Worker::turn(Instant limit) {
   Instant now = loop_.now();
   const std::size_t count = loop_.wait(events_, now, std::min(limit, next_wakeup(now))).value_or(0);
-  SLUICE_PROBE(poll_returned, kNoTraceFlow, count, 0);
+  SLUICE_PROBE(poll_returned, trace::kNoTraceFlow, count, 0);
   now = loop_.now();
   if (engine_.has_deferred()) {
     engine_.run_deferred(now, sink_);

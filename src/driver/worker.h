@@ -9,22 +9,22 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "driver/dns_io.h"
-#include "driver/fast_path.h"
+#include "driver/fast_path/fast_path.h"
 #include "driver/flow_reporter.h"
-#include "driver/link_io.h"
-#include "driver/ping_io.h"
+#include "driver/io/dns_io.h"
+#include "driver/io/link_io.h"
+#include "driver/io/ping_io.h"
+#include "driver/io/tcp_io.h"
+#include "driver/io/udp_io.h"
 #include "driver/published.h"
-#include "driver/tcp_io.h"
-#include "driver/udp_io.h"
-#include "flow/engine.h"
-#include "host/address_watch.h"
-#include "host/child_process.h"
-#include "host/event_loop.h"
-#include "host/kernel.h"
-#include "host/resolver_config.h"
-#include "host/signal_fd.h"
+#include "flow/engine/engine.h"
 #include "link/tap.h"
+#include "netlink/address_watch.h"
+#include "netns/child_process.h"
+#include "resolv/resolver_config.h"
+#include "sys/event_loop.h"
+#include "sys/kernel.h"
+#include "sys/signal_fd.h"
 #include "telemetry/counters.h"
 
 namespace sluice::driver {
@@ -36,9 +36,9 @@ struct WorkerOptions {
   flow::EngineOptions engine;
   flow::EngineSeeds seeds;
   PublishedPorts published;
-  host::ResolverConfig resolvers;
-  std::optional<host::AddressWatch> addresses;  // None: nobody tells which are the host's.
-  host::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
+  resolv::ResolverConfig resolvers;
+  std::optional<netlink::AddressWatch> addresses;  // None: nobody tells which are the host's.
+  agent::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
   FastPathOptions fast_path;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
@@ -47,19 +47,19 @@ struct WorkerOptions {
 class Worker {
  public:
   // References are not owned; `loop` is empty.
-  Worker(host::Kernel& kernel, host::EventLoop& loop, WorkerOptions options);
+  Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
   // Blocks until the fast path is ready, or says what it lacks. Before the command runs.
-  [[nodiscard]] std::expected<void, host::SetupError> await_fast_path() {
+  [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path() {
     return fast_path_.await();
   }
 
   // Serves until the command has ended and what it left in its sockets is delivered. Returns the
   // command's exit status.
-  [[nodiscard]] int run(host::ChildProcess& child, host::SignalFd& signals);
+  [[nodiscard]] int run(netns::ChildProcess& child, sys::SignalFd& signals);
 
   // After run(): what --report prints.
   [[nodiscard]] const std::optional<telemetry::Report>& report() const {
@@ -81,7 +81,7 @@ class Worker {
   void on_host_addresses();
   [[nodiscard]] Instant next_wakeup(Instant now);
 
-  host::EventLoop& loop_;
+  sys::EventLoop& loop_;
   flow::Engine engine_;
   flow::ActionSink sink_;
   LinkIo link_;
@@ -92,9 +92,9 @@ class Worker {
   DnsIo dns_;
   Published published_;
   FlowReporter reporter_;
-  std::optional<host::AddressWatch> addresses_;
-  host::ChildProcess* child_ = nullptr;  // Only while run() runs.
-  host::SignalFd* signals_ = nullptr;
+  std::optional<netlink::AddressWatch> addresses_;
+  netns::ChildProcess* child_ = nullptr;  // Only while run() runs.
+  sys::SignalFd* signals_ = nullptr;
   std::optional<int> exit_code_;
   bool link_gone_ = false;  // The guest deleted its interface.
   bool draining_ = false;   // The command has ended.

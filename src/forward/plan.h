@@ -14,7 +14,7 @@
 #include "policy/protocol.h"
 #include "relay/options.h"
 #include "wire/address.h"
-#include "wire/proxy_protocol.h"
+#include "wire/transport/proxy_protocol.h"
 
 namespace sluice::forward {
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <cstring>
 
-#include "host/control_message.h"
-#include "host/sockaddr.h"
+#include "sys/control_message.h"
+#include "sys/sockaddr.h"
 
 namespace sluice::host {
 namespace {
@@ -42,15 +42,15 @@ void take_extended_error(const cmsghdr& header, ErrorReport& report) {
   sockaddr_storage offender{};
   const std::size_t rest = std::min(size - sizeof detail, sizeof offender);
   std::memcpy(&offender, data + sizeof detail, rest);
-  if (const auto endpoint = from_sockaddr(offender, static_cast<socklen_t>(rest))) {
+  if (const auto endpoint = sys::from_sockaddr(offender, static_cast<socklen_t>(rest))) {
     report.offender = endpoint->address;
   }
 }
 
 }  // namespace
 
-[[gnu::cold]] std::expected<std::optional<ErrorReport>, SysError> read_error_queue(
-    const KernelFd& fd, MutableBytes quote) {
+[[gnu::cold]] std::expected<std::optional<ErrorReport>, sys::SysError> read_error_queue(
+    const sys::KernelFd& fd, MutableBytes quote) {
   constexpr std::size_t kControlSize = 512;
   alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control{};
   sockaddr_storage destination{};
@@ -66,21 +66,22 @@ void take_extended_error(const cmsghdr& header, ErrorReport& report) {
   const ssize_t got = fd.kernel().recvmsg(fd.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT);
   if (got < 0) {
     if (errno == EAGAIN || errno == EINTR) return std::nullopt;
-    return std::unexpected(last_error(SysOp::kErrorQueue));
+    return std::unexpected(sys::last_error(sys::SysOp::kErrorQueue));
   }
   ErrorReport report;
   report.quoted = static_cast<std::size_t>(got);
-  if (const auto endpoint = from_sockaddr(destination, message.msg_namelen)) {
+  if (const auto endpoint = sys::from_sockaddr(destination, message.msg_namelen)) {
     report.destination = *endpoint;
   }
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (is_extended_error(*header)) {
       take_extended_error(*header, report);
-    } else if (const auto v4 = control_value<in_pktinfo>(*header, IPPROTO_IP, IP_PKTINFO)) {
-      report.local = from_in_addr(v4->ipi_addr);
-    } else if (const auto v6 = control_value<in6_pktinfo>(*header, IPPROTO_IPV6, IPV6_PKTINFO)) {
-      report.local = from_in6_addr(v6->ipi6_addr);
+    } else if (const auto v4 = sys::control_value<in_pktinfo>(*header, IPPROTO_IP, IP_PKTINFO)) {
+      report.local = sys::from_in_addr(v4->ipi_addr);
+    } else if (const auto v6 =
+                   sys::control_value<in6_pktinfo>(*header, IPPROTO_IPV6, IPV6_PKTINFO)) {
+      report.local = sys::from_in6_addr(v6->ipi6_addr);
     }
   }
   return report;

@@ -9,8 +9,8 @@
 #include <optional>
 
 #include "base/bytes.h"
-#include "host/kernel.h"
-#include "host/sys_error.h"
+#include "sys/kernel.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -39,7 +39,7 @@ struct ErrorReport {
 
 // Takes one report. Nothing when the queue is empty. What the error quotes of the datagram's
 // payload (for ping sockets: the echo message) goes to `quote`, cut to fit.
-[[nodiscard]] std::expected<std::optional<ErrorReport>, SysError> read_error_queue(
-    const KernelFd& fd, MutableBytes quote);
+[[nodiscard]] std::expected<std::optional<ErrorReport>, sys::SysError> read_error_queue(
+    const sys::KernelFd& fd, MutableBytes quote);
 
 }  // namespace sluice::host

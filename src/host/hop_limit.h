@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "host/socket_options.h"
+#include "sys/socket_options.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -15,7 +15,7 @@ namespace sluice::host {
 class HopLimit {
  public:
   // Call it before a send with the limit of its first datagram; 0 is the system's default.
-  void expect(const KernelFd& fd, wire::IpFamily family, std::uint8_t limit) {
+  void expect(const sys::KernelFd& fd, wire::IpFamily family, std::uint8_t limit) {
     if (limit == own_) return;
     const bool again = limit == 0 || limit == last_;
     last_ = limit;
@@ -27,11 +27,11 @@ class HopLimit {
   }
 
  private:
-  [[gnu::cold]] void become(const KernelFd& fd, wire::IpFamily family, std::uint8_t limit) {
+  [[gnu::cold]] void become(const sys::KernelFd& fd, wire::IpFamily family, std::uint8_t limit) {
     const int value = limit == 0 ? -1 : int{limit};
     const auto set = family == wire::IpFamily::kV4
-                         ? set_option(fd, IPPROTO_IP, IP_TTL, value)
-                         : set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value);
+                         ? sys::set_option(fd, IPPROTO_IP, IP_TTL, value)
+                         : sys::set_option(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, value);
     if (set) own_ = limit;
   }
 

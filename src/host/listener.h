@@ -5,9 +5,9 @@
 #include <expected>
 #include <optional>
 
-#include "host/kernel.h"
-#include "host/sys_error.h"
 #include "host/tcp_socket.h"
+#include "sys/kernel.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -28,23 +28,23 @@ class TcpListener {
  public:
   TcpListener() = default;  // Holds no socket; only for slots that are filled later.
 
-  [[nodiscard]] static std::expected<TcpListener, SysError> open(Kernel& kernel,
-                                                                 const wire::Endpoint& endpoint,
-                                                                 const ListenOptions& options = {});
+  [[nodiscard]] static std::expected<TcpListener, sys::SysError> open(
+      sys::Kernel& kernel, const wire::Endpoint& endpoint, const ListenOptions& options = {});
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
-  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+  [[nodiscard]] std::expected<wire::Endpoint, sys::SysError> local_endpoint() const;
 
   // Nothing when no connection waits. A connection that died in the queue is skipped. When
   // is_exhaustion(error.error), the connection stays queued: stop watching for a while.
-  [[nodiscard]] std::expected<std::optional<AcceptedConnection>, SysError> accept();
+  [[nodiscard]] std::expected<std::optional<AcceptedConnection>, sys::SysError> accept();
 
  private:
-  TcpListener(KernelFd fd, const TcpOptions& accepted) : fd_(std::move(fd)), accepted_(accepted) {}
+  TcpListener(sys::KernelFd fd, const TcpOptions& accepted)
+      : fd_(std::move(fd)), accepted_(accepted) {}
 
-  KernelFd fd_;
+  sys::KernelFd fd_;
   TcpOptions accepted_;
 };
 

@@ -2,9 +2,9 @@
 
 #include <array>
 
-#include "host/control_message.h"
-#include "host/sockaddr.h"
-#include "host/socket_options.h"
+#include "sys/control_message.h"
+#include "sys/sockaddr.h"
+#include "sys/socket_options.h"
 
 namespace sluice::host {
 namespace {
@@ -17,35 +17,36 @@ int protocol_of(wire::IpFamily family) {
 
 }  // namespace
 
-std::expected<PingSocket, SysError> PingSocket::open(Kernel& kernel, wire::IpFamily family,
-                                                     std::optional<wire::IpAddress> source) {
-  auto fd = open_socket(kernel, address_family(family), SOCK_DGRAM, protocol_of(family));
+std::expected<PingSocket, sys::SysError> PingSocket::open(sys::Kernel& kernel,
+                                                          wire::IpFamily family,
+                                                          std::optional<wire::IpAddress> source) {
+  auto fd = sys::open_socket(kernel, sys::address_family(family), SOCK_DGRAM, protocol_of(family));
   if (!fd) return std::unexpected(fd.error());
   const bool v4 = family == wire::IpFamily::kV4;
-  const auto errors = v4 ? set_option(*fd, IPPROTO_IP, IP_RECVERR, 1)
-                         : set_option(*fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  const auto errors = v4 ? sys::set_option(*fd, IPPROTO_IP, IP_RECVERR, 1)
+                         : sys::set_option(*fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
   if (!errors) return std::unexpected(errors.error());
   // Port 0 lets the kernel choose the identifier now, so that identifier() is right at once.
   const wire::IpAddress any = v4 ? wire::IpAddress::v4(0U) : wire::IpAddress{};
-  if (const auto bound = bind_to(*fd, {source.value_or(any), wire::Port{0}}); !bound) {
+  if (const auto bound = sys::bind_to(*fd, {source.value_or(any), wire::Port{0}}); !bound) {
     return std::unexpected(bound.error());
   }
   return PingSocket(std::move(*fd), family);
 }
 
-std::expected<std::uint16_t, SysError> PingSocket::identifier() const {
-  const auto endpoint = local_endpoint_of(fd_);
+std::expected<std::uint16_t, sys::SysError> PingSocket::identifier() const {
+  const auto endpoint = sys::local_endpoint_of(fd_);
   if (!endpoint) return std::unexpected(endpoint.error());
   return endpoint->port.value;
 }
 
-std::expected<bool, SysError> PingSocket::send(const wire::IpAddress& target, ByteView message,
-                                               std::uint8_t hop_limit) {
-  SocketAddress address = to_sockaddr({target, wire::Port{0}});
+std::expected<bool, sys::SysError> PingSocket::send(const wire::IpAddress& target, ByteView message,
+                                                    std::uint8_t hop_limit) {
+  sys::SocketAddress address = sys::to_sockaddr({target, wire::Port{0}});
   // The kernel does not write to what it sends.
   iovec part{.iov_base = const_cast<std::uint8_t*>(message.data()), .iov_len = message.size()};
   alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control;
-  ControlWriter writer(control);
+  sys::ControlWriter writer(control);
   hop_limit_.expect(fd_, family_, hop_limit);
   if (hop_limit_.must_say(target, hop_limit)) writer.add_hop_limit(family_, hop_limit);
   msghdr header{};
@@ -59,11 +60,11 @@ std::expected<bool, SysError> PingSocket::send(const wire::IpAddress& target, By
     if (fd_.kernel().sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
     if (errno == EAGAIN || errno == EINTR) return false;
   }
-  return std::unexpected(last_error(SysOp::kSend));
+  return std::unexpected(sys::last_error(sys::SysOp::kSend));
 }
 
-std::expected<std::optional<PingReply>, SysError> PingSocket::receive(MutableBytes buffer) {
-  SocketAddress source;
+std::expected<std::optional<PingReply>, sys::SysError> PingSocket::receive(MutableBytes buffer) {
+  sys::SocketAddress source;
   iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
   for (int attempt = 0; attempt < 2; ++attempt) {
     msghdr header{};
@@ -75,18 +76,19 @@ std::expected<std::optional<PingReply>, SysError> PingSocket::receive(MutableByt
     if (got >= 0) {
       PingReply reply;
       reply.length = static_cast<std::size_t>(got);
-      if (const auto from = from_sockaddr(source.storage, header.msg_namelen)) {
+      if (const auto from = sys::from_sockaddr(source.storage, header.msg_namelen)) {
         reply.source = from->address;
       }
       return reply;
     }
     if (errno == EAGAIN || errno == EINTR) return std::nullopt;
   }
-  return std::unexpected(last_error(SysOp::kReceive));
+  return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }
 
-bool ping_permitted(Kernel& kernel, wire::IpFamily family) {
-  return open_socket(kernel, address_family(family), SOCK_DGRAM, protocol_of(family)).has_value();
+bool ping_permitted(sys::Kernel& kernel, wire::IpFamily family) {
+  return sys::open_socket(kernel, sys::address_family(family), SOCK_DGRAM, protocol_of(family))
+      .has_value();
 }
 
 }  // namespace sluice::host

@@ -13,8 +13,8 @@
 #include "base/bytes.h"
 #include "host/error_queue.h"
 #include "host/hop_limit.h"
-#include "host/kernel.h"
-#include "host/sys_error.h"
+#include "sys/kernel.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -29,38 +29,39 @@ class PingSocket {
   PingSocket() = default;  // Holds no socket; only for slots that are filled later.
 
   // `source`: the address to ping from, the system's choice if none.
-  [[nodiscard]] static std::expected<PingSocket, SysError> open(
-      Kernel& kernel, wire::IpFamily family, std::optional<wire::IpAddress> source = {});
+  [[nodiscard]] static std::expected<PingSocket, sys::SysError> open(
+      sys::Kernel& kernel, wire::IpFamily family, std::optional<wire::IpAddress> source = {});
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
 
   // The identifier that our requests carry on the wire.
-  [[nodiscard]] std::expected<std::uint16_t, SysError> identifier() const;
+  [[nodiscard]] std::expected<std::uint16_t, sys::SysError> identifier() const;
 
   // `message` is an echo request, header first. False means "full". `hop_limit` 0 leaves the
   // system's default.
-  [[nodiscard]] std::expected<bool, SysError> send(const wire::IpAddress& target, ByteView message,
-                                                   std::uint8_t hop_limit = 0);
+  [[nodiscard]] std::expected<bool, sys::SysError> send(const wire::IpAddress& target,
+                                                        ByteView message,
+                                                        std::uint8_t hop_limit = 0);
 
   // One echo reply, header first, cut to fit. Nothing when none is there.
-  [[nodiscard]] std::expected<std::optional<PingReply>, SysError> receive(MutableBytes buffer);
+  [[nodiscard]] std::expected<std::optional<PingReply>, sys::SysError> receive(MutableBytes buffer);
 
-  [[nodiscard]] std::expected<std::optional<ErrorReport>, SysError> read_errors(
+  [[nodiscard]] std::expected<std::optional<ErrorReport>, sys::SysError> read_errors(
       MutableBytes quote) {
     return read_error_queue(fd_, quote);
   }
 
  private:
-  PingSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
+  PingSocket(sys::KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
 
-  KernelFd fd_;
+  sys::KernelFd fd_;
   wire::IpFamily family_ = wire::IpFamily::kV4;
   HopLimit hop_limit_;
 };
 
 // Whether this process may open ping sockets: net.ipv4.ping_group_range, for both families.
-[[nodiscard]] bool ping_permitted(Kernel& kernel, wire::IpFamily family);
+[[nodiscard]] bool ping_permitted(sys::Kernel& kernel, wire::IpFamily family);
 
 }  // namespace sluice::host

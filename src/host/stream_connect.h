@@ -7,16 +7,16 @@
 #include <string>
 #include <string_view>
 
-#include "host/kernel.h"
-#include "host/socket_options.h"
-#include "host/sys_error.h"
 #include "host/tcp_socket.h"
+#include "sys/kernel.h"
+#include "sys/socket_options.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
 
 struct StreamOptions {
-  std::optional<KeepAlive> keepalive = std::nullopt;  // Nothing: off.
+  std::optional<sys::KeepAlive> keepalive = std::nullopt;  // Nothing: off.
   // Where to connect from; port 0: the kernel chooses one.
   std::optional<wire::Endpoint> source = std::nullopt;
   std::uint32_t scope_id = 0;    // Interface index of a link-local target, and source.
@@ -41,9 +41,8 @@ struct StartedConnect {
 
 // With TCP_NODELAY. An option that was asked for and is refused is an error, except for buffers,
 // keep-alive and fast open, which change nothing but speed.
-[[nodiscard]] std::expected<StartedConnect, SysError> connect_stream(Kernel& kernel,
-                                                                     const wire::Endpoint& target,
-                                                                     const StreamOptions& options);
+[[nodiscard]] std::expected<StartedConnect, sys::SysError> connect_stream(
+    sys::Kernel& kernel, const wire::Endpoint& target, const StreamOptions& options);
 
 // How a connect in progress ended, once its socket is writable.
 enum class ConnectOutcome : std::uint8_t {
@@ -62,7 +61,7 @@ struct ConnectReport {
 
 // A UNIX stream socket; '@' first stands for the abstract namespace (unix(7)). Never in progress:
 // a listener whose queue is full is EAGAIN.
-[[nodiscard]] std::expected<StartedConnect, SysError> connect_unix(Kernel& kernel,
-                                                                   std::string_view path);
+[[nodiscard]] std::expected<StartedConnect, sys::SysError> connect_unix(sys::Kernel& kernel,
+                                                                        std::string_view path);
 
 }  // namespace sluice::host

@@ -9,8 +9,8 @@
 #include <array>
 #include <climits>
 
-#include "host/sockaddr.h"
-#include "host/socket_options.h"
+#include "sys/sockaddr.h"
+#include "sys/socket_options.h"
 
 namespace sluice::host {
 namespace {
@@ -23,25 +23,27 @@ msghdr message_of(std::span<const iovec> parts) {
   return message;
 }
 
-void set_guard(const KernelFd& fd, bool on) {
+void set_guard(const sys::KernelFd& fd, bool on) {
   const linger option{.l_onoff = on ? 1 : 0, .l_linger = 0};
   fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
 }
 
 bool would_block(int error) { return error == EAGAIN || error == EINTR; }
 
-std::expected<std::size_t, SysError> ask_count(const KernelFd& fd, unsigned long request) {
+std::expected<std::size_t, sys::SysError> ask_count(const sys::KernelFd& fd,
+                                                    unsigned long request) {
   int value = 0;
   if (fd.kernel().ioctl_int(fd.get(), request, &value) != 0) {
-    return std::unexpected(last_error(SysOp::kIoctl));
+    return std::unexpected(sys::last_error(sys::SysOp::kIoctl));
   }
   return static_cast<std::size_t>(std::max(value, 0));
 }
 
 }  // namespace
 
-std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire::Endpoint& target,
-                                                      const TcpOptions& options) {
+std::expected<TcpSocket, sys::SysError> TcpSocket::connect(sys::Kernel& kernel,
+                                                           const wire::Endpoint& target,
+                                                           const TcpOptions& options) {
   auto socket = open(kernel, target.address.family(), options);
   if (!socket) return socket;
   if (const auto started = socket->start_connect(target, options.scope_id); !started) {
@@ -50,31 +52,31 @@ std::expected<TcpSocket, SysError> TcpSocket::connect(Kernel& kernel, const wire
   return socket;
 }
 
-std::expected<TcpSocket, SysError> TcpSocket::open(Kernel& kernel, wire::IpFamily family,
-                                                   const TcpOptions& options) {
-  auto fd = open_socket(kernel, address_family(family), SOCK_STREAM, 0);
+std::expected<TcpSocket, sys::SysError> TcpSocket::open(sys::Kernel& kernel, wire::IpFamily family,
+                                                        const TcpOptions& options) {
+  auto fd = sys::open_socket(kernel, sys::address_family(family), SOCK_STREAM, 0);
   if (!fd) return std::unexpected(fd.error());
   TcpSocket socket(std::move(*fd));
   prefer_tcp_options(socket.fd_, options);
   socket.guarded_ = options.guarded;
-  if (const auto marked = set_mark(socket.fd_, options.mark); !marked) {
+  if (const auto marked = sys::set_mark(socket.fd_, options.mark); !marked) {
     return std::unexpected(marked.error());
   }
   if (options.source) {
     // The port is chosen at connect(), where it need only be unique for this target.
-    prefer_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (const auto bound = bind_to(socket.fd_, {*options.source, wire::Port{0}}); !bound) {
+    sys::prefer_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (const auto bound = sys::bind_to(socket.fd_, {*options.source, wire::Port{0}}); !bound) {
       return std::unexpected(bound.error());
     }
   }
   return socket;
 }
 
-std::expected<void, SysError> TcpSocket::start_connect(const wire::Endpoint& target,
-                                                       std::uint32_t scope_id) {
-  const SocketAddress address = to_sockaddr(target, scope_id);
+std::expected<void, sys::SysError> TcpSocket::start_connect(const wire::Endpoint& target,
+                                                            std::uint32_t scope_id) {
+  const sys::SocketAddress address = sys::to_sockaddr(target, scope_id);
   if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0 && errno != EINPROGRESS) {
-    return std::unexpected(last_error(SysOp::kConnect));
+    return std::unexpected(sys::last_error(sys::SysOp::kConnect));
   }
   return {};
 }
@@ -87,76 +89,78 @@ bool TcpSocket::is_established() const {
          (info[0] == TCP_ESTABLISHED || info[0] == TCP_CLOSE_WAIT);
 }
 
-TcpSocket TcpSocket::adopt(KernelFd fd, const TcpOptions& options) {
+TcpSocket TcpSocket::adopt(sys::KernelFd fd, const TcpOptions& options) {
   prefer_tcp_options(fd, options);
   return inherit(std::move(fd), options);
 }
 
-TcpSocket TcpSocket::inherit(KernelFd fd, const TcpOptions& options) {
+TcpSocket TcpSocket::inherit(sys::KernelFd fd, const TcpOptions& options) {
   TcpSocket socket(std::move(fd));
   socket.guarded_ = options.guarded;
   return socket;
 }
 
 // None of these can fail on a TCP socket but by a lack of memory, and none is worth a flow.
-void prefer_tcp_options(const KernelFd& fd, const TcpOptions& options) {
-  if (options.nodelay) prefer_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  if (options.keepalive) prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  if (options.urgent_inline) prefer_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+void prefer_tcp_options(const sys::KernelFd& fd, const TcpOptions& options) {
+  if (options.nodelay) sys::prefer_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  if (options.keepalive) sys::prefer_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  if (options.urgent_inline) sys::prefer_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);
   if (options.guarded) set_guard(fd, true);
   if (options.receive_buffer > 0) {
-    prefer_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
+    sys::prefer_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer);
   }
 }
 
-std::expected<void, SysError> TcpSocket::connect_result() {
-  const auto error = get_option(fd_, SOL_SOCKET, SO_ERROR);
+std::expected<void, sys::SysError> TcpSocket::connect_result() {
+  const auto error = sys::get_option(fd_, SOL_SOCKET, SO_ERROR);
   if (!error) return std::unexpected(error.error());
-  if (*error != 0) return std::unexpected(SysError{SysOp::kConnect, *error});
+  if (*error != 0) return std::unexpected(sys::SysError{sys::SysOp::kConnect, *error});
   return {};
 }
 
-std::expected<std::size_t, SysError> TcpSocket::send(std::span<const iovec> parts) {
+std::expected<std::size_t, sys::SysError> TcpSocket::send(std::span<const iovec> parts) {
   const msghdr message = message_of(parts);
   const ssize_t sent = fd_.kernel().sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent >= 0) return static_cast<std::size_t>(sent);
   if (would_block(errno)) return std::size_t{0};
-  return std::unexpected(last_error(SysOp::kSend));
+  return std::unexpected(sys::last_error(sys::SysOp::kSend));
 }
 
-std::expected<ReadResult, SysError> TcpSocket::receive(std::span<const iovec> parts, int flags) {
+std::expected<sys::ReadResult, sys::SysError> TcpSocket::receive(std::span<const iovec> parts,
+                                                                 int flags) {
   msghdr message = message_of(parts);
   const ssize_t got = fd_.kernel().recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
-  if (got > 0) return ReadResult{ReadStatus::kData, static_cast<std::size_t>(got)};
-  if (got == 0) return ReadResult{ReadStatus::kEndOfStream, 0};
-  if (would_block(errno)) return ReadResult{ReadStatus::kWouldBlock, 0};
-  return std::unexpected(last_error(SysOp::kReceive));
+  if (got > 0) return sys::ReadResult{sys::ReadStatus::kData, static_cast<std::size_t>(got)};
+  if (got == 0) return sys::ReadResult{sys::ReadStatus::kEndOfStream, 0};
+  if (would_block(errno)) return sys::ReadResult{sys::ReadStatus::kWouldBlock, 0};
+  return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }
 
-std::expected<ReadResult, SysError> TcpSocket::peek(std::span<const iovec> parts) {
+std::expected<sys::ReadResult, sys::SysError> TcpSocket::peek(std::span<const iovec> parts) {
   return receive(parts, MSG_PEEK);
 }
 
-std::expected<ReadResult, SysError> TcpSocket::read(std::span<const iovec> parts) {
+std::expected<sys::ReadResult, sys::SysError> TcpSocket::read(std::span<const iovec> parts) {
   return receive(parts, 0);
 }
 
-std::expected<std::size_t, SysError> TcpSocket::discard(std::size_t count) {
+std::expected<std::size_t, sys::SysError> TcpSocket::discard(std::size_t count) {
   std::size_t done = 0;
   while (done < count) {
     // tcp(7): with MSG_TRUNC the bytes are discarded rather than stored.
     const ssize_t gone =
         fd_.kernel().recv(fd_.get(), nullptr, count - done, MSG_TRUNC | MSG_DONTWAIT);
     if (gone < 0 && errno == EINTR) continue;
-    if (gone < 0 && !would_block(errno)) return std::unexpected(last_error(SysOp::kReceive));
+    if (gone < 0 && !would_block(errno))
+      return std::unexpected(sys::last_error(sys::SysOp::kReceive));
     if (gone <= 0) break;
     done += static_cast<std::size_t>(gone);  // An urgent byte ends one early.
   }
   return done;
 }
 
-std::expected<void, SysError> TcpSocket::set_peek_offset(int offset) {
-  return set_option(fd_, SOL_SOCKET, SO_PEEK_OFF, offset);
+std::expected<void, sys::SysError> TcpSocket::set_peek_offset(int offset) {
+  return sys::set_option(fd_, SOL_SOCKET, SO_PEEK_OFF, offset);
 }
 
 void TcpSocket::guard() {
@@ -171,9 +175,9 @@ void TcpSocket::end_guard() {
   guarded_ = false;
 }
 
-std::expected<void, SysError> TcpSocket::shutdown_write() {
+std::expected<void, sys::SysError> TcpSocket::shutdown_write() {
   const bool done = fd_.kernel().shutdown(fd_.get(), SHUT_WR) == 0;
-  const SysError error = done ? SysError{} : last_error(SysOp::kShutdown);
+  const sys::SysError error = done ? sys::SysError{} : sys::last_error(sys::SysOp::kShutdown);
   end_guard();
   if (done) return {};
   return std::unexpected(error);
@@ -191,22 +195,22 @@ void TcpSocket::close() {
 }
 
 void TcpSocket::close_and_forget() {
-  if (fd_.valid()) prefer_option(fd_, IPPROTO_TCP, TCP_LINGER2, 1);
+  if (fd_.valid()) sys::prefer_option(fd_, IPPROTO_TCP, TCP_LINGER2, 1);
   close();
 }
 
-std::expected<std::uint32_t, SysError> TcpSocket::unanswered_probes() {
+std::expected<std::uint32_t, sys::SysError> TcpSocket::unanswered_probes() {
   tcp_info info{};
   socklen_t length = sizeof info;
   if (fd_.kernel().getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
-    return std::unexpected(last_error(SysOp::kGetSockOpt));
+    return std::unexpected(sys::last_error(sys::SysOp::kGetSockOpt));
   }
   return info.tcpi_probes;
 }
 
 void TcpSocket::set_deaf(bool deaf) {
   if (!deaf) {
-    prefer_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0);
+    sys::prefer_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0);
     return;
   }
   // The kernel shows such a filter the segment from its TCP header on (RFC 9293, 3.1).
@@ -221,25 +225,27 @@ void TcpSocket::set_deaf(bool deaf) {
   fd_.kernel().setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
 }
 
-std::expected<std::size_t, SysError> TcpSocket::unacknowledged_bytes() {
+std::expected<std::size_t, sys::SysError> TcpSocket::unacknowledged_bytes() {
   return ask_count(fd_, SIOCOUTQ);
 }
 
-std::expected<std::size_t, SysError> TcpSocket::readable_bytes() { return ask_count(fd_, SIOCINQ); }
+std::expected<std::size_t, sys::SysError> TcpSocket::readable_bytes() {
+  return ask_count(fd_, SIOCINQ);
+}
 
-std::expected<std::size_t, SysError> TcpSocket::send_buffer_size() {
-  const auto size = get_option(fd_, SOL_SOCKET, SO_SNDBUF);
+std::expected<std::size_t, sys::SysError> TcpSocket::send_buffer_size() {
+  const auto size = sys::get_option(fd_, SOL_SOCKET, SO_SNDBUF);
   if (!size) return std::unexpected(size.error());
   return static_cast<std::size_t>(std::max(*size, 0));
 }
 
-std::expected<wire::Endpoint, SysError> TcpSocket::local_endpoint() const {
-  return local_endpoint_of(fd_);
+std::expected<wire::Endpoint, sys::SysError> TcpSocket::local_endpoint() const {
+  return sys::local_endpoint_of(fd_);
 }
 
-bool peek_offset_supported(Kernel& kernel, wire::IpFamily family) {
-  auto fd = open_socket(kernel, address_family(family), SOCK_STREAM, 0);
-  return fd && set_option(*fd, SOL_SOCKET, SO_PEEK_OFF, 0).has_value();
+bool peek_offset_supported(sys::Kernel& kernel, wire::IpFamily family) {
+  auto fd = sys::open_socket(kernel, sys::address_family(family), SOCK_STREAM, 0);
+  return fd && sys::set_option(*fd, SOL_SOCKET, SO_PEEK_OFF, 0).has_value();
 }
 
 }  // namespace sluice::host

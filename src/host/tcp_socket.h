@@ -11,10 +11,10 @@
 #include <optional>
 #include <span>
 
-#include "host/io_result.h"
-#include "host/kernel.h"
-#include "host/socket_options.h"
-#include "host/sys_error.h"
+#include "sys/io_result.h"
+#include "sys/kernel.h"
+#include "sys/socket_options.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -38,21 +38,20 @@ class TcpSocket {
   TcpSocket() = default;  // Holds no socket; only for slots that are filled later.
 
   // A socket with all its options, for start_connect().
-  [[nodiscard]] static std::expected<TcpSocket, SysError> open(Kernel& kernel,
-                                                               wire::IpFamily family,
-                                                               const TcpOptions& options = {});
+  [[nodiscard]] static std::expected<TcpSocket, sys::SysError> open(sys::Kernel& kernel,
+                                                                    wire::IpFamily family,
+                                                                    const TcpOptions& options = {});
   // Wait for writable, then ask connect_result().
-  [[nodiscard]] std::expected<void, SysError> start_connect(const wire::Endpoint& target,
-                                                            std::uint32_t scope_id = 0);
+  [[nodiscard]] std::expected<void, sys::SysError> start_connect(const wire::Endpoint& target,
+                                                                 std::uint32_t scope_id = 0);
   // Both in one.
-  [[nodiscard]] static std::expected<TcpSocket, SysError> connect(Kernel& kernel,
-                                                                  const wire::Endpoint& target,
-                                                                  const TcpOptions& options = {});
+  [[nodiscard]] static std::expected<TcpSocket, sys::SysError> connect(
+      sys::Kernel& kernel, const wire::Endpoint& target, const TcpOptions& options = {});
   // Takes over a connected, non-blocking socket, as accept4() gives it, and sets nodelay and
   // keepalive.
-  [[nodiscard]] static TcpSocket adopt(KernelFd fd, const TcpOptions& options = {});
+  [[nodiscard]] static TcpSocket adopt(sys::KernelFd fd, const TcpOptions& options = {});
   // The same of one that has the options already, since its listener has.
-  [[nodiscard]] static TcpSocket inherit(KernelFd fd, const TcpOptions& options);
+  [[nodiscard]] static TcpSocket inherit(sys::KernelFd fd, const TcpOptions& options);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
@@ -63,27 +62,27 @@ class TcpSocket {
   [[nodiscard]] bool is_established() const;
   // Once writable: how the connect ended. Later: the pending asynchronous error (SO_ERROR), which
   // reading clears. The SysError is {kConnect, errno}.
-  [[nodiscard]] std::expected<void, SysError> connect_result();
+  [[nodiscard]] std::expected<void, sys::SysError> connect_result();
 
   // Bytes taken by the kernel. Zero means "full, wait for writable". At most IOV_MAX parts.
-  [[nodiscard]] std::expected<std::size_t, SysError> send(std::span<const iovec> parts);
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> send(std::span<const iovec> parts);
 
   // Copies without consuming. Starts at the peek offset where one is set.
-  [[nodiscard]] std::expected<ReadResult, SysError> peek(std::span<const iovec> parts);
-  [[nodiscard]] std::expected<ReadResult, SysError> read(std::span<const iovec> parts);
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek(std::span<const iovec> parts);
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> read(std::span<const iovec> parts);
   // Consumes `count` received bytes without a copy; lowers the peek offset by as much. Fewer only
   // where the queue holds no more.
-  [[nodiscard]] std::expected<std::size_t, SysError> discard(std::size_t count);
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> discard(std::size_t count);
 
   // SO_PEEK_OFF: where the next peek() starts; each peek moves it on. -1 turns it off.
-  [[nodiscard]] std::expected<void, SysError> set_peek_offset(int offset);
+  [[nodiscard]] std::expected<void, sys::SysError> set_peek_offset(int offset);
 
   // From here on the kernel resets the connection should this process die: a FIN would pass for the
   // end of a stream that is only half told. shutdown_write() and close() put an end to that.
   void guard();
   [[nodiscard]] bool guarded() const { return guarded_; }
 
-  [[nodiscard]] std::expected<void, SysError> shutdown_write();
+  [[nodiscard]] std::expected<void, sys::SysError> shutdown_write();
   // Closes with a RST (SO_LINGER of zero seconds).
   void reset();
   // Closes in the ordinary way; unsent bytes still go out.
@@ -93,36 +92,36 @@ class TcpSocket {
   void close_and_forget();
 
   // Bytes the peer has not acknowledged, sent or not (SIOCOUTQ), plus an unacknowledged FIN.
-  [[nodiscard]] std::expected<std::size_t, SysError> unacknowledged_bytes();
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> unacknowledged_bytes();
   // Bytes received and not yet consumed (SIOCINQ).
-  [[nodiscard]] std::expected<std::size_t, SysError> readable_bytes();
-  void keep_alive(const KeepAlive& times) { prefer_keepalive(fd_, times); }
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> readable_bytes();
+  void keep_alive(const sys::KeepAlive& times) { sys::prefer_keepalive(fd_, times); }
   // Keep-alive probes, or probes of a closed window, in a row that nobody has answered.
-  [[nodiscard]] std::expected<std::uint32_t, SysError> unanswered_probes();
+  [[nodiscard]] std::expected<std::uint32_t, sys::SysError> unanswered_probes();
   // A deaf socket hears nothing of what its peer sends but a RST, and so answers nothing: the peer
   // repeats itself and draws its own conclusions.
   void set_deaf(bool deaf);
   // SO_SNDBUF as the kernel accounts it: its own overhead included.
-  [[nodiscard]] std::expected<std::size_t, SysError> send_buffer_size();
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> send_buffer_size();
 
-  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+  [[nodiscard]] std::expected<wire::Endpoint, sys::SysError> local_endpoint() const;
 
  private:
-  explicit TcpSocket(KernelFd fd) : fd_(std::move(fd)) {}
-  [[nodiscard]] std::expected<ReadResult, SysError> receive(std::span<const iovec> parts,
-                                                            int flags);
+  explicit TcpSocket(sys::KernelFd fd) : fd_(std::move(fd)) {}
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> receive(std::span<const iovec> parts,
+                                                                      int flags);
 
   void end_guard();
 
-  [[no_unique_address]] KernelFd fd_;
+  [[no_unique_address]] sys::KernelFd fd_;
   bool guarded_ = false;
 };
 
 // What a socket takes of the options after it was opened. Those of a listener are inherited by all
 // that it accepts.
-void prefer_tcp_options(const KernelFd& fd, const TcpOptions& options);
+void prefer_tcp_options(const sys::KernelFd& fd, const TcpOptions& options);
 
 // Whether TCP of this kernel knows SO_PEEK_OFF (Linux 6.9 and later). Opens and closes a socket.
-[[nodiscard]] bool peek_offset_supported(Kernel& kernel, wire::IpFamily family);
+[[nodiscard]] bool peek_offset_supported(sys::Kernel& kernel, wire::IpFamily family);
 
 }  // namespace sluice::host

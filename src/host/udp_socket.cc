@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "host/control_message.h"
-#include "host/sockaddr.h"
-#include "host/socket_options.h"
+#include "sys/control_message.h"
+#include "sys/sockaddr.h"
+#include "sys/socket_options.h"
 
 namespace sluice::host {
 namespace {
@@ -47,13 +47,13 @@ void prepare_send(const OutgoingDatagram& datagram, const Sender& sender, Slot& 
                   msghdr& message) {
   message = {};
   if (!sender.connected) {
-    message.msg_namelen = fill_sockaddr(datagram.target, datagram.scope_id, slot.name);
+    message.msg_namelen = sys::fill_sockaddr(datagram.target, datagram.scope_id, slot.name);
     message.msg_name = &slot.name;
   }
   // The kernel does not write to what it sends.
   message.msg_iov = const_cast<iovec*>(datagram.payload.data());
   message.msg_iovlen = datagram.payload.size();
-  ControlWriter writer(slot.control);
+  sys::ControlWriter writer(slot.control);
   if (datagram.segment_size > 0) writer.add(SOL_UDP, UDP_SEGMENT, datagram.segment_size);
   if (sender.hop_limit.must_say(datagram.target.address, datagram.hop_limit)) {
     writer.add_hop_limit(sender.family, datagram.hop_limit);
@@ -63,13 +63,13 @@ void prepare_send(const OutgoingDatagram& datagram, const Sender& sender, Slot& 
 }
 
 void take_control(const cmsghdr& header, IncomingDatagram& slot) {
-  if (const auto size = control_value<int>(header, SOL_UDP, UDP_GRO)) {
+  if (const auto size = sys::control_value<int>(header, SOL_UDP, UDP_GRO)) {
     slot.segment_size = static_cast<std::uint16_t>(*size);
-  } else if (const auto v4 = control_value<in_pktinfo>(header, IPPROTO_IP, IP_PKTINFO)) {
-    slot.destination = from_in_addr(v4->ipi_addr);
+  } else if (const auto v4 = sys::control_value<in_pktinfo>(header, IPPROTO_IP, IP_PKTINFO)) {
+    slot.destination = sys::from_in_addr(v4->ipi_addr);
     slot.interface_index = static_cast<std::uint32_t>(v4->ipi_ifindex);
-  } else if (const auto v6 = control_value<in6_pktinfo>(header, IPPROTO_IPV6, IPV6_PKTINFO)) {
-    slot.destination = from_in6_addr(v6->ipi6_addr);
+  } else if (const auto v6 = sys::control_value<in6_pktinfo>(header, IPPROTO_IPV6, IPV6_PKTINFO)) {
+    slot.destination = sys::from_in6_addr(v6->ipi6_addr);
     slot.interface_index = v6->ipi6_ifindex;
   }
 }
@@ -81,7 +81,7 @@ void finish_receive(mmsghdr& header, const sockaddr_storage& name, IncomingDatag
   slot.destination.reset();
   slot.interface_index = 0;
   slot.truncated = (message.msg_flags & MSG_TRUNC) != 0;
-  slot.source = from_sockaddr(name, message.msg_namelen).value_or(wire::Endpoint{});
+  slot.source = sys::from_sockaddr(name, message.msg_namelen).value_or(wire::Endpoint{});
   for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
        control = CMSG_NXTHDR(&message, control)) {
     take_control(*control, slot);
@@ -94,9 +94,9 @@ void finish_receive(mmsghdr& header, const sockaddr_storage& name, IncomingDatag
 
 DatagramScratch::DatagramScratch() : room_(std::make_unique<Room>()) {}
 
-std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamily family,
-                                                   const UdpOptions& options) {
-  auto fd = open_socket(kernel, address_family(family), SOCK_DGRAM, IPPROTO_UDP);
+std::expected<UdpSocket, sys::SysError> UdpSocket::open(sys::Kernel& kernel, wire::IpFamily family,
+                                                        const UdpOptions& options) {
+  auto fd = sys::open_socket(kernel, sys::address_family(family), SOCK_DGRAM, IPPROTO_UDP);
   if (!fd) return std::unexpected(fd.error());
   UdpSocket socket(std::move(*fd), family);
   if (const auto applied = socket.apply(options); !applied) {
@@ -108,62 +108,63 @@ std::expected<UdpSocket, SysError> UdpSocket::open(Kernel& kernel, wire::IpFamil
   return socket;
 }
 
-UdpSocket UdpSocket::adopt(KernelFd fd) {
-  const int domain = get_option(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
+UdpSocket UdpSocket::adopt(sys::KernelFd fd) {
+  const int domain = sys::get_option(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
   return {std::move(fd), domain == AF_INET6 ? wire::IpFamily::kV6 : wire::IpFamily::kV4};
 }
 
-[[gnu::cold]] std::expected<void, SysError> UdpSocket::bind_as(const UdpOptions& options) {
+[[gnu::cold]] std::expected<void, sys::SysError> UdpSocket::bind_as(const UdpOptions& options) {
   if (options.transparent) {
-    if (const auto made = make_transparent(fd_, family_); !made) return made;
+    if (const auto made = sys::make_transparent(fd_, family_); !made) return made;
     // Sessions of two rules may be of one client; their peers tell them apart.
-    prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
+    sys::prefer_option(fd_, SOL_SOCKET, SO_REUSEADDR, 1);
   }
-  return bind_to(fd_, *options.bind, options.scope_id);
+  return sys::bind_to(fd_, *options.bind, options.scope_id);
 }
 
-[[gnu::cold]] std::expected<void, SysError> UdpSocket::apply(const UdpOptions& options) {
+[[gnu::cold]] std::expected<void, sys::SysError> UdpSocket::apply(const UdpOptions& options) {
   const bool v4 = family_ == wire::IpFamily::kV4;
   if (!v4) {
-    if (const auto set = set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 1); !set) return set;
+    if (const auto set = sys::set_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY, 1); !set) return set;
   }
   for (const Option& option : v4 ? kV4Options : kV6Options) {
-    if (const auto set = set_option(fd_, option.level, option.name, option.value); !set) return set;
+    if (const auto set = sys::set_option(fd_, option.level, option.name, option.value); !set)
+      return set;
   }
   if (options.packet_info) {
-    const auto set = v4 ? set_option(fd_, IPPROTO_IP, IP_PKTINFO, 1)
-                        : set_option(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    const auto set = v4 ? sys::set_option(fd_, IPPROTO_IP, IP_PKTINFO, 1)
+                        : sys::set_option(fd_, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     if (!set) return set;
   }
   // Missing before Linux 5.0; datagrams then come one by one.
-  if (options.receive_offload) prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
-  prefer_buffers(fd_, options.receive_buffer, options.send_buffer);
-  if (const auto bound = bind_to_device(fd_, options.device); !bound) return bound;
-  return set_mark(fd_, options.mark);
+  if (options.receive_offload) sys::prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
+  sys::prefer_buffers(fd_, options.receive_buffer, options.send_buffer);
+  if (const auto bound = sys::bind_to_device(fd_, options.device); !bound) return bound;
+  return sys::set_mark(fd_, options.mark);
 }
 
-std::expected<wire::Endpoint, SysError> UdpSocket::local_endpoint() const {
-  return local_endpoint_of(fd_);
+std::expected<wire::Endpoint, sys::SysError> UdpSocket::local_endpoint() const {
+  return sys::local_endpoint_of(fd_);
 }
 
 bool UdpSocket::speaks(wire::IpFamily family) const {
   if (family == family_) return true;
   return family_ == wire::IpFamily::kV6 &&
-         get_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
+         sys::get_option(fd_, IPPROTO_IPV6, IPV6_V6ONLY).value_or(1) == 0;
 }
 
-std::expected<void, SysError> UdpSocket::connect(const wire::Endpoint& peer,
-                                                 std::uint32_t scope_id) {
-  const SocketAddress address = to_sockaddr(peer, scope_id);
+std::expected<void, sys::SysError> UdpSocket::connect(const wire::Endpoint& peer,
+                                                      std::uint32_t scope_id) {
+  const sys::SocketAddress address = sys::to_sockaddr(peer, scope_id);
   if (fd_.kernel().connect(fd_.get(), address.get(), address.length) != 0) {
-    return std::unexpected(last_error(SysOp::kConnect));
+    return std::unexpected(sys::last_error(sys::SysOp::kConnect));
   }
   connected_ = true;
   return {};
 }
 
-std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
-                                                     std::span<const OutgoingDatagram> datagrams) {
+std::expected<std::size_t, sys::SysError> UdpSocket::send(
+    DatagramScratch& scratch, std::span<const OutgoingDatagram> datagrams) {
   const std::size_t count = std::min(datagrams.size(), DatagramScratch::kBatch);
   if (count == 0) return std::size_t{0};
   DatagramScratch::Room& room = *scratch.room_;
@@ -179,7 +180,7 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
     if (sent >= 0) return static_cast<std::size_t>(sent);
     if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
   }
-  const SysError error = last_error(SysOp::kSend);
+  const sys::SysError error = sys::last_error(sys::SysOp::kSend);
   if (datagrams.front().segment_size > 0 && is_segmentation_refusal(error.error)) {
     return send_segments(scratch, datagrams.front());
   }
@@ -188,7 +189,7 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
 
 // What the kernel will not segment goes out cut by us. One datagram at a time: this is rare. As
 // with any datagram that UDP loses, segments the socket has no room for are dropped.
-[[gnu::cold]] std::expected<std::size_t, SysError> UdpSocket::send_segments(
+[[gnu::cold]] std::expected<std::size_t, sys::SysError> UdpSocket::send_segments(
     DatagramScratch& scratch, const OutgoingDatagram& datagram) {
   constexpr std::size_t kMaxParts = 64;
   std::array<iovec, kMaxParts> parts{};
@@ -217,8 +218,8 @@ std::expected<std::size_t, SysError> UdpSocket::send(DatagramScratch& scratch,
   return std::size_t{1};
 }
 
-std::expected<std::size_t, SysError> UdpSocket::receive(DatagramScratch& scratch,
-                                                        std::span<IncomingDatagram> slots) {
+std::expected<std::size_t, sys::SysError> UdpSocket::receive(DatagramScratch& scratch,
+                                                             std::span<IncomingDatagram> slots) {
   const std::size_t count = std::min(slots.size(), DatagramScratch::kBatch);
   if (count == 0) return std::size_t{0};
   DatagramScratch::Room& room = *scratch.room_;
@@ -243,7 +244,7 @@ std::expected<std::size_t, SysError> UdpSocket::receive(DatagramScratch& scratch
     }
     if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
   }
-  return std::unexpected(last_error(SysOp::kReceive));
+  return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }
 
 }  // namespace sluice::host

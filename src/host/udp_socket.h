@@ -15,8 +15,8 @@
 #include "host/datagram.h"
 #include "host/error_queue.h"
 #include "host/hop_limit.h"
-#include "host/kernel.h"
-#include "host/sys_error.h"
+#include "sys/kernel.h"
+#include "sys/sys_error.h"
 #include "wire/address.h"
 
 namespace sluice::host {
@@ -40,17 +40,17 @@ class UdpSocket {
   UdpSocket() = default;  // Holds no socket; only for slots that are filled later.
 
   // An IPv6 socket is IPv6 only.
-  [[nodiscard]] static std::expected<UdpSocket, SysError> open(Kernel& kernel,
-                                                               wire::IpFamily family,
-                                                               const UdpOptions& options = {});
+  [[nodiscard]] static std::expected<UdpSocket, sys::SysError> open(sys::Kernel& kernel,
+                                                                    wire::IpFamily family,
+                                                                    const UdpOptions& options = {});
   // Takes over a bound, non-blocking socket as it is; of both families if it is "::" of a dual
   // stack.
-  [[nodiscard]] static UdpSocket adopt(KernelFd fd);
+  [[nodiscard]] static UdpSocket adopt(sys::KernelFd fd);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }
-  [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint() const;
+  [[nodiscard]] std::expected<wire::Endpoint, sys::SysError> local_endpoint() const;
   // Whether it serves peers of this family: a dual-stack socket does so for both.
   [[nodiscard]] bool speaks(wire::IpFamily family) const;
 
@@ -58,32 +58,32 @@ class UdpSocket {
   // go to it whatever their target says: without an address the kernel need not look up a route
   // for each.
   // `scope_id` is the interface index of a link-local peer.
-  [[nodiscard]] std::expected<void, SysError> connect(const wire::Endpoint& peer,
-                                                      std::uint32_t scope_id = 0);
+  [[nodiscard]] std::expected<void, sys::SysError> connect(const wire::Endpoint& peer,
+                                                           std::uint32_t scope_id = 0);
 
   // How many of the datagrams, from the front, the kernel took; at most DatagramScratch::kBatch
   // a call. Zero means "full, wait for writable". An error is about the first datagram: drop it
   // and go on with the next. All must be of the socket's family.
-  [[nodiscard]] std::expected<std::size_t, SysError> send(
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> send(
       DatagramScratch& scratch, std::span<const OutgoingDatagram> datagrams);
 
   // How many slots, from the front, were filled; zero means nothing is there.
-  [[nodiscard]] std::expected<std::size_t, SysError> receive(DatagramScratch& scratch,
-                                                             std::span<IncomingDatagram> slots);
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> receive(
+      DatagramScratch& scratch, std::span<IncomingDatagram> slots);
 
-  [[nodiscard]] std::expected<std::optional<ErrorReport>, SysError> read_errors(
+  [[nodiscard]] std::expected<std::optional<ErrorReport>, sys::SysError> read_errors(
       MutableBytes quote) {
     return read_error_queue(fd_, quote);
   }
 
  private:
-  UdpSocket(KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
-  [[nodiscard]] std::expected<void, SysError> apply(const UdpOptions& options);
-  [[nodiscard]] std::expected<void, SysError> bind_as(const UdpOptions& options);
-  [[nodiscard]] std::expected<std::size_t, SysError> send_segments(
+  UdpSocket(sys::KernelFd fd, wire::IpFamily family) : fd_(std::move(fd)), family_(family) {}
+  [[nodiscard]] std::expected<void, sys::SysError> apply(const UdpOptions& options);
+  [[nodiscard]] std::expected<void, sys::SysError> bind_as(const UdpOptions& options);
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> send_segments(
       DatagramScratch& scratch, const OutgoingDatagram& datagram);
 
-  KernelFd fd_;
+  sys::KernelFd fd_;
   wire::IpFamily family_ = wire::IpFamily::kV4;
   bool connected_ = false;
   HopLimit hop_limit_;

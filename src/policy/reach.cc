@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "policy/routable.h"
-#include "wire/embedded_v4.h"
-#include "wire/nat64.h"
+#include "wire/ip/embedded_v4.h"
+#include "wire/ip/nat64.h"
 
 namespace sluice::policy {
 namespace {

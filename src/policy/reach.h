@@ -1,6 +1,6 @@
 // Whether the guest may reach an address of the host's side: what no rule changes, then the rules,
 // then the host's own addresses. An IPv6 address is judged with every IPv4 address that it carries
-// (wire/embedded_v4.h): each of them must be accepted, by the same rules.
+// (wire/ip/embedded_v4.h): each of them must be accepted, by the same rules.
 //
 // The host's own addresses are refused by default, as what listens there often trusts its own
 // machine. A rule of the user's opens those that it names: an --allow of more than a whole family

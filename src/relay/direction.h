@@ -25,10 +25,10 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
-#include "host/kernel.h"
 #include "policy/token_bucket.h"
 #include "relay/options.h"
 #include "relay/pools.h"
+#include "sys/kernel.h"
 
 namespace sluice::relay {
 

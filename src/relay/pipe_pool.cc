@@ -7,7 +7,7 @@
 
 namespace sluice::relay {
 
-PipePool::PipePool(host::Kernel& kernel, std::size_t pipe_size, std::size_t pipes_max)
+PipePool::PipePool(sys::Kernel& kernel, std::size_t pipe_size, std::size_t pipes_max)
     : kernel_(kernel),
       pipe_size_(pipe_size),
       pipes_max_(pipes_max),
@@ -43,7 +43,7 @@ void PipePool::discard(std::unique_ptr<Pipe> pipe) {
   int ends[2] = {-1, -1};
   if (kernel_.pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
   auto pipe = std::make_unique<Pipe>(
-      Pipe{.out = host::KernelFd(kernel_, ends[0]), .in = host::KernelFd(kernel_, ends[1])});
+      Pipe{.out = sys::KernelFd(kernel_, ends[0]), .in = sys::KernelFd(kernel_, ends[1])});
   pipe->capacity = enlarge(ends[1]);
   if (pipe->capacity < std::min(kUseful, pipe_size_)) return nullptr;
   return pipe;

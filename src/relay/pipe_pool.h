@@ -12,14 +12,14 @@
 #include <memory>
 
 #include "base/time.h"
-#include "host/kernel.h"
 #include "relay/idle_stock.h"
+#include "sys/kernel.h"
 
 namespace sluice::relay {
 
 struct Pipe {
-  host::KernelFd out;        // To read from.
-  host::KernelFd in;         // To write to.
+  sys::KernelFd out;         // To read from.
+  sys::KernelFd in;          // To write to.
   std::size_t capacity = 0;  // Bytes, if every slot holds a whole page.
 };
 
@@ -31,7 +31,7 @@ class PipePool {
   static constexpr std::size_t kUseful = 65'536;
   static constexpr Duration kPause = std::chrono::seconds{5};
 
-  PipePool(host::Kernel& kernel, std::size_t pipe_size, std::size_t pipes_max);
+  PipePool(sys::Kernel& kernel, std::size_t pipe_size, std::size_t pipes_max);
 
   // An empty pipe, or null: all are lent, or the kernel refused lately.
   [[nodiscard]] std::unique_ptr<Pipe> take(Instant now);
@@ -49,7 +49,7 @@ class PipePool {
   [[nodiscard]] std::unique_ptr<Pipe> make();
   [[nodiscard]] std::size_t enlarge(int fd);
 
-  host::Kernel& kernel_;
+  sys::Kernel& kernel_;
   std::size_t pipe_size_;
   std::size_t pipes_max_;
   std::size_t lent_ = 0;

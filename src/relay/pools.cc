@@ -11,7 +11,7 @@ constexpr std::size_t kPipeSizeMax = std::size_t{1} << 30;
 
 }  // namespace
 
-Pools::Pools(host::Kernel& kernel, const Options& options, std::size_t pipes_max)
+Pools::Pools(sys::Kernel& kernel, const Options& options, std::size_t pipes_max)
     : kernel_(kernel),
       options_(options),
       buffers_(std::clamp(options.buffer_size, kBufferSizeMin, kBufferSizeMax)),

@@ -6,10 +6,10 @@
 #include <cstddef>
 
 #include "base/time.h"
-#include "host/kernel.h"
 #include "relay/buffer_pool.h"
 #include "relay/options.h"
 #include "relay/pipe_pool.h"
+#include "sys/kernel.h"
 
 namespace sluice::relay {
 
@@ -21,11 +21,11 @@ class Pools {
   // What lies unused for so long (at most twice) goes back to the system.
   static constexpr Duration kIdleMax = std::chrono::seconds{2};
 
-  Pools(host::Kernel& kernel, const Options& options, std::size_t pipes_max = kPipesMax);
+  Pools(sys::Kernel& kernel, const Options& options, std::size_t pipes_max = kPipesMax);
 
   [[nodiscard]] BufferPool& buffers() { return buffers_; }
   [[nodiscard]] PipePool& pipes() { return pipes_; }
-  [[nodiscard]] host::Kernel& kernel() const { return kernel_; }
+  [[nodiscard]] sys::Kernel& kernel() const { return kernel_; }
   [[nodiscard]] const Options& options() const { return options_; }
 
   // For a worker that is about to wait; cheap. Returns when to call again: kNever once nothing is
@@ -33,7 +33,7 @@ class Pools {
   [[nodiscard]] Instant trim(Instant now);
 
  private:
-  host::Kernel& kernel_;
+  sys::Kernel& kernel_;
   Options options_;
   BufferPool buffers_;
   PipePool pipes_;

@@ -4,13 +4,13 @@
 // Input: one byte that selects the service, then the message.
 #include <array>
 
-#include "flow/dhcp_server.h"
-#include "flow/dhcpv6_server.h"
-#include "flow/neighbour.h"
+#include "flow/lease/dhcp_server.h"
+#include "flow/lease/dhcpv6_server.h"
+#include "flow/lease/neighbour.h"
 #include "require.h"
-#include "wire/arp.h"
-#include "wire/ip.h"
-#include "wire/udp.h"
+#include "wire/ip/ip.h"
+#include "wire/link/arp.h"
+#include "wire/transport/udp.h"
 
 namespace {
 

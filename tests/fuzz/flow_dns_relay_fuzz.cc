@@ -8,8 +8,8 @@
 #include <set>
 #include <vector>
 
-#include "flow/dns_names.h"
-#include "flow/dns_relay.h"
+#include "flow/dns/dns_names.h"
+#include "flow/dns/dns_relay.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "flow/dns_relay.h"
-#include "flow/dns_stream.h"
+#include "flow/dns/dns_relay.h"
+#include "flow/dns/dns_stream.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 

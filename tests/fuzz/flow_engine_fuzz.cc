@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "flow/engine.h"
+#include "flow/engine/engine.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 

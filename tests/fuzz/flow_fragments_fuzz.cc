@@ -4,9 +4,9 @@
 // Input, again and again: flags, id, offset / 8 (2 bytes), length, milliseconds.
 #include <vector>
 
-#include "flow/fragment_reassembly.h"
-#include "flow/fragmenter.h"
-#include "flow/guest_network.h"
+#include "flow/core/guest_network.h"
+#include "flow/ip/fragment_reassembly.h"
+#include "flow/ip/fragmenter.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "require.h"
-#include "wire/dhcp.h"
-#include "wire/dhcpv6.h"
+#include "wire/messages/dhcp.h"
+#include "wire/messages/dhcpv6.h"
 
 using namespace sluice;
 using namespace sluice::wire;

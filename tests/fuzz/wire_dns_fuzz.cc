@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "require.h"
-#include "wire/dns.h"
+#include "wire/messages/dns.h"
 
 using namespace sluice;
 using namespace sluice::wire;

@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "require.h"
-#include "wire/arp.h"
-#include "wire/ip.h"
-#include "wire/pretty.h"
-#include "wire/quoted_packet.h"
-#include "wire/tcp.h"
-#include "wire/udp.h"
+#include "wire/ip/ip.h"
+#include "wire/ip/quoted_packet.h"
+#include "wire/link/arp.h"
+#include "wire/print/pretty.h"
+#include "wire/transport/tcp.h"
+#include "wire/transport/udp.h"
 
 using namespace sluice;
 using namespace sluice::wire;

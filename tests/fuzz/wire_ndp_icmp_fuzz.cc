@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "require.h"
-#include "wire/icmp.h"
-#include "wire/icmpv6.h"
-#include "wire/ndp.h"
-#include "wire/quoted_packet.h"
+#include "wire/ip/icmp.h"
+#include "wire/ip/icmpv6.h"
+#include "wire/ip/ndp.h"
+#include "wire/ip/quoted_packet.h"
 
 using namespace sluice;
 using namespace sluice::wire;

@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "require.h"
-#include "wire/proxy_protocol.h"
+#include "wire/transport/proxy_protocol.h"
 
 using namespace sluice;
 using namespace sluice::wire;

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "require.h"
-#include "wire/tcp_options.h"
+#include "wire/transport/tcp_options.h"
 
 using namespace sluice;
 using namespace sluice::wire;

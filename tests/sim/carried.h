@@ -12,8 +12,8 @@
 #include "guest_tcp.h"
 #include "reassembly.h"
 #include "wire/seq_num.h"
-#include "wire/tcp.h"
-#include "wire/tcp_snapshot.h"
+#include "wire/transport/tcp.h"
+#include "wire/transport/tcp_snapshot.h"
 
 namespace sluice::sim {
 

@@ -10,7 +10,7 @@
 #include "reassembly.h"
 #include "scenario.h"
 #include "wire/seq_num.h"
-#include "wire/tcp.h"
+#include "wire/transport/tcp.h"
 
 namespace sluice::sim {
 

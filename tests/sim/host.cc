@@ -10,7 +10,7 @@
 namespace sluice::sim {
 namespace {
 
-// As in driver/tcp_io.
+// As in driver/io/tcp_io.
 constexpr std::uint32_t kRoomAtFirst = 64 * 1024;
 constexpr std::uint32_t kRoomLow = 512 * 1024;
 constexpr std::uint32_t kPeekMax = 256 * 1024;

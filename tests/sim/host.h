@@ -1,5 +1,5 @@
 // The host: sockets with a send and a receive buffer, and behind each a peer that reads and writes
-// at its own pace. It carries out the engine's TCP actions just as driver/tcp_io does, the spill
+// at its own pace. It carries out the engine's TCP actions just as driver/io/tcp_io does, the spill
 // included, and checks what it is asked to do.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/stream_buffer.h"
-#include "flow/engine.h"
+#include "flow/engine/engine.h"
 #include "scenario.h"
 
 namespace sluice::sim {
@@ -47,7 +47,8 @@ class Host {
   enum class Holder : std::uint8_t { kEngine, kNobody, kCarrier };
   // False when there is no such socket.
   bool give_to(flow::TcpId id, Holder holder, Instant now);
-  // The part of driver/carrier: what is called when a socket of its own has news, and the calls.
+  // The part of driver/fast_path/carrier: what is called when a socket of its own has news, and the
+  // calls.
   void set_carrier(std::function<void(std::uint32_t)> news) { carrier_ = std::move(news); }
   struct SocketState {
     std::uint64_t taken = 0;  // The end of what the socket's buffer ever took.
@@ -121,7 +122,7 @@ class Host {
     bool reset = false;
     std::uint32_t writes = 0;
     std::optional<std::uint64_t> mark{};  // The urgent byte, until it is taken off the queue.
-    bool urgent = false;                  // As driver/tcp_io: marks may be in the queue.
+    bool urgent = false;                  // As driver/io/tcp_io: marks may be in the queue.
     bool lost = false;
     Instant opened{};
     Instant next_write{};

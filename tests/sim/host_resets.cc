@@ -16,7 +16,7 @@ void Host::peer_resets(Socket& socket, Instant now) {
     carrier_(socket.connection);
     return;
   }
-  // As driver/tcp_io: what waits is of no use, what arrived can still be read.
+  // As driver/io/tcp_io: what waits is of no use, what arrived can still be read.
   socket.spill.reset();
   socket.spill_begin = socket.spill_end;
   note_pool();
@@ -25,7 +25,7 @@ void Host::peer_resets(Socket& socket, Instant now) {
       now, sink_);
 }
 
-// driver/late_resets: what came before a RST of the guest's is delivered before it.
+// driver/io/late_resets: what came before a RST of the guest's is delivered before it.
 void Host::check_guests_reset(Socket& socket, const GuestState& guest) {
   const bool passed_on = guest.sent_reset && !socket.reset && !socket.lost && socket.open &&
                          socket.holder == Holder::kEngine && !scenario_.small_pool;

@@ -7,8 +7,8 @@
 
 #include "base/prng.h"
 #include "base/time.h"
-#include "flow/tcp_flows.h"
-#include "link/fault_injector.h"
+#include "fault_injector.h"
+#include "flow/tcp/tcp_flows.h"
 #include "wire/address.h"
 
 namespace sluice::sim {
@@ -63,7 +63,7 @@ struct LinkPlan {
   bool lossless = true;
   Duration latency_to_engine{};
   Duration latency_to_guest{};
-  link::FaultRates faults{};
+  sim::FaultRates faults{};
   Duration faults_end{};  // From then on the link is without fault, so that all can end.
 };
 

@@ -8,10 +8,10 @@
 #include "check.h"
 #include "pattern.h"
 #include "wire/checksum.h"
-#include "wire/icmp.h"
-#include "wire/icmpv6.h"
-#include "wire/pretty.h"
-#include "wire/udp.h"
+#include "wire/ip/icmp.h"
+#include "wire/ip/icmpv6.h"
+#include "wire/print/pretty.h"
+#include "wire/transport/udp.h"
 
 namespace sluice::sim {
 namespace {

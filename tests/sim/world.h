@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "carried.h"
-#include "flow/engine.h"
+#include "flow/engine/engine.h"
 #include "guest_tcp.h"
 #include "host.h"
 #include "scenario.h"
@@ -127,7 +127,8 @@ class World final : private GuestStack, private CarriedStack {
   void settle();
   void carry_out(const flow::Action& action);
 
-  // Hand-overs: the parts of the guest's agent, of driver/fast_path and of driver/carrier.
+  // Hand-overs: the parts of the guest's agent, of driver/fast_path and of
+  // driver/fast_path/carrier.
   [[nodiscard]] std::uint32_t connection_of(const wire::Endpoint& guest) const;
   [[nodiscard]] std::uint32_t connection_of(flow::TcpId id) const;
   [[nodiscard]] Duration draw_within(Duration limit);
@@ -179,7 +180,7 @@ class World final : private GuestStack, private CarriedStack {
   Prng prng_;
   Prng carry_prng_;
   Scenario scenario_;
-  link::FaultInjector faults_;
+  sim::FaultInjector faults_;
   Instant now_;
   Instant start_;
   flow::Engine engine_;

@@ -1,11 +1,11 @@
 // Connections of a run that were handed over: their packets' way to the socket in the guest's
-// kernel, and what joins that to the host's (driver/carrier).
+// kernel, and what joins that to the host's (driver/fast_path/carrier).
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "check.h"
-#include "wire/pretty.h"
+#include "wire/print/pretty.h"
 #include "world.h"
 
 namespace sluice::sim {

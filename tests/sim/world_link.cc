@@ -4,13 +4,13 @@
 #include <algorithm>
 
 #include "check.h"
-#include "flow/fragmenter.h"
+#include "flow/ip/fragmenter.h"
 #include "pattern.h"
 #include "wire/checksum.h"
-#include "wire/icmp.h"
-#include "wire/icmpv6.h"
-#include "wire/pretty.h"
-#include "wire/udp.h"
+#include "wire/ip/icmp.h"
+#include "wire/ip/icmpv6.h"
+#include "wire/print/pretty.h"
+#include "wire/transport/udp.h"
 #include "world.h"
 
 namespace sluice::sim {
@@ -64,9 +64,9 @@ void World::send_frame(std::uint32_t frame, EventKind direction) {
     fmt::print("{:.6f} {} {}\n", std::chrono::duration<double>(now_ - start_).count(),
                to_engine ? ">" : "<", wire::pretty_frame(frames_[frame].bytes));
   }
-  const link::FrameFate fate = now_ < start_ + plan.faults_end
-                                   ? faults_.next(prng_, frames_[frame].bytes.size(), kEthernet)
-                                   : link::FrameFate{};
+  const sim::FrameFate fate = now_ < start_ + plan.faults_end
+                                  ? faults_.next(prng_, frames_[frame].bytes.size(), kEthernet)
+                                  : sim::FrameFate{};
   if (fate.lost) {
     if (verbose_) fmt::print("         … lost\n");
     free_frames_.push_back(frame);

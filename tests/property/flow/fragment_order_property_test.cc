@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/prng.h"
-#include "flow/fragment_reassembly.h"
-#include "flow/fragmenter.h"
-#include "flow/guest_network.h"
-#include "wire/ip.h"
+#include "flow/core/guest_network.h"
+#include "flow/ip/fragment_reassembly.h"
+#include "flow/ip/fragmenter.h"
+#include "wire/ip/ip.h"
 
 namespace sluice::flow {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "unit/flow/engine_fixture.h"
+#include "unit/flow/engine/engine_fixture.h"
 
 namespace sluice::flow::test {
 namespace {

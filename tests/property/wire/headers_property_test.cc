@@ -3,13 +3,13 @@
 #include <rapidcheck/gtest.h>
 
 #include "property/wire/wire_gen.h"
-#include "wire/arp.h"
-#include "wire/icmp.h"
-#include "wire/icmpv6.h"
-#include "wire/ip.h"
-#include "wire/tcp.h"
-#include "wire/udp.h"
-#include "wire/virtio_net.h"
+#include "wire/ip/icmp.h"
+#include "wire/ip/icmpv6.h"
+#include "wire/ip/ip.h"
+#include "wire/link/arp.h"
+#include "wire/link/virtio_net.h"
+#include "wire/transport/tcp.h"
+#include "wire/transport/udp.h"
 
 namespace sluice::wire {
 namespace {

@@ -3,11 +3,11 @@
 #include <rapidcheck/gtest.h>
 
 #include "property/wire/wire_gen.h"
-#include "wire/dhcp.h"
-#include "wire/dhcpv6.h"
-#include "wire/dns.h"
-#include "wire/ndp.h"
-#include "wire/proxy_protocol.h"
+#include "wire/ip/ndp.h"
+#include "wire/messages/dhcp.h"
+#include "wire/messages/dhcpv6.h"
+#include "wire/messages/dns.h"
+#include "wire/transport/proxy_protocol.h"
 
 namespace sluice::wire {
 namespace {

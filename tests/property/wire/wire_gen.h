@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "wire/address.h"
-#include "wire/domain_name.h"
+#include "wire/messages/domain_name.h"
 
 namespace sluice::wire::random {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "app/help.h"
+#include "app/options/help.h"
 #include "base/suggestion.h"
 
 namespace sluice::app {

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "app/command.h"
-#include "app/help.h"
+#include "app/options/command.h"
+#include "app/options/help.h"
 
 namespace sluice::app {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <new>
 
-#include "flow/engine.h"
-#include "unit/flow/guest_frames.h"
+#include "flow/engine/engine.h"
+#include "unit/flow/engine/guest_frames.h"
 
 namespace {
 

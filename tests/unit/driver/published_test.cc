@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/host/fake_kernel.h"
+#include "unit/sys/fake_kernel.h"
 
 namespace sluice::driver {
 namespace {
@@ -12,7 +12,7 @@ class PublishedPortsTest : public testing::Test {
   [[nodiscard]] std::expected<PublishedPorts, std::string> open(const char* text) {
     return PublishedPorts::open(kernel, {policy::parse_port_map(text).value()}, {});
   }
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
 };
 
 TEST_F(PublishedPortsTest, EverywhereMeansBothFamilies) {

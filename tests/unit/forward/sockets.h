@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "forward/live_rule.h"
 #include "forward/plan.h"
-#include "host/sockaddr.h"
+#include "forward/session/live_rule.h"
+#include "sys/sockaddr.h"
 #include "wire/address.h"
 
 namespace sluice::forward {
@@ -78,8 +78,8 @@ inline std::vector<std::shared_ptr<LiveRule>> live(const Plan& plan) {
 
 // A blocking TCP connection; no descriptor when it was refused.
 inline UniqueFd connect_to(const std::string& address, std::uint16_t port) {
-  const host::SocketAddress name =
-      host::to_sockaddr({wire::parse_ip(address).value(), wire::Port{port}});
+  const sys::SocketAddress name =
+      sys::to_sockaddr({wire::parse_ip(address).value(), wire::Port{port}});
   UniqueFd fd(::socket(name.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(fd.get(), name.get(), name.length) != 0) fd.reset();
   return fd;

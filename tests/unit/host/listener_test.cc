@@ -3,38 +3,38 @@
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
 
-#include "fake_kernel.h"
-#include "loopback.h"
+#include "unit/sys/fake_kernel.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::host {
 namespace {
 
-const wire::Endpoint kAny{ip("127.0.0.1"), wire::Port{0}};
+const wire::Endpoint kAny{sys::ip("127.0.0.1"), wire::Port{0}};
 
 TEST(ListenerFake, SkipsLostConnections) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto listener = TcpListener::open(kernel, kAny).value();
   kernel.script("accept4", -1, ECONNABORTED);
   kernel.script("accept4", -1, EINTR);
   const auto accepted = listener.accept().value();
   ASSERT_TRUE(accepted.has_value());
-  EXPECT_EQ(accepted->peer, (wire::Endpoint{ip("127.0.0.1"), wire::Port{4321}}));
+  EXPECT_EQ(accepted->peer, (wire::Endpoint{sys::ip("127.0.0.1"), wire::Port{4321}}));
   EXPECT_EQ(kernel.count("accept4"), 3U);
 }
 
 TEST(ListenerFake, ExhaustionIsAnErrorAndEmptyIsNot) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto listener = TcpListener::open(kernel, kAny).value();
   kernel.script("accept4", -1, EMFILE);
   kernel.script("accept4", -1, EAGAIN);
   const auto exhausted = listener.accept();
   ASSERT_FALSE(exhausted.has_value());
-  EXPECT_EQ(exhausted.error(), (SysError{SysOp::kAccept, EMFILE}));
+  EXPECT_EQ(exhausted.error(), (sys::SysError{sys::SysOp::kAccept, EMFILE}));
   EXPECT_FALSE(listener.accept().value().has_value());
 }
 
 TEST(ListenerFake, EndlessAbortsDoNotSpin) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto listener = TcpListener::open(kernel, kAny).value();
   for (int i = 0; i < 100; ++i) kernel.script("accept4", -1, ECONNABORTED);
   EXPECT_FALSE(listener.accept().value().has_value());
@@ -42,19 +42,20 @@ TEST(ListenerFake, EndlessAbortsDoNotSpin) {
 }
 
 TEST(ListenerReal, PortInUseIsTold) {
-  const auto first = TcpListener::open(real_kernel(), kAny).value();
-  const auto second = TcpListener::open(real_kernel(), first.local_endpoint().value());
+  const auto first = TcpListener::open(sys::real_kernel(), kAny).value();
+  const auto second = TcpListener::open(sys::real_kernel(), first.local_endpoint().value());
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().error, EADDRINUSE);
 }
 
 // What a listener has need not be set for each that it accepts.
 TEST(ListenerReal, WhatItAcceptsHasItsOptions) {
-  auto listener =
-      TcpListener::open(real_kernel(), kAny, {.accepted = {.urgent_inline = true, .guarded = true}})
-          .value();
-  const auto client = TcpSocket::connect(real_kernel(), listener.local_endpoint().value()).value();
-  ASSERT_TRUE(wait_for(listener.fd(), POLLIN));
+  auto listener = TcpListener::open(sys::real_kernel(), kAny,
+                                    {.accepted = {.urgent_inline = true, .guarded = true}})
+                      .value();
+  const auto client =
+      TcpSocket::connect(sys::real_kernel(), listener.local_endpoint().value()).value();
+  ASSERT_TRUE(sys::wait_for(listener.fd(), POLLIN));
   auto accepted = listener.accept().value();
   ASSERT_TRUE(accepted.has_value());
   TcpSocket& socket = accepted->socket;
@@ -70,7 +71,7 @@ TEST(ListenerReal, WhatItAcceptsHasItsOptions) {
   {
     const TcpSocket gone = std::move(socket);
   }  // As when the process dies.
-  ASSERT_TRUE(wait_for(client.fd(), POLLHUP));
+  ASSERT_TRUE(sys::wait_for(client.fd(), POLLHUP));
   int error = 0;
   socklen_t length = sizeof error;
   ::getsockopt(client.fd(), SOL_SOCKET, SO_ERROR, &error, &length);
@@ -78,14 +79,15 @@ TEST(ListenerReal, WhatItAcceptsHasItsOptions) {
 }
 
 TEST(ListenerReal, DualStackTakesIpv4) {
-  auto listener = TcpListener::open(real_kernel(), {ip("::"), wire::Port{0}}, {.dual_stack = true});
+  auto listener =
+      TcpListener::open(sys::real_kernel(), {sys::ip("::"), wire::Port{0}}, {.dual_stack = true});
   if (!listener) GTEST_SKIP() << "no IPv6: " << listener.error().describe();
   const wire::Port port = listener->local_endpoint().value().port;
-  const auto client = TcpSocket::connect(real_kernel(), {ip("127.0.0.1"), port}).value();
-  ASSERT_TRUE(wait_for(listener->fd(), POLLIN));
+  const auto client = TcpSocket::connect(sys::real_kernel(), {sys::ip("127.0.0.1"), port}).value();
+  ASSERT_TRUE(sys::wait_for(listener->fd(), POLLIN));
   const auto accepted = listener->accept().value();
   ASSERT_TRUE(accepted.has_value());
-  EXPECT_EQ(accepted->peer.address, ip("127.0.0.1"));
+  EXPECT_EQ(accepted->peer.address, sys::ip("127.0.0.1"));
 }
 
 }  // namespace

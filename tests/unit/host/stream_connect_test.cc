@@ -10,8 +10,8 @@
 #include <string>
 
 #include "base/unique_fd.h"
-#include "host/sockaddr.h"
-#include "unit/host/fake_kernel.h"
+#include "sys/sockaddr.h"
+#include "unit/sys/fake_kernel.h"
 
 namespace sluice::host {
 namespace {
@@ -23,12 +23,12 @@ wire::Endpoint at(const std::string& address, std::uint16_t port) {
 // A listener whose queue is empty, and where it is.
 struct Listener {
   explicit Listener(const std::string& address) {
-    SocketAddress name = to_sockaddr(at(address, 0));
+    sys::SocketAddress name = sys::to_sockaddr(at(address, 0));
     fd = UniqueFd(::socket(name.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::bind(fd.get(), name.get(), name.length), 0);
     EXPECT_EQ(::listen(fd.get(), 8), 0);
     EXPECT_EQ(::getsockname(fd.get(), name.get(), &name.length), 0);
-    endpoint = from_sockaddr(name.storage, name.length).value();
+    endpoint = sys::from_sockaddr(name.storage, name.length).value();
   }
   UniqueFd fd;
   wire::Endpoint endpoint;
@@ -38,7 +38,7 @@ class StreamConnect : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(StreamConnect, ATargetOfThisMachineHasAnsweredAtOnce) {
   const Listener listener(GetParam());
-  const auto started = connect_stream(real_kernel(), listener.endpoint, {});
+  const auto started = connect_stream(sys::real_kernel(), listener.endpoint, {});
   ASSERT_TRUE(started);
   EXPECT_EQ(started->progress, ConnectProgress::kEstablished);
 }
@@ -46,7 +46,7 @@ TEST_P(StreamConnect, ATargetOfThisMachineHasAnsweredAtOnce) {
 TEST_P(StreamConnect, ARefusalIsAFailure) {
   Listener listener(GetParam());
   listener.fd.reset();
-  auto started = connect_stream(real_kernel(), listener.endpoint, {});
+  auto started = connect_stream(sys::real_kernel(), listener.endpoint, {});
   if (!started) {
     EXPECT_EQ(started.error().error, ECONNREFUSED);
     return;
@@ -61,7 +61,7 @@ TEST_P(StreamConnect, ARefusalIsAFailure) {
 TEST_P(StreamConnect, AResetBehindAnAnswerIsNoFailureAndLosesNothing) {
   for (const bool with_fin : {false, true}) {
     const Listener listener(GetParam());
-    auto started = connect_stream(real_kernel(), listener.endpoint, {});
+    auto started = connect_stream(sys::real_kernel(), listener.endpoint, {});
     ASSERT_TRUE(started);
     UniqueFd target(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC));
     const std::string answer(300, 'a');
@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(Families, StreamConnect, ::testing::Values("127.0.0.1",
 // A second connect() of a socket that was established and reset empties its queue.
 TEST(StreamConnectCalls, TheStateIsAskedForWithoutASecondConnect) {
   for (const int state : {TCP_SYN_SENT, TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_CLOSE}) {
-    FakeKernel kernel;
+    sys::FakeKernel kernel;
     kernel.script("connect", -1, EINPROGRESS);
     kernel.script_value(state);
     const auto started = connect_stream(kernel, at("192.0.2.1", 80), {});

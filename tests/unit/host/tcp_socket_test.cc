@@ -6,21 +6,21 @@
 #include <array>
 #include <string>
 
-#include "fake_kernel.h"
 #include "host/listener.h"
-#include "loopback.h"
+#include "unit/sys/fake_kernel.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::host {
 namespace {
 
-const wire::Endpoint kTarget{ip("127.0.0.1"), wire::Port{80}};
+const wire::Endpoint kTarget{sys::ip("127.0.0.1"), wire::Port{80}};
 
 iovec part_of(const std::string& text) {
   return {.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
 }
 
 TEST(TcpSocketFake, ConnectInProgressIsNoError) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   kernel.script("connect", -1, EINPROGRESS);
   const auto socket = TcpSocket::connect(kernel, kTarget);
   ASSERT_TRUE(socket.has_value());
@@ -29,24 +29,24 @@ TEST(TcpSocketFake, ConnectInProgressIsNoError) {
 }
 
 TEST(TcpSocketFake, FailedConnectClosesAndNamesTheCall) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   kernel.script("connect", -1, ENETUNREACH);
   const auto socket = TcpSocket::connect(kernel, kTarget);
   ASSERT_FALSE(socket.has_value());
-  EXPECT_EQ(socket.error(), (SysError{SysOp::kConnect, ENETUNREACH}));
+  EXPECT_EQ(socket.error(), (sys::SysError{sys::SysOp::kConnect, ENETUNREACH}));
   EXPECT_EQ(kernel.closed, std::vector<int>{1000});
 }
 
 TEST(TcpSocketFake, DescriptorsExhausted) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   kernel.script("socket", -1, EMFILE);
   const auto socket = TcpSocket::connect(kernel, kTarget);
   ASSERT_FALSE(socket.has_value());
-  EXPECT_TRUE(is_exhaustion(socket.error().error));
+  EXPECT_TRUE(sys::is_exhaustion(socket.error().error));
 }
 
 TEST(TcpSocketFake, SendShortFullAndBroken) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto socket = TcpSocket::connect(kernel, kTarget).value();
   const std::string text = "hello";
   const std::array parts{part_of(text), part_of(text)};
@@ -57,28 +57,28 @@ TEST(TcpSocketFake, SendShortFullAndBroken) {
   EXPECT_EQ(socket.send(parts).value(), 3U);
   EXPECT_EQ(socket.send(parts).value(), 0U);
   EXPECT_EQ(socket.send(parts).value(), 0U);
-  EXPECT_EQ(socket.send(parts).error(), (SysError{SysOp::kSend, EPIPE}));
+  EXPECT_EQ(socket.send(parts).error(), (sys::SysError{sys::SysOp::kSend, EPIPE}));
   EXPECT_EQ(socket.send(parts).value(), 10U);
   EXPECT_NE(kernel.last("sendmsg")->second & MSG_NOSIGNAL, 0);
 }
 
 TEST(TcpSocketFake, ReadTellsDataBlockEndAndError) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto socket = TcpSocket::connect(kernel, kTarget).value();
   std::string room(16, '\0');
   const std::array parts{part_of(room)};
   kernel.script_data("abc");
-  EXPECT_EQ(socket.peek(parts).value(), (ReadResult{ReadStatus::kData, 3}));
+  EXPECT_EQ(socket.peek(parts).value(), (sys::ReadResult{sys::ReadStatus::kData, 3}));
   EXPECT_NE(kernel.last("recvmsg")->second & MSG_PEEK, 0);
-  EXPECT_EQ(socket.read(parts).value(), (ReadResult{ReadStatus::kWouldBlock, 0}));
+  EXPECT_EQ(socket.read(parts).value(), (sys::ReadResult{sys::ReadStatus::kWouldBlock, 0}));
   kernel.script("recvmsg", 0);
-  EXPECT_EQ(socket.read(parts).value(), (ReadResult{ReadStatus::kEndOfStream, 0}));
+  EXPECT_EQ(socket.read(parts).value(), (sys::ReadResult{sys::ReadStatus::kEndOfStream, 0}));
   kernel.script("recvmsg", -1, ECONNRESET);
-  EXPECT_EQ(socket.read(parts).error(), (SysError{SysOp::kReceive, ECONNRESET}));
+  EXPECT_EQ(socket.read(parts).error(), (sys::SysError{sys::SysOp::kReceive, ECONNRESET}));
 }
 
 TEST(TcpSocketFake, ResetLingersZeroSecondsThenCloses) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto socket = TcpSocket::connect(kernel, kTarget).value();
   socket.reset();
   EXPECT_EQ(kernel.last("setsockopt")->second, SO_LINGER);
@@ -87,7 +87,7 @@ TEST(TcpSocketFake, ResetLingersZeroSecondsThenCloses) {
 }
 
 TEST(TcpSocketFake, OneThatIsForgottenLingersASecond) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto socket = TcpSocket::connect(kernel, kTarget).value();
   socket.close_and_forget();
   EXPECT_EQ(kernel.last("setsockopt")->second, TCP_LINGER2);
@@ -97,14 +97,15 @@ TEST(TcpSocketFake, OneThatIsForgottenLingersASecond) {
 class TcpSocketReal : public ::testing::TestWithParam<wire::IpFamily> {
  protected:
   void SetUp() override {
-    auto opened = TcpListener::open(real_kernel(), {loopback_of(GetParam()), wire::Port{0}});
+    auto opened =
+        TcpListener::open(sys::real_kernel(), {sys::loopback_of(GetParam()), wire::Port{0}});
     if (!opened) GTEST_SKIP() << "no loopback of this family: " << opened.error().describe();
     listener = std::move(*opened);
     endpoint = listener.local_endpoint().value();
-    client = TcpSocket::connect(real_kernel(), endpoint).value();
-    ASSERT_TRUE(wait_for(client.fd(), POLLOUT));
+    client = TcpSocket::connect(sys::real_kernel(), endpoint).value();
+    ASSERT_TRUE(sys::wait_for(client.fd(), POLLOUT));
     ASSERT_TRUE(client.connect_result().has_value());
-    ASSERT_TRUE(wait_for(listener.fd(), POLLIN));
+    ASSERT_TRUE(sys::wait_for(listener.fd(), POLLIN));
     auto accepted = listener.accept().value();
     ASSERT_TRUE(accepted.has_value());
     EXPECT_EQ(accepted->peer, client.local_endpoint().value());
@@ -121,7 +122,7 @@ class TcpSocketReal : public ::testing::TestWithParam<wire::IpFamily> {
 TEST_P(TcpSocketReal, PeekDiscardAndHalfClose) {
   const std::string text = "0123456789";
   ASSERT_EQ(client.send(std::array{part_of(text)}).value(), 10U);
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   EXPECT_EQ(server.readable_bytes().value(), 10U);
   const std::array parts{part_of(room)};
   EXPECT_EQ(server.peek(parts).value().bytes, 10U);
@@ -131,19 +132,20 @@ TEST_P(TcpSocketReal, PeekDiscardAndHalfClose) {
   EXPECT_EQ(server.discard(4).value(), 0U);
 
   ASSERT_TRUE(client.shutdown_write().has_value());
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
-  EXPECT_EQ(server.read(parts).value().status, ReadStatus::kEndOfStream);
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
+  EXPECT_EQ(server.read(parts).value().status, sys::ReadStatus::kEndOfStream);
   ASSERT_EQ(server.send(std::array{part_of(text)}).value(), 10U);
-  ASSERT_TRUE(wait_for(client.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(client.fd(), POLLIN));
   EXPECT_EQ(client.read(parts).value().bytes, 10U);
 }
 
 TEST_P(TcpSocketReal, PeekOffsetMovesOnAndDiscardLowersIt) {
-  if (!peek_offset_supported(real_kernel(), GetParam())) GTEST_SKIP() << "no SO_PEEK_OFF for TCP";
+  if (!peek_offset_supported(sys::real_kernel(), GetParam()))
+    GTEST_SKIP() << "no SO_PEEK_OFF for TCP";
   const std::string text = "0123456789";
   ASSERT_TRUE(server.set_peek_offset(0).has_value());
   ASSERT_EQ(client.send(std::array{part_of(text)}).value(), 10U);
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   const std::array four{iovec{.iov_base = room.data(), .iov_len = 4}};
   EXPECT_EQ(server.peek(four).value().bytes, 4U);
   EXPECT_EQ(server.peek(four).value().bytes, 4U);
@@ -155,25 +157,25 @@ TEST_P(TcpSocketReal, PeekOffsetMovesOnAndDiscardLowersIt) {
 
 TEST_P(TcpSocketReal, ResetIsSeenAsReset) {
   client.reset();
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   const std::array parts{part_of(room)};
-  EXPECT_EQ(server.read(parts).error(), (SysError{SysOp::kReceive, ECONNRESET}));
+  EXPECT_EQ(server.read(parts).error(), (sys::SysError{sys::SysOp::kReceive, ECONNRESET}));
 }
 
 TEST_P(TcpSocketReal, ADeafOneAnswersNothing) {
   server.set_deaf(true);
   ASSERT_EQ(client.send(std::array{part_of(std::string("hello?"))}).value(), 6U);
-  EXPECT_FALSE(wait_for(server.fd(), POLLIN, 300));
+  EXPECT_FALSE(sys::wait_for(server.fd(), POLLIN, 300));
   EXPECT_EQ(client.unacknowledged_bytes().value(), 6U);
   server.set_deaf(false);
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));  // As it is sent again.
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));  // As it is sent again.
   EXPECT_EQ(server.readable_bytes().value(), 6U);
 }
 
 TEST_P(TcpSocketReal, ADeafOneHearsAReset) {
   server.set_deaf(true);
   client.reset();
-  ASSERT_TRUE(wait_for(server.fd(), POLLHUP));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLHUP));
   EXPECT_EQ(server.connect_result().error().error, ECONNRESET);
 }
 
@@ -183,16 +185,16 @@ TEST_P(TcpSocketReal, AGuardedOneThatNobodyClosesIsReset) {
   {
     const TcpSocket gone = std::move(client);
   }  // As when the process dies.
-  ASSERT_TRUE(wait_for(server.fd(), POLLHUP));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLHUP));
   EXPECT_FALSE(server.connect_result().has_value());
 }
 
 TEST_P(TcpSocketReal, AGuardedOneIsClosedInTheOrdinaryWay) {
   client.guard();
   client.close();
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   const std::array parts{part_of(room)};
-  EXPECT_EQ(server.read(parts).value().status, ReadStatus::kEndOfStream);
+  EXPECT_EQ(server.read(parts).value().status, sys::ReadStatus::kEndOfStream);
 }
 
 TEST_P(TcpSocketReal, TheGuardEndsWithTheStream) {
@@ -202,9 +204,9 @@ TEST_P(TcpSocketReal, TheGuardEndsWithTheStream) {
   {
     const TcpSocket gone = std::move(client);
   }
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   const std::array parts{part_of(room)};
-  EXPECT_EQ(server.read(parts).value().status, ReadStatus::kEndOfStream);
+  EXPECT_EQ(server.read(parts).value().status, sys::ReadStatus::kEndOfStream);
   EXPECT_TRUE(server.connect_result().has_value());
 }
 
@@ -224,12 +226,13 @@ TEST_P(TcpSocketReal, FullSendBufferIsZeroAndCounted) {
 
 TEST_P(TcpSocketReal, RefusedConnectIsToldByConnectResult) {
   listener.close();
-  auto refused = TcpSocket::connect(real_kernel(), endpoint);
+  auto refused = TcpSocket::connect(sys::real_kernel(), endpoint);
   if (refused) {
-    ASSERT_TRUE(wait_for(refused->fd(), POLLOUT));
-    EXPECT_EQ(refused->connect_result().error(), (SysError{SysOp::kConnect, ECONNREFUSED}));
+    ASSERT_TRUE(sys::wait_for(refused->fd(), POLLOUT));
+    EXPECT_EQ(refused->connect_result().error(),
+              (sys::SysError{sys::SysOp::kConnect, ECONNREFUSED}));
   } else {
-    EXPECT_EQ(refused.error(), (SysError{SysOp::kConnect, ECONNREFUSED}));
+    EXPECT_EQ(refused.error(), (sys::SysError{sys::SysOp::kConnect, ECONNREFUSED}));
   }
 }
 

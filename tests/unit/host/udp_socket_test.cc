@@ -6,9 +6,9 @@
 #include <numeric>
 #include <vector>
 
-#include "fake_kernel.h"
-#include "host/control_message.h"
-#include "loopback.h"
+#include "sys/control_message.h"
+#include "unit/sys/fake_kernel.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::host {
 namespace {
@@ -18,31 +18,31 @@ using Bytes = std::vector<std::uint8_t>;
 iovec part_of(Bytes& bytes) { return {.iov_base = bytes.data(), .iov_len = bytes.size()}; }
 
 TEST(UdpSocketFake, FullIsZeroAndAnOldErrorIsRetriedOnce) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   DatagramScratch scratch;
   auto socket = UdpSocket::open(kernel, wire::IpFamily::kV4).value();
   Bytes payload(10);
   const std::array parts{part_of(payload)};
   const std::array out{
-      OutgoingDatagram{.target = {ip("127.0.0.1"), wire::Port{9}}, .payload = parts}};
+      OutgoingDatagram{.target = {sys::ip("127.0.0.1"), wire::Port{9}}, .payload = parts}};
   kernel.script("sendmmsg", -1, EAGAIN);
   EXPECT_EQ(socket.send(scratch, out).value(), 0U);
   kernel.script("sendmmsg", -1, ECONNREFUSED);
   EXPECT_EQ(socket.send(scratch, out).value(), 1U);
   kernel.script("sendmmsg", -1, EPERM);
   kernel.script("sendmmsg", -1, EPERM);
-  EXPECT_EQ(socket.send(scratch, out).error(), (SysError{SysOp::kSend, EPERM}));
+  EXPECT_EQ(socket.send(scratch, out).error(), (sys::SysError{sys::SysOp::kSend, EPERM}));
 }
 
 TEST(UdpSocketFake, RefusedSegmentationIsCutByUs) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   DatagramScratch scratch;
   auto socket = UdpSocket::open(kernel, wire::IpFamily::kV4).value();
   Bytes head(1000);
   Bytes tail(1500);
   const std::array parts{part_of(head), part_of(tail)};
   const std::array out{OutgoingDatagram{
-      .target = {ip("127.0.0.1"), wire::Port{9}}, .payload = parts, .segment_size = 1200}};
+      .target = {sys::ip("127.0.0.1"), wire::Port{9}}, .payload = parts, .segment_size = 1200}};
   kernel.script("sendmmsg", -1, EIO);
   kernel.script("sendmmsg", -1, EIO);
   EXPECT_EQ(socket.send(scratch, out).value(), 1U);
@@ -54,7 +54,7 @@ TEST(UdpSocketFake, RefusedSegmentationIsCutByUs) {
 }
 
 TEST(UdpSocketFake, AHopLimitThatComesAgainIsSetOnce) {
-  FakeKernel kernel;
+  sys::FakeKernel kernel;
   auto socket = UdpSocket::open(kernel, wire::IpFamily::kV4).value();
   DatagramScratch scratch;
   Bytes bytes(8);
@@ -62,7 +62,7 @@ TEST(UdpSocketFake, AHopLimitThatComesAgainIsSetOnce) {
   const auto send = [&](std::uint8_t limit) {
     kernel.calls.clear();
     const std::array out{OutgoingDatagram{
-        .target = {ip("127.0.0.1"), wire::Port{9}}, .payload = parts, .hop_limit = limit}};
+        .target = {sys::ip("127.0.0.1"), wire::Port{9}}, .payload = parts, .hop_limit = limit}};
     EXPECT_EQ(socket.send(scratch, out).value(), 1U);
     return kernel.count("setsockopt");
   };
@@ -80,18 +80,18 @@ class UdpSocketReal : public ::testing::TestWithParam<wire::IpFamily> {
  protected:
   void SetUp() override {
     auto opened = UdpSocket::open(
-        real_kernel(), GetParam(),
-        {.bind = wire::Endpoint{loopback_of(GetParam()), wire::Port{0}}, .packet_info = true});
+        sys::real_kernel(), GetParam(),
+        {.bind = wire::Endpoint{sys::loopback_of(GetParam()), wire::Port{0}}, .packet_info = true});
     if (!opened) GTEST_SKIP() << "no loopback of this family: " << opened.error().describe();
     server = std::move(*opened);
     endpoint = server.local_endpoint().value();
-    client = UdpSocket::open(real_kernel(), GetParam()).value();
+    client = UdpSocket::open(sys::real_kernel(), GetParam()).value();
   }
   std::size_t receive_one(UdpSocket& socket) {
     buffer.assign(65536, 0);
     room = {part_of(buffer)};
     slots[0].buffer = room;
-    if (!wait_for(socket.fd(), POLLIN)) return 0;
+    if (!sys::wait_for(socket.fd(), POLLIN)) return 0;
     return socket.receive(scratch, slots).value();
   }
 
@@ -114,7 +114,7 @@ TEST_P(UdpSocketReal, BatchThereAndAnswerFromTheAddressAsked) {
   ASSERT_EQ(client.send(scratch, out).value(), 2U);
   ASSERT_EQ(receive_one(server), 1U);
   EXPECT_EQ(slots[0].length, 3U);
-  EXPECT_EQ(slots[0].destination, loopback_of(GetParam()));
+  EXPECT_EQ(slots[0].destination, sys::loopback_of(GetParam()));
   EXPECT_EQ(slots[0].source.port, client.local_endpoint().value().port);
   EXPECT_EQ(slots[0].segment_size, 0);
   const wire::Endpoint from = slots[0].source;
@@ -124,7 +124,7 @@ TEST_P(UdpSocketReal, BatchThereAndAnswerFromTheAddressAsked) {
   EXPECT_EQ(server.receive(scratch, slots).value(), 0U);
 
   const std::array answer{
-      OutgoingDatagram{.target = from, .payload = a, .source = loopback_of(GetParam())}};
+      OutgoingDatagram{.target = from, .payload = a, .source = sys::loopback_of(GetParam())}};
   ASSERT_EQ(server.send(scratch, answer).value(), 1U);
   ASSERT_EQ(receive_one(client), 1U);
   EXPECT_EQ(slots[0].source, endpoint);
@@ -157,7 +157,7 @@ TEST_P(UdpSocketReal, ClosedPortComesBackThroughTheErrorQueue) {
   const std::array parts{part_of(payload)};
   const std::array out{OutgoingDatagram{.target = endpoint, .payload = parts, .hop_limit = 5}};
   ASSERT_EQ(client.send(scratch, out).value(), 1U);
-  ASSERT_TRUE(wait_for(client.fd(), POLLERR));
+  ASSERT_TRUE(sys::wait_for(client.fd(), POLLERR));
   Bytes quote(64);
   const auto report = client.read_errors(quote).value();
   ASSERT_TRUE(report.has_value());
@@ -166,7 +166,7 @@ TEST_P(UdpSocketReal, ClosedPortComesBackThroughTheErrorQueue) {
   EXPECT_EQ(report->error, ECONNREFUSED);
   EXPECT_EQ(report->icmp_type, v4 ? 3 : 1);  // Destination unreachable,
   EXPECT_EQ(report->icmp_code, v4 ? 3 : 4);  // port unreachable.
-  EXPECT_EQ(report->offender, loopback_of(GetParam()));
+  EXPECT_EQ(report->offender, sys::loopback_of(GetParam()));
   EXPECT_EQ(report->destination, endpoint);
   EXPECT_EQ(report->quoted, 4U);
   EXPECT_FALSE(client.read_errors(quote).value().has_value());
@@ -185,7 +185,7 @@ TEST_P(UdpSocketReal, EachDatagramHasTheHopLimitItWasGiven) {
     const std::array out{
         OutgoingDatagram{.target = endpoint, .payload = parts, .hop_limit = limit}};
     EXPECT_EQ(client.send(scratch, out).value(), 1U);
-    EXPECT_TRUE(wait_for(server.fd(), POLLIN));
+    EXPECT_TRUE(sys::wait_for(server.fd(), POLLIN));
     iovec part = part_of(payload);
     alignas(cmsghdr) std::array<std::uint8_t, 128> control{};
     msghdr message{};
@@ -197,8 +197,8 @@ TEST_P(UdpSocketReal, EachDatagramHasTheHopLimitItWasGiven) {
     int found = -1;
     for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
          item = CMSG_NXTHDR(&message, item)) {
-      const auto value = v4 ? control_value<int>(*item, IPPROTO_IP, IP_TTL)
-                            : control_value<int>(*item, IPPROTO_IPV6, IPV6_HOPLIMIT);
+      const auto value = v4 ? sys::control_value<int>(*item, IPPROTO_IP, IP_TTL)
+                            : sys::control_value<int>(*item, IPPROTO_IPV6, IPV6_HOPLIMIT);
       if (value) found = *value;
     }
     return found;
@@ -216,7 +216,7 @@ TEST_P(UdpSocketReal, TruncationIsTold) {
   const std::array parts{part_of(payload)};
   const std::array out{OutgoingDatagram{.target = endpoint, .payload = parts}};
   ASSERT_EQ(client.send(scratch, out).value(), 1U);
-  ASSERT_TRUE(wait_for(server.fd(), POLLIN));
+  ASSERT_TRUE(sys::wait_for(server.fd(), POLLIN));
   Bytes small(10);
   const std::array<iovec, 1> tight{part_of(small)};
   room = tight;

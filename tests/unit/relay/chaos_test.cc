@@ -181,8 +181,8 @@ class World {
       if (random_() % 2 == 0) options.to_client.client = subject.bucket.get();
     }
     const host::TcpOptions plain{.nodelay = false, .keepalive = false};
-    subject.pair.start(host::TcpSocket::adopt(host::KernelFd(kernel_, near[0].release()), plain),
-                       host::TcpSocket::adopt(host::KernelFd(kernel_, near[1].release()), plain),
+    subject.pair.start(host::TcpSocket::adopt(sys::KernelFd(kernel_, near[0].release()), plain),
+                       host::TcpSocket::adopt(sys::KernelFd(kernel_, near[1].release()), plain),
                        options, pools_);
   }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "unit/host/fake_kernel.h"
+#include "unit/sys/fake_kernel.h"
 
 namespace sluice::relay {
 namespace {
@@ -39,7 +39,7 @@ class RelayDirection : public ::testing::Test {
   }
   using Names = std::vector<std::string>;
 
-  host::FakeKernel kernel_;
+  sys::FakeKernel kernel_;
   Pools pools_;
   Direction direction_;
 };

@@ -54,7 +54,7 @@ class RelayWay : public ::testing::TestWithParam<Way> {
 };
 
 TEST_P(RelayWay, CarriesBothWaysAtOnceByteForByte) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   const std::string forth = pattern(64 * 1024 * 1024, 1);
   const std::string back = pattern(16 * 1024 * 1024, 2);
   Sender request(rig.client.get(), forth);
@@ -81,7 +81,7 @@ TEST_P(RelayWay, CarriesBothWaysAtOnceByteForByte) {
 }
 
 TEST_P(RelayWay, HalfCloseOfTheClientLeavesTheWayBackOpen) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   ASSERT_TRUE(send_all(rig.client.get(), "all I have"));
   ::shutdown(rig.client.get(), SHUT_WR);
   Received request;
@@ -108,7 +108,7 @@ TEST_P(RelayWay, HalfCloseOfTheClientLeavesTheWayBackOpen) {
 }
 
 TEST_P(RelayWay, HalfCloseOfTheTargetLeavesTheWayForthOpen) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   ASSERT_TRUE(send_all(rig.target.get(), "banner"));
   ::shutdown(rig.target.get(), SHUT_WR);
   Received banner;
@@ -134,7 +134,7 @@ TEST_P(RelayWay, HalfCloseOfTheTargetLeavesTheWayForthOpen) {
 
 // The far end takes nothing for a while: the sender is held back, nothing is lost, nothing spins.
 TEST_P(RelayWay, ASlowReceiverHoldsTheSenderBack) {
-  Rig rig(host::real_kernel(), options(), pair_options(),
+  Rig rig(sys::real_kernel(), options(), pair_options(),
           {.near_send = 32 * 1024, .far_receive = 32 * 1024});
   const std::string text = pattern(4 * 1024 * 1024);
   Sender sender(rig.client.get(), text);
@@ -164,7 +164,7 @@ TEST_P(RelayWay, ASlowReceiverHoldsTheSenderBack) {
 
 // Segments of a few bytes each use up a pipe's slots long before its bytes.
 TEST_P(RelayWay, ManySmallSegmentsAllArrive) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   const std::string text = pattern(700'000);
   Sender sender(rig.client.get(), text, 100);
   Received received;
@@ -181,7 +181,7 @@ TEST_P(RelayWay, ManySmallSegmentsAllArrive) {
 }
 
 TEST_P(RelayWay, AnIdlePairHoldsNothingAndDoesNothing) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   const std::string text = pattern(5'000'000);
   Received received;
   std::size_t sent = 0;
@@ -202,7 +202,7 @@ TEST_P(RelayWay, AnIdlePairHoldsNothingAndDoesNothing) {
 }
 
 TEST_P(RelayWay, AHalfClosedPairDoesNotSpin) {
-  Rig rig(host::real_kernel(), options(), pair_options());
+  Rig rig(sys::real_kernel(), options(), pair_options());
   ::shutdown(rig.client.get(), SHUT_WR);
   rig.settle();
   EXPECT_TRUE(rig.pair.half_closed());
@@ -222,7 +222,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Way{.client = Transport::kOther, .target = Transport::kOther}));
 
 TEST(RelayPair, TheTargetMaySpeakFirst) {
-  Rig rig(host::real_kernel());
+  Rig rig(sys::real_kernel());
   ASSERT_TRUE(send_all(rig.target.get(), "220 ready"));
   Received banner;
   EXPECT_TRUE(rig.turn_until([&] {
@@ -235,7 +235,7 @@ TEST(RelayPair, AHeadGoesFirstEvenIfTheClientSaysNothing) {
   const std::string head = pattern(100'000);  // More than a buffer.
   PairOptions options;
   options.head_to_target = {reinterpret_cast<const std::uint8_t*>(head.data()), head.size()};
-  Rig rig(host::real_kernel(), {}, options);
+  Rig rig(sys::real_kernel(), {}, options);
   Received received;
   ASSERT_TRUE(rig.turn_until([&] {
     received.read_from(rig.target.get());
@@ -254,7 +254,7 @@ TEST(RelayPair, AHeadGoesFirstEvenIfTheClientSaysNothing) {
 // Urgent data stops a read at its mark: what is behind it must still come.
 TEST(RelayPair, BytesBehindAnUrgentMarkArrive) {
   for (const Mode mode : {Mode::kCopy, Mode::kSplice, Mode::kAuto}) {
-    Rig rig(host::real_kernel(), {.mode = mode});
+    Rig rig(sys::real_kernel(), {.mode = mode});
     rig.settle();
     ASSERT_TRUE(send_all(rig.client.get(), "before"));
     ASSERT_EQ(::send(rig.client.get(), "!", 1, MSG_OOB), 1);
@@ -273,7 +273,7 @@ TEST(RelayPair, BytesBehindAnUrgentMarkArrive) {
 TEST(RelayPair, BytesBehindAPassedDescriptorArrive) {
   PairOptions options;
   options.client = Transport::kOther;
-  Rig rig(host::real_kernel(), {}, options);
+  Rig rig(sys::real_kernel(), {}, options);
   rig.settle();
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   char text[] = "with";
@@ -330,7 +330,7 @@ TEST(RelayPair, SplicesWhatIsBulkAndCopiesWhatIsNot) {
 
 TEST(RelayPair, StopTellsNobodyThatAHalfToldStreamHasEnded) {
   for (const bool ended : {false, true}) {
-    Rig rig(host::real_kernel(), {}, {}, {});
+    Rig rig(sys::real_kernel(), {}, {}, {});
     ASSERT_TRUE(send_all(rig.client.get(), "words"));
     if (ended) {
       ASSERT_EQ(::shutdown(rig.client.get(), SHUT_WR), 0);
@@ -352,7 +352,7 @@ TEST(RelayPair, StopTellsNobodyThatAHalfToldStreamHasEnded) {
 
 TEST(RelayPair, StopGivesEverythingBack) {
   for (const Mode mode : {Mode::kCopy, Mode::kSplice}) {
-    Rig rig(host::real_kernel(), {.mode = mode}, {},
+    Rig rig(sys::real_kernel(), {.mode = mode}, {},
             {.near_send = 32 * 1024, .far_receive = 32 * 1024});
     const std::string text = pattern(8 * 1024 * 1024);
     for (int i = 0; i < 20; ++i) {
@@ -375,7 +375,7 @@ TEST(RelayPair, AThrottleLimitsEachDirectionByItself) {
     policy::TokenBucket rule(2'000'000);
     PairOptions options;
     options.to_target.rule = &rule;
-    Rig rig(host::real_kernel(), {.mode = mode}, options);
+    Rig rig(sys::real_kernel(), {.mode = mode}, options);
     const std::string text = pattern(1'000'000);
     Sender forth(rig.client.get(), text);
     Sender back(rig.target.get(), text);

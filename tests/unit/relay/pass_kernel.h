@@ -4,11 +4,11 @@
 #include <map>
 #include <string>
 
-#include "host/kernel.h"
+#include "sys/kernel.h"
 
 namespace sluice::relay {
 
-class PassKernel : public host::Kernel {
+class PassKernel : public sys::Kernel {
  public:
   int socket(int domain, int type, int protocol) override {
     return real().socket(domain, type, protocol);
@@ -86,7 +86,7 @@ class PassKernel : public host::Kernel {
   }
 
  protected:
-  [[nodiscard]] static host::Kernel& real() { return host::real_kernel(); }
+  [[nodiscard]] static sys::Kernel& real() { return sys::real_kernel(); }
 };
 
 // Counts what a relay calls on its way.

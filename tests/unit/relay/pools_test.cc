@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "relay/idle_stock.h"
-#include "unit/host/fake_kernel.h"
-#include "unit/host/loopback.h"
+#include "unit/sys/fake_kernel.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::relay {
 namespace {
@@ -79,7 +79,7 @@ TEST(BufferPool, KeepsABoundedAmountAndNoOddSizes) {
 }
 
 TEST(BufferPool, NoMemoryIsAnAnswer) {
-  const int status = host::in_child([] {
+  const int status = sys::in_child([] {
     const rlimit none{.rlim_cur = 1, .rlim_max = 1};
     ::setrlimit(RLIMIT_AS, &none);
     BufferPool pool(16 * 1024 * 1024);
@@ -92,7 +92,7 @@ TEST(BufferPool, NoMemoryIsAnAnswer) {
 }
 
 TEST(PipePool, AsksForTheSizeAndUsesAPipeAgain) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   PipePool pool(kernel, 1'048'576, 4);
   auto pipe = pool.take(at(0s));
   ASSERT_NE(pipe, nullptr);
@@ -110,7 +110,7 @@ TEST(PipePool, AsksForTheSizeAndUsesAPipeAgain) {
 }
 
 TEST(PipePool, TakesLessIfThatIsUseful) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   PipePool pool(kernel, 1'048'576, 4);
   kernel.script("fcntl", -1, EPERM);
   kernel.script("fcntl", 262'144);
@@ -122,7 +122,7 @@ TEST(PipePool, TakesLessIfThatIsUseful) {
 }
 
 TEST(PipePool, LeavesTheKernelAloneAfterARefusal) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   PipePool pool(kernel, 1'048'576, 4);
   kernel.script("fcntl", -1, EPERM);
   kernel.script("fcntl", -1, EPERM);
@@ -139,7 +139,7 @@ TEST(PipePool, LeavesTheKernelAloneAfterARefusal) {
 }
 
 TEST(PipePool, HasABound) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   PipePool pool(kernel, 65'536, 2);
   auto first = pool.take(at(0s));
   auto second = pool.take(at(0s));
@@ -149,7 +149,7 @@ TEST(PipePool, HasABound) {
 }
 
 TEST(PipePool, ARealPipeHasTheSizeItTells) {
-  PipePool pool(host::real_kernel(), 262'144, 2);
+  PipePool pool(sys::real_kernel(), 262'144, 2);
   const auto pipe = pool.take(at(0s));
   ASSERT_NE(pipe, nullptr);
   EXPECT_EQ(::fcntl(pipe->in.get(), F_GETPIPE_SZ), static_cast<int>(pipe->capacity));
@@ -160,7 +160,7 @@ TEST(PipePool, ARealPipeHasTheSizeItTells) {
 }
 
 TEST(Pools, TrimReturnsMemoryAfterAWhileAndSaysWhen) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   Pools pools(kernel, {});
   EXPECT_EQ(pools.trim(at(0s)), kNever);
   pools.buffers().give_back(pools.buffers().take());
@@ -177,7 +177,7 @@ TEST(Pools, TrimReturnsMemoryAfterAWhileAndSaysWhen) {
 }
 
 TEST(Pools, SizesOutOfRangeAreBroughtIntoIt) {
-  host::FakeKernel kernel;
+  sys::FakeKernel kernel;
   Pools pools(kernel, {.buffer_size = 1, .pipe_size = 1});
   EXPECT_EQ(pools.buffers().take().size(), kBufferSizeMin);
   EXPECT_EQ(pools.pipes().take(at(0s))->capacity, 4096u);

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "relay/pair.h"
-#include "unit/host/fake_kernel.h"
 #include "unit/relay/rig.h"
+#include "unit/sys/fake_kernel.h"
 
 namespace sluice::relay {
 namespace {
@@ -14,7 +14,7 @@ class RelayReset : public ::testing::TestWithParam<Mode> {
 };
 
 TEST_P(RelayReset, OfTheClientComesAfterItsBytes) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   const std::string text = pattern(40'000);  // Less than the window: our kernel has it all.
   ASSERT_TRUE(send_all(rig.client.get(), text));
   reset_connection(rig.client);
@@ -32,7 +32,7 @@ TEST_P(RelayReset, OfTheClientComesAfterItsBytes) {
 }
 
 TEST_P(RelayReset, OfTheTargetComesAfterItsBytes) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   const std::string text = pattern(40'000);  // Less than the window: our kernel has it all.
   ASSERT_TRUE(send_all(rig.target.get(), text));
   reset_connection(rig.target);
@@ -50,7 +50,7 @@ TEST_P(RelayReset, OfTheTargetComesAfterItsBytes) {
 
 // A write to a client that is gone tells of it before any event of the client's does.
 TEST_P(RelayReset, MetByAWriteComesAfterTheBytesBeforeIt) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   rig.settle();
   ASSERT_TRUE(send_all(rig.client.get(), "answer"));
   reset_connection(rig.client);
@@ -69,7 +69,7 @@ TEST_P(RelayReset, MetByAWriteComesAfterTheBytesBeforeIt) {
 }
 
 TEST_P(RelayReset, OfAnIdlePair) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   rig.settle();
   reset_connection(rig.target);
   ASSERT_TRUE(rig.ended());
@@ -80,7 +80,7 @@ TEST_P(RelayReset, OfAnIdlePair) {
 }
 
 TEST_P(RelayReset, OfAHalfClosedClient) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   ::shutdown(rig.client.get(), SHUT_WR);
   rig.settle();
   ASSERT_TRUE(rig.pair.half_closed());
@@ -100,7 +100,7 @@ TEST_P(RelayReset, OfAHalfClosedClient) {
 // The target takes nothing when the client resets: it gets what it has time for. It begins to read
 // after a while and so gets everything.
 TEST_P(RelayReset, WhileTheOtherSideIsBlockedWaitsForIt) {
-  Rig rig(host::real_kernel(), options(), {}, {.near_send = 32 * 1024, .far_receive = 32 * 1024});
+  Rig rig(sys::real_kernel(), options(), {}, {.near_send = 32 * 1024, .far_receive = 32 * 1024});
   const std::string text = pattern(8 * 1024 * 1024);
   std::size_t sent = 0;
   for (int i = 0; i < 50; ++i) {
@@ -129,7 +129,7 @@ TEST_P(RelayReset, WhileTheOtherSideIsBlockedWaitsForIt) {
 }
 
 TEST_P(RelayReset, WhileTheOtherSideStaysBlockedEndsInTime) {
-  Rig rig(host::real_kernel(), options(), {}, {.near_send = 32 * 1024, .far_receive = 32 * 1024});
+  Rig rig(sys::real_kernel(), options(), {}, {.near_send = 32 * 1024, .far_receive = 32 * 1024});
   const std::string text = pattern(8 * 1024 * 1024);
   for (int i = 0; i < 50; ++i) {
     (void)::send(rig.client.get(), text.data(), text.size(), MSG_NOSIGNAL);
@@ -148,7 +148,7 @@ TEST_P(RelayReset, WhileTheOtherSideStaysBlockedEndsInTime) {
 
 // The client writes to a target that is gone: what the target had said still arrives.
 TEST_P(RelayReset, FoundByASendDeliversWhatTheTargetHadSaid) {
-  Rig rig(host::real_kernel(), options());
+  Rig rig(sys::real_kernel(), options());
   rig.settle();
   ASSERT_TRUE(send_all(rig.target.get(), "last words"));
   reset_connection(rig.target);
@@ -168,7 +168,7 @@ TEST_P(RelayReset, FoundByASendDeliversWhatTheTargetHadSaid) {
 TEST_P(RelayReset, OfAUnixTargetClosesTheClient) {
   PairOptions pair_options;
   pair_options.target = Transport::kOther;
-  Rig rig(host::real_kernel(), options(), pair_options);
+  Rig rig(sys::real_kernel(), options(), pair_options);
   ASSERT_TRUE(send_all(rig.client.get(), "question"));
   rig.settle();
   ASSERT_TRUE(send_all(rig.target.get(), "answer"));
@@ -187,7 +187,7 @@ TEST_P(RelayReset, OfAUnixTargetClosesTheClient) {
 TEST_P(RelayReset, TowardsAUnixClientIsAClose) {
   PairOptions pair_options;
   pair_options.client = Transport::kOther;
-  Rig rig(host::real_kernel(), options(), pair_options);
+  Rig rig(sys::real_kernel(), options(), pair_options);
   rig.settle();
   ASSERT_TRUE(send_all(rig.target.get(), "last words"));
   reset_connection(rig.target);
@@ -212,8 +212,8 @@ class RelayResetScripted : public ::testing::Test {
 
   void start() {
     const host::TcpOptions plain{.nodelay = false, .keepalive = false};
-    pair_.start(host::TcpSocket::adopt(host::KernelFd(kernel_, kClientFd), plain),
-                host::TcpSocket::adopt(host::KernelFd(kernel_, kTargetFd), plain), {}, pools_);
+    pair_.start(host::TcpSocket::adopt(sys::KernelFd(kernel_, kClientFd), plain),
+                host::TcpSocket::adopt(sys::KernelFd(kernel_, kTargetFd), plain), {}, pools_);
   }
   [[nodiscard]] static Instant at(Duration since) { return Instant{} + 1h + since; }
   [[nodiscard]] bool was_reset(int fd) const {
@@ -226,7 +226,7 @@ class RelayResetScripted : public ::testing::Test {
     return false;
   }
 
-  host::FakeKernel kernel_;
+  sys::FakeKernel kernel_;
   Pools pools_{kernel_, {}};
   Pair pair_;
 };

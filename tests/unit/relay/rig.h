@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "host/kernel.h"
 #include "host/tcp_socket.h"
 #include "relay/pair.h"
+#include "sys/kernel.h"
 
 namespace sluice::relay {
 
@@ -85,7 +85,7 @@ inline Connection connection_of(Transport transport, const SocketSizes& sizes = 
 
 class Rig {
  public:
-  explicit Rig(host::Kernel& kernel, const Options& options = {}, PairOptions pair_options = {},
+  explicit Rig(sys::Kernel& kernel, const Options& options = {}, PairOptions pair_options = {},
                const SocketSizes& sizes = {})
       : pools(kernel, options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
     std::signal(SIGPIPE, SIG_IGN);  // As the program does.
@@ -97,8 +97,8 @@ class Rig {
     client = std::move(to_client.far);
     target = std::move(to_target.far);
     const host::TcpOptions plain{.nodelay = false, .keepalive = false};
-    pair.start(host::TcpSocket::adopt(host::KernelFd(kernel, to_client.near.release()), plain),
-               host::TcpSocket::adopt(host::KernelFd(kernel, to_target.near.release()), plain),
+    pair.start(host::TcpSocket::adopt(sys::KernelFd(kernel, to_client.near.release()), plain),
+               host::TcpSocket::adopt(sys::KernelFd(kernel, to_target.near.release()), plain),
                pair_options, pools);
   }
   ~Rig() { pair.stop(pools, StopHow::kClose); }

@@ -1,0 +1,94 @@
+#include "app/options/command.h"
+
+namespace sluice::app {
+
+constinit const Command kRunCommand{
+    .id = CommandId::kRun,
+    .name = "run",
+    .program = "sluice run",
+    .summary = "start a command in a network namespace of its own",
+    .usage = "[OPTIONS] [--] COMMAND [ARGUMENT]...",
+    .introduction =
+        R"(Run a command in a network namespace of its own, without privileges. Whatever it
+does on the network goes through sluice: decided, counted and, if you like,
+told. Options end where COMMAND begins; without one your $SHELL is started.
+)",
+    .options = kRunOptions,
+    .ending = R"(
+Examples:
+  sluice run -- curl https://example.org
+      the command has a network, but none of the host's addresses or services
+  sluice run --report -- npm install
+      ... and in the end a table of whom it talked to
+  sluice run --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24:443 -- ./build
+      one service, and nothing else
+  sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
+      port 8080 of this machine leads to port 80 of the server
+  sluice run --flow-log flows.json --pcap frames.pcap -- ./suspect
+      a line of JSON for each flow, and every frame for wireshark
+  sluice run -- ping -c1 10.0.2.2
+      the gateway that we are
+
+Exit status: that of COMMAND; 128 + N if signal N ended it; 125 if sluice
+failed; 126 if COMMAND cannot be executed, 127 if it was not found; 2 for a bad
+option.
+Signals go to COMMAND. SIGUSR1 prints the counters of dropped packets.
+)",
+    .words = WordsAre::kCommandLine,
+};
+
+constinit const Command kForwardCommand{
+    .id = CommandId::kForward,
+    .name = "forward",
+    .program = "sluice forward",
+    .summary = "forward ports to other addresses",
+    .usage = "[OPTIONS] LISTEN TARGET [LISTEN TARGET]...\n[OPTIONS] -c FILE",
+    .introduction =
+        R"(Accept connections and datagrams at LISTEN and carry them to TARGET, both ways.
+
+LISTEN is PORT, ADDRESS:PORT, [IPV6]:PORT or a range as 8000-8009, with tcp://
+or udp:// in front if you like, or unix:PATH, or systemd:NAME. TARGET is the
+same, with an address or a name; several are separated by commas, and clients
+are balanced among them.
+TIME is 30s, 500ms, 10m or 1h; a plain number is seconds.
+)",
+    .options = kForwardOptions,
+    .ending = R"(
+Examples:
+  sluice forward 8080 10.0.0.2:80
+      port 8080 of this machine leads to a web server
+  sluice forward --proxy-out=v2 tcp://[::]:443 10.0.0.2:443,10.0.0.3:443
+      two servers take turns, and are told who the client is
+  sluice forward --check -c /etc/rinetd.conf
+      what an existing file means; without --check: run it
+
+Signals:
+  SIGHUP           read FILE again; connections go on; a bad one is refused
+  SIGUSR1          print the counters of every rule
+  SIGUSR2          start the installed program anew; it takes over the listeners
+  SIGTERM, SIGINT  accept no more, let connections finish; a second one: end now
+
+Exit status: 0 after SIGTERM or SIGINT; 1 if it could not start; 2 for a bad
+option or a bad FILE.
+Called as rinetd or oi, it takes the options of that program.
+)",
+    .words = WordsAre::kOperands,
+};
+
+constinit const Command kOiProgram{
+    .id = CommandId::kForward,
+    .name = "oi",
+    .program = "oi",
+    .summary = "",
+    .usage = "--config FILE [--verbose]",
+    .introduction = R"(Forward ports as FILE says. This is sluice in the place of oi;
+'sluice forward --help' lists what it can do besides.
+)",
+    .options = kOiOptions,
+    .ending = "",
+    .words = WordsAre::kOperands,
+};
+
+std::array<const Command*, 2> all_commands() { return {&kRunCommand, &kForwardCommand}; }
+
+}  // namespace sluice::app

@@ -1,0 +1,100 @@
+// The connections that were handed over to the guest's kernel: each is a socket in the guest's
+// namespace and one of the host's, joined by relay/. The engine keeps the flow and is told what
+// passes. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/slab.h"
+#include "base/time.h"
+#include "base/timer_wheel.h"
+#include "driver/io/event_tag.h"
+#include "flow/core/action.h"
+#include "flow/tcp/tcp_flows.h"
+#include "host/tcp_socket.h"
+#include "relay/pair.h"
+#include "relay/pools.h"
+#include "sys/event_loop.h"
+
+namespace sluice::driver {
+
+class Carrier {
+ public:
+  // References are not owned.
+  Carrier(sys::Kernel& kernel, sys::EventLoop& loop, flow::TcpFlows& flows, Instant now);
+  ~Carrier();
+
+  struct Ends {
+    host::TcpSocket guest;
+    host::TcpSocket host;     // It may be watched already.
+    wire::SeqNum guest_next;  // Of the first byte that the guest's socket receives.
+  };
+  void start(flow::TcpId id, Ends ends, Instant now);
+  // That side's socket had failed before start(), and says so no more.
+  void note_failed(flow::TcpId id, relay::Side side);
+  // Ends one at once; false when it is none of ours.
+  [[nodiscard]] bool close(const flow::CloseTcp& action);
+  // kNever when it is none of ours.
+  [[nodiscard]] Instant carried_since(flow::TcpId id) const;
+  // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
+  [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
+  [[nodiscard]] std::size_t size() const { return carried_.size(); }
+
+  void on_event(const EventTag& tag, std::uint32_t events);
+  // Those that events came for, or that have more to do. Tells the engine what moved.
+  void run_ready(Instant now, flow::ActionSink& out);
+  [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
+
+  // For a worker that is about to wait: when to call on_time(), and run_ready() after it.
+  [[nodiscard]] Instant next_wakeup(Instant now);
+  void on_time(Instant now);
+
+  // Tells the engine what of the guest's waits for a host to take it. Asks the kernel about each.
+  void note_waiting();
+
+ private:
+  struct Carried {
+    relay::Pair pair;
+    flow::TcpId id;
+    TimerNode timer;
+    Instant since{};
+    // Both FINs have passed, and the guest has not acknowledged all that it was sent.
+    host::TcpSocket closing;
+    policy::Outcome outcome = policy::Outcome::kOpen;
+    int guest_fd = -1;
+    wire::SeqNum guest_begin;         // Of the first byte that the guest's socket received.
+    std::uint32_t segments_seen = 0;  // Of the guest's, when we last looked.
+    bool queued = false;
+    bool guest_failed = false;
+    bool watched = false;  // The guest is asked whether it still knows of the connection.
+    // Keep-alives of the guest's: when its last came, and after how much silence the one before.
+    Instant probed_at{};
+    Duration silence{};
+    std::uint32_t keep_alive = 0;  // Seconds of silence before the host is asked; 0: as it came.
+    bool deaf = false;             // The guest hears as little of us as we of the host's peer.
+  };
+
+  [[nodiscard]] const Carried* find(flow::TcpId id) const;
+  void enqueue(SlabHandle handle, Carried& carried);
+  void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  [[nodiscard]] bool forgotten(Carried& carried);
+  void forget(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void look_for_segments(Instant now);
+  void watch_half_closed(Carried& carried);
+  void note_probe(Carried& carried, Instant at, std::uint32_t segments);
+  void heed_silence(Carried& carried);
+  void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+
+  sys::EventLoop& loop_;
+  flow::TcpFlows& flows_;
+  relay::Pools pools_;
+  TimerWheel timers_;
+  Slab<Carried> carried_;
+  std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
+  std::vector<SlabHandle> ready_;
+  std::vector<SlabHandle> running_;
+  Instant look_at_ = kNever;  // When to look for segments without data.
+};
+
+}  // namespace sluice::driver

@@ -1,0 +1,356 @@
+#include "driver/fast_path/fast_path.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <variant>
+
+#include "base/overloaded.h"
+#include "telemetry/log.h"
+#include "wire/ip/ip.h"
+#include "wire/transport/tcp.h"
+
+namespace sluice::driver {
+namespace {
+
+// The agent answers in well under a millisecond. After the first it refuses, after the second it is
+// taken for dead.
+constexpr Duration kAnswerWithin = std::chrono::milliseconds(500);
+constexpr Duration kAgentPatience = std::chrono::seconds(1);
+// What the guest may have under way while a hand-over is asked for; the rest is dropped, and sent
+// again by the guest.
+constexpr std::size_t kWaitingMax = 16 * 1024 * 1024;
+constexpr std::size_t kPacketsMax = 512;
+// Packets of a connection that was handed over do not come by the tap, unless something in the
+// guest has undone what the agent did.
+constexpr Duration kRepairPause = std::chrono::seconds(1);
+constexpr Duration kUnderWayMax = std::chrono::milliseconds(50);
+// When the guest's kernel is in no state to take connections over, they need not all try.
+constexpr std::uint32_t kFailuresInARow = 8;
+constexpr Duration kPause = std::chrono::seconds(1);
+// How soon an agent that had its hands full is told the rest.
+constexpr Duration kTellAgain = std::chrono::milliseconds(5);
+
+std::optional<wire::SeqNum> sequence_of_reset(ByteView packet) {
+  const auto view = wire::parse_ip_packet(packet);
+  if (!view) return std::nullopt;
+  const auto segment = wire::TcpView::parse(view->payload);
+  if (!segment || !segment->flags().rst()) return std::nullopt;
+  return segment->sequence();
+}
+
+}  // namespace
+
+FastPath::FastPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
+                   agent::GuestAgent agent, const FastPathOptions& options)
+    : loop_(loop),
+      engine_(engine),
+      tcp_(tcp),
+      kernel_(kernel),
+      options_(options),
+      agent_(std::move(agent)),
+      carrier_(kernel, loop, engine.tcp(), loop.now()) {
+  if (agent_.fd() >= 0) {
+    (void)loop_.add(agent_.fd(), EPOLLIN, EventTag{EventKind::kAgent}.pack());
+  }
+}
+
+std::expected<void, sys::SetupError> FastPath::await() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  auto message = agent_.await(kPatience);
+  if (auto* ready = std::get_if<agent::AgentReady>(&message)) {
+    on_message(std::move(*ready));
+    return {};
+  }
+  if (const auto* missing = std::get_if<agent::AgentMissing>(&message)) {
+    return std::unexpected(missing->error);
+  }
+  return std::unexpected(sys::SetupError{"the agent in the guest does not answer", 0, ""});
+}
+
+FastPath::Asked* FastPath::find(flow::TcpId id) {
+  if (id.index >= by_flow_.size()) return nullptr;
+  Asked* asked = asked_.find(by_flow_[id.index]);
+  return asked != nullptr && asked->id == id && !asked->closed ? asked : nullptr;
+}
+
+// A connection that is carried needs two descriptors, and new ones must always find theirs.
+bool FastPath::has_descriptors() const {
+  const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
+  constexpr std::uint64_t kOthers = 64;  // Listeners, pipes, and what else is open.
+  return used + kOthers < options_.descriptor_limit / 4 * 3;
+}
+
+void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
+  const SlabHandle handle = asked_.emplace();
+  const Instant deadline = now + kAnswerWithin;
+  if (!has_descriptors() || !flush_releases() ||
+      !agent_.hand_over(handle.pack(), action.snapshot, deadline)) {
+    asked_.erase(handle);
+    ++refused_;
+    engine_.tcp().on_hand_over_failed(action.flow, now, out);
+    return;
+  }
+  Asked& asked = asked_.at(handle.index);
+  asked.id = action.flow;
+  asked.snapshot = action.snapshot;
+  asked.deadline = deadline;
+  if (check_at_ == kNever) check_at_ = deadline + kAgentPatience;
+  if (by_flow_.size() <= action.flow.index) by_flow_.resize(action.flow.index + std::size_t{1});
+  by_flow_[action.flow.index] = handle;
+}
+
+void FastPath::divert(const flow::DivertTcp& action, Instant now) {
+  Asked* asked = find(action.flow);
+  const std::optional<wire::SeqNum> reset = sequence_of_reset(action.packet);
+  if (asked == nullptr) {
+    pass_on(action.flow, action.packet, reset, now);
+    // RSTs come this way, and one that was under way when the connection was handed over is no sign
+    // of trouble.
+    const Instant since = carrier_.carried_since(action.flow);
+    if (!reset && since != kNever && now >= since + kUnderWayMax) repair(now);
+    return;
+  }
+  if (reset) asked->reset = true;
+  if (asked->packets.size() >= kPacketsMax || bytes_waiting_ + action.packet.size() > kWaitingMax) {
+    engine_.drops().count(flow::DropReason::kTcpBufferFull);
+    return;
+  }
+  asked->packets.emplace_back(action.packet.begin(), action.packet.end());
+  asked->bytes += action.packet.size();
+  bytes_waiting_ += action.packet.size();
+}
+
+void FastPath::repair(Instant now) {
+  if (now < repair_after_ || !flush_releases() || !agent_.repair()) return;
+  repair_after_ = now + kRepairPause;
+  ++repairs_;
+}
+
+void FastPath::release(const flow::ReleaseTcp& action) {
+  if (agent_.fd() < 0) return;  // Whatever begins anew takes its name out of the set by itself.
+  releases_.push_back(action);
+  (void)flush_releases();
+}
+
+bool FastPath::flush_releases() {
+  if (releases_.empty()) return true;
+  std::size_t told = 0;
+  for (const flow::ReleaseTcp& one : releases_) {
+    if (!agent_.release(one.guest, one.remote)) break;
+    ++told;
+  }
+  releases_.erase(releases_.begin(), releases_.begin() + static_cast<std::ptrdiff_t>(told));
+  return releases_.empty();
+}
+
+bool FastPath::close(const flow::CloseTcp& action) {
+  if (Asked* asked = find(action.flow)) {
+    (void)take_packets(*asked);
+    asked->closed = true;
+  }
+  return carrier_.close(action);
+}
+
+void FastPath::on_agent(Instant now, flow::ActionSink& out) {
+  returned_.clear();
+  while (auto message = agent_.receive()) {
+    std::visit(Overloaded{[&](agent::AgentReady& m) { on_message(std::move(m)); },
+                          [&](agent::AgentMissing& m) { on_message(m); },
+                          [&](agent::AgentHandedOver& m) { on_message(std::move(m), now, out); },
+                          [&](agent::AgentRefused& m) { on_message(m, now, out); },
+                          [&](agent::AgentRepaired& m) { on_message(m); },
+                          [&](agent::AgentGone&) { lose_agent(now, out); }},
+               *message);
+  }
+  (void)flush_releases();
+}
+
+void FastPath::on_message(agent::AgentReady message) {
+  inject_v4_ = std::move(message.inject_v4);
+  inject_v6_ = std::move(message.inject_v6);
+  engine_.tcp().set_hand_over(options_.when);
+  ready_ = true;
+}
+
+void FastPath::on_message(const agent::AgentMissing& message) {
+  telemetry::log_info("fast path: not available, the tap carries everything: {}",
+                      message.error.describe());
+}
+
+// Invalid without a descriptor for it: the socket is gone then, and the guest was told by a RST.
+host::TcpSocket FastPath::adopt(UniqueFd socket) {
+  if (!socket.valid()) return {};
+  // A stranger could have passed one that blocks.
+  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
+  return host::TcpSocket::adopt(sys::KernelFd(kernel_, socket.release()),
+                                {.nodelay = false, .keepalive = false, .urgent_inline = true});
+}
+
+void FastPath::on_message(agent::AgentHandedOver message, Instant now, flow::ActionSink& out) {
+  const SlabHandle handle = SlabHandle::unpack(message.tag);
+  Asked* asked = asked_.find(handle);
+  if (asked == nullptr) return;
+  const flow::TcpId id = asked->id;
+  const wire::TcpSnapshot snapshot = asked->snapshot;
+  const bool closed = asked->closed;
+  host::TcpSocket guest = adopt(std::move(message.socket));
+  const Packets packets = take_packets(*asked);
+  asked_.erase(handle);
+  if (closed || !guest.valid()) {
+    end_abandoned(snapshot, std::move(guest));
+    if (!closed) engine_.tcp().on_socket_lost(id, now, out);
+    return;
+  }
+  ++handed_over_;
+  failures_in_a_row_ = 0;
+  const bool host_failed = tcp_.has_failed(id);
+  carrier_.start(
+      id, {.guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next},
+      now);
+  if (host_failed) carrier_.note_failed(id, relay::Side::kTarget);
+  engine_.tcp().on_handed_over(id, now, out);
+  for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
+}
+
+void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket) {
+  socket.reset();
+  release({snapshot.peer, snapshot.local});
+}
+
+void FastPath::on_message(const agent::AgentRefused& message, Instant now, flow::ActionSink& out) {
+  const SlabHandle handle = SlabHandle::unpack(message.tag);
+  Asked* asked = asked_.find(handle);
+  if (asked == nullptr) return;
+  if (asked->closed) {
+    asked_.erase(handle);
+    return;
+  }
+  telemetry::log_debug("fast path: {} stays on the tap: {}", wire::to_string(asked->snapshot.peer),
+                       sys::errno_text(message.error));
+  // Who resets his connection answers nothing by the new way.
+  const bool reset = asked->reset;
+  // No answer by the new way, or no table: what others may have taken away can be put back.
+  const bool lost = message.error == ETIMEDOUT && !reset;
+  if (lost || message.error == ENOENT) repair(now);
+  give_up(*asked, now, out);
+  asked_.erase(handle);
+  if (reset) return;
+  if (++failures_in_a_row_ < kFailuresInARow) return;
+  failures_in_a_row_ = 0;
+  engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
+  resume_at_ = now + kPause;
+}
+
+void FastPath::on_message(const agent::AgentRepaired& message) {
+  if (message.error != 0) {
+    telemetry::log_debug("fast path: cannot be set up again: {}", sys::errno_text(message.error));
+  }
+}
+
+FastPath::Packets FastPath::take_packets(Asked& asked) {
+  bytes_waiting_ -= std::exchange(asked.bytes, 0);
+  return std::exchange(asked.packets, {});
+}
+
+void FastPath::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
+  const flow::TcpId id = asked.id;
+  const Packets& packets = returned_.emplace_back(take_packets(asked));
+  ++refused_;
+  engine_.tcp().on_hand_over_failed(id, now, out);
+  for (const auto& packet : packets) engine_.on_returned(packet, now, out);
+  if (!packets.empty()) engine_.end_burst(flow::BurstEnd::kDrained, now, out);
+}
+
+// Whoever can stop the agent is in the guest, and stops its own network's faster half.
+void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
+  agent_.close();
+  engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
+  resume_at_ = kNever;
+  check_at_ = kNever;
+  // Nobody knows how far it came with these: their sockets may have been let go.
+  asked_.for_each([&](SlabHandle handle, Asked& asked) {
+    const flow::TcpId id = asked.id;
+    const bool closed = asked.closed;
+    (void)take_packets(asked);
+    asked_.erase(handle);
+    if (closed) return;
+    ++refused_;
+    engine_.tcp().on_socket_lost(id, now, out);
+  });
+  releases_.clear();
+  if (ready_) {
+    telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
+  }
+}
+
+Instant FastPath::next_wakeup(Instant now) {
+  return std::min({carrier_.next_wakeup(now), check_at_, resume_at_, resets_.next_wakeup(),
+                   releases_.empty() ? kNever : now + kTellAgain});
+}
+
+void FastPath::on_time(Instant now, flow::ActionSink& out) {
+  returned_.clear();
+  carrier_.on_time(now);
+  if (now >= resume_at_) {
+    resume_at_ = kNever;
+    engine_.tcp().set_hand_over(options_.when);
+  }
+  (void)flush_releases();
+  const auto has_all = [this](flow::TcpId id, wire::SeqNum sequence) {
+    return carrier_.has_received(id, sequence);
+  };
+  for (const HeldResets::Reset& due : resets_.take_due(now, has_all)) inject(due.packet);
+  if (now < check_at_) return;
+  on_agent(now, out);  // It may be we who were late.
+  check_at_ = kNever;
+  asked_.for_each([&](SlabHandle, const Asked& asked) {
+    check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);
+  });
+  if (check_at_ <= now) lose_agent(now, out);
+}
+
+void FastPath::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset,
+                       Instant now) {
+  if (reset && !carrier_.has_received(id, *reset) &&
+      resets_.add({.flow = id, .sequence = *reset, .packet = {packet.begin(), packet.end()}},
+                  now)) {
+    return;
+  }
+  inject(packet);
+}
+
+// From here the guest's kernel takes it as if it had turned it itself. The checksum may have been
+// left to the tap.
+void FastPath::inject(ByteView packet) {
+  packet_.assign(packet.begin(), packet.end());
+  const auto view = wire::parse_ip_packet(packet_);
+  if (!view || view->payload.size() < wire::TcpView::kHeaderSize) return;
+  const std::size_t header = view->packet.size() - view->payload.size();
+  const MutableBytes segment = MutableBytes(packet_).subspan(header, view->payload.size());
+  wire::set_tcp_checksum(segment, 0);
+  wire::set_tcp_checksum(segment, wire::tcp_checksum(view->source, view->destination, segment, {}));
+  const UniqueFd& socket = view->family == wire::IpFamily::kV4 ? inject_v4_ : inject_v6_;
+  if (!socket.valid()) return;
+  // What finds no room is lost on the way, like a packet.
+  const ssize_t sent =
+      kernel_.send(socket.get(), packet_.data(), view->packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent >= 0) {
+    ++injected_;
+  } else {
+    engine_.drops().count(flow::DropReason::kTcpBufferFull);
+  }
+}
+
+std::vector<telemetry::Counter> FastPath::counters() const {
+  return {{"handed over to the guest's kernel", handed_over_},
+          {"hand-overs that failed", refused_},
+          {"packets put back on the fast path", injected_},
+          {"repairs of the fast path", repairs_}};
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,176 @@
+#include "driver/io/dns_io.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "base/overloaded.h"
+
+namespace sluice::driver {
+namespace {
+
+constexpr std::size_t kLengthSize = 2;  // RFC 1035, 4.2.2
+
+}  // namespace
+
+DnsIo::DnsIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
+             resolv::ResolverConfig resolvers)
+    : kernel_(kernel),
+      loop_(loop),
+      engine_(engine),
+      resolvers_(std::move(resolvers)),
+      udp_(kernel, loop) {
+  hand_over_resolvers();
+}
+
+void DnsIo::hand_over_resolvers() {
+  const resolv::ResolvConf& conf = resolvers_.current();
+  engine_.set_resolvers(conf.endpoints(),
+                        conf.use_vc() ? flow::DnsUpstream::kTcpOnly : flow::DnsUpstream::kUdpFirst);
+}
+
+void DnsIo::follow_resolvers(Instant now) {
+  if (resolvers_.refresh(now)) hand_over_resolvers();
+}
+
+std::uint32_t DnsIo::scope_of(std::size_t index, const wire::Endpoint& resolver) const {
+  const std::vector<resolv::HostResolver>& all = resolvers_.current().resolvers;
+  return index < all.size() && all[index].endpoint == resolver ? all[index].scope_id : 0;
+}
+
+void DnsIo::run_actions(Instant now, flow::ActionSink& out) {
+  // A failure may bring further actions.
+  while (!engine_.dns_actions().empty()) {
+    actions_.swap(engine_.dns_actions());
+    for (flow::DnsAction& action : actions_) {
+      std::visit(Overloaded{[&](const flow::DnsAnswer&) {},  // The engine sent it.
+                            [&](const flow::OpenDnsUdp& open) {
+                              const std::uint32_t scope =
+                                  scope_of(open.resolver_index, open.resolver);
+                              udp_.ask(open.slot, open.resolver, scope, open.message, now, failed_);
+                            },
+                            [&](flow::OpenDnsTcp& open) { open_tcp(open, now, out); },
+                            [&](const flow::CloseDns& close_it) { close(close_it.slot); }},
+                 action);
+    }
+    udp_.flush(failed_);
+    actions_.clear();
+    tell_failed(now, out);
+    open_waiting(now, out);
+  }
+}
+
+void DnsIo::tell_failed(Instant now, flow::ActionSink& out) {
+  for (const flow::DnsSlot slot : failed_) engine_.on_dns_error(slot, now, out);
+  failed_.clear();
+}
+
+void DnsIo::close(flow::DnsSlot slot) {
+  udp_.forget(slot);
+  if (tcp_.erase(slot.value) == 0 && !waiting_.empty()) {
+    std::erase_if(waiting_, [&](const flow::OpenDnsTcp& one) { return one.slot == slot; });
+  }
+}
+
+void DnsIo::fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
+  tcp_.erase(slot.value);
+  engine_.on_dns_error(slot, now, out);
+}
+
+void DnsIo::open_waiting(Instant now, flow::ActionSink& out) {
+  while (!waiting_.empty() && tcp_.size() < kTcpMax) {
+    flow::OpenDnsTcp next = std::move(waiting_.front());
+    waiting_.pop_front();
+    open_tcp(next, now, out);
+  }
+}
+
+void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out) {
+  if (tcp_.size() >= kTcpMax) {
+    waiting_.push_back(std::move(action));
+    return;
+  }
+  if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
+  auto socket = host::TcpSocket::connect(
+      kernel_, action.resolver, {.scope_id = scope_of(action.resolver_index, action.resolver)});
+  if (!socket) {
+    fail(action.slot, now, out);
+    return;
+  }
+  TcpAttempt attempt;
+  attempt.socket = std::move(*socket);
+  attempt.outgoing = std::move(action.message);
+  const std::array<std::uint8_t, kLengthSize> length{
+      static_cast<std::uint8_t>(attempt.outgoing.size() >> 8),
+      static_cast<std::uint8_t>(attempt.outgoing.size())};
+  attempt.outgoing.insert(attempt.outgoing.begin(), length.begin(), length.end());
+  const auto [at, fresh] = tcp_.insert_or_assign(action.slot.value, std::move(attempt));
+  (void)fresh;
+  (void)loop_.add(at->second.socket.fd(), EPOLLIN | EPOLLOUT | EPOLLET,
+                  EventTag{EventKind::kDnsTcp, action.slot.value}.pack());
+}
+
+void DnsIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
+                     flow::ActionSink& out) {
+  if (tag.kind == EventKind::kDnsUdp) {
+    on_udp(tag, events, now, out);
+  } else {
+    on_tcp(flow::DnsSlot{tag.index}, events, now, out);
+  }
+  run_actions(now, out);
+}
+
+void DnsIo::on_udp(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out) {
+  udp_.on_event(
+      tag, events,
+      [&](flow::DnsSlot slot, ByteView message) {
+        engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp, message, now, out);
+      },
+      failed_);
+  tell_failed(now, out);
+}
+
+void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out) {
+  const auto found = tcp_.find(slot.value);
+  if (found == tcp_.end()) return;
+  TcpAttempt& attempt = found->second;
+  if ((events & EPOLLERR) != 0) {
+    fail(slot, now, out);
+    return;
+  }
+  if ((events & EPOLLOUT) != 0 && attempt.sent < attempt.outgoing.size()) {
+    const iovec part{.iov_base = attempt.outgoing.data() + attempt.sent,
+                     .iov_len = attempt.outgoing.size() - attempt.sent};
+    const auto sent = attempt.socket.send({&part, 1});
+    if (!sent) {
+      fail(slot, now, out);
+      return;
+    }
+    attempt.sent += *sent;
+  }
+  if ((events & EPOLLIN) != 0) read_answer(slot, attempt, now, out);
+}
+
+void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
+                        flow::ActionSink& out) {
+  for (;;) {
+    const iovec part{.iov_base = buffer_.get(), .iov_len = kMessageMax};
+    const auto result = attempt.socket.read({&part, 1});
+    if (result && result->status == sys::ReadStatus::kWouldBlock) return;
+    if (!result || result->status == sys::ReadStatus::kEndOfStream) {
+      fail(slot, now, out);
+      return;
+    }
+    attempt.incoming.insert(attempt.incoming.end(), buffer_.get(), buffer_.get() + result->bytes);
+    if (attempt.incoming.size() < kLengthSize) continue;
+    const std::size_t length = be16<0>(ByteView(attempt.incoming).first<kLengthSize>());
+    if (attempt.incoming.size() < kLengthSize + length) continue;
+    // The engine's answer closes the slot later, so the bytes live long enough.
+    engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kTcp,
+                          ByteView(attempt.incoming).subspan(kLengthSize, length), now, out);
+    return;
+  }
+}
+
+}  // namespace sluice::driver

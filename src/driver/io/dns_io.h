@@ -1,0 +1,72 @@
+// Asks the host's resolvers for the engine: over UDP by dns_sockets.h, over TCP by a connection for
+// each question. Follows resolv.conf. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "driver/io/dns_sockets.h"
+#include "driver/io/event_tag.h"
+#include "flow/core/action.h"
+#include "flow/engine/engine.h"
+#include "host/tcp_socket.h"
+#include "resolv/resolver_config.h"
+#include "sys/event_loop.h"
+#include "sys/kernel.h"
+
+namespace sluice::driver {
+
+class DnsIo {
+ public:
+  // References are not owned. Hands the resolvers to the engine.
+  DnsIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
+        resolv::ResolverConfig resolvers);
+
+  // Call it before the engine is given questions, so that they find the resolvers of now.
+  void follow_resolvers(Instant now);
+  // Carries out the engine's DNS actions.
+  void run_actions(Instant now, flow::ActionSink& out);
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+ private:
+  static constexpr std::size_t kMessageMax = 65'536;
+  // More than this many questions over TCP wait for each other: descriptors are the guest's, too.
+  static constexpr std::size_t kTcpMax = 256;
+
+  struct TcpAttempt {
+    host::TcpSocket socket;
+    std::vector<std::uint8_t> outgoing;  // With its length in front.
+    std::size_t sent = 0;
+    std::vector<std::uint8_t> incoming;
+  };
+
+  void hand_over_resolvers();
+  // The interface of the resolver that was at this place of the list.
+  [[nodiscard]] std::uint32_t scope_of(std::size_t index, const wire::Endpoint& resolver) const;
+  void open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out);
+  void close(flow::DnsSlot slot);
+  // Those that waited for one to be closed.
+  void open_waiting(Instant now, flow::ActionSink& out);
+  void tell_failed(Instant now, flow::ActionSink& out);
+  void on_udp(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+  void on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out);
+  // Hands the answer on once it is whole.
+  void read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now, flow::ActionSink& out);
+  void fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out);
+
+  sys::Kernel& kernel_;
+  sys::EventLoop& loop_;
+  flow::Engine& engine_;
+  resolv::ResolverConfig resolvers_;
+  DnsSockets udp_;
+  std::vector<flow::DnsAction> actions_;  // Those being carried out.
+  std::vector<flow::DnsSlot> failed_;
+  std::unordered_map<std::uint32_t, TcpAttempt> tcp_;  // By slot.
+  std::deque<flow::OpenDnsTcp> waiting_;               // Bounded by the relay.
+  std::unique_ptr<std::uint8_t[]> buffer_;             // Taken with the first question over TCP.
+};
+
+}  // namespace sluice::driver

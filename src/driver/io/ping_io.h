@@ -1,0 +1,56 @@
+// The ping sockets of ICMP flows. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "driver/io/burst_guess.h"
+#include "driver/io/descriptor_room.h"
+#include "driver/io/event_tag.h"
+#include "flow/core/action.h"
+#include "flow/engine/engine.h"
+#include "host/ping_socket.h"
+#include "sys/event_loop.h"
+#include "sys/kernel.h"
+
+namespace sluice::driver {
+
+class PingIo {
+ public:
+  // References are not owned.
+  PingIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, DescriptorRoom& room)
+      : kernel_(kernel), loop_(loop), engine_(engine), room_(room) {}
+
+  void open(const flow::OpenPing& action, Instant now, flow::ActionSink& out);
+  void send(const flow::SendPing& action, Instant now, flow::ActionSink& out);
+  void close(const flow::ClosePing& action);
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+ private:
+  static constexpr std::size_t kMessageMax = 65'536;
+  static constexpr std::size_t kRepliesPerTurn = 16;
+  // Who was late so often is not on this machine.
+  static constexpr unsigned kLateMost = 2;
+
+  struct Socket {
+    flow::PingId id;
+    host::PingSocket socket;
+    BurstGuess guess{};
+    unsigned late = 0;  // Requests in a row whose answer was not there at once.
+  };
+
+  [[nodiscard]] Socket* find(flow::PingId id);
+  [[nodiscard]] bool read_reply(Socket& socket, Instant now, flow::ActionSink& out);
+  void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
+
+  sys::Kernel& kernel_;
+  sys::EventLoop& loop_;
+  flow::Engine& engine_;
+  DescriptorRoom& room_;
+  std::deque<Socket> sockets_;
+  std::unique_ptr<std::uint8_t[]> buffer_;  // Taken with the first socket.
+  bool told_forbidden_ = false;
+};
+
+}  // namespace sluice::driver

@@ -1,0 +1,375 @@
+#include "driver/io/tcp_io.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "trace/probe.h"
+
+namespace sluice::driver {
+namespace {
+
+constexpr std::uint32_t kTcpEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+// Below this the kernel is asked again.
+constexpr std::uint32_t kRoomLow = 512 * 1024;
+constexpr std::size_t kPartsMax = 128;
+constexpr host::TcpOptions kOptions{.urgent_inline = true, .guarded = true};
+
+}  // namespace
+
+flow::HostError host_error(int error) {
+  switch (error) {
+    case ECONNREFUSED: return flow::HostError::kRefused;
+    case ECONNRESET: return flow::HostError::kReset;
+    case EPIPE: return flow::HostError::kResetAfterEnd;  // As Linux tells it.
+    case ENETUNREACH:
+    case ENETDOWN: return flow::HostError::kNetUnreachable;
+    case EHOSTUNREACH:
+    case EHOSTDOWN: return flow::HostError::kHostUnreachable;
+    case EACCES:
+    case EPERM: return flow::HostError::kProhibited;
+    case ETIMEDOUT: return flow::HostError::kTimedOut;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM: return flow::HostError::kNoDescriptors;
+    default: return flow::HostError::kOther;
+  }
+}
+
+TcpIo::TcpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::TcpFlows& flows)
+    : kernel_(kernel),
+      loop_(loop),
+      flows_(flows),
+      peek_offset_supported_(host::peek_offset_supported(kernel, wire::IpFamily::kV4)),
+      peek_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPeekMax)) {
+  note_spill_free();
+}
+
+TcpIo::Connection* TcpIo::find(flow::TcpId id) {
+  if (id.index >= connections_.size()) return nullptr;
+  Connection& connection = connections_[id.index];
+  return connection.id == id && connection.socket.valid() ? &connection : nullptr;
+}
+
+TcpIo::Connection& TcpIo::place(flow::TcpId id) {
+  while (connections_.size() <= id.index) connections_.emplace_back();
+  Connection& connection = connections_[id.index];
+  drop_spill(connection);
+  connection = Connection{};
+  connection.id = id;
+  return connection;
+}
+
+StreamBuffer& TcpIo::spill_of(Connection& connection) {
+  if (connection.spill == nullptr) connection.spill = std::make_unique<StreamBuffer>(pool_);
+  return *connection.spill;
+}
+
+void TcpIo::drop_spill(Connection& connection) {
+  if (connection.spill == nullptr) return;
+  connection.spill.reset();
+  note_spill_free();
+}
+
+void TcpIo::note_spill_free() { flows_.set_spill_free(pool_.bytes_free()); }
+
+void TcpIo::watch(Connection& connection) {
+  // Edge-triggered and for good: no call to change interest on the data path.
+  (void)loop_.add(connection.socket.fd(), kTcpEvents,
+                  EventTag::of(EventKind::kTcp, connection.id).pack());
+}
+
+void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
+  auto socket =
+      open_with_room(room_, now, out, [&] { return socket_for(action.target.address.family()); });
+  const auto started =
+      socket ? socket->start_connect(action.target) : std::unexpected(socket.error());
+  if (!started) {
+    flows_.on_connect_failed(action.flow, host_error(started.error().error), now, out);
+    return;
+  }
+  SLUICE_PROBE(connect_issued, action.flow.index, 0, 0);
+  Connection& connection = place(action.flow);
+  connection.socket = std::move(*socket);
+  watch(connection);
+  if (connection.socket.is_established()) on_established(connection, now, out);
+}
+
+std::expected<host::TcpSocket, sys::SysError> TcpIo::socket_for(wire::IpFamily family) {
+  prepare_for_ = family;
+  host::TcpSocket& prepared = prepared_[family == wire::IpFamily::kV4 ? 0 : 1];
+  if (prepared.valid()) return std::move(prepared);
+  return host::TcpSocket::open(kernel_, family, kOptions);
+}
+
+void TcpIo::prepare() {
+  if (!prepare_for_) return;
+  host::TcpSocket& prepared = prepared_[*prepare_for_ == wire::IpFamily::kV4 ? 0 : 1];
+  if (!prepared.valid()) {
+    // Without descriptors left, the next connection finds that out for itself.
+    if (auto socket = host::TcpSocket::open(kernel_, *prepare_for_, kOptions)) {
+      prepared = std::move(*socket);
+    }
+  }
+  prepare_for_.reset();
+}
+
+void TcpIo::on_established(Connection& connection, Instant now, flow::ActionSink& out) {
+  connection.connected = true;
+  set_room(connection, kRoomAtFirst);
+  flows_.on_connected(connection.id, connection.room, now, out);
+}
+
+void TcpIo::set_room(Connection& connection, std::uint32_t room) {
+  connection.room = room;
+  connection.room_told = room;
+}
+
+void TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
+  Connection& connection = place(id);
+  connection.socket = std::move(socket);
+  connection.connected = true;
+  set_room(connection, kRoomAtFirst);
+  watch(connection);
+}
+
+host::TcpSocket TcpIo::take(flow::TcpId id) {
+  Connection* connection = find(id);
+  if (connection == nullptr) return {};
+  drop_spill(*connection);
+  return std::move(connection->socket);
+}
+
+void TcpIo::stash(const flow::StashTcp& action) {
+  std::size_t taken = 0;
+  Connection* connection = find(action.flow);
+  if (connection != nullptr && connection->failed) {
+    taken = action.bytes.size();  // As a write.
+  } else if (connection != nullptr) {
+    taken = spill_of(*connection).insert(action.offset, action.bytes);
+    note_spill_free();
+  }
+  flows_.on_stashed(action.flow, action.bytes.size(), taken);
+}
+
+std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connection,
+                                                             const flow::WriteTcp& action,
+                                                             const flow::ActionSink& sink) {
+  std::array<iovec, kPartsMax> parts;
+  std::size_t sent = 0;
+  std::uint32_t at = action.first_range;
+  while (at != flow::kNoRange) {
+    std::size_t count = 0;
+    std::size_t bytes = 0;
+    for (; at != flow::kNoRange && count < parts.size(); at = sink.range(at).next) {
+      const ByteView range = sink.range(at).bytes;
+      parts[count++] = {.iov_base = const_cast<std::uint8_t*>(range.data()),
+                        .iov_len = range.size()};
+      bytes += range.size();
+    }
+    const auto result = connection.socket.send(std::span(parts).first(count));
+    if (!result) return result;
+    sent += *result;
+    if (*result < bytes) break;
+  }
+  return sent;
+}
+
+// Copies what the kernel did not take behind what waits already.
+[[gnu::noinline]] void TcpIo::spill_ranges(Connection& connection, const flow::WriteTcp& action,
+                                           std::size_t sent, const flow::ActionSink& sink) {
+  StreamBuffer& spill = spill_of(connection);
+  std::uint64_t offset = action.offset;
+  const std::uint64_t from = action.offset + sent;
+  for (std::uint32_t at = action.first_range; at != flow::kNoRange; at = sink.range(at).next) {
+    const ByteView range = sink.range(at).bytes;
+    const std::uint64_t end = offset + range.size();
+    if (end > from) {
+      const std::size_t skip = from > offset ? static_cast<std::size_t>(from - offset) : 0;
+      const ByteView rest = range.subspan(skip);
+      if (spill.insert(offset + skip, rest) < rest.size()) break;  // The pool is empty.
+    }
+    offset = end;
+  }
+  // What is not here, whether now or from a stash, the guest will send again.
+  connection.spill_end = std::min(action.until, spill.present_until(connection.spill_begin));
+}
+
+[[gnu::noinline]] void TcpIo::write(const flow::WriteTcp& action, Instant now,
+                                    flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  if (connection->failed) [[unlikely]] {
+    swallow(action, now, out);
+    return;
+  }
+  std::size_t sent = 0;
+  if (connection->waiting() == 0) {
+    const auto result = send_ranges(*connection, action, out);
+    if (!result) {
+      fail(*connection, result.error().error, now, out);
+      swallow(action, now, out);
+      return;
+    }
+    sent = *result;
+    connection->room -= std::min<std::uint32_t>(connection->room, static_cast<std::uint32_t>(sent));
+    connection->spill_begin = action.offset + sent;
+    connection->spill_end = connection->spill_begin;
+  }
+  if (action.offset + sent < action.until) [[unlikely]] {
+    spill_ranges(*connection, action, sent, out);
+    if (const auto flushed = flush_spill(*connection); !flushed) {
+      fail(*connection, flushed.error().error, now, out);
+      swallow(action, now, out);
+      return;
+    }
+  } else if (connection->spill != nullptr && !connection->spill->holds_blocks()) {
+    drop_spill(*connection);
+  }
+  update_room(*connection);
+  flows_.on_written(action.flow, connection->spill_end - action.offset, connection->waiting(),
+                    connection->room, now, out);
+}
+
+std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection) {
+  if (connection.waiting() == 0) return {};
+  const auto sent =
+      send_from(connection.socket, *connection.spill, connection.spill_begin, connection.spill_end);
+  if (!sent) return std::unexpected(sent.error());
+  connection.spill_begin += *sent;
+  note_spill_free();
+  return {};
+}
+
+void TcpIo::update_room(Connection& connection) {
+  if (connection.waiting() > 0) {
+    set_room(connection, 0);
+    return;
+  }
+  const bool little_spent = connection.room_told - connection.room < connection.room_told / 8;
+  if (connection.room >= kRoomLow || little_spent) return;
+  const auto queued = connection.socket.unacknowledged_bytes();
+  const auto size = connection.socket.send_buffer_size();
+  if (!queued || !size) return;
+  set_room(connection, static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0));
+}
+
+std::expected<sys::ReadResult, sys::SysError> TcpIo::peek_at(Connection& connection,
+                                                             std::uint32_t offset,
+                                                             std::size_t max) {
+  const auto wanted = static_cast<std::int32_t>(offset);
+  std::array<iovec, 2> parts{iovec{.iov_base = nullptr, .iov_len = 0},
+                             iovec{.iov_base = peek_buffer_.get(), .iov_len = max}};
+  if (!peek_offset_supported_) [[unlikely]] {
+    // An older kernel copies what was sent already, too, and we look past it.
+    if (skipped_.size() < offset) skipped_.resize(offset);
+    parts[0] = {.iov_base = skipped_.data(), .iov_len = offset};
+    auto result = connection.socket.peek(parts);
+    if (!result || result->status != sys::ReadStatus::kData) return result;
+    // There is more, perhaps, behind an urgent byte, or an end: only the head tells.
+    result->bytes -= std::min<std::size_t>(result->bytes, offset);
+    return result;
+  }
+  // A flow whose every answer is acknowledged before the next never needs the offset.
+  if (connection.peek_offset != wanted && !(connection.peek_offset < 0 && wanted == 0)) {
+    const auto set = connection.socket.set_peek_offset(wanted);
+    if (!set) return std::unexpected(set.error());
+    connection.peek_offset = wanted;
+  }
+  const auto result = connection.socket.peek(std::span(parts).subspan(1));
+  if (result && connection.peek_offset >= 0) {
+    connection.peek_offset += static_cast<std::int32_t>(result->bytes);
+  }
+  return result;
+}
+
+[[gnu::noinline]] void TcpIo::peek(const flow::PeekTcp& action, Instant now,
+                                   flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
+  const auto result = peek_at(*connection, action.offset, max);
+  if (!result) {
+    fail(*connection, result.error().error, now, out);
+    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
+                     out);
+    return;
+  }
+  switch (result->status) {
+    case sys::ReadStatus::kWouldBlock:
+      connection->urgent = false;
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kWouldBlock, {}, false, now,
+                       out);
+      return;
+    case sys::ReadStatus::kEndOfStream:
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
+                       out);
+      return;
+    case sys::ReadStatus::kData:
+      if (result->bytes == 0) [[unlikely]] {
+        flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kBehindUnread, {}, false,
+                         now, out);
+        return;
+      }
+      // In front of an urgent byte a read ends before the buffer is full.
+      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData,
+                       ByteView(peek_buffer_.get(), result->bytes),
+                       result->bytes == max || connection->urgent, now, out);
+      return;
+  }
+}
+
+void TcpIo::discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  if (connection->socket.discard(action.bytes) != action.bytes) [[unlikely]] {
+    // What the guest has had is no longer at the head of the queue, so what is there is not what
+    // comes next.
+    flows_.on_socket_lost(action.flow, now, out);
+    return;
+  }
+  if (connection->peek_offset >= 0) {
+    connection->peek_offset =
+        std::max(0, connection->peek_offset - static_cast<std::int32_t>(action.bytes));
+  }
+}
+
+void TcpIo::shutdown(const flow::ShutdownTcp& action) {
+  if (Connection* connection = find(action.flow)) {
+    (void)connection->socket.shutdown_write();
+    SLUICE_PROBE(fin_to_host, action.flow.index, 0, 0);
+  }
+}
+
+[[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
+                                       flow::ActionSink& out) {
+  if (tag.index >= connections_.size()) return;
+  Connection& connection = connections_[tag.index];
+  if (!tag.names(connection.id) || !connection.socket.valid()) return;
+  const flow::TcpId id = connection.id;
+  if ((events & EPOLLERR) != 0) [[unlikely]] {
+    if (const auto error = connection.socket.connect_result(); !error) {
+      on_error(connection, error.error().error, now, out);
+      return;
+    }
+  }
+  if ((events & EPOLLOUT) != 0) {
+    if (!connection.connected) {
+      on_established(connection, now, out);
+    } else if (connection.waiting() > 0) {
+      if (const auto flushed = flush_spill(connection); !flushed) {
+        fail(connection, flushed.error().error, now, out);
+        return;
+      }
+      update_room(connection);
+      flows_.on_room(id, connection.waiting(), connection.room, now, out);
+    }
+  }
+  if ((events & EPOLLPRI) != 0) connection.urgent = true;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLPRI)) != 0 && connection.connected) {
+    flows_.on_readable(id, (events & EPOLLRDHUP) != 0, now, out);
+  }
+}
+
+}  // namespace sluice::driver

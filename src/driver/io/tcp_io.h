@@ -1,0 +1,131 @@
+// The host sockets of TCP flows: carries out what the engine asks of them and tells it what came
+// of it. One place for each flow, at the index of its id. Not thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/stream_buffer.h"
+#include "driver/io/descriptor_room.h"
+#include "driver/io/event_tag.h"
+#include "driver/io/late_resets.h"
+#include "flow/core/action.h"
+#include "flow/tcp/tcp_flows.h"
+#include "host/tcp_socket.h"
+#include "sys/event_loop.h"
+#include "sys/kernel.h"
+
+namespace sluice::driver {
+
+// What the flow layer calls a failure, from the host's errno.
+[[nodiscard]] flow::HostError host_error(int error);
+
+class TcpIo {
+ public:
+  // What all flows together may leave waiting for their host sockets, in bytes.
+  static constexpr std::size_t kSpillMax = 64 * 1024 * 1024;
+  // What a fresh socket is taken to have room for, until the kernel is asked: the least that a
+  // connected one takes (tcp_wmem's default, grown by the initial congestion window). Asking would
+  // cost every short connection a system call.
+  static constexpr std::uint32_t kRoomAtFirst = 64 * 1024;
+
+  // References are not owned.
+  TcpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::TcpFlows& flows);
+
+  // Who may give up a descriptor for a connect. Not owned.
+  void set_room(DescriptorRoom& room) { room_ = &room; }
+  // A target on this machine has answered when it returns, and the guest's answer is in the sink.
+  void connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out);
+  // Makes the socket of the next connection, when there is time: it need not wait for it then.
+  void prepare();
+  void stash(const flow::StashTcp& action);
+  void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
+  // The bytes handed to the engine are valid until the next peek: write the frames out before.
+  void peek(const flow::PeekTcp& action, Instant now, flow::ActionSink& out);
+  void discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out);
+  void shutdown(const flow::ShutdownTcp& action);
+  void close(const flow::CloseTcp& action, Instant now);
+  void probe(const flow::ProbeTcp& action, flow::ActionSink& out);
+
+  // Takes over the client of a published port once the engine gave it a flow.
+  void adopt(flow::TcpId id, host::TcpSocket socket);
+  // Whether the host's side of a flow has failed.
+  [[nodiscard]] bool has_failed(flow::TcpId id) {
+    const Connection* connection = find(id);
+    return connection != nullptr && connection->failed;
+  }
+  // The socket of a flow that others carry from here on; invalid when there is none. It stays
+  // watched: change what its events mean.
+  [[nodiscard]] host::TcpSocket take(flow::TcpId id);
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+  // Connections that the guest has reset, whose hosts have not got all that came before.
+  [[nodiscard]] bool has_late_resets() const { return !late_resets_.empty(); }
+  [[nodiscard]] Instant next_wakeup() const { return late_resets_.next_wakeup(); }
+  void on_time(Instant now);
+
+ private:
+  static constexpr std::size_t kPeekMax = 256 * 1024;
+
+  struct Connection {
+    flow::TcpId id;
+    host::TcpSocket socket;
+    bool connected = false;
+    bool failed = false;            // It takes nothing more.
+    bool urgent = false;            // Urgent bytes may be in the queue.
+    std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
+    std::uint32_t keep_alive = 0;   // Seconds of silence before a probe; 0: as it came.
+    std::uint32_t room = 0;         // What the kernel takes, as far as we know.
+    std::uint32_t room_told = 0;    // The same as the kernel told it last.
+    // Bytes [begin, end) of the stream wait here for the socket; beyond may be stashed ones.
+    std::unique_ptr<StreamBuffer> spill;
+    std::uint64_t spill_begin = 0;
+    std::uint64_t spill_end = 0;
+
+    [[nodiscard]] std::uint32_t waiting() const {
+      return static_cast<std::uint32_t>(spill_end - spill_begin);
+    }
+  };
+
+  [[nodiscard]] Connection* find(flow::TcpId id);
+  [[nodiscard]] Connection& place(flow::TcpId id);
+  [[nodiscard]] StreamBuffer& spill_of(Connection& connection);
+  void drop_spill(Connection& connection);
+  void note_spill_free();
+  void watch(Connection& connection);
+  [[nodiscard]] std::expected<host::TcpSocket, sys::SysError> socket_for(wire::IpFamily family);
+  void on_established(Connection& connection, Instant now, flow::ActionSink& out);
+  static void set_room(Connection& connection, std::uint32_t room);
+  [[nodiscard]] std::expected<std::size_t, sys::SysError> send_ranges(Connection& connection,
+                                                                      const flow::WriteTcp& action,
+                                                                      const flow::ActionSink& sink);
+  void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
+                    const flow::ActionSink& sink);
+  [[nodiscard]] std::expected<void, sys::SysError> flush_spill(Connection& connection);
+  void fail(Connection& connection, int error, Instant now, flow::ActionSink& out);
+  void on_error(Connection& connection, int error, Instant now, flow::ActionSink& out);
+  void swallow(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
+  void update_room(Connection& connection);
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_at(Connection& connection,
+                                                                      std::uint32_t offset,
+                                                                      std::size_t max);
+
+  sys::Kernel& kernel_;
+  sys::EventLoop& loop_;
+  flow::TcpFlows& flows_;
+  DescriptorRoom* room_ = nullptr;
+  bool peek_offset_supported_;
+  BlockPool pool_{kSpillMax};
+  std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.
+  std::optional<wire::IpFamily> prepare_for_;  // The prepared one was taken.
+  LateResets late_resets_;                     // Their spills are of the pool.
+  std::deque<Connection> connections_;         // Stable places; grows, never shrinks.
+  std::unique_ptr<std::uint8_t[]> peek_buffer_;
+  std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.
+};
+
+}  // namespace sluice::driver

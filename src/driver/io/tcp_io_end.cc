@@ -1,0 +1,86 @@
+// How the host sockets of TCP flows end: failures, resets that wait for the bytes before them, and
+// whether a silent peer is still there.
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "driver/io/tcp_io.h"
+
+namespace sluice::driver {
+
+// The connection takes nothing more; what it received can still be read.
+[[gnu::cold]] void TcpIo::fail(Connection& connection, int error, Instant now,
+                               flow::ActionSink& out) {
+  connection.failed = true;
+  connection.spill_begin = connection.spill_end;
+  drop_spill(connection);
+  flows_.on_host_error(connection.id, host_error(error), now, out);
+}
+
+// Nobody will read it; the guest learns that behind what the host sent before.
+[[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, Instant now,
+                                  flow::ActionSink& out) {
+  flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, out);
+}
+
+void TcpIo::close(const flow::CloseTcp& action, Instant now) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  if (action.forgotten) {
+    connection->socket.close_and_forget();
+  } else if (!action.reset) {
+    connection->socket.close();
+  } else if (connection->failed || !connection->connected) {
+    connection->socket.reset();
+  } else {
+    late_resets_.add({.socket = std::move(connection->socket),
+                      .spill = std::move(connection->spill),
+                      .spill_begin = connection->spill_begin,
+                      .spill_end = connection->spill_end},
+                     now);
+    note_spill_free();
+  }
+  drop_spill(*connection);
+}
+
+void TcpIo::on_time(Instant now) {
+  if (now < late_resets_.next_wakeup()) return;
+  late_resets_.on_time(now);
+  note_spill_free();
+}
+
+[[gnu::cold]] void TcpIo::on_error(Connection& connection, int error, Instant now,
+                                   flow::ActionSink& out) {
+  // A connect is refused; only a connection that stood is reset.
+  const bool stood = connection.connected || error == ECONNRESET || error == EPIPE;
+  if (!stood) {
+    flows_.on_connect_failed(connection.id, host_error(error), now, out);
+    return;
+  }
+  if (!connection.connected) {
+    connection.connected = true;
+    flows_.on_connected(connection.id, kRoomAtFirst, now, out);
+  }
+  fail(connection, error, now, out);
+}
+
+// The host's kernel asks its peer shortly before the guest asks us, so that we know the answer.
+[[gnu::cold]] void TcpIo::probe(const flow::ProbeTcp& action, flow::ActionSink& out) {
+  Connection* connection = find(action.flow);
+  if (connection == nullptr) return;
+  const auto unanswered = connection->socket.unanswered_probes();
+  const bool answers = !unanswered || *unanswered == 0;
+  const auto idle = std::chrono::duration_cast<std::chrono::seconds>(action.idle).count();
+  const auto wanted = static_cast<std::uint32_t>(std::clamp<std::int64_t>(idle - 1, 1, 32'767));
+  // While nobody answers the guest asks more often than it does after a silence.
+  if (answers && (connection->keep_alive == 0 || wanted < connection->keep_alive)) {
+    connection->keep_alive = wanted;
+    // The guest decides when it was asked often enough; tcp(7) takes no more than 127.
+    connection->socket.keep_alive({.idle_seconds = wanted,
+                                   .interval_seconds = std::clamp(wanted / 4, 1U, 15U),
+                                   .count = 127});
+  }
+  flows_.on_probed(action.flow, answers, out);
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,82 @@
+// The host sockets of UDP flows: batches out, batches in, and ICMP errors back to the guest.
+// Not thread-safe.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "driver/io/burst_guess.h"
+#include "driver/io/descriptor_room.h"
+#include "driver/io/event_tag.h"
+#include "flow/core/action.h"
+#include "flow/engine/engine.h"
+#include "host/udp_socket.h"
+#include "sys/event_loop.h"
+#include "sys/kernel.h"
+
+namespace sluice::driver {
+
+class UdpIo final : public DescriptorRoom {
+ public:
+  // References are not owned.
+  UdpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine);
+
+  void open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out);
+  // Gathers; datagrams go out with flush() at the latest. Their bytes must live until then.
+  void send(const flow::SendUdp& action, Instant now, flow::ActionSink& out);
+  void flush(Instant now, flow::ActionSink& out);
+  void close(const flow::CloseUdp& action);
+  [[nodiscard]] bool make_room(Instant now, flow::ActionSink& out) override;
+
+  // A published port: `socket` is bound already.
+  void adopt(flow::UdpId id, host::UdpSocket socket);
+  // Reads one batch. The bytes handed to the engine are valid until the next batch: write the
+  // frames out before.
+  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+
+ private:
+  static constexpr std::size_t kBatch = 64;
+  static constexpr std::size_t kReceiveSlots = 16;
+  static constexpr std::size_t kSlotSize = 65'536;
+
+  struct Socket {
+    flow::UdpId id;
+    host::UdpSocket socket;
+    BurstGuess guess{};  // The kernel, too, looks for another before it returns.
+  };
+  // Datagrams of one target in a row, for segmentation by the kernel.
+  struct Pending {
+    host::OutgoingDatagram datagram;
+    std::size_t first_part = 0;
+    std::size_t parts = 0;
+    std::size_t bytes = 0;
+    bool closed = false;  // A shorter one ended the row.
+  };
+
+  [[nodiscard]] Socket* find(flow::UdpId id);
+  void watch(const Socket& socket);
+  [[nodiscard]] bool extend(const flow::SendUdp& action);
+  void report_error(const Socket& socket, const wire::Endpoint& target, int error, Instant now,
+                    flow::ActionSink& out);
+  void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
+
+  sys::Kernel& kernel_;
+  sys::EventLoop& loop_;
+  flow::Engine& engine_;
+  std::deque<Socket> sockets_;
+  host::DatagramScratch scratch_;
+
+  flow::UdpId batch_socket_;
+  std::vector<Pending> batch_;
+  std::vector<iovec> parts_;
+  std::vector<host::OutgoingDatagram> outgoing_;
+
+  std::unique_ptr<std::uint8_t[]> receive_buffer_;
+  std::array<iovec, kReceiveSlots> receive_parts_{};
+  std::array<host::IncomingDatagram, kReceiveSlots> incoming_{};
+};
+
+}  // namespace sluice::driver

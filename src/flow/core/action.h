@@ -1,0 +1,206 @@
+// What the engine asks of its driver. The engine never calls out: each event leaves actions and
+// frames in an ActionSink, and the driver carries them out in order, reporting results as new
+// events. Byte ranges are borrowed from the buffers of the event, so a driver that reuses a buffer
+// carries out what refers to it first.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/slab.h"
+#include "flow/core/flow_summary.h"
+#include "wire/address.h"
+#include "wire/link/virtio_net.h"
+#include "wire/seq_num.h"
+#include "wire/transport/tcp_snapshot.h"
+
+namespace sluice::flow {
+
+struct TcpId : SlabHandle {};
+struct UdpId : SlabHandle {};  // One host socket of a guest endpoint, or of a published port.
+struct PingId : SlabHandle {};
+
+// Starts a connect; answered by on_connected() or on_connect_failed().
+struct ConnectTcp {
+  TcpId flow;
+  wire::Endpoint target;
+};
+// Keeps bytes that arrived ahead of a gap, at an offset of the guest-to-host stream; answered by
+// on_stashed().
+struct StashTcp {
+  TcpId flow;
+  std::uint64_t offset = 0;
+  ByteView bytes;
+};
+// Hands [offset, until) of the guest-to-host stream to the socket: first the chain of ranges that
+// starts at `first_range`, then what was stashed. Answered by on_written().
+struct WriteTcp {
+  TcpId flow;
+  std::uint64_t offset = 0;
+  std::uint64_t until = 0;
+  std::uint32_t first_range = 0;
+};
+// Looks at up to `max` bytes of the socket's queue, `offset` bytes behind its head, without taking
+// them. Answered by on_peeked() with the same sequence number.
+struct PeekTcp {
+  TcpId flow;
+  wire::SeqNum sequence;
+  std::uint32_t offset = 0;
+  std::uint32_t max = 0;
+};
+// Takes bytes off the head of the socket's queue: the guest has them.
+struct DiscardTcp {
+  TcpId flow;
+  std::uint32_t bytes = 0;
+};
+struct ShutdownTcp {
+  TcpId flow;
+};
+struct CloseTcp {
+  TcpId flow;
+  bool reset = false;  // RST instead of FIN.
+  // The guest's kernel knows the connection no more, after its FIN was passed on: what the host
+  // still sends is to be refused.
+  bool forgotten = false;
+};
+// The guest asks whether the other end is still there, after it heard nothing for this long;
+// answered by on_probed().
+struct ProbeTcp {
+  TcpId flow;
+  Duration idle{};
+};
+// Makes a kernel socket in the guest's namespace of our end of this connection, whose host socket
+// has nothing in flight; answered by on_handed_over() or on_hand_over_failed(). In the snapshot
+// "local" is the remote host and "peer" the guest.
+struct HandOverTcp {
+  TcpId flow;
+  wire::TcpSnapshot snapshot;
+};
+// A packet of the guest's for a connection that is being handed over, or was: it waits with the
+// driver for the answer, or goes to the socket in the guest's namespace.
+struct DivertTcp {
+  TcpId flow;
+  ByteView packet;  // From the IP header on. The TCP checksum may be left to an offload.
+};
+// A connection that was handed over has ended, and its name may be used again.
+struct ReleaseTcp {
+  wire::Endpoint guest;
+  wire::Endpoint remote;
+};
+struct OpenUdp {
+  UdpId socket;
+  wire::IpFamily family{};
+};
+struct SendUdp {
+  UdpId socket;
+  wire::Endpoint target;
+  ByteView payload;
+  std::uint16_t segment_size = 0;  // Not zero: payload is a batch of datagrams of this size.
+  std::uint8_t hop_limit = 64;
+  std::optional<wire::IpAddress> local;  // The host's address to send from.
+};
+struct CloseUdp {
+  UdpId socket;
+};
+struct OpenPing {
+  PingId socket;
+  wire::IpFamily family{};
+};
+// An echo request: `message` is the whole ICMP message.
+struct SendPing {
+  PingId socket;
+  wire::IpAddress target;
+  ByteView message;
+  std::uint8_t hop_limit = 64;
+};
+struct ClosePing {
+  PingId socket;
+};
+struct ReportFlow {
+  FlowSummary summary;
+};
+
+using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
+                            CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp,
+                            SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
+
+// A frame for the guest: headers in the sink's arena, then a payload that is borrowed.
+struct FrameOut {
+  std::uint32_t header_begin = 0;
+  std::uint32_t header_length = 0;
+  ByteView payload;
+  wire::VirtioNetHeader offload;
+};
+
+inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
+
+// A piece of a guest-to-host stream inside the current burst.
+struct BurstRange {
+  ByteView bytes;
+  std::uint32_t next = kNoRange;
+};
+
+class ActionSink {
+ public:
+  ActionSink() {
+    actions_.reserve(256);
+    frames_.reserve(256);
+    ranges_.reserve(256);
+    arena_.reserve(kArenaReserve);
+  }
+
+  void push(const Action& action) { actions_.push_back(action); }
+
+  // Room for a frame's headers, or for a whole small frame. The span is valid until the next call.
+  [[nodiscard]] MutableBytes add_frame(std::size_t header_length, ByteView payload,
+                                       const wire::VirtioNetHeader& offload) {
+    const std::size_t begin = arena_.size();
+    arena_.resize(begin + header_length);
+    frames_.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(header_length),
+                       payload, offload});
+    return MutableBytes(arena_).subspan(begin, header_length);
+  }
+  // Gives back the end of the newest frame's room.
+  void shrink_frame(std::size_t header_length) {
+    FrameOut& frame = frames_.back();
+    frame.header_length = static_cast<std::uint32_t>(header_length);
+    arena_.resize(frame.header_begin + header_length);
+    if (header_length == 0) frames_.pop_back();
+  }
+
+  std::uint32_t add_range(ByteView bytes) {
+    ranges_.push_back({bytes, kNoRange});
+    return static_cast<std::uint32_t>(ranges_.size() - 1);
+  }
+  void link_range(std::uint32_t previous, std::uint32_t next) { ranges_[previous].next = next; }
+
+  [[nodiscard]] std::vector<Action>& actions() { return actions_; }
+  [[nodiscard]] const std::vector<FrameOut>& frames() const { return frames_; }
+  [[nodiscard]] const BurstRange& range(std::uint32_t at) const { return ranges_[at]; }
+  [[nodiscard]] ByteView header(const FrameOut& frame) const {
+    return ByteView(arena_).subspan(frame.header_begin, frame.header_length);
+  }
+
+  void clear_frames() {
+    frames_.clear();
+    arena_.clear();
+  }
+  void clear_actions() {
+    actions_.clear();
+    ranges_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kArenaReserve = 64 * 1024;
+
+  std::vector<Action> actions_;
+  std::vector<FrameOut> frames_;
+  std::vector<BurstRange> ranges_;
+  std::vector<std::uint8_t> arena_;
+};
+
+}  // namespace sluice::flow

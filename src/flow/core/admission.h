@@ -1,0 +1,68 @@
+// The decision on every new flow, in this order: policy, then limits. One place, so
+// that TCP, UDP and ICMP cannot differ.
+#pragma once
+
+#include "base/time.h"
+#include "flow/core/drop_reason.h"
+#include "policy/guest_limits.h"
+#include "policy/policy.h"
+#include "policy/reach.h"
+#include "policy/verdict.h"
+
+namespace sluice::flow {
+
+class Admission {
+ public:
+  // `policy` is not owned.
+  Admission(const policy::Policy& policy, policy::HostAddresses host,
+            const policy::GuestLimits& limits)
+      : reach_(policy, host), limits_(limits) {}
+
+  // A flow that is accepted counts until released().
+  [[nodiscard]] policy::Verdict admit(policy::Protocol protocol, const wire::Endpoint& remote,
+                                      Instant now,
+                                      policy::FlowSide side = policy::FlowSide::kOutbound) {
+    const policy::Verdict verdict = reach_.judge(protocol, remote);
+    if (verdict != policy::Verdict::kAccepted) return refuse(verdict);
+    return admit_unjudged(side, now);
+  }
+  // A flow whose target is decided already: from outside to a published port, or to our DNS.
+  [[nodiscard]] policy::Verdict admit_unjudged(policy::FlowSide side, Instant now) {
+    const policy::Verdict verdict = limits_.admit(side, now);
+    return verdict == policy::Verdict::kAccepted ? verdict : refuse(verdict);
+  }
+  // Whether a flow of this side would find a place; counts nothing.
+  [[nodiscard]] bool has_room(policy::FlowSide side) const { return limits_.has_room(side); }
+  void released(policy::FlowSide side) { limits_.released(side); }
+
+  // Counts a refusal that was found out elsewhere.
+  policy::Verdict refuse(policy::Verdict verdict) {
+    drops_.count(reason_of(verdict));
+    return verdict;
+  }
+
+  [[nodiscard]] DropCounters& drops() { return drops_; }
+  [[nodiscard]] const DropCounters& drops() const { return drops_; }
+  [[nodiscard]] policy::Reach& reach() { return reach_; }
+  [[nodiscard]] const policy::GuestLimits& limits() const { return limits_; }
+
+ private:
+  [[nodiscard]] static DropReason reason_of(policy::Verdict verdict) {
+    switch (verdict) {
+      case policy::Verdict::kAccepted: break;
+      case policy::Verdict::kNotRoutable: return DropReason::kUnreachable;
+      case policy::Verdict::kDeniedByPolicy: return DropReason::kDeniedByPolicy;
+      case policy::Verdict::kHostAddress: return DropReason::kHostAddress;
+      case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
+      case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
+      case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
+    }
+    unreachable("an accepted flow was refused");
+  }
+
+  policy::Reach reach_;
+  policy::GuestLimits limits_;
+  DropCounters drops_;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,93 @@
+// Where on the host's side an address that the guest asks for leads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "flow/core/guest_network.h"
+#include "wire/address.h"
+
+namespace sluice::flow {
+
+enum class TargetKind : std::uint8_t {
+  kHost,         // Go there.
+  kDnsRelay,     // Our own DNS service.
+  kRefused,      // The address is ours, and nothing listens there.
+  kUnreachable,  // No such host on the guest's subnet.
+};
+
+struct Target {
+  TargetKind kind = TargetKind::kHost;
+  wire::Endpoint endpoint;  // Only for kHost.
+};
+
+class TargetMap {
+ public:
+  TargetMap(const GuestNetwork& network, bool host_loopback)
+      : network_(&network), host_loopback_(host_loopback) {}
+
+  [[nodiscard]] Target target_of(const wire::Endpoint& remote) const {
+    if (is_dns(remote)) return {TargetKind::kDnsRelay, {}};
+    return other(remote);
+  }
+
+  // What the guest sees as the sender of what came from `host`: loopback stands behind the gateway.
+  [[nodiscard]] wire::IpAddress as_guest_sees(const wire::IpAddress& host) const {
+    const bool hidden = host.is_loopback() || host.is_unspecified() || host == network_->guest_v4 ||
+                        host == network_->guest_v6;
+    if (!hidden) return host;
+    return host.is_v4() ? network_->gateway_v4 : network_->gateway_v6;
+  }
+
+  // Behind the gateway's address several clients may share a port number: another one, in a row
+  // that comes by every unprivileged port.
+  [[nodiscard]] static wire::Port next_port(wire::Port port) {
+    constexpr std::uint32_t kFirst = 1024;
+    return {static_cast<std::uint16_t>(kFirst + (port.value * 7919U + 1U) % (65'536U - kFirst))};
+  }
+  static constexpr int kPortTries = 64;
+
+  // The two ends of a connection from the host's loopback, of the family that `guest` is not;
+  // nothing where the guest has but one, or `guest` is not its address.
+  struct Ends {
+    wire::IpAddress guest;
+    wire::IpAddress gateway;
+  };
+  [[nodiscard]] std::optional<Ends> in_other_family(const wire::IpAddress& guest) const {
+    if (!network_->ipv4 || !network_->ipv6) return std::nullopt;
+    if (guest == network_->guest_v4) return Ends{network_->guest_v6, network_->gateway_v6};
+    if (guest == network_->guest_v6) return Ends{network_->guest_v4, network_->gateway_v4};
+    return std::nullopt;
+  }
+
+  [[nodiscard]] bool is_gateway(const wire::IpAddress& address) const {
+    return address == network_->gateway_v4 || address == network_->gateway_v6 ||
+           address == network_->gateway_link_local();
+  }
+  [[nodiscard]] bool is_dns(const wire::Endpoint& remote) const {
+    return remote.port.value == 53 && network_->is_dns(remote.address);
+  }
+
+ private:
+  [[nodiscard]] Target other(const wire::Endpoint& remote) const {
+    if (is_gateway(remote.address)) {
+      if (!host_loopback_) return {TargetKind::kRefused, {}};
+      return {TargetKind::kHost, {loopback(remote.address), remote.port}};
+    }
+    if (network_->is_dns(remote.address)) return {TargetKind::kRefused, {}};
+    if (network_->on_subnet(remote.address)) return {TargetKind::kUnreachable, {}};
+    return {TargetKind::kHost, remote};
+  }
+  [[nodiscard]] static wire::IpAddress loopback(const wire::IpAddress& like) {
+    if (like.is_v4()) return wire::IpAddress::v4(0x7f00'0001);
+    std::array<std::uint8_t, 16> one{};
+    one[15] = 1;
+    return wire::IpAddress::v6(FixedView<16>(one));
+  }
+
+  const GuestNetwork* network_;  // Not owned.
+  bool host_loopback_;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,58 @@
+#include "flow/dns/dns_reply.h"
+
+#include <algorithm>
+
+namespace sluice::flow {
+namespace {
+
+constexpr std::size_t kHeader = wire::kDnsHeaderSize;
+
+}  // namespace
+
+std::vector<std::uint8_t> bare_dns_reply(ByteView query, wire::DnsRcode rcode, bool truncated) {
+  std::vector<std::uint8_t> reply(query.begin(), query.end());
+  const FixedBytes<kHeader> bytes = MutableBytes(reply).first<kHeader>();
+  wire::DnsHeader header = wire::DnsHeader::parse(bytes);
+  header.response = true;
+  header.authoritative = false;
+  header.authentic_data = false;
+  header.recursion_available = true;
+  header.truncated = truncated;
+  header.rcode = rcode;
+  header.question_count = query.size() > kHeader ? 1 : 0;
+  header.answer_count = 0;
+  header.authority_count = 0;
+  header.additional_count = 0;
+  header.emit(bytes);
+  return reply;
+}
+
+std::vector<std::uint8_t> upstream_dns_query(ByteView message, const DnsQueryTraits& traits) {
+  if (!traits.options_offset) return {message.begin(), message.end()};
+  const ByteView kept = message.first(*traits.options_offset);
+  std::vector<std::uint8_t> query(kept.begin(), kept.end());
+  put16<0>(MutableBytes(query).last<2>(), 0);  // The length of the options stands before them.
+  return query;
+}
+
+bool is_bare_refusal(const wire::DnsView& answer) {
+  const wire::DnsHeader& header = answer.header();
+  const bool refuses =
+      header.rcode == wire::DnsRcode::kFormErr || header.rcode == wire::DnsRcode::kServFail ||
+      header.rcode == wire::DnsRcode::kNotImp || header.rcode == wire::DnsRcode::kRefused;
+  return refuses && header.question_count == 0 && header.answer_count == 0;
+}
+
+std::vector<std::uint8_t> dns_answer_for(ByteView head, std::size_t size_max,
+                                         const wire::DnsView& answer) {
+  if (answer.header().question_count == 0) return bare_dns_reply(head, answer.header().rcode);
+  const ByteView message = answer.message();
+  if (message.size() > size_max) return bare_dns_reply(head, wire::DnsRcode::kNoError, true);
+  std::vector<std::uint8_t> reply(message.begin(), message.end());
+  // The client's id, and its own spelling of the question: some check the case (0x20).
+  std::copy_n(head.begin(), 2, reply.begin());
+  std::ranges::copy(head.subspan(kHeader), reply.begin() + kHeader);
+  return reply;
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,299 @@
+#include "flow/engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "flow/lease/dhcp_server.h"
+#include "flow/lease/dhcpv6_server.h"
+#include "flow/lease/neighbour.h"
+
+namespace sluice::flow {
+namespace {
+
+constexpr std::uint16_t kPortDhcpServer = 67;
+constexpr std::uint16_t kPortDhcpv6Server = 547;
+
+[[nodiscard]] bool checksum_vouched(const wire::VirtioNetHeader& offload) {
+  return (offload.flags &
+          (wire::VirtioNetHeader::kNeedsCsum | wire::VirtioNetHeader::kDataValid)) != 0;
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
+    : options_(std::move(options)),
+      link_(options_.network, options_.link),
+      admission_(options_.policy, options_.host_addresses,
+                 policy::GuestLimits(options_.limits, options_.max_inbound_streams)),
+      targets_(options_.network, options_.host_loopback),
+      timers_(now),
+      dns_(seeds.dns),
+      names_(seeds.dns),
+      tcp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kTcp),
+           seeds.table, seeds.sequence, options_.tcp),
+      udp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kUdp),
+           seeds.table),
+      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table),
+      dns_streams_(tcp_) {
+  for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
+}
+
+[[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
+                                        Instant now, ActionSink& out) {
+  if (!burst_open_) {
+    burst_open_ = true;
+    reassembled_.clear();  // The actions that borrowed these were carried out.
+  }
+  const auto ethernet = wire::EthernetView::parse(frame);
+  if (!ethernet) {
+    drop(DropReason::kMalformed);
+    return;
+  }
+  const wire::MacAddress sender = ethernet->source();
+  if (sender.is_multicast() || sender == options_.network.gateway_mac) {
+    drop(DropReason::kSpoofedSource);
+    return;
+  }
+  const wire::EtherType type = ethernet->ether_type();
+  if (type == wire::EtherType::kArp) {
+    on_arp(ethernet->payload(), out);
+    return;
+  }
+  const bool v4 = type == wire::EtherType::kIpv4;
+  if (!v4 && type != wire::EtherType::kIpv6) {
+    drop(DropReason::kForeignEtherType);
+    return;
+  }
+  if (!(v4 ? options_.network.ipv4 : options_.network.ipv6)) {
+    drop(DropReason::kFamilyDisabled);
+    return;
+  }
+  const auto packet = wire::parse_ip_packet(type, ethernet->payload());
+  if (!packet) {
+    drop(packet.error() == wire::ParseError::kBadChecksum ? DropReason::kBadChecksum
+                                                          : DropReason::kMalformed);
+    return;
+  }
+  link_.learn_guest_mac(sender);
+  on_packet(*packet, sender, offload, now, out);
+}
+
+void Engine::end_burst(BurstEnd end, Instant now, ActionSink& out) {
+  burst_open_ = false;
+  tcp_.end_burst(end, now, out);
+}
+
+void Engine::on_arp(ByteView payload, ActionSink& out) {
+  if (!options_.network.ipv4) {
+    drop(DropReason::kFamilyDisabled);
+    return;
+  }
+  const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
+  const NeighbourAnswer answer = answer_arp(options_.network, payload, room);
+  out.shrink_frame(answer.length);
+  if (answer.guest_mac) link_.learn_guest_mac(*answer.guest_mac);
+}
+
+void Engine::on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
+                       const wire::VirtioNetHeader& offload, Instant now, ActionSink& out) {
+  if (!source_is_possible(packet)) {
+    drop(DropReason::kSpoofedSource);
+    return;
+  }
+  if (packet.fragment) [[unlikely]] {
+    on_fragment(packet, sender, now, out);
+    return;
+  }
+  dispatch(packet, sender, offload, now, out);
+}
+
+// A source of 0.0.0.0 or :: is how a host without an address asks for one.
+bool Engine::source_is_possible(const wire::IpPacketView& packet) const {
+  const wire::IpAddress& source = packet.source;
+  if (packet.family == wire::IpFamily::kV6 && (source.is_v4() || packet.destination.is_v4())) {
+    return false;  // RFC 4038, 4.2: IPv4-mapped addresses do not belong on a wire.
+  }
+  return !source.is_multicast() && !source.is_loopback() && !source.is_v4_broadcast() &&
+         !is_ours(source);
+}
+
+bool Engine::is_ours(const wire::IpAddress& address) const {
+  return targets_.is_gateway(address) || options_.network.is_dns(address);
+}
+
+[[gnu::cold]] void Engine::on_fragment(const wire::IpPacketView& packet,
+                                       const wire::MacAddress& sender, Instant now,
+                                       ActionSink& out) {
+  FragmentReassembly::Result result = reassembly_.add(fragment_of(packet), now);
+  switch (result.outcome) {
+    case FragmentOutcome::kStored:
+    case FragmentOutcome::kDuplicate: return;
+    case FragmentOutcome::kOverlap:
+    case FragmentOutcome::kBadLength:
+    case FragmentOutcome::kNoRoom: drop(DropReason::kFragmentDropped); return;
+    case FragmentOutcome::kComplete: break;
+  }
+  reassembled_.push_back(std::move(*result.datagram));
+  const Datagram& datagram = reassembled_.back();
+  wire::IpPacketView whole = packet;
+  whole.fragment.reset();
+  whole.protocol = datagram.protocol;
+  whole.hop_limit = datagram.hop_limit;
+  whole.traffic_class = datagram.traffic_class;
+  whole.payload = datagram.bytes;
+  if (whole.family == wire::IpFamily::kV6) {
+    const auto upper = wire::walk_extension_headers(datagram.protocol, datagram.bytes);
+    if (!upper || upper->fragment) {
+      drop(DropReason::kMalformed);
+      return;
+    }
+    whole.protocol = upper->protocol;
+    whole.payload = upper->payload;
+  }
+  dispatch(whole, sender, {}, now, out);
+}
+
+[[gnu::noinline]] void Engine::dispatch(const wire::IpPacketView& packet,
+                                        const wire::MacAddress& sender,
+                                        const wire::VirtioNetHeader& offload, Instant now,
+                                        ActionSink& out) {
+  const bool to_one = !packet.destination.is_multicast() && !packet.destination.is_v4_broadcast();
+  wire::IpPacketView onward = packet;
+  if (to_one && !is_ours(packet.destination)) [[likely]] {
+    // We are the guest's router (RFC 1812, 5.3.1; RFC 8200, 3).
+    if (packet.hop_limit <= 1) {
+      drop(DropReason::kHopLimit);
+      link_.send_error(IcmpErrorKind::kTimeExceeded, packet, now, out);
+      return;
+    }
+    --onward.hop_limit;
+    if (packet.source.is_unspecified() || packet.destination.is_unspecified()) {
+      drop(DropReason::kSpoofedSource);
+      return;
+    }
+  }
+  const bool checked = checksum_vouched(offload);
+  if (packet.protocol == wire::IpProtocol::kTcp) {
+    if (to_one) {
+      on_tcp(onward, checked, now, out);
+    } else {
+      drop(DropReason::kNotForUs);
+    }
+  } else if (packet.protocol == wire::IpProtocol::kUdp) {
+    on_udp(onward, sender, offload, now, out);
+  } else if (packet.protocol == wire::IpProtocol::kIcmp) {
+    on_icmp(onward, checked, now, out);
+  } else if (packet.protocol == wire::IpProtocol::kIcmpv6) {
+    on_icmpv6(onward, sender, checked, now, out);
+  } else {
+    drop(DropReason::kForeignProtocol);
+    link_.send_error(IcmpErrorKind::kProtocolUnreachable, packet, now, out);
+  }
+}
+
+void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out) {
+  const auto segment = wire::TcpView::parse(packet.payload);
+  if (!segment) {
+    drop(DropReason::kMalformed);
+    return;
+  }
+  if (!checked && !segment->checksum_ok(packet.source, packet.destination)) {
+    drop(DropReason::kBadChecksum);
+    return;
+  }
+  tcp_.on_segment(packet, *segment, now, out);
+}
+
+void Engine::on_returned(ByteView packet, Instant now, ActionSink& out) {
+  const auto view = wire::parse_ip_packet(packet);
+  // It was checked when it came.
+  if (view) on_tcp(*view, true, now, out);
+}
+
+void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
+                    const wire::VirtioNetHeader& offload, Instant now, ActionSink& out) {
+  const auto udp = wire::UdpView::parse(packet.payload);
+  if (!udp) {
+    drop(DropReason::kMalformed);
+    return;
+  }
+  if (!checksum_vouched(offload) && !udp->checksum_ok(packet.source, packet.destination)) {
+    drop(DropReason::kBadChecksum);
+    return;
+  }
+  const wire::Endpoint remote{packet.destination, udp->destination_port()};
+  if (is_ours(packet.destination) || packet.destination.is_multicast() ||
+      packet.destination.is_v4_broadcast()) {
+    // The gateway stands for the host's loopback: where the guest may go there, and where a client
+    // there began.
+    const bool to_loopback = targets_.is_gateway(packet.destination) &&
+                             remote.port.value != kPortDhcpServer &&
+                             (targets_.target_of(remote).kind == TargetKind::kHost ||
+                              udp_.knows({packet.source, udp->source_port()}, remote));
+    if (!to_loopback) {
+      on_udp_service(packet, *udp, sender, now, out);
+      return;
+    }
+  }
+  const bool row = offload.gso_kind() == wire::VirtioNetHeader::kGsoUdpL4;
+  udp_.on_datagram(packet, *udp, udp->payload(), row ? offload.gso_size : std::uint16_t{0}, now,
+                   out);
+}
+
+// DHCP, DHCPv6 and DNS; anything else to an address of ours meets a closed port.
+void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
+                            const wire::MacAddress& sender, Instant now, ActionSink& out) {
+  const wire::Endpoint guest{packet.source, udp.source_port()};
+  const wire::Endpoint remote{packet.destination, udp.destination_port()};
+  const bool v4 = packet.family == wire::IpFamily::kV4;
+  if (v4 && remote.port.value == kPortDhcpServer) {
+    const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
+    out.shrink_frame(answer_dhcp(options_.network, udp.payload(), room));
+  } else if (!v4 && remote.port.value == kPortDhcpv6Server) {
+    const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
+    out.shrink_frame(answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
+  } else if (targets_.is_dns(remote)) {
+    on_dns_query(guest, udp.payload(), now, out);
+  } else if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {
+    drop(DropReason::kNotForUs);
+  } else {
+    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
+  }
+}
+
+void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers, DnsUpstream upstream) {
+  dns_.set_resolvers(resolvers, upstream);
+}
+
+Instant Engine::next_wakeup() const {
+  return std::min({timers_.next_wakeup(), reassembly_.next_deadline(), dns_.next_deadline(),
+                   dns_streams_.next_deadline()});
+}
+
+void Engine::on_timers(Instant now, ActionSink& out) {
+  while (const TimerNode* due = timers_.pop_due(now)) {
+    const auto index = static_cast<std::uint32_t>(due->owner());
+    switch (static_cast<TimerKind>(due->owner() >> 32)) {
+      case TimerKind::kTcp: tcp_.on_timer(index, now, out); break;
+      case TimerKind::kUdp: udp_.on_timer(index, now, out); break;
+      case TimerKind::kPing: ping_.on_timer(index, now, out); break;
+    }
+  }
+  if (dns_.next_deadline() <= now) {
+    dns_.on_timer(now, dns_fresh_);
+    settle_dns(now, out);
+  }
+  if (dns_streams_.next_deadline() <= now) dns_streams_.on_timer(now, out);
+  for (std::size_t gone = reassembly_.expire(now); gone > 0; --gone) {
+    drop(DropReason::kFragmentDropped);
+  }
+}
+
+std::vector<TcpFlows::GivenUp> Engine::shut_down(Instant now, ActionSink& out) {
+  std::vector<TcpFlows::GivenUp> given_up = tcp_.shut_down(now, out);
+  udp_.shut_down(now, out);
+  ping_.shut_down(now, out);
+  return given_up;
+}
+
+}  // namespace sluice::flow

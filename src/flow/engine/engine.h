@@ -1,0 +1,172 @@
+// The engine: takes the guest's frames and the host's events, and says what to do about them.
+//
+//   engine.on_frame(frame, offload, now, sink);   for each frame of a burst
+//   engine.end_burst(now, sink);
+//   … the driver carries out sink.actions(), which may report back and add more …
+//   engine.on_timers(now, sink);                  no later than engine.next_wakeup()
+//
+// It makes no system call, reads no clock and draws no randomness: time and seeds are arguments,
+// so every run can be replayed. One thread; no globals.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/timer_wheel.h"
+#include "flow/core/action.h"
+#include "flow/core/admission.h"
+#include "flow/core/target_map.h"
+#include "flow/dns/dns_names.h"
+#include "flow/dns/dns_relay.h"
+#include "flow/engine/dns_streams.h"
+#include "flow/ip/fragment_reassembly.h"
+#include "flow/ip/guest_link.h"
+#include "flow/tcp/tcp_flows.h"
+#include "flow/udp/ping_flows.h"
+#include "flow/udp/udp_flows.h"
+
+namespace sluice::flow {
+
+struct EngineOptions {
+  GuestNetwork network{};
+  LinkFeatures link{};
+  policy::Policy policy{};
+  policy::LimitOptions limits{};
+  std::uint32_t max_inbound_streams = 0;  // See policy/guest_limits.h; zero is no bound.
+  bool host_loopback = false;             // The gateway's address leads to the host's loopback.
+  policy::HostAddresses host_addresses = policy::HostAddresses::kRefused;
+  std::vector<wire::Prefix> nat64_prefixes{};  // Of the host's network: see policy/reach.h.
+  TcpFlowsOptions tcp{};
+};
+
+// Secrets of this process, drawn once by whoever makes the engine.
+struct EngineSeeds {
+  HashSecret table;
+  SipKey sequence;  // TCP initial sequence numbers.
+  SipKey dns;       // DNS ids and the cache's keys.
+};
+
+class Engine {
+ public:
+  Engine(EngineOptions options, const EngineSeeds& seeds, Instant now);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // One Ethernet frame of the guest. What `out` gathers may borrow its bytes.
+  void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+  // After the last frame of a burst; the next frame begins another.
+  void end_burst(BurstEnd end, Instant now, ActionSink& out);
+
+  // Never later than the first deadline; kNever when there is none.
+  [[nodiscard]] Instant next_wakeup() const;
+  void on_timers(Instant now, ActionSink& out);
+  // Work that was put off so that others had their turn: call run_deferred() without sleeping.
+  [[nodiscard]] bool has_deferred() const { return tcp_.has_deferred(); }
+  void run_deferred(Instant now, ActionSink& out) { tcp_.run_deferred(now, out); }
+
+  // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
+  void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
+                    Instant now, ActionSink& out);
+  void on_ping_error(PingId socket, IcmpError error, ByteView message, Instant now,
+                     ActionSink& out);
+
+  // The host's resolvers, best first; may be called again when they change.
+  void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
+                     DnsUpstream upstream = DnsUpstream::kUdpFirst);
+
+  // All addresses that the host has now; again whenever they change.
+  void set_host_addresses(std::vector<wire::IpAddress> addresses) {
+    admission_.reach().set_host_addresses(std::move(addresses));
+  }
+  // A translator's prefix that the host's network has told of.
+  void add_nat64_prefix(const wire::Prefix& prefix) { admission_.reach().add_nat64_prefix(prefix); }
+
+  // sluice ends: every flow is closed and reported. Returns what TcpFlows::shut_down() does.
+  std::vector<TcpFlows::GivenUp> shut_down(Instant now, ActionSink& out);
+
+  // A DivertTcp that could not be passed on: the packet, as it came. `out` may borrow its bytes; an
+  // end_burst() follows the last of them.
+  void on_returned(ByteView packet, Instant now, ActionSink& out);
+
+  // The host's events go to the protocol that asked for them.
+  [[nodiscard]] TcpFlows& tcp() { return tcp_; }
+  [[nodiscard]] UdpFlows& udp() { return udp_; }
+  [[nodiscard]] PingFlows& ping() { return ping_; }
+
+  // What came from a resolver. `slot` is that of the OpenDnsUdp or OpenDnsTcp.
+  enum class DnsTransport : std::uint8_t { kUdp, kTcp };
+  void on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Instant now,
+                     ActionSink& out);
+  void on_dns_error(DnsSlot slot, Instant now, ActionSink& out);
+  // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
+  // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
+  [[nodiscard]] bool serve_dns(const Action& action, Instant now, ActionSink& out);
+  // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
+  // their bytes and are rare, so they are kept out of the sink.
+  [[nodiscard]] std::vector<DnsAction>& dns_actions() { return dns_actions_; }
+
+  [[nodiscard]] DropCounters& drops() { return admission_.drops(); }
+  [[nodiscard]] const DropCounters& drops() const { return admission_.drops(); }
+  [[nodiscard]] const GuestNetwork& network() const { return options_.network; }
+  [[nodiscard]] const policy::GuestLimits& limits() const { return admission_.limits(); }
+  // What the guest asked our DNS to learn this address; empty if it did not.
+  [[nodiscard]] std::string_view name_of(const wire::IpAddress& address) {
+    return names_.lookup(address);
+  }
+  [[nodiscard]] std::size_t flow_count() const { return tcp_.size() + udp_.size() + ping_.size(); }
+
+ private:
+  // Room for any frame that a service of ours answers with.
+  static constexpr std::size_t kServiceFrameMax = 1514;
+
+  enum class TimerKind : std::uint32_t { kTcp, kUdp, kPing };
+
+  void on_arp(ByteView payload, ActionSink& out);
+  void on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
+                 const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+  void on_fragment(const wire::IpPacketView& packet, const wire::MacAddress& sender, Instant now,
+                   ActionSink& out);
+  void dispatch(const wire::IpPacketView& packet, const wire::MacAddress& sender,
+                const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+  void on_tcp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
+  void on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
+              const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+  void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
+                      const wire::MacAddress& sender, Instant now, ActionSink& out);
+  void on_dns_query(const wire::Endpoint& guest, ByteView message, Instant now, ActionSink& out);
+  void settle_dns(Instant now, ActionSink& out);
+  void deliver_dns(Instant now, ActionSink& out);
+  void count_dns(DnsQueryOutcome outcome);
+  void learn_nat64(const wire::DnsView& answer);
+  void on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
+  void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
+                 Instant now, ActionSink& out);
+  void on_echo(const wire::IpPacketView& packet, Instant now, ActionSink& out);
+  void answer_echo(const wire::IpPacketView& packet, ActionSink& out);
+
+  [[nodiscard]] bool source_is_possible(const wire::IpPacketView& packet) const;
+  [[nodiscard]] bool is_ours(const wire::IpAddress& address) const;
+  void drop(DropReason reason) { admission_.drops().count(reason); }
+
+  EngineOptions options_;
+  GuestLink link_;
+  Admission admission_;
+  TargetMap targets_;
+  TimerWheel timers_;
+  FragmentReassembly reassembly_;
+  DnsRelay dns_;
+  DnsNames names_;
+  DnsRelay::Actions dns_fresh_;
+  std::vector<DnsAction> dns_actions_;
+  TcpFlows tcp_;
+  UdpFlows udp_;
+  PingFlows ping_;
+  DnsStreams dns_streams_;
+  std::vector<TcpId> dns_asking_;
+  std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
+  std::vector<std::uint8_t> echo_reply_;
+  bool burst_open_ = false;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,93 @@
+// How frames for the guest are made: its MAC address, what the link can take off our hands, and
+// the headers of every packet we send it.
+//
+// With checksum offload only the pseudo-header's sum is computed and the receiver's kernel is told
+// to trust the rest (virtio 1.2, 5.1.6.2); with segmentation offload one frame carries up to
+// 64 KiB.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "flow/core/action.h"
+#include "flow/core/guest_network.h"
+#include "flow/ip/icmp_error.h"
+#include "wire/address.h"
+#include "wire/ip_protocol.h"
+#include "wire/link/ethernet.h"
+#include "wire/transport/tcp.h"
+
+namespace sluice::flow {
+
+struct LinkFeatures {
+  bool checksum = false;  // The link completes checksums.
+  bool tso = false;       // The link takes TCP super-frames.
+  bool uso = false;       // The link takes batches of UDP datagrams.
+};
+
+struct TcpFrame {
+  wire::Endpoint source;
+  wire::Endpoint destination;
+  wire::SeqNum sequence;
+  wire::SeqNum acknowledgment;
+  wire::TcpFlags flags;
+  std::uint16_t window = 0;        // Scaled already.
+  std::uint16_t segment_size = 0;  // The peer's MSS; only read when the payload exceeds it.
+  const wire::TcpOptions* options = nullptr;
+  ByteView payload;
+};
+
+class GuestLink {
+ public:
+  GuestLink(const GuestNetwork& network, const LinkFeatures& features)
+      : network_(&network), features_(features), guest_mac_(network.guest_mac) {}
+
+  [[nodiscard]] const GuestNetwork& network() const { return *network_; }
+  [[nodiscard]] const LinkFeatures& features() const { return features_; }
+  [[nodiscard]] const wire::MacAddress& guest_mac() const { return guest_mac_; }
+  // Answers go to whoever spoke last: there is one guest on the link.
+  void learn_guest_mac(const wire::MacAddress& mac) { guest_mac_ = mac; }
+
+  // The largest TCP payload of one segment on this link, without options.
+  [[nodiscard]] std::uint16_t segment_size_max(wire::IpFamily family) const;
+  // The largest TCP payload that one frame may carry when the peer's segments hold `mss` bytes.
+  [[nodiscard]] std::size_t frame_payload_max(wire::IpFamily family, std::uint16_t mss) const;
+
+  void send_tcp(const TcpFrame& frame, ActionSink& out) const;
+  // One datagram, fragmented when it exceeds the MTU; or, with a segment size, a batch.
+  void send_udp(const wire::Endpoint& source, const wire::Endpoint& destination, ByteView payload,
+                std::uint16_t segment_size, ActionSink& out);
+  // One datagram whose bytes need not outlive the call.
+  void send_udp_copy(const wire::Endpoint& source, const wire::Endpoint& destination,
+                     ByteView payload, ActionSink& out);
+  // A whole ICMP or ICMPv6 message whose checksum is in place.
+  void send_icmp(const wire::IpAddress& source, const wire::IpAddress& destination,
+                 ByteView message, std::uint8_t hop_limit, ActionSink& out);
+  // An error about a packet of the guest, or about one of which only the addresses are known.
+  // Within the rate limit, and never where the RFCs forbid it.
+  void send_error(IcmpErrorKind kind, const wire::IpPacketView& packet, Instant now,
+                  ActionSink& out);
+  void send_error(const IcmpError& error, const LostPacket& lost, Instant now, ActionSink& out);
+
+ private:
+  void emit_ip(MutableBytes header, const wire::IpAddress& source,
+               const wire::IpAddress& destination, wire::IpProtocol protocol,
+               std::size_t payload_length, std::uint8_t hop_limit) const;
+  void send_udp_frame(const wire::Endpoint& source, const wire::Endpoint& destination,
+                      ByteView payload, std::uint16_t segment_size, ActionSink& out) const;
+  void send_fragmented(const wire::IpAddress& source, const wire::IpAddress& destination,
+                       wire::IpProtocol protocol, std::uint8_t hop_limit, ByteView header,
+                       ByteView payload, ActionSink& out);
+
+  const GuestNetwork* network_;  // Not owned.
+  LinkFeatures features_;
+  wire::MacAddress guest_mac_;
+  IcmpErrorLimiter error_limiter_;
+  std::uint32_t next_identification_ = 1;
+};
+
+[[nodiscard]] constexpr std::size_t ip_header_size(const wire::IpAddress& address) {
+  return address.is_v4() ? 20 : 40;
+}
+
+}  // namespace sluice::flow

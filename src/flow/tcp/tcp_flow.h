@@ -1,0 +1,183 @@
+// The states of a TCP flow and what each holds. docs/tcp_relay.md has the table of states and
+// events. "Guest" is the TCP in the namespace or machine; "host" is the kernel socket that the
+// driver holds for us; we are no TCP endpoint of our own but the exact translation between them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "base/time.h"
+#include "base/timer_wheel.h"
+#include "flow/core/action.h"
+#include "flow/core/key.h"
+#include "flow/tcp/range_set.h"
+#include "flow/tcp/rtt.h"
+#include "wire/seq_num.h"
+
+namespace sluice::flow {
+
+// Why a connect, or a connection, failed on the host's side.
+enum class HostError : std::uint8_t {
+  kRefused,
+  kReset,
+  kResetAfterEnd,  // A RST behind a FIN.
+  kNetUnreachable,
+  kHostUnreachable,
+  kProhibited,  // A filter of the host forbids it.
+  kTimedOut,
+  kNoDescriptors,
+  kOther,
+};
+
+// The guest's SYN waits for the host's connect().
+struct Connecting {
+  wire::SeqNum guest_isn;
+};
+
+// The host connected, the guest has our SYN-ACK.
+struct SynAckSent {
+  wire::SeqNum guest_next;
+  wire::SeqNum our_isn;
+  std::uint32_t host_room = 0;
+  std::uint8_t resends = 0;
+};
+
+// A client of a published port connected; the guest has our SYN.
+struct SynSent {
+  wire::SeqNum our_isn;
+  std::uint32_t host_room = 0;
+  std::uint8_t resends = 0;
+  bool other_family = false;  // Nobody listened in the family of the port that was called.
+};
+
+// What only a lossy link needs; taken when the first gap shows.
+struct LossState {
+  std::optional<wire::SeqNum> early_fin;  // The guest's FIN, ahead of a gap.
+  wire::SeqNum newest;                    // Where the newest stashed segment began.
+  RangeSet stashed;                       // Guest to host: arrived ahead of `received`.
+  RangeSet sacked;                        // Host to guest: the guest has these beyond `acked`.
+  wire::SeqNum repaired;                  // Holes before this were sent again in this recovery.
+};
+
+struct Relaying {
+  // Guest to host.
+  wire::SeqNum received;            // RCV.NXT: everything before it is ours to deliver.
+  wire::SeqNum acknowledged;        // The ACK field we sent last.
+  wire::SeqNum window_edge;         // The right edge we offered; never moves left.
+  std::uint64_t stream_offset = 0;  // Of `received` in the stream, without SYN and FIN.
+  std::uint32_t buffered = 0;       // Bytes in the driver's spill that the host has not taken.
+  std::uint32_t host_room = 0;      // What the host can take now, as the driver read it last.
+  std::uint32_t promised = 0;       // Of the spill, by the window that is open.
+  bool guest_finished = false;      // Its FIN is part of `received`.
+  bool host_shut = false;           // ... and was passed on.
+  Instant check_at = kNever;        // ... and when to see whether the guest still knows of us.
+
+  // Host to guest.
+  wire::SeqNum head;          // The byte at the head of the host socket's queue.
+  wire::SeqNum acked;         // SND.UNA
+  wire::SeqNum sent;          // SND.NXT
+  wire::SeqNum window_seq;    // SND.WL1
+  wire::SeqNum window_ack;    // SND.WL2
+  std::uint32_t window = 0;   // SND.WND, scaled.
+  bool peek_pending = false;  // A PeekTcp for new data is out.
+  bool end_seen = false;      // The host's end of stream was read.
+  bool fin_sent = false;      // ... and our FIN is the last number before `sent`.
+  bool recovering = false;
+  std::uint8_t repeats = 0;  // Duplicate ACKs in a row.
+  wire::SeqNum recover;      // Recovery ends when this is acknowledged (RFC 6582).
+
+  RttEstimator rtt;
+  bool timing = false;
+  wire::SeqNum timed_seq;
+  Instant timed_at{};
+  Instant resend_at = kNever;  // Retransmission or window probe.
+  Instant progress_at{};       // The guest's last progress on what is in flight.
+
+  std::unique_ptr<LossState> loss;
+};
+
+// Both directions are done; a repeated FIN is still answered (TIME-WAIT, for as long as the link
+// can hold a repeat).
+struct Lingering {
+  wire::SeqNum guest_next;
+  wire::SeqNum our_next;
+};
+
+// A kernel socket in the guest's namespace is our end of the connection now, and the driver joins
+// it to the host's (tcp_hand_over.cc).
+struct HandedOver {
+  wire::SeqNum guest_isn;
+  bool over = false;  // Both are closed, and the flow was reported; repeats may still come.
+  // What the flow had carried when it was handed over.
+  std::uint64_t to_host_before = 0;
+  std::uint64_t to_guest_before = 0;
+  // As the driver saw it last: bytes of the guest's that wait for the host, and whether the host
+  // was passed the guest's FIN.
+  std::uint64_t waiting = 0;
+  bool host_shut = false;
+};
+
+using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver>;
+
+// The flow was reported, and only waits for packets that may still come.
+[[nodiscard]] inline bool is_over(const TcpState& state) {
+  const auto* handed_over = std::get_if<HandedOver>(&state);
+  return std::holds_alternative<Lingering>(state) || (handed_over != nullptr && handed_over->over);
+}
+
+// How far a flow in Relaying is on its way to HandedOver.
+enum class HandOverStage : std::uint8_t {
+  kNone,
+  kWanted,  // Nothing new is sent or offered until all that is under way has arrived.
+  kAsked,   // The driver was asked. The flow stands still: its packets wait with the driver.
+};
+
+// What the guest's SYN or SYN-ACK said.
+struct GuestTcpOptions {
+  std::uint16_t mss = 536;  // RFC 9293, 3.7.1
+  std::uint8_t window_scale = 0;
+  bool scaled = false;  // Both sides scale.
+  bool sack = false;
+};
+
+struct TcpFlow {
+  explicit TcpFlow(const FlowKey& flow_key) : key(flow_key) {}
+
+  FlowKey key;
+  TcpState state;
+  GuestTcpOptions guest;
+  bool inbound = false;
+  bool dns = false;            // Its host is our DNS (dns_streams.h), not a socket.
+  bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
+  bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
+  // The host's side failed. What it sent before is the guest's yet.
+  std::optional<HostError> host_failed;
+  HandOverStage hand_over = HandOverStage::kNone;
+  std::uint8_t hand_overs_failed = 0;
+  bool answered = false;    // The guest got bytes since it last sent some.
+  std::uint32_t turns = 0;  // How often the guest sent bytes after it got some.
+
+  // The current burst.
+  bool touched = false;
+  bool ack_due = false;
+  bool deferred = false;
+  std::uint32_t range_first = kNoRange;
+  std::uint32_t range_last = kNoRange;
+  std::uint64_t write_offset = 0;  // Of the first range in the stream.
+  std::uint32_t range_bytes = 0;   // In the chain of ranges.
+  std::uint32_t write_size = 0;    // Of the WriteTcp that is out.
+
+  TimerNode timer;
+  Instant opened{};
+  Instant active{};
+  Instant moved{};                    // When the host last took some of the guest's bytes.
+  Duration lull{};                    // Before the guest's newest segment.
+  Instant hand_over_until = kNever;   // In kWanted: when to give it up.
+  std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
+  std::uint64_t bytes_to_host = 0;
+  std::uint64_t bytes_to_guest = 0;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,199 @@
+#include "flow/tcp/tcp_flows.h"
+
+#include <array>
+#include <cstring>
+
+#include "trace/probe.h"
+
+namespace sluice::flow {
+namespace {
+
+constexpr Duration kLinger = std::chrono::seconds(1);
+
+}  // namespace
+
+TcpFlows::TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
+                   TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret,
+                   const SipKey& isn_key, const TcpFlowsOptions& options)
+    : link_(link),
+      admission_(admission),
+      targets_(targets),
+      timers_(timers),
+      timer_kind_(timer_kind),
+      isn_key_(isn_key),
+      options_(options),
+      table_(table_secret) {
+  touched_.reserve(256);
+  ending_.reserve(256);
+  deferred_.reserve(256);
+  resuming_.reserve(256);
+}
+
+TcpFlows::~TcpFlows() = default;
+
+std::uint32_t TcpFlows::index_of(const FlowKey& key) const {
+  return table_.find(
+      key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
+}
+
+const TcpFlow* TcpFlows::find(const FlowKey& key) const {
+  const std::uint32_t index = index_of(key);
+  return index == FlowTable::kNone ? nullptr : &flows_.at(index);
+}
+
+TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
+  id = TcpId{flows_.emplace(key)};
+  table_.insert(key, id.index);
+  TcpFlow& flow = flows_.at(id.index);
+  flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
+  flow.opened = now;
+  flow.active = now;
+  flow.moved = now;
+  SLUICE_PROBE(flow_created, id.index, key.guest.port.value, key.remote.port.value);
+  return flow;
+}
+
+void TcpFlows::touch(TcpFlow& flow, std::uint32_t index) {
+  if (flow.touched) return;
+  flow.touched = true;
+  touched_.push_back(index);
+}
+
+void TcpFlows::arm(TcpFlow& flow, Instant deadline) {
+  // A timer that fires early looks at its flow and arms itself again, which is cheaper than
+  // moving it with every segment.
+  if (flow.timer.armed() && flow.timer.deadline() <= deadline) return;
+  timers_.arm(flow.timer, deadline);
+}
+
+// RFC 9293, 3.4.1: a keyed hash of the connection plus a clock of 4 microseconds.
+wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
+  std::array<std::uint8_t, 36> bytes{};
+  std::memcpy(bytes.data(), key.guest.address.octets().data(), 16);
+  std::memcpy(bytes.data() + 16, key.remote.address.octets().data(), 16);
+  std::memcpy(bytes.data() + 32, &key.guest.port.value, 2);
+  std::memcpy(bytes.data() + 34, &key.remote.port.value, 2);
+  const auto clock = static_cast<std::uint64_t>(now.time_since_epoch().count()) / 4000;
+  return wire::SeqNum{static_cast<std::uint32_t>(siphash(isn_key_, bytes) + clock)};
+}
+
+// The flow counts no longer, and is told about.
+void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out) {
+  admission_.released(flow.inbound ? policy::FlowSide::kInboundStream
+                                   : policy::FlowSide::kOutbound);
+  out.push(ReportFlow{ended_flow(flow, outcome, now)});
+}
+
+// Reports the flow and frees it. A flow that lingers was reported when its last byte was through.
+void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  if (is_over(flow->state)) {
+    --(std::holds_alternative<Lingering>(flow->state) ? lingering_ : over_);
+  } else {
+    SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
+    report(*flow, outcome, now, out);
+  }
+  if (auto* state = std::get_if<Relaying>(&flow->state)) note_promise(*state, 0);
+  if (std::holds_alternative<HandedOver>(flow->state))
+    out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
+  table_.erase(flow->key, id.index);
+  flows_.erase(id);
+}
+
+[[gnu::noinline]] void TcpFlows::on_segment(const wire::IpPacketView& packet,
+                                            const wire::TcpView& segment, Instant now,
+                                            ActionSink& out) {
+  const FlowKey key{{packet.source, segment.source_port()},
+                    {packet.destination, segment.destination_port()},
+                    wire::IpProtocol::kTcp};
+  const std::uint32_t index = index_of(key);
+  // The header itself stands for the values that a USDT script may want of it.
+  SLUICE_PROBE_VALUES(frame_in, index, packet.payload.size(), packet.payload.data(),
+                      segment.payload().size(), segment.flags().bits);
+  if (index == FlowTable::kNone) {
+    const wire::TcpFlags flags = segment.flags();
+    if (flags.syn() && !flags.ack() && !flags.rst()) {
+      on_syn(key, packet, segment, now, out);
+    } else {
+      on_unknown(key, segment, out);
+    }
+    return;
+  }
+  TcpFlow& flow = flows_.at(index);
+  flow.lull = now - flow.active;
+  flow.active = now;
+  if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
+    if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
+      divert(index, packet, out);
+      return;
+    }
+    segment_relaying(index, flow, *relaying, segment, now, out);
+  } else if (auto* connecting = std::get_if<Connecting>(&flow.state)) {
+    segment_connecting(index, *connecting, packet, segment, now, out);
+  } else if (auto* accepted = std::get_if<SynAckSent>(&flow.state)) {
+    segment_syn_ack_sent(index, *accepted, packet, segment, now, out);
+  } else if (auto* inbound = std::get_if<SynSent>(&flow.state)) {
+    segment_syn_sent(index, *inbound, segment, now, out);
+  } else if (std::holds_alternative<HandedOver>(flow.state)) {
+    segment_handed_over(index, packet, segment, now, out);
+  } else {
+    segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, now, out);
+  }
+}
+
+void TcpFlows::end_burst(BurstEnd end, Instant now, ActionSink& out) {
+  burst_end_ = end;
+  ending_.swap(touched_);
+  for (const std::uint32_t index : ending_) {
+    // A flow may have ended within the burst, and its place be another's by now.
+    TcpFlow* flow = flows_.find(flows_.handle_of(index));
+    if (flow == nullptr || !flow->touched) continue;
+    flow->touched = false;
+    end_flow_burst(index, *flow, now, out);
+  }
+  ending_.clear();
+}
+
+void TcpFlows::run_deferred(Instant now, ActionSink& out) {
+  resuming_.swap(deferred_);
+  for (const TcpId id : resuming_) {
+    TcpFlow* flow = find(id);
+    if (flow == nullptr) continue;
+    flow->deferred = false;
+    if (auto* state = std::get_if<Relaying>(&flow->state)) {
+      request_data(id.index, *flow, *state, now, out);
+    }
+  }
+  resuming_.clear();
+}
+
+// Both directions are through: a repeat of the guest's FIN may still come.
+void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
+  auto* state = std::get_if<Relaying>(&flow.state);
+  if (state == nullptr) return;
+  if (flow.host_failed) [[unlikely]] {
+    end_failed(id, flow, *state, now, out);
+    return;
+  }
+  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) {
+    watch_half_closed(flow, *state, now);
+    return;
+  }
+  discard_acked(id, *state, out);
+  out.push(CloseTcp{id});
+  const Lingering lingering{state->received, state->sent};
+  constexpr std::size_t kLingeringMax = 1024;
+  if (lingering_ >= kLingeringMax) {
+    remove(id, policy::Outcome::kClosed, now, out);
+    return;
+  }
+  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
+  report(flow, policy::Outcome::kClosed, now, out);
+  note_promise(*state, 0);
+  flow.state = lingering;
+  ++lingering_;
+  timers_.arm(flow.timer, now + kLinger);
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,271 @@
+// All TCP flows of one guest: from the guest's segments and the host sockets' events to actions
+// and frames. See docs/tcp_relay.md for states, timers and windows.
+//
+// Sans-IO and single-threaded. A burst is the frames handed in between two calls of end_burst():
+// only then are bytes written, ACKs sent and queues read, once for each flow that was touched.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "base/siphash.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "flow/core/action.h"
+#include "flow/core/admission.h"
+#include "flow/core/table.h"
+#include "flow/core/target_map.h"
+#include "flow/ip/guest_link.h"
+#include "flow/tcp/tcp_flow.h"
+#include "wire/ip/ip.h"
+#include "wire/transport/tcp.h"
+
+namespace sluice::flow {
+
+// Whether the link has been read empty.
+enum class BurstEnd : std::uint8_t { kDrained, kMoreFollows };
+
+enum class PeekStatus : std::uint8_t {
+  kData,
+  kWouldBlock,
+  kBehindUnread,  // Only once what the guest has not acknowledged is discarded can we look there.
+  kEndOfStream,
+};
+
+// Which connections are handed over to the guest's kernel.
+enum class HandOverWhen : std::uint8_t {
+  kNever,
+  kLong,    // Those that have moved enough for it to pay.
+  kAlways,  // Each as soon as it stands.
+};
+
+struct TcpFlowsOptions {
+  Duration idle_limit = std::chrono::minutes(124);  // RFC 5382, REQ-5
+  std::uint32_t peek_max = 256 * 1024;              // Bytes read from one socket in one go.
+};
+
+class TcpFlows {
+ public:
+  static constexpr std::uint32_t kWindowMax = 4 * 1024 * 1024;
+  static constexpr std::uint8_t kWindowScale = 7;
+  // RFC 6298, 2.1: until a round trip was measured.
+  static constexpr Duration kSynResend = std::chrono::seconds(1);
+
+  // References are not owned and outlive this object. `timer_kind` goes into the upper half of
+  // every timer's owner value.
+  TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+           std::uint32_t timer_kind, const HashSecret& table_secret, const SipKey& isn_key,
+           const TcpFlowsOptions& options = {});
+  ~TcpFlows();
+
+  // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
+  void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Instant now,
+                  ActionSink& out);
+  // When another burst follows at once, ACKs of bulk data may wait for it.
+  void end_burst(BurstEnd end, Instant now, ActionSink& out);
+
+  // From the host. Unknown ids are ignored: the flow may have ended while the event was on its way.
+  void on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out);
+  void on_connect_failed(TcpId id, HostError error, Instant now, ActionSink& out);
+  // Answers a WriteTcp: `taken` of its bytes are the kernel's or wait in the spill, which now holds
+  // `buffered` bytes; `room` is what the kernel would take beyond that.
+  void on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered, std::uint32_t room,
+                  Instant now, ActionSink& out);
+  // Answers a StashTcp of `asked` bytes: so many of them found room.
+  void on_stashed(TcpId id, std::size_t asked, std::size_t taken);
+  // The socket became writable again and the spill was flushed as far as it would go.
+  void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Instant now, ActionSink& out);
+  void on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out);
+  // Answers a PeekTcp. `more` says that the buffer was filled, so the queue may hold more.
+  void on_peeked(TcpId id, wire::SeqNum sequence, PeekStatus status, ByteView bytes, bool more,
+                 Instant now, ActionSink& out);
+  // The host's side has failed: it takes nothing more, and a write to it is answered as if it did.
+  // What it sent before can still be read; the guest is reset behind it.
+  void on_host_error(TcpId id, HostError error, Instant now, ActionSink& out);
+  // The socket is gone, or its bytes are not what it said before: both sides are reset at once.
+  void on_socket_lost(TcpId id, Instant now, ActionSink& out);
+  // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
+  // conclusion in its own time.
+  void on_probed(TcpId id, bool answers, ActionSink& out);
+  // A published port was called. The flow's id, or why there is none. `client` is its real
+  // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
+  [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
+                                                                 const wire::Endpoint& guest,
+                                                                 std::uint32_t room, Instant now,
+                                                                 ActionSink& out);
+
+  // Whether the driver can carry out a HandOverTcp; nobody is asked before.
+  void set_hand_over(HandOverWhen when) { hand_over_when_ = when; }
+  // Answers a HandOverTcp. The driver keeps the DivertTcp of this flow that came in between; it now
+  // passes them to the socket, or else, after on_hand_over_failed(), to Engine::on_returned().
+  void on_handed_over(TcpId id, Instant now, ActionSink& out);
+  void on_hand_over_failed(TcpId id, Instant now, ActionSink& out);
+  // What a flow that was handed over has carried since, in bytes.
+  void on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now);
+  // ... and what of the guest's still waits for the host; `host_shut` says that the host was passed
+  // the guest's FIN.
+  void on_carried_waiting(TcpId id, std::uint64_t bytes, bool host_shut);
+  // Both its sockets are closed.
+  void on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
+
+  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  // Flows that could read on but let others go first. Call run_deferred() on the next turn.
+  [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
+  void run_deferred(Instant now, ActionSink& out);
+  // What the spill may still take over all flows. What their windows count on of it is never more.
+  void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
+
+  // The command has ended: from here on it counts how long the guest's flows have been still.
+  void begin_drain(Instant now) { drain_began_ = now; }
+  // What the guest's kernel, or we, may still have for hosts that have taken some of it lately.
+  struct Undelivered {
+    std::size_t flows = 0;
+    std::uint64_t bytes = 0;  // Known to wait; the guest's kernel may have more.
+    Instant until = kNever;   // When the next of these flows is given up unless something moves.
+  };
+  [[nodiscard]] Undelivered undelivered(Instant now);
+
+  // Closes and reports everything: sluice ends. A host that does not have the guest's whole stream
+  // sees a RST. Returns those whose hosts would have had more.
+  struct GivenUp {
+    FlowKey key;
+    std::uint64_t bytes = 0;  // Known to wait.
+  };
+  std::vector<GivenUp> shut_down(Instant now, ActionSink& out);
+
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
+
+ private:
+  [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
+  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
+  [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
+  void remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
+  void report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
+  void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
+  void touch(TcpFlow& flow, std::uint32_t index);
+  void arm(TcpFlow& flow, Instant deadline);
+  [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
+
+  // tcp_open.cc
+  void on_syn(const FlowKey& key, const wire::IpPacketView& packet, const wire::TcpView& segment,
+              Instant now, ActionSink& out);
+  [[nodiscard]] static GuestTcpOptions read_guest_options(const wire::TcpView& syn,
+                                                          std::uint16_t mss_max);
+  void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
+                  Instant now, ActionSink& out);
+  void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
+  void segment_connecting(std::uint32_t index, Connecting& state, const wire::IpPacketView& packet,
+                          const wire::TcpView& segment, Instant now, ActionSink& out);
+  void segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
+                            const wire::IpPacketView& packet, const wire::TcpView& segment,
+                            Instant now, ActionSink& out);
+  void segment_lingering(std::uint32_t index, Lingering& state, const wire::IpPacketView& packet,
+                         const wire::TcpView& segment, Instant now, ActionSink& out);
+  void reopen(std::uint32_t index, const wire::IpPacketView& packet, const wire::TcpView& segment,
+              Instant now, ActionSink& out);
+  void establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
+                 const wire::TcpView& segment, std::uint32_t window, Instant now);
+  // tcp_inbound.cc
+  [[nodiscard]] bool find_free_name(FlowKey& key) const;
+  void ask_guest(TcpFlow& flow, std::uint32_t room, Instant now, ActionSink& out);
+  void drop_half_open(Instant now, ActionSink& out);
+  [[nodiscard]] bool is_half_open(TcpId id);
+  [[nodiscard]] bool retry_other_family(std::uint32_t index, Instant now, ActionSink& out);
+  void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
+                        Instant now, ActionSink& out);
+
+  void send_syn(const TcpFlow& flow, wire::SeqNum our_isn, std::optional<wire::SeqNum> guest_next,
+                ActionSink& out) const;
+  void send_reset(const FlowKey& key, wire::SeqNum sequence,
+                  std::optional<wire::SeqNum> acknowledgment, ActionSink& out) const;
+
+  // tcp_receive.cc
+  void segment_relaying(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                        const wire::TcpView& segment, Instant now, ActionSink& out);
+  void segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                       const wire::TcpView& segment, Instant now, ActionSink& out);
+  void receive_old_number(std::uint32_t index, TcpFlow& flow, const Relaying& state,
+                          wire::SeqNum sequence, ActionSink& out);
+  void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
+                    ByteView payload, bool fin, ActionSink& out);
+  void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
+                     ByteView payload, bool fin, ActionSink& out);
+  [[nodiscard]] bool append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
+                            ActionSink& out);
+  [[nodiscard]] bool stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
+                           ActionSink& out);
+  void roll_back(Relaying& state, std::uint32_t lost);
+  void write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out);
+  void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
+  [[nodiscard]] bool update_is_worth_it(const TcpFlow& flow, const Relaying& state) const;
+  [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
+  [[nodiscard]] std::size_t spill_share(const TcpFlow& flow, const Relaying& state) const;
+  void note_promise(Relaying& state, std::uint32_t open);
+  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state);
+
+  // tcp_send.cc
+  void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
+                   const wire::TcpView& segment, Instant now, ActionSink& out);
+  void receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum ack,
+                        Instant now, ActionSink& out);
+  void receive_sacks(Relaying& state, const wire::TcpView& segment);
+  void note_repeat(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  void repair(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  void end_flow_burst(std::uint32_t index, TcpFlow& flow, Instant now, ActionSink& out);
+  void request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                    ActionSink& out);
+  void send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, ByteView bytes, bool fin,
+                 ActionSink& out);
+  void note_sent(TcpFlow& flow, Relaying& state, Instant now);
+  void send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, wire::TcpFlags flags,
+                    ActionSink& out);
+  void send_ack(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
+  void discard_acked(TcpId id, Relaying& state, ActionSink& out);
+
+  // tcp_hand_over.cc
+  void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                          ActionSink& out);
+  [[nodiscard]] bool wants_hand_over(const TcpFlow& flow) const;
+  [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
+  void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                    ActionSink& out);
+  void divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out);
+  void segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
+                           const wire::TcpView& segment, Instant now, ActionSink& out);
+
+  // tcp_timers.cc
+  void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Instant now, ActionSink& out);
+  void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
+  void check_half_closed(TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
+
+  GuestLink& link_;
+  Admission& admission_;
+  const TargetMap& targets_;
+  TimerWheel& timers_;
+  std::uint32_t timer_kind_;
+  SipKey isn_key_;
+  TcpFlowsOptions options_;
+  Slab<TcpFlow> flows_;
+  FlowTable table_;
+  std::vector<std::uint32_t> touched_;
+  std::vector<std::uint32_t> ending_;  // Those of the burst that end_burst() works on.
+  BurstEnd burst_end_ = BurstEnd::kDrained;
+  std::vector<TcpId> deferred_;
+  std::vector<TcpId> resuming_;
+  std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.
+  std::size_t spill_free_ = 64 * 1024 * 1024;
+  std::size_t stash_reserved_ = 0;  // Of it, for each StashTcp that is out.
+  std::size_t promised_ = 0;        // Of it, by all windows that are open.
+  std::size_t lingering_ = 0;
+  std::size_t over_ = 0;  // Of those that were handed over.
+  HandOverWhen hand_over_when_ = HandOverWhen::kNever;
+  Instant drain_began_{};
+};
+
+}  // namespace sluice::flow

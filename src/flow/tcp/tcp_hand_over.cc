@@ -1,0 +1,189 @@
+// The fast path: a connection that carries enough is handed over to the guest's own kernel. Our end
+// of it becomes a kernel socket in the guest's namespace, and from there on no byte of it passes
+// this engine. docs/fast_path.md has the mechanism.
+//
+// A flow stands still while that happens: all that either side sent has arrived, nothing new is
+// sent, and what the guest sends nevertheless waits, unread, with the driver. If the hand-over
+// fails, these packets come back as if they had just arrived, and nobody has noticed.
+#include <algorithm>
+
+#include "flow/tcp/tcp_flows.h"
+#include "trace/probe.h"
+
+namespace sluice::flow {
+namespace {
+
+// When a hand-over pays (docs/adr/0007-fast-path.md): after so many bytes, unless they are short
+// questions and answers, which are quicker by the tap. A flow for which it failed has to carry four
+// times as much before it is tried again, and is left alone in the end: each try holds it up.
+constexpr std::uint64_t kBytesFirst = 256 * 1024;
+constexpr std::uint64_t kBytesEachTurn = 32 * 1024;
+constexpr std::uint8_t kFailuresMax = 6;
+// A guest that does not acknowledge what it was sent within this time is too busy.
+constexpr Duration kPatience = std::chrono::milliseconds(100);
+// The guest may have this much more under way when the driver is asked.
+constexpr std::uint32_t kStillOpenMax = 256 * 1024;
+// What the new socket offers at first. The guest's kernel sees it from us before the socket has
+// reason to say anything.
+constexpr std::uint32_t kFirstWindow = 1024 * 1024;
+// How long a packet of a connection that has ended may still come.
+constexpr Duration kLinger = std::chrono::seconds(2);
+constexpr std::size_t kLingeringMax = 4096;
+
+[[nodiscard]] std::uint32_t first_window(const TcpFlow& flow, const Relaying& state) {
+  const std::uint32_t offered =
+      state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
+  return std::max(offered, flow.guest.scaled ? kFirstWindow : 0xffffU);
+}
+
+}  // namespace
+
+bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
+  const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.dns;
+  if (hand_over_when_ == HandOverWhen::kNever || hopeless) return false;
+  if (hand_over_when_ == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
+  const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;
+  return moved >= std::max(kBytesFirst, flow.hand_over_after) &&
+         moved >= flow.turns * kBytesEachTurn;
+}
+
+// Whether both sides have all that was sent, as far as we can know.
+bool TcpFlows::stands_still(const TcpFlow& flow, const Relaying& state) const {
+  const bool sending = state.acked != state.sent || state.peek_pending;
+  const bool writing = flow.range_first != kNoRange || flow.write_size != 0 || state.buffered != 0;
+  const bool gap =
+      state.loss != nullptr && (!state.loss->stashed.empty() || state.loss->early_fin.has_value());
+  if (sending || writing || gap) return false;
+  return burst_end_ == BurstEnd::kDrained ||
+         distance(state.received, state.window_edge) <= kStillOpenMax;
+}
+
+void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                                  ActionSink& out) {
+  // A connection that is about to end is not worth it.
+  const bool ending = state.guest_finished || state.end_seen || flow.host_failed.has_value();
+  if (flow.hand_over == HandOverStage::kNone) [[likely]] {
+    if (ending || !wants_hand_over(flow)) [[likely]]
+      return;
+    flow.hand_over = HandOverStage::kWanted;
+    flow.hand_over_until = now + kPatience;
+    arm(flow, flow.hand_over_until);
+  }
+  if (flow.hand_over != HandOverStage::kWanted) return;
+  if (ending || hand_over_when_ == HandOverWhen::kNever) {
+    go_on_by_tap(index, flow, state, now, out);
+    return;
+  }
+  if (!stands_still(flow, state)) return;
+  flow.hand_over = HandOverStage::kAsked;
+  flow.hand_over_until = kNever;
+  discard_acked(id_of(index), state, out);
+  out.push(HandOverTcp{id_of(index),
+                       {.local = flow.key.remote,
+                        .peer = flow.key.guest,
+                        .send_next = state.sent,
+                        .receive_next = state.received,
+                        .send_window = state.window,
+                        .receive_window = first_window(flow, state),
+                        .segment_size = flow.guest.mss,
+                        .scaled = flow.guest.scaled,
+                        .send_scale = flow.guest.window_scale,
+                        .receive_scale = flow.guest.scaled ? kWindowScale : std::uint8_t{0},
+                        .sack = flow.guest.sack}});
+}
+
+void TcpFlows::on_handed_over(TcpId id, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
+  auto* state = std::get_if<Relaying>(&flow->state);
+  if (state == nullptr) return;
+  note_promise(*state, 0);
+  // The guest may wait for a window that only we know to be open.
+  const std::uint8_t scale = flow->guest.scaled ? kWindowScale : std::uint8_t{0};
+  link_.send_tcp({.source = flow->key.remote,
+                  .destination = flow->key.guest,
+                  .sequence = state->sent,
+                  .acknowledgment = state->received,
+                  .flags = wire::kAck,
+                  .window = static_cast<std::uint16_t>(first_window(*flow, *state) >> scale),
+                  .payload = {}},
+                 out);
+  flow->hand_over = HandOverStage::kNone;
+  flow->active = now;
+  const auto received = static_cast<std::uint32_t>(state->stream_offset);
+  flow->state = HandedOver{.guest_isn = state->received - received - 1,
+                           .to_host_before = flow->bytes_to_host,
+                           .to_guest_before = flow->bytes_to_guest};
+  timers_.arm(flow->timer, now + options_.idle_limit);
+}
+
+void TcpFlows::on_hand_over_failed(TcpId id, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
+  auto* state = std::get_if<Relaying>(&flow->state);
+  if (state != nullptr) go_on_by_tap(id.index, *flow, *state, now, out);
+}
+
+// The window stood still as well, so the guest is told how it is now.
+void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
+                            ActionSink& out) {
+  flow.hand_over = HandOverStage::kNone;
+  flow.hand_over_until = kNever;
+  flow.hand_over_after = 4 * std::max(kBytesFirst, flow.bytes_to_host + flow.bytes_to_guest);
+  flow.hand_overs_failed =
+      std::min<std::uint8_t>(kFailuresMax, static_cast<std::uint8_t>(flow.hand_overs_failed + 1));
+  send_ack(index, flow, state, out);
+  request_data(index, flow, state, now, out);
+}
+
+// Of a datagram that came in pieces only the last piece is here as it came. It counts as lost.
+void TcpFlows::divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out) {
+  if (packet.payload.data() + packet.payload.size() != packet.packet.data() + packet.packet.size())
+      [[unlikely]] {
+    admission_.drops().count(DropReason::kFragmentDropped);
+    return;
+  }
+  out.push(DivertTcp{id_of(index), packet.packet});
+}
+
+void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
+                                   const wire::TcpView& segment, Instant now, ActionSink& out) {
+  const wire::TcpFlags flags = segment.flags();
+  const wire::SeqNum isn = std::get<HandedOver>(flows_.at(index).state).guest_isn;
+  if (flags.syn() && !flags.ack() && segment.sequence() != isn) {
+    // No late copy of the first one: the guest uses the port again: its old connection is gone,
+    // whatever is still on its way.
+    reopen(index, packet, segment, now, out);
+    return;
+  }
+  divert(index, packet, out);
+}
+
+void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  const auto* state = std::get_if<HandedOver>(&flow->state);
+  if (state == nullptr || state->over) return;
+  if (flow->bytes_to_host != state->to_host_before + to_host) flow->moved = now;
+  flow->bytes_to_host = state->to_host_before + to_host;
+  flow->bytes_to_guest = state->to_guest_before + to_guest;
+  flow->active = now;
+}
+
+void TcpFlows::on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  auto* state = std::get_if<HandedOver>(&flow->state);
+  if (state == nullptr || state->over) return;
+  if (over_ >= kLingeringMax) {
+    remove(id, outcome, now, out);
+    return;
+  }
+  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
+  report(*flow, outcome, now, out);
+  state->over = true;
+  ++over_;
+  timers_.arm(flow->timer, now + kLinger);
+}
+
+}  // namespace sluice::flow

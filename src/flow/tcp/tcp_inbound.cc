@@ -1,0 +1,114 @@
+// How TCP flows of published ports begin: a client's connection, our SYN, and the guest's answer.
+#include "flow/tcp/tcp_flows.h"
+
+namespace sluice::flow {
+
+std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint& client,
+                                                           const wire::Endpoint& guest,
+                                                           std::uint32_t room, Instant now,
+                                                           ActionSink& out) {
+  FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port}, wire::IpProtocol::kTcp};
+  if (!find_free_name(key))
+    return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
+  constexpr auto kSide = policy::FlowSide::kInboundStream;
+  const bool full = !admission_.has_room(kSide);
+  // It has its place before another one leaves: the driver, which knows connections by their
+  // places, gets the new one before it closes the old one.
+  TcpId id;
+  TcpFlow& flow = create(key, id, now);
+  if (full) drop_half_open(now, out);
+  const policy::Verdict verdict = admission_.admit_unjudged(kSide, now);
+  if (verdict != policy::Verdict::kAccepted) {
+    table_.erase(key, id.index);
+    flows_.erase(id);
+    return std::unexpected(verdict);
+  }
+  flow.inbound = true;
+  half_open_.push_back(id);
+  ask_guest(flow, room, now, out);
+  return id;
+}
+
+// Behind the gateway's address several clients may share a port number.
+bool TcpFlows::find_free_name(FlowKey& key) const {
+  for (int tries = 0; index_of(key) != FlowTable::kNone; ++tries) {
+    if (tries == TargetMap::kPortTries) return false;
+    key.remote.port = TargetMap::next_port(key.remote.port);
+  }
+  return true;
+}
+
+void TcpFlows::ask_guest(TcpFlow& flow, std::uint32_t room, Instant now, ActionSink& out) {
+  const SynSent state{.our_isn = initial_sequence(flow.key, now), .host_room = room};
+  flow.state = state;
+  send_syn(flow, state.our_isn, std::nullopt, out);
+  timers_.arm(flow.timer, now + kSynResend);
+}
+
+// The connection that has waited longest for the guest to take it makes room for a newer one. Those
+// that it took since are forgotten on the way.
+void TcpFlows::drop_half_open(Instant now, ActionSink& out) {
+  while (!half_open_.empty()) {
+    const TcpId id = half_open_.front();
+    half_open_.pop_front();
+    if (!is_half_open(id)) continue;
+    out.push(CloseTcp{id, true});
+    remove(id, policy::Outcome::kMadeRoom, now, out);
+    return;
+  }
+}
+
+bool TcpFlows::is_half_open(TcpId id) {
+  const TcpFlow* flow = find(id);
+  return flow != nullptr && std::holds_alternative<SynSent>(flow->state);
+}
+
+// Nobody listens there. A client of the host's loopback called "localhost", which is both families;
+// the guest's server may have chosen the other one, and both stand for the same gateway.
+bool TcpFlows::retry_other_family(std::uint32_t index, Instant now, ActionSink& out) {
+  TcpFlow& flow = flows_.at(index);
+  const auto& state = std::get<SynSent>(flow.state);
+  if (state.other_family || !targets_.is_gateway(flow.key.remote.address)) return false;
+  const auto ends = targets_.in_other_family(flow.key.guest.address);
+  if (!ends) return false;
+  FlowKey key{{ends->guest, flow.key.guest.port},
+              {ends->gateway, flow.key.remote.port},
+              wire::IpProtocol::kTcp};
+  if (!find_free_name(key)) return false;
+  table_.erase(flow.key, index);
+  flow.key = key;
+  table_.insert(key, index);
+  ask_guest(flow, state.host_room, now, out);
+  std::get<SynSent>(flow.state).other_family = true;
+  return true;
+}
+
+void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
+                                Instant now, ActionSink& out) {
+  TcpFlow& flow = flows_.at(index);
+  const wire::TcpFlags flags = segment.flags();
+  const bool ours = flags.ack() && segment.acknowledgment() == state.our_isn + 1;
+  if (flags.rst()) {
+    if (!ours || retry_other_family(index, now, out)) return;
+    out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kRefused, now, out);
+    return;
+  }
+  if (!flags.syn() || !ours) {
+    admission_.drops().count(DropReason::kTcpBadAck);
+    // RFC 9293, 3.10.7.3: an old connection of the same name is told that it is gone.
+    if (flags.ack()) send_reset(flow.key, segment.acknowledgment(), std::nullopt, out);
+    return;
+  }
+  const wire::SeqNum our_next = state.our_isn + 1;
+  const std::uint32_t room = state.host_room;
+  flow.guest = read_guest_options(segment, link_.segment_size_max(flow.key.guest.address.family()));
+  establish(flow, segment.sequence() + 1, our_next, segment, segment.window(), now);
+  auto& relaying = std::get<Relaying>(flow.state);
+  relaying.host_room = room;
+  relaying.window_edge = relaying.received;
+  send_ack(index, flow, relaying, out);
+  touch(flow, index);
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,312 @@
+// How TCP flows of the guest begin: its SYN and the host's connect; and what belongs to no flow.
+#include <algorithm>
+#include <array>
+
+#include "flow/tcp/tcp_flows.h"
+#include "trace/probe.h"
+
+namespace sluice::flow {
+namespace {
+
+// What an ICMP error about the guest's SYN quotes; Linux matches the ports and the sequence.
+struct QuotedSyn {
+  std::array<std::uint8_t, 60> bytes{};
+  std::size_t size = 0;
+
+  QuotedSyn(const FlowKey& key, wire::SeqNum isn) {
+    const wire::TcpRepr tcp{.source_port = key.guest.port,
+                            .destination_port = key.remote.port,
+                            .sequence = isn,
+                            .acknowledgment = {},
+                            .flags = wire::kSyn,
+                            .options = {}};
+    const std::size_t ip_size = ip_header_size(key.guest.address);
+    const MutableBytes all(bytes);
+    if (key.guest.address.is_v4()) {
+      wire::Ipv4Repr{.source = key.guest.address,
+                     .destination = key.remote.address,
+                     .protocol = wire::IpProtocol::kTcp,
+                     .payload_length = wire::TcpView::kHeaderSize}
+          .emit(all.first<20>());
+    } else {
+      wire::Ipv6Repr{.source = key.guest.address,
+                     .destination = key.remote.address,
+                     .next_header = wire::IpProtocol::kTcp,
+                     .payload_length = wire::TcpView::kHeaderSize}
+          .emit(all.first<40>());
+    }
+    tcp.emit(all.subspan(ip_size, wire::TcpView::kHeaderSize));
+    size = ip_size + wire::TcpView::kHeaderSize;
+  }
+  [[nodiscard]] wire::IpPacketView view() const {
+    const auto packet = wire::parse_ip_packet(ByteView(bytes).first(size));
+    return packet.value_or(wire::IpPacketView{});
+  }
+};
+
+}  // namespace
+
+GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint16_t mss_max) {
+  const wire::TcpOptions options = wire::parse_tcp_options(syn.options());
+  GuestTcpOptions guest;
+  // RFC 9293, 3.7.1: without the option 536 is assumed. A tiny MSS would make us send a flood of
+  // tiny segments; Linux itself does not go below 88.
+  guest.mss = std::min(std::max<std::uint16_t>(options.mss.value_or(guest.mss), 88), mss_max);
+  guest.scaled = options.window_scale.has_value();
+  // RFC 7323, 2.3: a shift above 14 is taken as 14.
+  guest.window_scale = std::min<std::uint8_t>(options.window_scale.value_or(0), 14);
+  guest.sack = options.sack_permitted;
+  return guest;
+}
+
+[[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const wire::IpPacketView& packet,
+                                        const wire::TcpView& segment, Instant now,
+                                        ActionSink& out) {
+  const Target target = targets_.target_of(key.remote);
+  const bool dns = target.kind == TargetKind::kDnsRelay;
+  if (target.kind == TargetKind::kUnreachable) {
+    admission_.refuse(policy::Verdict::kNotRoutable);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    return;
+  }
+  if (target.kind != TargetKind::kHost && !dns) {
+    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
+    return;
+  }
+  const policy::Verdict verdict = dns ? admission_.admit_unjudged(policy::FlowSide::kOutbound, now)
+                                      : admission_.admit(policy::Protocol::kTcp, key.remote, now);
+  if (verdict != policy::Verdict::kAccepted) {
+    refuse_syn(key, segment, verdict, now, out);
+    return;
+  }
+  TcpId id;
+  TcpFlow& flow = create(key, id, now);
+  flow.guest = read_guest_options(segment, link_.segment_size_max(packet.family));
+  flow.state = Connecting{.guest_isn = segment.sequence()};
+  flow.dns = dns;
+  out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
+}
+
+[[gnu::cold]] void TcpFlows::refuse_syn(const FlowKey& key, const wire::TcpView& segment,
+                                        policy::Verdict verdict, Instant now, ActionSink& out) {
+  send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
+  out.push(ReportFlow{refused_flow(key, verdict, now)});
+}
+
+// RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.
+[[gnu::cold]] void TcpFlows::on_unknown(const FlowKey& key, const wire::TcpView& segment,
+                                        ActionSink& out) {
+  admission_.drops().count(DropReason::kTcpUnknownFlow);
+  const wire::TcpFlags flags = segment.flags();
+  if (flags.rst()) return;
+  if (flags.ack()) {
+    send_reset(key, segment.acknowledgment(), std::nullopt, out);
+    return;
+  }
+  const auto length = static_cast<std::uint32_t>(segment.payload().size()) +
+                      (flags.syn() ? 1U : 0U) + (flags.fin() ? 1U : 0U);
+  send_reset(key, wire::SeqNum{0}, segment.sequence() + length, out);
+}
+
+void TcpFlows::segment_connecting(std::uint32_t index, Connecting& state,
+                                  const wire::IpPacketView& packet, const wire::TcpView& segment,
+                                  Instant now, ActionSink& out) {
+  const wire::TcpFlags flags = segment.flags();
+  const bool same_start = segment.sequence() == state.guest_isn;
+  if (flags.rst()) {
+    if (segment.sequence() != state.guest_isn + 1 && !same_start) return;
+    out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+  } else if (flags.syn() && !flags.ack() && !same_start) {
+    // The guest gave up and uses the port again.
+    reopen(index, packet, segment, now, out);
+  } else {
+    admission_.drops().count(DropReason::kTcpDuplicateSyn);
+  }
+}
+
+void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
+                                    const wire::IpPacketView& packet, const wire::TcpView& segment,
+                                    Instant now, ActionSink& out) {
+  TcpFlow& flow = flows_.at(index);
+  const wire::TcpFlags flags = segment.flags();
+  if (flags.rst()) {
+    if (segment.sequence() != state.guest_next) {
+      admission_.drops().count(DropReason::kTcpChallenged);
+      return;
+    }
+    out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+    return;
+  }
+  if (flags.syn()) {
+    if (segment.sequence() + 1 == state.guest_next && !flags.ack()) {
+      admission_.drops().count(DropReason::kTcpDuplicateSyn);
+      SLUICE_PROBE(retransmit, index, 0, 0);
+      send_syn(flow, state.our_isn, state.guest_next, out);
+    } else if (!flags.ack()) {
+      reopen(index, packet, segment, now, out);
+    }
+    return;
+  }
+  if (!flags.ack()) return;
+  if (segment.acknowledgment() != state.our_isn + 1) {
+    admission_.drops().count(DropReason::kTcpBadAck);
+    send_reset(flow.key, segment.acknowledgment(), std::nullopt, out);
+    return;
+  }
+  const std::uint32_t window = std::uint32_t{segment.window()}
+                               << (flow.guest.scaled ? flow.guest.window_scale : 0);
+  const std::uint32_t room = state.host_room;
+  establish(flow, state.guest_next, state.our_isn + 1, segment, window, now);
+  auto& relaying = std::get<Relaying>(flow.state);
+  relaying.host_room = room;
+  relaying.window_edge = relaying.received + std::min<std::uint32_t>(room, 0xffff);
+  touch(flow, index);
+  if (!segment.payload().empty() || flags.fin()) {
+    segment_relaying(index, flow, relaying, segment, now, out);
+  }
+}
+
+// The last ACK of ours may have been lost: a repeated FIN is answered again.
+void TcpFlows::segment_lingering(std::uint32_t index, Lingering& state,
+                                 const wire::IpPacketView& packet, const wire::TcpView& segment,
+                                 Instant now, ActionSink& out) {
+  const wire::TcpFlags flags = segment.flags();
+  if (flags.rst()) {
+    remove(id_of(index), policy::Outcome::kClosed, now, out);
+    return;
+  }
+  // RFC 9293, 3.6.1: a new connection may begin above the old one's numbers.
+  if (flags.syn() && !flags.ack() && segment.sequence() > state.guest_next) {
+    reopen(index, packet, segment, now, out);
+    return;
+  }
+  if (!flags.fin() && segment.payload().empty() && !flags.syn()) return;
+  link_.send_tcp({.source = flows_.at(index).key.remote,
+                  .destination = flows_.at(index).key.guest,
+                  .sequence = state.our_next,
+                  .acknowledgment = state.guest_next,
+                  .flags = wire::kAck,
+                  .payload = {}},
+                 out);
+}
+
+void TcpFlows::reopen(std::uint32_t index, const wire::IpPacketView& packet,
+                      const wire::TcpView& segment, Instant now, ActionSink& out) {
+  const TcpId id = id_of(index);
+  const FlowKey key = flows_.at(index).key;
+  if (!is_over(flows_.at(index).state)) out.push(CloseTcp{id, true});
+  remove(id, policy::Outcome::kResetByGuest, now, out);
+  on_syn(key, packet, segment, now, out);
+}
+
+void TcpFlows::establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
+                         const wire::TcpView& segment, std::uint32_t window, Instant now) {
+  Relaying state;
+  state.received = guest_next;
+  state.acknowledged = guest_next;
+  state.head = our_next;
+  state.acked = our_next;
+  state.sent = our_next;
+  state.window_seq = segment.sequence();
+  state.window_ack = our_next;
+  state.window = window;
+  state.progress_at = now;
+  flow.state = std::move(state);
+  timers_.arm(flow.timer, now + options_.idle_limit);
+}
+
+void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  const auto* connecting = std::get_if<Connecting>(&flow->state);
+  if (connecting == nullptr) return;
+  SLUICE_PROBE(connect_done, id.index, 0, 0);
+  const SynAckSent next{.guest_next = connecting->guest_isn + 1,
+                        .our_isn = initial_sequence(flow->key, now),
+                        .host_room = room};
+  flow->state = next;
+  flow->active = now;
+  send_syn(*flow, next.our_isn, next.guest_next, out);
+  SLUICE_PROBE(syn_ack_queued, id.index, 0, 0);
+  timers_.arm(flow->timer, now + kSynResend);
+}
+
+[[gnu::cold]] void TcpFlows::on_connect_failed(TcpId id, HostError error, Instant now,
+                                               ActionSink& out) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  const auto* connecting = std::get_if<Connecting>(&flow->state);
+  if (connecting == nullptr) return;
+  SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
+  const FlowKey key = flow->key;
+  const wire::SeqNum isn = connecting->guest_isn;
+  policy::Outcome outcome = policy::Outcome::kUnreachable;
+  switch (error) {
+    case HostError::kNetUnreachable:
+      link_.send_error(IcmpErrorKind::kNetUnreachable, QuotedSyn(key, isn).view(), now, out);
+      break;
+    case HostError::kHostUnreachable:
+      link_.send_error(IcmpErrorKind::kHostUnreachable, QuotedSyn(key, isn).view(), now, out);
+      break;
+    case HostError::kProhibited:
+      link_.send_error(IcmpErrorKind::kProhibited, QuotedSyn(key, isn).view(), now, out);
+      break;
+    case HostError::kTimedOut:
+      // The guest's own SYN runs out at the same time; any answer would change its errno.
+      outcome = policy::Outcome::kTimedOut;
+      break;
+    case HostError::kNoDescriptors:
+      admission_.refuse(policy::Verdict::kNoDescriptors);
+      send_reset(key, wire::SeqNum{0}, isn + 1, out);
+      break;
+    case HostError::kRefused:
+    case HostError::kReset:
+    case HostError::kResetAfterEnd:
+    case HostError::kOther:
+      outcome = policy::Outcome::kRefused;
+      send_reset(key, wire::SeqNum{0}, isn + 1, out);
+      break;
+  }
+  out.push(CloseTcp{id, true});
+  remove(id, outcome, now, out);
+}
+
+// A SYN to a listener of the guest, or with `guest_next` the SYN-ACK to its own.
+void TcpFlows::send_syn(const TcpFlow& flow, wire::SeqNum our_isn,
+                        std::optional<wire::SeqNum> guest_next, ActionSink& out) const {
+  const bool answer = guest_next.has_value();
+  wire::TcpOptions options;
+  options.mss = link_.segment_size_max(flow.key.guest.address.family());
+  // RFC 7323, 2.2 and RFC 2018, 2: in a SYN-ACK only what the SYN offered.
+  if (!answer || flow.guest.scaled) options.window_scale = kWindowScale;
+  options.sack_permitted = !answer || flow.guest.sack;
+  std::uint32_t room = 0xffff;
+  if (const auto* state = std::get_if<SynAckSent>(&flow.state)) {
+    room = std::min<std::uint32_t>(room, state->host_room);
+  }
+  link_.send_tcp({.source = flow.key.remote,
+                  .destination = flow.key.guest,
+                  .sequence = our_isn,
+                  .acknowledgment = guest_next.value_or(wire::SeqNum{}),
+                  .flags = answer ? wire::kSyn | wire::kAck : wire::kSyn,
+                  .window = static_cast<std::uint16_t>(room),
+                  .options = &options,
+                  .payload = {}},
+                 out);
+}
+
+[[gnu::cold]] void TcpFlows::send_reset(const FlowKey& key, wire::SeqNum sequence,
+                                        std::optional<wire::SeqNum> acknowledgment,
+                                        ActionSink& out) const {
+  link_.send_tcp({.source = key.remote,
+                  .destination = key.guest,
+                  .sequence = sequence,
+                  .acknowledgment = acknowledgment.value_or(wire::SeqNum{}),
+                  .flags = acknowledgment ? wire::kRst | wire::kAck : wire::kRst,
+                  .payload = {}},
+                 out);
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,69 @@
+// ICMP and ICMPv6 echo: each (guest address, identifier, target) is a flow with a ping socket of
+// the host. The host's kernel chooses the identifier on the wire; the guest's is put back into the
+// reply. Sans-IO; time is an argument.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "flow/core/action.h"
+#include "flow/core/admission.h"
+#include "flow/core/table.h"
+#include "flow/ip/guest_link.h"
+#include "wire/ip/ip.h"
+
+namespace sluice::flow {
+
+class PingFlows {
+ public:
+  static constexpr Duration kTimeout = std::chrono::seconds(60);
+
+  PingFlows(GuestLink& link, Admission& admission, TimerWheel& timers, std::uint32_t timer_kind,
+            const HashSecret& table_secret);
+
+  // `message` is an echo request, header first; its checksum was checked.
+  void on_request(const wire::IpPacketView& packet, ByteView message, Instant now, ActionSink& out);
+  // An echo reply from the host. The identifier and the checksum are rewritten in place.
+  void on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message, Instant now,
+                ActionSink& out);
+  void on_open_failed(PingId socket, bool forbidden, Instant now, ActionSink& out);
+
+  // What an error from the host's side is about.
+  struct Origin {
+    wire::IpAddress guest;
+    wire::IpAddress remote;
+    std::uint16_t identifier = 0;
+  };
+  [[nodiscard]] std::optional<Origin> origin_of(PingId socket) const;
+
+  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  void shut_down(Instant now, ActionSink& out);
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+
+ private:
+  struct Flow {
+    explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
+    FlowKey key;  // The identifier stands where the guest's port would.
+    bool answered = false;
+    TimerNode timer;
+    Instant opened{};
+    Instant active{};
+    std::uint64_t bytes_to_host = 0;
+    std::uint64_t bytes_to_guest = 0;
+  };
+
+  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
+                                   Instant now, ActionSink& out);
+  void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
+
+  GuestLink& link_;
+  Admission& admission_;
+  TimerWheel& timers_;
+  std::uint32_t timer_kind_;
+  Slab<Flow> flows_;
+  FlowTable table_;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,203 @@
+#include "flow/udp/udp_flows.h"
+
+namespace sluice::flow {
+
+UdpFlows::UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
+                   TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret)
+    : link_(link),
+      admission_(admission),
+      targets_(targets),
+      timers_(timers),
+      timer_kind_(timer_kind),
+      flow_table_(table_secret),
+      socket_table_(table_secret),
+      published_table_(table_secret),
+      client_table_(table_secret) {}
+
+std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
+  return flow_table_.find(
+      key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
+}
+
+[[gnu::noinline]] void UdpFlows::on_datagram(const wire::IpPacketView& packet,
+                                             const wire::UdpView& header, ByteView datagrams,
+                                             std::uint16_t segment_size, Instant now,
+                                             ActionSink& out) {
+  const FlowKey key{{packet.source, header.source_port()},
+                    {packet.destination, header.destination_port()},
+                    wire::IpProtocol::kUdp};
+  std::uint32_t index = index_of(key);
+  if (index == FlowTable::kNone) [[unlikely]] {
+    index = open(key, packet, now, out);
+    if (index == FlowTable::kNone) return;
+  } else if (flows_.at(index).standing == Standing::kAskedOnce) [[unlikely]] {
+    set_standing(index, Standing::kConfirmed);
+  }
+  Flow& flow = flows_.at(index);
+  flow.active = now;
+  if (flow.inbound && !flow.answered) {
+    flow.answered = true;
+    set_standing(index, Standing::kUnconfirmed);
+  }
+  flow.bytes_to_host += datagrams.size();
+  out.push(SendUdp{.socket = flow.socket,
+                   .target = flow.target,
+                   .payload = datagrams,
+                   .segment_size = segment_size,
+                   .hop_limit = packet.hop_limit,
+                   .local = flow.local});
+}
+
+[[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key, const wire::IpPacketView& packet,
+                                               Instant now, ActionSink& out) {
+  const Target target = targets_.target_of(key.remote);
+  if (target.kind == TargetKind::kUnreachable) {
+    admission_.refuse(policy::Verdict::kNotRoutable);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    return FlowTable::kNone;
+  }
+  if (target.kind != TargetKind::kHost) {
+    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
+    return FlowTable::kNone;
+  }
+  const bool published = is_published(key.guest);
+  const auto side = published ? policy::FlowSide::kInboundDatagram : policy::FlowSide::kOutbound;
+  if (published && !admission_.has_room(side)) (void)make_room(now, out);
+  const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now, side);
+  if (verdict != policy::Verdict::kAccepted) {
+    link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
+    out.push(ReportFlow{refused_flow(key, verdict, now)});
+    return FlowTable::kNone;
+  }
+  const std::uint32_t index = create(key, target.endpoint, socket_for(key.guest, out), now);
+  flows_.at(index).side = side;
+  set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
+  return index;
+}
+
+UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
+  const FlowKey key = socket_key(guest);
+  const std::uint32_t found = socket_table_.find(
+      key, [this](std::uint32_t index) { return socket_key(sockets_.at(index).guest); });
+  if (found != FlowTable::kNone) return UdpId{sockets_.handle_of(found)};
+  const UdpId id{sockets_.emplace()};
+  sockets_.at(id.index).guest = guest;
+  socket_table_.insert(key, id.index);
+  out.push(OpenUdp{id, guest.address.family()});
+  return id;
+}
+
+std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
+                               Instant now) {
+  const SlabHandle handle = flows_.emplace(key);
+  Flow& flow = flows_.at(handle.index);
+  flow.target = target;
+  flow.socket = socket;
+  flow.opened = now;
+  flow.active = now;
+  flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | handle.index);
+  timers_.arm(flow.timer, now + kUnanswered);
+  flow_table_.insert(key, handle.index);
+  ++sockets_.at(socket.index).flows;
+  return handle.index;
+}
+
+[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const wire::Endpoint& from,
+                                             const std::optional<wire::IpAddress>& local,
+                                             ByteView datagrams, std::uint16_t segment_size,
+                                             Instant now, ActionSink& out) {
+  const Socket* owner = sockets_.find(socket);
+  if (owner == nullptr) return;
+  std::uint32_t index = FlowTable::kNone;
+  if (owner->published) {
+    index = flow_of_client(socket, from, local, now, out);
+    if (index == FlowTable::kNone) return;
+  } else {
+    index = index_of(
+        {owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp});
+    if (index == FlowTable::kNone || flows_.at(index).target != from ||
+        flows_.at(index).socket != socket) {
+      admission_.drops().count(DropReason::kUdpUnasked);
+      return;
+    }
+  }
+  Flow& flow = flows_.at(index);
+  flow.active = now;
+  if (!flow.inbound && !flow.answered) {
+    flow.answered = true;
+    // To the end of its queue: it was idle for the shortest time.
+    const bool once = flow.standing == Standing::kAskedOnce;
+    set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
+  }
+  flow.bytes_to_guest += datagrams.size();
+  link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, out);
+}
+
+std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
+                                                    const wire::Endpoint& target) const {
+  const Socket* owner = sockets_.find(socket);
+  if (owner == nullptr) return std::nullopt;
+  const FlowKey key{
+      owner->guest, {targets_.as_guest_sees(target.address), target.port}, wire::IpProtocol::kUdp};
+  if (index_of(key) == FlowTable::kNone) return std::nullopt;
+  return Origin{key.guest, key.remote};
+}
+
+[[gnu::cold]] void UdpFlows::on_open_failed(UdpId socket, Instant now, ActionSink& out) {
+  if (sockets_.find(socket) == nullptr) return;
+  admission_.refuse(policy::Verdict::kNoDescriptors);
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    if (flow.socket == socket) remove(handle.index, policy::Outcome::kUnreachable, now, out);
+  });
+}
+
+[[gnu::cold]] std::optional<UdpId> UdpFlows::give_up_one(Instant now, ActionSink& out) {
+  while (asked_once_.front() != IndexQueue::kNone) {
+    const std::uint32_t index = asked_once_.front();
+    const UdpId socket = flows_.at(index).socket;
+    // Those that began in this turn want a socket themselves.
+    if (flows_.at(index).opened >= now) return std::nullopt;
+    if (sockets_.at(socket.index).flows == 1) {
+      remove(index, policy::Outcome::kMadeRoom, now, out);
+      return socket;
+    }
+    // An endpoint that wrote to several asked more than once.
+    set_standing(index, Standing::kConfirmed);
+  }
+  return std::nullopt;
+}
+
+void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
+  Flow& flow = flows_.at(index);
+  const Instant end = flow.active + (flow.answered ? kAnswered : kUnanswered);
+  if (now < end) {
+    timers_.arm(flow.timer, end);
+    return;
+  }
+  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, now, out);
+}
+
+void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
+  const Flow& flow = flows_.at(index);
+  admission_.released(flow.side);
+  out.push(ReportFlow{ended_flow(flow, outcome, now)});
+  const UdpId socket = flow.socket;
+  set_standing(index, Standing::kConfirmed);  // Out of the queues.
+  if (flow.inbound) client_table_.erase(client_key(flow), index);
+  flow_table_.erase(flow.key, index);
+  flows_.erase(flows_.handle_of(index));
+  Socket& owner = sockets_.at(socket.index);
+  if (--owner.flows != 0 || owner.published) return;
+  out.push(CloseUdp{socket});
+  socket_table_.erase(socket_key(owner.guest), socket.index);
+  sockets_.erase(socket);
+}
+
+void UdpFlows::shut_down(Instant now, ActionSink& out) {
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, now,
+           out);
+  });
+}
+
+}  // namespace sluice::flow

@@ -1,0 +1,158 @@
+// UDP: one host socket for each endpoint of the guest (RFC 4787, REQ-1: endpoint-independent
+// mapping), and under it one flow for each remote, which is what policy decides and reports show.
+//
+// Filtering is by address and port: only a remote that the guest wrote to may answer. A published
+// port is a host socket that anybody may write to (udp_inbound.cc): each client, and each address
+// of the host that it writes to, becomes a flow of its own. Senders may be forged, so a flow whose
+// client did not speak again after an answer makes room for a newer one where the share of inbound
+// flows is used up. What the guest sends from the endpoint of a published port to somebody who has
+// no flow counts as theirs: most of it answers those that made room. Sans-IO; time is an argument.
+//
+// Each endpoint of the guest takes a descriptor of the process. Where none is left, the one that
+// was idle longest of those that asked a single question, answered or not, makes room.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/index_queue.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "flow/core/action.h"
+#include "flow/core/admission.h"
+#include "flow/core/table.h"
+#include "flow/core/target_map.h"
+#include "flow/ip/guest_link.h"
+#include "wire/ip/ip.h"
+#include "wire/transport/udp.h"
+
+namespace sluice::flow {
+
+class UdpFlows {
+ public:
+  // RFC 4787, REQ-5 asks for two minutes at least once a session is answered; an unanswered one
+  // is worth little.
+  static constexpr Duration kUnanswered = std::chrono::seconds(30);
+  static constexpr Duration kAnswered = std::chrono::seconds(180);
+
+  // References are not owned. `timer_kind` goes into the upper half of each timer's owner value.
+  UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+           std::uint32_t timer_kind, const HashSecret& table_secret);
+
+  // `datagrams` is the payload: one datagram, or a batch of `segment_size` bytes each.
+  void on_datagram(const wire::IpPacketView& packet, const wire::UdpView& header,
+                   ByteView datagrams, std::uint16_t segment_size, Instant now, ActionSink& out);
+  // From the host, for the guest. `local` is the address it was sent to, for published ports.
+  void on_received(UdpId socket, const wire::Endpoint& from,
+                   const std::optional<wire::IpAddress>& local, ByteView datagrams,
+                   std::uint16_t segment_size, Instant now, ActionSink& out);
+  // OpenUdp could not be done: its flows are refused.
+  void on_open_failed(UdpId socket, Instant now, ActionSink& out);
+  // The process has no descriptor left: ends the flow whose socket can best be spared, if any, and
+  // says which. What follows in `out` is a CloseUdp of it, which the driver may do at once.
+  [[nodiscard]] std::optional<UdpId> give_up_one(Instant now, ActionSink& out);
+  // A published port's socket, which the driver holds open until the end.
+  [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
+
+  // Whether the guest's datagram belongs to a flow that exists.
+  [[nodiscard]] bool knows(const wire::Endpoint& guest, const wire::Endpoint& remote) const {
+    return index_of({guest, remote, wire::IpProtocol::kUdp}) != FlowTable::kNone;
+  }
+
+  // What an error from the host's side is about: the datagram as the guest sent it.
+  struct Origin {
+    wire::Endpoint guest;
+    wire::Endpoint remote;
+  };
+  [[nodiscard]] std::optional<Origin> origin_of(UdpId socket, const wire::Endpoint& target) const;
+
+  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  void shut_down(Instant now, ActionSink& out);
+  [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  [[nodiscard]] std::size_t socket_count() const { return sockets_.size(); }
+
+ private:
+  struct Socket {
+    wire::Endpoint guest;
+    std::uint32_t flows = 0;
+    bool published = false;
+  };
+  // What tells the clients of published ports apart on the host's side.
+  struct ClientKey {
+    UdpId socket;
+    wire::IpAddress local;  // The host's address that was written to; :: if it is not known.
+    wire::Endpoint client;
+    friend bool operator==(const ClientKey&, const ClientKey&) = default;
+    [[nodiscard]] std::uint64_t hash(const HashSecret& secret) const {
+      const FlowKey rest{{local, {}}, client, wire::IpProtocol::kUdp};
+      return rest.hash(secret) ^ (socket.index * 0x9e37'79b9'7f4a'7c15U);
+    }
+  };
+  using ClientTable = IndexTable<ClientKey, HashSecret, 16>;
+  // Whether an inbound flow may make room for another, and which goes first.
+  enum class Standing : std::uint8_t {
+    kUnanswered,   // These go first,
+    kUnconfirmed,  // then those whose client has not spoken since it was answered.
+    kConfirmed,    // It stays, as do all outbound flows,
+    kAskedOnce,    // but those of one datagram of the guest's when descriptors are used up.
+  };
+  struct Flow {
+    explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
+    FlowKey key;
+    wire::Endpoint target;
+    std::optional<wire::IpAddress> local;
+    UdpId socket;
+    bool inbound = false;
+    bool answered = false;
+    policy::FlowSide side = policy::FlowSide::kOutbound;
+    Standing standing = Standing::kConfirmed;
+    IndexLink place;  // In the queue of its standing.
+    TimerNode timer;
+    Instant opened{};
+    Instant active{};
+    std::uint64_t bytes_to_host = 0;
+    std::uint64_t bytes_to_guest = 0;
+  };
+
+  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
+                                   Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t flow_of_client(UdpId socket, const wire::Endpoint& from,
+                                             const std::optional<wire::IpAddress>& local,
+                                             Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Instant now,
+                                           ActionSink& out);
+  [[nodiscard]] static ClientKey client_key(const Flow& flow) {
+    return {flow.socket, flow.local.value_or(wire::IpAddress{}), flow.target};
+  }
+  [[nodiscard]] IndexQueue* queue_of(Standing standing);
+  void set_standing(std::uint32_t index, Standing standing);
+  [[nodiscard]] bool make_room(Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
+                                     Instant now);
+  [[nodiscard]] bool is_published(const wire::Endpoint& guest) const;
+  [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
+  void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
+
+  [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
+    return {guest, {}, wire::IpProtocol::kUdp};
+  }
+
+  GuestLink& link_;
+  Admission& admission_;
+  const TargetMap& targets_;
+  TimerWheel& timers_;
+  std::uint32_t timer_kind_;
+  Slab<Flow> flows_;
+  Slab<Socket> sockets_;
+  FlowTable flow_table_;
+  FlowTable socket_table_;
+  FlowTable published_table_;
+  ClientTable client_table_;
+  IndexQueue unanswered_;
+  IndexQueue unconfirmed_;
+  IndexQueue asked_once_;
+};
+
+}  // namespace sluice::flow

@@ -1,0 +1,72 @@
+// Opening one listening socket with all that accepted ones shall inherit: TCP_NODELAY, keep-alive
+// and buffers are set here once, not on each connection.
+//
+// A port of ours is spread over the workers by SO_REUSEPORT, by which another process of the same
+// user could share it unseen. So the first socket of a port is bound without it, which fails when
+// anybody else has the port, and gets it before it listens; those beside it bind with it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+#include "forward/listen/listener_spec.h"
+#include "forward/plan.h"
+#include "sys/kernel.h"
+#include "wire/address.h"
+
+namespace sluice::forward {
+
+struct OpenError {
+  int error = 0;
+  std::string step;  // What failed, when it is not the address: "device 'eth9'"; may be empty.
+};
+
+enum class Sharing : std::uint8_t { kFirst, kBesideOurOwn };
+
+struct OpenedSocket {
+  sys::KernelFd socket;
+  wire::Endpoint bound;            // Of kUnix: nothing.
+  bool multipath_refused = false;  // Plain TCP, as the kernel has no MPTCP.
+};
+
+// A name in the file system that we made; removed when this goes, if it is still ours.
+class BoundPath {
+ public:
+  BoundPath() = default;
+  // Of a socket that is bound there now. Empty for the abstract namespace.
+  explicit BoundPath(const std::string& path);
+  BoundPath(BoundPath&& other) noexcept;
+  BoundPath& operator=(BoundPath&& other) noexcept;
+  ~BoundPath();
+  void remove();
+  void forget() { path_.clear(); }
+
+ private:
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+// kAddress and kEverywhere. Not yet accepting anything when it fails.
+[[nodiscard]] std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
+                                                                        const ListenerSpec& spec,
+                                                                        const SocketPlan& options,
+                                                                        Sharing sharing);
+// A socket file that nobody listens on is replaced.
+[[nodiscard]] std::expected<sys::KernelFd, OpenError> open_unix_listener(sys::Kernel& kernel,
+                                                                         const std::string& path);
+
+// Options for sockets that were opened by others.
+void set_stream_options(const sys::KernelFd& socket, const SocketPlan& options);
+void set_datagram_options(const sys::KernelFd& socket, const SocketPlan& options);
+
+// Another descriptor of the same socket.
+[[nodiscard]] std::expected<sys::KernelFd, OpenError> duplicate(const sys::KernelFd& socket);
+
+// "cannot listen on 0.0.0.0:80: Permission denied; ports below 1024 need root or …"
+[[nodiscard]] std::string describe(const OpenError& error, const ListenerSpec& spec);
+
+}  // namespace sluice::forward

@@ -1,0 +1,37 @@
+#include "sandbox/helper_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "sys/close_descriptors.h"
+
+namespace sluice::sandbox {
+
+UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode) {
+  // Before the command runs: it has this user, and perhaps every right in the guest's namespaces.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::prctl(PR_SET_NAME, name);
+  // What the terminal or the guest sends to the whole group is not for us.
+  ::setsid();
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  // Blocked for us, and ignored for a thread that a sanitizer may have started.
+  for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1,
+                           SIGUSR2, SIGPIPE, SIGALRM}) {
+    ::signal(number, SIG_IGN);
+  }
+  UniqueFd kept(::fcntl(channel.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  channel.reset();
+  sys::close_descriptors_but(kept.get());
+  // Pipes that we inherited must not wait for us. Those who look for a bug want to read of it.
+  const int last = mode == SeccompMode::kKill ? STDERR_FILENO : STDOUT_FILENO;
+  const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int fd = STDIN_FILENO; fd <= last && nothing.valid(); ++fd) ::dup2(nothing.get(), fd);
+  return kept;
+}
+
+}  // namespace sluice::sandbox

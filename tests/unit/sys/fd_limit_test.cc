@@ -1,0 +1,51 @@
+#include "sys/fd_limit.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <fstream>
+
+#include "loopback.h"
+
+namespace sluice::sys {
+namespace {
+
+TEST(FdLimit, SoftBecomesHardAndBack) {
+  const int status = in_child([] {
+    const rlimit low{.rlim_cur = 64, .rlim_max = 128};
+    if (::setrlimit(RLIMIT_NOFILE, &low) != 0) return 1;
+    if (raise_fd_limit() != 64U) return 2;
+    rlimit raised{};
+    ::getrlimit(RLIMIT_NOFILE, &raised);
+    if (raised.rlim_cur != 128) return 3;
+    if (!set_fd_soft_limit(64)) return 4;
+    ::getrlimit(RLIMIT_NOFILE, &raised);
+    return raised.rlim_cur == 64 && raised.rlim_max == 128 ? 0 : 5;
+  });
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// As the kernel tells it.
+std::uint64_t fd_table_size() {
+  std::ifstream file("/proc/self/status");
+  for (std::string word; file >> word;) {
+    std::uint64_t size = 0;
+    if (word == "FDSize:" && file >> size) return size;
+  }
+  return 0;
+}
+
+TEST(FdLimit, TheTableGrowsBeforehandAndNothingStaysOpen) {
+  const int status = in_child([] {
+    const rlimit limit{.rlim_cur = 3000, .rlim_max = 3000};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+    if (fd_table_size() >= 3000) return 2;
+    grow_fd_table();
+    if (fd_table_size() < 3000) return 3;
+    return ::fcntl(2999, F_GETFD) == -1 && errno == EBADF ? 0 : 4;
+  });
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace sluice::sys

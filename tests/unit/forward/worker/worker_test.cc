@@ -99,6 +99,14 @@ class WorkerTest : public ::testing::Test {
     worker_.serve(1, rule, front_);
     worker_.start();
   }
+  // To a target that nobody is in a hurry to reach.
+  std::shared_ptr<LiveRule> serve_patiently(std::uint16_t target) {
+    Rule plan = rule_to({target});
+    plan.timeouts.connect = 60s;
+    auto rule = live(plan);
+    serve(rule);
+    return rule;
+  }
   UniqueFd client() { return connect_to(port_of(front_.get())); }
 
   UniqueFd front_ = listening_socket();
@@ -232,12 +240,8 @@ TEST_F(WorkerTest, SideBySideTheTimeoutIsForAllAddressesTogether) {
 }
 
 TEST_F(WorkerTest, AConnectThatIsCutShortLeavesItsTarget) {
-  const UniqueFd silent = listening_socket(0, 0);
-  const UniqueFd filler = connect_to(port_of(silent.get()));
-  Rule plan = rule_to({port_of(silent.get())});
-  plan.timeouts.connect = 60s;
-  const auto rule = live(plan);
-  serve(rule);
+  const SilentPort silent;
+  const auto rule = serve_patiently(silent.port());
   const UniqueFd near = client();
   ASSERT_TRUE(eventually([&] { return rule->targets.active(0) == 1; }));
   worker_->stop();
@@ -248,12 +252,8 @@ TEST_F(WorkerTest, AConnectThatIsCutShortLeavesItsTarget) {
 
 // RST, and bytes before it are for the target.
 TEST_F(WorkerTest, AClientThatResetsWhileItsTargetIsSilentIsForgotten) {
-  const UniqueFd silent = listening_socket(0, 0);
-  const UniqueFd filler = connect_to(port_of(silent.get()));
-  Rule plan = rule_to({port_of(silent.get())});
-  plan.timeouts.connect = 60s;
-  const auto rule = live(plan);
-  serve(rule);
+  const SilentPort silent;
+  const auto rule = serve_patiently(silent.port());
   UniqueFd mute = client();
   UniqueFd speaker = client();
   send_text(speaker, "last words");

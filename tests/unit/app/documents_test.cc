@@ -18,8 +18,7 @@ namespace sluice::app {
 namespace {
 
 std::string read_document(const char* name) {
-  const auto root =
-      std::filesystem::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  const std::filesystem::path root = SLUICE_ROOT;
   const std::ifstream file(root / name);
   EXPECT_TRUE(file.good()) << root / name;
   std::ostringstream text;

@@ -75,7 +75,7 @@ TEST(LoadConfig, SaysWhyAFileCannotBeRead) {
 }
 
 TEST(LoadConfig, EveryExampleLoadsWithoutAWarning) {
-  const fs::path root = fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  const fs::path root = SLUICE_ROOT;
   int count = 0;
   for (const auto& entry : fs::directory_iterator(root / "examples")) {
     const std::string path = entry.path().string();
@@ -91,7 +91,7 @@ TEST(LoadConfig, EveryExampleLoadsWithoutAWarning) {
 
 // Every key that the readers know stands in some example, so that nobody has to guess its form.
 TEST(LoadConfig, ExamplesShowWhatIsNotTheDefault) {
-  const fs::path root = fs::path(__FILE__).parent_path().parent_path().parent_path().parent_path();
+  const fs::path root = SLUICE_ROOT;
   const auto loaded = load_forward_config((root / "examples/every-setting.toml").string());
   ASSERT_TRUE(loaded);
   const auto& rule = loaded->plan.rules.at(0);

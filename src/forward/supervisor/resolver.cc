@@ -221,7 +221,7 @@ void Resolver::ask(Name& name, Instant now) {
 
 void Resolver::on_answer(void* question, int status, int /*timeouts*/, ares_addrinfo* result) {
   const std::unique_ptr<Question> owned(static_cast<Question*>(question));
-  Name& asked = *owned->name;
+  const Name& asked = *owned->name;
   Answer answer{.question = *owned, .status = status, .addresses = {}, .ttl = {}};
   if (result != nullptr) {
     answer.addresses = addresses_of(*result);

@@ -68,8 +68,9 @@ TEST_F(InboundTest, TheIdlestEndpointOfOneQuestionMakesRoomForADescriptor) {
   (void)ask_from(1002);
   (void)ask_from(1003);  // Asks two:
   (void)ask_from(1003, 54);
+  const Bytes answer_bytes = stream(0, 12);  // The frame borrows them.
   engine().udp().on_received(answered, {wire::IpAddress::v4(0xc633'6401), wire::Port{53}},
-                             std::nullopt, stream(0, 12), 0, now, sink);
+                             std::nullopt, answer_bytes, 0, now, sink);
   const UdpId newest = ask_from(1004);
 
   EXPECT_EQ(give_up(), silent);
@@ -152,11 +153,12 @@ TEST_F(InboundTest, LateAnswersToThoseThatMadeRoomCountAsTheirs) {
   clear();
   feed(udp_frame(network(), service_, peer, stream(0, 4)));
   const UdpId socket = all<OpenUdp>()[0].socket;
-  engine().udp().on_received(socket, peer, std::nullopt, stream(0, 4), 0, now, sink);
+  const Bytes answer_bytes = stream(0, 4);  // The frames borrow them.
+  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, now, sink);
   collect();
   for (std::uint32_t i = 0; i < 10; ++i) (void)ask(stranger(i));
   clear();
-  engine().udp().on_received(socket, peer, std::nullopt, stream(0, 4), 0, now, sink);
+  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, now, sink);
   collect();
   EXPECT_EQ(frames.size(), 1u);
 }

@@ -78,9 +78,9 @@ void Carrier::start(flow::TcpId id, Ends ends, Instant now) {
   enqueue(handle, carried);
 }
 
-void Carrier::note_failed(flow::TcpId id, relay::Side side) {
+void Carrier::note_host_failed(flow::TcpId id) {
   if (find(id) == nullptr) return;
-  carried_.at(by_flow_[id.index].index).pair.note(side, EPOLLERR);
+  carried_.at(by_flow_[id.index].index).pair.note(relay::Side::kTarget, EPOLLERR);
 }
 
 const Carrier::Carried* Carrier::find(flow::TcpId id) const {

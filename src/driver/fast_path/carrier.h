@@ -31,8 +31,8 @@ class Carrier {
     wire::SeqNum guest_next;  // Of the first byte that the guest's socket receives.
   };
   void start(flow::TcpId id, Ends ends, Instant now);
-  // That side's socket had failed before start(), and says so no more.
-  void note_failed(flow::TcpId id, relay::Side side);
+  // The host's socket had failed before start(), and says so no more.
+  void note_host_failed(flow::TcpId id);
   // Ends one at once; false when it is none of ours.
   [[nodiscard]] bool close(const flow::CloseTcp& action);
   // kNever when it is none of ours.

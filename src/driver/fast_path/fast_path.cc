@@ -212,7 +212,7 @@ void FastPath::on_message(agent::AgentHandedOver message, Instant now, flow::Act
   carrier_.start(
       id, {.guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next},
       now);
-  if (host_failed) carrier_.note_failed(id, relay::Side::kTarget);
+  if (host_failed) carrier_.note_host_failed(id);
   engine_.tcp().on_handed_over(id, now, out);
   for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
 }

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <span>
 #include <vector>
@@ -42,6 +43,11 @@ constexpr Duration kAnswerWithin = std::chrono::milliseconds(20);
 constexpr Duration kLookEvery = std::chrono::microseconds(100);
 // Without connections for so long, the guest's packets are spared our rules.
 constexpr Duration kRestAfter = std::chrono::seconds(2);
+
+// Packets that were diverted just before a connection was taken back may still wait for the
+// processor that is to deliver them. Its deaf socket outlives them.
+constexpr Duration kRetiredFor = std::chrono::milliseconds(250);
+constexpr std::size_t kMostRetired = 1024;
 
 // With more connections on their way new orders wait.
 constexpr std::size_t kMostUnderWay = 4 * kMostOrders;
@@ -110,9 +116,17 @@ class Agent {
   // What came of a job.
   enum class Outcome : std::uint8_t { kWaiting, kPassedOn, kFailed };
 
+  // The socket of a connection that was taken back.
+  struct Retired {
+    DivertedConnection name;
+    HandOverSocket socket;
+    Instant until;
+  };
+
+  [[nodiscard]] Duration patience() const;
   void carry_out(std::span<const AgentOrder> orders);
   void repair(std::vector<DivertedConnection>& released);
-  static void make_socket(Job& job);
+  void make_socket(Job& job);
   void divert(std::span<Job> jobs, std::span<const DivertedConnection> released);
   static void go_live(Job& job);
   // Answers all that can be answered.
@@ -120,20 +134,31 @@ class Agent {
   [[nodiscard]] Outcome look_at(Job& job);
   [[nodiscard]] Outcome pass_on(Job& job);
   void take_back(std::span<Job> jobs);
+  // False when the connection has to stay, and was passed on after all.
+  [[nodiscard]] bool retire(Job& job);
+  void forget_retired();
   // The other end is gone; serve() finds out.
   static void ignore(const std::expected<void, sys::SysError>&) {}
 
   UniqueFd channel_;
   Divert divert_;
   std::vector<Job> under_way_;
+  std::deque<Retired> retired_;  // The first to go in front.
 };
+
+Duration Agent::patience() const {
+  if (!under_way_.empty()) return kLookEvery;
+  if (!retired_.empty()) return std::max(retired_.front().until - now(), Duration(0));
+  return divert_.can_rest() ? kRestAfter : kForever;
+}
 
 void Agent::serve() {
   while (true) {
-    const Duration idle = divert_.can_rest() ? kRestAfter : kForever;
-    const auto orders = receive_orders(channel_.get(), under_way_.empty() ? idle : kLookEvery);
+    const bool idle = under_way_.empty() && retired_.empty();
+    const auto orders = receive_orders(channel_.get(), patience());
     if (!orders) return;
-    if (orders->empty() && under_way_.empty()) divert_.rest();
+    if (orders->empty() && idle) divert_.rest();
+    forget_retired();
     carry_out(*orders);
     settle();
     while (under_way_.size() > kMostUnderWay) {
@@ -177,6 +202,7 @@ void Agent::make_socket(Job& job) {
     job.error = ETIMEDOUT;
     return;
   }
+  std::erase_if(retired_, [&](const Retired& each) { return each.name == job.name(); });
   auto socket = HandOverSocket::make(job.order.snapshot);
   if (socket) {
     job.socket = std::move(*socket);
@@ -260,19 +286,27 @@ void Agent::take_back(std::span<Job> jobs) {
   }
   if (!names.empty()) (void)divert_.change(names, {});
   for (Job& job : jobs) {
-    if (job.socket) {
-      const DivertedConnection name = job.name();
-      // In the meantime it may have taken bytes of the guest's, also while it was frozen; then it
-      // stays. It must not take any more between the look and its end.
-      (void)job.socket->deafen();
-      if (job.socket->state().has_received && job.socket->hear() && job.socket->go_live() &&
-          divert_.change({}, {&name, 1}).front() == 0 && pass_on(job) == Outcome::kPassedOn) {
-        continue;
-      }
-      job.socket.reset();
-    }
+    if (job.socket && !retire(job)) continue;
     ignore(send_refused(channel_.get(), job.order.tag, job.error));
   }
+}
+
+bool Agent::retire(Job& job) {
+  const DivertedConnection name = job.name();
+  // In the meantime it may have taken bytes of the guest's, also while it was frozen; then it
+  // stays. It must not take any more between the look and its end.
+  (void)job.socket->deafen();
+  if (job.socket->state().has_received && job.socket->hear() && job.socket->go_live() &&
+      divert_.change({}, {&name, 1}).front() == 0 && pass_on(job) == Outcome::kPassedOn) {
+    return false;
+  }
+  if (retired_.size() == kMostRetired) retired_.pop_front();
+  retired_.push_back({name, std::move(*job.socket), now() + kRetiredFor});
+  return true;
+}
+
+void Agent::forget_retired() {
+  while (!retired_.empty() && retired_.front().until <= now()) retired_.pop_front();
 }
 
 std::expected<Agent, sys::SetupError> set_up(UniqueFd& channel, const AgentContext& context,

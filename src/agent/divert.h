@@ -36,6 +36,8 @@ namespace sluice::agent {
 struct DivertedConnection {
   wire::Endpoint guest;
   wire::Endpoint remote;
+
+  friend bool operator==(const DivertedConnection&, const DivertedConnection&) = default;
 };
 
 // Who may change the tables.

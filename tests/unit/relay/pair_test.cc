@@ -144,10 +144,16 @@ TEST_P(RelayWay, ASlowReceiverHoldsTheSenderBack) {
   }
   rig.settle();
   EXPECT_EQ(rig.pools.buffers().lent() + rig.pools.pipes().lent(), 1u);
-  const int before = rig.pumps;
-  const Instant end = clock_now() + 300ms;
-  while (clock_now() < end) rig.turn(50ms);
-  EXPECT_LE(rig.pumps - before, 5);  // Window probes of the sender wake us.
+  // Window probes of the sender wake us, and on a busy machine what is still on its way.
+  const auto pumps_of_a_while = [&] {
+    const int before = rig.pumps;
+    const Instant end = clock_now() + 300ms;
+    while (clock_now() < end) rig.turn(50ms);
+    return rig.pumps - before;
+  };
+  int pumps = pumps_of_a_while();
+  for (int tries = 0; pumps > 5 && tries < 10; ++tries) pumps = pumps_of_a_while();
+  EXPECT_LE(pumps, 5);
 
   Received received;
   ASSERT_TRUE(rig.turn_until(

@@ -13,7 +13,7 @@
 
 #include "base/prng.h"
 #include "base/slab.h"
-#include "flow/core/table.h"
+#include "flow/core/flow_table.h"
 #include "micro/harness.h"
 
 namespace sluice::bench {

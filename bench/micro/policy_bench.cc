@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/prng.h"
-#include "flow/core/admission.h"
+#include "flow/core/flow_admission.h"
 #include "flow/core/target_map.h"
 #include "micro/guest_tcp.h"
 #include "policy/policy.h"

@@ -20,8 +20,8 @@ void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) 
   if (!report_ && !log_) return;
   telemetry::FlowRecord record{
       .protocol = protocol_of(summary.key.protocol),
-      .direction =
-          summary.inbound ? telemetry::Direction::kInbound : telemetry::Direction::kOutbound,
+      .direction = summary.inbound ? telemetry::FlowDirection::kInbound
+                                   : telemetry::FlowDirection::kOutbound,
       .guest = summary.key.guest,
       .peer = summary.key.remote,
       .name = name,

@@ -84,8 +84,8 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
   return ports;
 }
 
-Published::Published(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
-                     PublishedPorts ports)
+PortPublisher::PortPublisher(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+                             PublishedPorts ports)
     : loop_(loop), engine_(engine), tcp_(tcp), listeners_(std::move(ports.tcp)) {
   for (PublishedPorts::Udp& port : ports.udp) {
     udp.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
@@ -94,7 +94,7 @@ Published::Published(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, Udp
 }
 
 // Begins to watch, or does so again after a pause.
-void Published::on_time(Instant now) {
+void PortPublisher::on_time(Instant now) {
   if (now < resume_at_) return;
   resume_at_ = kNever;
   for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
@@ -102,12 +102,12 @@ void Published::on_time(Instant now) {
   }
 }
 
-void Published::pause(Instant now) {
+void PortPublisher::pause(Instant now) {
   for (const PublishedPorts::Tcp& port : listeners_) (void)loop_.remove(port.listener.fd());
   resume_at_ = now + kPause;
 }
 
-void Published::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
+void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
   if (tag.index >= listeners_.size()) return;
   PublishedPorts::Tcp& port = listeners_[tag.index];
   for (int i = 0; i < kAcceptsPerTurn; ++i) {

@@ -37,11 +37,11 @@ struct PublishedPorts {
       const flow::GuestNetwork& network);
 };
 
-class Published {
+class PortPublisher {
  public:
   // References are not owned.
-  Published(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
-            PublishedPorts ports);
+  PortPublisher(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
+                PublishedPorts ports);
 
   // Accepts what waits at a listener, up to a bound.
   void on_event(const EventTag& tag, Instant now, flow::ActionSink& out);

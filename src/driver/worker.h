@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "driver/fast_path/fast_path.h"
+#include "driver/fast_path/hand_overs.h"
 #include "driver/flow_reporter.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/link_io.h"
@@ -86,11 +86,11 @@ class Worker {
   flow::ActionSink sink_;
   LinkIo link_;
   TcpIo tcp_;
-  FastPath fast_path_;
+  HandOvers fast_path_;
   UdpIo udp_;
   PingIo ping_;
   DnsIo dns_;
-  Published published_;
+  PortPublisher published_;
   FlowReporter reporter_;
   std::optional<netlink::AddressWatch> addresses_;
   netns::ChildProcess* child_ = nullptr;  // Only while run() runs.

@@ -35,7 +35,7 @@ wire::IpAddress link_local_of(const wire::MacAddress& mac) {
 }  // namespace
 
 std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
-    const GuestNetwork& network) {
+    const InterfacePlan& network) {
   auto netlink = netlink::Netlink::open();
   if (!netlink) {
     return std::unexpected(sys::SetupError{"open a netlink socket", netlink.error().error, ""});

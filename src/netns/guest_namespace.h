@@ -18,7 +18,7 @@ struct InterfaceAddress {
   std::uint8_t prefix_length = 0;
 };
 
-struct GuestNetwork {
+struct InterfacePlan {
   std::string interface = "tap0";
   std::vector<InterfaceAddress> addresses = {};  // IPv4 and IPv6.
   std::vector<wire::IpAddress> gateways = {};    // At most one a family; makes its default route.
@@ -31,6 +31,6 @@ struct GuestNetwork {
 // Configures the guest's interface, which must exist. Returns warnings: settings that would be
 // good to have and that the system refused, as a read-only /proc/sys does.
 [[nodiscard]] std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
-    const GuestNetwork& network);
+    const InterfacePlan& network);
 
 }  // namespace sluice::netns

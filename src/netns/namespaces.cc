@@ -55,7 +55,7 @@ std::expected<PendingGuest, sys::SetupError> spawn_guest(const GuestOptions& opt
 
   agent::GuestAgent agent;
   UniqueFd agent_channel;
-  if (options.fast_path == FastPath::kOn) {
+  if (options.agent == AgentUse::kOn) {
     auto agent_ends = agent::GuestAgent::pair();
     if (!agent_ends) {
       return std::unexpected(sys::SetupError{"socketpair", agent_ends.error().error, ""});

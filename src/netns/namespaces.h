@@ -40,20 +40,20 @@ enum class GuestUser : std::uint8_t {
   kRoot,    // User and group 0, with every right over them.
 };
 enum class PidNamespace : std::uint8_t { kShared, kOwn };
-// With it an agent of ours is left in the guest's namespaces (agent.h).
-enum class FastPath : std::uint8_t { kOff, kOn };
+// Whether an agent of ours is left in the guest's namespaces (agent.h).
+enum class AgentUse : std::uint8_t { kOff, kOn };
 
 // Runs in the child, inside the new network namespace.
 using LinkOpener = std::function<std::expected<OpenedLink, sys::SetupError>()>;
 
 struct GuestOptions {
   std::vector<std::string> command = {};  // As for execvp(); at least one.
-  GuestNetwork network = {};
+  InterfacePlan network = {};
   LinkOpener open_link = {};
   std::vector<GuestFile> files = {};  // In the place of the system's.
   GuestUser user = GuestUser::kCaller;
   PidNamespace pid_namespace = PidNamespace::kShared;
-  FastPath fast_path = FastPath::kOff;
+  AgentUse agent = AgentUse::kOff;
   // What the command gets back.
   sys::SavedSignals signals = {};
   std::optional<std::uint64_t> descriptor_limit = std::nullopt;
@@ -79,7 +79,7 @@ class PendingGuest {
   [[nodiscard]] const std::vector<sys::SetupError>& warnings() const { return warnings_; }
 
   // Our end of the talk with the agent, which sets itself up meanwhile: AgentReady or AgentMissing
-  // comes first. Once; no agent without FastPath::kOn.
+  // comes first. Once; no agent without AgentUse::kOn.
   [[nodiscard]] agent::GuestAgent take_agent() { return std::move(agent_); }
 
   // Lets COMMAND start. Once, after await_link().

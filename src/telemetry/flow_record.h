@@ -15,11 +15,11 @@
 
 namespace sluice::telemetry {
 
-enum class Direction : std::uint8_t { kOutbound, kInbound };
+enum class FlowDirection : std::uint8_t { kOutbound, kInbound };
 
 struct FlowRecord {
   policy::Protocol protocol = policy::Protocol::kTcp;
-  Direction direction = Direction::kOutbound;
+  FlowDirection direction = FlowDirection::kOutbound;
   wire::Endpoint guest;
   // The other end. Outbound: the target as the guest asked for it, before any mapping. Inbound:
   // the client that called. ICMP has no ports: the identifier of the echo is not one.
@@ -34,8 +34,8 @@ struct FlowRecord {
   policy::Outcome outcome = policy::Outcome::kClosed;
 };
 
-[[nodiscard]] inline std::string_view to_string(Direction direction) {
-  return direction == Direction::kOutbound ? "out" : "in";
+[[nodiscard]] inline std::string_view to_string(FlowDirection direction) {
+  return direction == FlowDirection::kOutbound ? "out" : "in";
 }
 
 }  // namespace sluice::telemetry

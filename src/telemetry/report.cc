@@ -20,7 +20,7 @@ struct Report::KeyView {
   std::string_view name;
   wire::Endpoint endpoint;
   policy::Protocol protocol;
-  Direction direction;
+  FlowDirection direction;
   policy::Verdict verdict;
   policy::Outcome failure;
 };
@@ -49,7 +49,7 @@ bool Report::KeyOrder::operator()(const KeyView& a, const Key& b) const {
 Report::KeyView Report::key_of(const FlowRecord& record) {
   KeyView key{record.name,      record.peer,    record.protocol,
               record.direction, record.verdict, record.outcome};
-  if (record.direction == Direction::kInbound) key.endpoint.port = record.guest.port;
+  if (record.direction == FlowDirection::kInbound) key.endpoint.port = record.guest.port;
   if (record.protocol == policy::Protocol::kIcmp) key.endpoint.port = wire::Port{0};
   if (policy::was_established(record.outcome)) key.failure = policy::Outcome::kClosed;
   return key;

@@ -53,7 +53,7 @@ class Report {
     std::string name;
     wire::Endpoint endpoint;
     policy::Protocol protocol;
-    Direction direction;
+    FlowDirection direction;
     policy::Verdict verdict;
     policy::Outcome failure;  // kClosed stands for every flow that was established.
   };

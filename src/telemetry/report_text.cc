@@ -108,7 +108,7 @@ std::string Report::text(std::span<const Counter> drops, Color color) const {
   for (const auto* row : sorted()) {
     const Key& key = row->first;
     std::string protocol(policy::to_string(key.protocol));
-    if (key.direction == Direction::kInbound) protocol += " in";
+    if (key.direction == FlowDirection::kInbound) protocol += " in";
     const std::string port =
         key.protocol == policy::Protocol::kIcmp ? "-" : fmt::to_string(key.endpoint.port.value);
     const bool is_bad =

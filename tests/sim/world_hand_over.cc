@@ -174,7 +174,7 @@ void World::agent_goes() {
   }
 }
 
-// As FastPath::give_up() does it.
+// As HandOvers::give_up() does it.
 void World::hand_over_fails(HandOver& hand_over) {
   ++totals_.hand_overs_failed;
   hand_over.stage = HandOver::Stage::kNone;

@@ -45,7 +45,7 @@ std::expected<int, EarlyExit> start_oi(std::span<const char* const> words) {
   const forward::SupervisorOptions options{.reload = plan_reader(path, [](forward::Plan&) {}),
                                            .config_file = path,
                                            .watch = false,
-                                           .voice = forward::Voice::kOi,
+                                           .output_style = forward::OutputStyle::kOi,
                                            .verbose = verbose,
                                            .skip_bad_listeners = true,
                                            .command_line = {words.begin(), words.end()}};

@@ -81,7 +81,7 @@ std::expected<int, EarlyExit> start_rinetd(std::span<const char* const> words) {
   const forward::SupervisorOptions supervisor{.reload = plan_reader(path, finish),
                                               .config_file = path,
                                               .watch = false,
-                                              .voice = forward::Voice::kRinetd,
+                                              .output_style = forward::OutputStyle::kRinetd,
                                               .verbose = false,
                                               .skip_bad_listeners = false,
                                               .daemonise = daemonise,

@@ -27,7 +27,7 @@ int print_plan(const forward::Plan& plan, CheckFormat format) {
 
 int run(const ForwardOptions& options, forward::Plan plan, std::span<const char* const> words) {
   forward::SupervisorOptions supervisor;
-  supervisor.voice = forward::Voice::kSluice;
+  supervisor.output_style = forward::OutputStyle::kSluice;
   supervisor.verbose = options.verbose;
   supervisor.watch = options.watch;
   supervisor.user = options.user;

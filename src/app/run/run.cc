@@ -122,14 +122,14 @@ struct OutputFiles {
   return files;
 }
 
-[[nodiscard]] netns::GuestNetwork namespace_network(const RunOptions& options,
-                                                    const NetworkChoice& choice) {
+[[nodiscard]] netns::InterfacePlan namespace_network(const RunOptions& options,
+                                                     const NetworkChoice& choice) {
   const flow::GuestNetwork& network = choice.network;
-  netns::GuestNetwork result{.interface = options.interface,
-                             .addresses = {},
-                             .gateways = {},
-                             .mtu = network.mtu,
-                             .mac = network.guest_mac};
+  netns::InterfacePlan result{.interface = options.interface,
+                              .addresses = {},
+                              .gateways = {},
+                              .mtu = network.mtu,
+                              .mac = network.guest_mac};
   if (network.ipv4) {
     result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
     if (choice.ipv4_default_route) result.gateways.push_back(network.gateway_v4);
@@ -214,8 +214,9 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
       .resolvers = std::move(resolvers),
       .addresses = std::move(addresses),
       .agent = std::move(agent),
-      .fast_path = {.when = options.fast_path == FastPath::kRequire ? flow::HandOverWhen::kAlways
-                                                                    : flow::HandOverWhen::kLong,
+      .fast_path = {.when = options.fast_path == policy::FastPathUse::kRequire
+                                ? flow::HandOverWhen::kAlways
+                                : flow::HandOverWhen::kLong,
                     .descriptor_limit = descriptor_limit},
       .keep_report = options.report != ReportFormat::kNone,
       .flow_log = std::move(files.flow_log)};
@@ -267,7 +268,7 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
       worker_options(options, files, network, std::move(*opened), guest.take_agent(),
                      sys::fd_soft_limit(), std::move(published), std::move(resolvers),
                      std::move(addresses)));
-  if (options.fast_path == FastPath::kRequire) {
+  if (options.fast_path == policy::FastPathUse::kRequire) {
     if (const auto ready = worker.await_fast_path(); !ready) {
       telemetry::log_error("--fast-path=require: {}", ready.error().describe());
       return netns::kExitSetupFailed;
@@ -341,8 +342,8 @@ int run_command(const RunOptions& options) {
        .user = options.as_root ? netns::GuestUser::kRoot : netns::GuestUser::kCaller,
        .pid_namespace =
            options.pid_namespace ? netns::PidNamespace::kOwn : netns::PidNamespace::kShared,
-       .fast_path =
-           options.fast_path == FastPath::kOff ? netns::FastPath::kOff : netns::FastPath::kOn,
+       .agent = options.fast_path == policy::FastPathUse::kOff ? netns::AgentUse::kOff
+                                                               : netns::AgentUse::kOn,
        .signals = signals->saved(),
        .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt});
   if (!guest) {

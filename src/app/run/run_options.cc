@@ -21,8 +21,10 @@ namespace {
 
 using Checked = std::expected<void, Mistake>;
 
-constexpr config::Named<FastPath> kFastPaths[] = {
-    {"auto", FastPath::kAuto}, {"off", FastPath::kOff}, {"require", FastPath::kRequire}};
+constexpr config::Named<policy::FastPathUse> kFastPaths[] = {
+    {"auto", policy::FastPathUse::kAuto},
+    {"off", policy::FastPathUse::kOff},
+    {"require", policy::FastPathUse::kRequire}};
 
 Checked read_rules(std::string_view option, const std::vector<std::string>& texts,
                    std::vector<policy::Rule>& rules) {

@@ -10,6 +10,7 @@
 
 #include "app/options/early_exit.h"
 #include "flow/core/guest_network.h"
+#include "policy/fast_path_use.h"
 #include "policy/limits.h"
 #include "policy/port_map.h"
 #include "policy/rule.h"
@@ -17,13 +18,6 @@
 #include "telemetry/trace/trace_target.h"
 
 namespace sluice::app {
-
-// Whether the guest's kernel carries TCP connections.
-enum class FastPath : std::uint8_t {
-  kAuto,     // Those for which it pays, where it can.
-  kOff,      // None.
-  kRequire,  // All; an error where it cannot.
-};
 
 enum class ReportFormat : std::uint8_t { kNone, kText, kJson };
 
@@ -58,10 +52,10 @@ struct RunOptions {
   std::string trace_file;                         // Empty: standard error.
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;
 
-  FastPath fast_path = FastPath::kAuto;  // --fast-path
-  bool as_root = false;                  // --as-root
-  bool pid_namespace = false;            // --pid
-  std::vector<std::string> command;      // Never empty: the user's shell if none was named.
+  policy::FastPathUse fast_path = policy::FastPathUse::kAuto;  // --fast-path
+  bool as_root = false;                                        // --as-root
+  bool pid_namespace = false;                                  // --pid
+  std::vector<std::string> command;  // Never empty: the user's shell if none was named.
 };
 
 // `arguments` are those after "run". `shell` is what to start if no command is named; a program

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/time.h"
-#include "flow/core/key.h"
+#include "flow/core/flow_key.h"
 #include "policy/outcome.h"
 #include "policy/verdict.h"
 

@@ -15,7 +15,7 @@
 
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/admission.h"
+#include "flow/core/flow_admission.h"
 #include "flow/core/target_map.h"
 #include "flow/dns/dns_names.h"
 #include "flow/dns/dns_relay.h"
@@ -151,7 +151,7 @@ class Engine {
 
   EngineOptions options_;
   GuestLink link_;
-  Admission admission_;
+  FlowAdmission admission_;
   TargetMap targets_;
   TimerWheel timers_;
   FragmentReassembly reassembly_;

@@ -11,7 +11,7 @@
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/key.h"
+#include "flow/core/flow_key.h"
 #include "flow/tcp/range_set.h"
 #include "flow/tcp/rtt.h"
 #include "wire/seq_num.h"

@@ -12,7 +12,7 @@ constexpr Duration kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-TcpFlows::TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
+TcpFlows::TcpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets,
                    TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret,
                    const SipKey& isn_key, const TcpFlowsOptions& options)
     : link_(link),

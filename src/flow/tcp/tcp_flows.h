@@ -13,8 +13,8 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/admission.h"
-#include "flow/core/table.h"
+#include "flow/core/flow_admission.h"
+#include "flow/core/flow_table.h"
 #include "flow/core/target_map.h"
 #include "flow/ip/guest_link.h"
 #include "flow/tcp/tcp_flow.h"
@@ -54,7 +54,7 @@ class TcpFlows {
 
   // References are not owned and outlive this object. `timer_kind` goes into the upper half of
   // every timer's owner value.
-  TcpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+  TcpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets, TimerWheel& timers,
            std::uint32_t timer_kind, const HashSecret& table_secret, const SipKey& isn_key,
            const TcpFlowsOptions& options = {});
   ~TcpFlows();
@@ -245,7 +245,7 @@ class TcpFlows {
   void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
 
   GuestLink& link_;
-  Admission& admission_;
+  FlowAdmission& admission_;
   const TargetMap& targets_;
   TimerWheel& timers_;
   std::uint32_t timer_kind_;

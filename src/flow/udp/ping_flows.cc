@@ -15,7 +15,7 @@ void rewrite_identifier(FixedBytes<kEchoHeader> header, std::uint16_t identifier
 
 }  // namespace
 
-PingFlows::PingFlows(GuestLink& link, Admission& admission, TimerWheel& timers,
+PingFlows::PingFlows(GuestLink& link, FlowAdmission& admission, TimerWheel& timers,
                      std::uint32_t timer_kind, const HashSecret& table_secret)
     : link_(link),
       admission_(admission),

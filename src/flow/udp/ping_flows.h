@@ -9,8 +9,8 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/admission.h"
-#include "flow/core/table.h"
+#include "flow/core/flow_admission.h"
+#include "flow/core/flow_table.h"
 #include "flow/ip/guest_link.h"
 #include "wire/ip/ip.h"
 
@@ -20,7 +20,7 @@ class PingFlows {
  public:
   static constexpr Duration kTimeout = std::chrono::seconds(60);
 
-  PingFlows(GuestLink& link, Admission& admission, TimerWheel& timers, std::uint32_t timer_kind,
+  PingFlows(GuestLink& link, FlowAdmission& admission, TimerWheel& timers, std::uint32_t timer_kind,
             const HashSecret& table_secret);
 
   // `message` is an echo request, header first; its checksum was checked.
@@ -59,7 +59,7 @@ class PingFlows {
   void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
 
   GuestLink& link_;
-  Admission& admission_;
+  FlowAdmission& admission_;
   TimerWheel& timers_;
   std::uint32_t timer_kind_;
   Slab<Flow> flows_;

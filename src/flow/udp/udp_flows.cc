@@ -2,7 +2,7 @@
 
 namespace sluice::flow {
 
-UdpFlows::UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets,
+UdpFlows::UdpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets,
                    TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret)
     : link_(link),
       admission_(admission),

@@ -20,8 +20,8 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/admission.h"
-#include "flow/core/table.h"
+#include "flow/core/flow_admission.h"
+#include "flow/core/flow_table.h"
 #include "flow/core/target_map.h"
 #include "flow/ip/guest_link.h"
 #include "wire/ip/ip.h"
@@ -37,7 +37,7 @@ class UdpFlows {
   static constexpr Duration kAnswered = std::chrono::seconds(180);
 
   // References are not owned. `timer_kind` goes into the upper half of each timer's owner value.
-  UdpFlows(GuestLink& link, Admission& admission, const TargetMap& targets, TimerWheel& timers,
+  UdpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets, TimerWheel& timers,
            std::uint32_t timer_kind, const HashSecret& table_secret);
 
   // `datagrams` is the payload: one datagram, or a batch of `segment_size` bytes each.
@@ -140,7 +140,7 @@ class UdpFlows {
   }
 
   GuestLink& link_;
-  Admission& admission_;
+  FlowAdmission& admission_;
   const TargetMap& targets_;
   TimerWheel& timers_;
   std::uint32_t timer_kind_;

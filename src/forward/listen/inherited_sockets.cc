@@ -57,7 +57,7 @@ namespace {
   return bound == path;
 }
 
-[[nodiscard]] bool is_bound_to(const sys::KernelFd& socket, const ListenerSpec& spec) {
+[[nodiscard]] bool is_bound_to(const sys::KernelFd& socket, const ListenerKey& spec) {
   sys::SocketAddress name;
   if (socket.kernel().getsockname(socket.get(), name.get(), &name.length) != 0) return false;
   const auto bound = sys::from_sockaddr(name.storage, name.length);
@@ -81,7 +81,7 @@ namespace {
 
 }  // namespace
 
-bool is_listener(const sys::KernelFd& socket, const ListenerSpec& spec) {
+bool is_listener(const sys::KernelFd& socket, const ListenerKey& spec) {
   if (!is_socket(socket.get())) return false;
   const bool udp = spec.protocol == policy::Protocol::kUdp;
   if (!has(socket, SO_TYPE, udp ? SOCK_DGRAM : SOCK_STREAM)) return false;
@@ -136,15 +136,15 @@ std::expected<void, std::string> InheritedSockets::take_handed(std::string_view 
     return std::unexpected(
         fmt::format("{}: the description of sockets is damaged", kUpgradeVariable));
   }
-  for (HandedSocket& socket : *sockets) {
+  for (PassedSocket& socket : *sockets) {
     // What is no socket is not ours to close.
     if (!is_socket(socket.fd)) continue;
     sys::KernelFd adopted = adopt(*kernel_, socket.fd);
     switch (socket.kind) {
-      case HandedKind::kActivated:
+      case PassedKind::kActivated:
         activated_.push_back({std::move(socket.text), std::move(adopted)});
         break;
-      case HandedKind::kListener:
+      case PassedKind::kListener:
         handed_.emplace(std::move(socket.text), std::move(adopted));
         break;
     }
@@ -167,7 +167,7 @@ std::vector<std::size_t> InheritedSockets::find(std::string_view name_or_number)
   return found;
 }
 
-std::vector<sys::KernelFd> InheritedSockets::take_over(const ListenerSpec& spec) {
+std::vector<sys::KernelFd> InheritedSockets::take_over(const ListenerKey& spec) {
   std::vector<sys::KernelFd> sockets;
   const auto [first, last] = handed_.equal_range(spec.key);
   for (auto item = first; item != last; ++item) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "forward/listen/listener_spec.h"
+#include "forward/listen/listener_key.h"
 #include "sys/kernel.h"
 
 namespace sluice::forward {
@@ -36,7 +36,7 @@ class InheritedSockets {
   [[nodiscard]] std::vector<std::size_t> find(std::string_view name_or_number) const;
 
   // The sockets that an older process had for this listener, if they are what they should be.
-  [[nodiscard]] std::vector<sys::KernelFd> take_over(const ListenerSpec& spec);
+  [[nodiscard]] std::vector<sys::KernelFd> take_over(const ListenerKey& spec);
   // Whether the older process has this port, at whatever address.
   [[nodiscard]] bool has_port(policy::Protocol protocol, wire::Port port) const;
   // Those that no rule of ours wants.
@@ -52,12 +52,12 @@ class InheritedSockets {
 
   sys::Kernel* kernel_;  // Not owned.
   std::vector<ActivatedSocket> activated_;
-  std::multimap<std::string, sys::KernelFd, std::less<>> handed_;  // By ListenerSpec::key.
+  std::multimap<std::string, sys::KernelFd, std::less<>> handed_;  // By ListenerKey::key.
   UniqueFd ready_;
   bool is_upgrade_ = false;
 };
 
 // Whether the descriptor is a socket that listens as this says.
-[[nodiscard]] bool is_listener(const sys::KernelFd& socket, const ListenerSpec& spec);
+[[nodiscard]] bool is_listener(const sys::KernelFd& socket, const ListenerKey& spec);
 
 }  // namespace sluice::forward

@@ -33,7 +33,7 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
 }
 
 [[nodiscard]] std::expected<sys::KernelFd, OpenError> make_socket(sys::Kernel& kernel, int family,
-                                                                  const ListenerSpec& spec,
+                                                                  const ListenerKey& spec,
                                                                   const SocketPlan& options,
                                                                   OpenedSocket& out) {
   const bool udp = spec.protocol == policy::Protocol::kUdp;
@@ -54,7 +54,7 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
 
 // Before bind().
 [[nodiscard]] std::expected<void, OpenError> prepare(const sys::KernelFd& socket, int family,
-                                                     const ListenerSpec& spec,
+                                                     const ListenerKey& spec,
                                                      const SocketPlan& options, Sharing sharing) {
   if (spec.protocol == policy::Protocol::kUdp) {
     set_datagram_options(socket, options);
@@ -84,7 +84,7 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
 
 [[nodiscard]] std::expected<OpenedSocket, OpenError> open_at(sys::Kernel& kernel,
                                                              const wire::Endpoint& endpoint,
-                                                             const ListenerSpec& spec,
+                                                             const ListenerKey& spec,
                                                              const SocketPlan& options,
                                                              Sharing sharing) {
   const int family = sys::address_family(endpoint.address.family());
@@ -192,7 +192,7 @@ void set_datagram_options(const sys::KernelFd& socket, const SocketPlan& options
 }
 
 std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
-                                                          const ListenerSpec& spec,
+                                                          const ListenerKey& spec,
                                                           const SocketPlan& options,
                                                           Sharing sharing) {
   auto opened = open_at(kernel, spec.endpoint, spec, options, sharing);
@@ -232,7 +232,7 @@ std::expected<sys::KernelFd, OpenError> duplicate(const sys::KernelFd& socket) {
   return sys::KernelFd(socket.kernel(), fd);
 }
 
-std::string describe(const OpenError& error, const ListenerSpec& spec) {
+std::string describe(const OpenError& error, const ListenerKey& spec) {
   std::string hint;
   if (error.error == EADDRINUSE) {
     hint = spec.kind == ListenerKind::kUnix

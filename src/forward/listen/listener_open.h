@@ -12,7 +12,7 @@
 #include <expected>
 #include <string>
 
-#include "forward/listen/listener_spec.h"
+#include "forward/listen/listener_key.h"
 #include "forward/plan.h"
 #include "sys/kernel.h"
 #include "wire/address.h"
@@ -52,7 +52,7 @@ class BoundPath {
 
 // kAddress and kEverywhere. Not yet accepting anything when it fails.
 [[nodiscard]] std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
-                                                                        const ListenerSpec& spec,
+                                                                        const ListenerKey& spec,
                                                                         const SocketPlan& options,
                                                                         Sharing sharing);
 // A socket file that nobody listens on is replaced.
@@ -67,6 +67,6 @@ void set_datagram_options(const sys::KernelFd& socket, const SocketPlan& options
 [[nodiscard]] std::expected<sys::KernelFd, OpenError> duplicate(const sys::KernelFd& socket);
 
 // "cannot listen on 0.0.0.0:80: Permission denied; ports below 1024 need root or …"
-[[nodiscard]] std::string describe(const OpenError& error, const ListenerSpec& spec);
+[[nodiscard]] std::string describe(const OpenError& error, const ListenerKey& spec);
 
 }  // namespace sluice::forward

@@ -68,7 +68,7 @@ struct Image {
   std::vector<int> kept;  // Descriptors that survive exec().
   int ready_fd = -1;
 
-  Image(const std::vector<std::string>& command_line, std::span<const HandedSocket> sockets,
+  Image(const std::vector<std::string>& command_line, std::span<const PassedSocket> sockets,
         int sockets_fd, int ready)
       : program(program_of(command_line)),
         arguments(command_line),
@@ -82,7 +82,7 @@ struct Image {
     }
     envp.push_back(variable.data());
     envp.push_back(nullptr);
-    for (const HandedSocket& socket : sockets) kept.push_back(socket.fd);
+    for (const PassedSocket& socket : sockets) kept.push_back(socket.fd);
   }
 };
 
@@ -99,7 +99,7 @@ struct Image {
 }
 
 [[nodiscard]] std::expected<UniqueFd, std::string> write_description(
-    std::span<const HandedSocket> sockets) {
+    std::span<const PassedSocket> sockets) {
   UniqueFd file(::memfd_create("sluice-sockets", MFD_CLOEXEC));
   if (!file.valid()) return std::unexpected(system_error("memfd_create"));
   const std::string text = describe_sockets(sockets);
@@ -115,24 +115,24 @@ struct Image {
 
 }  // namespace
 
-std::string describe_sockets(std::span<const HandedSocket> sockets) {
+std::string describe_sockets(std::span<const PassedSocket> sockets) {
   fmt::memory_buffer text;
-  for (const HandedSocket& socket : sockets) {
+  for (const PassedSocket& socket : sockets) {
     fmt::format_to(std::back_inserter(text), "{} {} {}\n",
-                   socket.kind == HandedKind::kListener ? "listener" : "activated", socket.fd,
+                   socket.kind == PassedKind::kListener ? "listener" : "activated", socket.fd,
                    socket.text);
   }
   return fmt::to_string(text);
 }
 
-std::optional<std::vector<HandedSocket>> parse_sockets(std::string_view text) {
-  std::vector<HandedSocket> sockets;
+std::optional<std::vector<PassedSocket>> parse_sockets(std::string_view text) {
+  std::vector<PassedSocket> sockets;
   while (!text.empty()) {
     std::string_view line = cut(text, '\n');
     const std::string_view kind = cut(line, ' ');
     const auto fd = number_of<int>(cut(line, ' '));
     if ((kind != "listener" && kind != "activated") || !fd || *fd < 0) return std::nullopt;
-    sockets.push_back({.kind = kind == "listener" ? HandedKind::kListener : HandedKind::kActivated,
+    sockets.push_back({.kind = kind == "listener" ? PassedKind::kListener : PassedKind::kActivated,
                        .fd = *fd,
                        .text = std::string(line)});
   }
@@ -165,7 +165,7 @@ std::string program_of(const std::vector<std::string>& command_line) {
 }
 
 std::expected<Upgrade, std::string> Upgrade::start(const std::vector<std::string>& command_line,
-                                                   std::span<const HandedSocket> sockets,
+                                                   std::span<const PassedSocket> sockets,
                                                    const sys::SavedSignals& signals) {
   if (command_line.empty()) return std::unexpected("the command line is not known");
   auto description = write_description(sockets);

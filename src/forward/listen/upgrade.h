@@ -6,7 +6,7 @@
 // else takes it for theirs, a descriptor with the description below, and the pipe's. The
 // description is one line for each socket:
 //
-//   listener FD KEY     KEY as in ListenerSpec; several lines may have the same
+//   listener FD KEY     KEY as in ListenerKey; several lines may have the same
 //   activated FD NAME   a socket of systemd's, in their order
 #pragma once
 
@@ -30,18 +30,18 @@ inline constexpr const char* kUpgradeVariable = "SLUICE_UPGRADE";
 inline constexpr char kUpgradeReady = 'R';  // What the new process writes into the pipe.
 inline constexpr Duration kUpgradeTimeout = std::chrono::seconds{10};
 
-enum class HandedKind : std::uint8_t { kListener, kActivated };
+enum class PassedKind : std::uint8_t { kListener, kActivated };
 
-struct HandedSocket {
-  HandedKind kind = HandedKind::kListener;
+struct PassedSocket {
+  PassedKind kind = PassedKind::kListener;
   int fd = -1;       // Borrowed.
   std::string text;  // A key or a name.
-  friend bool operator==(const HandedSocket&, const HandedSocket&) = default;
+  friend bool operator==(const PassedSocket&, const PassedSocket&) = default;
 };
 
-[[nodiscard]] std::string describe_sockets(std::span<const HandedSocket> sockets);
+[[nodiscard]] std::string describe_sockets(std::span<const PassedSocket> sockets);
 // Nothing for a description that is not of this form.
-[[nodiscard]] std::optional<std::vector<HandedSocket>> parse_sockets(std::string_view text);
+[[nodiscard]] std::optional<std::vector<PassedSocket>> parse_sockets(std::string_view text);
 
 struct UpgradeVariable {
   pid_t pid = 0;
@@ -61,7 +61,7 @@ class Upgrade {
 
   // The error is one line.
   [[nodiscard]] static std::expected<Upgrade, std::string> start(
-      const std::vector<std::string>& command_line, std::span<const HandedSocket> sockets,
+      const std::vector<std::string>& command_line, std::span<const PassedSocket> sockets,
       const sys::SavedSignals& signals);
 
   // Readable when the new process has spoken or is gone: then call check().

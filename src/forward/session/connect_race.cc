@@ -17,7 +17,7 @@ RaceStep ConnectRaces::begin(const RaceTrack& track, host::TcpSocket first) {
   const host::TcpSocket& socket = runners_.at(handle.index).socket;
   // From here on its events must be told from those of the session's own socket, which another may
   // become in the same turn.
-  if (!services_.loop.modify(socket.fd(), events_, EventTag::of(kind_, handle).pack())) {
+  if (!context_.loop.modify(socket.fd(), events_, EventTag::of(kind_, handle).pack())) {
     leave(*track.race, handle);
   }
   return go_on(track);
@@ -27,25 +27,25 @@ RaceStep ConnectRaces::go_on(const RaceTrack& track) {
   Race& race = *track.race;
   const Rule& plan = track.rule.plan;
   TargetSet& targets = track.rule.targets;
-  while (const auto next = targets.beside(track.attempt, services_.now)) {
+  while (const auto next = targets.beside(track.attempt, context_.now)) {
     // With fast open a connect would be a success that says nothing.
     auto started =
-        open_stream_target(services_.kernel, plan.socket, *next, track.client, FastOpen::kNever);
+        open_stream_target(context_.kernel, plan.socket, *next, track.client, FastOpen::kNever);
     if (!started) {
       race.error_ = started.error().error;
       // Those under way go on. The address is not to blame.
       if (sys::is_exhaustion(race.error_)) break;
-      targets.set_back(track.attempt.target, track.attempt.address, services_.now);
+      targets.set_back(track.attempt.target, track.attempt.address, context_.now);
       continue;
     }
     if (race.runners_.size() == kRunnersMax) {
       const SlabHandle oldest = race.runners_.front();
-      targets.set_back(track.attempt.target, runners_.at(oldest.index).address, services_.now);
+      targets.set_back(track.attempt.target, runners_.at(oldest.index).address, context_.now);
       leave(race, oldest);
     }
     const SlabHandle handle = enter(track, std::move(started->socket));
     const int fd = runners_.at(handle.index).socket.fd();
-    if (!services_.loop.add(fd, events_, EventTag::of(kind_, handle).pack())) {
+    if (!context_.loop.add(fd, events_, EventTag::of(kind_, handle).pack())) {
       leave(race, handle);
       race.error_ = ENOSPC;
       break;
@@ -53,7 +53,7 @@ RaceStep ConnectRaces::go_on(const RaceTrack& track) {
     if (started->progress == host::ConnectProgress::kEstablished) {
       return won(track, handle, {.outcome = host::ConnectOutcome::kEstablished});
     }
-    race.next_at_ = services_.now + delay(plan.timeouts.connect);
+    race.next_at_ = context_.now + delay(plan.timeouts.connect);
     return {};
   }
   race.next_at_ = kNever;
@@ -75,7 +75,7 @@ RaceStep ConnectRaces::on_event(const RaceTrack& track, EventTag tag, std::uint3
   const host::ConnectReport report = host::connect_outcome(runner.socket);
   if (report.outcome != host::ConnectOutcome::kFailed) return won(track, handle, report);
   track.race->error_ = report.error;
-  track.rule.targets.set_back(track.attempt.target, runner.address, services_.now);
+  track.rule.targets.set_back(track.attempt.target, runner.address, context_.now);
   leave(*track.race, handle);
   return go_on(track);
 }
@@ -83,7 +83,7 @@ RaceStep ConnectRaces::on_event(const RaceTrack& track, EventTag tag, std::uint3
 RaceStep ConnectRaces::give_up(const RaceTrack& track) {
   for (const SlabHandle handle : track.race->runners_) {
     track.rule.targets.set_back(track.attempt.target, runners_.at(handle.index).address,
-                                services_.now);
+                                context_.now);
   }
   return lost(track, ETIMEDOUT);
 }
@@ -114,7 +114,7 @@ RaceStep ConnectRaces::won(const RaceTrack& track, SlabHandle handle,
       track.attempt.address = runner.address;
       continue;
     }
-    if (before) track.rule.targets.set_back(track.attempt.target, runner.address, services_.now);
+    if (before) track.rule.targets.set_back(track.attempt.target, runner.address, context_.now);
     // One that was answered at the same moment is to see at once that nobody wants it.
     runner.socket.reset();
   }

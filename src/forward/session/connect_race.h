@@ -18,7 +18,7 @@
 #include "base/time.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "forward/target/target_set.h"
 #include "host/stream_connect.h"
 #include "host/tcp_socket.h"
@@ -77,8 +77,8 @@ class ConnectRaces {
   static constexpr std::size_t kRunnersMax = 8;
 
   // Runners are watched for `events` under `kind`.
-  ConnectRaces(Services& services, EventKind kind, std::uint32_t events)
-      : services_(services), kind_(kind), events_(events) {}
+  ConnectRaces(WorkerContext& context, EventKind kind, std::uint32_t events)
+      : context_(context), kind_(kind), events_(events) {}
 
   // How long the latest address is waited for. Where a rule has little time for the whole, all who
   // can run at once have a part of it.
@@ -90,7 +90,7 @@ class ConnectRaces {
   [[nodiscard]] Instant look_at(const Destination& destination, const Rule& plan,
                                 Instant connect_until) const {
     if (!destination.others) return connect_until;
-    return std::min(connect_until, services_.now + delay(plan.timeouts.connect));
+    return std::min(connect_until, context_.now + delay(plan.timeouts.connect));
   }
   // The first address has not answered in time; another begins beside it.
   [[nodiscard]] RaceStep begin(const RaceTrack& track, host::TcpSocket first);
@@ -118,7 +118,7 @@ class ConnectRaces {
                              const host::ConnectReport& report);
   [[nodiscard]] static RaceStep lost(const RaceTrack& track, int error);
 
-  Services& services_;
+  WorkerContext& context_;
   EventKind kind_;
   std::uint32_t events_;
   Slab<Runner> runners_;

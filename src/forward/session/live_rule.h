@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "forward/plan.h"
-#include "forward/session/admission.h"
+#include "forward/session/client_admission.h"
 #include "forward/target/target_set.h"
 
 namespace sluice::forward {
@@ -36,7 +36,7 @@ struct LiveRule {
   const Rule plan;
   const std::shared_ptr<RuleCounters> counters;
   TargetSet targets;
-  Admission admission;
+  ClientAdmission admission;
 };
 
 }  // namespace sluice::forward

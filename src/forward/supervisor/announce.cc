@@ -48,7 +48,7 @@ void announce_rules(const Plan& plan) {
 // Which port it became is known to nobody else.
 void announce_free_ports(const ListenerSet& listeners) {
   for (const auto& [key, listener] : listeners.listeners()) {
-    const ListenerSpec& spec = listener.spec;
+    const ListenerKey& spec = listener.spec;
     const bool is_inet =
         spec.kind == ListenerKind::kAddress || spec.kind == ListenerKind::kEverywhere;
     if (!is_inet || spec.endpoint.port.value != 0) continue;
@@ -70,10 +70,10 @@ std::string summary_of(const Plan& plan, const ListenerSet& listeners, std::uint
 
 void announce_start(const SupervisorOptions& options, const Plan& plan,
                     const ListenerSet& listeners, std::uint32_t workers) {
-  switch (options.voice) {
-    case Voice::kOi: say_oi_start(plan, listeners); break;
-    case Voice::kRinetd: break;
-    case Voice::kSluice:
+  switch (options.output_style) {
+    case OutputStyle::kOi: say_oi_start(plan, listeners); break;
+    case OutputStyle::kRinetd: break;
+    case OutputStyle::kSluice:
       announce("forwarding: {}", summary_of(plan, listeners, workers));
       announce_free_ports(listeners);
       break;
@@ -81,14 +81,14 @@ void announce_start(const SupervisorOptions& options, const Plan& plan,
   if (options.verbose) announce_rules(plan);
 }
 
-void announce_shutdown(Voice voice, int signal) {
-  if (voice != Voice::kOi) return;
+void announce_shutdown(OutputStyle output_style, int signal) {
+  if (output_style != OutputStyle::kOi) return;
   if (signal == SIGINT) say("Received Ctrl+C, shutting down...");
   say("Shutting down...");
 }
 
-void announce_draining(Voice voice, std::uint32_t sessions, Instant now, Instant end) {
-  if (voice != Voice::kSluice || sessions == 0) return;
+void announce_draining(OutputStyle output_style, std::uint32_t sessions, Instant now, Instant end) {
+  if (output_style != OutputStyle::kSluice || sessions == 0) return;
   if (end == kNever) {
     announce("draining: {} left", counted(sessions, "session"));
     return;
@@ -97,8 +97,8 @@ void announce_draining(Voice voice, std::uint32_t sessions, Instant now, Instant
   announce("draining: {} left, {} s", counted(sessions, "session"), left.count());
 }
 
-void announce_end(Voice voice, bool by_signal) {
-  if (voice == Voice::kOi && by_signal) say("Server shut down successfully");
+void announce_end(OutputStyle output_style, bool by_signal) {
+  if (output_style == OutputStyle::kOi && by_signal) say("Server shut down successfully");
 }
 
 void log_error_lines(std::string_view text) {

@@ -32,10 +32,10 @@ void announce(fmt::format_string<Args...> format, Args&&... args) {
 void announce_start(const SupervisorOptions& options, const Plan& plan,
                     const ListenerSet& listeners, std::uint32_t workers);
 // A signal asks us to end.
-void announce_shutdown(Voice voice, int signal);
+void announce_shutdown(OutputStyle output_style, int signal);
 // `left` is the time until sessions are cut; nothing: they are never cut.
-void announce_draining(Voice voice, std::uint32_t sessions, Instant now, Instant end);
-void announce_end(Voice voice, bool by_signal);
+void announce_draining(OutputStyle output_style, std::uint32_t sessions, Instant now, Instant end);
+void announce_end(OutputStyle output_style, bool by_signal);
 // Text of several lines, each by itself.
 void log_error_lines(std::string_view text);
 

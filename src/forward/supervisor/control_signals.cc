@@ -42,9 +42,9 @@ void ControlThread::on_end_signal(int signal, Instant now) {
     pool_->stop();
     return;
   }
-  announce_shutdown(options_.voice, signal);
+  announce_shutdown(options_.output_style, signal);
   Duration patience = plan_.drain_timeout;
-  if (options_.voice == Voice::kOi) {
+  if (options_.output_style == OutputStyle::kOi) {
     patience = patience == Duration::zero() ? kOiDrain : std::min(patience, kOiDrain);
   }
   const Instant end = patience == Duration::zero() ? kNever : now + patience;
@@ -76,7 +76,7 @@ void ControlThread::drain(Instant now, Instant end, bool by_signal) {
 void ControlThread::report_draining(Instant now) {
   draining_->next_report = now + kReportEvery;
   const std::uint32_t sessions = pool_->sessions();
-  announce_draining(options_.voice, sessions, now, draining_->end);
+  announce_draining(options_.output_style, sessions, now, draining_->end);
   if (draining_->by_signal)
     service::notify_status("draining: " + counted(sessions, "session") + " left");
 }
@@ -107,7 +107,7 @@ void ControlThread::start_upgrade(Instant now) {
   if (pending_) finish_install();
   if (reloaded_) tell_reloaded();
   auto upgrade =
-      Upgrade::start(options_.command_line, listeners_->handed_sockets(), signals_.saved());
+      Upgrade::start(options_.command_line, listeners_->passed_sockets(), signals_.saved());
   if (!upgrade) {
     telemetry::log_error("upgrade: {}; this process goes on", upgrade.error());
     return;

@@ -77,7 +77,7 @@ std::expected<void, std::string> ControlThread::change_identity() {
 
 int ControlThread::run() {
   while (!pool_->all_ended()) turn();
-  if (draining_) announce_end(options_.voice, draining_->by_signal);
+  if (draining_) announce_end(options_.output_style, draining_->by_signal);
   if (!draining_ && !failed_) telemetry::log_error("the workers have ended by themselves");
   return draining_ && !failed_ ? 0 : 1;
 }

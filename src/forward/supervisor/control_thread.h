@@ -108,7 +108,7 @@ class ControlThread {
   void tell_reloaded();
   [[nodiscard]] bool finish_start();
   // Whether a log or a pid file that cannot be written is an error: rinetd and oi go on without.
-  [[nodiscard]] bool is_strict() const { return options_.voice == Voice::kSluice; }
+  [[nodiscard]] bool is_strict() const { return options_.output_style == OutputStyle::kSluice; }
 
   sys::Kernel& kernel_;
   const SupervisorOptions& options_;

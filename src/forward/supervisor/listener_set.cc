@@ -12,7 +12,7 @@
 namespace sluice::forward {
 namespace {
 
-[[nodiscard]] bool is_inet(const ListenerSpec& spec) {
+[[nodiscard]] bool is_inet(const ListenerKey& spec) {
   return spec.kind == ListenerKind::kAddress || spec.kind == ListenerKind::kEverywhere;
 }
 
@@ -43,7 +43,7 @@ const Listener* ListenerSet::find(const std::string& key, const Change& change) 
 
 // Whether a socket of ours, an old one, one of this change or one that lingers, has the port: then
 // only ours can be what is in the way of binding there, as others were refused before.
-bool ListenerSet::is_our_port(const ListenerSpec& spec, const Change& change) const {
+bool ListenerSet::is_our_port(const ListenerKey& spec, const Change& change) const {
   const auto has_port = [&](const auto& entry) {
     const Listener& listener = entry.second;
     return is_inet(listener.spec) && listener.spec.protocol == spec.protocol &&
@@ -59,10 +59,10 @@ bool ListenerSet::is_our_port(const ListenerSpec& spec, const Change& change) co
          inherited_.has_port(spec.protocol, spec.endpoint.port);
 }
 
-std::expected<std::vector<ListenerSpec>, std::string> ListenerSet::specs_of(
+std::expected<std::vector<ListenerKey>, std::string> ListenerSet::specs_of(
     const Rule& rule, std::size_t rule_number) const {
-  if (rule.listen.inherited.empty()) return listener_specs(rule, rule_number);
-  std::vector<ListenerSpec> specs;
+  if (rule.listen.inherited.empty()) return listener_keys(rule, rule_number);
+  std::vector<ListenerKey> specs;
   for (const std::size_t position : inherited_.find(rule.listen.inherited)) {
     specs.push_back(activated_spec(rule, rule_number, position));
     if (is_listener(inherited_.activated()[position].socket, specs.back())) continue;
@@ -96,7 +96,7 @@ std::expected<void, OpenError> ListenerSet::share(sys::KernelFd socket, Listener
 
 std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options, Change& change,
                                                       Listener& listener) {
-  ListenerSpec spec = listener.spec;
+  ListenerKey spec = listener.spec;
   std::uint32_t worker = 0;
   for (sys::KernelFd& socket : inherited_.take_over(spec)) {
     listener.bound = sys::local_endpoint_of(socket).value_or(spec.endpoint);
@@ -126,7 +126,7 @@ std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options,
   return {};
 }
 
-std::expected<Listener, OpenError> ListenerSet::open(const ListenerSpec& spec,
+std::expected<Listener, OpenError> ListenerSet::open(const ListenerKey& spec,
                                                      const SocketPlan& options, Change& change) {
   Listener listener{.spec = spec, .bound = {}, .sockets = {}, .path = {}, .rule = {}};
   std::expected<sys::KernelFd, OpenError> socket;
@@ -157,7 +157,7 @@ std::expected<Listener, OpenError> ListenerSet::open(const ListenerSpec& spec,
   return listener;
 }
 
-std::expected<void, std::string> ListenerSet::add_spec(const Plan& plan, ListenerSpec spec,
+std::expected<void, std::string> ListenerSet::add_spec(const Plan& plan, ListenerKey spec,
                                                        Change& change) {
   const Rule& rule = plan.rules[spec.rule];
   // Rules of one name that take any free port have one each.
@@ -189,7 +189,7 @@ std::expected<void, std::string> ListenerSet::add_rule(const Plan& plan, std::si
   if (!specs) return std::unexpected(message_prefix(rule) + specs.error());
   const std::size_t before = change.specs_.size();
   std::string first_lack;  // Of the addresses of a name.
-  for (ListenerSpec& spec : *specs) {
+  for (ListenerKey& spec : *specs) {
     const bool may_lack = spec.one_of_many;
     auto added = add_spec(plan, std::move(spec), change);
     if (added) continue;
@@ -228,7 +228,7 @@ std::vector<std::vector<WorkerListener>> ListenerSet::commit(
     Change change, std::span<const std::shared_ptr<LiveRule>> rules) {
   std::vector<std::vector<WorkerListener>> told(workers_);
   std::map<std::string, Listener> next;
-  for (ListenerSpec& spec : change.specs_) {
+  for (ListenerKey& spec : change.specs_) {
     auto& from = change.opened_.contains(spec.key) ? change.opened_ : listeners_;
     auto node = from.extract(spec.key);
     Listener& listener = node.mapped();
@@ -261,15 +261,15 @@ void ListenerSet::Change::give_to(uid_t uid, gid_t gid) const {
   }
 }
 
-std::vector<HandedSocket> ListenerSet::handed_sockets() const {
-  std::vector<HandedSocket> handed;
+std::vector<PassedSocket> ListenerSet::passed_sockets() const {
+  std::vector<PassedSocket> handed;
   for (const ActivatedSocket& activated : inherited_.activated()) {
-    handed.push_back({HandedKind::kActivated, activated.socket.get(), activated.name});
+    handed.push_back({PassedKind::kActivated, activated.socket.get(), activated.name});
   }
   for (const auto& [key, listener] : listeners_) {
     if (listener.spec.kind == ListenerKind::kActivated) continue;
     for (const ListenerSocket& socket : listener.sockets) {
-      handed.push_back({HandedKind::kListener, socket.fd, key});
+      handed.push_back({PassedKind::kListener, socket.fd, key});
       if (listener.spec.kind == ListenerKind::kUnix) break;  // The others are the same socket.
     }
   }

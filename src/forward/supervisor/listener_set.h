@@ -1,7 +1,7 @@
 // All listening sockets of a forwarder, over reloads and hand-overs.
 //
 // A change is prepared, which opens what is new and can fail without a trace, and then committed,
-// which cannot. Listeners are compared by ListenerSpec::key: those that stay are not touched.
+// which cannot. Listeners are compared by ListenerKey::key: those that stay are not touched.
 //
 // Each worker has a socket of its own for each port (SO_REUSEPORT), or more than one when an older
 // process with more workers handed over: every queue must be served. A UNIX socket and one of
@@ -22,8 +22,8 @@
 #include <vector>
 
 #include "forward/listen/inherited_sockets.h"
+#include "forward/listen/listener_key.h"
 #include "forward/listen/listener_open.h"
-#include "forward/listen/listener_spec.h"
 #include "forward/listen/upgrade.h"
 #include "forward/plan.h"
 #include "forward/worker/worker.h"
@@ -40,7 +40,7 @@ struct ListenerSocket {
 };
 
 struct Listener {
-  ListenerSpec spec;
+  ListenerKey spec;
   wire::Endpoint bound;  // Of kAddress and kEverywhere.
   std::vector<ListenerSocket> sockets;
   BoundPath path;
@@ -67,7 +67,7 @@ class ListenerSet {
    private:
     friend class ListenerSet;
     [[nodiscard]] bool has(const std::string& key) const { return keys_.contains(key); }
-    std::vector<ListenerSpec> specs_;
+    std::vector<ListenerKey> specs_;
     std::set<std::string> keys_;                 // Of specs_.
     std::map<std::string, std::size_t> places_;  // Where each is bound, and its rule.
     std::map<std::string, Listener> opened_;     // By key.
@@ -88,26 +88,26 @@ class ListenerSet {
   [[nodiscard]] std::size_t size() const { return listeners_.size(); }
   [[nodiscard]] const std::map<std::string, Listener>& listeners() const { return listeners_; }
   // For a new process: every socket.
-  [[nodiscard]] std::vector<HandedSocket> handed_sockets() const;
+  [[nodiscard]] std::vector<PassedSocket> passed_sockets() const;
   // UNIX sockets stay in the file system: they are another process's now.
   void forget_paths();
   // No new client shall find them.
   void remove_paths();
 
  private:
-  [[nodiscard]] std::expected<std::vector<ListenerSpec>, std::string> specs_of(
+  [[nodiscard]] std::expected<std::vector<ListenerKey>, std::string> specs_of(
       const Rule& rule, std::size_t rule_number) const;
   [[nodiscard]] std::expected<void, std::string> add_rule(const Plan& plan, std::size_t rule_number,
                                                           Change& change);
-  [[nodiscard]] std::expected<void, std::string> add_spec(const Plan& plan, ListenerSpec spec,
+  [[nodiscard]] std::expected<void, std::string> add_spec(const Plan& plan, ListenerKey spec,
                                                           Change& change);
-  [[nodiscard]] std::expected<Listener, OpenError> open(const ListenerSpec& spec,
+  [[nodiscard]] std::expected<Listener, OpenError> open(const ListenerKey& spec,
                                                         const SocketPlan& options, Change& change);
   [[nodiscard]] std::expected<void, OpenError> open_inet(const SocketPlan& options, Change& change,
                                                          Listener& listener);
   [[nodiscard]] std::expected<void, OpenError> share(sys::KernelFd socket, Listener& listener);
   void add_socket(Listener& listener, std::uint32_t worker, sys::KernelFd socket);
-  [[nodiscard]] bool is_our_port(const ListenerSpec& spec, const Change& change) const;
+  [[nodiscard]] bool is_our_port(const ListenerKey& spec, const Change& change) const;
   [[nodiscard]] const Listener* find(const std::string& key, const Change& change) const;
 
   sys::Kernel& kernel_;

@@ -13,14 +13,14 @@
 namespace sluice::forward {
 
 // Whose words are printed. rinetd prints none; oi's are what its users' scripts wait for.
-enum class Voice : std::uint8_t { kSluice, kRinetd, kOi };
+enum class OutputStyle : std::uint8_t { kSluice, kRinetd, kOi };
 
 struct SupervisorOptions {
   // Makes the plan anew; the error is ready to print. Null: rules came from the command line.
   std::function<std::expected<Plan, std::string>()> reload;
   std::string config_file;  // Watched for changes unless empty.
   bool watch = true;        // Reload when config_file changes, not only on SIGHUP.
-  Voice voice = Voice::kSluice;
+  OutputStyle output_style = OutputStyle::kSluice;
   bool verbose = false;
   // A listener that cannot be opened is reported and skipped while the others run (oi, rinetd);
   // otherwise nothing starts.

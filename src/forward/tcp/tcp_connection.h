@@ -36,7 +36,7 @@ struct TcpConnection {
   host::TcpSocket client_socket;
   host::TcpSocket target_socket;
   std::shared_ptr<LiveRule> rule;
-  Admission::Ticket ticket;
+  ClientAdmission::Ticket ticket;
   std::unique_ptr<HeaderBuffer> header;  // Until the relay starts; null without a PROXY header.
   std::unique_ptr<Race> race;            // While it connects to several addresses of its target.
   TimerNode timer;

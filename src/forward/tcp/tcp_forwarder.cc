@@ -2,15 +2,15 @@
 
 namespace sluice::forward {
 
-TcpForwarder::TcpForwarder(Services& services, TcpToUdp& to_udp)
-    : services_(services),
+TcpForwarder::TcpForwarder(WorkerContext& context, TcpToUdp& to_udp)
+    : context_(context),
       to_udp_(to_udp),
-      races_(services, EventKind::kTargetRacer, relay::kPairEvents) {}
+      races_(context, EventKind::kTargetRacer, relay::kPairEvents) {}
 
 TcpForwarder::~TcpForwarder() { end_all(); }
 
 bool TcpForwarder::watch(int fd, EventKind side, SlabHandle handle) {
-  return services_.loop.add(fd, relay::kPairEvents, EventTag::of(side, handle).pack()).has_value();
+  return context_.loop.add(fd, relay::kPairEvents, EventTag::of(side, handle).pack()).has_value();
 }
 
 bool TcpForwarder::watch_client(SlabHandle handle, TcpConnection& connection) {
@@ -35,7 +35,7 @@ void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
   connection.listen_port = listener.port;
   connection.attempt.port_offset = listener.port_offset;
   connection.timer.set_owner(EventTag::of(EventKind::kClient, handle).pack());
-  connection.accepted_at = services_.now;
+  connection.accepted_at = context_.now;
   if (connection.rule->plan.proxy_in == ProxyIn::kOff) {
     admit(handle, connection);
   } else {

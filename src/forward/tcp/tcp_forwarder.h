@@ -13,7 +13,7 @@
 #include "base/slab.h"
 #include "forward/session/connect_race.h"
 #include "forward/session/event_tag.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "forward/tcp/tcp_connection.h"
 #include "forward/tcp/tcp_listeners.h"
 #include "forward/tcp/tcp_to_udp.h"
@@ -24,7 +24,7 @@ class TcpForwarder {
  public:
   // `to_udp` gets the clients of rules that lead to UDP. `listeners` is told when descriptors run
   // out.
-  TcpForwarder(Services& services, TcpToUdp& to_udp);
+  TcpForwarder(WorkerContext& context, TcpToUdp& to_udp);
   ~TcpForwarder();
   void set_listeners(TcpListeners& listeners) { listeners_ = &listeners; }
 
@@ -73,7 +73,7 @@ class TcpForwarder {
   [[nodiscard]] bool watch_client(SlabHandle handle, TcpConnection& connection);
   void on_early_client_event(SlabHandle handle, TcpConnection& connection);
 
-  Services& services_;
+  WorkerContext& context_;
   TcpToUdp& to_udp_;
   TcpListeners* listeners_ = nullptr;
   ConnectRaces races_;  // Outlives the sessions.

@@ -21,8 +21,8 @@ bool is_of_connection(int error) {
 
 }  // namespace
 
-TcpListeners::TcpListeners(Services& services, AcceptSink& sink)
-    : services_(services), sink_(sink), pause_timer_(EventTag{EventKind::kAcceptPause}.pack()) {}
+TcpListeners::TcpListeners(WorkerContext& context, AcceptSink& sink)
+    : context_(context), sink_(sink), pause_timer_(EventTag{EventKind::kAcceptPause}.pack()) {}
 
 // Level-triggered: a turn may leave connections in the queue.
 std::expected<SlabHandle, sys::SysError> TcpListeners::add(StreamListener listener) {
@@ -30,7 +30,7 @@ std::expected<SlabHandle, sys::SysError> TcpListeners::add(StreamListener listen
   const SlabHandle handle = listeners_.emplace(std::move(listener));
   const std::uint32_t events = pause_timer_.armed() ? 0U : std::uint32_t{EPOLLIN};
   const auto added =
-      services_.loop.add(fd, events, EventTag::of(EventKind::kListener, handle).pack());
+      context_.loop.add(fd, events, EventTag::of(EventKind::kListener, handle).pack());
   if (!added) {
     listeners_.erase(handle);
     return std::unexpected(added.error());
@@ -44,7 +44,7 @@ void TcpListeners::close(SlabHandle handle) {
   while (accept_some(*listener, kShareMax) == kShareMax) {
   }
   // Another process may hold the same socket, and then closing ours would not end the interest.
-  (void)services_.loop.remove(listener->socket.get());
+  (void)context_.loop.remove(listener->socket.get());
   listeners_.erase(handle);
 }
 
@@ -64,8 +64,8 @@ std::uint32_t TcpListeners::accept_some(StreamListener& listener, std::uint32_t 
     sockaddr_storage peer;
     socklen_t length = sizeof peer;
     const int fd =
-        services_.kernel.accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&peer), &length,
-                                 SOCK_NONBLOCK | SOCK_CLOEXEC);
+        context_.kernel.accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&peer), &length,
+                                SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (is_of_connection(errno)) continue;
       if (sys::is_exhaustion(errno)) pause();
@@ -74,17 +74,17 @@ std::uint32_t TcpListeners::accept_some(StreamListener& listener, std::uint32_t 
     ++count;
     const std::optional<wire::Endpoint> client = sys::from_sockaddr(peer, length);
     sink_.accepted(listener.serves,
-                   {sys::KernelFd(services_.kernel, fd), client.value_or(wire::Endpoint{})});
+                   {sys::KernelFd(context_.kernel, fd), client.value_or(wire::Endpoint{})});
   }
   return count;
 }
 
 void TcpListeners::pause() {
   if (pause_timer_.armed()) return;
-  services_.timers.arm(pause_timer_, services_.now + kPause);
+  context_.timers.arm(pause_timer_, context_.now + kPause);
   watch_all(0);
-  if (services_.now < next_warning_) return;
-  next_warning_ = services_.now + kWarningEvery;
+  if (context_.now < next_warning_) return;
+  next_warning_ = context_.now + kWarningEvery;
   telemetry::log_warn(
       "no file descriptor is left: new connections wait until others end; raise the limit "
       "(ulimit -n, LimitNOFILE=) or set limits of connections");
@@ -94,8 +94,8 @@ void TcpListeners::on_timer() { watch_all(EPOLLIN); }
 
 void TcpListeners::watch_all(std::uint32_t events) {
   listeners_.for_each([&](SlabHandle handle, StreamListener& listener) {
-    (void)services_.loop.modify(listener.socket.get(), events,
-                                EventTag::of(EventKind::kListener, handle).pack());
+    (void)context_.loop.modify(listener.socket.get(), events,
+                               EventTag::of(EventKind::kListener, handle).pack());
   });
 }
 

@@ -9,7 +9,7 @@
 #include "base/timer_wheel.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "sys/kernel.h"
 #include "wire/address.h"
 
@@ -44,7 +44,7 @@ class AcceptSink {
 
 class TcpListeners {
  public:
-  TcpListeners(Services& services, AcceptSink& sink);
+  TcpListeners(WorkerContext& context, AcceptSink& sink);
 
   // Takes over a bound and listening socket. The error is epoll's.
   [[nodiscard]] std::expected<SlabHandle, sys::SysError> add(StreamListener listener);
@@ -63,7 +63,7 @@ class TcpListeners {
   std::uint32_t accept_some(StreamListener& listener, std::uint32_t most);
   void watch_all(std::uint32_t events);
 
-  Services& services_;
+  WorkerContext& context_;
   AcceptSink& sink_;
   Slab<StreamListener> listeners_;
   TimerNode pause_timer_;

@@ -30,7 +30,7 @@ void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
   // Whoever connects is judged before it can make us hold anything.
   std::optional<wire::IpAddress> peer;
   if (connection.client.port.value != 0) peer = connection.client.address;
-  auto ticket = connection.rule->admission.admit_peer(peer, services_.now);
+  auto ticket = connection.rule->admission.admit_peer(peer, context_.now);
   if (!ticket) {
     ++header_readers_;  // refuse() takes it back.
     refuse(handle, connection, ticket.error());
@@ -46,8 +46,7 @@ void TcpForwarder::read_header(SlabHandle handle, TcpConnection& connection) {
     refuse(handle, connection, SessionResult::kLimited);
     return;
   }
-  services_.timers.arm(connection.timer,
-                       services_.now + connection.rule->plan.timeouts.proxy_header);
+  context_.timers.arm(connection.timer, context_.now + connection.rule->plan.timeouts.proxy_header);
   take_header(handle, connection);
 }
 
@@ -73,7 +72,7 @@ void TcpForwarder::take_header(SlabHandle handle, TcpConnection& connection) {
         connection.header->destination = parsed->header.destination;
       }
       --header_readers_;
-      services_.timers.cancel(connection.timer);
+      context_.timers.cancel(connection.timer);
       admit(handle, connection);
       return;
     }
@@ -90,13 +89,13 @@ void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
   LiveRule& rule = *connection.rule;
   if (connection.header != nullptr) {
     const auto refused =
-        rule.admission.admit_named(connection.ticket, connection.client.address, services_.now);
+        rule.admission.admit_named(connection.ticket, connection.client.address, context_.now);
     if (refused) {
       refuse(handle, connection, *refused);
       return;
     }
   } else {
-    auto ticket = rule.admission.admit(connection.client.address, services_.now);
+    auto ticket = rule.admission.admit(connection.client.address, context_.now);
     if (!ticket) {
       refuse(handle, connection, ticket.error());
       return;
@@ -111,7 +110,7 @@ void TcpForwarder::admit(SlabHandle handle, TcpConnection& connection) {
     return;
   }
   connection.attempt.client = connection.client.address;
-  connect(handle, connection, rule.targets.first(connection.attempt, services_.now));
+  connect(handle, connection, rule.targets.first(connection.attempt, context_.now));
 }
 
 // TcpToUdp counts the session as active from here on.
@@ -122,7 +121,7 @@ void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
     head.assign(bytes.begin() + static_cast<std::ptrdiff_t>(connection.header->header_size),
                 bytes.end());
     // The interest of the header's reader would name a session that is no more.
-    (void)services_.loop.remove(connection.client_socket.fd());
+    (void)context_.loop.remove(connection.client_socket.fd());
   }
   AcceptedStream stream{.socket = std::move(connection.client_socket),
                         .client = connection.client,
@@ -139,9 +138,9 @@ void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
 void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
                            std::optional<Destination> next) {
   LiveRule& rule = *connection.rule;
-  for (; next; next = rule.targets.next(connection.attempt, services_.now)) {
+  for (; next; next = rule.targets.next(connection.attempt, context_.now)) {
     if (!next->inet) connection.target_reads = relay::Transport::kOther;
-    auto started = open_stream_target(services_.kernel, rule.plan.socket, *next, connection.client,
+    auto started = open_stream_target(context_.kernel, rule.plan.socket, *next, connection.client,
                                       FastOpen::kAsPlanned);
     if (!started) {
       if (sys::is_exhaustion(started.error().error)) {
@@ -163,10 +162,10 @@ void TcpForwarder::connect(SlabHandle handle, TcpConnection& connection,
       // Where it cannot be, target_answered() finds out again.
       (void)watch_client(handle, connection);
       if (connection.attempt.is_first_address()) {
-        connection.connect_until = services_.now + rule.plan.timeouts.connect;
+        connection.connect_until = context_.now + rule.plan.timeouts.connect;
       }
-      services_.timers.arm(connection.timer,
-                           races_.look_at(*next, rule.plan, connection.connect_until));
+      context_.timers.arm(connection.timer,
+                          races_.look_at(*next, rule.plan, connection.connect_until));
       return;
     }
     target_answered(handle, connection, false);
@@ -193,7 +192,7 @@ void TcpForwarder::wait_for_descriptor(TcpConnection& connection, const Destinat
   connection.phase = Phase::kNoDescriptor;
   connection.rule->targets.ended(destination.target);
   if (listeners_ != nullptr) listeners_->pause();
-  services_.timers.arm(connection.timer, services_.now + kDescriptorRetry);
+  context_.timers.arm(connection.timer, context_.now + kDescriptorRetry);
 }
 
 void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection) {
@@ -201,7 +200,7 @@ void TcpForwarder::on_connect_event(SlabHandle handle, TcpConnection& connection
   if (report.outcome == host::ConnectOutcome::kFailed) {
     connection.last_error = report.error;
     connection.target_socket.close();
-    connect(handle, connection, connection.rule->targets.next(connection.attempt, services_.now));
+    connect(handle, connection, connection.rule->targets.next(connection.attempt, context_.now));
     return;
   }
   target_answered(handle, connection,
@@ -222,7 +221,7 @@ void TcpForwarder::target_answered(SlabHandle handle, TcpConnection& connection,
 
 // The latest address has had its time, or all of them have.
 void TcpForwarder::on_connect_timer(SlabHandle handle, TcpConnection& connection) {
-  const bool over = services_.now >= connection.connect_until;
+  const bool over = context_.now >= connection.connect_until;
   const RaceTrack track = track_of(handle, connection);
   if (connection.race != nullptr) {
     follow_race(handle, connection, over ? races_.give_up(track) : races_.go_on(track));
@@ -232,8 +231,8 @@ void TcpForwarder::on_connect_timer(SlabHandle handle, TcpConnection& connection
     connection.last_error = ETIMEDOUT;
     connection.target_socket.close();
     TargetSet& targets = connection.rule->targets;
-    targets.set_back(connection.attempt.target, connection.attempt.address, services_.now);
-    connect(handle, connection, targets.next_target(connection.attempt, services_.now));
+    targets.set_back(connection.attempt.target, connection.attempt.address, context_.now);
+    connect(handle, connection, targets.next_target(connection.attempt, context_.now));
   }
 }
 
@@ -247,20 +246,20 @@ void TcpForwarder::on_racer_event(EventTag tag, std::uint32_t events) {
 void TcpForwarder::follow_race(SlabHandle handle, TcpConnection& connection, RaceStep step) {
   switch (step.state) {
     case RaceState::kRunning:
-      services_.timers.arm(connection.timer,
-                           std::min(connection.race->next_at(), connection.connect_until));
+      context_.timers.arm(connection.timer,
+                          std::min(connection.race->next_at(), connection.connect_until));
       return;
     case RaceState::kLost:
       connection.last_error = step.error;
       connect(handle, connection,
-              connection.rule->targets.next_target(connection.attempt, services_.now));
+              connection.rule->targets.next_target(connection.attempt, context_.now));
       return;
     case RaceState::kWon: break;
   }
   connection.target_socket = std::move(step.winner);
   // Tells again what is ready.
-  const auto watched = services_.loop.modify(connection.target_socket.fd(), relay::kPairEvents,
-                                             EventTag::of(EventKind::kTarget, handle).pack());
+  const auto watched = context_.loop.modify(connection.target_socket.fd(), relay::kPairEvents,
+                                            EventTag::of(EventKind::kTarget, handle).pack());
   if (!watched) {
     connection.last_error = ENOSPC;
     connection.rule->targets.ended(connection.attempt.target);
@@ -275,13 +274,12 @@ void TcpForwarder::on_opening_timer(SlabHandle handle, TcpConnection& connection
     case Phase::kReadingHeader: refuse(handle, connection, SessionResult::kBadProxyHeader); return;
     case Phase::kConnecting: on_connect_timer(handle, connection); return;
     case Phase::kNoDescriptor:
-      if (services_.now - connection.accepted_at > connection.rule->plan.timeouts.connect) {
+      if (context_.now - connection.accepted_at > connection.rule->plan.timeouts.connect) {
         connection.last_error = EMFILE;
         refuse(handle, connection, SessionResult::kConnectFailed);
         return;
       }
-      connect(handle, connection,
-              connection.rule->targets.first(connection.attempt, services_.now));
+      connect(handle, connection, connection.rule->targets.first(connection.attempt, context_.now));
       return;
     case Phase::kRelaying: return;
   }

@@ -53,7 +53,7 @@ std::vector<std::uint8_t> head_of(const TcpConnection& connection,
 
 void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
   const Rule& plan = connection.rule->plan;
-  services_.timers.cancel(connection.timer);
+  context_.timers.cancel(connection.timer);
   std::vector<std::uint8_t> head;
   if (plan.proxy_out != ProxyOut::kOff || connection.header != nullptr) [[unlikely]] {
     wire::Endpoint destination =
@@ -68,15 +68,15 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
   connection.client_socket.guard();
   connection.target_socket.guard();
   connection.phase = Phase::kRelaying;
-  connection.last_active = services_.now;
+  connection.last_active = context_.now;
   connection.pair.start(std::move(connection.client_socket), std::move(connection.target_socket),
-                        {.mode = plan.relay.value_or(services_.pools.options().mode),
+                        {.mode = plan.relay.value_or(context_.pools.options().mode),
                          .client = connection.client_reads,
                          .target = connection.target_reads,
                          .to_target = connection.ticket.to_target(),
                          .to_client = connection.ticket.to_client(),
                          .head_to_target = head},
-                        services_.pools);
+                        context_.pools);
   // Edges that came before are not told again.
   connection.pair.note(relay::Side::kClient, connection.early_client_events);
   connection.pair.note(relay::Side::kTarget, connection.early_target_events);
@@ -85,7 +85,7 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
 }
 
 void TcpForwarder::pump(SlabHandle handle, TcpConnection& connection) {
-  const PairStatus status = connection.pair.pump(services_.pools, services_.now);
+  const PairStatus status = connection.pair.pump(context_.pools, context_.now);
   switch (status) {
     case PairStatus::kMore: enqueue(handle, connection); break;
     case PairStatus::kWaiting:
@@ -94,7 +94,7 @@ void TcpForwarder::pump(SlabHandle handle, TcpConnection& connection) {
       finish(handle, connection, result_of(connection.pair.end()), connection.pair.error());
       return;
   }
-  connection.last_active = services_.now;
+  connection.last_active = context_.now;
   arm_relay_timer(connection, status);
 }
 
@@ -112,12 +112,12 @@ void TcpForwarder::arm_relay_timer(TcpConnection& connection, PairStatus status)
   }
   if (deadline == kNever) return;
   if (connection.timer.armed() && connection.timer.deadline() <= deadline) return;
-  services_.timers.arm(connection.timer, deadline);
+  context_.timers.arm(connection.timer, deadline);
 }
 
 void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) {
   const TimeoutPlan& timeouts = connection.rule->plan.timeouts;
-  const Duration quiet = services_.now - connection.last_active;
+  const Duration quiet = context_.now - connection.last_active;
   const bool idle = timeouts.idle > Duration::zero() && quiet >= timeouts.idle;
   const bool half_closed = timeouts.half_closed > Duration::zero() &&
                            connection.pair.half_closed() && quiet >= timeouts.half_closed;
@@ -127,7 +127,7 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
   }
   // Either the pair asked to be called now, or the deadline has moved since it was set.
   const Instant active = connection.last_active;
-  const PairStatus status = connection.pair.pump(services_.pools, services_.now);
+  const PairStatus status = connection.pair.pump(context_.pools, context_.now);
   if (status == PairStatus::kEnded) {
     finish(handle, connection, result_of(connection.pair.end()), connection.pair.error());
     return;
@@ -136,13 +136,13 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
   const SessionBytes bytes = connection.bytes();
   const bool moved = bytes.to_target + bytes.to_client != connection.bytes_at_timer;
   connection.bytes_at_timer = bytes.to_target + bytes.to_client;
-  connection.last_active = moved ? services_.now : active;
+  connection.last_active = moved ? context_.now : active;
   arm_relay_timer(connection, status);
 }
 
 void TcpForwarder::stop(SlabHandle handle, TcpConnection& connection, SessionResult why) {
   if (connection.phase == Phase::kRelaying) {
-    connection.pair.stop(services_.pools, relay::StopHow::kReset);
+    connection.pair.stop(context_.pools, relay::StopHow::kReset);
     finish(handle, connection, why, 0);
   } else {
     if (connection.phase == Phase::kConnecting) {
@@ -162,7 +162,7 @@ void TcpForwarder::finish(SlabHandle handle, TcpConnection& connection, SessionR
 }
 
 void TcpForwarder::tell(const TcpConnection& connection, SessionResult result, int error) {
-  log_session(services_.log, connection.rule->plan,
+  log_session(context_.log, connection.rule->plan,
               {.result = result,
                .error = error,
                .client = connection.client,
@@ -170,8 +170,8 @@ void TcpForwarder::tell(const TcpConnection& connection, SessionResult result, i
                .attempt = &connection.attempt,
                .udp = false,
                .bytes = connection.bytes(),
-               .duration = services_.now - connection.accepted_at},
-              services_.now);
+               .duration = context_.now - connection.accepted_at},
+              context_.now);
 }
 
 }  // namespace sluice::forward

@@ -16,8 +16,8 @@ constexpr int kErrorsPerTurn = 16;
 
 }  // namespace
 
-TcpToUdp::TcpToUdp(Services& services)
-    : services_(services), rows_(kRows), batch_(services.scratch) {
+TcpToUdp::TcpToUdp(WorkerContext& context)
+    : context_(context), rows_(kRows), batch_(context.scratch) {
   // Answers are written from here; growing would move headers that parts point to.
   headers_.reserve(kPartsMax / 2);
   parts_.reserve(kPartsMax);
@@ -31,13 +31,13 @@ void TcpToUdp::start(AcceptedStream stream, ByteView head) {
   bridge.client = std::move(stream);
   bridge.attempt.client = bridge.client.client.address;
   bridge.attempt.port_offset = bridge.client.port_offset;
-  bridge.last_traffic = services_.now;
+  bridge.last_traffic = context_.now;
   bridge.timer.set_owner(EventTag::of(EventKind::kBridgeStream, handle).pack());
   LiveRule& rule = *bridge.client.rule;
-  int error = connect(handle, bridge, rule.targets.first(bridge.attempt, services_.now));
+  int error = connect(handle, bridge, rule.targets.first(bridge.attempt, context_.now));
   if (error == 0) {
-    const auto watched = services_.loop.add(bridge.client.socket.fd(), kStreamEvents,
-                                            EventTag::of(EventKind::kBridgeStream, handle).pack());
+    const auto watched = context_.loop.add(bridge.client.socket.fd(), kStreamEvents,
+                                           EventTag::of(EventKind::kBridgeStream, handle).pack());
     if (!watched) error = watched.error().error;
   }
   if (error != 0) {
@@ -45,7 +45,7 @@ void TcpToUdp::start(AcceptedStream stream, ByteView head) {
     end(handle, SessionResult::kConnectFailed, error);
     return;
   }
-  services_.timers.arm(bridge.timer, services_.now + rule.plan.timeouts.udp_session);
+  context_.timers.arm(bridge.timer, context_.now + rule.plan.timeouts.udp_session);
   log(bridge, SessionResult::kOpened, 0);
   if (!head.empty()) deliver(bridge, head);
 }
@@ -55,19 +55,19 @@ std::expected<void, sys::SysError> TcpToUdp::connect_once(SlabHandle handle, Bri
   if (!destination.inet) {
     return std::unexpected(sys::SysError{sys::SysOp::kConnect, EAFNOSUPPORT});
   }
-  auto socket = open_datagram_target(services_.kernel, bridge.client.rule->plan.socket, destination,
+  auto socket = open_datagram_target(context_.kernel, bridge.client.rule->plan.socket, destination,
                                      bridge.client.client);
   if (!socket) return std::unexpected(socket.error());
   bridge.socket = std::move(*socket);
   // Not EPOLLOUT: each datagram that leaves would report it.
-  return services_.loop.add(bridge.socket.fd(), EPOLLIN | EPOLLET,
-                            EventTag::of(EventKind::kBridgeDatagram, handle).pack());
+  return context_.loop.add(bridge.socket.fd(), EPOLLIN | EPOLLET,
+                           EventTag::of(EventKind::kBridgeDatagram, handle).pack());
 }
 
 // Zero, or errno: no target is left.
 int TcpToUdp::connect(SlabHandle handle, Bridge& bridge, std::optional<Destination> destination) {
   const int error =
-      connect_to_any(bridge.client.rule->targets, bridge.attempt, destination, services_.now,
+      connect_to_any(bridge.client.rule->targets, bridge.attempt, destination, context_.now,
                      [&](const Destination& next) { return connect_once(handle, bridge, next); });
   bridge.target_in_use = error == 0;
   return error;
@@ -136,7 +136,7 @@ void TcpToUdp::on_stream_event(SlabHandle handle, std::uint32_t events) {
         return;
       case sys::ReadStatus::kData: break;
     }
-    bridge->last_traffic = services_.now;
+    bridge->last_traffic = context_.now;
     deliver(*bridge, room.first(got->bytes));
   }
   mark_pending(handle, *bridge);
@@ -160,7 +160,7 @@ void TcpToUdp::deliver(Bridge& bridge, ByteView bytes) {
 
 void TcpToUdp::deliver_one(Bridge& bridge, ByteView datagram) {
   const Passed passed =
-      pass_throttle(bridge.client.ticket.to_target(), datagram.size(), 0, services_.now);
+      pass_throttle(bridge.client.ticket.to_target(), datagram.size(), 0, context_.now);
   if (passed.dropped > 0) {
     count_one(bridge.client.rule->counters->datagrams_dropped);
     return;
@@ -184,11 +184,11 @@ void TcpToUdp::flush_batch(Bridge& bridge) {
     // EPOLLOUT of the stream goes on; after a reset nobody wants them.
     if (!bridge->to_client.empty() || bridge->reset_by != 0) return;
     const auto slots = rows_.slots();
-    const auto count = bridge->socket.receive(services_.scratch, slots);
+    const auto count = bridge->socket.receive(context_.scratch, slots);
     // An error is in the error queue, too.
     if (!count) continue;
     if (*count == 0) return;
-    bridge->last_traffic = services_.now;
+    bridge->last_traffic = context_.now;
     bridge->answered = true;
     if (const auto written = write_answers(*bridge, slots.first(*count)); !written) {
       client_reset(handle, written.error().error);
@@ -201,8 +201,8 @@ void TcpToUdp::flush_batch(Bridge& bridge) {
 
 // Adds a row's datagrams to what is about to be written.
 void TcpToUdp::gather(Bridge& bridge, const host::IncomingDatagram& slot) {
-  const Passed passed = pass_throttle(bridge.client.ticket.to_client(), slot.length,
-                                      slot.segment_size, services_.now);
+  const Passed passed =
+      pass_throttle(bridge.client.ticket.to_client(), slot.length, slot.segment_size, context_.now);
   count_one(bridge.client.rule->counters->datagrams_dropped, passed.dropped);
   if (passed.dropped > 0 && passed.bytes == 0) return;
   ByteView rest = DatagramRows::bytes_of(slot).first(passed.bytes);
@@ -249,7 +249,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
     return false;
   }
   bridge.bytes.to_client += *sent;
-  if (*sent > 0) bridge.last_traffic = services_.now;
+  if (*sent > 0) bridge.last_traffic = context_.now;
   return true;
 }
 
@@ -263,7 +263,7 @@ bool TcpToUdp::flush_queue(SlabHandle handle) {
     if (!host::is_refusal(**report)) continue;
     TargetSet& targets = bridge->client.rule->targets;
     if (!bridge->answered &&
-        connect(handle, *bridge, targets.next(bridge->attempt, services_.now)) == 0) {
+        connect(handle, *bridge, targets.next(bridge->attempt, context_.now)) == 0) {
       return;
     }
     end(handle, SessionResult::kTargetReset, (*report)->error);
@@ -276,8 +276,8 @@ void TcpToUdp::on_timer(EventTag tag) {
   Bridge* const bridge = bridges_.find(handle);
   if (bridge == nullptr) return;
   const Instant due = bridge->last_traffic + bridge->client.rule->plan.timeouts.udp_session;
-  if (due > services_.now) {
-    services_.timers.arm(bridge->timer, due);
+  if (due > context_.now) {
+    context_.timers.arm(bridge->timer, due);
     return;
   }
   end(handle, bridge->client_ended ? SessionResult::kClientClosed : SessionResult::kIdle, 0);
@@ -326,7 +326,7 @@ void TcpToUdp::publish_counters() {
 }
 
 void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
-  log_session(services_.log, bridge.client.rule->plan,
+  log_session(context_.log, bridge.client.rule->plan,
               {.result = result,
                .error = error,
                .client = bridge.client.client,
@@ -334,8 +334,8 @@ void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
                .attempt = &bridge.attempt,
                .udp = false,
                .bytes = bridge.bytes,
-               .duration = services_.now - bridge.client.accepted_at},
-              services_.now);
+               .duration = context_.now - bridge.client.accepted_at},
+              context_.now);
 }
 
 }  // namespace sluice::forward

@@ -28,8 +28,8 @@
 #include "forward/datagram/datagram_rows.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
 #include "forward/session/session_accounting.h"
+#include "forward/session/worker_context.h"
 #include "host/tcp_socket.h"
 #include "host/udp_socket.h"
 
@@ -40,7 +40,7 @@ struct AcceptedStream {
   host::TcpSocket socket;  // In no event loop yet.
   wire::Endpoint client;
   std::shared_ptr<LiveRule> rule;
-  Admission::Ticket ticket;
+  ClientAdmission::Ticket ticket;
   std::uint16_t listen_port = 0;
   std::uint16_t port_offset = 0;
   Instant accepted_at{};
@@ -48,7 +48,7 @@ struct AcceptedStream {
 
 class TcpToUdp {
  public:
-  explicit TcpToUdp(Services& services);
+  explicit TcpToUdp(WorkerContext& context);
   ~TcpToUdp();
   TcpToUdp(const TcpToUdp&) = delete;
   TcpToUdp& operator=(const TcpToUdp&) = delete;
@@ -110,7 +110,7 @@ class TcpToUdp {
   void end(SlabHandle handle, SessionResult result, int error);
   void log(const Bridge& bridge, SessionResult result, int error);
 
-  Services& services_;
+  WorkerContext& context_;
   Slab<Bridge> bridges_;
   DatagramRows rows_;
   DatagramBatch batch_;

@@ -25,11 +25,11 @@ constexpr int kErrorsPerTurn = 256;
 
 }  // namespace
 
-UdpForwarder::UdpForwarder(Services& services, const UdpBounds& bounds)
-    : services_(services),
+UdpForwarder::UdpForwarder(WorkerContext& context, const UdpBounds& bounds)
+    : context_(context),
       bounds_(bounds),
       newcomers_(bounds.new_per_second),
-      races_(services, EventKind::kUdpRacer, UdpStream::kEvents),
+      races_(context, EventKind::kUdpRacer, UdpStream::kEvents),
       // Without randomness the hash is predictable, and works.
       secret_(sys::draw_random<SipKey>().value_or(SipKey{})),
       table_(secret_),
@@ -37,7 +37,7 @@ UdpForwarder::UdpForwarder(Services& services, const UdpBounds& bounds)
       talking_(sessions_),
       refusals_(secret_),
       rows_(kRows),
-      batch_(services.scratch) {}
+      batch_(context.scratch) {}
 
 UdpForwarder::~UdpForwarder() { end_all(); }
 
@@ -49,8 +49,8 @@ SlabHandle UdpForwarder::listen(sys::KernelFd socket, std::shared_ptr<LiveRule> 
   listener.rule = std::move(rule);
   listener.port = port;
   listener.port_offset = port_offset;
-  (void)services_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
-                           EventTag::of(EventKind::kUdpListener, handle).pack());
+  (void)context_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
+                          EventTag::of(EventKind::kUdpListener, handle).pack());
   take_over_closed(handle);
   return handle;
 }
@@ -91,8 +91,8 @@ void UdpForwarder::close(SlabHandle handle) {
     return;
   }
   // What comes from now on must not wake us; errors about answers still do.
-  (void)services_.loop.modify(listener->socket.fd(), EPOLLET,
-                              EventTag::of(EventKind::kUdpListener, handle).pack());
+  (void)context_.loop.modify(listener->socket.fd(), EPOLLET,
+                             EventTag::of(EventKind::kUdpListener, handle).pack());
 }
 
 // A session of this listener has ended.
@@ -104,7 +104,7 @@ void UdpForwarder::release_listener(std::uint32_t index) {
 
 // Another process may hold the same socket, and then closing ours would not end the interest.
 void UdpForwarder::forget(SlabHandle handle, UdpListener& listener) {
-  (void)services_.loop.remove(listener.socket.fd());
+  (void)context_.loop.remove(listener.socket.fd());
   listeners_.erase(handle);
 }
 
@@ -127,14 +127,14 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
       return;
     }
     const auto slots = rows_.slots();
-    const auto count = listener->socket.receive(services_.scratch, slots);
+    const auto count = listener->socket.receive(context_.scratch, slots);
     // An error is about a client that went away, and is in the error queue, too.
     if (!count) continue;
     const std::size_t before = effort_;
     if (*count > 0) deliver(handle, slots.first(*count));
     UdpListener* const after = listeners_.find(handle);
     if (after != nullptr && effort_ - before >= kCrowd) {
-      after->crowded_until = services_.now + kCrowdLasts;
+      after->crowded_until = context_.now + kCrowdLasts;
     }
     if (*count < slots.size()) return;
   }
@@ -151,14 +151,14 @@ void UdpForwarder::mark_pending(SlabHandle handle, UdpSession& session) {
     const std::size_t each = datagrams ? kDatagramEffort : kStreamEffort;
     const std::size_t most = std::max<std::size_t>((kEffortPerTurn - effort_) / each, 1);
     const auto slots = rows_.slots().first(most);
-    const auto count = listener->socket.receive(services_.scratch, slots);
+    const auto count = listener->socket.receive(context_.scratch, slots);
     rows += most;
     if (!count) continue;
     const std::size_t before = effort_;
     if (*count > 0) deliver(handle, slots.first(*count));
     UdpListener* const after = listeners_.find(handle);
     if (after != nullptr && effort_ > before) {
-      after->crowded_until = services_.now + kCrowdLasts;
+      after->crowded_until = context_.now + kCrowdLasts;
     }
     if (*count < slots.size()) return;
   }
@@ -220,8 +220,8 @@ void UdpForwarder::on_timer(EventTag tag) {
     case UdpPhase::kFailed: end(handle, SessionResult::kConnectFailed, 0); return;
     case UdpPhase::kOpen: {
       const Instant due = session->last_traffic + session->rule->plan.timeouts.udp_session;
-      if (due > services_.now) {
-        services_.timers.arm(session->timer, due);
+      if (due > context_.now) {
+        context_.timers.arm(session->timer, due);
       } else {
         end(handle, SessionResult::kIdle, 0);
       }
@@ -264,7 +264,7 @@ bool UdpForwarder::run_pending() {
 
 std::size_t UdpForwarder::end_quiet(Duration quiet) {
   sessions_.for_each([&](SlabHandle handle, UdpSession& session) {
-    if (services_.now - session.last_traffic >= quiet) end(handle, SessionResult::kStopped, 0);
+    if (context_.now - session.last_traffic >= quiet) end(handle, SessionResult::kStopped, 0);
   });
   return sessions_.size();
 }

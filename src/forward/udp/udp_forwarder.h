@@ -31,7 +31,7 @@
 #include "forward/datagram/datagram_rows.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "forward/udp/udp_refusals.h"
 #include "forward/udp/udp_session.h"
 #include "forward/udp/udp_session_table.h"
@@ -55,7 +55,7 @@ class UdpForwarder {
   // After a session could not begin: how long its client's datagrams are dropped unseen.
   static constexpr Duration kBackOff = std::chrono::milliseconds{200};
 
-  explicit UdpForwarder(Services& services, const UdpBounds& bounds = {});
+  explicit UdpForwarder(WorkerContext& context, const UdpBounds& bounds = {});
   ~UdpForwarder();
   UdpForwarder(const UdpForwarder&) = delete;
   UdpForwarder& operator=(const UdpForwarder&) = delete;
@@ -97,7 +97,7 @@ class UdpForwarder {
   void read_listener(SlabHandle handle);
   void read_crowd(SlabHandle handle);
   [[nodiscard]] bool is_crowded(const UdpListener& listener) const {
-    return services_.now < listener.crowded_until;
+    return context_.now < listener.crowded_until;
   }
   void read_listener_errors(SlabHandle handle);
   void mark_pending(SlabHandle handle, UdpListener& listener);
@@ -164,7 +164,7 @@ class UdpForwarder {
         key, [this](std::uint32_t at) -> const UdpSessionKey& { return sessions_.at(at).key; });
   }
 
-  Services& services_;
+  WorkerContext& context_;
   const UdpBounds bounds_;
   policy::TokenBucket newcomers_;
   Slab<UdpListener> listeners_;

@@ -31,7 +31,7 @@ struct UdpSession {
   host::UdpSocket socket;             // To a UDP target.
   std::unique_ptr<UdpStream> stream;  // To a stream; null to a UDP target.
   std::shared_ptr<LiveRule> rule;
-  Admission::Ticket ticket;
+  ClientAdmission::Ticket ticket;
   TimerNode timer;
   Attempt attempt;
   std::optional<wire::IpAddress>

@@ -19,7 +19,7 @@ constexpr int kErrorsPerTurn = 16;
   if (session == nullptr || session->phase != UdpPhase::kOpen || session->stream != nullptr) return;
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
     const auto slots = rows_.slots();
-    const auto count = session->socket.receive(services_.scratch, slots);
+    const auto count = session->socket.receive(context_.scratch, slots);
     // An error is in the error queue, too.
     if (!count) continue;
     if (*count == 0) return;
@@ -34,13 +34,13 @@ constexpr int kErrorsPerTurn = 16;
 }
 
 void UdpForwarder::note_answer(UdpSession& session) {
-  session.last_traffic = services_.now;
+  session.last_traffic = context_.now;
   session.answered = true;
 }
 
 void UdpForwarder::answer(UdpSession& session, ByteView bytes, std::uint16_t segment_size) {
   const Passed passed =
-      pass_throttle(session.ticket.to_client(), bytes.size(), segment_size, services_.now);
+      pass_throttle(session.ticket.to_client(), bytes.size(), segment_size, context_.now);
   count_one(session.rule->counters->datagrams_dropped, passed.dropped);
   if (passed.dropped > 0 && passed.bytes == 0) return;
   const ByteView passing = bytes.first(passed.bytes);
@@ -83,7 +83,7 @@ void UdpForwarder::on_stream_event(SlabHandle handle, std::uint32_t events) {
     const host::ConnectReport report = host::connect_outcome(session->stream->socket());
     if (report.outcome == host::ConnectOutcome::kFailed) {
       retry_or_fail(handle, *session, report.error,
-                    session->rule->targets.next(session->attempt, services_.now));
+                    session->rule->targets.next(session->attempt, context_.now));
       return;
     }
     opened(*session);

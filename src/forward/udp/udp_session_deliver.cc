@@ -54,7 +54,7 @@ std::uint32_t UdpForwarder::session_for(SlabHandle handle, const host::IncomingD
   if (index == UdpSessionTable::kNone) [[unlikely]]
     return open_session(handle, key, slot);
   UdpSession& session = sessions_.at(index);
-  session.last_traffic = services_.now;
+  session.last_traffic = context_.now;
   if (!session.talks) [[unlikely]]
     heard_again(index, session);
   return index;
@@ -81,7 +81,7 @@ void UdpForwarder::deliver_chain(std::uint32_t index, std::span<host::IncomingDa
   std::uint64_t dropped = 0;
   for (std::uint8_t i = session.first_slot; i != kChainEnd; i = next_slot_[i]) {
     const host::IncomingDatagram& slot = slots[i];
-    const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, services_.now);
+    const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, context_.now);
     dropped += passed.dropped;
     if (passed.dropped > 0 && passed.bytes == 0) continue;
     // A chain is shorter than a batch, so there is room.
@@ -107,7 +107,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   };
   for (std::uint8_t i = session.first_slot; i != kChainEnd; i = next_slot_[i]) {
     const host::IncomingDatagram& slot = slots[i];
-    const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, services_.now);
+    const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, context_.now);
     dropped += passed.dropped;
     if (passed.dropped > 0 && passed.bytes == 0) continue;
     ByteView rest = DatagramRows::bytes_of(slot).first(passed.bytes);
@@ -138,13 +138,13 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   UdpListener& listener = *listeners_.find(handle);
   LiveRule& rule = *listener.rule;
   const std::size_t datagrams = datagrams_in(slot.length, slot.segment_size);
-  auto ticket = rule.admission.admit(key.client.address, services_.now);
+  auto ticket = rule.admission.admit(key.client.address, context_.now);
   if (!ticket) return refuse(listener, key, ticket.error(), datagrams);
-  if (newcomers_.available(services_.now) == 0 ||
+  if (newcomers_.available(context_.now) == 0 ||
       (sessions_.size() >= bounds_.sessions && !make_room())) {
     return refuse(listener, key, SessionResult::kLimited, datagrams);
   }
-  newcomers_.take(1, services_.now);
+  newcomers_.take(1, context_.now);
   effort_ += rule.plan.targets_udp() ? kDatagramEffort : kStreamEffort;
   count_one(rule.counters->accepted);
   rule.counters->active.fetch_add(1, std::memory_order_relaxed);
@@ -159,14 +159,14 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
   session.attempt.port_offset = listener.port_offset;
   if (key.local != wire::IpAddress{}) session.local = key.local;
   session.listen_port = listener.port;
-  session.opened_at = services_.now;
-  session.last_traffic = services_.now;
+  session.opened_at = context_.now;
+  session.last_traffic = context_.now;
   session.timer.set_owner(EventTag::of(EventKind::kUdpSession, made).pack());
   if (!rule.plan.targets_udp()) session.stream = std::make_unique<UdpStream>(rule.plan.framing);
   table_.insert(key, made.index);
   session.talks = datagrams > 1;
   queue_of(session).append(made.index);
-  const int error = connect(made, session, rule.targets.first(session.attempt, services_.now));
+  const int error = connect(made, session, rule.targets.first(session.attempt, context_.now));
   if (error != 0) failed(session, error);
   return made.index;
 }

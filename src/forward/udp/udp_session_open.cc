@@ -33,11 +33,11 @@ RaceTrack track_of(SlabHandle handle, UdpSession& session) {
   } else {
     count_one(counters.not_allowed, datagrams);
   }
-  if (services_.log.enabled() &&
-      refusals_.worth_a_line(key.client.address, key.listener, result, services_.now)) {
-    log_session(services_.log, listener.rule->plan,
+  if (context_.log.enabled() &&
+      refusals_.worth_a_line(key.client.address, key.listener, result, context_.now)) {
+    log_session(context_.log, listener.rule->plan,
                 {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
-                services_.now);
+                context_.now);
   }
   return UdpSession::kNone;
 }
@@ -62,7 +62,7 @@ bool UdpForwarder::evict_oldest_once() {
     if (index == UdpSession::kNone) return false;
     const UdpSession& session = sessions_.at(index);
     const Duration patience = session.answered ? kQuietConversation : kUnansweredPatience;
-    if (services_.now - session.last_traffic >= patience) {
+    if (context_.now - session.last_traffic >= patience) {
       end(sessions_.handle_of(index), SessionResult::kIdle, 0);
       return true;
     }
@@ -88,13 +88,13 @@ std::expected<void, sys::SysError> UdpForwarder::connect_once(SlabHandle handle,
     if (!destination.inet)
       return std::unexpected(sys::SysError{sys::SysOp::kConnect, EAFNOSUPPORT});
     auto socket = with_room([&] {
-      return open_datagram_target(services_.kernel, plan, destination, session.key.client);
+      return open_datagram_target(context_.kernel, plan, destination, session.key.client);
     });
     if (!socket) return std::unexpected(socket.error());
     session.socket = std::move(*socket);
     // Not EPOLLOUT: each datagram that leaves would report it.
-    const auto watched = services_.loop.add(session.socket.fd(), EPOLLIN | EPOLLET,
-                                            EventTag::of(EventKind::kUdpSession, handle).pack());
+    const auto watched = context_.loop.add(session.socket.fd(), EPOLLIN | EPOLLET,
+                                           EventTag::of(EventKind::kUdpSession, handle).pack());
     if (!watched) return watched;
     opened(session);
     return {};
@@ -102,22 +102,22 @@ std::expected<void, sys::SysError> UdpForwarder::connect_once(SlabHandle handle,
   // An unreachable target must be known as such before the first datagram goes, or no other would
   // be tried.
   auto started = with_room([&] {
-    return open_stream_target(services_.kernel, plan, destination, session.key.client,
+    return open_stream_target(context_.kernel, plan, destination, session.key.client,
                               FastOpen::kNever);
   });
   if (!started) return std::unexpected(started.error());
   session.stream->attach(std::move(started->socket));
-  const auto watched = services_.loop.add(session.stream->socket().fd(), UdpStream::kEvents,
-                                          EventTag::of(EventKind::kUdpStream, handle).pack());
+  const auto watched = context_.loop.add(session.stream->socket().fd(), UdpStream::kEvents,
+                                         EventTag::of(EventKind::kUdpStream, handle).pack());
   if (!watched) return watched;
   if (started->progress == host::ConnectProgress::kEstablished) {
     opened(session);
   } else {
     const Rule& rule = session.rule->plan;
     if (session.attempt.is_first_address()) {
-      session.connect_until = services_.now + rule.timeouts.connect;
+      session.connect_until = context_.now + rule.timeouts.connect;
     }
-    services_.timers.arm(session.timer, races_.look_at(destination, rule, session.connect_until));
+    context_.timers.arm(session.timer, races_.look_at(destination, rule, session.connect_until));
   }
   return {};
 }
@@ -125,7 +125,7 @@ std::expected<void, sys::SysError> UdpForwarder::connect_once(SlabHandle handle,
 int UdpForwarder::connect(SlabHandle handle, UdpSession& session,
                           std::optional<Destination> destination) {
   const int error =
-      connect_to_any(session.rule->targets, session.attempt, destination, services_.now,
+      connect_to_any(session.rule->targets, session.attempt, destination, context_.now,
                      [&](const Destination& next) { return connect_once(handle, session, next); });
   session.target_in_use = error == 0;
   return error;
@@ -135,7 +135,7 @@ int UdpForwarder::connect(SlabHandle handle, UdpSession& session,
 void UdpForwarder::opened(UdpSession& session) {
   if (session.phase == UdpPhase::kOpen) return;
   session.phase = UdpPhase::kOpen;
-  services_.timers.arm(session.timer, services_.now + session.rule->plan.timeouts.udp_session);
+  context_.timers.arm(session.timer, context_.now + session.rule->plan.timeouts.udp_session);
   log(session, SessionResult::kOpened, 0);
 }
 
@@ -147,7 +147,7 @@ void UdpForwarder::opened(UdpSession& session) {
   session.ticket = {};
   session.stream.reset();
   session.socket.close();
-  services_.timers.arm(session.timer, services_.now + kBackOff);
+  context_.timers.arm(session.timer, context_.now + kBackOff);
 }
 
 [[gnu::cold]] void UdpForwarder::retry_or_fail(SlabHandle handle, UdpSession& session, int error,
@@ -157,7 +157,7 @@ void UdpForwarder::opened(UdpSession& session) {
 
 // The latest address has had its time, or all of them have.
 [[gnu::cold]] void UdpForwarder::on_connect_timer(SlabHandle handle, UdpSession& session) {
-  const bool over = services_.now >= session.connect_until;
+  const bool over = context_.now >= session.connect_until;
   const RaceTrack track = track_of(handle, session);
   if (track.race != nullptr) {
     follow_race(handle, session, over ? races_.give_up(track) : races_.go_on(track));
@@ -165,8 +165,8 @@ void UdpForwarder::opened(UdpSession& session) {
     follow_race(handle, session, races_.begin(track, std::move(session.stream->socket())));
   } else {
     TargetSet& targets = session.rule->targets;
-    targets.set_back(session.attempt.target, session.attempt.address, services_.now);
-    retry_or_fail(handle, session, ETIMEDOUT, targets.next_target(session.attempt, services_.now));
+    targets.set_back(session.attempt.target, session.attempt.address, context_.now);
+    retry_or_fail(handle, session, ETIMEDOUT, targets.next_target(session.attempt, context_.now));
   }
 }
 
@@ -180,19 +180,19 @@ void UdpForwarder::on_racer_event(EventTag tag, std::uint32_t events) {
 void UdpForwarder::follow_race(SlabHandle handle, UdpSession& session, RaceStep step) {
   switch (step.state) {
     case RaceState::kRunning:
-      services_.timers.arm(session.timer,
-                           std::min(session.stream->race->next_at(), session.connect_until));
+      context_.timers.arm(session.timer,
+                          std::min(session.stream->race->next_at(), session.connect_until));
       return;
     case RaceState::kLost:
       retry_or_fail(handle, session, step.error,
-                    session.rule->targets.next_target(session.attempt, services_.now));
+                    session.rule->targets.next_target(session.attempt, context_.now));
       return;
     case RaceState::kWon: break;
   }
   session.stream->attach(std::move(step.winner));
   // Tells again that it can be written.
-  const auto watched = services_.loop.modify(session.stream->socket().fd(), UdpStream::kEvents,
-                                             EventTag::of(EventKind::kUdpStream, handle).pack());
+  const auto watched = context_.loop.modify(session.stream->socket().fd(), UdpStream::kEvents,
+                                            EventTag::of(EventKind::kUdpStream, handle).pack());
   if (!watched) {
     failed(session, ENOSPC);
     return;
@@ -208,7 +208,7 @@ void UdpForwarder::follow_race(SlabHandle handle, UdpSession& session, RaceStep 
 [[gnu::cold]] void UdpForwarder::on_target_error(SlabHandle handle, UdpSession& session,
                                                  int error) {
   if (!session.answered &&
-      connect(handle, session, session.rule->targets.next(session.attempt, services_.now)) == 0) {
+      connect(handle, session, session.rule->targets.next(session.attempt, context_.now)) == 0) {
     return;
   }
   end(handle, SessionResult::kTargetReset, error);
@@ -242,7 +242,7 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
 }
 
 void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
-  log_session(services_.log, session.rule->plan,
+  log_session(context_.log, session.rule->plan,
               {.result = result,
                .error = error,
                .client = session.key.client,
@@ -250,8 +250,8 @@ void UdpForwarder::log(const UdpSession& session, SessionResult result, int erro
                .attempt = &session.attempt,
                .udp = true,
                .bytes = session.bytes,
-               .duration = services_.now - session.opened_at},
-              services_.now);
+               .duration = context_.now - session.opened_at},
+              context_.now);
 }
 
 }  // namespace sluice::forward

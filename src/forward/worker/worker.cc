@@ -38,11 +38,11 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop loop, const WorkerOptions& op
     : loop_(std::move(loop)),
       timers_(loop_.now()),
       pools_(kernel, options.relay, options.pipes_max),
-      services_{kernel, loop_, timers_, pools_, scratch_, log_, loop_.now()},
-      to_udp_(services_),
-      tcp_(services_, to_udp_),
-      listeners_(services_, *this),
-      udp_(services_, options.udp),
+      context_{kernel, loop_, timers_, pools_, scratch_, log_, loop_.now()},
+      to_udp_(context_),
+      tcp_(context_, to_udp_),
+      listeners_(context_, *this),
+      udp_(context_, options.udp),
       supervisor_event_fd_(options.supervisor_event_fd) {
   tcp_.set_listeners(listeners_);
 }
@@ -66,19 +66,19 @@ void Worker::end_all() {
 }
 
 void Worker::turn() {
-  services_.now = loop_.now();
+  context_.now = loop_.now();
   // Whom the last message woke may run before we sleep: its answer then costs us no wake-up. With
   // many sessions something is always ready, and the call would be for nothing.
   if (events_seen_ > 0 && events_seen_ <= kFewEvents) ::sched_yield();
-  const auto count = loop_.wait(events_, services_.now, next_deadline());
-  services_.now = loop_.now();
+  const auto count = loop_.wait(events_, context_.now, next_deadline());
+  context_.now = loop_.now();
   events_seen_ = count.value_or(0);
   for (std::size_t i = 0; i < events_seen_; ++i) dispatch(events_[i]);
   run_timers();
   pending_ = tcp_.run_ready();
   pending_ |= to_udp_.run_pending();
   pending_ |= udp_.run_pending();
-  if (log_.flush_at() <= services_.now) log_.on_time(services_.now);
+  if (log_.flush_at() <= context_.now) log_.on_time(context_.now);
   sessions_.store(
       static_cast<std::uint32_t>(tcp_.sessions() + to_udp_.sessions() + udp_.sessions()),
       std::memory_order_relaxed);
@@ -104,7 +104,7 @@ void Worker::dispatch(const epoll_event& event) {
 }
 
 void Worker::run_timers() {
-  while (TimerNode* const node = timers_.pop_due(services_.now)) {
+  while (TimerNode* const node = timers_.pop_due(context_.now)) {
     const EventTag tag = EventTag::unpack(node->owner());
     switch (tag.kind) {
       case EventKind::kAcceptPause: listeners_.on_timer(); break;
@@ -126,15 +126,15 @@ void Worker::run_timers() {
 
 // Called before each wait: the pools let go of what has been idle for long.
 Instant Worker::next_deadline() {
-  if (pending_) return services_.now;
+  if (pending_) return context_.now;
   Instant deadline = std::min(timers_.next_wakeup(), log_.flush_at());
   if (state_ == State::kDraining) deadline = std::min(deadline, next_quiet_check_);
-  return std::min(deadline, pools_.trim(services_.now));
+  return std::min(deadline, pools_.trim(context_.now));
 }
 
 void Worker::read_mail() {
   for (Message& message : mailbox_.take()) {
-    const bool is_request = !std::holds_alternative<HandedOver>(message);
+    const bool is_request = !std::holds_alternative<Rebalanced>(message);
     std::visit([this](auto& content) { carry_out(content); }, message);
     if (!is_request) continue;
     answered_.fetch_add(1, std::memory_order_release);
@@ -215,15 +215,15 @@ void Worker::carry_out(Publish&) {
   udp_.publish_counters();
 }
 
-void Worker::carry_out(HandedOver& handed) {
+void Worker::carry_out(Rebalanced& handed) {
   tcp_.begin(handed.listener, std::move(handed.client));
 }
 
 void Worker::accepted(const ListenerRule& listener, AcceptedClient client) {
   if (Worker* const peer = less_busy_peer(); peer != nullptr) {
-    Message message(HandedOver{listener, std::move(client)});
+    Message message(Rebalanced{listener, std::move(client)});
     if (peer->mailbox_.post(std::move(message))) return;
-    client = std::move(std::get<HandedOver>(message).client);
+    client = std::move(std::get<Rebalanced>(message).client);
   }
   tcp_.begin(listener, std::move(client));
 }
@@ -244,8 +244,8 @@ Worker* Worker::less_busy_peer() {
 
 bool Worker::drained() {
   if (state_ != State::kDraining) return false;
-  if (services_.now >= next_quiet_check_) {
-    next_quiet_check_ = services_.now + kQuietCheckEvery;
+  if (context_.now >= next_quiet_check_) {
+    next_quiet_check_ = context_.now + kQuietCheckEvery;
     (void)udp_.end_quiet(kQuiet);
   }
   return tcp_.sessions() + to_udp_.sessions() + udp_.sessions() == 0;

@@ -16,7 +16,7 @@
 
 #include "forward/log/session_log.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "forward/tcp/tcp_forwarder.h"
 #include "forward/tcp/tcp_listeners.h"
 #include "forward/tcp/tcp_to_udp.h"
@@ -45,7 +45,7 @@ struct WorkerOptions {
 };
 
 // An accepted connection that another worker serves, because it has fewer.
-struct HandedOver {
+struct Rebalanced {
   ListenerRule listener;
   AcceptedClient client;
 };
@@ -95,7 +95,7 @@ class Worker final : private AcceptSink {
   struct Drain {};
   struct Stop {};
   struct Publish {};
-  using Message = std::variant<Apply, Drain, Stop, Publish, HandedOver>;
+  using Message = std::variant<Apply, Drain, Stop, Publish, Rebalanced>;
 
   enum class State : std::uint8_t { kServing, kDraining, kStopped };
 
@@ -116,7 +116,7 @@ class Worker final : private AcceptSink {
   void carry_out(Drain&);
   void carry_out(Stop&) { state_ = State::kStopped; }
   void carry_out(Publish&);
-  void carry_out(HandedOver& handed);
+  void carry_out(Rebalanced& handed);
   void add_listener(WorkerListener listener);
   void set_rule(const Known& known, std::shared_ptr<LiveRule> rule);
   void close_listener(const Known& known);
@@ -132,7 +132,7 @@ class Worker final : private AcceptSink {
   relay::Pools pools_;
   host::DatagramScratch scratch_;
   SessionLog log_;
-  Services services_;
+  WorkerContext context_;
   TcpToUdp to_udp_;
   TcpForwarder tcp_;
   TcpListeners listeners_;

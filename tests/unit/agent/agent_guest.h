@@ -109,7 +109,7 @@ class AgentGuest {
     std::strcpy(request.ifr_name, kTap);
     request.ifr_flags = IFF_NOARP;
     if (::ioctl(control.get(), SIOCSIFFLAGS, &request) != 0) return std::nullopt;
-    const netns::GuestNetwork network{
+    const netns::InterfacePlan network{
         .interface = kTap,
         .addresses = {{sys::ip("10.0.2.15"), 24}, {sys::ip("fd00::15"), 64}},
         .gateways = {sys::ip("10.0.2.2"), sys::ip("fd00::2")}};

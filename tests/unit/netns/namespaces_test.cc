@@ -265,7 +265,7 @@ bool is_ready(agent::GuestAgent& agent) {
 }
 
 TEST_P(Guest, AgentIsNoChildOfTheCommand) {
-  options.fast_path = FastPath::kOn;
+  options.agent = AgentUse::kOn;
   // The command has nothing to wait for.
   options.command = {"sh", "-c", "wait && exec sleep 0.2"};
   auto guest = spawn_guest(options);
@@ -297,7 +297,7 @@ TEST_P(Guest, AgentIsNoChildOfTheCommand) {
 }
 
 TEST_P(Guest, AgentDiesWithUs) {
-  options.fast_path = FastPath::kOn;
+  options.agent = AgentUse::kOn;
   std::array<int, 2> fds{};
   ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
   const UniqueFd out(fds[0]);

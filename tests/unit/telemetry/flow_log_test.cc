@@ -77,7 +77,7 @@ TEST(FlowLog, WritesALineOfJsonForEachFlow) {
   FlowRecord denied = sample();
   denied.name = "\"\\\x01\xff";
   denied.protocol = policy::Protocol::kUdp;
-  denied.direction = Direction::kInbound;
+  denied.direction = FlowDirection::kInbound;
   denied.verdict = policy::Verdict::kDeniedByPolicy;
   denied.outcome = policy::Outcome::kNotAccepted;
   log.write(denied);
@@ -260,7 +260,7 @@ TEST(FlowLog, WhatStrangersMakeRoomWithIsLimitedToo) {
   const TemporaryFile file;
   FlowLog log = FlowLog::open(file.path()).value();
   FlowRecord record = sample();
-  record.direction = Direction::kInbound;
+  record.direction = FlowDirection::kInbound;
   record.outcome = policy::Outcome::kMadeRoom;
   for (int i = 0; i < 1000; ++i) log.write(record);
   // Flows that went their way are all written.

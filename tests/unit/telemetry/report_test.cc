@@ -68,7 +68,7 @@ TEST(Report, InboundRowsAreByClientAndGuestPort) {
   Report report;
   for (const std::uint16_t port : std::initializer_list<std::uint16_t>{50001, 50002}) {
     FlowRecord record = flow("198.51.100.9", port);
-    record.direction = Direction::kInbound;
+    record.direction = FlowDirection::kInbound;
     record.guest.port = wire::Port{80};
     report.add(record);
   }

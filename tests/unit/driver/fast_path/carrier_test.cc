@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/driver/fast_path/fast_path_fixture.h"
+#include "unit/driver/fast_path/hand_overs_fixture.h"
 
 namespace sluice::driver {
 namespace {

@@ -21,7 +21,7 @@ using policy::Protocol;
 
 // The number of a listening socket that outlives this, and survives exec().
 int listening(const Rule& rule) {
-  const auto specs = listener_specs(rule, 0).value();
+  const auto specs = listener_keys(rule, 0).value();
   auto opened = open_inet_listener(sys::real_kernel(), specs.front(), {}, Sharing::kFirst);
   return ::fcntl(opened->socket.get(), F_DUPFD, 0);
 }
@@ -86,13 +86,13 @@ TEST(InheritedSockets, AKeyThatLiesAboutItsSocketIsNotTaken) {
   const int datagrams = listening(rule_at("127.0.0.1", 0, Protocol::kUdp));
   const sys::KernelFd look(sys::real_kernel(), ::fcntl(fd, F_DUPFD, 0));
   Rule claimed = rule_at("127.0.0.1", 1);  // Another port than that of the socket.
-  const ListenerSpec lie = listener_specs(claimed, 0).value().front();
-  const ListenerSpec truth = listener_specs(real, 0).value().front();
+  const ListenerKey lie = listener_keys(claimed, 0).value().front();
+  const ListenerKey truth = listener_keys(real, 0).value().front();
   EXPECT_FALSE(is_listener(look, lie));
-  const std::vector<HandedSocket> sockets = {{HandedKind::kListener, fd, lie.key},
-                                             {HandedKind::kListener, datagrams, truth.key},
-                                             {HandedKind::kListener, 987, truth.key},
-                                             {HandedKind::kListener, STDIN_FILENO, truth.key}};
+  const std::vector<PassedSocket> sockets = {{PassedKind::kListener, fd, lie.key},
+                                             {PassedKind::kListener, datagrams, truth.key},
+                                             {PassedKind::kListener, 987, truth.key},
+                                             {PassedKind::kListener, STDIN_FILENO, truth.key}};
   int ready = -1;
   ::setenv(kUpgradeVariable, variable_for(::getpid(), describe_sockets(sockets), ready).c_str(), 1);
   auto inherited = InheritedSockets::take(sys::real_kernel()).value();
@@ -106,7 +106,7 @@ TEST(InheritedSockets, AKeyThatLiesAboutItsSocketIsNotTaken) {
 TEST(InheritedSockets, ALinkLocalAddressIsThatOfItsInterface) {
   Rule rule = rule_at("fe80::1%lo", 8080);
   rule.listen.scope_id = 1;
-  ListenerSpec spec = listener_specs(rule, 0).value().front();
+  ListenerKey spec = listener_keys(rule, 0).value().front();
   EXPECT_EQ(spec.scope_id, 1u);
   EXPECT_EQ(place_text(spec), "[fe80::1%lo]:8080");
   EXPECT_EQ(spec.key.find("tcp:[fe80::1]:8080%1"), 0u) << spec.key;

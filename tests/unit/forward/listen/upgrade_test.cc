@@ -14,12 +14,12 @@ namespace sluice::forward {
 namespace {
 
 TEST(UpgradeDescription, RoundTrip) {
-  const std::vector<HandedSocket> sockets = {
-      {HandedKind::kActivated, 3, "web sockets"},
-      {HandedKind::kListener, 17, "tcp:[::1]:80 dev=eth0 keepalive=0/0/0"},
-      {HandedKind::kListener, 18, "unix:/run/a%0ab.sock"}};
+  const std::vector<PassedSocket> sockets = {
+      {PassedKind::kActivated, 3, "web sockets"},
+      {PassedKind::kListener, 17, "tcp:[::1]:80 dev=eth0 keepalive=0/0/0"},
+      {PassedKind::kListener, 18, "unix:/run/a%0ab.sock"}};
   EXPECT_EQ(parse_sockets(describe_sockets(sockets)), sockets);
-  EXPECT_EQ(parse_sockets(""), std::vector<HandedSocket>{});
+  EXPECT_EQ(parse_sockets(""), std::vector<PassedSocket>{});
 }
 
 TEST(UpgradeDescription, WhatIsNotOfThisFormIsRefused) {
@@ -43,7 +43,7 @@ TEST(UpgradeProgram, APathIsTakenAndAnythingElseIsThisProgram) {
 class UpgradeProcess : public ::testing::Test {
  protected:
   static std::expected<Upgrade, std::string> start(const std::string& script,
-                                                   std::span<const HandedSocket> sockets = {}) {
+                                                   std::span<const PassedSocket> sockets = {}) {
     sys::SavedSignals signals;
     ::sigemptyset(&signals.mask);
     signals.pipe.sa_handler = SIG_DFL;
@@ -59,7 +59,7 @@ class UpgradeProcess : public ::testing::Test {
 TEST_F(UpgradeProcess, GetsItsPidTheDescriptionAndTheSockets) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-  const std::vector<HandedSocket> sockets = {{HandedKind::kListener, ends[1], "key"}};
+  const std::vector<PassedSocket> sockets = {{PassedKind::kListener, ends[1], "key"}};
   const std::string script = fmt::format(
       "set -- $SLUICE_UPGRADE; [ $1 -eq $$ ] || exit 3;"
       "[ \"$(cat /proc/self/fd/$2)\" = 'listener {0} key' ] || exit 4;"

@@ -286,8 +286,8 @@ class HandOver : public ListenerSetTest,
         copies[listener.socket.get()] = ::fcntl(listener.socket.get(), F_DUPFD, 0);
       }
     }
-    std::vector<HandedSocket> sockets = from.handed_sockets();
-    for (HandedSocket& socket : sockets) socket.fd = copies.at(socket.fd);
+    std::vector<PassedSocket> sockets = from.passed_sockets();
+    for (PassedSocket& socket : sockets) socket.fd = copies.at(socket.fd);
     const std::string text = describe_sockets(sockets);
     const int file = ::memfd_create("test", 0);
     EXPECT_EQ(::write(file, text.data(), text.size()), static_cast<ssize_t>(text.size()));

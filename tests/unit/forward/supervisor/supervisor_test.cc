@@ -323,7 +323,8 @@ TEST_F(SupervisorTest, NothingStartsWithABadListenerUnlessItMayBeSkipped) {
 TEST_F(SupervisorTest, OiSaysItsWords) {
   const std::uint16_t port = free_port();
   put_ports({port});
-  start({.reload = nullptr, .config_file = "", .voice = Voice::kOi, .command_line = {}});
+  start(
+      {.reload = nullptr, .config_file = "", .output_style = OutputStyle::kOi, .command_line = {}});
   ASSERT_TRUE(says(
       "Loaded 1 forwarding rules\nStarting TCP forwarding from 127.0.0.1:" + std::to_string(port) +
       " to 127.0.0.1:" + std::to_string(target_.port()) + "\n"));

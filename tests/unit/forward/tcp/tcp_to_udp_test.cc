@@ -34,7 +34,7 @@ class TcpToUdpTest : public LoopFixture<TcpToUdp> {
   }
   void start(const std::shared_ptr<LiveRule>& rule, int served, const wire::Endpoint& client,
              ByteView head = {}) {
-    services.now = loop.now();
+    context.now = loop.now();
     counters = rule->counters;
     counters->active.fetch_add(1);  // As the one who accepts does.
     forwarder->start({.socket = host::TcpSocket::adopt(sys::KernelFd(sys::real_kernel(), served)),
@@ -43,7 +43,7 @@ class TcpToUdpTest : public LoopFixture<TcpToUdp> {
                       .ticket = {},
                       .listen_port = 1,
                       .port_offset = 0,
-                      .accepted_at = services.now},
+                      .accepted_at = context.now},
                      head);
   }
   static void write_all(const UniqueFd& fd, const Bytes& bytes) {

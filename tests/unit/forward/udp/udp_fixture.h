@@ -24,7 +24,7 @@
 #include "forward/listen/listener_open.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
-#include "forward/session/services.h"
+#include "forward/session/worker_context.h"
 #include "sys/sockaddr.h"
 #include "unit/forward/loopback.h"
 
@@ -124,25 +124,25 @@ class LoopFixture : public ::testing::Test {
       : loop(sys::EventLoop::create(sys::real_kernel()).value()),
         timers(loop.now()),
         pools(sys::real_kernel(), {}),
-        services{sys::real_kernel(), loop, timers, pools, scratch, log, loop.now()},
+        context{sys::real_kernel(), loop, timers, pools, scratch, log, loop.now()},
         log_fd_(memfd_create("log", MFD_CLOEXEC)) {
     log.set_file(std::make_shared<LogFile>(UniqueFd(dup(log_fd_.get())), LogFormat::kJson));
-    forwarder = std::make_unique<Forwarder>(services);
+    forwarder = std::make_unique<Forwarder>(context);
   }
 
   void turn(Duration patience = 2ms) {
-    services.now = loop.now() + moved_on_;
+    context.now = loop.now() + moved_on_;
     std::array<epoll_event, 64> events;
-    Instant until = services.now + patience;
-    if (pending_) until = services.now;
+    Instant until = context.now + patience;
+    if (pending_) until = context.now;
     const std::size_t count =
-        loop.wait(events, services.now, std::min(until, timers.next_wakeup())).value();
-    services.now = loop.now() + moved_on_;
+        loop.wait(events, context.now, std::min(until, timers.next_wakeup())).value();
+    context.now = loop.now() + moved_on_;
     for (std::size_t i = 0; i < count; ++i) {
       forwarder->on_event(EventTag::unpack(events[i].data.u64), events[i].events);
     }
     events_seen += count;
-    while (TimerNode* const node = timers.pop_due(services.now)) {
+    while (TimerNode* const node = timers.pop_due(context.now)) {
       forwarder->on_timer(EventTag::unpack(node->owner()));
     }
     pending_ = forwarder->run_pending();
@@ -198,7 +198,7 @@ class LoopFixture : public ::testing::Test {
   relay::Pools pools;
   host::DatagramScratch scratch;
   SessionLog log;
-  Services services;
+  WorkerContext context;
   std::unique_ptr<Forwarder> forwarder;
   std::size_t events_seen = 0;
 

@@ -49,7 +49,7 @@ class UdpForwarderTest : public LoopFixture<UdpForwarder> {
   }
 
   void bound(std::size_t sessions) {
-    forwarder = std::make_unique<UdpForwarder>(services, UdpBounds{.sessions = sessions});
+    forwarder = std::make_unique<UdpForwarder>(context, UdpBounds{.sessions = sessions});
   }
   // Where the client's session sends from.
   wire::Endpoint session_of(const Peer& client, const Peer& target) {
@@ -406,7 +406,7 @@ TEST_F(UdpForwarderTest, WithoutADescriptorASessionMakesRoom) {
 }
 
 TEST_F(UdpForwarderTest, NewSessionsAreBoundedInTimeAndOldOnesGoOn) {
-  forwarder = std::make_unique<UdpForwarder>(services, UdpBounds{.new_per_second = 1});
+  forwarder = std::make_unique<UdpForwarder>(context, UdpBounds{.new_per_second = 1});
   const Peer target;
   (void)listen_at(live(rule_to({target.at()})));
   const Peer talker;

@@ -1,11 +1,11 @@
 // Hand-overs with every answer that the agent may give, and with none.
-#include "driver/fast_path/fast_path.h"
+#include "driver/fast_path/hand_overs.h"
 
 #include <gtest/gtest.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
-#include "unit/driver/fast_path/fast_path_fixture.h"
+#include "unit/driver/fast_path/hand_overs_fixture.h"
 
 namespace sluice::driver {
 namespace {

@@ -1,4 +1,4 @@
-#include "flow/core/table.h"
+#include "flow/core/flow_table.h"
 
 #include <gtest/gtest.h>
 

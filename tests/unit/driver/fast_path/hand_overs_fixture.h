@@ -15,7 +15,7 @@
 
 #include "agent/agent_wire.h"
 #include "base/overloaded.h"
-#include "driver/fast_path/fast_path.h"
+#include "driver/fast_path/hand_overs.h"
 #include "unit/flow/engine/engine_fixture.h"
 #include "unit/relay/rig.h"
 
@@ -277,7 +277,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   relay::Connection inject_v4;
   relay::Connection inject_v6;
   std::optional<TcpIo> io;
-  std::optional<FastPath> path;
+  std::optional<HandOvers> path;
 
  private:
   void listen() {

@@ -1,4 +1,4 @@
-#include "forward/listen/listener_spec.h"
+#include "forward/listen/listener_key.h"
 
 #include <fmt/format.h>
 #include <net/if.h>
@@ -60,7 +60,7 @@ struct Address {
   return text;
 }
 
-[[nodiscard]] std::string key_of(const ListenerSpec& spec, const Rule& rule) {
+[[nodiscard]] std::string key_of(const ListenerKey& spec, const Rule& rule) {
   if (spec.kind == ListenerKind::kUnix) return fmt::format("unix:{}", printable(spec.path));
   const std::string options = options_text(rule.socket, spec.protocol);
   if (spec.kind == ListenerKind::kActivated) {
@@ -117,7 +117,7 @@ struct Address {
 
 }  // namespace
 
-std::string place_text(const ListenerSpec& spec) {
+std::string place_text(const ListenerKey& spec) {
   switch (spec.kind) {
     case ListenerKind::kAddress:
       if (spec.scope_id == 0) return wire::to_string(spec.endpoint);
@@ -138,12 +138,12 @@ std::string message_prefix(const Rule& rule) {
   return "";
 }
 
-std::expected<std::vector<ListenerSpec>, std::string> listener_specs(const Rule& rule,
-                                                                     std::size_t rule_number) {
-  ListenerSpec spec;
+std::expected<std::vector<ListenerKey>, std::string> listener_keys(const Rule& rule,
+                                                                   std::size_t rule_number) {
+  ListenerKey spec;
   spec.protocol = rule.listen.protocol;
   spec.rule = rule_number;
-  std::vector<ListenerSpec> specs;
+  std::vector<ListenerKey> specs;
   if (rule.listen.is_unix()) {
     spec.kind = ListenerKind::kUnix;
     spec.path = rule.listen.path;
@@ -173,8 +173,8 @@ std::expected<std::vector<ListenerSpec>, std::string> listener_specs(const Rule&
   return specs;
 }
 
-ListenerSpec activated_spec(const Rule& rule, std::size_t rule_number, std::size_t position) {
-  ListenerSpec spec;
+ListenerKey activated_spec(const Rule& rule, std::size_t rule_number, std::size_t position) {
+  ListenerKey spec;
   spec.kind = ListenerKind::kActivated;
   spec.protocol = rule.listen.protocol;
   spec.activated = position;

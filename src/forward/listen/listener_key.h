@@ -24,7 +24,7 @@ enum class ListenerKind : std::uint8_t {
   kActivated,  // A socket that systemd opened.
 };
 
-struct ListenerSpec {
+struct ListenerKey {
   ListenerKind kind = ListenerKind::kAddress;
   policy::Protocol protocol = policy::Protocol::kTcp;
   wire::Endpoint endpoint;        // Port 0: any free one.
@@ -40,14 +40,14 @@ struct ListenerSpec {
 };
 
 // "0.0.0.0:80", "*:80", "/run/x.sock": for messages.
-[[nodiscard]] std::string place_text(const ListenerSpec& spec);
+[[nodiscard]] std::string place_text(const ListenerKey& spec);
 
 // Of a rule that does not listen on activated sockets. The error is one line, without the rule.
-[[nodiscard]] std::expected<std::vector<ListenerSpec>, std::string> listener_specs(
+[[nodiscard]] std::expected<std::vector<ListenerKey>, std::string> listener_keys(
     const Rule& rule, std::size_t rule_number);
 // Of a rule that does; `position` is that of the socket.
-[[nodiscard]] ListenerSpec activated_spec(const Rule& rule, std::size_t rule_number,
-                                          std::size_t position);
+[[nodiscard]] ListenerKey activated_spec(const Rule& rule, std::size_t rule_number,
+                                         std::size_t position);
 
 // "rules.conf:12: ", "rule 'web': " or "": what a message about a rule begins with.
 [[nodiscard]] std::string message_prefix(const Rule& rule);

@@ -11,7 +11,7 @@
 
 namespace sluice::forward {
 
-struct Services {
+struct WorkerContext {
   sys::Kernel& kernel;
   sys::EventLoop& loop;  // Interest is registered edge-triggered, once for each descriptor.
   TimerWheel& timers;    // A node's owner is a packed forward::EventTag.

@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "base/index_table.h"
-#include "flow/core/key.h"
+#include "flow/core/flow_key.h"
 
 namespace sluice::flow {
 

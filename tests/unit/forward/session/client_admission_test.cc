@@ -1,4 +1,4 @@
-#include "forward/session/admission.h"
+#include "forward/session/client_admission.h"
 
 #include <gtest/gtest.h>
 
@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr Instant kStart{100s};
 
-static_assert(sizeof(Admission::Ticket) == 2 * sizeof(void*));
-static_assert(!std::is_copy_constructible_v<Admission::Ticket>);
+static_assert(sizeof(ClientAdmission::Ticket) == 2 * sizeof(void*));
+static_assert(!std::is_copy_constructible_v<ClientAdmission::Ticket>);
 
 wire::IpAddress ip(std::string_view text) { return wire::parse_ip(text).value(); }
 policy::AddressPattern pattern(std::string_view text) {
@@ -26,17 +26,17 @@ policy::AddressPattern pattern(std::string_view text) {
 }
 
 // How an admission ends, with the ticket given back at once.
-SessionResult result_of(Admission& admission, std::string_view client, Instant now = kStart) {
+SessionResult result_of(ClientAdmission& admission, std::string_view client, Instant now = kStart) {
   const auto ticket = admission.admit(ip(client), now);
   return ticket ? SessionResult::kOpened : ticket.error();
 }
 
-TEST(Admission, AccessComesFirstAndTellsWhy) {
+TEST(ClientAdmission, AccessComesFirstAndTellsWhy) {
   Rule rule;
   rule.access.allow = {pattern("192.0.2.0/24")};
   rule.access.deny = {pattern("192.0.2.7")};
   rule.limits.connections = 1;
-  Admission admission(rule, {.allow = {}, .deny = {pattern("192.0.2.9")}});
+  ClientAdmission admission(rule, {.allow = {}, .deny = {pattern("192.0.2.9")}});
   const auto held = admission.admit(ip("192.0.2.1"), kStart);
   ASSERT_TRUE(held);
   // The rule is full, yet those that may not come in hear that.
@@ -46,14 +46,14 @@ TEST(Admission, AccessComesFirstAndTellsWhy) {
   EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kLimited);
 }
 
-TEST(Admission, WhoSendsAProxyHeaderIsJudgedFirstAndCounted) {
+TEST(ClientAdmission, WhoSendsAProxyHeaderIsJudgedFirstAndCounted) {
   Rule rule;
   rule.access.allow = {pattern("192.0.2.0/24")};
   rule.access.deny = {pattern("192.0.2.7"), pattern("10.0.0.66")};
   rule.proxy_from = {pattern("10.0.0.0/8")};
   rule.limits.connections = 2;
   rule.client_limits.connections = 1;
-  Admission admission(rule, {.allow = {}, .deny = {pattern("10.9.9.9")}});
+  ClientAdmission admission(rule, {.allow = {}, .deny = {pattern("10.9.9.9")}});
   const auto refused = [&](std::string_view peer) {
     const auto ticket = admission.admit_peer(ip(peer), kStart);
     return ticket ? SessionResult::kOpened : ticket.error();
@@ -78,8 +78,8 @@ TEST(Admission, WhoSendsAProxyHeaderIsJudgedFirstAndCounted) {
   EXPECT_EQ(admission.admit_named(*another, ip("192.0.2.2"), kStart), std::nullopt);
 }
 
-TEST(Admission, WithoutLimitsThereIsNothingToThrottle) {
-  Admission admission(Rule{}, {});
+TEST(ClientAdmission, WithoutLimitsThereIsNothingToThrottle) {
+  ClientAdmission admission(Rule{}, {});
   const auto ticket = admission.admit(ip("192.0.2.1"), kStart);
   ASSERT_TRUE(ticket);
   EXPECT_EQ(ticket->to_target().rule, nullptr);
@@ -88,40 +88,40 @@ TEST(Admission, WithoutLimitsThereIsNothingToThrottle) {
   EXPECT_EQ(ticket->to_client().client, nullptr);
 }
 
-TEST(Admission, ATicketGivesItsPlaceBackOnce) {
+TEST(ClientAdmission, ATicketGivesItsPlaceBackOnce) {
   Rule rule;
   rule.limits.connections = 1;
   rule.client_limits.connections = 1;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   {
     auto first = admission.admit(ip("192.0.2.1"), kStart);
     ASSERT_TRUE(first);
-    Admission::Ticket moved = std::move(*first);
+    ClientAdmission::Ticket moved = std::move(*first);
     EXPECT_EQ(result_of(admission, "192.0.2.1"), SessionResult::kLimited);
-    Admission::Ticket assigned;
+    ClientAdmission::Ticket assigned;
     assigned = std::move(moved);
     EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kLimited);
-    assigned = Admission::Ticket();
+    assigned = ClientAdmission::Ticket();
     EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kOpened);
   }
   EXPECT_EQ(result_of(admission, "192.0.2.1"), SessionResult::kOpened);
 }
 
-TEST(Admission, NewSessionsOfARuleInASecond) {
+TEST(ClientAdmission, NewSessionsOfARuleInASecond) {
   Rule rule;
   rule.limits.new_per_second = 2;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   EXPECT_EQ(result_of(admission, "192.0.2.1"), SessionResult::kOpened);
   EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kOpened);
   EXPECT_EQ(result_of(admission, "192.0.2.3"), SessionResult::kLimited);
   EXPECT_EQ(result_of(admission, "192.0.2.3", kStart + 1100ms), SessionResult::kOpened);
 }
 
-TEST(Admission, WhatAClientIsRefusedUsesUpNothingOfTheRule) {
+TEST(ClientAdmission, WhatAClientIsRefusedUsesUpNothingOfTheRule) {
   Rule rule;
   rule.limits.new_per_second = 3;
   rule.client_limits.new_per_second = 1;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   EXPECT_EQ(result_of(admission, "192.0.2.1"), SessionResult::kOpened);
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(result_of(admission, "192.0.2.1"), SessionResult::kLimited);
@@ -131,24 +131,24 @@ TEST(Admission, WhatAClientIsRefusedUsesUpNothingOfTheRule) {
   EXPECT_EQ(result_of(admission, "192.0.2.4"), SessionResult::kLimited);
 }
 
-TEST(Admission, WhatTheRuleRefusesLeavesTheClientsPlaceFree) {
+TEST(ClientAdmission, WhatTheRuleRefusesLeavesTheClientsPlaceFree) {
   Rule rule;
   rule.limits.connections = 1;
   rule.client_limits.connections = 1;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   auto held = admission.admit(ip("192.0.2.1"), kStart);
   ASSERT_TRUE(held);
   EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kLimited);
-  *held = Admission::Ticket();
+  *held = ClientAdmission::Ticket();
   EXPECT_EQ(result_of(admission, "192.0.2.2"), SessionResult::kOpened);
 }
 
-TEST(Admission, BucketsAreSharedAsTheyShould) {
+TEST(ClientAdmission, BucketsAreSharedAsTheyShould) {
   Rule rule;
   rule.limits.to_target_rate = 1'000'000;
   rule.client_limits.to_target_rate = 500'000;
   rule.client_limits.to_client_rate = 250'000;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   const auto a1 = admission.admit(ip("192.0.2.1"), kStart);
   const auto a2 = admission.admit(ip("192.0.2.1"), kStart);
   const auto b = admission.admit(ip("192.0.2.2"), kStart);
@@ -165,13 +165,13 @@ TEST(Admission, BucketsAreSharedAsTheyShould) {
 }
 
 // Workers admit, hold and release. Run it under ThreadSanitizer.
-TEST(Admission, ManyThreadsNeverExceedABound) {
+TEST(ClientAdmission, ManyThreadsNeverExceedABound) {
   Rule rule;
   rule.limits.connections = 40;
   rule.limits.to_client_rate = 1'000'000;
   rule.client_limits.connections = 3;
   rule.client_limits.to_target_rate = 1'000'000;
-  Admission admission(rule, {});
+  ClientAdmission admission(rule, {});
   std::atomic<int> open{0};
   std::atomic<int> most{0};
   std::atomic<int> refused{0};
@@ -180,7 +180,7 @@ TEST(Admission, ManyThreadsNeverExceedABound) {
   for (std::uint32_t worker = 0; worker < 4; ++worker) {
     workers.emplace_back([&, worker] {
       Prng prng(worker);
-      std::vector<std::pair<Admission::Ticket, std::size_t>> held;
+      std::vector<std::pair<ClientAdmission::Ticket, std::size_t>> held;
       for (int i = 0; i < 5'000; ++i) {
         const Instant now = kStart + i * 1ms;
         if (!held.empty() && prng.below(2) == 0) {

@@ -1,4 +1,4 @@
-#include "driver/fast_path/fast_path.h"
+#include "driver/fast_path/hand_overs.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -45,8 +45,8 @@ std::optional<wire::SeqNum> sequence_of_reset(ByteView packet) {
 
 }  // namespace
 
-FastPath::FastPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
-                   agent::GuestAgent agent, const FastPathOptions& options)
+HandOvers::HandOvers(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
+                     agent::GuestAgent agent, const FastPathOptions& options)
     : loop_(loop),
       engine_(engine),
       tcp_(tcp),
@@ -59,7 +59,7 @@ FastPath::FastPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engi
   }
 }
 
-std::expected<void, sys::SetupError> FastPath::await() {
+std::expected<void, sys::SetupError> HandOvers::await() {
   constexpr Duration kPatience = std::chrono::seconds(10);
   auto message = agent_.await(kPatience);
   if (auto* ready = std::get_if<agent::AgentReady>(&message)) {
@@ -72,20 +72,20 @@ std::expected<void, sys::SetupError> FastPath::await() {
   return std::unexpected(sys::SetupError{"the agent in the guest does not answer", 0, ""});
 }
 
-FastPath::Asked* FastPath::find(flow::TcpId id) {
+HandOvers::Asked* HandOvers::find(flow::TcpId id) {
   if (id.index >= by_flow_.size()) return nullptr;
   Asked* asked = asked_.find(by_flow_[id.index]);
   return asked != nullptr && asked->id == id && !asked->closed ? asked : nullptr;
 }
 
 // A connection that is carried needs two descriptors, and new ones must always find theirs.
-bool FastPath::has_descriptors() const {
+bool HandOvers::has_descriptors() const {
   const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
   constexpr std::uint64_t kOthers = 64;  // Listeners, pipes, and what else is open.
   return used + kOthers < options_.descriptor_limit / 4 * 3;
 }
 
-void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
+void HandOvers::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = asked_.emplace();
   const Instant deadline = now + kAnswerWithin;
   if (!has_descriptors() || !flush_releases() ||
@@ -104,7 +104,7 @@ void FastPath::hand_over(const flow::HandOverTcp& action, Instant now, flow::Act
   by_flow_[action.flow.index] = handle;
 }
 
-void FastPath::divert(const flow::DivertTcp& action, Instant now) {
+void HandOvers::divert(const flow::DivertTcp& action, Instant now) {
   Asked* asked = find(action.flow);
   const std::optional<wire::SeqNum> reset = sequence_of_reset(action.packet);
   if (asked == nullptr) {
@@ -125,19 +125,19 @@ void FastPath::divert(const flow::DivertTcp& action, Instant now) {
   bytes_waiting_ += action.packet.size();
 }
 
-void FastPath::repair(Instant now) {
+void HandOvers::repair(Instant now) {
   if (now < repair_after_ || !flush_releases() || !agent_.repair()) return;
   repair_after_ = now + kRepairPause;
   ++repairs_;
 }
 
-void FastPath::release(const flow::ReleaseTcp& action) {
+void HandOvers::release(const flow::ReleaseTcp& action) {
   if (agent_.fd() < 0) return;  // Whatever begins anew takes its name out of the set by itself.
   releases_.push_back(action);
   (void)flush_releases();
 }
 
-bool FastPath::flush_releases() {
+bool HandOvers::flush_releases() {
   if (releases_.empty()) return true;
   std::size_t told = 0;
   for (const flow::ReleaseTcp& one : releases_) {
@@ -148,7 +148,7 @@ bool FastPath::flush_releases() {
   return releases_.empty();
 }
 
-bool FastPath::close(const flow::CloseTcp& action) {
+bool HandOvers::close(const flow::CloseTcp& action) {
   if (Asked* asked = find(action.flow)) {
     (void)take_packets(*asked);
     asked->closed = true;
@@ -156,7 +156,7 @@ bool FastPath::close(const flow::CloseTcp& action) {
   return carrier_.close(action);
 }
 
-void FastPath::on_agent(Instant now, flow::ActionSink& out) {
+void HandOvers::on_agent(Instant now, flow::ActionSink& out) {
   returned_.clear();
   while (auto message = agent_.receive()) {
     std::visit(Overloaded{[&](agent::AgentReady& m) { on_message(std::move(m)); },
@@ -170,20 +170,20 @@ void FastPath::on_agent(Instant now, flow::ActionSink& out) {
   (void)flush_releases();
 }
 
-void FastPath::on_message(agent::AgentReady message) {
+void HandOvers::on_message(agent::AgentReady message) {
   inject_v4_ = std::move(message.inject_v4);
   inject_v6_ = std::move(message.inject_v6);
   engine_.tcp().set_hand_over(options_.when);
   ready_ = true;
 }
 
-void FastPath::on_message(const agent::AgentMissing& message) {
+void HandOvers::on_message(const agent::AgentMissing& message) {
   telemetry::log_info("fast path: not available, the tap carries everything: {}",
                       message.error.describe());
 }
 
 // Invalid without a descriptor for it: the socket is gone then, and the guest was told by a RST.
-host::TcpSocket FastPath::adopt(UniqueFd socket) {
+host::TcpSocket HandOvers::adopt(UniqueFd socket) {
   if (!socket.valid()) return {};
   // A stranger could have passed one that blocks.
   (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
@@ -191,7 +191,7 @@ host::TcpSocket FastPath::adopt(UniqueFd socket) {
                                 {.nodelay = false, .keepalive = false, .urgent_inline = true});
 }
 
-void FastPath::on_message(agent::AgentHandedOver message, Instant now, flow::ActionSink& out) {
+void HandOvers::on_message(agent::AgentHandedOver message, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
@@ -217,12 +217,12 @@ void FastPath::on_message(agent::AgentHandedOver message, Instant now, flow::Act
   for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
 }
 
-void FastPath::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket) {
+void HandOvers::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket) {
   socket.reset();
   release({snapshot.peer, snapshot.local});
 }
 
-void FastPath::on_message(const agent::AgentRefused& message, Instant now, flow::ActionSink& out) {
+void HandOvers::on_message(const agent::AgentRefused& message, Instant now, flow::ActionSink& out) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
@@ -246,18 +246,18 @@ void FastPath::on_message(const agent::AgentRefused& message, Instant now, flow:
   resume_at_ = now + kPause;
 }
 
-void FastPath::on_message(const agent::AgentRepaired& message) {
+void HandOvers::on_message(const agent::AgentRepaired& message) {
   if (message.error != 0) {
     telemetry::log_debug("fast path: cannot be set up again: {}", sys::errno_text(message.error));
   }
 }
 
-FastPath::Packets FastPath::take_packets(Asked& asked) {
+HandOvers::Packets HandOvers::take_packets(Asked& asked) {
   bytes_waiting_ -= std::exchange(asked.bytes, 0);
   return std::exchange(asked.packets, {});
 }
 
-void FastPath::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
+void HandOvers::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
   const flow::TcpId id = asked.id;
   const Packets& packets = returned_.emplace_back(take_packets(asked));
   ++refused_;
@@ -267,7 +267,7 @@ void FastPath::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
 }
 
 // Whoever can stop the agent is in the guest, and stops its own network's faster half.
-void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
+void HandOvers::lose_agent(Instant now, flow::ActionSink& out) {
   agent_.close();
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
   resume_at_ = kNever;
@@ -288,12 +288,12 @@ void FastPath::lose_agent(Instant now, flow::ActionSink& out) {
   }
 }
 
-Instant FastPath::next_wakeup(Instant now) {
+Instant HandOvers::next_wakeup(Instant now) {
   return std::min({carrier_.next_wakeup(now), check_at_, resume_at_, resets_.next_wakeup(),
                    releases_.empty() ? kNever : now + kTellAgain});
 }
 
-void FastPath::on_time(Instant now, flow::ActionSink& out) {
+void HandOvers::on_time(Instant now, flow::ActionSink& out) {
   returned_.clear();
   carrier_.on_time(now);
   if (now >= resume_at_) {
@@ -314,8 +314,8 @@ void FastPath::on_time(Instant now, flow::ActionSink& out) {
   if (check_at_ <= now) lose_agent(now, out);
 }
 
-void FastPath::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset,
-                       Instant now) {
+void HandOvers::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset,
+                        Instant now) {
   if (reset && !carrier_.has_received(id, *reset) &&
       resets_.add({.flow = id, .sequence = *reset, .packet = {packet.begin(), packet.end()}},
                   now)) {
@@ -326,7 +326,7 @@ void FastPath::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqN
 
 // From here the guest's kernel takes it as if it had turned it itself. The checksum may have been
 // left to the tap.
-void FastPath::inject(ByteView packet) {
+void HandOvers::inject(ByteView packet) {
   packet_.assign(packet.begin(), packet.end());
   const auto view = wire::parse_ip_packet(packet_);
   if (!view || view->payload.size() < wire::TcpView::kHeaderSize) return;
@@ -346,7 +346,7 @@ void FastPath::inject(ByteView packet) {
   }
 }
 
-std::vector<telemetry::Counter> FastPath::counters() const {
+std::vector<telemetry::Counter> HandOvers::counters() const {
   return {{"handed over to the guest's kernel", handed_over_},
           {"hand-overs that failed", refused_},
           {"packets put back on the fast path", injected_},

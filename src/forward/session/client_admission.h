@@ -22,15 +22,15 @@ namespace sluice::forward {
 class ClientTable;  // client_table.h: counts and buckets of each client address.
 struct ClientEntry;
 
-class Admission {
+class ClientAdmission {
  public:
-  Admission(const Rule& rule, policy::AccessList global);
-  ~Admission();
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
+  ClientAdmission(const Rule& rule, policy::AccessList global);
+  ~ClientAdmission();
+  ClientAdmission(const ClientAdmission&) = delete;
+  ClientAdmission& operator=(const ClientAdmission&) = delete;
 
   // A place among the sessions of a rule and of a client; given back when it goes. Holds the
-  // entry of its client alive. The Admission must outlive it.
+  // entry of its client alive. The ClientAdmission must outlive it.
   class Ticket {
    public:
     Ticket() = default;
@@ -42,11 +42,11 @@ class Admission {
     [[nodiscard]] relay::Throttle to_client() const;
 
    private:
-    friend class Admission;
-    Ticket(Admission& owner, ClientEntry* client) : owner_(&owner), client_(client) {}
+    friend class ClientAdmission;
+    Ticket(ClientAdmission& owner, ClientEntry* client) : owner_(&owner), client_(client) {}
     void give_back();
 
-    Admission* owner_ = nullptr;  // Null: nothing is limited.
+    ClientAdmission* owner_ = nullptr;  // Null: nothing is limited.
     ClientEntry* client_ = nullptr;
   };
 

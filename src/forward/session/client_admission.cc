@@ -1,4 +1,4 @@
-#include "forward/session/admission.h"
+#include "forward/session/client_admission.h"
 
 #include <utility>
 
@@ -24,7 +24,7 @@ namespace {
 
 }  // namespace
 
-Admission::Admission(const Rule& rule, policy::AccessList global)
+ClientAdmission::ClientAdmission(const Rule& rule, policy::AccessList global)
     : global_(std::move(global)),
       own_(rule.access),
       peers_global_{.allow = {}, .deny = global_.deny},
@@ -42,10 +42,10 @@ Admission::Admission(const Rule& rule, policy::AccessList global)
   }
 }
 
-Admission::~Admission() = default;
+ClientAdmission::~ClientAdmission() = default;
 
-std::expected<Admission::Ticket, SessionResult> Admission::admit(const wire::IpAddress& client,
-                                                                 Instant now) {
+std::expected<ClientAdmission::Ticket, SessionResult> ClientAdmission::admit(
+    const wire::IpAddress& client, Instant now) {
   const auto entry = admit_client(client, now);
   if (!entry) return std::unexpected(entry.error());
   if (!limited_) return Ticket();
@@ -56,8 +56,8 @@ std::expected<Admission::Ticket, SessionResult> Admission::admit(const wire::IpA
   return Ticket(*this, *entry);
 }
 
-std::expected<ClientEntry*, SessionResult> Admission::admit_client(const wire::IpAddress& client,
-                                                                   Instant now) {
+std::expected<ClientEntry*, SessionResult> ClientAdmission::admit_client(
+    const wire::IpAddress& client, Instant now) {
   if (const auto refused = refusal_of(policy::decide_access(global_, own_, client))) {
     return std::unexpected(*refused);
   }
@@ -67,7 +67,7 @@ std::expected<ClientEntry*, SessionResult> Admission::admit_client(const wire::I
   return entry;
 }
 
-std::expected<Admission::Ticket, SessionResult> Admission::admit_peer(
+std::expected<ClientAdmission::Ticket, SessionResult> ClientAdmission::admit_peer(
     const std::optional<wire::IpAddress>& peer, Instant now) {
   if (peer) {
     if (const auto refused = refusal_of(policy::decide_access(peers_global_, peers_own_, *peer))) {
@@ -79,32 +79,33 @@ std::expected<Admission::Ticket, SessionResult> Admission::admit_peer(
   return Ticket(*this, nullptr);
 }
 
-std::optional<SessionResult> Admission::admit_named(Ticket& ticket, const wire::IpAddress& client,
-                                                    Instant now) {
+std::optional<SessionResult> ClientAdmission::admit_named(Ticket& ticket,
+                                                          const wire::IpAddress& client,
+                                                          Instant now) {
   const auto entry = admit_client(client, now);
   if (!entry) return entry.error();
   ticket.client_ = *entry;
   return std::nullopt;
 }
 
-bool Admission::admitted_by_rule(Instant now) {
+bool ClientAdmission::admitted_by_rule(Instant now) {
   if (!rule_is_counted_) return true;
   const std::scoped_lock lock(mutex_);
   return limits_.admit(now) == policy::Verdict::kAccepted;
 }
 
-void Admission::released(ClientEntry* client) {
+void ClientAdmission::released(ClientEntry* client) {
   if (client != nullptr) clients_->released(*client);
   if (!rule_is_counted_) return;
   const std::scoped_lock lock(mutex_);
   limits_.released();
 }
 
-Admission::Ticket::Ticket(Ticket&& other) noexcept
+ClientAdmission::Ticket::Ticket(Ticket&& other) noexcept
     : owner_(std::exchange(other.owner_, nullptr)),
       client_(std::exchange(other.client_, nullptr)) {}
 
-Admission::Ticket& Admission::Ticket::operator=(Ticket&& other) noexcept {
+ClientAdmission::Ticket& ClientAdmission::Ticket::operator=(Ticket&& other) noexcept {
   if (this == &other) return *this;
   give_back();
   owner_ = std::exchange(other.owner_, nullptr);
@@ -112,19 +113,19 @@ Admission::Ticket& Admission::Ticket::operator=(Ticket&& other) noexcept {
   return *this;
 }
 
-Admission::Ticket::~Ticket() { give_back(); }
+ClientAdmission::Ticket::~Ticket() { give_back(); }
 
-void Admission::Ticket::give_back() {
+void ClientAdmission::Ticket::give_back() {
   if (owner_ != nullptr) owner_->released(client_);
 }
 
-relay::Throttle Admission::Ticket::to_target() const {
+relay::Throttle ClientAdmission::Ticket::to_target() const {
   if (owner_ == nullptr) return {};
   return {.rule = bucket_of(owner_->to_target_),
           .client = client_ == nullptr ? nullptr : bucket_of(client_->to_target)};
 }
 
-relay::Throttle Admission::Ticket::to_client() const {
+relay::Throttle ClientAdmission::Ticket::to_client() const {
   if (owner_ == nullptr) return {};
   return {.rule = bucket_of(owner_->to_client_),
           .client = client_ == nullptr ? nullptr : bucket_of(client_->to_client)};

@@ -28,11 +28,11 @@ struct FastPathOptions {
   std::uint64_t descriptor_limit = 0;  // Of this process.
 };
 
-class FastPath {
+class HandOvers {
  public:
   // References are not owned. Without an agent nothing is handed over.
-  FastPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
-           agent::GuestAgent agent, const FastPathOptions& options);
+  HandOvers(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
+            agent::GuestAgent agent, const FastPathOptions& options);
 
   // Blocks until the agent is ready, or says what it lacks.
   [[nodiscard]] std::expected<void, sys::SetupError> await();

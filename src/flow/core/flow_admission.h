@@ -11,11 +11,11 @@
 
 namespace sluice::flow {
 
-class Admission {
+class FlowAdmission {
  public:
   // `policy` is not owned.
-  Admission(const policy::Policy& policy, policy::HostAddresses host,
-            const policy::GuestLimits& limits)
+  FlowAdmission(const policy::Policy& policy, policy::HostAddresses host,
+                const policy::GuestLimits& limits)
       : reach_(policy, host), limits_(limits) {}
 
   // A flow that is accepted counts until released().

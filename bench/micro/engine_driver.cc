@@ -11,7 +11,7 @@
 namespace sluice::bench {
 namespace {
 
-flow::EngineOptions options_for(const flow::LinkFeatures& link) {
+flow::EngineOptions options_for(const wire::LinkFeatures& link) {
   flow::EngineOptions options;
   options.link = link;
   options.limits = {.max_flows = 0, .new_flows_per_second = 0};
@@ -20,7 +20,7 @@ flow::EngineOptions options_for(const flow::LinkFeatures& link) {
 
 }  // namespace
 
-EngineDriver::EngineDriver(const flow::LinkFeatures& link)
+EngineDriver::EngineDriver(const wire::LinkFeatures& link)
     : engine(options_for(link), flow::EngineSeeds{}, now),
       host_bytes_(flow::test::stream(0, kHostBytesMax)) {
   engine.set_resolvers({flow::test::endpoint("192.0.2.53:53")});
@@ -147,15 +147,15 @@ void EngineDriver::run_dns_actions() {
 }
 
 void EngineDriver::write_frames() {
-  for (const flow::FrameOut& out : sink.frames()) {
-    const ByteView header = sink.header(out);
+  for (const wire::FrameOut& out : sink.frames()) {
+    const ByteView header = sink.frames().header(out);
     ++carried.frames;
     carried.frame_bytes += header.size() + out.payload.size();
     carried.payload_bytes += out.payload.size();
     last_size_ = std::min(header.size(), last_.size());
     std::memcpy(last_.data(), header.data(), last_size_);
   }
-  sink.clear_frames();
+  sink.frames().clear();
 }
 
 }  // namespace sluice::bench

@@ -14,8 +14,8 @@
 namespace sluice::bench {
 
 // What the link takes off our hands: what a tap does for `sluice run`, or nothing at all.
-inline constexpr flow::LinkFeatures kOffloads{.checksum = true, .tso = true, .uso = true};
-inline constexpr flow::LinkFeatures kNoOffloads{};
+inline constexpr wire::LinkFeatures kOffloads{.checksum = true, .tso = true, .uso = true};
+inline constexpr wire::LinkFeatures kNoOffloads{};
 
 // What the guest's kernel says of a frame whose checksum the link would complete.
 inline constexpr wire::VirtioNetHeader kVouched{.flags = wire::VirtioNetHeader::kNeedsCsum};
@@ -45,7 +45,7 @@ class EngineDriver {
   static constexpr std::uint32_t kRoom = 4 * 1024 * 1024;
   static constexpr std::size_t kHostBytesMax = 256 * 1024;
 
-  explicit EngineDriver(const flow::LinkFeatures& link = kOffloads);
+  explicit EngineDriver(const wire::LinkFeatures& link = kOffloads);
 
   // A frame of the guest; several make a burst.
   void frame(ByteView bytes, const wire::VirtioNetHeader& offload = kVouched) {

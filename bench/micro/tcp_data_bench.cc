@@ -13,7 +13,7 @@ constexpr std::uint32_t kWindowLarge = 0xffffU << GuestTcp::kWindowScale;
 // An engine with one TCP flow that relays.
 struct OneFlow {
   explicit OneFlow(Family family, std::uint32_t window = kWindowLarge,
-                   const flow::LinkFeatures& link = kOffloads)
+                   const wire::LinkFeatures& link = kOffloads)
       : driver(link),
         offload(link.checksum ? kVouched : wire::VirtioNetHeader{}),
         guest(driver.network(), guest_endpoint(family, 40'000), remote_endpoint(family, 80), window,
@@ -88,7 +88,7 @@ class SegmentIn {
 // Bytes of the host go out, and the guest acknowledges them.
 class SegmentOut {
  public:
-  SegmentOut(Family family, std::uint32_t bytes, const flow::LinkFeatures& link,
+  SegmentOut(Family family, std::uint32_t bytes, const wire::LinkFeatures& link,
              std::uint32_t frames)
       : flow_(family, kWindowLarge, link), bytes_(bytes), frames_(frames) {}
   void operator()() {
@@ -142,7 +142,7 @@ class BulkToGuest {
   static constexpr std::uint64_t kCounted = 8;
 
   explicit BulkToGuest(Family family, std::uint32_t window = kWindowLarge,
-                       const flow::LinkFeatures& link = kOffloads)
+                       const wire::LinkFeatures& link = kOffloads)
       : flow_(family, window, link), window_(window) {}
   void operator()() {
     const std::uint64_t end = flow_.driver.carried.payload_bytes + kMebibyte;
@@ -175,7 +175,7 @@ class BulkFromGuest {
   static constexpr std::uint64_t kCounted = 8;
   static constexpr std::size_t kBurst = 128;
 
-  BulkFromGuest(Family family, std::uint32_t frame, const flow::LinkFeatures& link)
+  BulkFromGuest(Family family, std::uint32_t frame, const wire::LinkFeatures& link)
       : flow_(family, kWindowLarge, link), frame_(frame) {
     // The frames of one burst lie side by side, as they do in the driver's buffer.
     for (std::size_t i = 0; i < std::min<std::size_t>(kBurst, kMebibyte / frame); ++i) {

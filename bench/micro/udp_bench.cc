@@ -72,7 +72,7 @@ class NewFlow {
 // What came back from the host: one datagram, or a row of them of `segment` bytes each.
 class Reply {
  public:
-  Reply(Family family, std::size_t bytes, std::uint16_t segment, const flow::LinkFeatures& link,
+  Reply(Family family, std::size_t bytes, std::uint16_t segment, const wire::LinkFeatures& link,
         std::uint64_t frames)
       : driver_(link),
         remote_(remote_endpoint(family, 9000)),

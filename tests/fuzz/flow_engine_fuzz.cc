@@ -366,10 +366,10 @@ class Harness {
   }
 
   void check_frames() {
-    for (const flow::FrameOut& frame : sink_.frames()) {
+    for (const wire::FrameOut& frame : sink_.frames()) {
       require(frame.header_length >= 14 && frame.payload.size() <= 65'535, "frames have headers");
     }
-    sink_.clear_frames();
+    sink_.frames().clear();
   }
 
   void settle() {
@@ -457,7 +457,7 @@ class Harness {
                                                      : flow::PeekStatus::kWouldBlock;
     engine_.tcp().on_peeked(action.flow, action.sequence, status, ByteView(bytes_).first(count),
                             count == max, now_, sink_);
-    sink_.clear_frames();
+    sink_.frames().clear();
   }
   void carry_out(const flow::DiscardTcp& action) {
     require_held(action.flow);

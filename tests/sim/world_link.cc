@@ -164,17 +164,17 @@ void World::transmit_carried(std::uint32_t connection, const OutgoingSegment& se
 
 // The engine's frames set out for the guest.
 void World::collect_frames() {
-  for (const flow::FrameOut& out : sink_.frames()) {
+  for (const wire::FrameOut& out : sink_.frames()) {
     const std::uint32_t number = new_frame();
     Frame& frame = frames_[number];
-    const ByteView header = sink_.header(out);
+    const ByteView header = sink_.frames().header(out);
     frame.bytes.assign(header.begin(), header.end());
     frame.bytes.insert(frame.bytes.end(), out.payload.begin(), out.payload.end());
     frame.offload = out.offload;
     note_engine_frame(note_offer(frame.bytes));
     send_frame(number, EventKind::kFrameToGuest);
   }
-  sink_.clear_frames();
+  sink_.frames().clear();
 }
 
 void World::deliver_to_guest(const Frame& frame) {

@@ -74,10 +74,10 @@ bool LinkIo::write(const std::array<iovec, 3>& parts) {
 
 [[gnu::noinline]] void LinkIo::write_frames(flow::ActionSink& sink, flow::DropCounters& drops) {
   if (sink.frames().empty()) return;
-  for (const flow::FrameOut& frame : sink.frames()) {
+  for (const wire::FrameOut& frame : sink.frames()) {
     std::array<std::uint8_t, wire::VirtioNetHeader::kSize> offload;
     frame.offload.emit(offload);
-    const ByteView header = sink.header(frame);
+    const ByteView header = sink.frames().header(frame);
     const std::array<iovec, 3> parts{part_of(ByteView(offload).first(header_size_)),
                                      part_of(header), part_of(frame.payload)};
     if (tee_) [[unlikely]]
@@ -85,7 +85,7 @@ bool LinkIo::write(const std::array<iovec, 3>& parts) {
     if (!write(parts)) drops.count(flow::DropReason::kLinkWriteFailed);
   }
   SLUICE_PROBE(frames_flushed, trace::kNoTraceFlow, sink.frames().size(), 0);
-  sink.clear_frames();
+  sink.frames().clear();
 }
 
 [[gnu::cold]] void LinkIo::capture(ByteView header, ByteView payload) {

@@ -14,7 +14,7 @@
 #include "base/slab.h"
 #include "flow/core/flow_summary.h"
 #include "wire/address.h"
-#include "wire/link/virtio_net.h"
+#include "wire/link/frame_batch.h"
 #include "wire/seq_num.h"
 #include "wire/transport/tcp_snapshot.h"
 
@@ -128,14 +128,6 @@ using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp,
                             CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp,
                             SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
 
-// A frame for the guest: headers in the sink's arena, then a payload that is borrowed.
-struct FrameOut {
-  std::uint32_t header_begin = 0;
-  std::uint32_t header_length = 0;
-  ByteView payload;
-  wire::VirtioNetHeader offload;
-};
-
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 
 // A piece of a guest-to-host stream inside the current burst.
@@ -148,29 +140,17 @@ class ActionSink {
  public:
   ActionSink() {
     actions_.reserve(256);
-    frames_.reserve(256);
     ranges_.reserve(256);
-    arena_.reserve(kArenaReserve);
   }
 
   void push(const Action& action) { actions_.push_back(action); }
 
-  // Room for a frame's headers, or for a whole small frame. The span is valid until the next call.
+  // A frame for the guest, as FrameBatch::add().
   [[nodiscard]] MutableBytes add_frame(std::size_t header_length, ByteView payload,
                                        const wire::VirtioNetHeader& offload) {
-    const std::size_t begin = arena_.size();
-    arena_.resize(begin + header_length);
-    frames_.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(header_length),
-                       payload, offload});
-    return MutableBytes(arena_).subspan(begin, header_length);
+    return frames_.add(header_length, payload, offload);
   }
-  // Gives back the end of the newest frame's room.
-  void shrink_frame(std::size_t header_length) {
-    FrameOut& frame = frames_.back();
-    frame.header_length = static_cast<std::uint32_t>(header_length);
-    arena_.resize(frame.header_begin + header_length);
-    if (header_length == 0) frames_.pop_back();
-  }
+  void shrink_frame(std::size_t header_length) { frames_.shrink(header_length); }
 
   std::uint32_t add_range(ByteView bytes) {
     ranges_.push_back({bytes, kNoRange});
@@ -179,28 +159,18 @@ class ActionSink {
   void link_range(std::uint32_t previous, std::uint32_t next) { ranges_[previous].next = next; }
 
   [[nodiscard]] std::vector<Action>& actions() { return actions_; }
-  [[nodiscard]] const std::vector<FrameOut>& frames() const { return frames_; }
+  [[nodiscard]] wire::FrameBatch& frames() { return frames_; }
   [[nodiscard]] const BurstRange& range(std::uint32_t at) const { return ranges_[at]; }
-  [[nodiscard]] ByteView header(const FrameOut& frame) const {
-    return ByteView(arena_).subspan(frame.header_begin, frame.header_length);
-  }
 
-  void clear_frames() {
-    frames_.clear();
-    arena_.clear();
-  }
   void clear_actions() {
     actions_.clear();
     ranges_.clear();
   }
 
  private:
-  static constexpr std::size_t kArenaReserve = 64 * 1024;
-
   std::vector<Action> actions_;
-  std::vector<FrameOut> frames_;
   std::vector<BurstRange> ranges_;
-  std::vector<std::uint8_t> arena_;
+  wire::FrameBatch frames_;
 };
 
 }  // namespace sluice::flow

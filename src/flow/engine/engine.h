@@ -30,7 +30,7 @@ namespace sluice::flow {
 
 struct EngineOptions {
   GuestNetwork network{};
-  LinkFeatures link{};
+  wire::LinkFeatures link{};
   policy::Policy policy{};
   policy::LimitOptions limits{};
   std::uint32_t max_inbound_streams = 0;  // See policy/guest_limits.h; zero is no bound.

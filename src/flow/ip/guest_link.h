@@ -15,15 +15,10 @@
 #include "wire/address.h"
 #include "wire/ip_protocol.h"
 #include "wire/link/ethernet.h"
+#include "wire/link/frame_batch.h"
 #include "wire/transport/tcp.h"
 
 namespace sluice::flow {
-
-struct LinkFeatures {
-  bool checksum = false;  // The link completes checksums.
-  bool tso = false;       // The link takes TCP super-frames.
-  bool uso = false;       // The link takes batches of UDP datagrams.
-};
 
 struct TcpFrame {
   wire::Endpoint source;
@@ -39,11 +34,11 @@ struct TcpFrame {
 
 class GuestLink {
  public:
-  GuestLink(const GuestNetwork& network, const LinkFeatures& features)
+  GuestLink(const GuestNetwork& network, const wire::LinkFeatures& features)
       : network_(&network), features_(features), guest_mac_(network.guest_mac) {}
 
   [[nodiscard]] const GuestNetwork& network() const { return *network_; }
-  [[nodiscard]] const LinkFeatures& features() const { return features_; }
+  [[nodiscard]] const wire::LinkFeatures& features() const { return features_; }
   [[nodiscard]] const wire::MacAddress& guest_mac() const { return guest_mac_; }
   // Answers go to whoever spoke last: there is one guest on the link.
   void learn_guest_mac(const wire::MacAddress& mac) { guest_mac_ = mac; }
@@ -80,7 +75,7 @@ class GuestLink {
                        ByteView payload, ActionSink& out);
 
   const GuestNetwork* network_;  // Not owned.
-  LinkFeatures features_;
+  wire::LinkFeatures features_;
   wire::MacAddress guest_mac_;
   IcmpErrorLimiter error_limiter_;
   std::uint32_t next_identification_ = 1;

@@ -53,7 +53,7 @@ class NoAllocation : public testing::Test {
   }
   void clear() {
     sink_.clear_actions();
-    sink_.clear_frames();
+    sink_.frames().clear();
   }
   void feed(const Bytes& bytes) {
     engine_.on_frame(bytes, {}, now_, sink_);
@@ -84,7 +84,7 @@ TEST_F(NoAllocation, TcpDataBothWays) {
   const TcpId id = last<ConnectTcp>().flow;
   clear();
   engine_.tcp().on_connected(id, 65'536, now_, sink_);
-  const ByteView header = sink_.header(sink_.frames().at(0));
+  const ByteView header = sink_.frames().header(*sink_.frames().begin());
   wire::SeqNum ours = wire::TcpView::parse(header.subspan(34))->sequence() + 1;
   clear();
   segment = {.guest = kGuest, .remote = kServer, .sequence = wire::SeqNum{1000}};

@@ -309,13 +309,13 @@ class FastPathFixture : public flow::test::TcpFixture {
     }
   }
   void keep_frames() {
-    for (const flow::FrameOut& out : sink.frames()) {
-      const ByteView header = sink.header(out);
+    for (const wire::FrameOut& out : sink.frames()) {
+      const ByteView header = sink.frames().header(out);
       flow::test::Received one{{header.begin(), header.end()}, out.offload};
       one.bytes.insert(one.bytes.end(), out.payload.begin(), out.payload.end());
       frames.push_back(std::move(one));
     }
-    sink.clear_frames();
+    sink.frames().clear();
   }
 
   std::optional<sys::EventLoop> loop_;

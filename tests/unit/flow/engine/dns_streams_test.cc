@@ -32,13 +32,13 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
     sink.clear_actions();
   }
   void take_frames() {
-    for (const FrameOut& out : sink.frames()) {
-      const ByteView header = sink.header(out);
+    for (const wire::FrameOut& out : sink.frames()) {
+      const ByteView header = sink.frames().header(out);
       Received received{{header.begin(), header.end()}, out.offload};
       received.bytes.insert(received.bytes.end(), out.payload.begin(), out.payload.end());
       take_segment(received.tcp());
     }
-    sink.clear_frames();
+    sink.frames().clear();
   }
   void take_segment(const wire::TcpView& tcp) {
     if (tcp.flags().rst()) reset_ = true;

@@ -79,8 +79,8 @@ class EngineFixture : public testing::Test {
 
   // Takes over what the sink holds. Call after an event of the host.
   void collect() {
-    for (const FrameOut& out : sink.frames()) {
-      const ByteView header = sink.header(out);
+    for (const wire::FrameOut& out : sink.frames()) {
+      const ByteView header = sink.frames().header(out);
       Received received{{header.begin(), header.end()}, out.offload};
       received.bytes.insert(received.bytes.end(), out.payload.begin(), out.payload.end());
       frames.push_back(std::move(received));
@@ -100,7 +100,7 @@ class EngineFixture : public testing::Test {
         pings.push_back({*ping, {ping->message.begin(), ping->message.end()}});
       }
     }
-    sink.clear_frames();
+    sink.frames().clear();
     sink.clear_actions();
   }
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "base/overloaded.h"
+#include "flow/core/drop_reason.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
 #include "trace/probe.h"
@@ -29,7 +30,7 @@ constexpr Duration kLookEach = std::chrono::microseconds(20);
 Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
     : loop_(loop),
       engine_(std::move(options.engine), options.seeds, loop.now()),
-      link_(kernel, std::move(options.tap), options.tap_features, std::move(options.capture)),
+      link_(std::move(options.link)),
       tcp_(kernel, loop, engine_.tcp()),
       fast_path_(kernel, loop, engine_, tcp_, std::move(options.agent), options.fast_path),
       udp_(kernel, loop, engine_),
@@ -39,7 +40,9 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
       addresses_(std::move(options.addresses)) {
   tcp_.set_room(udp_);
-  (void)loop_.add(link_.fd(), EPOLLIN, EventTag{EventKind::kLink}.pack());
+  for (const int fd : link_->descriptors()) {
+    (void)loop_.add(fd, EPOLLIN, EventTag{EventKind::kLink}.pack());
+  }
   if (addresses_) {
     engine_.set_host_addresses(addresses_->addresses());
     (void)loop_.add(addresses_->fd(), EPOLLIN, EventTag{EventKind::kHostAddresses}.pack());
@@ -64,7 +67,7 @@ int Worker::run(netns::ChildProcess& child, sys::SignalFd& signals) {
   settle(now);
   tell_given_up(given_up);
   reporter_.finish();
-  link_.flush_capture();
+  link_->flush();
   return *exit_code_;
 }
 
@@ -92,14 +95,14 @@ void Worker::turn(Instant limit) {
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
   reporter_.flush_if_due(now);
-  link_.flush_capture();
+  link_->flush();
   tcp_.prepare();
 }
 
 void Worker::dispatch(const epoll_event& event, Instant now) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
-    case EventKind::kLink: on_link(LinkIo::Depth::kAsExpected, now); return;
+    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, now); return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, now, sink_);
@@ -117,7 +120,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
       if (link_gone_) {
         settle(now);
       } else {
-        on_link(LinkIo::Depth::kToTheEnd, now);
+        on_link(link::Link::Depth::kToTheEnd, now);
       }
       fast_path_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
@@ -135,11 +138,11 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   }
 }
 
-[[gnu::noinline]] void Worker::on_link(LinkIo::Depth depth, Instant now) {
+[[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Instant now) {
   settle(now);  // What was gathered so far may borrow the last burst.
   dns_.follow_resolvers(now);
-  const LinkIo::Burst burst = link_.read_burst(depth);
-  for (const FrameIn& frame : burst.frames) {
+  const link::Link::Burst burst = link_->read_burst(depth);
+  for (const wire::FrameIn& frame : burst.frames) {
     engine_.on_frame(frame.bytes, frame.offload, now, sink_);
   }
   engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows, now,
@@ -148,50 +151,60 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   if (burst.gone) [[unlikely]] {
     link_gone_ = true;
     telemetry::log_warn("the command deleted its network interface; it has no network any more");
-    (void)loop_.remove(link_.fd());
+    for (const int fd : link_->descriptors()) (void)loop_.remove(fd);
   }
+}
+
+void Worker::write_frames() {
+  wire::FrameBatch& frames = sink_.frames();
+  if (frames.empty()) return;
+  for (std::size_t lost = link_->write(frames); lost > 0; --lost) {
+    engine_.drops().count(flow::DropReason::kLinkWriteFailed);
+  }
+  SLUICE_PROBE(frames_flushed, trace::kNoTraceFlow, frames.size(), 0);
+  frames.clear();
 }
 
 // Carries out all actions, those that their results bring included.
 [[gnu::noinline]] void Worker::settle(Instant now) {
   auto& actions = sink_.actions();
-  const Overloaded run{
-      [&](const flow::ConnectTcp action) {
-        tcp_.connect(action, now, sink_);
-        link_.write_frames(sink_, engine_.drops());  // The answer need not wait for what follows.
-      },
-      [&](const flow::StashTcp action) { tcp_.stash(action); },
-      [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
-      [&](const flow::PeekTcp action) {
-        tcp_.peek(action, now, sink_);
-        link_.write_frames(sink_, engine_.drops());  // They borrow the peek buffer.
-      },
-      [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
-      [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
-      [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
-      [&](const flow::CloseTcp action) {
-        if (!fast_path_.close(action)) tcp_.close(action, now);
-      },
-      [&](const flow::HandOverTcp& action) {
-        fast_path_.hand_over(flow::HandOverTcp(action), now, sink_);
-      },
-      [&](const flow::DivertTcp action) { fast_path_.divert(action, now); },
-      [&](const flow::ReleaseTcp action) { fast_path_.release(action); },
-      [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
-      [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
-      [&](const flow::CloseUdp action) { udp_.close(action); },
-      [&](const flow::OpenPing action) { ping_.open(action, now, sink_); },
-      [&](const flow::SendPing action) { ping_.send(action, now, sink_); },
-      [&](const flow::ClosePing action) { ping_.close(action); },
-      [&](const flow::ReportFlow action) {
-        reporter_.add(action.summary, engine_.name_of(action.summary.key.remote.address));
-      }};
+  const Overloaded run{[&](const flow::ConnectTcp action) {
+                         tcp_.connect(action, now, sink_);
+                         write_frames();  // The answer need not wait for what follows.
+                       },
+                       [&](const flow::StashTcp action) { tcp_.stash(action); },
+                       [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
+                       [&](const flow::PeekTcp action) {
+                         tcp_.peek(action, now, sink_);
+                         write_frames();  // They borrow the peek buffer.
+                       },
+                       [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
+                       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+                       [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
+                       [&](const flow::CloseTcp action) {
+                         if (!fast_path_.close(action)) tcp_.close(action, now);
+                       },
+                       [&](const flow::HandOverTcp& action) {
+                         fast_path_.hand_over(flow::HandOverTcp(action), now, sink_);
+                       },
+                       [&](const flow::DivertTcp action) { fast_path_.divert(action, now); },
+                       [&](const flow::ReleaseTcp action) { fast_path_.release(action); },
+                       [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
+                       [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
+                       [&](const flow::CloseUdp action) { udp_.close(action); },
+                       [&](const flow::OpenPing action) { ping_.open(action, now, sink_); },
+                       [&](const flow::SendPing action) { ping_.send(action, now, sink_); },
+                       [&](const flow::ClosePing action) { ping_.close(action); },
+                       [&](const flow::ReportFlow action) {
+                         reporter_.add(action.summary,
+                                       engine_.name_of(action.summary.key.remote.address));
+                       }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.
     for (; done < actions.size(); ++done) {
       if (engine_.serve_dns(actions[done], now, sink_)) [[unlikely]] {
-        link_.write_frames(sink_, engine_.drops());  // They borrow the connection's answers.
+        write_frames();  // They borrow the connection's answers.
       } else {
         std::visit(run, actions[done]);
       }
@@ -200,7 +213,7 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     dns_.run_actions(now, sink_);
   } while (done < actions.size());
   sink_.clear_actions();
-  link_.write_frames(sink_, engine_.drops());
+  write_frames();
 }
 
 // The command has ended, and what it left in sockets is delivered for as long as its kernel would.
@@ -209,7 +222,7 @@ void Worker::drain() {
   draining_ = true;
   (void)loop_.remove(child_->pidfd());  // It would say so again and again.
   Instant now = loop_.now();
-  if (!link_gone_) on_link(LinkIo::Depth::kToTheEnd, now);  // What it sent last is still sent.
+  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, now);  // What it sent last is still sent.
   engine_.tcp().begin_drain(now);
   Instant tell_at = now + kTellAfter;
   while (!abandoned_) {

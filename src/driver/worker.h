@@ -8,17 +8,15 @@
 #include <optional>
 #include <vector>
 
-#include "base/unique_fd.h"
 #include "driver/fast_path/hand_overs.h"
 #include "driver/flow_reporter.h"
 #include "driver/io/dns_io.h"
-#include "driver/io/link_io.h"
 #include "driver/io/ping_io.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "driver/published.h"
 #include "flow/engine/engine.h"
-#include "link/tap.h"
+#include "link/link.h"
 #include "netlink/address_watch.h"
 #include "netns/child_process.h"
 #include "resolv/resolver_config.h"
@@ -30,9 +28,7 @@
 namespace sluice::driver {
 
 struct WorkerOptions {
-  UniqueFd tap;
-  link::TapFeatures tap_features;
-  std::optional<link::PcapTee> capture;
+  std::unique_ptr<link::Link> link;
   flow::EngineOptions engine;
   flow::EngineSeeds seeds;
   PublishedPorts published;
@@ -73,7 +69,8 @@ class Worker {
  private:
   void turn(Instant limit);
   void dispatch(const epoll_event& event, Instant now);
-  void on_link(LinkIo::Depth depth, Instant now);
+  void on_link(link::Link::Depth depth, Instant now);
+  void write_frames();
   void settle(Instant now);
   void drain();
   void on_signals();
@@ -84,7 +81,7 @@ class Worker {
   sys::EventLoop& loop_;
   flow::Engine engine_;
   flow::ActionSink sink_;
-  LinkIo link_;
+  std::unique_ptr<link::Link> link_;
   TcpIo tcp_;
   HandOvers fast_path_;
   UdpIo udp_;

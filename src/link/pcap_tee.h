@@ -1,57 +1,35 @@
-// Writes frames to a file that tcpdump and wireshark read: libpcap's format with nanoseconds,
-// LINKTYPE_ETHERNET, whole frames (the super-frames of segmentation offload pass 64 KiB).
-//
-// Frames gather in a buffer; a frame larger than what is left of it goes out with the buffer in
-// one writev(2), without being copied. After the first write error nothing more is written, and
-// take_error() tells it once. Not thread-safe.
+// A link that writes down what passes another, both ways, to a capture file. Not thread-safe.
 #pragma once
 
-#include <sys/uio.h>
-
-#include <chrono>
-#include <cstdint>
-#include <expected>
-#include <optional>
-#include <span>
-#include <string>
+#include <functional>
+#include <memory>
 #include <system_error>
-#include <vector>
 
-#include "base/bytes.h"
-#include "base/unique_fd.h"
+#include "link/link.h"
+#include "link/pcap_file.h"
 
 namespace sluice::link {
 
-class PcapTee {
+class PcapTee final : public Link {
  public:
-  using WallTime = std::chrono::system_clock::time_point;
+  // Told once, when the file takes nothing more and the capture ends. The frames pass as before.
+  using OnError = std::function<void(const std::error_code&)>;
 
-  // Replaces what `path` held.
-  [[nodiscard]] static std::expected<PcapTee, std::error_code> open(const std::string& path);
-  explicit PcapTee(UniqueFd fd);
+  PcapTee(std::unique_ptr<Link> inner, PcapFile file, OnError on_error);
 
-  // One Ethernet frame: `header`, then `payload` piece by piece. Whatever is beyond kSnapLength is
-  // cut, and the record says so. pcap has no field for the direction: the MAC addresses tell it.
-  void frame(WallTime time, ByteView header, std::span<const iovec> payload);
-  void flush();
-
-  // The error that ended the capture, on the first call after it; else nothing.
-  [[nodiscard]] std::optional<std::error_code> take_error();
-
-  static constexpr std::uint32_t kSnapLength = 262'144;  // As tcpdump has it.
+  [[nodiscard]] wire::LinkFeatures features() const override { return inner_->features(); }
+  [[nodiscard]] std::span<const int> descriptors() const override { return inner_->descriptors(); }
+  [[nodiscard]] Burst read_burst(Depth depth) override;
+  // Written down first: an answer never stands before its question.
+  [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
+  void flush() override;
 
  private:
-  static constexpr std::size_t kBufferSize = 256 * 1024;
-  static constexpr std::size_t kPiecesMax = 64;
+  void tell_error();
 
-  void append(ByteView bytes);
-  void append_frame(ByteView header, std::span<const iovec> payload, std::size_t length);
-  void write_frame(ByteView header, std::span<const iovec> payload, std::size_t length);
-  void write_out(std::span<iovec> pieces);
-
-  UniqueFd fd_;  // Invalid after an error.
-  std::vector<std::uint8_t> buffer_;
-  std::optional<std::error_code> error_;
+  std::unique_ptr<Link> inner_;
+  PcapFile file_;
+  OnError on_error_;
 };
 
 }  // namespace sluice::link

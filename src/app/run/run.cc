@@ -19,8 +19,9 @@
 #include "app/run/system_files.h"
 #include "driver/published.h"
 #include "driver/worker.h"
+#include "link/pcap_file.h"
 #include "link/pcap_tee.h"
-#include "link/tap.h"
+#include "link/tap_link.h"
 #include "netlink/address_watch.h"
 #include "netlink/host_routes.h"
 #include "netns/namespaces.h"
@@ -41,7 +42,7 @@ namespace {
 
 // The files that the command line names, open before anything is started.
 struct OutputFiles {
-  std::optional<link::PcapTee> pcap;
+  std::optional<link::PcapFile> pcap;
   std::optional<telemetry::FlowLog> flow_log;
   std::FILE* report = stderr;
   std::optional<telemetry::TraceSession> trace;
@@ -67,7 +68,7 @@ struct OutputFiles {
 
 [[nodiscard]] bool open_outputs(const RunOptions& options, OutputFiles& files) {
   if (!options.pcap.empty()) {
-    auto pcap = link::PcapTee::open(options.pcap);
+    auto pcap = link::PcapFile::open(options.pcap);
     if (!pcap) {
       telemetry::log_error("--pcap: cannot write '{}': {}", options.pcap, pcap.error().message());
       return false;
@@ -182,25 +183,31 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
       descriptor_limit / 4, 1, std::numeric_limits<std::uint32_t>::max()));
 }
 
-[[nodiscard]] driver::WorkerOptions worker_options(const RunOptions& options, OutputFiles& files,
-                                                   const flow::GuestNetwork& network,
-                                                   netns::OpenedLink link, agent::GuestAgent agent,
-                                                   std::uint64_t descriptor_limit,
-                                                   driver::PublishedPorts published,
-                                                   resolv::ResolverConfig resolvers,
-                                                   std::optional<netlink::AddressWatch> addresses) {
-  const link::TapFeatures features = link::TapFeatures::unpack(link.cookie);
+[[nodiscard]] std::unique_ptr<link::Link> with_capture(std::unique_ptr<link::Link> link,
+                                                       std::optional<link::PcapFile> file) {
+  if (!file) return link;
+  return std::make_unique<link::PcapTee>(
+      std::move(link), std::move(*file), [](const std::error_code& error) {
+        telemetry::log_warn("--pcap: writing failed, the capture ends here: {}", error.message());
+      });
+}
+
+[[nodiscard]] driver::WorkerOptions worker_options(
+    const RunOptions& options, OutputFiles& files, const flow::GuestNetwork& network,
+    netns::OpenedLink opened, agent::GuestAgent agent, std::uint64_t descriptor_limit,
+    driver::PublishedPorts published, resolv::ResolverConfig resolvers,
+    std::optional<netlink::AddressWatch> addresses) {
+  const link::TapFeatures features = link::TapFeatures::unpack(opened.cookie);
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
   }
+  auto tap = std::make_unique<link::TapLink>(sys::real_kernel(), std::move(opened.queues.front()),
+                                             features);
+  const wire::LinkFeatures offloads = tap->features();
   return driver::WorkerOptions{
-      .tap = std::move(link.queues.front()),
-      .tap_features = features,
-      .capture = std::move(files.pcap),
+      .link = with_capture(std::move(tap), std::move(files.pcap)),
       .engine = {.network = network,
-                 .link = {.checksum = features.checksum,
-                          .tso = features.tso4 && features.tso6,
-                          .uso = features.uso},
+                 .link = offloads,
                  .policy = policy::Policy(options.deny, options.allow),
                  .limits = options.limits,
                  .max_inbound_streams = inbound_streams(descriptor_limit),

@@ -5,7 +5,7 @@
 #include <deque>
 #include <memory>
 
-#include "driver/io/burst_guess.h"
+#include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
 #include "flow/core/action.h"

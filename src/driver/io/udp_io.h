@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "driver/io/burst_guess.h"
+#include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
 #include "flow/core/action.h"

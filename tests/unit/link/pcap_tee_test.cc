@@ -1,59 +1,64 @@
+// A tee around a link of the test's: what passes is not changed, and all of it is in the file.
 #include "link/pcap_tee.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
 #include <fstream>
 #include <iterator>
-#include <numeric>
 #include <string>
+#include <vector>
 
 namespace sluice::link {
 namespace {
 
-using namespace std::chrono_literals;
-
-struct Record {
-  std::uint32_t seconds = 0;
-  std::uint32_t nanoseconds = 0;
-  std::uint32_t original = 0;
-  std::vector<std::uint8_t> bytes;
-};
-
-// A reader of its own, after the format's description.
-struct Capture {
-  std::array<std::uint32_t, 6> header{};
-  std::vector<Record> records;
-};
-
-Capture read_capture(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::vector<char> all{std::istreambuf_iterator<char>(file), {}};
-  Capture capture;
-  std::size_t at = 0;
-  const auto take = [&](void* to, std::size_t size) {
-    if (size == 0) return;
-    ASSERT_LE(at + size, all.size());
-    std::memcpy(to, all.data() + at, size);
-    at += size;
-  };
-  take(capture.header.data(), sizeof(capture.header));
-  while (at < all.size() && !::testing::Test::HasFatalFailure()) {
-    std::array<std::uint32_t, 4> head{};
-    take(head.data(), sizeof(head));
-    Record record{head[0], head[1], head[3], std::vector<std::uint8_t>(head[2])};
-    take(record.bytes.data(), record.bytes.size());
-    capture.records.push_back(std::move(record));
+// Gives what the test puts into it, and keeps what is written.
+class TestLink final : public Link {
+ public:
+  [[nodiscard]] wire::LinkFeatures features() const override { return {.tso = true}; }
+  [[nodiscard]] std::span<const int> descriptors() const override { return fds; }
+  [[nodiscard]] Burst read_burst(Depth depth) override {
+    depths.push_back(depth);
+    return {frames, false, true};
   }
-  return capture;
-}
+  [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override {
+    written += batch.size();
+    return 7;
+  }
+  void flush() override { ++flushed; }
+
+  std::array<int, 2> fds{17, 18};
+  std::vector<wire::FrameIn> frames;
+  std::vector<Depth> depths;
+  std::size_t written = 0;
+  std::size_t flushed = 0;
+};
 
 class PcapTeeTest : public ::testing::Test {
  protected:
+  void wrap(const std::string& path) {
+    auto inner_link = std::make_unique<TestLink>();
+    inner = inner_link.get();
+    tee.emplace(std::move(inner_link),
+                PcapFile(UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600))),
+                [this](const std::error_code& error) { errors.push_back(error); });
+  }
+  // The records of the file, without their headers.
+  [[nodiscard]] std::vector<std::string> records() const {
+    std::ifstream file(path_, std::ios::binary);
+    const std::string all{std::istreambuf_iterator<char>(file), {}};
+    std::vector<std::string> found;
+    for (std::size_t at = 24; at + 16 <= all.size();) {
+      std::array<std::uint32_t, 4> head{};
+      std::copy_n(all.data() + at, sizeof head, reinterpret_cast<char*>(head.data()));
+      found.push_back(all.substr(at + 16, head[2]));
+      at += 16 + head[2];
+    }
+    return found;
+  }
   void SetUp() override {
     const int fd = ::mkstemp(path_.data());
     ASSERT_GE(fd, 0);
@@ -61,116 +66,57 @@ class PcapTeeTest : public ::testing::Test {
   }
   void TearDown() override { ::unlink(path_.c_str()); }
 
-  static std::vector<std::uint8_t> pattern(std::size_t size, std::uint8_t seed) {
-    std::vector<std::uint8_t> bytes(size);
-    std::iota(bytes.begin(), bytes.end(), seed);
-    return bytes;
-  }
-  static iovec piece(std::vector<std::uint8_t>& bytes, std::size_t from, std::size_t size) {
-    return {.iov_base = bytes.data() + from, .iov_len = size};
-  }
-
-  std::string path_ = "/tmp/sluice-pcap-XXXXXX";
-  static constexpr PcapTee::WallTime kTime{1'700'000'000s + 123'456'789ns};
+  std::string path_ = "/tmp/sluice-tee-XXXXXX";
+  TestLink* inner = nullptr;
+  std::optional<PcapTee> tee;
+  std::vector<std::error_code> errors;
+  const std::array<std::uint8_t, 3> first{'o', 'n', 'e'};
+  const std::array<std::uint8_t, 3> second{'t', 'w', 'o'};
 };
 
-TEST_F(PcapTeeTest, TheHeaderIsThereAtOnce) {
-  const PcapTee tee = PcapTee::open(path_).value();
-  const Capture capture = read_capture(path_);
-  EXPECT_EQ(capture.header[0], 0xa1b2'3c4du);
-  EXPECT_EQ(capture.header[1], 0x0004'0002u);
-  EXPECT_EQ(capture.header[4], PcapTee::kSnapLength);
-  EXPECT_EQ(capture.header[5], 1u);
-  EXPECT_TRUE(capture.records.empty());
+TEST_F(PcapTeeTest, ItIsTheLinkThatItWraps) {
+  wrap(path_);
+  EXPECT_TRUE(tee->features().tso);
+  EXPECT_FALSE(tee->features().checksum);
+  EXPECT_EQ(tee->descriptors().data(), inner->fds.data());
+  EXPECT_EQ(tee->descriptors().size(), 2U);
 }
 
-TEST_F(PcapTeeTest, TheFileIsItsOwnersAlone) {
-  ::unlink(path_.c_str());
-  const mode_t before = ::umask(0);
-  const auto tee = PcapTee::open(path_);
-  ::umask(before);
-  ASSERT_TRUE(tee.has_value());
-  struct stat status{};
-  ASSERT_EQ(::stat(path_.c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777, 0600u);
+TEST_F(PcapTeeTest, FramesPassBothWaysAndAreWrittenDownInOrder) {
+  wrap(path_);
+  inner->frames = {{first, {}}, {second, {.gso_size = 9}}};
+  const Link::Burst burst = tee->read_burst(Link::Depth::kToTheEnd);
+  EXPECT_EQ(burst.frames.data(), inner->frames.data());
+  EXPECT_EQ(burst.frames.size(), 2U);
+  EXPECT_TRUE(burst.gone);
+  EXPECT_FALSE(burst.drained);
+  EXPECT_EQ(inner->depths, std::vector{Link::Depth::kToTheEnd});
+
+  wire::FrameBatch batch;
+  std::ranges::fill(batch.add(2, first, {}), 'h');
+  std::ranges::fill(batch.add(4, {}, {}), 'b');
+  EXPECT_EQ(tee->write(batch), 7U);  // As the inner one says.
+  EXPECT_EQ(inner->written, 2U);
+
+  tee->flush();
+  EXPECT_EQ(inner->flushed, 1U);
+  EXPECT_EQ(records(), (std::vector<std::string>{"one", "two", "hhone", "bbbb"}));
+  EXPECT_TRUE(errors.empty());
 }
 
-TEST_F(PcapTeeTest, AFrameIsItsHeaderAndItsPieces) {
-  PcapTee tee = PcapTee::open(path_).value();
-  auto header = pattern(54, 1);
-  auto payload = pattern(1000, 7);
-  const std::array pieces{piece(payload, 0, 300), piece(payload, 300, 0), piece(payload, 300, 700)};
-  tee.frame(kTime, header, pieces);
-  tee.frame(kTime + 1ns, header, {});
-  tee.flush();
-
-  const Capture capture = read_capture(path_);
-  ASSERT_EQ(capture.records.size(), 2u);
-  EXPECT_EQ(capture.records[0].seconds, 1'700'000'000u);
-  EXPECT_EQ(capture.records[0].nanoseconds, 123'456'789u);
-  EXPECT_EQ(capture.records[0].original, 1054u);
-  auto expected = header;
-  expected.insert(expected.end(), payload.begin(), payload.end());
-  EXPECT_EQ(capture.records[0].bytes, expected);
-  EXPECT_EQ(capture.records[1].nanoseconds, 123'456'790u);
-  EXPECT_EQ(capture.records[1].bytes, header);
-}
-
-TEST_F(PcapTeeTest, SuperFramesPassTheBufferInOrder) {
-  PcapTee tee = PcapTee::open(path_).value();
-  auto header = pattern(66, 3);
-  for (std::uint8_t i = 0; i < 20; ++i) {
-    auto payload = pattern(65'536 + 1'000U * i, i);
-    // More pieces than one writev() takes.
-    std::vector<iovec> pieces;
-    for (std::size_t at = 0; at < payload.size(); at += 700) {
-      pieces.push_back(piece(payload, at, std::min<std::size_t>(700, payload.size() - at)));
-    }
-    tee.frame(kTime, header, pieces);
+TEST_F(PcapTeeTest, AFullDiskIsToldOnceAndTheFramesPass) {
+  wrap("/dev/full");
+  inner->frames = {{first, {}}};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(tee->read_burst(Link::Depth::kAsExpected).frames.size(), 1U);
+    tee->flush();
   }
-  tee.flush();
-
-  const Capture capture = read_capture(path_);
-  ASSERT_EQ(capture.records.size(), 20u);
-  for (std::uint8_t i = 0; i < 20; ++i) {
-    auto expected = header;
-    const auto payload = pattern(65'536 + 1'000U * i, i);
-    expected.insert(expected.end(), payload.begin(), payload.end());
-    ASSERT_EQ(capture.records[i].bytes, expected) << int{i};
-  }
-}
-
-TEST_F(PcapTeeTest, WhatIsBeyondTheSnapLengthIsCut) {
-  PcapTee tee = PcapTee::open(path_).value();
-  auto payload = pattern(PcapTee::kSnapLength, 0);
-  const std::array pieces{piece(payload, 0, 10), piece(payload, 10, payload.size() - 10)};
-  tee.frame(kTime, pattern(14, 9), pieces);
-  tee.frame(kTime, payload, {});
-  tee.flush();
-
-  const Capture capture = read_capture(path_);
-  ASSERT_EQ(capture.records.size(), 2u);
-  EXPECT_EQ(capture.records[0].original, PcapTee::kSnapLength + 14);
-  EXPECT_EQ(capture.records[0].bytes.size(), PcapTee::kSnapLength);
-  EXPECT_EQ(capture.records[1].bytes, payload);
-}
-
-TEST_F(PcapTeeTest, AFileThatCannotBeOpenedIsAnError) {
-  const auto tee = PcapTee::open("/nonexistent/directory/frames.pcap");
-  ASSERT_FALSE(tee.has_value());
-  EXPECT_EQ(tee.error(), std::errc::no_such_file_or_directory);
-  EXPECT_EQ(PcapTee::open("/dev/full").error(), std::errc::no_space_on_device);
-}
-
-TEST_F(PcapTeeTest, AWriteErrorIsToldOnceAndEndsTheCapture) {
-  PcapTee tee(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
-  EXPECT_EQ(tee.take_error(), std::nullopt);
-  tee.flush();
-  EXPECT_EQ(tee.take_error(), std::make_error_code(std::errc::no_space_on_device));
-  EXPECT_EQ(tee.take_error(), std::nullopt);
-  tee.frame(kTime, pattern(100, 0), {});
-  tee.flush();
-  EXPECT_EQ(tee.take_error(), std::nullopt);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0], std::make_error_code(std::errc::no_space_on_device));
+  wire::FrameBatch batch;
+  std::ranges::fill(batch.add(2, first, {}), 'h');
+  EXPECT_EQ(tee->write(batch), 7U);
+  EXPECT_EQ(inner->written, 1U);
 }
 
 }  // namespace

@@ -134,7 +134,14 @@ class FakeKernel final : public Kernel {
     if (wanted != nullptr) timeout = *wanted;
     return answer_int({"epoll_pwait2", fd, number, 0}, 0);
   }
-  ssize_t read(int fd, void*, size_t length) override {
+  ssize_t read(int fd, void* into, size_t length) override {
+    if (!data_.empty()) {
+      const std::string data = data_.front();
+      data_.pop_front();
+      const std::size_t size = std::min(data.size(), length);
+      std::memcpy(into, data.data(), size);
+      return static_cast<ssize_t>(size);
+    }
     return answer_or_block({"read", fd, static_cast<long>(length), 0});
   }
   ssize_t write(int fd, const void*, size_t length) override {

@@ -1,8 +1,8 @@
-#include "driver/io/burst_guess.h"
+#include "base/burst_guess.h"
 
 #include <gtest/gtest.h>
 
-namespace sluice::driver {
+namespace sluice {
 namespace {
 
 BurstGuess settled() {
@@ -41,4 +41,4 @@ TEST(BurstGuess, ABurstPutsAnEndToIt) {
 }
 
 }  // namespace
-}  // namespace sluice::driver
+}  // namespace sluice

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 
-namespace sluice::driver {
+namespace sluice {
 
 class BurstGuess {
  public:
@@ -31,4 +31,4 @@ class BurstGuess {
   unsigned expected_ = 0;
 };
 
-}  // namespace sluice::driver
+}  // namespace sluice

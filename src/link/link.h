@@ -1,0 +1,43 @@
+// What carries Ethernet frames between a guest and us. A driver watches its descriptors, reads
+// bursts and writes batches; it knows nothing else of it, so a link may wrap another (pcap_tee.h).
+// Calls are virtual, and so are made once for a burst or a batch, never once for a frame.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "wire/link/frame_batch.h"
+
+namespace sluice::link {
+
+class Link {
+ public:
+  struct Burst {
+    std::span<const wire::FrameIn> frames;  // Valid until the next read.
+    bool drained = true;                    // The link has no more, as far as is known.
+    bool gone = false;                      // Nothing will come any more: the other side took it.
+  };
+  enum class Depth : std::uint8_t {
+    kAsExpected,  // One frame is enough where frames came one by one.
+    kToTheEnd,    // Whatever came before: there is somebody who must not overtake it.
+  };
+
+  Link() = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  virtual ~Link() = default;
+
+  // What frames may leave to the other side. The same for the life of the link.
+  [[nodiscard]] virtual wire::LinkFeatures features() const = 0;
+  // Readable when read_burst() has something, each of them. The same for the life of the link: one
+  // whose descriptors come and go has an epoll of its own and shows that.
+  [[nodiscard]] virtual std::span<const int> descriptors() const = 0;
+  // Reads what is there, up to a burst that leaves others their turn.
+  [[nodiscard]] virtual Burst read_burst(Depth depth) = 0;
+  // Nothing of the batch is needed when it returns. How many frames could not be written.
+  [[nodiscard]] virtual std::size_t write(const wire::FrameBatch& batch) = 0;
+  // At the end of each turn, and in the end: for what gathers.
+  virtual void flush() {}
+};
+
+}  // namespace sluice::link

@@ -276,12 +276,7 @@ void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up)
 void Worker::on_signals() {
   while (const auto info = signals_->read()) {
     if (info->ssi_signo == SIGUSR1) {
-      const std::vector<telemetry::Counter> counters = drop_counters();
-      const std::string text = telemetry::format_counters(counters);
-      std::fprintf(stderr, "sluice run: %zu flows; dropped or refused:\n%s", engine_.flow_count(),
-                   text.empty() ? "  nothing\n" : text.c_str());
-      const std::string carried = telemetry::format_counters(fast_path_counters());
-      if (!carried.empty()) std::fprintf(stderr, "fast path:\n%s", carried.c_str());
+      std::fputs(telemetry::status_text(snapshot(), "sluice run").c_str(), stderr);
     } else if (draining_) {
       abandoned_ = abandoned_ || info->ssi_signo == SIGINT || info->ssi_signo == SIGTERM;
     } else {
@@ -290,13 +285,15 @@ void Worker::on_signals() {
   }
 }
 
-std::vector<telemetry::Counter> Worker::drop_counters() const {
-  std::vector<telemetry::Counter> counters;
+telemetry::Snapshot Worker::snapshot() const {
+  telemetry::Snapshot snapshot{.flows = engine_.flow_count(),
+                               .fast_path = fast_path_.counters(),
+                               .report = reporter_.report() ? &*reporter_.report() : nullptr};
   for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
     const auto reason = static_cast<flow::DropReason>(i);
-    counters.push_back({flow::to_string(reason), engine_.drops()[reason]});
+    snapshot.drops.push_back({flow::to_string(reason), engine_.drops()[reason]});
   }
-  return counters;
+  return snapshot;
 }
 
 }  // namespace sluice::driver

@@ -23,7 +23,7 @@
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
 #include "sys/signal_fd.h"
-#include "telemetry/counters.h"
+#include "telemetry/snapshot.h"
 
 namespace sluice::driver {
 
@@ -57,14 +57,8 @@ class Worker {
   // command's exit status.
   [[nodiscard]] int run(netns::ChildProcess& child, sys::SignalFd& signals);
 
-  // After run(): what --report prints.
-  [[nodiscard]] const std::optional<telemetry::Report>& report() const {
-    return reporter_.report();
-  }
-  [[nodiscard]] std::vector<telemetry::Counter> drop_counters() const;
-  [[nodiscard]] std::vector<telemetry::Counter> fast_path_counters() const {
-    return fast_path_.counters();
-  }
+  // Its report is borrowed from here.
+  [[nodiscard]] telemetry::Snapshot snapshot() const;
 
  private:
   void turn(Instant limit);

@@ -34,7 +34,7 @@
 #include "telemetry/flow_log.h"
 #include "telemetry/log.h"
 #include "telemetry/private_file.h"
-#include "telemetry/report.h"
+#include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_session.h"
 
 namespace sluice::app {
@@ -164,15 +164,12 @@ struct OutputFiles {
   return netns::OpenedLink{std::move(tap->queues), tap->features.pack()};
 }
 
-void print_report(const RunOptions& options, const driver::Worker& worker, std::FILE* file) {
-  const auto& report = worker.report();
-  if (!report) return;
-  const auto counters = worker.drop_counters();
-  const std::string text = options.report == ReportFormat::kJson
-                               ? report->json(counters)
-                               : report->text(counters, telemetry::color_for(::fileno(file)));
+void print_report(telemetry::ReportFormat format, const telemetry::Snapshot& snapshot,
+                  std::FILE* file) {
+  const std::string text =
+      telemetry::report_text(snapshot, format, telemetry::color_for(::fileno(file)));
+  if (text.empty()) return;
   std::fputs(text.c_str(), file);
-  if (!text.empty() && text.back() != '\n') std::fputc('\n', file);
   if (std::fflush(file) != 0) telemetry::log_error("--report: {}", std::strerror(errno));
 }
 
@@ -225,7 +222,7 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
                                 ? flow::HandOverWhen::kAlways
                                 : flow::HandOverWhen::kLong,
                     .descriptor_limit = descriptor_limit},
-      .keep_report = options.report != ReportFormat::kNone,
+      .keep_report = options.report != telemetry::ReportFormat::kNone,
       .flow_log = std::move(files.flow_log)};
 }
 
@@ -295,7 +292,7 @@ void print_report(const RunOptions& options, const driver::Worker& worker, std::
   }
   const int status = worker.run(*child, signals);
   if (const auto& error = child->exec_error()) telemetry::log_error("{}", error->describe());
-  print_report(options, worker, files.report);
+  print_report(options.report, worker.snapshot(), files.report);
   if (files.trace) {
     if (const auto written = files.trace->finish(); !written) {
       telemetry::log_error("--trace: writing '{}' failed: {}", options.trace_file,

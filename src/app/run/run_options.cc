@@ -117,15 +117,15 @@ Checked read_limits(const RawOptions& raw, policy::LimitOptions& limits) {
 Checked read_report(const RawOptions& raw, RunOptions& options) {
   for (const std::string& text : raw.all(OptionId::kReport)) {
     if (text == "json") {
-      options.report = ReportFormat::kJson;
+      options.report = telemetry::ReportFormat::kJson;
     } else if (text == "text") {
-      options.report = ReportFormat::kText;
+      options.report = telemetry::ReportFormat::kText;
     } else {
       return fail("--report: '{}' is not a format; expected text or json", text);
     }
   }
-  if (raw.has(OptionId::kReportFile) && options.report == ReportFormat::kNone) {
-    options.report = ReportFormat::kText;
+  if (raw.has(OptionId::kReportFile) && options.report == telemetry::ReportFormat::kNone) {
+    options.report = telemetry::ReportFormat::kText;
   }
   return {};
 }

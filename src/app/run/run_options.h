@@ -15,11 +15,10 @@
 #include "policy/port_map.h"
 #include "policy/rule.h"
 #include "telemetry/log.h"
+#include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_target.h"
 
 namespace sluice::app {
-
-enum class ReportFormat : std::uint8_t { kNone, kText, kJson };
 
 inline constexpr std::uint16_t kMtuMin = 68;        // RFC 791: what every link must carry.
 inline constexpr std::uint16_t kMtuMinV6 = 1280;    // RFC 8200, 5.
@@ -44,7 +43,7 @@ struct RunOptions {
   std::vector<policy::Rule> allow;
   policy::LimitOptions limits;
 
-  ReportFormat report = ReportFormat::kNone;
+  telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
   std::string report_file;  // Empty: standard error.
   std::string flow_log;     // Empty: none; as is the next.
   std::string pcap;

@@ -87,7 +87,7 @@ DOORS = {
                 "sandbox.h", "seccomp_filter.h", "supervisor_sandbox.h"},
     "relay": {"options.h", "pair.h", "pools.h"},
     "telemetry": {"counters.h", "flow_log.h", "flow_record.h", "log.h", "private_file.h",
-                  "refusal_rate.h", "report.h", "text.h", "trace/trace_session.h",
+                  "refusal_rate.h", "report.h", "snapshot.h", "text.h", "trace/trace_session.h",
                   "trace/trace_target.h"},
     "agent": {"agent.h", "agent_process.h"},
     "netns": {"child_process.h", "guest_files.h", "hosts_file.h", "namespaces.h", "ssh_files.h"},

@@ -53,7 +53,7 @@ TEST(RunOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_FALSE(o.chosen_v4 || o.chosen_v6);
   EXPECT_EQ(o.limits.max_flows, 65'536u);
   EXPECT_EQ(o.limits.new_flows_per_second, 0u);
-  EXPECT_EQ(o.report, ReportFormat::kNone);
+  EXPECT_EQ(o.report, telemetry::ReportFormat::kNone);
   EXPECT_EQ(o.log_level, telemetry::LogLevel::kWarn);
   EXPECT_TRUE(o.publish.empty() && o.deny.empty() && o.allow.empty());
 }
@@ -149,7 +149,7 @@ TEST(RunOptions, EveryOptionArrives) {
   ASSERT_EQ(o.allow.size(), 1u);
   EXPECT_EQ(o.limits.max_flows, 10u);
   EXPECT_EQ(o.limits.new_flows_per_second, 20u);
-  EXPECT_EQ(o.report, ReportFormat::kJson);
+  EXPECT_EQ(o.report, telemetry::ReportFormat::kJson);
   EXPECT_EQ(o.report_file, "r");
   EXPECT_EQ(o.flow_log, "f");
   EXPECT_EQ(o.pcap, "p");
@@ -168,11 +168,11 @@ TEST(RunOptions, GatewayAndDnsFollowTheAddress) {
 
 TEST(RunOptions, TheLastValueCounts) {
   EXPECT_EQ(options({"--mtu", "1400", "--mtu", "1300", "x"}).network.mtu, 1300);
-  EXPECT_EQ(options({"--report", "--report=json", "x"}).report, ReportFormat::kJson);
+  EXPECT_EQ(options({"--report", "--report=json", "x"}).report, telemetry::ReportFormat::kJson);
 }
 
 TEST(RunOptions, AReportFileImpliesAReport) {
-  EXPECT_EQ(options({"--report-file", "r", "x"}).report, ReportFormat::kText);
+  EXPECT_EQ(options({"--report-file", "r", "x"}).report, telemetry::ReportFormat::kText);
   EXPECT_EQ(options({"--verbose", "x"}).log_level, telemetry::LogLevel::kInfo);
 }
 

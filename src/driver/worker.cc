@@ -1,29 +1,19 @@
 #include "driver/worker.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <string>
 #include <variant>
 
 #include "base/overloaded.h"
 #include "flow/core/drop_reason.h"
 #include "telemetry/log.h"
-#include "telemetry/text.h"
 #include "trace/probe.h"
 
 namespace sluice::driver {
 namespace {
 
-// When people begin to wonder why the command has not ended yet.
-constexpr Duration kTellAfter = std::chrono::seconds(5);
 // To see what is left to be delivered costs a system call for a connection. So much is spent of
 // the time that delivering it takes.
 constexpr Duration kLookEach = std::chrono::microseconds(20);
-
-[[nodiscard]] std::string connections(std::size_t count) {
-  return count == 1 ? "1 connection" : fmt::format("{} connections", count);
-}
 
 }  // namespace
 
@@ -32,7 +22,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       engine_(std::move(options.engine), options.seeds, loop.now()),
       link_(std::move(options.link)),
       tcp_(kernel, loop, engine_.tcp()),
-      fast_path_(kernel, loop, engine_, tcp_, std::move(options.agent), options.fast_path),
+      hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
       udp_(kernel, loop, engine_),
       ping_(kernel, loop, engine_, udp_),
       dns_(kernel, loop, engine_, std::move(options.resolvers)),
@@ -51,33 +41,17 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
 
 Worker::~Worker() = default;
 
-int Worker::run(netns::ChildProcess& child, sys::SignalFd& signals) {
-  child_ = &child;
-  signals_ = &signals;
-  (void)loop_.add(signals.fd(), EPOLLIN, EventTag{EventKind::kSignals}.pack());
-  (void)loop_.add(child.pidfd(), EPOLLIN, EventTag{EventKind::kChild}.pack());
-  if (child.channel_fd() >= 0) {
-    (void)loop_.add(child.channel_fd(), EPOLLIN, EventTag{EventKind::kChildChannel}.pack());
-  }
-  while (!exit_code_) turn(kNever);
-  drain();
-  const Instant now = loop_.now();
-  fast_path_.carrier().note_waiting();
-  const auto given_up = engine_.shut_down(now, sink_);
-  settle(now);
-  tell_given_up(given_up);
-  reporter_.finish();
-  link_->flush();
-  return *exit_code_;
+std::expected<void, sys::SysError> Worker::watch(int fd, std::uint32_t number) {
+  return loop_.add(fd, EPOLLIN, EventTag{EventKind::kOutside, number}.pack());
 }
 
 Instant Worker::next_wakeup(Instant now) {
-  if (engine_.has_deferred() || fast_path_.carrier().has_ready()) return now;
-  return std::min({engine_.next_wakeup(), tcp_.next_wakeup(), fast_path_.next_wakeup(now),
+  if (engine_.has_deferred() || hand_overs_.carrier().has_ready()) return now;
+  return std::min({engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
                    published_.next_wakeup(), reporter_.next_wakeup(now)});
 }
 
-void Worker::turn(Instant limit) {
+void Worker::turn(Instant limit, Outside& outside) {
   Instant now = loop_.now();
   const std::size_t count = loop_.wait(events_, now, std::min(limit, next_wakeup(now))).value_or(0);
   SLUICE_PROBE(poll_returned, trace::kNoTraceFlow, count, 0);
@@ -86,12 +60,12 @@ void Worker::turn(Instant limit) {
     engine_.run_deferred(now, sink_);
     settle(now);
   }
-  for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now);
+  for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
   tcp_.on_time(now);
   settle(now);  // The fast path must not overtake what ends a flow.
-  fast_path_.on_time(now, sink_);
-  fast_path_.carrier().run_ready(now, sink_);
+  hand_overs_.on_time(now, sink_);
+  hand_overs_.carrier().run_ready(now, sink_);
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
   reporter_.flush_if_due(now);
@@ -99,10 +73,10 @@ void Worker::turn(Instant limit) {
   tcp_.prepare();
 }
 
-void Worker::dispatch(const epoll_event& event, Instant now) {
+void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
-    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, now); return;
+    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, now, outside); return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, now, sink_);
@@ -113,32 +87,24 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
     case EventKind::kDnsTcp: dns_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kListener: published_.on_event(tag, now, sink_); return;
     case EventKind::kCarriedGuest:
-    case EventKind::kCarriedHost: fast_path_.carrier().on_event(tag, event.events); return;
+    case EventKind::kCarriedHost: hand_overs_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
       // What the guest sent by the tap was there before it was turned away from it. Either settles:
       // a flow may have ended in this very turn.
       if (link_gone_) {
         settle(now);
       } else {
-        on_link(link::Link::Depth::kToTheEnd, now);
+        on_link(link::Link::Depth::kToTheEnd, now, outside);
       }
-      fast_path_.on_agent(now, sink_);
+      hand_overs_.on_agent(now, sink_);
       settle(now);  // What it gave back borrows its packets.
       return;
     case EventKind::kHostAddresses: on_host_addresses(); return;
-    case EventKind::kSignals: on_signals(); return;
-    case EventKind::kChild: exit_code_ = child_->exit_code(); return;
-    case EventKind::kChildChannel:
-      (void)loop_.remove(child_->channel_fd());
-      child_->on_channel();
-      if (child_->channel_fd() >= 0) {
-        (void)loop_.add(child_->channel_fd(), EPOLLIN, EventTag{EventKind::kChildChannel}.pack());
-      }
-      return;
+    case EventKind::kOutside: outside.on_ready(tag.index); return;
   }
 }
 
-[[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Instant now) {
+[[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Instant now, Outside& outside) {
   settle(now);  // What was gathered so far may borrow the last burst.
   dns_.follow_resolvers(now);
   const link::Link::Burst burst = link_->read_burst(depth);
@@ -150,8 +116,8 @@ void Worker::dispatch(const epoll_event& event, Instant now) {
   settle(now);
   if (burst.gone) [[unlikely]] {
     link_gone_ = true;
-    telemetry::log_warn("the command deleted its network interface; it has no network any more");
     for (const int fd : link_->descriptors()) (void)loop_.remove(fd);
+    outside.on_link_gone();
   }
 }
 
@@ -182,13 +148,13 @@ void Worker::write_frames() {
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
                        [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
                        [&](const flow::CloseTcp action) {
-                         if (!fast_path_.close(action)) tcp_.close(action, now);
+                         if (!hand_overs_.close(action)) tcp_.close(action, now);
                        },
                        [&](const flow::HandOverTcp& action) {
-                         fast_path_.hand_over(flow::HandOverTcp(action), now, sink_);
+                         hand_overs_.hand_over(flow::HandOverTcp(action), now, sink_);
                        },
-                       [&](const flow::DivertTcp action) { fast_path_.divert(action, now); },
-                       [&](const flow::ReleaseTcp action) { fast_path_.release(action); },
+                       [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
+                       [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
                        [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
                        [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
                        [&](const flow::CloseUdp action) { udp_.close(action); },
@@ -216,49 +182,31 @@ void Worker::write_frames() {
   write_frames();
 }
 
-// The command has ended, and what it left in sockets is delivered for as long as its kernel would.
-void Worker::drain() {
-  on_signals();  // Those that came before the end were the command's.
-  draining_ = true;
-  (void)loop_.remove(child_->pidfd());  // It would say so again and again.
-  Instant now = loop_.now();
-  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, now);  // What it sent last is still sent.
+void Worker::begin_drain(Outside& outside) {
+  const Instant now = loop_.now();
+  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, now, outside);
   engine_.tcp().begin_drain(now);
-  Instant tell_at = now + kTellAfter;
-  while (!abandoned_) {
-    fast_path_.carrier().note_waiting();
-    const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered(now);
-    if (left.flows == 0 && !tcp_.has_late_resets()) return;
-    if (left.flows > 0 && now >= tell_at) {
-      tell_at = kNever;
-      telemetry::log_warn(
-          "the command has ended; {} still {} to be delivered, at least {} (SIGINT gives them up)",
-          connections(left.flows), left.flows == 1 ? "has bytes" : "have bytes",
-          telemetry::human_bytes(left.bytes));
-    }
-    const Instant look_again = now + kLookEach * static_cast<std::int64_t>(engine_.tcp().size());
-    do {
-      turn(std::min(left.until, left.flows > 0 ? tell_at : kNever));
-      now = loop_.now();
-    } while (now < look_again && !abandoned_);
-  }
 }
 
-void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) const {
-  if (given_up.empty()) return;
-  constexpr std::size_t kNamedMax = 4;
-  std::string whom;
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < given_up.size(); ++i) {
-    bytes += given_up[i].bytes;
-    if (i >= kNamedMax) continue;
-    whom += fmt::format("{}{}", i == 0 ? "" : ", ", wire::to_string(given_up[i].key.remote));
-  }
-  if (given_up.size() > kNamedMax) whom += fmt::format(" and {} more", given_up.size() - kNamedMax);
-  telemetry::log_warn(
-      "{} reset before all that the command sent was delivered; at least {} are missing: {}",
-      connections(given_up.size()) + (given_up.size() == 1 ? " was" : " were"),
-      telemetry::human_bytes(bytes), whom);
+Undelivered Worker::undelivered() {
+  const Instant now = loop_.now();
+  hand_overs_.carrier().note_waiting();
+  const flow::TcpFlows::Undelivered left = engine_.tcp().undelivered(now);
+  return {.flows = left.flows,
+          .bytes = left.bytes,
+          .late_resets = tcp_.has_late_resets(),
+          .until = left.until,
+          .look_again = now + kLookEach * static_cast<std::int64_t>(engine_.tcp().size())};
+}
+
+std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
+  const Instant now = loop_.now();
+  hand_overs_.carrier().note_waiting();
+  auto given_up = engine_.shut_down(now, sink_);
+  settle(now);
+  reporter_.finish();
+  link_->flush();
+  return given_up;
 }
 
 [[gnu::cold]] void Worker::on_host_addresses() {
@@ -273,21 +221,9 @@ void Worker::tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up)
   for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
 }
 
-void Worker::on_signals() {
-  while (const auto info = signals_->read()) {
-    if (info->ssi_signo == SIGUSR1) {
-      std::fputs(telemetry::status_text(snapshot(), "sluice run").c_str(), stderr);
-    } else if (draining_) {
-      abandoned_ = abandoned_ || info->ssi_signo == SIGINT || info->ssi_signo == SIGTERM;
-    } else {
-      child_->on_signal(*info);
-    }
-  }
-}
-
 telemetry::Snapshot Worker::snapshot() const {
   telemetry::Snapshot snapshot{.flows = engine_.flow_count(),
-                               .fast_path = fast_path_.counters(),
+                               .fast_path = hand_overs_.counters(),
                                .report = reporter_.report() ? &*reporter_.report() : nullptr};
   for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
     const auto reason = static_cast<flow::DropReason>(i);

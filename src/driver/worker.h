@@ -1,5 +1,7 @@
 // One worker: one link, one engine, one loop. It pumps frames and events between them and is the
-// only reader of the clock. Single-threaded; owns everything it pumps.
+// only reader of the clock. It knows neither who its guest is nor what becomes of its counts: who
+// runs it watches the guest in the same loop, and ends it. Single-threaded; owns everything it
+// pumps.
 #pragma once
 
 #include <array>
@@ -18,11 +20,9 @@
 #include "flow/engine/engine.h"
 #include "link/link.h"
 #include "netlink/address_watch.h"
-#include "netns/child_process.h"
 #include "resolv/resolver_config.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
-#include "sys/signal_fd.h"
 #include "telemetry/snapshot.h"
 
 namespace sluice::driver {
@@ -35,9 +35,31 @@ struct WorkerOptions {
   resolv::ResolverConfig resolvers;
   std::optional<netlink::AddressWatch> addresses;  // None: nobody tells which are the host's.
   agent::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
-  FastPathOptions fast_path;
+  FastPathOptions hand_overs;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
+};
+
+// Who runs a worker: told of what is not the worker's to decide, within a turn, in the order in
+// which it came.
+class Outside {
+ public:
+  // What was watched under this number is readable.
+  virtual void on_ready(std::uint32_t number) = 0;
+  // The other side took the link away. The worker goes on without.
+  virtual void on_link_gone() = 0;
+
+ protected:
+  ~Outside() = default;
+};
+
+// What the guest left in its sockets when it ended.
+struct Undelivered {
+  std::size_t flows = 0;  // That have bytes for their hosts.
+  std::uint64_t bytes = 0;
+  bool late_resets = false;  // Sockets that are to be reset once their peers have all.
+  Instant until = kNever;    // When somebody's patience ends.
+  Instant look_again{};      // To look costs a system call for a connection: not before.
 };
 
 class Worker {
@@ -50,25 +72,30 @@ class Worker {
 
   // Blocks until the fast path is ready, or says what it lacks. Before the command runs.
   [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path() {
-    return fast_path_.await();
+    return hand_overs_.await();
   }
 
-  // Serves until the command has ended and what it left in its sockets is delivered. Returns the
-  // command's exit status.
-  [[nodiscard]] int run(netns::ChildProcess& child, sys::SignalFd& signals);
+  // Watches a descriptor of Outside's, to be read.
+  [[nodiscard]] std::expected<void, sys::SysError> watch(int fd, std::uint32_t number);
+  void unwatch(int fd) { (void)loop_.remove(fd); }  // One that is not watched stays so.
 
+  // One round: waits for events, until `limit` at most, and carries out what follows from them.
+  void turn(Instant limit, Outside& outside);
+  // The guest has ended. What it sent last is still sent, and then what hosts send is read no more.
+  void begin_drain(Outside& outside);
+  [[nodiscard]] Undelivered undelivered();
+  // Ends all flows, and writes what was gathered. Returns those whose hosts do not get everything.
+  [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish();
+
+  [[nodiscard]] Instant now() const { return loop_.now(); }
   // Its report is borrowed from here.
   [[nodiscard]] telemetry::Snapshot snapshot() const;
 
  private:
-  void turn(Instant limit);
-  void dispatch(const epoll_event& event, Instant now);
-  void on_link(link::Link::Depth depth, Instant now);
+  void dispatch(const epoll_event& event, Instant now, Outside& outside);
+  void on_link(link::Link::Depth depth, Instant now, Outside& outside);
   void write_frames();
   void settle(Instant now);
-  void drain();
-  void on_signals();
-  void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) const;
   void on_host_addresses();
   [[nodiscard]] Instant next_wakeup(Instant now);
 
@@ -77,19 +104,14 @@ class Worker {
   flow::ActionSink sink_;
   std::unique_ptr<link::Link> link_;
   TcpIo tcp_;
-  HandOvers fast_path_;
+  HandOvers hand_overs_;
   UdpIo udp_;
   PingIo ping_;
   DnsIo dns_;
   PortPublisher published_;
   FlowReporter reporter_;
   std::optional<netlink::AddressWatch> addresses_;
-  netns::ChildProcess* child_ = nullptr;  // Only while run() runs.
-  sys::SignalFd* signals_ = nullptr;
-  std::optional<int> exit_code_;
-  bool link_gone_ = false;  // The guest deleted its interface.
-  bool draining_ = false;   // The command has ended.
-  bool abandoned_ = false;  // ... and whoever waits for us does not want to.
+  bool link_gone_ = false;
   std::array<epoll_event, 64> events_;
 };
 

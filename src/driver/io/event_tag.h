@@ -15,13 +15,11 @@ enum class EventKind : std::uint8_t {
   kDnsUdp,
   kDnsTcp,
   kListener,
-  kSignals,
-  kChild,
-  kChildChannel,
   kAgent,
   kCarriedGuest,
   kCarriedHost,
   kHostAddresses,
+  kOutside,
 };
 
 using EventTag = sluice::EventTag<EventKind>;

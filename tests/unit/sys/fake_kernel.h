@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sys/kernel.h"
@@ -29,6 +30,10 @@ class FakeKernel final : public Kernel {
   }
   // What the next value-returning calls (getsockopt, ioctl_int) put out.
   void script_value(int value) { values_.push_back(value); }
+  // What the next wait tells of these descriptors, in this order, as far as they are watched then.
+  void script_events(const std::vector<std::pair<int, std::uint32_t>>& events) {
+    events_.push_back(events);
+  }
   // What the next read of any kind puts out.
   void script_data(const std::string& data) { data_.push_back(data); }
 
@@ -44,6 +49,7 @@ class FakeKernel final : public Kernel {
   }
 
   std::vector<Call> calls;
+  std::map<int, epoll_event> watched;  // By descriptor.
   std::vector<int> closed;
   bool timeout_was_null = false;
   timespec timeout{};
@@ -117,6 +123,7 @@ class FakeKernel final : public Kernel {
   int shutdown(int fd, int how) override { return answer_int({"shutdown", fd, how, 0}, 0); }
   int close(int fd) override {
     closed.push_back(fd);
+    watched.erase(fd);
     return 0;
   }
   int ioctl_int(int fd, unsigned long request, int* value) override {
@@ -126,12 +133,27 @@ class FakeKernel final : public Kernel {
   int epoll_create1(int flags) override {
     return answer_int({"epoll_create1", -1, flags, 0}, next_fd_++);
   }
-  int epoll_ctl(int, int operation, int fd, epoll_event*) override {
-    return answer_int({"epoll_ctl", fd, operation, 0}, 0);
+  int epoll_ctl(int, int operation, int fd, epoll_event* event) override {
+    const int result = answer_int({"epoll_ctl", fd, operation, 0}, 0);
+    if (result == 0 && operation == EPOLL_CTL_DEL) watched.erase(fd);
+    if (result == 0 && operation != EPOLL_CTL_DEL) watched[fd] = *event;
+    return result;
   }
-  int epoll_pwait2(int fd, epoll_event*, int number, const timespec* wanted) override {
+  int epoll_pwait2(int fd, epoll_event* into, int number, const timespec* wanted) override {
     timeout_was_null = wanted == nullptr;
     if (wanted != nullptr) timeout = *wanted;
+    if (!events_.empty()) {
+      calls.push_back({"epoll_pwait2", fd, number, 0});
+      int told = 0;
+      for (const auto& [of, events] : events_.front()) {
+        const auto watch = watched.find(of);
+        if (watch == watched.end() || told == number) continue;
+        into[told].events = events;
+        into[told++].data = watch->second.data;
+      }
+      events_.pop_front();
+      return told;
+    }
     return answer_int({"epoll_pwait2", fd, number, 0}, 0);
   }
   ssize_t read(int fd, void* into, size_t length) override {
@@ -203,6 +225,7 @@ class FakeKernel final : public Kernel {
   std::map<std::string, std::deque<Scripted>> scripts_;
   std::deque<int> values_;
   std::deque<std::string> data_;
+  std::deque<std::vector<std::pair<int, std::uint32_t>>> events_;
 };
 
 }  // namespace sluice::sys

@@ -1,0 +1,53 @@
+// A command in namespaces of its own as the guest: `sluice run`. Its link is a tap there. Shares
+// our process group and our terminal (netns/child_process.h). Not thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netns/child_process.h"
+#include "netns/namespaces.h"
+#include "serve/guest.h"
+
+namespace sluice::serve {
+
+struct CommandPlan {
+  std::vector<std::string> command{};  // Never empty; as for execvp().
+  std::string interface = "tap0";
+  // Without it a program that has an IPv4 and an IPv6 address of a name prefers IPv6 (RFC 6724,
+  // rule 1), and IPv4 fails at once, as it does on the host. Our own addresses are reached.
+  bool ipv4_default_route = true;
+  netns::GuestUser user = netns::GuestUser::kCaller;
+  netns::PidNamespace pid_namespace = netns::PidNamespace::kShared;
+};
+
+class CommandGuest final : public Guest {
+ public:
+  explicit CommandGuest(CommandPlan plan) : plan_(std::move(plan)) {}
+
+  [[nodiscard]] std::span<const int> signals() const override { return netns::kChildSignals; }
+  [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting& setting) override;
+  [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) override;
+  [[nodiscard]] std::expected<void, sys::SetupError> start() override;
+  void kill() override { child_->send_signal(SIGKILL); }
+
+  [[nodiscard]] int signalled() const override { return child_->pidfd(); }
+  [[nodiscard]] std::vector<int> descriptors() const override;
+  void on_ready(std::size_t place) override;
+  void on_signal(const signalfd_siginfo& info) override;
+  void on_link_gone() override;
+
+  [[nodiscard]] std::optional<int> exit_status() const override { return exit_status_; }
+  [[nodiscard]] const std::optional<sys::SetupError>& failure() const override {
+    return child_->exec_error();
+  }
+
+ private:
+  CommandPlan plan_;
+  std::optional<netns::PendingGuest> pending_;  // From begin() to start().
+  std::optional<netns::ChildProcess> child_;    // From start().
+  std::optional<int> exit_status_;
+};
+
+}  // namespace sluice::serve

@@ -1,0 +1,83 @@
+// Whose network we are: a command in namespaces of its own (command_guest.h), or whatever else
+// gives a link, ends one day, and takes signals. The server (server.h) makes these calls, in this
+// order:
+//
+//   begin()        the guest sets itself up, while we go on
+//   await()        blocks until it gives its link
+//   start()        it may run: all that serves it is ready
+//                  … the server confines itself, and turns …
+//   on_ready(), on_signal()     until exit_status() is there
+#pragma once
+
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/agent.h"
+#include "flow/core/guest_network.h"
+#include "link/link.h"
+#include "policy/fast_path_use.h"
+#include "sys/kernel.h"
+#include "sys/setup_error.h"
+#include "sys/signal_fd.h"
+
+namespace sluice::serve {
+
+// What was prepared for the guest.
+struct GuestSetting {
+  const flow::GuestNetwork& network;
+  const std::vector<std::string>& resolver_options;  // Of the host's resolv.conf.
+  policy::FastPathUse fast_path;
+  // As they were before we changed them, for what the guest starts.
+  const sys::SavedSignals& signals;
+  std::optional<std::uint64_t> descriptor_limit;
+};
+
+// What the guest gives.
+struct GuestEnds {
+  std::unique_ptr<link::Link> link;
+  agent::GuestAgent agent;  // None: nothing can be handed over to the guest's kernel.
+};
+
+class Guest {
+ public:
+  Guest() = default;
+  Guest(const Guest&) = delete;
+  Guest& operator=(const Guest&) = delete;
+  // Ends it where start() has not been reached.
+  virtual ~Guest() = default;
+
+  // Those it wants to hear of by on_signal(). SIGUSR1 is ours.
+  [[nodiscard]] virtual std::span<const int> signals() const = 0;
+
+  [[nodiscard]] virtual std::expected<void, sys::SetupError> begin(const GuestSetting& setting) = 0;
+  [[nodiscard]] virtual std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) = 0;
+  [[nodiscard]] virtual std::expected<void, sys::SetupError> start() = 0;
+  // After start(), where we cannot serve it after all.
+  virtual void kill() = 0;
+
+  // After start(). The pidfd of the one process that a confined server may still signal; negative:
+  // it signals nobody.
+  [[nodiscard]] virtual int signalled() const = 0;
+  // Readable when there is news: then call on_ready() with its place. Places keep their meaning;
+  // negative: there can be no more of this kind.
+  [[nodiscard]] virtual std::vector<int> descriptors() const = 0;
+  virtual void on_ready(std::size_t place) = 0;
+  virtual void on_signal(const signalfd_siginfo& info) = 0;
+  // It took its end of the link away.
+  virtual void on_link_gone() = 0;
+
+  // Nothing while it runs. What the shell is told: 128 + n when signal n ended it.
+  [[nodiscard]] virtual std::optional<int> exit_status() const = 0;
+  // Why it could not run; complete once exit_status() has answered.
+  [[nodiscard]] virtual const std::optional<sys::SetupError>& failure() const = 0;
+};
+
+}  // namespace sluice::serve

@@ -1,0 +1,85 @@
+#include "serve/outputs.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "telemetry/log.h"
+#include "telemetry/private_file.h"
+
+namespace sluice::serve {
+namespace {
+
+[[nodiscard]] std::string cannot_write(const char* option, const std::string& path,
+                                       const std::string& why) {
+  return fmt::format("{}: cannot write '{}': {}", option, path, why);
+}
+
+}  // namespace
+
+std::expected<Outputs, std::string> Outputs::open(OutputPlan plan) {
+  Outputs outputs(std::move(plan));
+  if (auto opened = outputs.open_files(); !opened) return std::unexpected(opened.error());
+  if (outputs.plan_.trace != nullptr) {
+    if (auto started = outputs.start_trace(); !started) return std::unexpected(started.error());
+  }
+  return outputs;
+}
+
+std::expected<void, std::string> Outputs::open_files() {
+  if (!plan_.pcap.empty()) {
+    auto pcap = link::PcapFile::open(plan_.pcap);
+    if (!pcap) return std::unexpected(cannot_write("--pcap", plan_.pcap, pcap.error().message()));
+    pcap_ = std::move(*pcap);
+  }
+  if (!plan_.flow_log.empty()) {
+    auto log = telemetry::FlowLog::open(plan_.flow_log);
+    if (!log) {
+      return std::unexpected(cannot_write("--flow-log", plan_.flow_log, log.error().message()));
+    }
+    flow_log_ = std::move(*log);
+  }
+  if (!plan_.report_file.empty()) {
+    std::FILE* const file = telemetry::open_private_file(plan_.report_file);
+    if (file == nullptr) {
+      return std::unexpected(
+          cannot_write("--report-file", plan_.report_file, std::strerror(errno)));
+    }
+    report_.reset(file);
+  }
+  return {};
+}
+
+std::expected<void, std::string> Outputs::start_trace() {
+  auto trace = telemetry::TraceSession::open(*plan_.trace, plan_.trace_file);
+  if (!trace) {
+    return std::unexpected(cannot_write("--trace", plan_.trace_file, std::strerror(trace.error())));
+  }
+  if (const auto started = trace->start(); !started) {
+    const trace::TraceError& error = started.error();
+    return std::unexpected(fmt::format("--trace: {}{}{}", error.what, error.error == 0 ? "" : ": ",
+                                       error.error == 0 ? "" : std::strerror(error.error)));
+  }
+  trace_ = std::move(*trace);
+  return {};
+}
+
+void Outputs::finish(const telemetry::Snapshot& snapshot) {
+  const std::string text =
+      telemetry::report_text(snapshot, plan_.report, telemetry::color_for(::fileno(report_.get())));
+  if (!text.empty()) {
+    std::fputs(text.c_str(), report_.get());
+    if (std::fflush(report_.get()) != 0) {
+      telemetry::log_error("--report: {}", std::strerror(errno));
+    }
+  }
+  if (!trace_) return;
+  if (const auto written = trace_->finish(); !written) {
+    telemetry::log_error("--trace: writing '{}' failed: {}", plan_.trace_file,
+                         std::strerror(written.error()));
+  }
+}
+
+}  // namespace sluice::serve

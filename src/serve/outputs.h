@@ -1,0 +1,63 @@
+// The files that a guest's worker writes for people: report, flow log, capture, timeline. All are
+// open before anything is started, so that a mistake ends there with nothing to undo. Not
+// thread-safe.
+#pragma once
+
+#include <cstdio>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "link/pcap_file.h"
+#include "telemetry/flow_log.h"
+#include "telemetry/snapshot.h"
+#include "telemetry/trace/trace_session.h"
+#include "telemetry/trace/trace_target.h"
+
+namespace sluice::serve {
+
+struct OutputPlan {
+  telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
+  std::string report_file{};  // Empty: standard error.
+  std::string flow_log{};     // Empty: none; as is the next.
+  std::string pcap{};
+  const telemetry::TraceTarget* trace = nullptr;  // Null: none.
+  std::string trace_file{};                       // Empty: standard error.
+};
+
+class Outputs {
+ public:
+  // Opens what the plan names, and switches the trace points on, as a confined process may not
+  // change its code. The error is a sentence that names the option.
+  [[nodiscard]] static std::expected<Outputs, std::string> open(OutputPlan plan);
+
+  [[nodiscard]] bool wants_report() const { return plan_.report != telemetry::ReportFormat::kNone; }
+  // For those that write them; once.
+  [[nodiscard]] std::optional<link::PcapFile> take_pcap() { return std::exchange(pcap_, {}); }
+  [[nodiscard]] std::optional<telemetry::FlowLog> take_flow_log() {
+    return std::exchange(flow_log_, {});
+  }
+
+  // The guest has ended: writes the report and the timeline.
+  void finish(const telemetry::Snapshot& snapshot);
+
+ private:
+  struct Closer {
+    void operator()(std::FILE* file) const {
+      if (file != stderr) (void)std::fclose(file);
+    }
+  };
+
+  explicit Outputs(OutputPlan plan) : plan_(std::move(plan)) {}
+  [[nodiscard]] std::expected<void, std::string> open_files();
+  [[nodiscard]] std::expected<void, std::string> start_trace();
+
+  OutputPlan plan_;
+  std::optional<link::PcapFile> pcap_;
+  std::optional<telemetry::FlowLog> flow_log_;
+  std::unique_ptr<std::FILE, Closer> report_{stderr};
+  std::optional<telemetry::TraceSession> trace_;
+};
+
+}  // namespace sluice::serve

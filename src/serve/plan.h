@@ -1,0 +1,33 @@
+// What a guest's worker is asked to do, whoever the guest is: plain values, as a command line gives
+// them, with defaults filled in and every value checked. Nothing here is opened, resolved or
+// counted. A plan is immutable once made.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flow/core/guest_network.h"
+#include "policy/fast_path_use.h"
+#include "policy/limits.h"
+#include "policy/port_map.h"
+#include "policy/rule.h"
+
+namespace sluice::serve {
+
+struct ServePlan {
+  // As this host allows it. Search domains are filled in from the host's, unless names are not
+  // relayed at all.
+  flow::GuestNetwork network{};
+
+  std::vector<policy::Rule> deny{};
+  std::vector<policy::Rule> allow{};
+  policy::LimitOptions limits{};
+  bool host_loopback = false;   // Whether the gateway's address leads to the host's loopback.
+  bool host_addresses = false;  // Whether the host's own addresses are within reach.
+  std::vector<wire::Prefix> nat64_prefixes{};
+  std::vector<policy::PortMap> publish{};
+
+  policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
+};
+
+}  // namespace sluice::serve

@@ -1,0 +1,81 @@
+#include "serve/preparation.h"
+
+#include <fmt/format.h>
+
+#include <csignal>
+#include <utility>
+#include <vector>
+
+#include "resolv/resolver_watch.h"
+#include "sys/fd_limit.h"
+#include "sys/kernel.h"
+#include "telemetry/log.h"
+
+namespace sluice::serve {
+namespace {
+
+[[nodiscard]] std::expected<sys::SignalFd, std::string> open_signals(
+    std::span<const int> guest_signals) {
+  std::vector<int> wanted(guest_signals.begin(), guest_signals.end());
+  wanted.push_back(SIGUSR1);
+  auto signals = sys::SignalFd::open(wanted);
+  if (!signals) return std::unexpected(signals.error().describe());
+  return std::move(*signals);
+}
+
+// Whom the relay asks, from now to the end of the guest.
+[[nodiscard]] std::expected<void, std::string> find_resolvers(resolv::ResolverConfig& resolvers,
+                                                              flow::GuestNetwork& network) {
+  network.search_domains = resolvers.load().search;
+  if (resolvers.is_guess()) {
+    telemetry::log_warn(
+        "{} names no resolver; names are asked of {}, as the C library does; to mend it, add a "
+        "line 'nameserver ADDRESS' there, or use --no-dns",
+        resolvers.path(), wire::to_string(resolvers.current().resolvers.front().endpoint.address));
+  }
+  auto watch = resolv::watch_resolv_conf(resolvers.path());
+  if (!watch) return std::unexpected(watch.error().describe());
+  resolvers.follow(std::move(*watch));
+  return {};
+}
+
+[[nodiscard]] std::expected<std::optional<netlink::AddressWatch>, std::string> watch_addresses(
+    bool within_reach) {
+  auto watch = netlink::AddressWatch::open();
+  if (watch) return std::move(*watch);
+  if (within_reach) return std::nullopt;
+  return std::unexpected(
+      fmt::format("cannot learn the host's addresses, which the guest may not reach: {}; "
+                  "--host-addresses does without",
+                  watch.error().describe()));
+}
+
+}  // namespace
+
+std::expected<Preparation, std::string> prepare(const ServePlan& plan,
+                                                std::span<const int> guest_signals) {
+  const auto descriptor_limit = sys::raise_fd_limit();
+  auto signals = open_signals(guest_signals);
+  if (!signals) return std::unexpected(signals.error());
+
+  flow::GuestNetwork network = plan.network;
+  resolv::ResolverConfig resolvers;
+  if (network.dns) {
+    if (auto found = find_resolvers(resolvers, network); !found) {
+      return std::unexpected(found.error());
+    }
+  }
+  auto addresses = watch_addresses(plan.host_addresses);
+  if (!addresses) return std::unexpected(addresses.error());
+  auto published = driver::PublishedPorts::open(sys::real_kernel(), plan.publish, network);
+  if (!published) return std::unexpected(published.error());
+  return Preparation{
+      .signals = std::move(*signals),
+      .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt,
+      .network = std::move(network),
+      .resolvers = std::move(resolvers),
+      .addresses = std::move(*addresses),
+      .published = std::move(*published)};
+}
+
+}  // namespace sluice::serve

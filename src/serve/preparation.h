@@ -1,0 +1,33 @@
+// What is opened before a guest begins: what needs privileges, and what can be refused.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "driver/published.h"
+#include "flow/core/guest_network.h"
+#include "netlink/address_watch.h"
+#include "resolv/resolver_config.h"
+#include "serve/plan.h"
+#include "sys/signal_fd.h"
+
+namespace sluice::serve {
+
+struct Preparation {
+  sys::SignalFd signals;                           // The guest's and SIGUSR1.
+  std::optional<std::uint64_t> descriptor_limit;   // Before we raised it.
+  flow::GuestNetwork network;                      // With the host's search domains.
+  resolv::ResolverConfig resolvers;                // Whom the relay asks, if names are relayed.
+  std::optional<netlink::AddressWatch> addresses;  // The host's; none where nobody tells them.
+  driver::PublishedPorts published;
+};
+
+// From here on the process is one that serves: its signals wait, and a process of ours follows the
+// host's resolv.conf. The error is a sentence.
+[[nodiscard]] std::expected<Preparation, std::string> prepare(const ServePlan& plan,
+                                                              std::span<const int> guest_signals);
+
+}  // namespace sluice::serve

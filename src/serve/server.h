@@ -1,0 +1,49 @@
+// Serves one guest, from its set-up until it has ended and what it left in its sockets is
+// delivered: signals, the end, the report. One thread.
+#pragma once
+
+#include <csignal>
+#include <expected>
+#include <vector>
+
+#include "driver/worker.h"
+#include "serve/guest.h"
+#include "serve/outputs.h"
+#include "serve/plan.h"
+#include "sys/signal_fd.h"
+#include "sys/sys_error.h"
+
+namespace sluice::serve {
+
+// Opens what needs privileges or can be refused, has the guest set itself up, gives up all
+// privileges, and serves. Returns the guest's exit status, or 125; errors have been printed.
+[[nodiscard]] int serve(const ServePlan& plan, Outputs outputs, Guest& guest);
+
+// The part behind the set-up: the guest has been started, and the process is confined.
+class Server final : private driver::Outside {
+ public:
+  // References are not owned.
+  Server(driver::Worker& worker, Guest& guest, sys::SignalFd& signals)
+      : worker_(worker), guest_(guest), signals_(signals) {}
+
+  // Returns the guest's exit status. It is not served where its end cannot be watched for.
+  [[nodiscard]] std::expected<int, sys::SysError> run();
+
+ private:
+  void on_ready(std::uint32_t number) override;
+  void on_link_gone() override { guest_.on_link_gone(); }
+  [[nodiscard]] std::expected<void, sys::SysError> watch_all();
+  [[nodiscard]] std::expected<void, sys::SysError> watch(std::size_t place);
+  void on_signals();
+  void on_guest(std::size_t place);
+  void drain();
+
+  driver::Worker& worker_;
+  Guest& guest_;
+  sys::SignalFd& signals_;
+  std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
+  bool draining_ = false;     // The guest has ended.
+  bool abandoned_ = false;    // ... and whoever waits for us does not want to.
+};
+
+}  // namespace sluice::serve

@@ -1,0 +1,58 @@
+// A link of a test's: gives the frames that the test puts into it, and keeps what is written.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "link/link.h"
+
+namespace sluice::link {
+
+class TestLink final : public Link {
+ public:
+  using Bytes = std::vector<std::uint8_t>;
+
+  [[nodiscard]] wire::LinkFeatures features() const override { return offers; }
+  [[nodiscard]] std::span<const int> descriptors() const override { return fds; }
+  [[nodiscard]] Burst read_burst(Depth depth) override {
+    depths.push_back(depth);
+    read_ = std::exchange(incoming, {});
+    frames_.clear();
+    for (const Bytes& bytes : read_) frames_.push_back({bytes, offload});
+    return {frames_, drained, gone};
+  }
+  [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override {
+    ++writes;
+    for (const wire::FrameOut& frame : batch) {
+      const ByteView header = batch.header(frame);
+      Bytes& whole = written.emplace_back(header.begin(), header.end());
+      whole.insert(whole.end(), frame.payload.begin(), frame.payload.end());
+    }
+    return lost;
+  }
+  void flush() override { ++flushed; }
+
+  // What it says of itself.
+  wire::LinkFeatures offers;
+  std::array<int, 2> fds{17, 18};
+  std::size_t lost = 0;  // Of each batch.
+  bool drained = true;
+  bool gone = false;
+  // What the next burst is, and what is said of each of its frames.
+  std::vector<Bytes> incoming;
+  wire::VirtioNetHeader offload;
+  // What was done with it.
+  std::vector<Depth> depths;
+  std::vector<Bytes> written;
+  std::size_t writes = 0;
+  std::size_t flushed = 0;
+
+ private:
+  std::vector<Bytes> read_;
+  std::vector<wire::FrameIn> frames_;
+};
+
+}  // namespace sluice::link

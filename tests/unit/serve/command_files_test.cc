@@ -1,0 +1,43 @@
+#include "serve/command_files.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace sluice::serve {
+namespace {
+
+TEST(CommandFiles, ResolvConfNamesOurRelayInTheFamiliesThatThereAre) {
+  flow::GuestNetwork network;
+  EXPECT_EQ(resolv_conf_for(network, {}),
+            "# Made by sluice: its DNS relay asks the host's resolvers.\n"
+            "nameserver 10.0.2.3\n"
+            "nameserver fd00::3\n");
+  network.ipv6 = false;
+  network.search_domains = {"example.org", "example.net"};
+  EXPECT_EQ(resolv_conf_for(network, {"ndots:2", "rotate"}),
+            "# Made by sluice: its DNS relay asks the host's resolvers.\n"
+            "nameserver 10.0.2.3\n"
+            "search example.org example.net\n"
+            "options ndots:2 rotate\n");
+}
+
+TEST(CommandFiles, WithoutTheRelayResolvConfIsTheHosts) {
+  flow::GuestNetwork network;
+  const auto names_it = [](const netns::GuestFile& file) {
+    return file.path == netns::kResolvConfPath;
+  };
+  EXPECT_EQ(std::ranges::count_if(command_files(network, {}), names_it), 1);
+  network.dns = false;
+  EXPECT_EQ(std::ranges::count_if(command_files(network, {}), names_it), 0);
+}
+
+TEST(CommandFiles, HostsHasTheGuestsAddress) {
+  const auto files = command_files({}, {});
+  const auto hosts = std::ranges::find(files, "/etc/hosts", &netns::GuestFile::path);
+  ASSERT_NE(hosts, files.end());
+  EXPECT_NE(hosts->text.find("10.0.2.15"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::serve

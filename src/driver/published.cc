@@ -84,32 +84,39 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
   return ports;
 }
 
-PortPublisher::PortPublisher(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
-                             PublishedPorts ports)
-    : loop_(loop), engine_(engine), tcp_(tcp), listeners_(std::move(ports.tcp)) {
-  for (PublishedPorts::Udp& port : ports.udp) {
-    udp.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
+std::expected<void, sys::SysError> PortPublisher::begin() {
+  for (PublishedPorts::Udp& port : ports_.udp) {
+    const auto watched = udp_.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
+    if (!watched) return watched;
   }
-  on_time(kNever);
+  ports_.udp.clear();
+  return watch();
 }
 
-// Begins to watch, or does so again after a pause.
+std::expected<void, sys::SysError> PortPublisher::watch() {
+  for (std::uint32_t i = 0; i < ports_.tcp.size(); ++i) {
+    const auto watched =
+        loop_.add(ports_.tcp[i].listener.fd(), EPOLLIN, EventTag{EventKind::kListener, i}.pack());
+    if (!watched) return watched;
+  }
+  return {};
+}
+
 void PortPublisher::on_time(Instant now) {
   if (now < resume_at_) return;
   resume_at_ = kNever;
-  for (std::uint32_t i = 0; i < listeners_.size(); ++i) {
-    (void)loop_.add(listeners_[i].listener.fd(), EPOLLIN, EventTag{EventKind::kListener, i}.pack());
-  }
+  if (!watch()) pause(now);
 }
 
 void PortPublisher::pause(Instant now) {
-  for (const PublishedPorts::Tcp& port : listeners_) (void)loop_.remove(port.listener.fd());
+  // One that is not watched stays so.
+  for (const PublishedPorts::Tcp& port : ports_.tcp) (void)loop_.remove(port.listener.fd());
   resume_at_ = now + kPause;
 }
 
 void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
-  if (tag.index >= listeners_.size()) return;
-  PublishedPorts::Tcp& port = listeners_[tag.index];
+  if (tag.index >= ports_.tcp.size()) return;
+  PublishedPorts::Tcp& port = ports_.tcp[tag.index];
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     auto accepted = port.listener.accept();
     if (!accepted) {
@@ -122,10 +129,13 @@ void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink&
     if (!*accepted) return;
     const auto id =
         engine_.tcp().on_inbound((*accepted)->peer, port.guest, TcpIo::kRoomAtFirst, now, out);
-    if (id) {
-      tcp_.adopt(*id, std::move((*accepted)->socket));
-    } else {
+    if (!id) {
       (*accepted)->socket.reset();
+    } else if (!tcp_.adopt(*id, std::move((*accepted)->socket))) [[unlikely]] {
+      engine_.drops().count(flow::DropReason::kNoDescriptors);
+      engine_.tcp().on_socket_lost(*id, now, out);
+      pause(now);
+      return;
     }
   }
 }

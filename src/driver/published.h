@@ -41,21 +41,27 @@ class PortPublisher {
  public:
   // References are not owned.
   PortPublisher(sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp, UdpIo& udp,
-                PublishedPorts ports);
+                PublishedPorts ports)
+      : loop_(loop), engine_(engine), tcp_(tcp), udp_(udp), ports_(std::move(ports)) {}
+
+  // Watches all that was bound. Once.
+  [[nodiscard]] std::expected<void, sys::SysError> begin();
 
   // Accepts what waits at a listener, up to a bound.
   void on_event(const EventTag& tag, Instant now, flow::ActionSink& out);
-  // Listeners pause when the process has no descriptor left.
+  // Listeners pause when there is no descriptor, or no watch, left.
   [[nodiscard]] Instant next_wakeup() const { return resume_at_; }
   void on_time(Instant now);
 
  private:
+  [[nodiscard]] std::expected<void, sys::SysError> watch();
   void pause(Instant now);
 
   sys::EventLoop& loop_;
   flow::Engine& engine_;
   TcpIo& tcp_;
-  std::vector<PublishedPorts::Tcp> listeners_;
+  UdpIo& udp_;
+  PublishedPorts ports_;  // The sockets of UDP until begin(): then they are UdpIo's.
   Instant resume_at_ = kNever;
 };
 

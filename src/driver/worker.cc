@@ -30,16 +30,23 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
       addresses_(std::move(options.addresses)) {
   tcp_.set_room(udp_);
-  for (const int fd : link_->descriptors()) {
-    (void)loop_.add(fd, EPOLLIN, EventTag{EventKind::kLink}.pack());
-  }
-  if (addresses_) {
-    engine_.set_host_addresses(addresses_->addresses());
-    (void)loop_.add(addresses_->fd(), EPOLLIN, EventTag{EventKind::kHostAddresses}.pack());
-  }
+  if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
 
 Worker::~Worker() = default;
+
+std::expected<void, sys::SysError> Worker::begin() {
+  for (const int fd : link_->descriptors()) {
+    const auto watched = loop_.add(fd, EPOLLIN, EventTag{EventKind::kLink}.pack());
+    if (!watched) return watched;
+  }
+  if (addresses_) {
+    const auto watched =
+        loop_.add(addresses_->fd(), EPOLLIN, EventTag{EventKind::kHostAddresses}.pack());
+    if (!watched) return watched;
+  }
+  return published_.begin();
+}
 
 std::expected<void, sys::SysError> Worker::watch(int fd, std::uint32_t number) {
   return loop_.add(fd, EPOLLIN, EventTag{EventKind::kOutside, number}.pack());

@@ -70,6 +70,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
+  // Watches what is there from the start. Once, before anything else.
+  [[nodiscard]] std::expected<void, sys::SysError> begin();
   // Blocks until the fast path is ready, or says what it lacks. Before the command runs.
   [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path() {
     return hand_overs_.await();

@@ -138,6 +138,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (!ends) return refused(ends.error().describe());
   if (!loop) return refused(loop.error().describe());
   driver::Worker worker(kernel, *loop, worker_options(plan, *prepared, std::move(*ends), outputs));
+  if (const auto begun = worker.begin(); !begun) return refused(begun.error().describe());
   if (plan.fast_path == policy::FastPathUse::kRequire) {
     if (const auto ready = worker.await_fast_path(); !ready) {
       return refused("--fast-path=require: " + ready.error().describe());

@@ -52,9 +52,17 @@ Carrier::~Carrier() {
   });
 }
 
-void Carrier::start(flow::TcpId id, Ends ends, Instant now) {
+bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
   auto& [guest, host, guest_next] = ends;
   const SlabHandle handle = carried_.emplace();
+  // Both are told anew what is there already: an event follows where there is something.
+  const std::uint64_t guest_tag = EventTag::of(EventKind::kCarriedGuest, handle).pack();
+  const std::uint64_t host_tag = EventTag::of(EventKind::kCarriedHost, handle).pack();
+  if (!loop_.add(guest.fd(), relay::kPairEvents, guest_tag) ||
+      !loop_.modify(host.fd(), relay::kPairEvents, host_tag)) {
+    carried_.erase(handle);
+    return false;
+  }
   Carried& carried = carried_.at(handle.index);
   carried.id = id;
   carried.since = now;
@@ -66,16 +74,11 @@ void Carrier::start(flow::TcpId id, Ends ends, Instant now) {
   carried.timer.set_owner(handle.pack());
   if (by_flow_.size() <= id.index) by_flow_.resize(id.index + std::size_t{1});
   by_flow_[id.index] = handle;
-
-  // Both are told anew what is there already: an event follows where there is something.
-  const std::uint64_t guest_tag = EventTag::of(EventKind::kCarriedGuest, handle).pack();
-  const std::uint64_t host_tag = EventTag::of(EventKind::kCarriedHost, handle).pack();
-  (void)loop_.add(guest.fd(), relay::kPairEvents, guest_tag);
-  (void)loop_.modify(host.fd(), relay::kPairEvents, host_tag);
   carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
                      pools_);
   if (look_at_ == kNever) look_at_ = now + kLook;
   enqueue(handle, carried);
+  return true;
 }
 
 void Carrier::note_host_failed(flow::TcpId id) {

@@ -30,7 +30,8 @@ class Carrier {
     host::TcpSocket host;     // It may be watched already.
     wire::SeqNum guest_next;  // Of the first byte that the guest's socket receives.
   };
-  void start(flow::TcpId id, Ends ends, Instant now);
+  // False where the guest's socket cannot be watched: both ends are as they were, and the caller's.
+  [[nodiscard]] bool start(flow::TcpId id, Ends& ends, Instant now);
   // The host's socket had failed before start(), and says so no more.
   void note_host_failed(flow::TcpId id);
   // Ends one at once; false when it is none of ours.

@@ -54,9 +54,9 @@ HandOvers::HandOvers(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& en
       options_(options),
       agent_(std::move(agent)),
       carrier_(kernel, loop, engine.tcp(), loop.now()) {
-  if (agent_.fd() >= 0) {
-    (void)loop_.add(agent_.fd(), EPOLLIN, EventTag{EventKind::kAgent}.pack());
-  }
+  if (agent_.fd() < 0) return;
+  // Without its answers there is no fast path, and the tap carries everything.
+  if (!loop_.add(agent_.fd(), EPOLLIN, EventTag{EventKind::kAgent}.pack())) agent_.close();
 }
 
 std::expected<void, sys::SetupError> HandOvers::await() {
@@ -206,12 +206,20 @@ void HandOvers::on_message(agent::AgentHandedOver message, Instant now, flow::Ac
     if (!closed) engine_.tcp().on_socket_lost(id, now, out);
     return;
   }
+  const bool host_failed = tcp_.has_failed(id);
+  Carrier::Ends ends{
+      .guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next};
+  if (!carrier_.start(id, ends, now)) [[unlikely]] {
+    // The guest's kernel has the connection already, so it cannot go on by the tap.
+    ++refused_;
+    ends.host.reset();
+    end_abandoned(snapshot, std::move(ends.guest));
+    engine_.drops().count(flow::DropReason::kNoDescriptors);
+    engine_.tcp().on_socket_lost(id, now, out);
+    return;
+  }
   ++handed_over_;
   failures_in_a_row_ = 0;
-  const bool host_failed = tcp_.has_failed(id);
-  carrier_.start(
-      id, {.guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next},
-      now);
   if (host_failed) carrier_.note_host_failed(id);
   engine_.tcp().on_handed_over(id, now, out);
   for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);

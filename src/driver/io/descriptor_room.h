@@ -1,5 +1,9 @@
 // Who gives up a descriptor when the process has none left and a new flow of the guest's needs one.
+// With the descriptor goes its watch, of which a user may have so many (epoll(7),
+// max_user_watches).
 #pragma once
+
+#include <cerrno>
 
 #include "base/time.h"
 #include "flow/core/action.h"
@@ -9,20 +13,24 @@ namespace sluice::driver {
 
 class DescriptorRoom {
  public:
-  // True: a descriptor is free now. The end of its flow is told in `out`.
+  // True: a descriptor and a watch are free now. The end of its flow is told in `out`.
   [[nodiscard]] virtual bool make_room(Instant now, flow::ActionSink& out) = 0;
 
  protected:
   ~DescriptorRoom() = default;
 };
 
-// What `open` makes; once more when it lacked a descriptor and one could be had.
+// No descriptor, or, of epoll_ctl(2), no watch.
+[[nodiscard]] constexpr bool lacks_room(int error) {
+  return sys::is_exhaustion(error) || error == ENOSPC;
+}
+
+// What `open` makes; once more when it lacked a descriptor, or a watch, and one could be had.
 template <typename Open>
 [[nodiscard]] auto open_with_room(DescriptorRoom* room, Instant now, flow::ActionSink& out,
                                   const Open& open) {
   auto opened = open();
-  if (!opened && sys::is_exhaustion(opened.error().error) && room != nullptr &&
-      room->make_room(now, out)) {
+  if (!opened && lacks_room(opened.error().error) && room != nullptr && room->make_room(now, out)) {
     opened = open();
   }
   return opened;

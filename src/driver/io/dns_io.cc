@@ -107,8 +107,10 @@ void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& ou
   attempt.outgoing.insert(attempt.outgoing.begin(), length.begin(), length.end());
   const auto [at, fresh] = tcp_.insert_or_assign(action.slot.value, std::move(attempt));
   (void)fresh;
-  (void)loop_.add(at->second.socket.fd(), EPOLLIN | EPOLLOUT | EPOLLET,
-                  EventTag{EventKind::kDnsTcp, action.slot.value}.pack());
+  if (!loop_.add(at->second.socket.fd(), EPOLLIN | EPOLLOUT | EPOLLET,
+                 EventTag{EventKind::kDnsTcp, action.slot.value}.pack())) {
+    fail(action.slot, now, out);
+  }
 }
 
 void DnsIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,

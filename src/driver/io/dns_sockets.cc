@@ -79,8 +79,11 @@ SlabHandle DnsSockets::open(const wire::Endpoint& resolver, std::uint32_t scope_
                                                     .scope_id = scope_id,
                                                     .opened = now,
                                                     .current = true});
-  (void)loop_.add(sockets_.at(handle.index).socket.fd(), EPOLLIN,
-                  EventTag::of(EventKind::kDnsUdp, handle).pack());
+  if (!loop_.add(sockets_.at(handle.index).socket.fd(), EPOLLIN,
+                 EventTag::of(EventKind::kDnsUdp, handle).pack())) {
+    sockets_.erase(handle);
+    return {};
+  }
   current_.push_back(handle);
   return handle;
 }

@@ -32,8 +32,15 @@ void PingIo::open(const flow::OpenPing& action, Instant now, flow::ActionSink& o
   while (sockets_.size() <= action.socket.index) sockets_.emplace_back();
   sockets_[action.socket.index] = Socket{action.socket, std::move(*socket)};
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
-  (void)loop_.add(sockets_[action.socket.index].socket.fd(), EPOLLIN,
-                  EventTag::of(EventKind::kPing, action.socket).pack());
+  Socket& opened = sockets_[action.socket.index];
+  const auto watched = open_with_room(&room_, now, out, [&] {
+    return loop_.add(opened.socket.fd(), EPOLLIN,
+                     EventTag::of(EventKind::kPing, action.socket).pack());
+  });
+  if (!watched) [[unlikely]] {
+    opened.socket.close();
+    engine_.ping().on_open_failed(action.socket, false, now, out);
+  }
 }
 
 void PingIo::send(const flow::SendPing& action, Instant now, flow::ActionSink& out) {

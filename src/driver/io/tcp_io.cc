@@ -32,7 +32,8 @@ flow::HostError host_error(int error) {
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
-    case ENOMEM: return flow::HostError::kNoDescriptors;
+    case ENOMEM:
+    case ENOSPC: return flow::HostError::kNoDescriptors;
     default: return flow::HostError::kOther;
   }
 }
@@ -74,10 +75,10 @@ void TcpIo::drop_spill(Connection& connection) {
 
 void TcpIo::note_spill_free() { flows_.set_spill_free(pool_.bytes_free()); }
 
-void TcpIo::watch(Connection& connection) {
+std::expected<void, sys::SysError> TcpIo::watch(const Connection& connection) {
   // Edge-triggered and for good: no call to change interest on the data path.
-  (void)loop_.add(connection.socket.fd(), kTcpEvents,
-                  EventTag::of(EventKind::kTcp, connection.id).pack());
+  return loop_.add(connection.socket.fd(), kTcpEvents,
+                   EventTag::of(EventKind::kTcp, connection.id).pack());
 }
 
 void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
@@ -92,7 +93,11 @@ void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSin
   SLUICE_PROBE(connect_issued, action.flow.index, 0, 0);
   Connection& connection = place(action.flow);
   connection.socket = std::move(*socket);
-  watch(connection);
+  const auto watched = open_with_room(room_, now, out, [&] { return watch(connection); });
+  if (!watched) [[unlikely]] {
+    flows_.on_connect_failed(action.flow, host_error(watched.error().error), now, out);
+    return;
+  }
   if (connection.socket.is_established()) on_established(connection, now, out);
 }
 
@@ -126,12 +131,12 @@ void TcpIo::set_room(Connection& connection, std::uint32_t room) {
   connection.room_told = room;
 }
 
-void TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
+bool TcpIo::adopt(flow::TcpId id, host::TcpSocket socket) {
   Connection& connection = place(id);
   connection.socket = std::move(socket);
   connection.connected = true;
   set_room(connection, kRoomAtFirst);
-  watch(connection);
+  return watch(connection).has_value();
 }
 
 host::TcpSocket TcpIo::take(flow::TcpId id) {

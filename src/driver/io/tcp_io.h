@@ -52,7 +52,8 @@ class TcpIo {
   void probe(const flow::ProbeTcp& action, flow::ActionSink& out);
 
   // Takes over the client of a published port once the engine gave it a flow.
-  void adopt(flow::TcpId id, host::TcpSocket socket);
+  // False where it cannot be watched: nobody would hear of it.
+  [[nodiscard]] bool adopt(flow::TcpId id, host::TcpSocket socket);
   // Whether the host's side of a flow has failed.
   [[nodiscard]] bool has_failed(flow::TcpId id) {
     const Connection* connection = find(id);
@@ -96,7 +97,7 @@ class TcpIo {
   [[nodiscard]] StreamBuffer& spill_of(Connection& connection);
   void drop_spill(Connection& connection);
   void note_spill_free();
-  void watch(Connection& connection);
+  [[nodiscard]] std::expected<void, sys::SysError> watch(const Connection& connection);
   [[nodiscard]] std::expected<host::TcpSocket, sys::SysError> socket_for(wire::IpFamily family);
   void on_established(Connection& connection, Instant now, flow::ActionSink& out);
   static void set_room(Connection& connection, std::uint32_t room);

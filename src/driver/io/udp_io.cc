@@ -36,8 +36,8 @@ UdpIo::Socket* UdpIo::find(flow::UdpId id) {
   return socket.id == id && socket.socket.valid() ? &socket : nullptr;
 }
 
-void UdpIo::watch(const Socket& socket) {
-  (void)loop_.add(socket.socket.fd(), EPOLLIN, EventTag::of(EventKind::kUdp, socket.id).pack());
+std::expected<void, sys::SysError> UdpIo::watch(const Socket& socket) {
+  return loop_.add(socket.socket.fd(), EPOLLIN, EventTag::of(EventKind::kUdp, socket.id).pack());
 }
 
 void UdpIo::open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out) {
@@ -47,13 +47,21 @@ void UdpIo::open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out
     engine_.udp().on_open_failed(action.socket, now, out);
     return;
   }
-  adopt(action.socket, std::move(*socket));
+  Socket& opened = place(action.socket, std::move(*socket));
+  if (!open_with_room(this, now, out, [&] { return watch(opened); })) [[unlikely]] {
+    opened.socket.close();
+    engine_.udp().on_open_failed(action.socket, now, out);
+  }
 }
 
-void UdpIo::adopt(flow::UdpId id, host::UdpSocket socket) {
+UdpIo::Socket& UdpIo::place(flow::UdpId id, host::UdpSocket socket) {
   while (sockets_.size() <= id.index) sockets_.emplace_back();
   sockets_[id.index] = Socket{id, std::move(socket)};
-  watch(sockets_[id.index]);
+  return sockets_[id.index];
+}
+
+std::expected<void, sys::SysError> UdpIo::adopt(flow::UdpId id, host::UdpSocket socket) {
+  return watch(place(id, std::move(socket)));
 }
 
 // At once, ahead of the action: whoever asks opens a socket next.

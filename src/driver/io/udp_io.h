@@ -32,7 +32,7 @@ class UdpIo final : public DescriptorRoom {
   [[nodiscard]] bool make_room(Instant now, flow::ActionSink& out) override;
 
   // A published port: `socket` is bound already.
-  void adopt(flow::UdpId id, host::UdpSocket socket);
+  [[nodiscard]] std::expected<void, sys::SysError> adopt(flow::UdpId id, host::UdpSocket socket);
   // Reads one batch. The bytes handed to the engine are valid until the next batch: write the
   // frames out before.
   void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
@@ -57,7 +57,8 @@ class UdpIo final : public DescriptorRoom {
   };
 
   [[nodiscard]] Socket* find(flow::UdpId id);
-  void watch(const Socket& socket);
+  [[nodiscard]] Socket& place(flow::UdpId id, host::UdpSocket socket);
+  [[nodiscard]] std::expected<void, sys::SysError> watch(const Socket& socket);
   [[nodiscard]] bool extend(const flow::SendUdp& action);
   void report_error(const Socket& socket, const wire::Endpoint& target, int error, Instant now,
                     flow::ActionSink& out);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "unit/driver/worker_rig.h"
 #include "unit/sys/fake_kernel.h"
 
 namespace sluice::driver {
@@ -50,6 +53,73 @@ TEST_F(PublishedPortsTest, APortInUseIsToldWithTheOption) {
   EXPECT_EQ(ports.error(),
             "--publish 8080:80: cannot listen on 0.0.0.0:8080: Address already in use; another "
             "program has this port: choose a different one");
+}
+
+class PortPublisherTest : public ::testing::Test, protected WorkerRig {
+ protected:
+  static constexpr int kClient = 5000;
+
+  void publish(const char* text, Begin begin = Begin::kYes) {
+    WorkerOptions options;
+    options.published =
+        std::move(*PublishedPorts::open(kernel, {policy::parse_port_map(text).value()}, network));
+    if (!options.published.tcp.empty()) listener = options.published.tcp[0].listener.fd();
+    start(std::move(options), begin);
+  }
+  void call() {
+    kernel.script("accept4", kClient);
+    kernel.script("accept4", -1, EAGAIN);
+    turn({{listener, EPOLLIN}});
+  }
+
+  int listener = -1;
+};
+
+TEST_F(PortPublisherTest, AClientBecomesAFlowOfTheGuest) {
+  publish("127.0.0.1:8080:80");
+  call();
+  EXPECT_EQ(worker->snapshot().flows, 1U);
+  EXPECT_TRUE(kernel.watched.contains(kClient));
+  ASSERT_EQ(link->written.size(), 1U);
+  EXPECT_TRUE(frame(0).tcp().flags().syn());
+}
+
+TEST_F(PortPublisherTest, AClientThatCannotBeWatchedIsResetAndTheOthersWait) {
+  publish("127.0.0.1:8080:80");
+  kernel.script("epoll_ctl", -1, ENOSPC);
+  call();
+  EXPECT_EQ(worker->snapshot().flows, 0U);
+  EXPECT_EQ(drops(flow::DropReason::kNoDescriptors), 1U);
+  EXPECT_EQ(std::ranges::count(kernel.closed, kClient), 1);
+  ASSERT_FALSE(link->written.empty());
+  EXPECT_TRUE(frame(link->written.size() - 1).tcp().flags().rst());
+  EXPECT_FALSE(kernel.watched.contains(listener));
+  pass(std::chrono::seconds(1));
+  turn();
+  EXPECT_TRUE(kernel.watched.contains(listener));
+}
+
+TEST_F(PortPublisherTest, AListenerThatCannotBeWatchedAgainIsTriedLater) {
+  publish("127.0.0.1:8080:80");
+  kernel.script("accept4", -1, EMFILE);
+  turn({{listener, EPOLLIN}});
+  EXPECT_FALSE(kernel.watched.contains(listener));
+  pass(std::chrono::seconds(1));
+  kernel.script("epoll_ctl", -1, ENOSPC);
+  turn();
+  EXPECT_FALSE(kernel.watched.contains(listener));
+  pass(std::chrono::seconds(1));
+  turn();
+  EXPECT_TRUE(kernel.watched.contains(listener));
+}
+
+TEST_F(PortPublisherTest, APortThatCannotBeWatchedIsAnErrorAtTheStart) {
+  for (const char* port : {"127.0.0.1:8080:80", "127.0.0.1:8080:80/udp"}) {
+    publish(port, Begin::kNo);
+    for (std::size_t i = 0; i < link->fds.size(); ++i) kernel.script("epoll_ctl", 0);
+    kernel.script("epoll_ctl", -1, ENOSPC);
+    EXPECT_FALSE(worker->begin().has_value()) << port;
+  }
 }
 
 }  // namespace

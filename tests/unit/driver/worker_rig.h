@@ -17,11 +17,13 @@ namespace sluice::driver {
 
 class WorkerRig : protected Outside {
  public:
-  WorkerRig() { start(WorkerOptions()); }
+  enum class Begin : std::uint8_t { kNo, kYes };
+
+  explicit WorkerRig(Begin begin = Begin::kYes) { start(WorkerOptions(), begin); }
   virtual ~WorkerRig() = default;
 
   // Another worker; link and loop are filled in.
-  void start(WorkerOptions options) {
+  void start(WorkerOptions options, Begin begin = Begin::kYes) {
     worker.reset();
     loop_.emplace(std::move(*sys::EventLoop::create(kernel)));
     auto fresh = std::make_unique<link::TestLink>();
@@ -29,6 +31,7 @@ class WorkerRig : protected Outside {
     options.link = std::move(fresh);
     worker.emplace(kernel, *loop_, std::move(options));
     network = {};
+    if (begin == Begin::kYes) EXPECT_TRUE(worker->begin().has_value());
   }
 
   // A turn in which these descriptors have something.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sys/kernel.h"
+#include "sys/sockaddr.h"
 
 namespace sluice::sys {
 
@@ -30,6 +31,10 @@ class FakeKernel final : public Kernel {
   }
   // What the next value-returning calls (getsockopt, ioctl_int) put out.
   void script_value(int value) { values_.push_back(value); }
+  // What the next recvmsg or recvmmsg of a socket that serves many puts out.
+  void script_datagram(const wire::Endpoint& from, const std::string& data) {
+    datagrams_.push_back({to_sockaddr(from), data});
+  }
   // What the next wait tells of these descriptors, in this order, as far as they are watched then.
   void script_events(const std::vector<std::pair<int, std::uint32_t>>& events) {
     events_.push_back(events);
@@ -51,6 +56,7 @@ class FakeKernel final : public Kernel {
   std::vector<Call> calls;
   std::map<int, epoll_event> watched;  // By descriptor.
   std::vector<int> closed;
+  std::vector<std::string> sent;  // What sendmsg and sendmmsg were given, a string a message.
   bool timeout_was_null = false;
   timespec timeout{};
   timespec time{};
@@ -85,6 +91,7 @@ class FakeKernel final : public Kernel {
     return answer_int({"setsockopt", fd, level, name}, 0);
   }
   ssize_t sendmsg(int fd, const msghdr* message, int flags) override {
+    note_sent(*message);
     long total = 0;
     for (std::size_t i = 0; i < message->msg_iovlen; ++i) {
       total += static_cast<long>(message->msg_iov[i].iov_len);
@@ -92,6 +99,7 @@ class FakeKernel final : public Kernel {
     return answer({"sendmsg", fd, total, flags}, total);
   }
   int sendmmsg(int fd, mmsghdr* messages, unsigned number, int flags) override {
+    for (unsigned i = 0; i < number; ++i) note_sent(messages[i].msg_hdr);
     long total = 0;
     for (std::size_t i = 0; i < messages[0].msg_hdr.msg_iovlen; ++i) {
       total += static_cast<long>(messages[0].msg_hdr.msg_iov[i].iov_len);
@@ -102,6 +110,10 @@ class FakeKernel final : public Kernel {
     return answer({"send", fd, static_cast<long>(length), 0}, static_cast<long>(length));
   }
   ssize_t recvmsg(int fd, msghdr* message, int flags) override {
+    if (!datagrams_.empty() && (flags & MSG_ERRQUEUE) == 0) {
+      const long size = take_datagram(*message);
+      return answer({"recvmsg", fd, size, flags}, size);
+    }
     if (!data_.empty() && message->msg_iovlen > 0) {
       const std::string data = data_.front();
       data_.pop_front();
@@ -111,7 +123,14 @@ class FakeKernel final : public Kernel {
     }
     return answer_or_block({"recvmsg", fd, 0, flags});
   }
-  int recvmmsg(int fd, mmsghdr*, unsigned number, int flags) override {
+  int recvmmsg(int fd, mmsghdr* messages, unsigned number, int flags) override {
+    if (!datagrams_.empty()) {
+      int taken = 0;
+      for (; taken < static_cast<int>(number) && !datagrams_.empty(); ++taken) {
+        messages[taken].msg_len = static_cast<unsigned>(take_datagram(messages[taken].msg_hdr));
+      }
+      return answer_int({"recvmmsg", fd, static_cast<long>(number), flags}, taken);
+    }
     return static_cast<int>(answer_or_block({"recvmmsg", fd, static_cast<long>(number), flags}));
   }
   ssize_t recv(int fd, void* into, size_t length, int flags) override {
@@ -215,6 +234,23 @@ class FakeKernel final : public Kernel {
     errno = EAGAIN;
     return answer(std::move(call), -1);
   }
+  void note_sent(const msghdr& message) {
+    std::string& bytes = sent.emplace_back();
+    for (std::size_t i = 0; i < message.msg_iovlen; ++i) {
+      bytes.append(static_cast<const char*>(message.msg_iov[i].iov_base),
+                   message.msg_iov[i].iov_len);
+    }
+  }
+  long take_datagram(msghdr& message) {
+    const Datagram datagram = std::move(datagrams_.front());
+    datagrams_.pop_front();
+    std::memcpy(message.msg_name, &datagram.from.storage, datagram.from.length);
+    message.msg_namelen = datagram.from.length;
+    message.msg_controllen = 0;
+    const std::size_t size = std::min(datagram.data.size(), message.msg_iov[0].iov_len);
+    std::memcpy(message.msg_iov[0].iov_base, datagram.data.data(), size);
+    return static_cast<long>(size);
+  }
   void put_value(void* out) {
     if (values_.empty()) return;
     std::memcpy(out, &values_.front(), sizeof(int));
@@ -226,6 +262,11 @@ class FakeKernel final : public Kernel {
   std::deque<int> values_;
   std::deque<std::string> data_;
   std::deque<std::vector<std::pair<int, std::uint32_t>>> events_;
+  struct Datagram {
+    SocketAddress from;
+    std::string data;
+  };
+  std::deque<Datagram> datagrams_;
 };
 
 }  // namespace sluice::sys

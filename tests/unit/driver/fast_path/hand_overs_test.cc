@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "unit/driver/fast_path/hand_overs_fixture.h"
@@ -729,6 +730,21 @@ TEST_F(FastPathTest, NoMoreThanSoManyBytesWaitForAllTogether) {
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 2U);
   send_bytes(b, kSize);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 3U);
+}
+
+// A file stands for a socket that the loop has no room for: epoll takes none.
+TEST_F(FastPathTest, ASocketThatCannotBeWatchedEndsItsConnectionAtBothEnds) {
+  ready();
+  Link link = open();
+  const UniqueFd file(::memfd_create("not a socket", MFD_CLOEXEC));
+  ASSERT_TRUE(agent::send_handed_over(agent.get(), take_order().tag, file.get()));
+  const flow::FlowSummary summary = ended(link);
+  EXPECT_EQ(summary.outcome, policy::Outcome::kResetByHost);
+  EXPECT_EQ(end_of(link.host.get()), ECONNRESET);
+  EXPECT_EQ(take_orders<ReleaseOrder>().size(), 1U);
+  EXPECT_EQ(drops(DropReason::kNoDescriptors), 1U);
+  EXPECT_EQ(counter(kFailed), 1U);
+  EXPECT_EQ(carrier().size(), 0U);
 }
 
 }  // namespace

@@ -70,8 +70,7 @@ void Worker::turn(Instant limit, Outside& outside) {
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
   if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
   tcp_.on_time(now);
-  settle(now);  // The fast path must not overtake what ends a flow.
-  hand_overs_.on_time(now, sink_);
+  hand_overs_.on_time(settle(now));
   hand_overs_.carrier().run_ready(now, sink_);
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
@@ -83,11 +82,11 @@ void Worker::turn(Instant limit, Outside& outside) {
 void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
-    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, now, outside); return;
+    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, settle(now), outside); return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kUdp:
-      udp_.on_event(tag, event.events, now, sink_);
-      settle(now);  // The frames borrow the receive buffer.
+      udp_.on_event(tag, event.events, settle(now));
+      settle(now);
       return;
     case EventKind::kPing: ping_.on_event(tag, event.events, now, sink_); return;
     case EventKind::kDnsUdp:
@@ -96,23 +95,19 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: hand_overs_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
-      // What the guest sent by the tap was there before it was turned away from it. Either settles:
-      // a flow may have ended in this very turn.
-      if (link_gone_) {
-        settle(now);
-      } else {
-        on_link(link::Link::Depth::kToTheEnd, now, outside);
-      }
-      hand_overs_.on_agent(now, sink_);
-      settle(now);  // What it gave back borrows its packets.
+      // What the guest sent by the tap was there before it was turned away from it, and a flow may
+      // have ended in this very turn.
+      if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
+      hand_overs_.on_agent(settle(now));
+      settle(now);
       return;
     case EventKind::kHostAddresses: on_host_addresses(); return;
     case EventKind::kOutside: outside.on_ready(tag.index); return;
   }
 }
 
-[[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Instant now, Outside& outside) {
-  settle(now);  // What was gathered so far may borrow the last burst.
+[[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Settled settled, Outside& outside) {
+  const Instant now = settled.now;
   dns_.follow_resolvers(now);
   const link::Link::Burst burst = link_->read_burst(depth);
   for (const wire::FrameIn& frame : burst.frames) {
@@ -128,28 +123,29 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   }
 }
 
-void Worker::write_frames() {
+FramesWritten Worker::write_frames(Instant now) {
   wire::FrameBatch& frames = sink_.frames();
-  if (frames.empty()) return;
+  if (frames.empty()) return {now, sink_};
   for (std::size_t lost = link_->write(frames); lost > 0; --lost) {
     engine_.drops().count(flow::DropReason::kLinkWriteFailed);
   }
   SLUICE_PROBE(frames_flushed, trace::kNoTraceFlow, frames.size(), 0);
   frames.clear();
+  return {now, sink_};
 }
 
 // Carries out all actions, those that their results bring included.
-[[gnu::noinline]] void Worker::settle(Instant now) {
+[[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
   const Overloaded run{[&](const flow::ConnectTcp action) {
                          tcp_.connect(action, now, sink_);
-                         write_frames();  // The answer need not wait for what follows.
+                         write_frames(now);  // The answer need not wait for what follows.
                        },
                        [&](const flow::StashTcp action) { tcp_.stash(action); },
                        [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
                        [&](const flow::PeekTcp action) {
                          tcp_.peek(action, now, sink_);
-                         write_frames();  // They borrow the peek buffer.
+                         write_frames(now);  // They borrow the peek buffer.
                        },
                        [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
@@ -177,7 +173,7 @@ void Worker::write_frames() {
     // By value: carrying one out may add more and move them.
     for (; done < actions.size(); ++done) {
       if (engine_.serve_dns(actions[done], now, sink_)) [[unlikely]] {
-        write_frames();  // They borrow the connection's answers.
+        write_frames(now);  // They borrow the connection's answers.
       } else {
         std::visit(run, actions[done]);
       }
@@ -186,12 +182,13 @@ void Worker::write_frames() {
     dns_.run_actions(now, sink_);
   } while (done < actions.size());
   sink_.clear_actions();
-  write_frames();
+  write_frames(now);
+  return {now, sink_};
 }
 
 void Worker::begin_drain(Outside& outside) {
   const Instant now = loop_.now();
-  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, now, outside);
+  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
   engine_.tcp().begin_drain(now);
 }
 

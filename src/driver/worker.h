@@ -14,6 +14,7 @@
 #include "driver/flow_reporter.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/ping_io.h"
+#include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "driver/published.h"
@@ -95,9 +96,9 @@ class Worker {
 
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
-  void on_link(link::Link::Depth depth, Instant now, Outside& outside);
-  void write_frames();
-  void settle(Instant now);
+  void on_link(link::Link::Depth depth, Settled settled, Outside& outside);
+  FramesWritten write_frames(Instant now);
+  Settled settle(Instant now);
   void on_host_addresses();
   [[nodiscard]] Instant next_wakeup(Instant now);
 

@@ -156,8 +156,12 @@ bool HandOvers::close(const flow::CloseTcp& action) {
   return carrier_.close(action);
 }
 
-void HandOvers::on_agent(Instant now, flow::ActionSink& out) {
+void HandOvers::on_agent(Settled settled) {
   returned_.clear();
+  hear_agent(settled.now, settled.out);
+}
+
+void HandOvers::hear_agent(Instant now, flow::ActionSink& out) {
   while (auto message = agent_.receive()) {
     std::visit(Overloaded{[&](agent::AgentReady& m) { on_message(std::move(m)); },
                           [&](agent::AgentMissing& m) { on_message(m); },
@@ -301,7 +305,9 @@ Instant HandOvers::next_wakeup(Instant now) {
                    releases_.empty() ? kNever : now + kTellAgain});
 }
 
-void HandOvers::on_time(Instant now, flow::ActionSink& out) {
+void HandOvers::on_time(Settled settled) {
+  const Instant now = settled.now;
+  flow::ActionSink& out = settled.out;
   returned_.clear();
   carrier_.on_time(now);
   if (now >= resume_at_) {
@@ -314,7 +320,7 @@ void HandOvers::on_time(Instant now, flow::ActionSink& out) {
   };
   for (const HeldResets::Reset& due : resets_.take_due(now, has_all)) inject(due.packet);
   if (now < check_at_) return;
-  on_agent(now, out);  // It may be we who were late.
+  hear_agent(now, out);  // It may be we who were late.
   check_at_ = kNever;
   asked_.for_each([&](SlabHandle, const Asked& asked) {
     check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);

@@ -15,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "driver/fast_path/carrier.h"
 #include "driver/fast_path/held_resets.h"
+#include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
 #include "flow/engine/engine.h"
 #include "sys/event_loop.h"
@@ -43,15 +44,14 @@ class HandOvers {
   // False when the connection is still TcpIo's to close.
   [[nodiscard]] bool close(const flow::CloseTcp& action);
 
-  // The agent has something to say. Packets of a hand-over that failed go through the engine:
-  // settle before this or on_time() is called again. Settle before as well: a CloseTcp that waits
-  // must not be overtaken.
-  void on_agent(Instant now, flow::ActionSink& out);
+  // The agent has something to say. Packets of a hand-over that failed go through the engine, and
+  // are kept until this or on_time() is called again. A CloseTcp that waits must not be overtaken.
+  void on_agent(Settled settled);
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }
   // For a worker that is about to wait. Call on_time() whenever it was woken: it is cheap.
   [[nodiscard]] Instant next_wakeup(Instant now);
-  void on_time(Instant now, flow::ActionSink& out);
+  void on_time(Settled settled);
 
   [[nodiscard]] std::vector<telemetry::Counter> counters() const;
 
@@ -70,6 +70,7 @@ class HandOvers {
   };
   using Packets = std::vector<std::vector<std::uint8_t>>;
 
+  void hear_agent(Instant now, flow::ActionSink& out);
   [[nodiscard]] Asked* find(flow::TcpId id);
   // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);

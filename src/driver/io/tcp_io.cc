@@ -289,8 +289,9 @@ std::expected<sys::ReadResult, sys::SysError> TcpIo::peek_at(Connection& connect
   return result;
 }
 
-[[gnu::noinline]] void TcpIo::peek(const flow::PeekTcp& action, Instant now,
-                                   flow::ActionSink& out) {
+[[gnu::noinline]] void TcpIo::peek(const flow::PeekTcp& action, FramesWritten written) {
+  const Instant now = written.now;
+  flow::ActionSink& out = written.out;
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
   const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);

@@ -13,6 +13,7 @@
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
 #include "driver/io/late_resets.h"
+#include "driver/io/settled.h"
 #include "flow/core/action.h"
 #include "flow/tcp/tcp_flows.h"
 #include "host/tcp_socket.h"
@@ -44,8 +45,8 @@ class TcpIo {
   void prepare();
   void stash(const flow::StashTcp& action);
   void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
-  // The bytes handed to the engine are valid until the next peek: write the frames out before.
-  void peek(const flow::PeekTcp& action, Instant now, flow::ActionSink& out);
+  // The bytes handed to the engine are valid until the next peek.
+  void peek(const flow::PeekTcp& action, FramesWritten written);
   void discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out);
   void shutdown(const flow::ShutdownTcp& action);
   void close(const flow::CloseTcp& action, Instant now);

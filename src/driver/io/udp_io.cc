@@ -173,8 +173,9 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   }
 }
 
-[[gnu::noinline]] void UdpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
-                                       flow::ActionSink& out) {
+[[gnu::noinline]] void UdpIo::on_event(const EventTag& tag, std::uint32_t events, Settled settled) {
+  const Instant now = settled.now;
+  flow::ActionSink& out = settled.out;
   if (tag.index >= sockets_.size()) return;
   Socket& socket = sockets_[tag.index];
   if (!tag.names(socket.id) || !socket.socket.valid()) return;

@@ -11,6 +11,7 @@
 #include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/settled.h"
 #include "flow/core/action.h"
 #include "flow/engine/engine.h"
 #include "host/udp_socket.h"
@@ -33,9 +34,8 @@ class UdpIo final : public DescriptorRoom {
 
   // A published port: `socket` is bound already.
   [[nodiscard]] std::expected<void, sys::SysError> adopt(flow::UdpId id, host::UdpSocket socket);
-  // Reads one batch. The bytes handed to the engine are valid until the next batch: write the
-  // frames out before.
-  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+  // Reads one batch. The bytes handed to the engine are valid until the next batch.
+  void on_event(const EventTag& tag, std::uint32_t events, Settled settled);
 
  private:
   static constexpr std::size_t kBatch = 64;

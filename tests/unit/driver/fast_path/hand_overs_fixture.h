@@ -181,7 +181,8 @@ class FastPathFixture : public flow::test::TcpFixture {
     if (engine().has_deferred()) engine().run_deferred(now, sink);
     for (std::size_t i = 0; i < count; ++i) dispatch(events[i]);
     if (engine().next_wakeup() <= now) engine().on_timers(now, sink);
-    path->on_time(now, sink);
+    settle();
+    path->on_time({now, sink});
     carrier().run_ready(now, sink);
     settle();
   }
@@ -210,8 +211,8 @@ class FastPathFixture : public flow::test::TcpFixture {
         [&](const flow::StashTcp& action) { io->stash(action); },
         [&](const flow::WriteTcp& action) { io->write(action, now, sink); },
         [&](const flow::PeekTcp& action) {
-          io->peek(action, now, sink);
-          keep_frames();  // They borrow the peek buffer.
+          collect_frames();
+          io->peek(action, {now, sink});
         },
         [&](const flow::DiscardTcp& action) { io->discard(action, now, sink); },
         [&](const flow::ShutdownTcp& action) { io->shutdown(action); },
@@ -302,20 +303,12 @@ class FastPathFixture : public flow::test::TcpFixture {
     if (tag.kind == EventKind::kTcp) {
       io->on_event(tag, event.events, now, sink);
     } else if (tag.kind == EventKind::kAgent) {
-      path->on_agent(now, sink);
+      settle();
+      path->on_agent({now, sink});
       settle();
     } else {
       carrier().on_event(tag, event.events);
     }
-  }
-  void keep_frames() {
-    for (const wire::FrameOut& out : sink.frames()) {
-      const ByteView header = sink.frames().header(out);
-      flow::test::Received one{{header.begin(), header.end()}, out.offload};
-      one.bytes.insert(one.bytes.end(), out.payload.begin(), out.payload.end());
-      frames.push_back(std::move(one));
-    }
-    sink.frames().clear();
   }
 
   std::optional<sys::EventLoop> loop_;

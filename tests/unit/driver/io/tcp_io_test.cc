@@ -39,7 +39,8 @@ class TcpIoTest : public flow::test::TcpFixture {
       } else if (const auto* stash = std::get_if<flow::StashTcp>(&action)) {
         io->stash(*stash);
       } else if (const auto* peek = std::get_if<flow::PeekTcp>(&action)) {
-        io->peek(*peek, now, sink);
+        collect_frames();
+        io->peek(*peek, {now, sink});
       } else if (const auto* discard = std::get_if<flow::DiscardTcp>(&action)) {
         io->discard(*discard, now, sink);
       } else if (const auto* shutdown = std::get_if<flow::ShutdownTcp>(&action)) {

@@ -77,14 +77,19 @@ class EngineFixture : public testing::Test {
     now = end;
   }
 
-  // Takes over what the sink holds. Call after an event of the host.
-  void collect() {
+  // Takes over the frames that the sink holds.
+  void collect_frames() {
     for (const wire::FrameOut& out : sink.frames()) {
       const ByteView header = sink.frames().header(out);
       Received received{{header.begin(), header.end()}, out.offload};
       received.bytes.insert(received.bytes.end(), out.payload.begin(), out.payload.end());
       frames.push_back(std::move(received));
     }
+    sink.frames().clear();
+  }
+  // Takes over what the sink holds. Call after an event of the host.
+  void collect() {
+    collect_frames();
     for (const Action& action : sink.actions()) {
       actions.push_back(action);
       if (const auto* write = std::get_if<WriteTcp>(&action)) {
@@ -100,7 +105,6 @@ class EngineFixture : public testing::Test {
         pings.push_back({*ping, {ping->message.begin(), ping->message.end()}});
       }
     }
-    sink.frames().clear();
     sink.clear_actions();
   }
 

@@ -1,8 +1,8 @@
 """What bench/instructions reads: callgrind's dumps, and the names that micro_bench has."""
 
 import os
-import tempfile
-import unittest
+
+import pytest
 
 from microkit import callgrind
 
@@ -43,64 +43,54 @@ process_syn_during_pending_connects/1000""".split()
 SINGLE = {"process_arp_request": ["/v4"], "poll_idle": [""]}
 
 
-class Folder(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+class TestDumps:
+    @staticmethod
+    def dump(path, trigger, total):
+        path.write_text(DUMP.format(trigger=trigger, total=total))
 
-    def write(self, name, text, mode=0o644):
-        path = os.path.join(self.folder, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, mode)
+    def test_counts_are_for_one_operation(self, tmp_path):
+        self.dump(tmp_path / "out.7.1", "Client Request: process_syn/v4|200|50", 4000)
+        assert callgrind.read_dumps(tmp_path) == {
+            "process_syn/v4": {"instructions": 20.0, "allocations": 0.25}}
+
+    def test_the_dump_at_the_end_is_no_benchmark(self, tmp_path):
+        self.dump(tmp_path / "out.7.1", "Client Request: a|1|0", 5)
+        self.dump(tmp_path / "out.7", "Program termination", 0)
+        assert list(callgrind.read_dumps(tmp_path)) == ["a"]
+
+    def test_a_dump_without_a_total_is_an_error(self, tmp_path):
+        (tmp_path / "out.7.1").write_text("desc: Trigger: Client Request: a|1|0\n")
+        with pytest.raises(callgrind.MeasureError, match="no total for a"):
+            callgrind.read_dumps(tmp_path)
+
+
+class TestNames:
+    @staticmethod
+    def program(folder, script):
+        path = folder / "micro_bench"
+        path.write_text(script)
+        path.chmod(0o755)
         return path
 
-
-class Dumps(Folder):
-    def dump(self, name, trigger, total):
-        self.write(name, DUMP.format(trigger=trigger, total=total))
-
-    def test_counts_are_for_one_operation(self):
-        self.dump("out.7.1", "Client Request: process_syn/v4|200|50", 4000)
-        self.assertEqual(callgrind.read_dumps(self.folder),
-                         {"process_syn/v4": {"instructions": 20.0, "allocations": 0.25}})
-
-    def test_the_dump_at_the_end_is_no_benchmark(self):
-        self.dump("out.7.1", "Client Request: a|1|0", 5)
-        self.dump("out.7", "Program termination", 0)
-        self.assertEqual(list(callgrind.read_dumps(self.folder)), ["a"])
-
-    def test_a_dump_without_a_total_is_an_error(self):
-        self.write("out.7.1", "desc: Trigger: Client Request: a|1|0\n")
-        with self.assertRaisesRegex(callgrind.MeasureError, "no total for a"):
-            callgrind.read_dumps(self.folder)
-
-
-class Names(Folder):
     def test_a_missing_program_is_named(self):
-        with self.assertRaisesRegex(callgrind.MeasureError, "/nowhere/micro_bench: no such"):
+        with pytest.raises(callgrind.MeasureError, match="/nowhere/micro_bench: no such"):
             callgrind.names("/nowhere/micro_bench")
 
-    def test_a_wrong_filter_says_what_the_program_says(self):
-        program = self.write("micro_bench", "#!/bin/sh\necho 'micro_bench: --filter: bad' >&2\n"
-                             "exit 2\n", 0o755)
-        with self.assertRaisesRegex(callgrind.FilterError, "^--filter: bad$"):
+    def test_a_wrong_filter_says_what_the_program_says(self, tmp_path):
+        program = self.program(tmp_path, "#!/bin/sh\necho 'micro_bench: --filter: bad' >&2\n"
+                               "exit 2\n")
+        with pytest.raises(callgrind.FilterError, match="^--filter: bad$"):
             callgrind.names(program, "[")
 
-    def test_a_failing_program_shows_its_errors(self):
-        program = self.write("micro_bench", "#!/bin/sh\necho broken >&2\nexit 1\n", 0o755)
-        with self.assertRaisesRegex(callgrind.MeasureError, "broken"):
+    def test_a_failing_program_shows_its_errors(self, tmp_path):
+        program = self.program(tmp_path, "#!/bin/sh\necho broken >&2\nexit 1\n")
+        with pytest.raises(callgrind.MeasureError, match="broken"):
             callgrind.names(program)
 
-    @unittest.skipUnless(os.access(callgrind.DEFAULT_BINARY, os.X_OK),
-                         f"{callgrind.DEFAULT_BINARY} is not built")
+    @pytest.mark.skipif(not os.access(callgrind.DEFAULT_BINARY, os.X_OK),
+                        reason=f"{callgrind.DEFAULT_BINARY} is not built")
     def test_every_name_of_the_reference_is_there(self):
         names = set(callgrind.names(callgrind.DEFAULT_BINARY))
         for reference in REFERENCE:
             for family in SINGLE.get(reference, ["/v4", "/v6"]):
-                self.assertIn(reference + family, names)
-
-
-if __name__ == "__main__":
-    unittest.main()
+                assert reference + family in names

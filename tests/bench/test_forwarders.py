@@ -2,9 +2,7 @@
 
 import io
 import os
-import tempfile
 import types
-import unittest
 
 from labkit import forwarder_configs, forwarder_place, forwarder_sweep, forwarders, processes
 
@@ -15,96 +13,90 @@ def samples(**values):
             for engine, list_ in values.items()}
 
 
-class BestPeer(unittest.TestCase):
+class TestBestPeer:
     def test_highest_median_not_highest_sample(self):
         found = samples(rinetd=[1, 50, 2], socat=[9, 10, 11], direct=[99], sluice_forward=[98])
-        self.assertEqual(forwarders.best_peer(found, "higher"), 10)
+        assert forwarders.best_peer(found, "higher") == 10
 
     def test_lower_is_better(self):
         found = samples(rinetd=[70, 71, 72], nginx_stream=[55, 54, 53], direct=[7])
-        self.assertEqual(forwarders.best_peer(found, "lower"), 54)
+        assert forwarders.best_peer(found, "lower") == 54
 
     def test_other_key_and_samples_without_it(self):
         found = {"rinetd": [{"value": 1, "cpu_per_gb": 0.4}], "socat": [{"value": 9}],
                  "direct": [{"value": 9, "cpu_per_gb": 0.1}]}
-        self.assertEqual(forwarders.best_peer(found, "lower", "cpu_per_gb"), 0.4)
+        assert forwarders.best_peer(found, "lower", "cpu_per_gb") == 0.4
 
     def test_nothing_measured(self):
-        self.assertIsNone(forwarders.best_peer({}, "higher"))
-        self.assertIsNone(forwarders.best_peer(samples(direct=[1], sluice_forward=[2], socat=[]),
-                                               "higher"))
+        assert forwarders.best_peer({}, "higher") is None
+        no_peer = samples(direct=[1], sluice_forward=[2], socat=[])
+        assert forwarders.best_peer(no_peer, "higher") is None
 
 
-class Cells(unittest.TestCase):
+class TestCells:
     def test_names_are_unique_and_derived_ones_have_a_source_that_runs(self):
         found = forwarders.cells()
         by_name = {cell.name: cell for cell in found}
-        self.assertEqual(len(by_name), len(found))
+        assert len(by_name) == len(found)
         for cell in found:
-            self.assertEqual(cell.group, "forward")
-            self.assertEqual(cell.measure is None, cell.derived_from is not None, cell.name)
+            assert cell.group == "forward"
+            assert (cell.measure is None) == (cell.derived_from is not None), cell.name
             if cell.derived_from:
-                self.assertIsNotNone(by_name[cell.derived_from].measure)
+                assert by_name[cell.derived_from].measure is not None
 
     def test_bounds_of_issue_4(self):
         asked = {cell.name: [str(threshold) for threshold in cell.thresholds]
                  for cell in forwarders.cells() if cell.thresholds}
         one, many = ["≥1.5×best-peer", "≥0.65×direct"], ["≥1.3×best-peer"]
-        self.assertEqual(asked, {
+        assert asked == {
             "fwd tcp-out P1": one, "fwd tcp-in P1": one,
             "fwd tcp-out P8": many, "fwd tcp-in P8": many,
             "fwd rr p50": ["≤1×best-peer"], "fwd rr-64 rate": ["≥1×best-peer"],
-            "fwd crr-64 rate": ["≥1.15×best-peer"]})
+            "fwd crr-64 rate": ["≥1.15×best-peer"]}
 
     def test_udp_only_through_those_that_forward_it(self):
         def engines(family):
             return next(cell.engines for cell in forwarders.cells(family)
                         if cell.name == "fwd udp-rr p50")
 
-        self.assertEqual(engines(4),
-                         ("direct", "rinetd", "nginx-stream", "socat", "sluice-forward"))
-        self.assertEqual(engines(6), ("direct", "nginx-stream", "socat", "sluice-forward"))
+        assert engines(4) == ("direct", "rinetd", "nginx-stream", "socat", "sluice-forward")
+        assert engines(6) == ("direct", "nginx-stream", "socat", "sluice-forward")
 
     def test_what_is_missing_is_named(self):
         options = types.SimpleNamespace(sluice="/nowhere/sluice")
-        self.assertIn("/nowhere/sluice", forwarders.missing(options)["sluice-forward"])
+        assert "/nowhere/sluice" in forwarders.missing(options)["sluice-forward"]
         # A program that knows no such command.
         options.sluice = "/bin/false"
-        self.assertIn("no `forward`", forwarders.missing(options)["sluice-forward"])
+        assert "no `forward`" in forwarders.missing(options)["sluice-forward"]
         options.sluice = "/bin/true"
-        self.assertNotIn("sluice-forward", forwarders.missing(options))
+        assert "sluice-forward" not in forwarders.missing(options)
 
 
-class Configurations(unittest.TestCase):
+class TestConfigurations:
     RULES = [forwarder_configs.Rule("tcp", 4, "10.0.1.1", 81, "10.0.0.2", 82),
              forwarder_configs.Rule("udp", 6, "fd01::1", 83, "fd02::2", 84)]
 
-    def written(self, commands):
+    def written(self, commands, folder):
         """The command lines, and the text of the one file that they name."""
-        with tempfile.TemporaryDirectory() as folder:
-            words = commands(self.RULES, folder, types.SimpleNamespace(sluice="sluice"))
-            files = os.listdir(folder)
-            text = ""
-            if files:
-                with open(os.path.join(folder, files[0]), encoding="ascii") as file:
-                    text = file.read()
-        return words, text
+        words = commands(self.RULES, str(folder), types.SimpleNamespace(sluice="sluice"))
+        return words, "".join(path.read_text(encoding="ascii") for path in folder.iterdir())
 
-    def test_every_kind_has_every_rule_it_can_have(self):
+    def test_every_kind_has_every_rule_it_can_have(self, tmp_path):
         for name, kind in forwarder_configs.KINDS.items():
-            with self.subTest(name):
-                words, text = self.written(kind.commands)
-                everything = text + " ".join(word for command in words for word in command)
-                for part in ("10.0.1.1", "10.0.0.2", *(("fd01::1", "fd02::2") if kind.udp else ())):
-                    self.assertIn(part, everything)
+            folder = tmp_path / name
+            folder.mkdir()
+            words, text = self.written(kind.commands, folder)
+            everything = text + " ".join(word for command in words for word in command)
+            for part in ("10.0.1.1", "10.0.0.2", *(("fd01::1", "fd02::2") if kind.udp else ())):
+                assert part in everything, name
 
-    def test_ours(self):
-        words, _ = self.written(forwarder_configs.sluice_forward)
-        self.assertEqual(words, [["sluice", "forward", "10.0.1.1:81", "10.0.0.2:82",
-                                  "udp://[fd01::1]:83", "udp://[fd02::2]:84"]])
+    def test_ours(self, tmp_path):
+        words, _ = self.written(forwarder_configs.sluice_forward, tmp_path)
+        assert words == [["sluice", "forward", "10.0.1.1:81", "10.0.0.2:82",
+                          "udp://[fd01::1]:83", "udp://[fd02::2]:84"]]
 
 
-class Measuring(unittest.TestCase):
+class TestMeasuring:
     def test_time_of_ended_children_counts(self):
         before = sum(forwarder_place.sum_cpu([os.getpid()]))
         child = os.fork()
@@ -114,12 +106,12 @@ class Measuring(unittest.TestCase):
             os._exit(0)
         os.waitpid(child, 0)
         spent = sum(forwarder_place.sum_cpu([os.getpid(), child])) - before
-        self.assertGreaterEqual(spent, 0.18)
-        self.assertLess(spent, 1.0)
+        assert spent >= 0.18
+        assert spent < 1.0
 
     def test_ended_processes_are_no_error(self):
-        self.assertEqual(forwarder_place.sum_cpu([2 ** 30]), (0, 0))
-        self.assertFalse(processes.is_alive(2 ** 30))
+        assert forwarder_place.sum_cpu([2 ** 30]) == (0, 0)
+        assert not processes.is_alive(2 ** 30)
 
     def test_sweep_table_is_aligned(self):
         out = io.StringIO()
@@ -127,9 +119,5 @@ class Measuring(unittest.TestCase):
                "calls_per_mb": 250.04, "calls": {"read": 5, "write": 9}}
         forwarder_sweep.print_table([row], out)
         head, line = out.getvalue().splitlines()
-        self.assertEqual(line.index("250.0") + 5, head.index("calls/MB") + 8)
-        self.assertTrue(line.endswith("write, read"))
-
-
-if __name__ == "__main__":
-    unittest.main()
+        assert line.index("250.0") + 5 == head.index("calls/MB") + 8
+        assert line.endswith("write, read")

@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import unittest
 import xml.etree.ElementTree as tree
+
+import pytest
 
 from labkit import strace
 from profilekit import allocations, flame, stacks, summary
@@ -42,30 +43,29 @@ SUMMARY = """\
 """
 
 
-class Stacks(unittest.TestCase):
-    def setUp(self):
+class TestStacks:
+    @pytest.fixture(autouse=True)
+    def parsed(self):
         self.stacks = stacks.parse(PERF_SCRIPT.splitlines(keepends=True))
 
     def test_frames_have_kinds_and_the_outermost_is_first(self):
         longest = max(self.stacks, key=len)
-        self.assertEqual([frame.kind for frame in longest],
-                         ["engine", "library", "kernel", "kernel"])
-        self.assertEqual(longest[0].label, "host::send")
+        assert [frame.kind for frame in longest] == ["engine", "library", "kernel", "kernel"]
+        assert longest[0].label == "host::send"
 
     def test_shares(self):
-        self.assertEqual(sum(self.stacks.values()), 3)
-        self.assertEqual(stacks.by_kind(self.stacks),
-                         {"engine": 2, "library": 0, "kernel": 1, "unknown": 0})
+        assert sum(self.stacks.values()) == 3
+        assert stacks.by_kind(self.stacks) == {"engine": 2, "library": 0, "kernel": 1, "unknown": 0}
         totals = {frame.label: (own, total)
                   for frame, own, total in stacks.hottest(self.stacks)}
-        self.assertEqual(totals["host::send"], (1, 2))
+        assert totals["host::send"] == (1, 2)
 
     def test_recursion_counts_a_sample_once(self):
         frame = Frame("walk", "engine")
-        self.assertEqual(stacks.hottest({(frame, frame, frame): 5}), [(frame, 5, 5)])
+        assert stacks.hottest({(frame, frame, frame): 5}) == [(frame, 5, 5)]
 
     def test_folded_lines(self):
-        self.assertIn("main 1", stacks.folded(self.stacks))
+        assert "main 1" in stacks.folded(self.stacks)
 
     def test_short_names(self):
         for full, short in (
@@ -76,11 +76,10 @@ class Stacks(unittest.TestCase):
                  "a::f::{lambda#1}::operator()"),
                 ("operator new(unsigned long)", "operator new"),
                 ("tcp_ack", "tcp_ack"), ("do_one.constprop.0", "do_one.constprop.0")):
-            with self.subTest(full=full):
-                self.assertEqual(stacks.short_name(full), short)
+            assert stacks.short_name(full) == short
 
 
-class FlameGraph(unittest.TestCase):
+class TestFlameGraph:
     def test_boxes_are_as_wide_as_their_share(self):
         root, left, right = (Frame(name, "engine") for name in ("main", "a<b>", "c&d"))
         text = flame.svg({(root, left): 3, (root, right): 1}, "head", "detail")
@@ -88,9 +87,9 @@ class FlameGraph(unittest.TestCase):
         for group in tree.fromstring(text).iter(SVG + "g"):
             name = group.find(SVG + "title").text.partition(": ")[0]
             widths[name] = float(group.find(SVG + "rect").get("width"))
-        self.assertAlmostEqual(widths["main"], widths["all"])
-        self.assertAlmostEqual(widths["a<b>"], widths["main"] * 3 / 4, places=1)
-        self.assertAlmostEqual(widths["c&d"], widths["main"] / 4, places=1)
+        assert widths["main"] == pytest.approx(widths["all"])
+        assert widths["a<b>"] == pytest.approx(widths["main"] * 3 / 4)
+        assert widths["c&d"] == pytest.approx(widths["main"] / 4)
 
     def test_text_stays_in_its_box(self):
         stack = (Frame("a_function_with_a_long_name" * 20, "kernel"),)
@@ -99,23 +98,23 @@ class FlameGraph(unittest.TestCase):
             text = group.find(SVG + "text")
             width = float(group.find(SVG + "rect").get("width"))
             if text is not None:
-                self.assertLessEqual(len(text.text) * flame.LETTER, width)
+                assert len(text.text) * flame.LETTER <= width
 
     def test_without_samples_it_says_so(self):
-        self.assertIn("no samples", "".join(tree.fromstring(flame.svg({}, "h", "d")).itertext()))
+        assert "no samples" in "".join(tree.fromstring(flame.svg({}, "h", "d")).itertext())
 
 
-class SystemCalls(unittest.TestCase):
+class TestSystemCalls:
     def test_summary(self):
         rows = strace.parse_summary(SUMMARY)
-        self.assertEqual(rows[0], {"name": "epoll_wait", "calls": 4000, "errors": 0,
-                                   "seconds": 0.1})
-        self.assertEqual(rows[1]["errors"], 2)
-        self.assertEqual(len(rows), 2)
+        assert rows[0] == {"name": "epoll_wait", "calls": 4000, "errors": 0, "seconds": 0.1}
+        assert rows[1]["errors"] == 2
+        assert len(rows) == 2
         total = summary.syscall_lines(rows, Work(100, ""), "MB")[-1].split()
-        self.assertEqual(total, ["4,012", "2", "0.100", "40.120", "total"])
+        assert total == ["4,012", "2", "0.100", "40.120", "total"]
 
-    @unittest.skipUnless(shutil.which("strace") and os.geteuid() == 0, "needs strace and root")
+    @pytest.mark.skipif(not shutil.which("strace") or os.geteuid() != 0,
+                        reason="needs strace and root")
     def test_a_process_is_counted(self):
         child = subprocess.Popen(
             [sys.executable, "-uc", "import os, sys\nprint('x')\nsys.stdin.readline()\n"
@@ -128,7 +127,7 @@ class SystemCalls(unittest.TestCase):
                 child.stdin.flush()
                 child.stdout.readline()
             counted = {row["name"]: row["calls"] for row in calls.rows}
-            self.assertEqual(counted["getppid"], 500)
+            assert counted["getppid"] == 500
         finally:
             child.communicate(b"\n", timeout=10)
 
@@ -138,34 +137,30 @@ def library():
     return max(found, key=os.path.getmtime, default=None)
 
 
-@unittest.skipUnless(library(), "libmalloc_count.so is not built")
-class Allocations(unittest.TestCase):
-    def test_a_program_and_what_it_forks_are_counted(self):
+@pytest.mark.skipif(not library(), reason="libmalloc_count.so is not built")
+class TestAllocations:
+    @pytest.fixture
+    def preload(self):
         preload = allocations.Preload(library(), shutil.which("python3"))
-        self.addCleanup(preload.close)
+        yield preload
+        preload.close()
+
+    def test_a_program_and_what_it_forks_are_counted(self, preload):
         make = "x = [bytearray(1 << 20) for _ in range(20)]"
         subprocess.run([preload.path, "-c", f"import os\n{make}\n"
                         f"if os.fork() == 0:\n  {make}\nelse: os.wait()"], check=True)
         counted = preload.read()
-        self.assertEqual(counted["programs"], 1)
-        self.assertGreaterEqual(counted["allocations"], 40)
-        self.assertGreaterEqual(counted["bytes"], 40 << 20)
-        self.assertGreaterEqual(counted["frees"], 20)
+        assert counted["programs"] == 1
+        assert counted["allocations"] >= 40
+        assert counted["bytes"] >= 40 << 20
+        assert counted["frees"] >= 20
 
-    def test_what_it_runs_is_not_counted(self):
-        preload = allocations.Preload(library(), shutil.which("python3"))
-        self.addCleanup(preload.close)
+    def test_what_it_runs_is_not_counted(self, preload):
         subprocess.run([preload.path, "-c", "import subprocess\n"
                         "subprocess.run(['sh', '-c', 'true'], check=True)"], check=True)
-        self.assertEqual(preload.read()["programs"], 1)
+        assert preload.read()["programs"] == 1
 
-    def test_a_program_that_never_counted_is_an_error(self):
-        preload = allocations.Preload(library(), shutil.which("python3"))
-        self.addCleanup(preload.close)
-        with self.assertRaisesRegex(Exception, "cannot be counted"):
+    def test_a_program_that_never_counted_is_an_error(self, preload):
+        with pytest.raises(Exception, match="cannot be counted"):
             with preload.counted():
                 pass
-
-
-if __name__ == "__main__":
-    unittest.main()

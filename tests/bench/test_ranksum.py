@@ -1,7 +1,8 @@
 """The rank test against counts made by hand and published tables."""
 
 import itertools
-import unittest
+
+import pytest
 
 from microkit import ranksum
 
@@ -17,31 +18,30 @@ def by_enumeration(first, second):
     return sum(distance >= seen - 1e-9 for distance in sums) / len(sums)
 
 
-class RankSum(unittest.TestCase):
+class TestRankSum:
     def test_separated_sides(self):
-        self.assertAlmostEqual(ranksum.p_value([1, 2, 3], [4, 5, 6]), 2 / 20)
-        self.assertAlmostEqual(ranksum.p_value([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]), 2 / 252)
+        assert ranksum.p_value([1, 2, 3], [4, 5, 6]) == pytest.approx(2 / 20)
+        assert ranksum.p_value([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]) == pytest.approx(2 / 252)
 
     def test_equal_values_tell_nothing(self):
-        self.assertEqual(ranksum.p_value([5.0] * 4, [5.0] * 4), 1.0)
-        self.assertEqual(ranksum.p_value([5.0] * 30, [5.0] * 30), 1.0)
+        assert ranksum.p_value([5.0] * 4, [5.0] * 4) == 1.0
+        assert ranksum.p_value([5.0] * 30, [5.0] * 30) == 1.0
 
     def test_symmetric(self):
         first, second = [3, 9, 4, 4, 12], [8, 9, 13, 15]
-        self.assertAlmostEqual(ranksum.p_value(first, second), ranksum.p_value(second, first))
+        assert ranksum.p_value(first, second) == pytest.approx(ranksum.p_value(second, first))
 
     def test_exact_agrees_with_enumeration(self):
         for first, second in (([1, 4, 2, 9], [3, 5, 8, 7, 6]), ([1, 1, 2], [2, 2, 3, 1]),
                               ([7], [1, 2, 3, 4]), ([2.5, 2.5, 3], [2.5, 4, 5])):
-            with self.subTest(first=first, second=second):
-                self.assertAlmostEqual(ranksum.p_value(first, second),
-                                       by_enumeration(first, second))
+            expected = pytest.approx(by_enumeration(first, second))
+            assert ranksum.p_value(first, second) == expected
 
     def test_tabled_critical_value(self):
         # Mann and Whitney's table: for n = m = 8, U <= 13 is significant at 5 %, U <= 14 is not.
         first = list(range(8))
-        self.assertLess(ranksum.p_value(first, self._with_u(first, 13)), 0.05)
-        self.assertGreater(ranksum.p_value(first, self._with_u(first, 14)), 0.05)
+        assert ranksum.p_value(first, self._with_u(first, 13)) < 0.05
+        assert ranksum.p_value(first, self._with_u(first, 14)) > 0.05
 
     @staticmethod
     def _with_u(first, wanted):
@@ -60,18 +60,14 @@ class RankSum(unittest.TestCase):
         exact = ranksum.p_value(first, second)
         doubled = ranksum._doubled_ranks([*first, *second])
         normal = ranksum._normal(doubled, 20, sum(doubled[:20]))
-        self.assertAlmostEqual(exact, normal, delta=0.002)
+        assert exact == pytest.approx(normal, abs=0.002)
 
     def test_large_sides(self):
         low, high = list(range(50)), list(range(40, 90))
-        self.assertLess(ranksum.p_value(low, high), 1e-6)
+        assert ranksum.p_value(low, high) < 1e-6
         even, odd = list(range(0, 100, 2)), list(range(1, 101, 2))
-        self.assertGreater(ranksum.p_value(even, odd), 0.8)
+        assert ranksum.p_value(even, odd) > 0.8
 
     def test_no_values(self):
-        with self.assertRaises(ValueError):
+        with pytest.raises(ValueError):
             ranksum.p_value([], [1.0])
-
-
-if __name__ == "__main__":
-    unittest.main()

@@ -1,7 +1,7 @@
 """What every forwarder test uses: the context with servers, clients and the program under test.
 
-A test is a function with @test() above it. It runs in namespaces of its own: only loopback, any
-port is free, everything is killed at its end. It starts servers by t.serve(), the forwarder by
+A test is a function of the fixture t, a Context. It runs in namespaces of its own: only loopback,
+any port is free, everything is killed at its end. It starts servers by t.serve(), the forwarder by
 t.forward(), and connects with t.connect().
 """
 
@@ -12,43 +12,17 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))),
-                                "netns"))
+import pytest
 
-import harness  # noqa: E402
-from harness import Failure, Skip, check, echo, processes  # noqa: E402
+import harness
+from harness import Failure, check, echo, processes
 
-ENGINES = ("sluice", "direct", "socat", "rinetd")
-SECONDS = 30  # A test that says nothing else may take this long.
 LINGER_RESET = b"\1\0\0\0\0\0\0\0"  # struct linger {on, 0 s}: close() resets.
 
-
-def test(engines=("sluice",)):
-    """Registers a test. `engines`: those that can pass it."""
-    return harness.test(families=None, only=engines)
-
-
-def any_engine(function):
-    return test(ENGINES)(function)
-
-
-def within(seconds):
-    """The time limit of a test, when it is another than SECONDS. Goes below @test."""
-
-    def mark(function):
-        function.seconds = seconds
-        return function
-
-    return mark
-
-
-def slow(function):
-    function.slow = True
-    return function
+any_engine = pytest.mark.engines("direct", "socat", "rinetd")
 
 
 def wait_until(condition, what, timeout=5):
@@ -175,8 +149,8 @@ class Context:
                   f"the forwarder died by signal {-(status or 0)}")
 
     def said(self):
-        said = " / ".join(f.err().strip() for f in self.forwarders if f.err().strip())
-        return f" [it said: {harness.shorten(said, 600)}]" if said else ""
+        """What the forwarders wrote to standard error."""
+        return "".join(harness.shorten(forwarder.err(), 4000) for forwarder in self.forwarders)
 
     def port(self, count=1):
         """A port that nothing in this test's namespace uses, or the first of several."""
@@ -295,7 +269,7 @@ class Context:
         if self.engine == "sluice":
             return self.sluice(*options, listen, target, ready=[place_of(listen)])
         if options:
-            raise Skip(f"{self.engine} has no {options[0]}")
+            pytest.skip(f"{self.engine} has no {options[0]}")
         protocol, _, port = place_of(listen).partition(":")
         target_port = place_of(target).partition(":")[2]
         if self.engine == "direct":

@@ -2,7 +2,7 @@
 
 import time
 
-from forwarding import check, test
+from forwarding import check
 from harness import check_equal
 from test_forward_udp import UdpServer
 
@@ -34,22 +34,19 @@ def check_sources(t, port, wanted, host="127.0.0.1"):
         check_equal(allowed(t, port, source, host), may, f"from {source}")
 
 
-@test()
-def access_global_deny(t):
+def test_access_global_deny(t):
     server = t.serve()
     (port,) = rules(t, [(server.port, "")], "deny 127.0.0.9")
     check_sources(t, port, {"127.0.0.1": True, "127.0.0.9": False, "127.0.0.90": True})
 
 
-@test()
-def access_global_allow(t):
+def test_access_global_allow(t):
     server = t.serve()
     (port,) = rules(t, [(server.port, "")], "allow 127.0.0.9\nallow 127.0.1.*")
     check_sources(t, port, {"127.0.0.1": False, "127.0.0.9": True, "127.0.1.77": True})
 
 
-@test()
-def access_of_one_rule_only(t):
+def test_access_of_one_rule_only(t):
     server = t.serve()
     first, second, third = rules(t, [(server.port, "allow 127.0.0.5"), (server.port, ""),
                                      (server.port, "deny 127.0.0.5")])
@@ -58,8 +55,7 @@ def access_of_one_rule_only(t):
     check_sources(t, third, {"127.0.0.1": True, "127.0.0.5": False})
 
 
-@test()
-def access_order_global_then_rule(t):
+def test_access_order_global_then_rule(t):
     """Global allow, global deny, the rule's allow, the rule's deny: each can refuse."""
     server = t.serve()
     (port,) = rules(t, [(server.port, "allow 127.0.0.?\ndeny 127.0.0.4")],
@@ -68,23 +64,20 @@ def access_order_global_then_rule(t):
                             "127.0.0.20": False, "127.1.0.1": False})
 
 
-@test()
-def access_wildcards_of_one_character(t):
+def test_access_wildcards_of_one_character(t):
     server = t.serve()
     (port,) = rules(t, [(server.port, "")], "deny 127.0.2.1?")
     check_sources(t, port, {"127.0.2.1": True, "127.0.2.10": False, "127.0.2.100": True})
 
 
-@test()
-def access_by_prefix(t):
+def test_access_by_prefix(t):
     server = t.serve()
     (port,) = rules(t, [(server.port, "")], "allow 127.0.0.0/25\ndeny 127.0.0.64/26")
     check_sources(t, port, {"127.0.0.63": True, "127.0.0.64": False, "127.0.0.127": False,
                             "127.0.0.128": False})
 
 
-@test()
-def access_by_options_of_the_command_line(t):
+def test_access_by_options_of_the_command_line(t):
     server = t.serve()
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--allow=127.0.0.0/8",
@@ -97,8 +90,7 @@ def add_addresses(t):
     t.start(["ip", "-6", "addr", "add", "fd01::5/128", "dev", "lo"]).wait()
 
 
-@test()
-def access_of_ipv6(t):
+def test_access_of_ipv6(t):
     add_addresses(t)
     server = t.serve(host="::1")
     text = '''
@@ -114,16 +106,14 @@ def access_of_ipv6(t):
         check_sources(t, port, {"::1": True, "fd00::5": False, "fd01::5": True}, "::1")
 
 
-@test()
-def access_of_ipv4_through_a_dual_stack_listener(t):
+def test_access_of_ipv4_through_a_dual_stack_listener(t):
     server = t.serve()
     port = t.port()
     t.forward(f"[::]:{port}", f"127.0.0.1:{server.port}", "--deny=127.0.0.7")
     check_sources(t, port, {"127.0.0.1": True, "127.0.0.7": False})
 
 
-@test()
-def access_refused_before_a_byte_is_read(t):
+def test_access_refused_before_a_byte_is_read(t):
     """The target sees no connection, and the client is not kept waiting for it to speak."""
     seen = []
     server = t.serve(lambda c: seen.append(c.recv(100)))
@@ -136,8 +126,7 @@ def access_refused_before_a_byte_is_read(t):
     check_equal(seen, [], "what the target saw")
 
 
-@test()
-def access_of_udp(t):
+def test_access_of_udp(t):
     server = UdpServer(t)
     port = t.port()
     t.forward(f"udp://127.0.0.1:{port}", f"udp://127.0.0.1:{server.port}", "--deny=127.0.0.9")
@@ -154,8 +143,7 @@ def access_of_udp(t):
     check_equal([data for data, _ in server.got], [b"allowed"], "what the server got")
 
 
-@test()
-def access_of_the_references_toml(t):
+def test_access_of_the_references_toml(t):
     """[[global_rules]] and [[forwarding_rules.rules]]: oi parses and ignores them."""
     server = t.serve()
     port = t.port()

@@ -3,7 +3,7 @@
 import collections
 import time
 
-from forwarding import check, test, wait_until
+from forwarding import check, wait_until
 from harness import check_equal
 
 
@@ -43,22 +43,19 @@ def counts(t, port, number, source=None):
     return dict(found)
 
 
-@test()
-def balance_round_robin(t):
+def test_balance_round_robin(t):
     port = spread(t, naming(t, 3))
     check_equal(counts(t, port, 30), {0: 10, 1: 10, 2: 10}, "connections of each target")
 
 
-@test()
-def balance_round_robin_by_weight(t):
+def test_balance_round_robin_by_weight(t):
     servers = naming(t, 3)
     port = spread(t, servers, targets=[f'{{to = "127.0.0.1:{s.port}", weight = {w}}}'
                                        for s, w in zip(servers, (1, 2, 5))])
     check_equal(counts(t, port, 40), {0: 5, 1: 10, 2: 25}, "connections of each target")
 
 
-@test()
-def balance_weight_zero_is_a_spare(t):
+def test_balance_weight_zero_is_a_spare(t):
     servers = naming(t, 2)
     port = spread(t, servers, 'health = { interval = "50ms", fall = 1, rise = 1 }',
                   targets=[f'"127.0.0.1:{servers[0].port}"',
@@ -68,8 +65,7 @@ def balance_weight_zero_is_a_spare(t):
     wait_until(lambda: who(t, port)[0] == 1, "the spare does not serve")
 
 
-@test()
-def balance_least_connections(t):
+def test_balance_least_connections(t):
     port = spread(t, naming(t, 3), 'balance = "least-connections"')
     kept = [who(t, port) for _ in range(9)]
     check_equal(collections.Counter(n for n, _ in kept), {0: 3, 1: 3, 2: 3}, "nine at once")
@@ -81,8 +77,7 @@ def balance_least_connections(t):
     check_equal(again, [1, 1, 1], "after those of one target ended")
 
 
-@test()
-def balance_client_hash_is_sticky(t):
+def test_balance_client_hash_is_sticky(t):
     servers = naming(t, 4)
     port = spread(t, servers, 'balance = "client-hash"')
     homes = {}
@@ -99,8 +94,7 @@ def balance_client_hash_is_sticky(t):
         check(now != 2 and (home == 2 or now == home), f"{source} moved from {home} to {now}")
 
 
-@test()
-def failover_on_refused_connect(t):
+def test_failover_on_refused_connect(t):
     """Nobody sees a dead target while another lives, even without health checks."""
     servers = naming(t, 3)
     dead = t.port()
@@ -110,8 +104,7 @@ def failover_on_refused_connect(t):
     check(set(found) == {1, 2} and min(found.values()) >= 8, f"connections: {found}")
 
 
-@test()
-def health_check_takes_a_dead_target_out_and_back_in(t):
+def test_health_check_takes_a_dead_target_out_and_back_in(t):
     first = t.serve(lambda c: c.sendall(b"0") or c.recv(1))
     target = t.port()
     second = t.serve(lambda c: c.sendall(b"1") or c.recv(1), port=target)
@@ -125,8 +118,7 @@ def health_check_takes_a_dead_target_out_and_back_in(t):
     wait_until(lambda: counts(t, port, 4) == {0: 2, 1: 2}, "the target does not come back", 3)
 
 
-@test()
-def health_check_of_all_dead_still_tries(t):
+def test_health_check_of_all_dead_still_tries(t):
     targets = [t.port(), t.port()]
     port = t.port()
     t.forward_file(f'''
@@ -140,8 +132,7 @@ def health_check_of_all_dead_still_tries(t):
     check_equal(t.ask(port, b"x"), b"x", "with the checks not yet aware")
 
 
-@test()
-def failover_among_several_targets_of_the_command_line(t):
+def test_failover_among_several_targets_of_the_command_line(t):
     servers = naming(t, 2)
     dead, port = t.port(), t.port()
     listed = ",".join(f"127.0.0.1:{p}" for p in (dead, servers[0].port, servers[1].port))

@@ -6,9 +6,11 @@ import socket
 import threading
 import time
 
+import pytest
+
 from forwarding import (any_engine, busy_share, check, echo, how_it_ends, read_all, read_exactly,
-                        reset, test, wait_until)
-from harness import alone, check_equal
+                        reset, wait_until)
+from harness import check_equal
 from streams import check_pattern, send_pattern
 
 
@@ -18,15 +20,15 @@ def rule(t, handler, *options):
     return server, port, t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", *options)
 
 
-@test(("sluice", "direct", "socat"))  # rinetd loses the reply.
-def half_close_client_writes_first(t):
+@pytest.mark.engines("direct", "socat")  # rinetd loses the reply.
+def test_half_close_client_writes_first(t):
     """The server answers only after it has seen the client's end."""
     server, port, _ = rule(t, lambda c: c.sendall(b"reply to " + read_all(c)))
     check_equal(t.ask(port, b"all of it"), b"reply to all of it", "after the half-close")
 
 
-@test(("sluice", "direct"))
-def half_close_client_then_much_data(t):
+@pytest.mark.engines("direct")
+def test_half_close_client_then_much_data(t):
     """4 MiB come back after the client's FIN, slowly at first."""
 
     def handler(connection):
@@ -41,8 +43,8 @@ def half_close_client_then_much_data(t):
         check_pattern(client, 4 << 20, 3)
 
 
-@test(("sluice", "direct"))
-def half_close_server_first(t):
+@pytest.mark.engines("direct")
+def test_half_close_server_first(t):
     """The client goes on sending after it has seen the server's end."""
 
     def handler(connection):
@@ -59,8 +61,8 @@ def half_close_server_first(t):
     check_equal(server.result(), 1 << 20, "what the server read")
 
 
-@test(("sluice", "direct"))
-def half_close_without_any_data(t):
+@pytest.mark.engines("direct")
+def test_half_close_without_any_data(t):
     """A FIN alone is passed on, in either direction, and is no end of the other."""
     saw = []
 
@@ -77,7 +79,7 @@ def half_close_without_any_data(t):
 
 
 @any_engine
-def both_ends_close_at_once(t):
+def test_both_ends_close_at_once(t):
     server, port, _ = rule(t, lambda c: c.shutdown(socket.SHUT_WR) or read_all(c))
     for _ in range(50):
         with t.connect(port) as client:
@@ -85,8 +87,8 @@ def both_ends_close_at_once(t):
             check_equal(client.recv(1), b"", "the end")
 
 
-@test(("sluice", "direct"))
-def reset_by_client_reaches_the_server(t):
+@pytest.mark.engines("direct")
+def test_reset_by_client_reaches_the_server(t):
     ready = threading.Event()
 
     def handler(connection):
@@ -102,8 +104,8 @@ def reset_by_client_reaches_the_server(t):
     check_equal(server.result(5), ("rst", b""), "what the server saw")
 
 
-@test(("sluice", "direct"))
-def reset_by_server_reaches_the_client(t):
+@pytest.mark.engines("direct")
+def test_reset_by_server_reaches_the_client(t):
     def handler(connection):
         connection.recv(10)
         reset(connection)
@@ -114,8 +116,7 @@ def reset_by_server_reaches_the_client(t):
     check_equal(how_it_ends(client), ("rst", b""), "what the client saw")
 
 
-@test()
-def reset_after_half_close_is_passed_on(t):
+def test_reset_after_half_close_is_passed_on(t):
     """After its own FIN a client can still learn that the server gave up, and the other way."""
 
     def handler(connection):
@@ -141,15 +142,13 @@ def reset_after_half_close_is_passed_on(t):
     check_equal(server.result(5), ("rst", b""), "what the server saw")
 
 
-@test()
-def target_refuses_client_sees_reset(t):
+def test_target_refuses_client_sees_reset(t):
     port, nobody = t.port(), t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{nobody}")
     check_equal(t.ending(port), ("rst", b""), "with a refusing target")
 
 
-@test()
-def target_unreachable_client_sees_reset_at_once(t):
+def test_target_unreachable_client_sees_reset_at_once(t):
     """No route: the errno of connect() itself."""
     port = t.port()
     t.forward(f"127.0.0.1:{port}", "192.0.2.1:80")
@@ -158,15 +157,14 @@ def target_unreachable_client_sees_reset_at_once(t):
     check(time.monotonic() - started < 2, "it took longer than two seconds")
 
 
-@test()
-def unix_target_missing_client_sees_the_end(t):
+def test_unix_target_missing_client_sees_the_end(t):
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"unix:{t.path('missing.sock')}")
     check_equal(t.ending(port)[0], "rst", "with a missing socket")
 
 
-@test(("sluice", "direct"))
-def server_dies_in_mid_stream(t):
+@pytest.mark.engines("direct")
+def test_server_dies_in_mid_stream(t):
     """Every byte before the reset arrives, as far as TCP can promise it, then the reset."""
     size = 256 * 1024
     read_it = threading.Event()
@@ -184,8 +182,7 @@ def server_dies_in_mid_stream(t):
     check_equal((verdict, more, len(data)), ("rst", b"", size), "what the client saw")
 
 
-@test()
-def bytes_before_a_reset_are_delivered(t):
+def test_bytes_before_a_reset_are_delivered(t):
     """A server that writes, is read by us, and resets: what we hold still goes out."""
 
     def handler(connection):
@@ -201,8 +198,7 @@ def bytes_before_a_reset_are_delivered(t):
     check_equal(how_it_ends(client), ("rst", b""), "then")
 
 
-@test()
-def server_process_dies(t):
+def test_server_process_dies(t):
     """Killed by the kernel's hand with unread data: a RST, which the client must see."""
     listening = t.listener()
     pid = os.fork()
@@ -219,8 +215,7 @@ def server_process_dies(t):
     os.waitpid(pid, 0)
 
 
-@test()
-def timeout_connect(t):
+def test_timeout_connect(t):
     """A target that never answers: the SYN queue of a listener that is full."""
     full = t.listener(backlog=0)
     target = full.getsockname()[1]
@@ -241,8 +236,7 @@ def timeout_connect(t):
     check(0.5 < seconds < 2.5, f"it took {seconds:.2f} s instead of 0.7")
 
 
-@test()
-def timeout_idle(t):
+def test_timeout_idle(t):
     server, port, _ = rule(t, echo, "--timeout-idle=600ms")
     client = t.connect(port)
     for _ in range(4):  # Traffic puts it off.
@@ -257,8 +251,7 @@ def timeout_idle(t):
     server.result(3)
 
 
-@test()
-def timeout_half_closed(t):
+def test_timeout_half_closed(t):
     server, port, _ = rule(t, lambda c: (read_all(c), time.sleep(20)),
                            "--timeout-half-closed=600ms")
     stays = t.connect(port)
@@ -272,9 +265,8 @@ def timeout_half_closed(t):
     check_equal(how_it_ends(stays)[0], "open", "a connection that is not half-closed")
 
 
-@test()
-@alone
-def no_busy_loop_in_any_state(t):
+@pytest.mark.alone
+def test_no_busy_loop_in_any_state(t):
     """Half-closed, blocked and idle connections together cost nothing."""
     _, port, forwarder = rule(t, lambda c: (c.shutdown(socket.SHUT_WR), time.sleep(30)))
     kept = []
@@ -303,8 +295,7 @@ def no_busy_loop_in_any_state(t):
         check(used < 0.020, f"{used * 1000:.1f} ms of CPU time in 2 s")
 
 
-@test()
-def ended_connections_leave_no_descriptor(t):
+def test_ended_connections_leave_no_descriptor(t):
     """Whichever way they end."""
     _, port, forwarder = rule(t, echo)
     t.ask(port)
@@ -373,18 +364,15 @@ def reset_behind_an_answer(t, host):
     check_equal(ours, 200, "answers of 200 that came whole")
 
 
-@test()
-def reset_behind_an_answer_loses_nothing_v4(t):
+def test_reset_behind_an_answer_loses_nothing_v4(t):
     reset_behind_an_answer(t, "127.0.0.1")
 
 
-@test()
-def reset_behind_an_answer_loses_nothing_v6(t):
+def test_reset_behind_an_answer_loses_nothing_v6(t):
     reset_behind_an_answer(t, "::1")
 
 
-@test()
-def reset_behind_an_answer_loses_nothing_unix(t):
+def test_reset_behind_an_answer_loses_nothing_unix(t):
     """A UNIX server that closes with a question unread, and a UNIX client in front."""
     path = t.path("target.sock")
     listening = socket.socket(socket.AF_UNIX)

@@ -5,7 +5,7 @@ import struct
 import threading
 import time
 
-from forwarding import check, echo, read_exactly, test, wait_until
+from forwarding import check, echo, read_exactly, wait_until
 from harness import check_equal
 from test_forward_udp import UdpServer, ask
 
@@ -23,14 +23,12 @@ def tcp_to_udp(t, server, *options):
     return port, forwarder
 
 
-@test()
-def udp_to_tcp_forward(t):
+def test_udp_to_tcp_forward(t):
     _, port, _ = udp_to_tcp(t, echo)
     check_equal(ask(t.udp_client(port), b"over a stream"), b"over a stream", "echo")
 
 
-@test()
-def udp_to_tcp_three_sequential_requests(t):
+def test_udp_to_tcp_three_sequential_requests(t):
     """On one connection to the backend for each client, exactly."""
     connections = []
 
@@ -46,8 +44,7 @@ def udp_to_tcp_three_sequential_requests(t):
     check_equal(len(connections), 3, "backend connections of three clients")
 
 
-@test()
-def udp_to_tcp_datagrams_while_connecting_are_kept(t):
+def test_udp_to_tcp_datagrams_while_connecting_are_kept(t):
     _, port, _ = udp_to_tcp(t, echo)
     client = t.udp_client(port)
     for number in range(10):
@@ -58,8 +55,7 @@ def udp_to_tcp_datagrams_while_connecting_are_kept(t):
     check_equal(got, b"0123456789", "in order")
 
 
-@test()
-def udp_to_tcp_late_answer(t):
+def test_udp_to_tcp_late_answer(t):
     def handler(connection):
         data = connection.recv(100)
         time.sleep(1)
@@ -70,8 +66,7 @@ def udp_to_tcp_late_answer(t):
     check_equal(ask(t.udp_client(port), b"x"), b"late x", "after 1 s")
 
 
-@test()
-def udp_to_tcp_backend_down_and_back(t):
+def test_udp_to_tcp_backend_down_and_back(t):
     target = t.port()
     port = t.port()
     t.forward(f"udp://127.0.0.1:{port}", f"tcp://127.0.0.1:{target}")
@@ -93,16 +88,14 @@ def udp_to_tcp_backend_down_and_back(t):
     wait_until(answered, "no answer when the backend is back", 6)
 
 
-@test()
-def udp_to_tcp_session_ends(t):
+def test_udp_to_tcp_session_ends(t):
     """Those of oi never do: here the stream sees its end after the timeout."""
     server, port, _ = udp_to_tcp(t, echo, "--timeout-udp=500ms")
     ask(t.udp_client(port), b"x")
     check(server.result(4) is None, "the backend saw no clean end")
 
 
-@test()
-def udp_to_tcp_framing_keeps_borders(t):
+def test_udp_to_tcp_framing_keeps_borders(t):
     """Two bytes of length before each datagram, both ways."""
     got = []
 
@@ -125,8 +118,7 @@ def udp_to_tcp_framing_keeps_borders(t):
     check_equal(replies, [message[::-1] for message in messages], "what the client got")
 
 
-@test()
-def udp_to_tcp_framed_replies_in_one_segment(t):
+def test_udp_to_tcp_framed_replies_in_one_segment(t):
     def handler(connection):
         read_exactly(connection, 3)
         connection.sendall(b"".join(struct.pack("!H", n) + bytes([n]) * n for n in range(1, 30)))
@@ -139,16 +131,14 @@ def udp_to_tcp_framed_replies_in_one_segment(t):
                 "the datagrams")
 
 
-@test()
-def tcp_to_udp_forward(t):
+def test_tcp_to_udp_forward(t):
     port, _ = tcp_to_udp(t, UdpServer(t, lambda data: [(0, data.upper())]))
     with t.connect(port) as client:
         client.sendall(b"over datagrams")
         check_equal(client.recv(100), b"OVER DATAGRAMS", "the answer")
 
 
-@test()
-def tcp_to_udp_three_sequential_requests(t):
+def test_tcp_to_udp_three_sequential_requests(t):
     server = UdpServer(t)
     port, _ = tcp_to_udp(t, server)
     with t.connect(port) as client, t.connect(port) as other:
@@ -159,8 +149,7 @@ def tcp_to_udp_three_sequential_requests(t):
     check_equal(len({sender for _, sender in server.got}), 2, "sockets of two clients")
 
 
-@test()
-def tcp_to_udp_late_answers(t):
+def test_tcp_to_udp_late_answers(t):
     """oi drops those later than 100 ms."""
     server = UdpServer(t, lambda data: [(0.3, b"a"), (1.0, b"b")])
     port, _ = tcp_to_udp(t, server)
@@ -169,8 +158,7 @@ def tcp_to_udp_late_answers(t):
         check_equal(read_exactly(client, 2), b"ab", "both answers")
 
 
-@test()
-def tcp_to_udp_backend_down_and_back(t):
+def test_tcp_to_udp_backend_down_and_back(t):
     target, port = t.port(), t.port()
     t.forward(f"tcp://127.0.0.1:{port}", f"udp://127.0.0.1:{target}")
     lost = t.connect(port, timeout=1)
@@ -185,8 +173,7 @@ def tcp_to_udp_backend_down_and_back(t):
     check_equal(client.recv(10), b"now", "when the backend is back")
 
 
-@test()
-def tcp_to_udp_framing_keeps_borders(t):
+def test_tcp_to_udp_framing_keeps_borders(t):
     server = UdpServer(t, lambda data: [(0, data[::-1])])
     port, _ = tcp_to_udp(t, server, "--framing=length16")
     messages = [b"a", b"bc" * 600, b"", b"x" * 65000, b"end"]
@@ -200,8 +187,7 @@ def tcp_to_udp_framing_keeps_borders(t):
     check_equal([data for data, _ in server.got], messages, "what the server got")
 
 
-@test()
-def tcp_to_udp_client_end_ends_the_session(t):
+def test_tcp_to_udp_client_end_ends_the_session(t):
     """After the timeout, since an answer may still come."""
     server = UdpServer(t)
     port, forwarder = tcp_to_udp(t, server, "--timeout-udp=500ms")
@@ -213,8 +199,7 @@ def tcp_to_udp_client_end_ends_the_session(t):
     wait_until(lambda: forwarder.descriptors() <= before + 1, "sockets stay open")
 
 
-@test()
-def tcp_to_udp_half_closed_client_gets_its_answer(t):
+def test_tcp_to_udp_half_closed_client_gets_its_answer(t):
     port, _ = tcp_to_udp(t, UdpServer(t, lambda data: [(0.3, b"answer")]))
     client = t.connect(port)
     client.sendall(b"question")
@@ -222,8 +207,7 @@ def tcp_to_udp_half_closed_client_gets_its_answer(t):
     check_equal(client.recv(100), b"answer", "after the client's FIN")
 
 
-@test()
-def cross_both_ways_in_a_row(t):
+def test_cross_both_ways_in_a_row(t):
     """udp to tcp to udp by two rules: framed, so a datagram goes in and the same comes out."""
     server = UdpServer(t)
     first, middle = t.port(), t.port()

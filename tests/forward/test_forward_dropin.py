@@ -7,7 +7,9 @@ import signal
 import subprocess
 import time
 
-from forwarding import Skip, check, how_it_ends, place_of, processes, read_exactly, test
+import pytest
+
+from forwarding import check, how_it_ends, place_of, processes, read_exactly
 from forwarding import wait_until
 from harness import check_equal
 from test_forward_udp import UdpServer, ask
@@ -26,7 +28,7 @@ def named(t, name):
 def rinetd(t):
     program = shutil.which("rinetd")
     if not program:
-        raise Skip("Debian's rinetd is not installed")
+        pytest.skip("Debian's rinetd is not installed")
     return program
 
 
@@ -53,11 +55,10 @@ def stop(forwarder):
     wait_until(lambda: not listeners(), "listeners are left")
 
 
-@test()
-def rinetd_debian_configuration_runs_unchanged(t):
+def test_rinetd_debian_configuration_runs_unchanged(t):
     """/etc/rinetd.conf as the package installs it: no rules, a log file, a pid file."""
     if not os.path.exists(EXAMPLE):
-        raise Skip(f"no {EXAMPLE}")
+        pytest.skip(f"no {EXAMPLE}")
     own_folders(t)
     for program in (rinetd(t), named(t, "rinetd")):
         forwarder = t.start([program, "-f"])
@@ -68,14 +69,13 @@ def rinetd_debian_configuration_runs_unchanged(t):
         os.unlink("/var/log/rinetd.log")
 
 
-@test()
-def rinetd_example_rules_open_the_same_listeners(t):
+def test_rinetd_example_rules_open_the_same_listeners(t):
     """The example lines of that file, uncommented: both programs open the same ports.
 
     Two of them listen on one port, at which rinetd ends: the second gets another port.
     """
     if not os.path.exists(EXAMPLE):
-        raise Skip(f"no {EXAMPLE}")
+        pytest.skip(f"no {EXAMPLE}")
     own_folders(t)
     for address in ("192.168.1.2/32", "fe80::1/128"):
         subprocess.run(["ip", "addr", "add", address, "dev", "lo"], check=False)
@@ -188,18 +188,15 @@ def compare(t, common):
     check_equal(ours[-1].rpartition("opened")[1], "opened", "the UDP session's line")
 
 
-@test()
-def rinetd_same_log_lines(t):
+def test_rinetd_same_log_lines(t):
     compare(t, False)
 
 
-@test()
-def rinetd_same_log_lines_in_common_form(t):
+def test_rinetd_same_log_lines_in_common_form(t):
     compare(t, True)
 
 
-@test()
-def rinetd_daemonises_and_writes_its_pid(t):
+def test_rinetd_daemonises_and_writes_its_pid(t):
     own_folders(t)
     server = t.serve()
     port = t.port()
@@ -218,8 +215,7 @@ def rinetd_daemonises_and_writes_its_pid(t):
     wait_until(lambda: not os.path.exists("/var/run/rinetd.pid"), "the pid file is left")
 
 
-@test()
-def rinetd_options(t):
+def test_rinetd_options(t):
     program = named(t, "rinetd")
     for option, words in (("-h", "usage"), ("--help", "usage"), ("-v", "rinetd"),
                           ("--version", "rinetd")):
@@ -234,8 +230,7 @@ def rinetd_options(t):
     check_equal(t.ask(port), b"ping", "with long options")
 
 
-@test()
-def rinetd_port_80_tcp_to_8000_udp(t):
+def test_rinetd_port_80_tcp_to_8000_udp(t):
     """A line that crosses protocols, and a service's name."""
     server = UdpServer(t)
     path = t.path("rinetd.conf", f"127.0.0.1 http/tcp 127.0.0.1 {server.port}/udp\n")
@@ -254,8 +249,7 @@ def oi_rule(port, target, protocol="tcp", address="127.0.0.1"):
             f'connect_address = "127.0.0.1"\nconnect_port = {target}\nprotocol = "{protocol}"\n')
 
 
-@test()
-def oi_runs_its_toml_and_says_its_lines(t):
+def test_oi_runs_its_toml_and_says_its_lines(t):
     server, datagrams = t.serve(), UdpServer(t)
     one, two = t.port(), t.port()
     forwarder = oi(t, oi_rule(one, server.port) + oi_rule(two, datagrams.port, "udp"))
@@ -274,8 +268,7 @@ def oi_runs_its_toml_and_says_its_lines(t):
     check_equal(said, wanted, "standard output")
 
 
-@test()
-def oi_error_of_the_file(t):
+def test_oi_error_of_the_file(t):
     for text in ("nonsense", "", '[[forwarding_rules]]\nbind_port = "many"\n'):
         forwarder = oi(t, text)
         check_equal(forwarder.wait(), 1, f"exit status with {text!r}")
@@ -285,8 +278,7 @@ def oi_error_of_the_file(t):
     check_equal(forwarder.wait(), 1, "exit status without a file")
 
 
-@test()
-def oi_empty_rules_and_unknown_keys(t):
+def test_oi_empty_rules_and_unknown_keys(t):
     forwarder = oi(t, "forwarding_rules = []\nunknown = 1\n")
     wait_until(lambda: "Loaded 0 forwarding rules" in forwarder.out(), "it does not run")
     time.sleep(0.2)
@@ -294,8 +286,7 @@ def oi_empty_rules_and_unknown_keys(t):
     check("oi.toml:2" in forwarder.err(), f"no warning of the key: {forwarder.err()}")
 
 
-@test()
-def oi_bad_bind_address_is_skipped(t):
+def test_oi_bad_bind_address_is_skipped(t):
     server = t.serve()
     good = t.port()
     forwarder = oi(t, oi_rule(t.port(), server.port, address="192.0.2.77")
@@ -305,8 +296,7 @@ def oi_bad_bind_address_is_skipped(t):
     check("192.0.2.77" in forwarder.err() + forwarder.out(), "the bad one is not reported")
 
 
-@test()
-def oi_ends_within_10_s_while_active(t):
+def test_oi_ends_within_10_s_while_active(t):
     """SIGINT with an open connection: oi's promise is ten seconds."""
     server = t.serve()
     port = t.port()
@@ -321,8 +311,7 @@ def oi_ends_within_10_s_while_active(t):
     check(time.monotonic() - started < 10, "it took longer than ten seconds")
 
 
-@test()
-def oi_reads_rinetds_form_too(t):
+def test_oi_reads_rinetds_form_too(t):
     server = t.serve()
     port = t.port()
     path = t.path("rules.conf", f"127.0.0.1 {port}/tcp 127.0.0.1 {server.port}/tcp [timeout=9]\n"

@@ -8,8 +8,9 @@ import struct
 import time
 from statistics import median
 
-from forwarding import check, echo, read_exactly, test, wait_until, within
-from harness import alone
+import pytest
+
+from forwarding import check, echo, read_exactly, wait_until
 
 RATE = 20_000  # Forged datagrams a second.
 ROUNDS = 3
@@ -138,17 +139,15 @@ def ask_by_udp(client, count):
     return answered
 
 
-@test()
-@alone
-@within(60)
-def forged_datagrams_leave_other_rules_alone(t):
+@pytest.mark.alone
+@pytest.mark.within(60)
+def test_forged_datagrams_leave_other_rules_alone(t):
     flooded(t, None)
 
 
-@test()
-@alone
-@within(60)
-def forged_datagrams_to_a_tcp_target_leave_other_rules_alone(t):
+@pytest.mark.alone
+@pytest.mark.within(60)
+def test_forged_datagrams_to_a_tcp_target_leave_other_rules_alone(t):
     """Each forged client is a connection to the target."""
     listening = t.listener(backlog=4096)
     child = multiprocessing.Process(target=take_for_ever, args=(listening,), daemon=True)

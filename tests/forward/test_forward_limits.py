@@ -3,8 +3,10 @@
 import threading
 import time
 
-from forwarding import check, read_exactly, test, within
-from harness import alone, check_equal
+import pytest
+
+from forwarding import check, read_exactly
+from harness import check_equal
 from streams import check_pattern, send_pattern
 
 MIB = 1 << 20
@@ -31,8 +33,7 @@ def is_served(t, port, source=None):
         return None
 
 
-@test()
-def limit_connections(t):
+def test_limit_connections(t):
     port = limited(t, t.serve(), "connections = 3")
     kept = [is_served(t, port) for _ in range(3)]
     check(all(kept), "one of the first three is refused")
@@ -44,8 +45,7 @@ def limit_connections(t):
     check(is_served(t, port), "none is served when one has gone")
 
 
-@test()
-def limit_connections_of_each_client(t):
+def test_limit_connections_of_each_client(t):
     port = limited(t, t.serve(), "connections = 2", "client_limits")
     kept = [is_served(t, port, source) for source in ("127.0.0.1", "127.0.0.2") for _ in range(2)]
     check(all(kept), "two of each client are not served")
@@ -53,8 +53,7 @@ def limit_connections_of_each_client(t):
     check(is_served(t, port, "127.0.0.3"), "another client is refused")
 
 
-@test()
-def limit_new_connections_a_second(t):
+def test_limit_new_connections_a_second(t):
     port = limited(t, t.serve(), "new_per_second = 10")
     served = sum(is_served(t, port) is not None for _ in range(40))
     check(10 <= served <= 14, f"{served} of 40 at once were served instead of 10")
@@ -63,8 +62,7 @@ def limit_new_connections_a_second(t):
     check(8 <= served <= 14, f"{served} of 40 were served a second later")
 
 
-@test()
-def limit_new_connections_of_each_client(t):
+def test_limit_new_connections_of_each_client(t):
     port = limited(t, t.serve(), "new_per_second = 5", "client_limits")
     for source in ("127.0.0.1", "127.0.0.2"):
         served = sum(is_served(t, port, source) is not None for _ in range(20))
@@ -95,9 +93,8 @@ def read_timed(connection, size):
     return size - half["got"], time.monotonic() - half["at"]
 
 
-@test()
-@alone
-def limit_rate_to_client(t):
+@pytest.mark.alone
+def test_limit_rate_to_client(t):
     rate = 2 * MIB
     server = t.serve(lambda c: send_pattern(c, 8 * MIB, 1))
     port = limited(t, server, f"to_client_rate = {rate}")
@@ -105,9 +102,8 @@ def limit_rate_to_client(t):
     check_rate(size, seconds, rate, "to the client")
 
 
-@test()
-@alone
-def limit_rate_to_target(t):
+@pytest.mark.alone
+def test_limit_rate_to_target(t):
     rate = 2 * MIB
     server = t.serve(lambda c: read_timed(c, 8 * MIB))
     port = limited(t, server, f"to_target_rate = {rate}")
@@ -117,10 +113,9 @@ def limit_rate_to_target(t):
     check_rate(size, seconds, rate, "to the target")
 
 
-@test()
-@alone
-@within(40)
-def limit_rate_is_shared_by_the_rules_connections(t):
+@pytest.mark.alone
+@pytest.mark.within(40)
+def test_limit_rate_is_shared_by_the_rules_connections(t):
     """Four streams together get the rule's rate; each client its own under client_limits."""
     rate = 2 * MIB
     server = t.serve(lambda c: send_pattern(c, 2 * MIB, 1))
@@ -142,8 +137,7 @@ def limit_rate_is_shared_by_the_rules_connections(t):
     check(apart < 2, f"2 MiB for each client took {apart:.1f} s instead of 1 at most")
 
 
-@test()
-def limit_rate_leaves_small_messages_alone(t):
+def test_limit_rate_leaves_small_messages_alone(t):
     port = limited(t, t.serve(), "to_client_rate = 100000, to_target_rate = 100000")
     client = t.connect(port)
     started = time.monotonic()
@@ -153,8 +147,7 @@ def limit_rate_leaves_small_messages_alone(t):
     check(time.monotonic() - started < 1, "50 round trips of 5 bytes took over a second")
 
 
-@test()
-def limit_file_must_be_right(t):
+def test_limit_file_must_be_right(t):
     status, said = t.fails("-c", t.path("bad.toml", '''
     [[forwarding_rules]]
     listen = "127.0.0.1:1234"

@@ -6,7 +6,7 @@ import re
 import struct
 import time
 
-from forwarding import check, how_it_ends, read_exactly, reset, test, wait_until
+from forwarding import check, how_it_ends, read_exactly, reset, wait_until
 from harness import check_equal
 from test_forward_udp import UdpServer, ask
 
@@ -78,8 +78,7 @@ RESULTS = [("web", "opened", 0, 0), ("web", "done-remote-closed", 3, 5),
            ("web", "opened", 0, 0), ("web", "done-remote-closed", 0, 5)]
 
 
-@test()
-def log_rinetd_format(t):
+def test_log_rinetd_format(t):
     port, target, refusing, denied, log, _ = sessions(t, "rinetd")
     got = lines(log, 9)
     check(all(re.match(DATE + " \t", line) for line in got), f"dates: {got[0]!r}")
@@ -95,8 +94,7 @@ def log_rinetd_format(t):
          "not-allowed"]]), "the refused ones")
 
 
-@test()
-def log_common_format(t):
+def test_log_common_format(t):
     port, target, _, denied, log, _ = sessions(t, "common")
     got = lines(log, 9)
     form = (r'(\S+) - - \[' + DATE + r'  [+-]\d{4}\] "GET /rinetd-services/(\S+) HTTP/1\.0" 200 '
@@ -110,8 +108,7 @@ def log_common_format(t):
     check(f"127.0.0.1/{denied}/127.0.0.1/{target}/not-allowed" in paths, f"refused: {paths}")
 
 
-@test()
-def log_json_format(t):
+def test_log_json_format(t):
     port, target, refusing, _, log, numbers = sessions(t, "json")
     got = [json.loads(line) for line in lines(log, 9)]
     keys = ["time", "rule", "client", "listen", "target", "protocol", "event", "result",
@@ -137,8 +134,7 @@ def log_json_format(t):
     check_equal(refused["connect-failed"]["listen"], f"127.0.0.1:{refusing}", "where")
 
 
-@test()
-def log_of_udp_sessions(t):
+def test_log_of_udp_sessions(t):
     server = UdpServer(t)
     port, log = t.port(), t.path("log")
     t.forward(f"udp://127.0.0.1:{port}", f"udp://127.0.0.1:{server.port}", "--timeout-udp=300ms",
@@ -152,8 +148,7 @@ def log_of_udp_sessions(t):
                 ("idle", 12, 12), "the second line")
 
 
-@test()
-def log_is_written_soon_and_appended(t):
+def test_log_is_written_soon_and_appended(t):
     server = t.serve()
     log = t.path("log", "what was there\n")
     for _ in range(2):
@@ -172,8 +167,7 @@ def log_is_written_soon_and_appended(t):
     check_equal(len(read(log)), 5, "lines")
 
 
-@test()
-def log_to_standard_output(t):
+def test_log_to_standard_output(t):
     server = t.serve()
     port = t.port()
     forwarder = t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--log-file=-")
@@ -181,8 +175,7 @@ def log_to_standard_output(t):
     wait_until(lambda: forwarder.out().count("\n") == 2, "no two lines on standard output")
 
 
-@test()
-def log_on_a_full_disk_costs_no_connection(t):
+def test_log_on_a_full_disk_costs_no_connection(t):
     server = t.serve()
     port = t.port()
     forwarder = t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--log-file=/dev/full")
@@ -192,16 +185,14 @@ def log_on_a_full_disk_costs_no_connection(t):
     check_equal(forwarder.err().count("No space left"), 1, "how often it says so")
 
 
-@test()
-def log_that_cannot_be_opened_is_an_error(t):
+def test_log_that_cannot_be_opened_is_an_error(t):
     status, said = t.fails(f"127.0.0.1:{t.port()}", "127.0.0.1:9",
                            "--log-file=/nonexistent/folder/log")
     check_equal(status, 1, "exit status")
     check("/nonexistent/folder/log" in said, f"it said: {said}")
 
 
-@test()
-def log_lines_of_many_sessions_are_whole(t):
+def test_log_lines_of_many_sessions_are_whole(t):
     server = t.serve()
     port, log = t.port(), t.path("log")
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", f"--log-file={log}",
@@ -213,8 +204,7 @@ def log_lines_of_many_sessions_are_whole(t):
     check_equal(sum(line["bytes_from_client"] for line in got), 2000, "bytes of all")
 
 
-@test()
-def log_times_are_of_the_zone_that_a_file_tells(t):
+def test_log_times_are_of_the_zone_that_a_file_tells(t):
     """The workers open no file, not even that one."""
     offset = (5 * 60 + 45) * 60
     zone = t.path("zone")
@@ -230,8 +220,7 @@ def log_times_are_of_the_zone_that_a_file_tells(t):
     check("  +0545]" in line, f"not the zone's time: {line}")
 
 
-@test()
-def refusals_fill_no_disk(t):
+def test_refusals_fill_no_disk(t):
     """A client that is denied again and again has its lines, and then a count."""
     port = t.port()
     log = t.path("log")

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from forwarding import check, test, wait_until
+from forwarding import check, wait_until
 from harness import check_equal
 
 
@@ -68,8 +68,7 @@ def where(t, port):
         return "reset"
 
 
-@test()
-def name_of_a_target_is_resolved(t):
+def test_name_of_a_target_is_resolved(t):
     Dns(t, {"db.test": ["127.0.0.20"]})
     target, port = t.port(), t.port()
     naming(t, "127.0.0.20", target)
@@ -77,8 +76,7 @@ def name_of_a_target_is_resolved(t):
     check_equal(where(t, port), "127.0.0.20", "the first connection's target")
 
 
-@test()
-def name_is_resolved_again_when_its_ttl_is_over(t):
+def test_name_is_resolved_again_when_its_ttl_is_over(t):
     dns = Dns(t, {"db.test": ["127.0.0.20"]})
     target, port = t.port(), t.port()
     naming(t, "127.0.0.20", target)
@@ -89,8 +87,7 @@ def name_is_resolved_again_when_its_ttl_is_over(t):
     wait_until(lambda: where(t, port) == "127.0.0.21", "the new address is not used", 6)
 
 
-@test()
-def name_with_several_addresses_fails_over(t):
+def test_name_with_several_addresses_fails_over(t):
     Dns(t, {"db.test": ["127.0.0.20", "127.0.0.21", "127.0.0.22"]})
     target, port = t.port(), t.port()
     naming(t, "127.0.0.22", target)
@@ -110,8 +107,7 @@ def two_addresses(t):
     return target
 
 
-@test()
-def name_with_an_address_that_swallows_costs_no_timeout(t):
+def test_name_with_an_address_that_swallows_costs_no_timeout(t):
     """RFC 8305: the next address is tried 250 ms later, not after the whole timeout."""
     target, port = two_addresses(t), t.port()
     forwarder = t.forward(f"127.0.0.1:{port}", f"db.test:{target}")
@@ -124,8 +120,7 @@ def name_with_an_address_that_swallows_costs_no_timeout(t):
     wait_until(lambda: forwarder.descriptors() <= idle, "a connect that lost is still there")
 
 
-@test()
-def name_with_an_address_that_swallows_udp_to_tcp(t):
+def test_name_with_an_address_that_swallows_udp_to_tcp(t):
     target, port = two_addresses(t), t.port()
     t.forward(f"udp://127.0.0.1:{port}", f"tcp://db.test:{target}")
     for _ in range(2):
@@ -134,8 +129,7 @@ def name_with_an_address_that_swallows_udp_to_tcp(t):
         check_equal(client.recv(100), b"10.99.0.1", "the one that lives")
 
 
-@test()
-def name_keeps_its_addresses_while_dns_is_silent(t):
+def test_name_keeps_its_addresses_while_dns_is_silent(t):
     dns = Dns(t, {"db.test": ["127.0.0.20"]})
     target, port = t.port(), t.port()
     naming(t, "127.0.0.20", target)
@@ -150,8 +144,7 @@ def name_keeps_its_addresses_while_dns_is_silent(t):
     dns.broken = False
 
 
-@test()
-def name_after_an_outage_of_its_server(t):
+def test_name_after_an_outage_of_its_server(t):
     """Silent, SERVFAIL, REFUSED: the new address is in use within two seconds."""
     dns = Dns(t, {"db.test": ["127.0.0.20"]})
     target, port = t.port(), t.port()
@@ -169,8 +162,7 @@ def name_after_an_outage_of_its_server(t):
                    f"the new address is not used (rcode {rcode})", 2.5)
 
 
-@test()
-def name_that_does_not_exist_yet(t):
+def test_name_that_does_not_exist_yet(t):
     """The rule starts; clients are reset until the name is there."""
     dns = Dns(t, {})
     target, port = t.port(), t.port()
@@ -180,8 +172,7 @@ def name_that_does_not_exist_yet(t):
     check(dns.questions > 0, "nobody asked for the name")
 
 
-@test()
-def name_in_etc_hosts_counts(t):
+def test_name_in_etc_hosts_counts(t):
     Dns(t, {})
     target, port = t.port(), t.port()
     naming(t, "127.0.0.88", target)
@@ -189,8 +180,7 @@ def name_in_etc_hosts_counts(t):
     check_equal(where(t, port), "127.0.0.88", "the address of /etc/hosts")
 
 
-@test()
-def name_of_a_udp_target(t):
+def test_name_of_a_udp_target(t):
     Dns(t, {"dns.test": ["127.0.0.20"]})
     target, port = t.port(), t.port()
     server = t.udp("127.0.0.20", target)

@@ -6,8 +6,9 @@ import socket
 import struct
 import time
 
-from forwarding import (Failure, check, echo, how_it_ends, read_all, read_exactly, test, wait_until,
-                        within)
+import pytest
+
+from forwarding import Failure, check, echo, how_it_ends, read_all, read_exactly, wait_until
 from harness import check_equal
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -25,8 +26,7 @@ def v2_header(source, source_port, target, target_port, family=socket.AF_INET, c
     return SIGNATURE + struct.pack("!BBH", 0x20 | command, kind, len(body)) + body
 
 
-@test()
-def proxy_v1_out(t):
+def test_proxy_v1_out(t):
     server = first_bytes(t)
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--proxy-out=v1")
@@ -37,8 +37,7 @@ def proxy_v1_out(t):
                 "what the target got")
 
 
-@test()
-def proxy_v2_out(t):
+def test_proxy_v2_out(t):
     server = first_bytes(t)
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--proxy-out=v2")
@@ -49,8 +48,7 @@ def proxy_v2_out(t):
                 "what the target got")
 
 
-@test()
-def proxy_out_of_ipv6(t):
+def test_proxy_out_of_ipv6(t):
     server = first_bytes(t)
     one, two = t.port(), t.port()
     for port, version in ((one, "v1"), (two, "v2")):
@@ -63,8 +61,7 @@ def proxy_out_of_ipv6(t):
         server.results.clear()
 
 
-@test()
-def proxy_out_comes_before_the_client_says_anything(t):
+def test_proxy_out_comes_before_the_client_says_anything(t):
     """A server that speaks first waits for the header only."""
 
     def handler(connection):
@@ -91,8 +88,7 @@ def log_lines(path):
         return [json.loads(line) for line in file]
 
 
-@test()
-def proxy_in_v1_and_v2_tell_the_true_client(t):
+def test_proxy_in_v1_and_v2_tell_the_true_client(t):
     port, log, _ = proxied(t, t.serve())
     headers = {
         "203.0.113.7:51000": b"PROXY TCP4 203.0.113.7 192.0.2.1 51000 443\r\n",
@@ -107,8 +103,7 @@ def proxy_in_v1_and_v2_tell_the_true_client(t):
     check_equal({line["client"] for line in log_lines(log)}, set(headers), "clients in the log")
 
 
-@test()
-def proxy_in_header_in_pieces(t):
+def test_proxy_in_header_in_pieces(t):
     port, _, _ = proxied(t, t.serve())
     for header in (b"PROXY TCP4 203.0.113.7 192.0.2.1 51000 443\r\n",
                    v2_header("203.0.113.8", 51001, "192.0.2.1", 443)):
@@ -121,8 +116,7 @@ def proxy_in_header_in_pieces(t):
         check_equal(read_exactly(client, 4), b"body", "behind the header")
 
 
-@test()
-def proxy_in_decides_access_by_the_true_client(t):
+def test_proxy_in_decides_access_by_the_true_client(t):
     port, _, _ = proxied(t, t.serve(), "--deny=203.0.113.66")
     check_equal(t.ask(port, v2_header("203.0.113.1", 1, "192.0.2.1", 2) + b"x"), b"x", "allowed")
     client = t.connect(port)
@@ -131,8 +125,7 @@ def proxy_in_decides_access_by_the_true_client(t):
     check(verdict != "open" and data == b"", f"a denied client saw {verdict} {data!r}")
 
 
-@test()
-def proxy_in_local_command_is_the_connection_itself(t):
+def test_proxy_in_local_command_is_the_connection_itself(t):
     port, log, _ = proxied(t, t.serve())
     local = SIGNATURE + b"\x20\x00\x00\x00"
     check_equal(t.ask(port, local + b"x"), b"x", "LOCAL")
@@ -142,8 +135,7 @@ def proxy_in_local_command_is_the_connection_itself(t):
                 "clients in the log")
 
 
-@test()
-def proxy_in_bad_header_is_refused(t):
+def test_proxy_in_bad_header_is_refused(t):
     seen = []
     server = t.serve(lambda c: seen.append(c.recv(10)) or echo(c))
     port, log, _ = proxied(t, server)
@@ -159,8 +151,7 @@ def proxy_in_bad_header_is_refused(t):
     check_equal(seen, [], "what the target saw")
 
 
-@test()
-def proxy_in_missing_header_times_out(t):
+def test_proxy_in_missing_header_times_out(t):
     server = t.serve()
     port = t.port()
     t.forward_file(f'''
@@ -175,9 +166,8 @@ def proxy_in_missing_header_times_out(t):
     check(verdict != "open" and time.monotonic() - started < 2, f"{verdict}: it does not end")
 
 
-@test()
-@within(90)
-def proxy_headers_that_never_end_hold_no_memory(t):
+@pytest.mark.within(90)
+def test_proxy_headers_that_never_end_hold_no_memory(t):
     """4,000 connections that each send what may become a header of 64 KiB, and stop before its end."""
     port = t.port()
     forwarder = t.forward(f"127.0.0.1:{port}", "127.0.0.1:9", "--proxy-in")
@@ -201,8 +191,7 @@ def proxy_headers_that_never_end_hold_no_memory(t):
         raise Failure(f"{worst} KiB")
 
 
-@test()
-def proxy_header_of_a_stranger_is_not_read(t):
+def test_proxy_header_of_a_stranger_is_not_read(t):
     server = first_bytes(t)
     port, log = t.port(), t.path("log")
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--proxy-in",
@@ -219,8 +208,7 @@ def proxy_header_of_a_stranger_is_not_read(t):
     check_equal(server.result(), b"data", "what the target got of a proxy's client")
 
 
-@test()
-def proxy_through_two_forwarders(t):
+def test_proxy_through_two_forwarders(t):
     """v2 out of one, into the other, v1 out again: the first client arrives."""
     server = first_bytes(t)
     outer, inner = t.port(), t.port()
@@ -233,8 +221,7 @@ def proxy_through_two_forwarders(t):
           f"the target got {server.results}")
 
 
-@test()
-def source_address_is_used(t):
+def test_source_address_is_used(t):
     peers = []
 
     def handler(connection):
@@ -276,11 +263,9 @@ health = {{ interval = "100ms" }}
     return set(heard)
 
 
-@test()
-def proxy_out_of_health_checks_v1(t):
+def test_proxy_out_of_health_checks_v1(t):
     check_equal(checks_heard(t, "v1"), {b"PROXY UNKNOWN\r\n"}, "what checks say")
 
 
-@test()
-def proxy_out_of_health_checks_v2(t):
+def test_proxy_out_of_health_checks_v2(t):
     check_equal(checks_heard(t, "v2"), {SIGNATURE + b"\x20\0\0\0"}, "what checks say")

@@ -7,7 +7,9 @@ import socket
 import threading
 import time
 
-from forwarding import busy_share, check, read_exactly, reset, test, wait_until, within
+import pytest
+
+from forwarding import busy_share, check, read_exactly, reset, wait_until
 from harness import check_equal
 from streams import EchoLoad, echo_in_process
 
@@ -25,8 +27,7 @@ def reload(t, forwarder, path, text):
     forwarder.send_signal(signal.SIGHUP)
 
 
-@test()
-def reload_new_rule_works_and_gone_rule_closes(t):
+def test_reload_new_rule_works_and_gone_rule_closes(t):
     server = t.serve()
     one, two, three = t.port(), t.port(), t.port()
     forwarder, path = start(t, rinetd_rules((one, server.port), (two, server.port)), one, two)
@@ -42,8 +43,7 @@ def reload_new_rule_works_and_gone_rule_closes(t):
     check_equal(read_exactly(kept, 1), b"b", "a connection of the gone rule")
 
 
-@test()
-def reload_changed_target_is_for_new_connections(t):
+def test_reload_changed_target_is_for_new_connections(t):
     old = t.serve(lambda c: [c.sendall(b"old") for _ in iter(lambda: c.recv(10), b"")])
     new = t.serve(lambda c: [c.sendall(b"new") for _ in iter(lambda: c.recv(10), b"")])
     port = t.port()
@@ -57,8 +57,7 @@ def reload_changed_target_is_for_new_connections(t):
     check_equal(read_exactly(kept, 3), b"old", "the old connection")
 
 
-@test()
-def reload_access_rules_take_effect(t):
+def test_reload_access_rules_take_effect(t):
     server = t.serve()
     port = t.port()
     forwarder, path = start(t, rinetd_rules((port, server.port)), port)
@@ -74,8 +73,7 @@ def reload_access_rules_take_effect(t):
     wait_until(denied, "the new deny rule does not count")
 
 
-@test()
-def reload_bad_file_is_refused_whole(t):
+def test_reload_bad_file_is_refused_whole(t):
     server = t.serve()
     one, two = t.port(), t.port()
     forwarder, path = start(t, rinetd_rules((one, server.port)), one)
@@ -89,8 +87,7 @@ def reload_bad_file_is_refused_whole(t):
     check_equal(t.ask(two), b"ping", "after the mend")
 
 
-@test()
-def reload_to_a_port_in_use_keeps_the_old_rules(t):
+def test_reload_to_a_port_in_use_keeps_the_old_rules(t):
     server = t.serve()
     one = t.port()
     taken = t.listener().getsockname()[1]
@@ -100,8 +97,7 @@ def reload_to_a_port_in_use_keeps_the_old_rules(t):
     check_equal(t.ask(one), b"ping", "the old rule")
 
 
-@test()
-def reload_missing_file_keeps_the_old_rules(t):
+def test_reload_missing_file_keeps_the_old_rules(t):
     server = t.serve()
     one = t.port()
     forwarder, path = start(t, rinetd_rules((one, server.port)), one)
@@ -111,8 +107,7 @@ def reload_missing_file_keeps_the_old_rules(t):
     check_equal(t.ask(one), b"ping", "the old rule")
 
 
-@test()
-def reload_when_the_file_changes(t):
+def test_reload_when_the_file_changes(t):
     """By a rename over it, as editors do; and by a write in place."""
     server = t.serve()
     one, two, three = t.port(), t.port(), t.port()
@@ -125,8 +120,7 @@ def reload_when_the_file_changes(t):
     check_equal([t.ask(port) for port in (one, two, three)], [b"ping"] * 3, "all rules")
 
 
-@test()
-def reload_not_watched_when_asked(t):
+def test_reload_not_watched_when_asked(t):
     server = t.serve()
     one, two = t.port(), t.port()
     _, path = start(t, rinetd_rules((one, server.port)), one, options=("--no-watch",))
@@ -136,8 +130,7 @@ def reload_not_watched_when_asked(t):
     check_equal(t.ask(one), b"ping", "the old rule")
 
 
-@test()
-def reload_moves_the_log(t):
+def test_reload_moves_the_log(t):
     server = t.serve()
     port = t.port()
     one, two = t.path("one.log"), t.path("two.log")
@@ -159,8 +152,7 @@ def reload_moves_the_log(t):
     wait_until(lambda: os.path.exists(two), "the log is not opened anew")
 
 
-@test()
-def reload_keeps_waiting_connections_of_a_listener(t):
+def test_reload_keeps_waiting_connections_of_a_listener(t):
     """No connection that a client has made is lost, even if it comes between the two."""
     server = t.serve()
     port, other = t.port(), t.port()
@@ -189,9 +181,8 @@ def reload_keeps_waiting_connections_of_a_listener(t):
     check(count[0] > 100, f"only {count[0]} connections were made")
 
 
-@test()
-@within(90)
-def reload_under_load(t):
+@pytest.mark.within(90)
+def test_reload_under_load(t):
     """1,000 connections moving data, 20 reloads; every stream's bytes compared."""
     listening = t.listener(backlog=4096)
     echo_in_process(listening)
@@ -213,8 +204,7 @@ def reload_under_load(t):
     check(forwarder.child.poll() is None, "it has ended")
 
 
-@test()
-def check_prints_the_effective_rules(t):
+def test_check_prints_the_effective_rules(t):
     path = t.path("rules.toml", '''
     [[forwarding_rules]]
     name = "db"
@@ -231,8 +221,7 @@ def check_prints_the_effective_rules(t):
     check("db.example" in json.dumps(json.loads(said)), "the JSON has no target")
 
 
-@test()
-def check_tells_all_mistakes_with_file_and_line(t):
+def test_check_tells_all_mistakes_with_file_and_line(t):
     path = t.path("bad.toml", '[[forwarding_rules]]\nlisten = "127.0.0.1:99999"\n'
                               'targets = ["127.0.0.1:80"]\nbalance = "magic"\n')
     status, said = t.fails("--check", "-c", path)
@@ -244,8 +233,7 @@ def check_tells_all_mistakes_with_file_and_line(t):
     check("bad.conf:3" in said, f"it said: {said}")
 
 
-@test()
-def check_warns_of_unknown_keys(t):
+def test_check_warns_of_unknown_keys(t):
     path = t.path("odd.toml", '[[forwarding_rules]]\nlisten = "127.0.0.1:8080"\n'
                               'targets = ["127.0.0.1:80"]\nbalanse = "x"\n')
     status, said = t.fails("--check", "-c", path)
@@ -258,8 +246,7 @@ def run_check(t, option, path):
     return forwarder.wait(), forwarder.out()
 
 
-@test()
-def reload_survives_a_client_reset_in_between(t):
+def test_reload_survives_a_client_reset_in_between(t):
     """Reloads and resets mixed leave no descriptor behind."""
     server = t.serve()
     port = t.port()
@@ -275,8 +262,7 @@ def reload_survives_a_client_reset_in_between(t):
     wait_until(lambda: forwarder.descriptors() <= before + 2, "descriptors are left")
 
 
-@test()
-def reload_when_a_link_among_the_folders_is_exchanged(t):
+def test_reload_when_a_link_among_the_folders_is_exchanged(t):
     """As releases are: the path stays, `current` leads elsewhere by a rename."""
     servers = [t.serve(lambda c, name=name: c.sendall(name)) for name in (b"v1", b"v2", b"v3")]
     port = t.port()

@@ -5,9 +5,10 @@ import resource
 import socket
 import time
 
-from forwarding import Skip, busy_share, check, echo, read_exactly, reset, slow, test, wait_until
-from forwarding import within
-from harness import alone, check_equal
+import pytest
+
+from forwarding import busy_share, check, echo, read_exactly, reset, wait_until
+from harness import check_equal
 from streams import echo_in_process
 
 
@@ -20,9 +21,8 @@ def quiet_rule(t, *options):
     return port, forwarder
 
 
-@test()
-@alone
-def descriptors_exhausted_without_spinning(t):
+@pytest.mark.alone
+def test_descriptors_exhausted_without_spinning(t):
     """EMFILE: no busy loop, who is in stays, and all goes on once descriptors are free."""
     server = t.serve(echo)
     port = t.port()
@@ -50,8 +50,7 @@ def descriptors_exhausted_without_spinning(t):
     wait_until(served, "it does not recover", 10)
 
 
-@test()
-def descriptors_limit_is_raised(t):
+def test_descriptors_limit_is_raised(t):
     """The soft limit is no bound of ours."""
     port = t.port()
     forwarder = t.start(["prlimit", "--nofile=128:4096", t.options.sluice, "forward",
@@ -65,11 +64,10 @@ def descriptors_limit_is_raised(t):
     check(int(line.split()[1]) >= 4096, f"its table of descriptors: {line}")
 
 
-@test()
-@alone
-@slow
-@within(120)
-def connections_50000_opened_and_closed(t):
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.within(120)
+def test_connections_50000_opened_and_closed(t):
     """Descriptors and memory are back where they were, however connections ended."""
     port, forwarder = quiet_rule(t)
 
@@ -94,16 +92,15 @@ def connections_50000_opened_and_closed(t):
     check(grown < 512, f"memory grew by {grown} KiB over 50,000 connections")
 
 
-@test()
-@alone
-@slow
-@within(120)
-def idle_connections_memory(t):
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.within(120)
+def test_idle_connections_memory(t):
     """20,000, or as many as descriptors allow: 1.5 KiB of user memory each, nothing else held."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     count = min(20_000, (limit - 300) // 2)
     if count < 5000:
-        raise Skip(f"the limit of {limit} descriptors is too low for a figure")
+        pytest.skip(f"the limit of {limit} descriptors is too low for a figure")
     port, forwarder = quiet_rule(t)
     t.ask(port)
     time.sleep(0.3)
@@ -129,9 +126,8 @@ def idle_connections_memory(t):
                15)
 
 
-@test()
-@alone
-def idle_forwarder_uses_no_cpu(t):
+@pytest.mark.alone
+def test_idle_forwarder_uses_no_cpu(t):
     port, forwarder = quiet_rule(t)
     t.ask(port)
     kept = [t.connect(port) for _ in range(20)]
@@ -143,8 +139,7 @@ def idle_forwarder_uses_no_cpu(t):
     check(used < 0.02, f"{used * 1000:.1f} ms of CPU time in 2 s")
 
 
-@test()
-def no_pipe_is_held_by_an_idle_connection(t):
+def test_no_pipe_is_held_by_an_idle_connection(t):
     """After a bulk transfer a connection gives its pipe and its buffer back."""
     port, forwarder = quiet_rule(t, "--relay=splice")
 
@@ -165,14 +160,13 @@ def no_pipe_is_held_by_an_idle_connection(t):
     check(pipes() < 80, f"{pipes()} ends of pipes are open for 100 idle connections")
 
 
-@test()
-def pipes_refused_by_the_system_do_not_hurt(t):
+def test_pipes_refused_by_the_system_do_not_hurt(t):
     """An unprivileged user has few pages of pipes: then it copies."""
     if os.geteuid() != 0:
-        raise Skip("needs root, to become nobody")
+        pytest.skip("needs root, to become nobody")
     with open("/proc/sys/fs/pipe-user-pages-soft", encoding="ascii") as file:
         if not 0 < int(file.read()) <= 65536:
-            raise Skip("pipe-user-pages-soft is not what kernels have by default")
+            pytest.skip("pipe-user-pages-soft is not what kernels have by default")
     listening = t.listener(backlog=4096)
     echo_in_process(listening)
     port = t.port()

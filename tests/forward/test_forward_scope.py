@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from forwarding import check, name_of, test, wait_until
+from forwarding import check, name_of, wait_until
 from harness import check_equal
 
 NEAR, FAR = "fe80::a", "fe80::b"
@@ -40,8 +40,7 @@ def servers(t):
     return port
 
 
-@test()
-def scope_on_the_command_line(t):
+def test_scope_on_the_command_line(t):
     index = interfaces(t)
     target, port = servers(t), t.port()
     log = t.path("log")
@@ -58,8 +57,7 @@ def scope_on_the_command_line(t):
                  (f"[{NEAR}%far]:{port}", f"[{FAR}%{index['far']}]:{target}")}, "places in the log")
 
 
-@test()
-def scope_in_every_kind_of_file(t):
+def test_scope_in_every_kind_of_file(t):
     interfaces(t)
     target = servers(t)
     files = {
@@ -82,8 +80,7 @@ def scope_in_every_kind_of_file(t):
         check("cannot" not in forwarder.err(), f"it said: {forwarder.err()}")
 
 
-@test()
-def scope_of_datagrams(t):
+def test_scope_of_datagrams(t):
     interfaces(t)
     port, target = t.port(), t.port()
     for device in ("near", "far"):
@@ -100,8 +97,7 @@ def scope_of_datagrams(t):
         check_equal(client.recv(100), b"answer", f"what the client on {device} got")
 
 
-@test()
-def scope_that_is_not_there_is_named(t):
+def test_scope_that_is_not_there_is_named(t):
     interfaces(t)
     status, said = t.fails("8080", f"[{NEAR}%nope0]:80")
     check_equal(status, 2, "exit status")

@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from forwarding import check, how_it_ends, read_exactly, test, wait_until
+from forwarding import check, how_it_ends, read_exactly, wait_until
 from harness import check_equal
 from streams import EchoLoad, check_pattern, echo_in_process, send_pattern
 
@@ -23,8 +23,7 @@ def open_one(t, port):
     return client
 
 
-@test()
-def sigterm_idle_ends_at_once(t):
+def test_sigterm_idle_ends_at_once(t):
     for number in (signal.SIGTERM, signal.SIGINT):
         _, forwarder = rule(t)
         started = time.monotonic()
@@ -32,8 +31,7 @@ def sigterm_idle_ends_at_once(t):
         check(time.monotonic() - started < 1, "it took longer than a second")
 
 
-@test()
-def sigterm_drains(t):
+def test_sigterm_drains(t):
     """A transfer goes on to its end; new connections are refused; then it ends with 0."""
     port, forwarder = rule(t, lambda c: send_pattern(c, 2 << 20, 1, pause=0.1))
     client = t.connect(port)
@@ -50,8 +48,7 @@ def sigterm_drains(t):
     check_equal(forwarder.wait(5), 0, "exit status")
 
 
-@test()
-def sigterm_under_load(t):
+def test_sigterm_under_load(t):
     listening = t.listener(backlog=4096)
     echo_in_process(listening)
     port = t.port()
@@ -65,8 +62,7 @@ def sigterm_under_load(t):
     check_equal(forwarder.wait(5), 0, "exit status")
 
 
-@test()
-def drain_timeout_cuts(t):
+def test_drain_timeout_cuts(t):
     port, forwarder = rule(t, None, "--drain-timeout=700ms")
     client = open_one(t, port)
     started = time.monotonic()
@@ -77,8 +73,7 @@ def drain_timeout_cuts(t):
     check(how_it_ends(client)[0] != "open", "the connection is still open")
 
 
-@test()
-def second_signal_ends_at_once(t):
+def test_second_signal_ends_at_once(t):
     for number in (signal.SIGTERM, signal.SIGINT):
         port, forwarder = rule(t)
         client = open_one(t, port)
@@ -91,8 +86,7 @@ def second_signal_ends_at_once(t):
         check(how_it_ends(client)[0] != "open", "the connection is still open")
 
 
-@test()
-def sigterm_with_udp_sessions(t):
+def test_sigterm_with_udp_sessions(t):
     """Sessions have no end of their own: those that are quiet for a second count as ended."""
     server = t.udp()
     port = t.port()
@@ -107,8 +101,7 @@ def sigterm_with_udp_sessions(t):
     check_equal(forwarder.wait(5), 0, "exit status")
 
 
-@test()
-def sigusr1_prints_counters(t):
+def test_sigusr1_prints_counters(t):
     port, forwarder = rule(t)
     for _ in range(3):
         t.ask(port, b"0123456789")
@@ -122,8 +115,7 @@ def sigusr1_prints_counters(t):
     check(kept.fileno() >= 0 and forwarder.child.poll() is None, "it has ended")
 
 
-@test()
-def pid_file_is_written_and_removed(t):
+def test_pid_file_is_written_and_removed(t):
     path = t.path("pid")
     _, forwarder = rule(t, None, f"--pid-file={path}")
     wait_until(lambda: os.path.exists(path), "there is no pid file")
@@ -133,8 +125,7 @@ def pid_file_is_written_and_removed(t):
     check(not os.path.exists(path), "the pid file is left behind")
 
 
-@test()
-def signals_without_meaning_do_not_end_it(t):
+def test_signals_without_meaning_do_not_end_it(t):
     """SIGPIPE above all; SIGHUP without a file has nothing to read."""
     port, forwarder = rule(t)
     for number in (signal.SIGPIPE, signal.SIGHUP):

@@ -4,7 +4,9 @@ import socket
 import threading
 import time
 
-from forwarding import check, echo, read_exactly, test, within
+import pytest
+
+from forwarding import check, echo, read_exactly
 from harness import check_equal
 from streams import Pattern, check_pattern, send_pattern
 
@@ -17,16 +19,16 @@ def rule(t, handler, *options):
     return server, port, t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", *options)
 
 
-@test(("sluice", "direct", "socat"))
-def slow_reader_2_mib(t):
+@pytest.mark.engines("direct", "socat")
+def test_slow_reader_2_mib(t):
     """The client takes 64 KiB each 20 ms."""
     _, port, _ = rule(t, lambda c: send_pattern(c, 2 * MIB, 1))
     with t.connect(port, receive_buffer=65536) as client:
         check_pattern(client, 2 * MIB, 1, pause=0.02, chunk=65536)
 
 
-@test(("sluice", "direct", "socat"))
-def slow_writer_1_mib(t):
+@pytest.mark.engines("direct", "socat")
+def test_slow_writer_1_mib(t):
     """The client writes 16 KiB each 10 ms."""
     server, port, _ = rule(t, lambda c: check_pattern(c, MIB, 2))
     with t.connect(port) as client:
@@ -34,8 +36,8 @@ def slow_writer_1_mib(t):
     check_equal(server.result(), MIB, "what the server read")
 
 
-@test(("sluice", "direct", "socat"))
-def slow_server_answers_after_a_second(t):
+@pytest.mark.engines("direct", "socat")
+def test_slow_server_answers_after_a_second(t):
     def handler(connection):
         data = connection.recv(100)
         time.sleep(1)
@@ -49,8 +51,8 @@ def slow_server_answers_after_a_second(t):
     check(time.monotonic() - started >= 1, "it came too early")
 
 
-@test(("sluice", "direct", "socat"))
-def slow_server_reads_a_trickle(t):
+@pytest.mark.engines("direct", "socat")
+def test_slow_server_reads_a_trickle(t):
     server, port, _ = rule(t, lambda c: check_pattern(c, MIB, 3, pause=0.02, chunk=32768))
     with t.connect(port) as client:
         send_pattern(client, MIB, 3)
@@ -69,8 +71,7 @@ def send_until_blocked(connection, patience=0.5):
     return sent
 
 
-@test()
-def back_pressure_holds_a_client_back(t):
+def test_back_pressure_holds_a_client_back(t):
     """A server that reads nothing: the client blocks, and we keep no heap of its bytes."""
     release = threading.Event()
     got = []
@@ -93,8 +94,7 @@ def back_pressure_holds_a_client_back(t):
     check_equal(sum(got), sent, "what the server got in the end")
 
 
-@test()
-def back_pressure_holds_a_server_back(t):
+def test_back_pressure_holds_a_server_back(t):
     sent = []
 
     def handler(connection):
@@ -113,8 +113,7 @@ def back_pressure_holds_a_server_back(t):
     check(got == sent[0] < 64 * MIB, f"{got} of {sent} bytes")
 
 
-@test()
-def one_blocked_connection_does_not_slow_another(t):
+def test_one_blocked_connection_does_not_slow_another(t):
     _, blocked_port, _ = rule(t, lambda c: time.sleep(20))
     server = t.serve()
     port = t.port()
@@ -129,8 +128,7 @@ def one_blocked_connection_does_not_slow_another(t):
     check(time.monotonic() - started < 2, "100 connections took more than 2 s")
 
 
-@test()
-def stop_and_go_in_both_directions(t):
+def test_stop_and_go_in_both_directions(t):
     """Bursts with pauses: a direction changes from copying to splicing and back."""
     _, port, _ = rule(t, echo)
     client = t.connect(port)
@@ -144,8 +142,7 @@ def stop_and_go_in_both_directions(t):
         time.sleep(0.05)
 
 
-@test()
-def no_stall_of_a_tail(t):
+def test_no_stall_of_a_tail(t):
     """The last bytes of a bulk transfer come at once (SPLICE_F_MORE would hold them 200 ms)."""
     _, port, _ = rule(t, echo, "--relay=splice")
     client = t.connect(port)
@@ -164,9 +161,8 @@ def no_stall_of_a_tail(t):
     check(slowest < 0.15, f"one of 20 rounds took {slowest * 1000:.0f} ms")
 
 
-@test()
-@within(40)
-def small_segments_do_not_hang_a_pipe(t):
+@pytest.mark.within(40)
+def test_small_segments_do_not_hang_a_pipe(t):
     """A pipe's capacity is slots, not bytes: 1-byte segments fill it early."""
     release = threading.Event()
 

@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 
-from forwarding import Skip, check, test, wait_until
+import pytest
+
+from forwarding import check, wait_until
 from harness import check_equal
 
 
@@ -25,8 +27,7 @@ def activated(t, sockets, names, *words, **more):
     return forwarder
 
 
-@test()
-def systemd_socket_by_name(t):
+def test_systemd_socket_by_name(t):
     server = t.serve()
     listening = t.listener()
     port = listening.getsockname()[1]
@@ -41,8 +42,7 @@ def systemd_socket_by_name(t):
     check_equal(client.recv(10), b"early", "of a client that came in between")
 
 
-@test()
-def systemd_socket_by_number_and_several(t):
+def test_systemd_socket_by_number_and_several(t):
     server = t.serve(lambda c: c.sendall(b"tcp") or c.recv(10))
     one, two = t.listener(), t.listener()
     datagrams, target = t.udp(), t.udp()
@@ -54,27 +54,24 @@ def systemd_socket_by_number_and_several(t):
     check_equal(target.recvfrom(10)[0], b"x", "the UDP socket")
 
 
-@test()
-def systemd_socket_that_is_missing_is_an_error(t):
+def test_systemd_socket_that_is_missing_is_an_error(t):
     listening = t.listener()
     forwarder = activated(t, [listening], ["web"], "systemd:other", "127.0.0.1:9")
     check_equal(forwarder.wait(), 1, "exit status")
     check("other" in forwarder.err(), f"it said: {forwarder.err()}")
 
 
-@test()
-def systemd_sockets_of_another_process_are_not_ours(t):
+def test_systemd_sockets_of_another_process_are_not_ours(t):
     """LISTEN_PID names somebody else: the variables were inherited by mistake."""
     environment = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web", "LISTEN_PID": "1"}
     forwarder = t.sluice("systemd:web", "127.0.0.1:9", env=environment)
     check_equal(forwarder.wait(), 1, "exit status")
 
 
-@test()
-def systemd_socket_activate_starts_it(t):
+def test_systemd_socket_activate_starts_it(t):
     program = "/usr/bin/systemd-socket-activate"
     if not os.path.exists(program):
-        raise Skip("systemd-socket-activate is not installed")
+        pytest.skip("systemd-socket-activate is not installed")
     server = t.serve()
     port = t.port()
     t.start([program, "-l", f"127.0.0.1:{port}", "--fdname=web", t.options.sluice, "forward",
@@ -104,8 +101,7 @@ class Notifications:
         return any(text in message.split("\n") for message in self.messages)
 
 
-@test()
-def sd_notify_tells_the_states(t):
+def test_sd_notify_tells_the_states(t):
     server = t.serve()
     port = t.port()
     told = Notifications(t)
@@ -128,8 +124,7 @@ def sd_notify_tells_the_states(t):
     check_equal(forwarder.wait(), 0, "exit status")
 
 
-@test()
-def sd_notify_names_the_new_process_of_an_upgrade(t):
+def test_sd_notify_names_the_new_process_of_an_upgrade(t):
     server = t.serve()
     port = t.port()
     told = Notifications(t)

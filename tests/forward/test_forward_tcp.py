@@ -4,7 +4,9 @@ import os
 import socket
 import threading
 
-from forwarding import (any_engine, check, read_exactly, reset, test, wait_until, within)
+import pytest
+
+from forwarding import any_engine, check, read_exactly, reset, wait_until
 from harness import check_equal
 from streams import exchange, peer_of_exchange
 
@@ -12,7 +14,7 @@ MIB = 1 << 20
 
 
 @any_engine
-def tcp_basic_both_ways(t):
+def test_tcp_basic_both_ways(t):
     server = t.serve()
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
@@ -31,43 +33,36 @@ def transfer(t, size, *options):
     check_equal(server.result(), "ok", "what the server got")
 
 
-@test(("sluice", "direct"))  # socat and rinetd cut the second direction when the first ends.
-def tcp_1_mib_each_way_at_once(t):
+@pytest.mark.engines("direct")  # socat and rinetd cut the second direction when the first ends.
+def test_tcp_1_mib_each_way_at_once(t):
     transfer(t, MIB)
 
 
-@test()
-def tcp_1_mib_relay_auto(t):
+def test_tcp_1_mib_relay_auto(t):
     transfer(t, MIB, "--relay=auto")
 
 
-@test()
-def tcp_1_mib_relay_copy(t):
+def test_tcp_1_mib_relay_copy(t):
     transfer(t, MIB, "--relay=copy")
 
 
-@test()
-def tcp_1_mib_relay_splice(t):
+def test_tcp_1_mib_relay_splice(t):
     transfer(t, MIB, "--relay=splice")
 
 
-@test()
-def tcp_64_mib_relay_auto(t):
+def test_tcp_64_mib_relay_auto(t):
     transfer(t, 64 * MIB, "--relay=auto")
 
 
-@test()
-def tcp_64_mib_relay_copy(t):
+def test_tcp_64_mib_relay_copy(t):
     transfer(t, 64 * MIB, "--relay=copy")
 
 
-@test()
-def tcp_64_mib_relay_copy_in_kib_buffers(t):
+def test_tcp_64_mib_relay_copy_in_kib_buffers(t):
     transfer(t, 8 * MIB, "--relay=copy", "--buffer-size=1024")
 
 
-@test()
-def tcp_64_mib_relay_splice(t):
+def test_tcp_64_mib_relay_splice(t):
     transfer(t, 64 * MIB, "--relay=splice")
 
 
@@ -94,18 +89,18 @@ def clients_at_once(t, count, size):
     check_equal(set(server.results), {"ok"}, "what the server got")
 
 
-@test(("sluice", "direct"))
-def tcp_10_clients_at_once(t):
+@pytest.mark.engines("direct")
+def test_tcp_10_clients_at_once(t):
     clients_at_once(t, 10, 256 * 1024)
 
 
-@test(("sluice", "direct"))
-def tcp_200_clients_at_once(t):
+@pytest.mark.engines("direct")
+def test_tcp_200_clients_at_once(t):
     clients_at_once(t, 200, 32 * 1024)
 
 
 @any_engine
-def tcp_client_drop(t):
+def test_tcp_client_drop(t):
     """A client that goes without a word takes its own connection with it and no other."""
     server = t.serve()
     port = t.port()
@@ -124,8 +119,7 @@ def tcp_client_drop(t):
     check_equal(read_exactly(stays, 1), b"c", "the other connection's echo")
 
 
-@test()
-def tcp_server_down_at_start_then_up(t):
+def test_tcp_server_down_at_start_then_up(t):
     port, target = t.port(), t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{target}")
     check_equal(t.ending(port), ("rst", b""), "with no server")
@@ -134,7 +128,7 @@ def tcp_server_down_at_start_then_up(t):
 
 
 @any_engine
-def tcp_ipv4_only_rule_is_not_on_other_addresses(t):
+def test_tcp_ipv4_only_rule_is_not_on_other_addresses(t):
     server = t.serve()
     port = t.port()
     t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
@@ -142,16 +136,14 @@ def tcp_ipv4_only_rule_is_not_on_other_addresses(t):
         check(t.refused(port, "127.0.0.2"), "127.0.0.2 is served, too")
 
 
-@test()
-def tcp_ipv6_both_sides(t):
+def test_tcp_ipv6_both_sides(t):
     server = t.serve(host="::1")
     port = t.port()
     t.forward(f"[::1]:{port}", f"[::1]:{server.port}")
     check_equal(t.ask(port, host="::1"), b"ping", "over IPv6")
 
 
-@test()
-def tcp_crosses_families(t):
+def test_tcp_crosses_families(t):
     four, six = t.serve(), t.serve(host="::1")
     first, second = t.port(), t.port()
     t.sluice(f"[::1]:{first}", f"127.0.0.1:{four.port}", f"127.0.0.1:{second}",
@@ -160,8 +152,7 @@ def tcp_crosses_families(t):
     check_equal(t.ask(second), b"ping", "4 to 6")
 
 
-@test()
-def tcp_dual_stack_listener(t):
+def test_tcp_dual_stack_listener(t):
     server = t.serve()
     port = t.port()
     t.forward(f"tcp://[::]:{port}", f"127.0.0.1:{server.port}")
@@ -169,8 +160,7 @@ def tcp_dual_stack_listener(t):
     check_equal(t.ask(port, host="127.0.0.1"), b"ping", "over IPv4")
 
 
-@test()
-def tcp_bare_port_serves_both_families(t):
+def test_tcp_bare_port_serves_both_families(t):
     server = t.serve()
     port = t.port()
     t.forward(str(port), f"127.0.0.1:{server.port}")
@@ -185,8 +175,7 @@ def unix_client(path):
     return client
 
 
-@test()
-def unix_socket_listens(t):
+def test_unix_socket_listens(t):
     server = t.serve(peer_of_exchange(MIB, 1, MIB, 2))
     path = t.path("listen.sock")
     forwarder = t.forward(f"unix:{path}", f"127.0.0.1:{server.port}")
@@ -197,8 +186,7 @@ def unix_socket_listens(t):
     check(not os.path.exists(path), "the socket's file is left behind")
 
 
-@test()
-def unix_socket_left_by_a_dead_process_is_replaced(t):
+def test_unix_socket_left_by_a_dead_process_is_replaced(t):
     path = t.path("listen.sock")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
@@ -216,8 +204,7 @@ def unix_socket_left_by_a_dead_process_is_replaced(t):
     wait_until(answered, "the new socket does not serve")
 
 
-@test()
-def unix_socket_as_target(t):
+def test_unix_socket_as_target(t):
     path = t.path("target.sock")
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
@@ -231,8 +218,7 @@ def unix_socket_as_target(t):
     check_equal(server.result(), "ok", "what the server got")
 
 
-@test()
-def unix_sockets_both_sides_abstract(t):
+def test_unix_sockets_both_sides_abstract(t):
     listening = socket.socket(socket.AF_UNIX)
     listening.bind("\0target")
     listening.listen(16)
@@ -244,8 +230,7 @@ def unix_sockets_both_sides_abstract(t):
         check_equal(client.recv(100), b"ABSTRACT", "through both")
 
 
-@test()
-def tcp_port_range_maps_one_to_one(t):
+def test_tcp_port_range_maps_one_to_one(t):
     first, target = t.port(5), t.port(5)
     for offset in range(5):
         t.serve(lambda c, reply=b"%d" % offset: c.sendall(reply), port=target + offset)
@@ -256,9 +241,8 @@ def tcp_port_range_maps_one_to_one(t):
             check_equal(client.recv(10), b"%d" % offset, f"port {offset} of the range")
 
 
-@test()
-@within(20)
-def port_in_use_is_an_error(t):
+@pytest.mark.within(20)
+def test_port_in_use_is_an_error(t):
     taken = t.listener()
     port = taken.getsockname()[1]
     status, said = t.fails(f"127.0.0.1:{port}", "127.0.0.1:9")
@@ -266,8 +250,7 @@ def port_in_use_is_an_error(t):
     check(str(port) in said and "in use" in said.lower(), f"the message is: {said}")
 
 
-@test()
-def port_in_use_by_a_second_sluice_of_the_same_user(t):
+def test_port_in_use_by_a_second_sluice_of_the_same_user(t):
     """SO_REUSEPORT of workers must not let a second program share the port unseen."""
     server = t.serve()
     port = t.port()
@@ -279,8 +262,7 @@ def port_in_use_by_a_second_sluice_of_the_same_user(t):
         check_equal(t.ask(port), b"ping", "the first still serves")
 
 
-@test()
-def one_bad_listener_starts_nothing(t):
+def test_one_bad_listener_starts_nothing(t):
     taken = t.listener()
     good = t.port()
     status, said = t.fails(f"127.0.0.1:{good}", "127.0.0.1:9",

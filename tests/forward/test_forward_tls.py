@@ -6,11 +6,11 @@ import ssl
 import subprocess
 import time
 
-from forwarding import Skip, check, read_exactly, reset, test
+import pytest
+
+from forwarding import check, read_exactly, reset
 from harness import check_equal
 from streams import check_pattern, send_pattern
-
-ENGINES = ("sluice", "direct", "socat")
 
 
 class Tls:
@@ -20,7 +20,7 @@ class Tls:
         self.t = t
         key, self.certificate = t.path("key.pem"), t.path("certificate.pem")
         if not os.path.exists("/usr/bin/openssl"):
-            raise Skip("openssl makes the certificate and is not installed")
+            pytest.skip("openssl makes the certificate and is not installed")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                         "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out",
                         self.certificate, "-days", "2", "-subj", "/CN=localhost", "-addext",
@@ -47,8 +47,8 @@ def echo(secure):
         secure.sendall(data)
 
 
-@test(ENGINES)
-def tls_handshake(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_handshake(t):
     tls = Tls(t, echo)
     with tls.connect() as client:
         check_equal(client.version(), "TLSv1.3", "protocol")
@@ -57,8 +57,8 @@ def tls_handshake(t):
         check(client.getpeercert(binary_form=True) == own, "another certificate")
 
 
-@test(ENGINES)
-def tls_5_messages(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_5_messages(t):
     with Tls(t, echo).connect() as client:
         for number in range(5):
             message = b"message %d of five" % number
@@ -72,18 +72,18 @@ def bulk(t, size):
         check_pattern(client, size, 1)
 
 
-@test(ENGINES)
-def tls_1_mib(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_1_mib(t):
     bulk(t, 1 << 20)
 
 
-@test(ENGINES)
-def tls_512_kib(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_512_kib(t):
     bulk(t, 1 << 19)
 
 
-@test(ENGINES)
-def tls_drop_in_mid_handshake(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_drop_in_mid_handshake(t):
     """A client that leaves in the middle: the server sees it, the next client is served."""
     tls = Tls(t, echo)
     for how in (socket.socket.close, reset):
@@ -99,8 +99,8 @@ def tls_drop_in_mid_handshake(t):
         check_equal(read_exactly(client, 4), b"next", "the next client's echo")
 
 
-@test(ENGINES)
-def tls_1_s_handshake_stall(t):
+@pytest.mark.engines("direct", "socat")
+def test_tls_1_s_handshake_stall(t):
     tls = Tls(t, echo, delay=1)
     started = time.monotonic()
     with tls.connect() as client:

@@ -5,8 +5,10 @@ import signal
 import threading
 import time
 
-from forwarding import busy_share, check, test, wait_until, within
-from harness import alone, check_equal
+import pytest
+
+from forwarding import busy_share, check, wait_until
+from harness import check_equal
 
 
 class UdpServer:
@@ -43,16 +45,16 @@ def ask(client, data):
     return client.recv(65536)
 
 
-@test(("sluice", "direct", "socat"))  # rinetd's first answer is the empty datagram it learnt by.
-def udp_basic(t):
+@pytest.mark.engines("direct", "socat")  # rinetd's first answer is the empty datagram it learnt by.
+def test_udp_basic(t):
     port, _ = rule(t, UdpServer(t))
     client = t.udp_client(port)
     check_equal(ask(client, b"hello"), b"hello", "echo")
     check_equal(ask(client, b"again"), b"again", "echo")
 
 
-@test(("sluice", "direct"))
-def udp_5_clients_3_messages_late_answers(t):
+@pytest.mark.engines("direct")
+def test_udp_5_clients_3_messages_late_answers(t):
     """5 x 3 clients at once with interleaved answers after 400 ms: nobody waits behind another."""
     server = UdpServer(t, lambda data: [(0.4, b"late " + data)])
     port, _ = rule(t, server)
@@ -68,8 +70,8 @@ def udp_5_clients_3_messages_late_answers(t):
     check(seconds < 1.5, f"fifteen answers of 400 ms took {seconds:.1f} s")
 
 
-@test(("sluice", "direct"))
-def udp_several_answers_to_one_datagram(t):
+@pytest.mark.engines("direct")
+def test_udp_several_answers_to_one_datagram(t):
     server = UdpServer(t, lambda data: [(0, b"1"), (0.3, b"2"), (1.2, b"3")])
     port, _ = rule(t, server)
     client = t.udp_client(port)
@@ -77,8 +79,7 @@ def udp_several_answers_to_one_datagram(t):
     check_equal([client.recv(10) for _ in range(3)], [b"1", b"2", b"3"], "the answers")
 
 
-@test()
-def udp_session_keeps_its_source_port(t):
+def test_udp_session_keeps_its_source_port(t):
     server = UdpServer(t)
     port, _ = rule(t, server)
     client = t.udp_client(port)
@@ -89,8 +90,7 @@ def udp_session_keeps_its_source_port(t):
     check_equal(len({sender for _, sender in server.got}), 2, "source ports of two clients")
 
 
-@test()
-def udp_expiry_then_works_again(t):
+def test_udp_expiry_then_works_again(t):
     server = UdpServer(t)
     port, forwarder = rule(t, server, "--timeout-udp=500ms")
     client = t.udp_client(port)
@@ -100,8 +100,7 @@ def udp_expiry_then_works_again(t):
     check_equal(ask(client, b"b"), b"b", "after the session's end")
 
 
-@test()
-def udp_session_lives_while_either_side_talks(t):
+def test_udp_session_lives_while_either_side_talks(t):
     """Answers alone keep it, too."""
     server = UdpServer(t, lambda data: [(0.3 * i, b"%d" % i) for i in range(1, 7)])
     port, _ = rule(t, server, "--timeout-udp=700ms")
@@ -110,8 +109,8 @@ def udp_session_lives_while_either_side_talks(t):
     check_equal([client.recv(10) for _ in range(6)], [b"%d" % i for i in range(1, 7)], "answers")
 
 
-@test(("sluice", "direct"))
-def udp_65000_bytes(t):
+@pytest.mark.engines("direct")
+def test_udp_65000_bytes(t):
     port, _ = rule(t, UdpServer(t))
     client = t.udp_client(port)
     for size in (1472, 1473, 16384, 16385, 65000, 65507):
@@ -119,8 +118,8 @@ def udp_65000_bytes(t):
         check(ask(client, data) == data, f"{size} bytes came back changed")
 
 
-@test(("sluice", "direct"))
-def udp_empty_datagram(t):
+@pytest.mark.engines("direct")
+def test_udp_empty_datagram(t):
     server = UdpServer(t)
     port, _ = rule(t, server)
     client = t.udp_client(port)
@@ -129,8 +128,8 @@ def udp_empty_datagram(t):
     check_equal([data for data, _ in server.got], [b"", b"full"], "what the server got")
 
 
-@test(("sluice", "direct"))
-def udp_silent_backend(t):
+@pytest.mark.engines("direct")
+def test_udp_silent_backend(t):
     """One that never answers costs its own client nothing more than the answer."""
     port, _ = rule(t, UdpServer(t, lambda data: [] if data == b"silence" else [(0, data)]))
     silent = t.udp_client(port, timeout=0.5)
@@ -144,8 +143,8 @@ def udp_silent_backend(t):
         pass
 
 
-@test(("sluice", "direct"))
-def udp_order_in_a_burst(t):
+@pytest.mark.engines("direct")
+def test_udp_order_in_a_burst(t):
     server = UdpServer(t, lambda data: [])
     port, _ = rule(t, server)
     client = t.udp_client(port)
@@ -158,8 +157,8 @@ def udp_order_in_a_burst(t):
     check(all(len(data) == 5 + n % 300 for n, (data, _) in enumerate(server.got)), "sizes")
 
 
-@test(("sluice", "direct"))
-def udp_segments_of_equal_size_stay_apart(t):
+@pytest.mark.engines("direct")
+def test_udp_segments_of_equal_size_stay_apart(t):
     """What GSO and GRO join and split: 64 datagrams of one size, the last one shorter."""
     server = UdpServer(t)
     port, _ = rule(t, server)
@@ -170,8 +169,7 @@ def udp_segments_of_equal_size_stay_apart(t):
     check_equal([client.recv(65536) for _ in sent], sent, "the echoes")
 
 
-@test()
-def udp_error_of_the_target_does_not_end_the_rule(t):
+def test_udp_error_of_the_target_does_not_end_the_rule(t):
     """A port unreachable: dropped or passed on to the client, but later datagrams go through."""
     port, target = t.port(), t.port()
     t.forward(f"udp://127.0.0.1:{port}", f"udp://127.0.0.1:{target}")
@@ -186,8 +184,7 @@ def udp_error_of_the_target_does_not_end_the_rule(t):
     check_equal(ask(client, b"now"), b"now", "when the target is there")
 
 
-@test()
-def udp_ipv6_and_across(t):
+def test_udp_ipv6_and_across(t):
     server = UdpServer(t, host="::1")
     first, second = t.port(), t.port()
     t.sluice(f"udp://[::1]:{first}", f"udp://[::1]:{server.port}",
@@ -197,8 +194,7 @@ def udp_ipv6_and_across(t):
     check_equal(ask(t.udp_client(second), b"four"), b"four", "from 4 to 6")
 
 
-@test()
-def udp_answers_come_from_the_address_asked(t):
+def test_udp_answers_come_from_the_address_asked(t):
     """A wildcard listener with several addresses: the reply's source is the one the client used."""
     server = UdpServer(t)
     port = t.port()
@@ -229,8 +225,7 @@ def check_newcomers(t, port):
         check_equal(ask(t.udp_client(port), b"%d" % number), b"%d" % number, "a new client")
 
 
-@test()
-def udp_rule_comes_back_while_its_sessions_last(t):
+def test_udp_rule_comes_back_while_its_sessions_last(t):
     server = UdpServer(t)
     port, other = t.port(), t.port()
     both = "workers = 2\n" + rule_text(port, server) + rule_text(other, server)
@@ -252,8 +247,7 @@ def udp_rule_comes_back_while_its_sessions_last(t):
     check_newcomers(t, port)
 
 
-@test()
-def udp_rule_with_a_new_listener_serves_all(t):
+def test_udp_rule_with_a_new_listener_serves_all(t):
     """With another buffer size or address; the old one beside it must not get anything."""
     server = UdpServer(t)
     port = t.port()
@@ -270,8 +264,7 @@ def udp_rule_with_a_new_listener_serves_all(t):
         check_newcomers(t, port)
 
 
-@test()
-def udp_port_in_use_is_an_error(t):
+def test_udp_port_in_use_is_an_error(t):
     taken = t.udp()
     port = taken.getsockname()[1]
     status, said = t.fails(f"udp://127.0.0.1:{port}", "udp://127.0.0.1:9")
@@ -279,10 +272,9 @@ def udp_port_in_use_is_an_error(t):
     check(str(port) in said and "in use" in said.lower(), f"it said: {said}")
 
 
-@test()
-@alone
-@within(40)
-def udp_2000_sessions_are_bounded_and_end(t):
+@pytest.mark.alone
+@pytest.mark.within(40)
+def test_udp_2000_sessions_are_bounded_and_end(t):
     server = UdpServer(t)
     port, forwarder = rule(t, server, "--timeout-udp=2s")
     before, memory = forwarder.descriptors(), forwarder.anon_kib()
@@ -296,8 +288,7 @@ def udp_2000_sessions_are_bounded_and_end(t):
     check(used < 0.02, f"{used * 1000:.0f} ms of CPU time in an idle second")
 
 
-@test()
-def udp_client_of_two_addresses_hears_from_each(t):
+def test_udp_client_of_two_addresses_hears_from_each(t):
     """One socket that asks two addresses of the host: each answer comes from where it was asked."""
     target = t.udp()
     port = t.port()

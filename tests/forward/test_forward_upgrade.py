@@ -6,7 +6,9 @@ import signal
 import threading
 import time
 
-from forwarding import check, processes, read_exactly, test, wait_until, within
+import pytest
+
+from forwarding import check, processes, read_exactly, wait_until
 from harness import check_equal
 from streams import EchoLoad, echo_in_process
 
@@ -39,8 +41,7 @@ def new_pid(forwarder, pid_file, timeout=10):
     return wait_until(changed, "no new process takes over", timeout)
 
 
-@test()
-def upgrade_hands_over(t):
+def test_upgrade_hands_over(t):
     server = t.serve()
     port = t.port()
     forwarder, _, pid_file = start(t, (port, server.port))
@@ -62,8 +63,7 @@ def upgrade_hands_over(t):
     check(not os.path.exists(pid_file), "the pid file is left behind")
 
 
-@test()
-def upgrade_twice(t):
+def test_upgrade_twice(t):
     server = t.serve()
     port = t.port()
     forwarder, _, pid_file = start(t, (port, server.port))
@@ -82,9 +82,8 @@ def upgrade_twice(t):
     check_equal(t.ask(port), b"ping", "through the third")
 
 
-@test()
-@within(60)
-def upgrade_under_load(t):
+@pytest.mark.within(60)
+def test_upgrade_under_load(t):
     """No refused connection, no lost byte, and the old process ends."""
     listening = t.listener(backlog=4096)
     echo_in_process(listening)
@@ -119,8 +118,7 @@ def upgrade_under_load(t):
     check_equal(forwarder.wait(), 0, "the old process's exit status")
 
 
-@test()
-def upgrade_to_a_failing_binary_changes_nothing(t):
+def test_upgrade_to_a_failing_binary_changes_nothing(t):
     server = t.serve()
     port = t.port()
     forwarder, program, _ = start(t, (port, server.port))
@@ -138,8 +136,7 @@ def upgrade_to_a_failing_binary_changes_nothing(t):
     check_equal(t.ask(port), b"ping", "the new process")
 
 
-@test()
-def upgrade_to_a_binary_that_hangs_changes_nothing(t):
+def test_upgrade_to_a_binary_that_hangs_changes_nothing(t):
     server = t.serve()
     port = t.port()
     forwarder, program, _ = start(t, (port, server.port))
@@ -152,8 +149,7 @@ def upgrade_to_a_binary_that_hangs_changes_nothing(t):
     check(forwarder.err().strip(), "it does not say that the new binary is late")
 
 
-@test()
-def upgrade_reads_the_file_anew(t):
+def test_upgrade_reads_the_file_anew(t):
     """The new process has the rules of the file as it is now: one listener more, one less."""
     server = t.serve()
     one, two, three = t.port(), t.port(), t.port()

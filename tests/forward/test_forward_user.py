@@ -7,7 +7,9 @@ import signal
 import socket
 import time
 
-from forwarding import Skip, check, echo, test, wait_until
+import pytest
+
+from forwarding import check, echo, wait_until
 from harness import check_equal
 
 NET_BIND_SERVICE = 1 << 10
@@ -22,11 +24,11 @@ def status(pid, thread=None):
 
 def need_root():
     if os.geteuid() != 0:
-        raise Skip("needs root")
+        pytest.skip("needs root")
     try:
         return pwd.getpwnam("nobody")
     except KeyError:
-        raise Skip("there is no user nobody") from None
+        pytest.skip("there is no user nobody")
 
 
 def check_identity(pid, entry, capabilities):
@@ -55,8 +57,7 @@ def check_confined(pid):
     return [status(pid, name)["Seccomp_filters"] for name in workers]
 
 
-@test()
-def user_of_root_is_nobody(t):
+def test_user_of_root_is_nobody(t):
     entry = need_root()
     server = t.serve(echo)
     port = t.port()
@@ -67,8 +68,7 @@ def user_of_root_is_nobody(t):
     check(workers and set(workers) == {"1"}, f"the workers' filters: {workers}")
 
 
-@test()
-def user_keeps_what_the_rules_need(t):
+def test_user_keeps_what_the_rules_need(t):
     entry = need_root()
     server = t.serve(echo)
     port = t.port()
@@ -82,8 +82,7 @@ def user_keeps_what_the_rules_need(t):
     check_identity(forwarder.pid, entry, NET_BIND_SERVICE | NET_ADMIN | NET_RAW)
 
 
-@test()
-def user_root_stays(t):
+def test_user_root_stays(t):
     need_root()
     port = t.port()
     forwarder = t.forward(f"127.0.0.1:{port}", "127.0.0.1:9", "--user=root")
@@ -91,15 +90,13 @@ def user_root_stays(t):
     check_equal(status(forwarder.pid)["NoNewPrivs"], "1", "NoNewPrivs")
 
 
-@test()
-def user_that_is_not_there(t):
+def test_user_that_is_not_there(t):
     need_root()
     code, said = t.fails("--user=nosuchuser", f"127.0.0.1:{t.port()}", "127.0.0.1:9")
     check(code == 1 and "--user: there is no user 'nosuchuser'" in said, f"{code}: {said}")
 
 
-@test()
-def user_opens_low_ports_at_a_reload_and_hands_over(t):
+def test_user_opens_low_ports_at_a_reload_and_hands_over(t):
     """What root could do before: a port below 1024, the log and the pid file anew, an upgrade."""
     entry = need_root()
     server = t.serve(echo)
@@ -130,8 +127,7 @@ def user_opens_low_ports_at_a_reload_and_hands_over(t):
     os.kill(new, signal.SIGTERM)
 
 
-@test()
-def user_that_cannot_read_the_configuration_is_told(t):
+def test_user_that_cannot_read_the_configuration_is_told(t):
     need_root()
     port = t.port()
     path = t.path("secret.toml", f'[[forwarding_rules]]\nlisten = "127.0.0.1:{port}"\n'
@@ -147,8 +143,7 @@ def user_that_cannot_read_the_configuration_is_told(t):
             time.sleep(0.1)
 
 
-@test()
-def user_of_any_name_is_confined_over_upgrades(t):
+def test_user_of_any_name_is_confined_over_upgrades(t):
     """A filter is inherited by the program that takes over, which works beneath it."""
     server = t.serve(echo)
     port, log, pid_file = t.port(), t.path("log"), t.path("pid")

@@ -4,7 +4,7 @@ import signal
 import socket
 import threading
 
-from forwarding import check, how_it_ends, read_all, read_exactly, test, wait_until
+from forwarding import check, how_it_ends, read_all, read_exactly, wait_until
 from harness import check_equal
 
 
@@ -40,23 +40,19 @@ def urgent(t, relay):
         check(heard.pop() == b"".join(parts["client"]), "the client's bytes were moved")
 
 
-@test()
-def urgent_byte_moves_no_other_copied(t):
+def test_urgent_byte_moves_no_other_copied(t):
     urgent(t, "copy")
 
 
-@test()
-def urgent_byte_moves_no_other_spliced(t):
+def test_urgent_byte_moves_no_other_spliced(t):
     urgent(t, "splice")
 
 
-@test()
-def urgent_byte_moves_no_other_auto(t):
+def test_urgent_byte_moves_no_other_auto(t):
     urgent(t, "auto")
 
 
-@test()
-def killed_forwarder_resets_what_was_half_told(t):
+def test_killed_forwarder_resets_what_was_half_told(t):
     """A FIN would pass for the end of a stream that is cut."""
     ends = []
 
@@ -79,8 +75,7 @@ def killed_forwarder_resets_what_was_half_told(t):
     check_equal(set(ends), {("rst", b"")}, "the targets' end")
 
 
-@test()
-def killed_forwarder_resets_no_side_that_has_all(t):
+def test_killed_forwarder_resets_no_side_that_has_all(t):
     """The client's FIN has passed: the target's stream is whole, the client's is not."""
     heard, over = [], threading.Event()
     t.on_close(over.set)

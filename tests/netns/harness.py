@@ -1,26 +1,23 @@
-"""What every namespace test uses: registration, the test's context, servers inside a namespace.
+"""What every namespace test uses: its context, servers inside a namespace, the marks of a test.
 
-A test is a function with @test above it. It gets a Context with three fresh namespaces (see
-bench/labkit/netns.py) and runs once per address family. Commands run as the guest of the engine
-under test, started in hst as an unprivileged user; servers are sockets of this very process,
-opened inside srv.
+A test is a function of the fixture t, a Context with three fresh namespaces (see
+bench/labkit/netns.py); with @each_family it runs once per address family. Commands run as the guest
+of the engine under test, started in hst as an unprivileged user; servers are sockets of this very
+process, opened inside srv.
 """
 
 import contextlib
 import ctypes
-import dataclasses
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "bench"))
+import pytest
 
-from labkit import engines, netns, processes  # noqa: E402
+from labkit import engines, netns, processes
 
 NOBODY = netns.NOBODY
 PYTHON = "/usr/bin/python3"
@@ -32,53 +29,25 @@ DNS = {4: "10.0.2.3", 6: "fd00::3"}
 ANY = {4: "0.0.0.0", 6: "::"}
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-TESTS = []
+
+each_family = pytest.mark.parametrize("family", [4, 6], ids="v{}".format)
+v4_only = pytest.mark.parametrize("family", [4], ids="v{}".format)
+v6_only = pytest.mark.parametrize("family", [6], ids="v{}".format)
+any_engine = pytest.mark.engines("pasta", "direct")
 
 
 class Failure(Exception):
     """The engine did something else than it must."""
 
 
-class Skip(Exception):
-    """The test cannot run here; the message says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Test:
-    name: str
-    function: object
-    family: int | None
-    engines: tuple
-
-
-def test(families=(4, 6), only=("sluice", "pasta", "direct")):
-    """Registers a test, once per family; None means that the family does not matter."""
-
-    def register(function):
-        for family in families or (None,):
-            suffix = f"_v{family}" if family else ""
-            TESTS.append(Test(function.__name__ + suffix, function, family, only))
-        return function
-
-    return register
-
-
-def sluice_only(families=(4, 6)):
-    return test(families, ("sluice",))
-
-
-def alone(function):
-    """Marks a test that measures the engine while nothing else may run. Goes below @test."""
-    function.alone = True
-    return function
-
-
 def check(holds, message):
+    __tracebackhide__ = True
     if not holds:
         raise Failure(message)
 
 
 def check_equal(got, wanted, what):
+    __tracebackhide__ = True
     if got != wanted:
         raise Failure(f"{what}: got {shorten(got)}, wanted {shorten(wanted)}")
 
@@ -177,13 +146,17 @@ def echo(connection):
         connection.sendall(data)
 
 
+def engine_path(options):
+    return {"sluice": options.sluice, "pasta": options.pasta}.get(options.engine, "env")
+
+
 class Context:
     """One run of one test."""
 
     def __init__(self, options, family, network):
         self.options = options
         self.engine = options.engine
-        self.path = {"sluice": options.sluice, "pasta": options.pasta, "direct": "env"}[self.engine]
+        self.path = engine_path(options)
         self.family = family
         self.net = network
         self.fast = options.fast
@@ -252,7 +225,7 @@ class Context:
     def engine_pid(self, child):
         """The process that serves a guest: the one that holds the tap."""
         if self.engine == "direct":
-            raise Skip("no engine serves the direct path")
+            pytest.skip("no engine serves the direct path")
 
         # The guest's own process of sluice opens the tap, in its namespace, and passes it on.
         outside = os.stat(f"/run/netns/{self.net.hst}").st_ino
@@ -335,7 +308,7 @@ class Context:
 
     def client(self, name):
         if not self.options.clients:
-            raise Skip("the lab's clients are not built (ninja lab_clients)")
+            pytest.skip("the lab's clients are not built (ninja lab_clients)")
         return os.path.join(self.options.clients, name)
 
     def connect_from(self, name, address, port, timeout=10):

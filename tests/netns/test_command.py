@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 
-from harness import (ENVIRONMENT, GATEWAY, GUEST, GUEST_PRELUDE, NOBODY, PYTHON, check,
-                     check_equal, finish, processes, read_line, sluice_only)
+from harness import (ENVIRONMENT, GATEWAY, GUEST, GUEST_PRELUDE, NOBODY, PYTHON, check, check_equal,
+                     each_family, finish, processes, read_line)
 
 
 def one_line(done, status, word):
@@ -18,21 +18,18 @@ def one_line(done, status, word):
     check(word in text, f"the line should name {word}: {text!r}")
 
 
-@sluice_only(families=())
-def exit_status_is_the_commands(t):
+def test_exit_status_is_the_commands(t):
     for status in (0, 1, 7, 42, 125, 255):
         check_equal(t.guest(["sh", "-c", f"exit {status}"]).returncode, status, "exit status")
 
 
-@sluice_only(families=())
-def death_by_signal_is_128_plus_number(t):
+def test_death_by_signal_is_128_plus_number(t):
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
         done = t.guest(["sh", "-c", f"kill -{int(number)} $$"])
         check_equal(done.returncode, 128 + number, f"status after {number.name}")
 
 
-@sluice_only(families=())
-def signals_are_passed_on(t):
+def test_signals_are_passed_on(t):
     code = """
 def stop(number, _): print("got", number); sys.exit(3)
 for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT): signal.signal(n, stop)
@@ -47,8 +44,7 @@ time.sleep(30)
         check_equal((status, out.strip()), (3, f"got {int(number)}"), f"{number.name} passed on")
 
 
-@sluice_only(families=())
-def ctrl_c_at_a_terminal(t):
+def test_ctrl_c_at_a_terminal(t):
     """The terminal signals the foreground group; the command decides, and we end as it did."""
     code = """
 def stop(*_): print("interrupted", flush=True); sys.exit(5)
@@ -87,8 +83,7 @@ def _read_until(fd, word, timeout=10):
     return seen
 
 
-@sluice_only(families=())
-def killed_engine_takes_the_command_along(t):
+def test_killed_engine_takes_the_command_along(t):
     """When the engine dies, no orphan stays in the namespace."""
     child = t.start(["sleep", "1000"])
     engine = t.engine_pid(child)
@@ -104,15 +99,13 @@ def killed_engine_takes_the_command_along(t):
                          "the command outlives its engine")
 
 
-@sluice_only(families=())
-def input_and_output_pass_through(t):
+def test_input_and_output_pass_through(t):
     done = t.guest_ok(["sh", "-c", "cat; echo to-stderr >&2"], input="line one\nline two\n")
     check_equal(done.stdout, "line one\nline two\n", "stdout")
     check_equal(done.stderr, "to-stderr\n", "stderr")
 
 
-@sluice_only(families=())
-def quoting_and_double_dash(t):
+def test_quoting_and_double_dash(t):
     words = ["a b", "", "--report", "-p", "$HOME", "'", '"', "*"]
     code = "print(args)"
     check_equal(t.python(code, *words).strip(), repr(words), "arguments")
@@ -120,8 +113,7 @@ def quoting_and_double_dash(t):
     check_equal(plain.stdout, "--report x\n", "options after the command without --")
 
 
-@sluice_only(families=())
-def closed_descriptors_are_nobodys_files(t):
+def test_closed_descriptors_are_nobodys_files(t):
     """Started with standard descriptors closed, what we say goes nowhere, and not into our files."""
     for closing in ("<&- >&- 2>&-", "2>&-", ">&- 2>&-", "<&-"):
         log = t.file("flows.jsonl", "")
@@ -139,21 +131,18 @@ def closed_descriptors_are_nobodys_files(t):
             check("'0', '1', '2'" in done.stdout, f"descriptors of the command: {done.stdout}")
 
 
-@sluice_only(families=())
-def environment_and_directory_are_kept(t):
+def test_environment_and_directory_are_kept(t):
     done = t.guest_ok(["sh", "-c", "pwd; echo $SLUICE_TEST"], cwd=t.folder,
                       env={**ENVIRONMENT, "SLUICE_TEST": "kept"})
     check_equal(done.stdout, f"{t.folder}\nkept\n", "directory and environment")
 
 
-@sluice_only(families=())
-def command_not_found_is_127(t):
+def test_command_not_found_is_127(t):
     one_line(t.guest(["/nowhere/program"]), 127, "/nowhere/program")
     one_line(t.guest(["no-such-program-here"]), 127, "no-such-program-here")
 
 
-@sluice_only(families=())
-def not_executable_is_126(t):
+def test_not_executable_is_126(t):
     path = t.file("plain", "text\n")
     one_line(t.guest([path]), 126, path)
     one_line(t.guest(["/tmp"]), 126, "/tmp")
@@ -176,8 +165,7 @@ BAD_OPTIONS = [
 ]
 
 
-@sluice_only(families=())
-def bad_options_name_themselves(t):
+def test_bad_options_name_themselves(t):
     wrong = []
     for options, name in BAD_OPTIONS:
         done = t.guest(["true"], options)
@@ -187,13 +175,11 @@ def bad_options_name_themselves(t):
     check(not wrong, "; ".join(wrong))
 
 
-@sluice_only(families=())
-def a_bad_option_costs_one_line(t):
+def test_a_bad_option_costs_one_line(t):
     one_line(t.guest(["true"], ["--mtu", "abc"]), 2, "--mtu")
 
 
-@sluice_only(families=())
-def missing_value_and_missing_command(t):
+def test_missing_value_and_missing_command(t):
     done = t.net.run(t.net.hst, [t.path, "run", "--mtu"], True)
     check_equal(done.returncode, 2, "status of an option without its value")
     check("--mtu" in done.stderr, f"the option is not named: {done.stderr!r}")
@@ -207,38 +193,33 @@ def with_tun(t, script):
     return t.net.run(t.net.hst, ["unshare", "-m", "sh", "-c", f"{script}; exec {launch}"])
 
 
-@sluice_only(families=())
-def missing_tun_device(t):
+def test_missing_tun_device(t):
     one_line(with_tun(t, "mount -t tmpfs none /dev/net"), 125, "/dev/net/tun")
 
 
-@sluice_only(families=())
-def tun_without_permission(t):
+def test_tun_without_permission(t):
     node = t.file("tun", "")
     one_line(with_tun(t, f"chmod 600 {node}; mount --bind {node} /dev/net/tun"), 125,
              "/dev/net/tun")
 
 
-@sluice_only(families=())
-def tun_that_is_another_device(t):
+def test_tun_that_is_another_device(t):
     one_line(with_tun(t, "mount --bind /dev/null /dev/net/tun"), 125, "/dev/net/tun")
 
 
-@sluice_only(families=())
-def unwritable_files(t):
+def test_unwritable_files(t):
     for option in ("--pcap", "--flow-log", "--report-file"):
         one_line(t.guest(["true"], [option, "/nowhere/file"]), 125, "/nowhere/file")
         one_line(t.guest(["true"], [option, "/etc/sluice-test-file"]), 125, "/etc/sluice-test-file")
 
 
-@sluice_only(families=())
-def runs_as_root_too(t):
+def test_runs_as_root_too(t):
     done = t.guest_ok(["sh", "-c", "id -u; ip -br addr"], nobody=False)
     check(done.stdout.startswith("0\n") and GUEST[4] in done.stdout, done.stdout)
 
 
-@sluice_only()
-def guest_is_configured(t):
+@each_family
+def test_guest_is_configured(t):
     option = [] if t.family == 4 else ["-6"]
     addresses = t.guest_ok(["ip", *option, "-o", "addr"]).stdout
     routes = t.guest_ok(["ip", *option, "route"]).stdout
@@ -249,8 +230,7 @@ def guest_is_configured(t):
     t.guest_ok(["ping", "-n", "-c", "1", "-W", "1", loopback])
 
 
-@sluice_only(families=())
-def options_change_the_configuration(t):
+def test_options_change_the_configuration(t):
     options = ["--address", "192.168.77.5/24", "--gateway", "192.168.77.1", "--dns", "192.168.77.3",
                "--address", "fd99::5/64", "--mtu", "9000", "--mac", "02:11:22:33:44:55",
                "--interface", "uplink"]
@@ -261,16 +241,14 @@ def options_change_the_configuration(t):
         check(word in text, f"{word} is missing in: {text}")
 
 
-@sluice_only(families=())
-def one_family_only(t):
+def test_one_family_only(t):
     four = t.guest_ok(["ip", "-o", "addr", "show", "scope", "global"], ["-4"]).stdout
     check("inet " in four and "inet6" not in four, f"-4: {four}")
     six = t.guest_ok(["ip", "-o", "addr", "show", "scope", "global"], ["-6"]).stdout
     check("inet6" in six and "inet " not in six, f"-6: {six}")
 
 
-@sluice_only(families=())
-def pid_namespace_on_request(t):
+def test_pid_namespace_on_request(t):
     done = t.guest_ok(["sh", "-c", "echo $$; ls /proc | grep -c '^[0-9]'"], ["--pid"])
     own, count = map(int, done.stdout.split())
     check(own <= 3, f"the command's PID is {own}")
@@ -281,15 +259,13 @@ def pid_namespace_on_request(t):
     check_equal(done.returncode, 0, "status")
 
 
-@sluice_only(families=())
-def soft_descriptor_limit_of_the_command_is_kept(t):
+def test_soft_descriptor_limit_of_the_command_is_kept(t):
     launch = t.command(["sh", "-c", "ulimit -Sn"])
     done = t.net.run(t.net.hst, ["prlimit", "--nofile=512:4096", *launch], True)
     check_equal(done.stdout.strip(), "512", "the command's soft limit")
 
 
-@sluice_only(families=())
-def serving_side_is_confined(t):
+def test_serving_side_is_confined(t):
     child = t.start(["sleep", "1000"])
     engine = t.engine_pid(child)
     time.sleep(0.3)
@@ -301,8 +277,7 @@ def serving_side_is_confined(t):
     check_equal(status["Seccomp"], "2", "seccomp mode")
 
 
-@sluice_only(families=())
-def two_guests_at_once_do_not_meet(t):
+def test_two_guests_at_once_do_not_meet(t):
     first = t.start(["sleep", "1000"])
     second = t.start(["sleep", "1000"])
     namespaces = {processes.net_namespace(processes.descendants(c.pid)[-1])

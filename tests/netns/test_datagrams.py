@@ -4,7 +4,9 @@ import shutil
 import subprocess
 import threading
 
-from harness import (GATEWAY, Skip, check, check_equal, sluice_only, test)
+import pytest
+
+from harness import GATEWAY, any_engine, check, check_equal, each_family
 
 
 def serve_echo(udp, count=1000):
@@ -24,8 +26,9 @@ def serve_echo(udp, count=1000):
     return seen
 
 
-@test()
-def udp_largest_datagram_both_ways(t):
+@any_engine
+@each_family
+def test_udp_largest_datagram_both_ways(t):
     seen = serve_echo(t.udp(7000))
     code = """
 s = udp(args[0])
@@ -37,8 +40,9 @@ print(s.recv(70000) == data)
     check_equal(seen[0][0], 65507, "what the server got")
 
 
-@test()
-def udp_sizes_around_the_mtu(t):
+@any_engine
+@each_family
+def test_udp_sizes_around_the_mtu(t):
     serve_echo(t.udp(7000))
     code = """
 s = udp(args[0])
@@ -51,8 +55,9 @@ print("all")
     check_equal(t.python(code, t.srv).strip(), "all", "echoes")
 
 
-@test()
-def udp_one_socket_to_many_peers_keeps_its_port(t):
+@any_engine
+@each_family
+def test_udp_one_socket_to_many_peers_keeps_its_port(t):
     """RFC 4787, 4.1: the mapping does not depend on the destination."""
     first, second = t.udp(7001), t.udp(7002)
     seen = [serve_echo(first), serve_echo(second)]
@@ -65,8 +70,8 @@ for port in (7001, 7002):
     check_equal(seen[0][0][1][1], seen[1][0][1][1], "source ports seen by two servers")
 
 
-@sluice_only()
-def udp_closed_port_is_refused(t):
+@each_family
+def test_udp_closed_port_is_refused(t):
     code = """
 s = udp(args[0])
 s.connect((args[0], 9))
@@ -77,16 +82,18 @@ except OSError as error: print(errno.errorcode.get(error.errno, "timeout"))
     check_equal(t.python(code, t.srv).strip(), "ECONNREFUSED", "a datagram to a closed port")
 
 
-@test()
-def udp_echo_of_many_sockets(t):
+@any_engine
+@each_family
+def test_udp_echo_of_many_sockets(t):
     t.lab_server("--udp-echo", 7000)
     done = t.guest_ok([t.client("udp-rr-client"), t.srv, "7000", "20", "--concurrency", "200",
                        "--json"])
     check('"lost":0' in done.stdout, done.stdout)
 
 
-@test()
-def udp_sent_last_still_goes_out(t):
+@any_engine
+@each_family
+def test_udp_sent_last_still_goes_out(t):
     """One by one for some time, then many at once, and the command is gone."""
     sink = t.net.popen(t.net.srv, ["/usr/bin/python3", "-c", """
 import socket, sys
@@ -113,28 +120,30 @@ os._exit(0)
     check_equal(sink.stdout.readline(), "50\n", "datagrams of the end")
 
 
-@test()
-def ping_server(t):
+@any_engine
+@each_family
+def test_ping_server(t):
     done = t.guest_ok(["ping", "-n", "-c", "3", "-i", "0.2", "-W", "3", t.srv])
     check("3 received" in done.stdout, done.stdout)
 
 
-@sluice_only()
-def ping_gateway(t):
+@each_family
+def test_ping_gateway(t):
     done = t.guest_ok(["ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", GATEWAY[t.family]])
     check("2 received" in done.stdout, done.stdout)
 
 
-@sluice_only()
-def ping_with_large_payload(t):
+@each_family
+def test_ping_with_large_payload(t):
     done = t.guest_ok(["ping", "-n", "-c", "1", "-W", "2", "-s", "4000", t.srv])
     check("1 received" in done.stdout, done.stdout)
 
 
-@test(only=("sluice", "direct"))
-def traceroute_over_udp(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_traceroute_over_udp(t):
     if not shutil.which("traceroute"):
-        raise Skip("traceroute is not installed")
+        pytest.skip("traceroute is not installed")
     done = t.guest_ok(["traceroute", "-n", "-q", "1", "-w", "2", "-m", "6", t.srv])
     hops = [line.split()[1] for line in done.stdout.splitlines()[1:]]
     check(hops and hops[-1] == t.srv, f"the last hop should be {t.srv}: {done.stdout}")

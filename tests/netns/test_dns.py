@@ -6,7 +6,7 @@ import struct
 import subprocess
 import threading
 
-from harness import DNS, LOOPBACK, check, check_equal, sluice_only
+from harness import DNS, LOOPBACK, check, check_equal, each_family, v4_only, v6_only
 
 A, TXT, AAAA = 1, 16, 28
 TRUNCATED, NXDOMAIN = 0x0200, 3
@@ -95,24 +95,24 @@ def dig(t, *words, options=()):
     return t.guest(["dig", "+tries=2", "+time=4", *words], options)
 
 
-@sluice_only()
-def dig_over_udp(t):
+@each_family
+def test_dig_over_udp(t):
     known = resolver(t)
     done = dig(t, f"@{DNS[t.family]}", "+short", "srv.test", "A", "srv.test", "AAAA")
     check_equal(done.stdout.split(), ["10.0.0.2", "fd02::2"], "addresses of srv.test")
     check(all(question[2] == "udp" for question in known.questions), f"{known.questions}")
 
 
-@sluice_only()
-def dig_over_tcp(t):
+@each_family
+def test_dig_over_tcp(t):
     known = resolver(t)
     done = dig(t, f"@{DNS[t.family]}", "+tcp", "+short", "srv.test", "A")
     check_equal(done.stdout.split(), ["10.0.0.2"], "address over TCP")
     check_equal(known.questions, [("srv.test", A, "udp")], "what the resolver was asked")
 
 
-@sluice_only()
-def dig_over_one_tcp_connection(t):
+@each_family
+def test_dig_over_one_tcp_connection(t):
     """Several questions, one of them with an answer that only TCP can carry."""
     resolver(t)
     done = dig(t, f"@{DNS[t.family]}", "+tcp", "+keepopen", "+noedns", "srv.test", "A", "n1.test",
@@ -137,8 +137,8 @@ def framed(m): return struct.pack(">H", len(m)) + m
 """
 
 
-@sluice_only()
-def dns_over_tcp_pipelined(t):
+@each_family
+def test_dns_over_tcp_pipelined(t):
     """More questions in one go than are asked at once; then the half-closed end."""
     resolver(t)
     out = t.python(STREAM + f"""
@@ -152,8 +152,8 @@ print(len(got), ids == list(range(400)), all(m[-4:] == bytes([10, 0, 0, 9]) for 
     check_equal(out.split(), ["400", "True", "True"], "answers over one connection")
 
 
-@sluice_only()
-def dns_over_tcp_reaches_no_resolver_unread(t):
+@each_family
+def test_dns_over_tcp_reaches_no_resolver_unread(t):
     """The host's resolver is on its loopback. What is no DNS is reset, and not a byte arrives."""
     loopback = LOOPBACK[t.family]
     seen = []
@@ -187,8 +187,8 @@ print(answers(s, 1)[0][:2].hex())
     check(b"\x03srv\x04test\0" in seen[0], f"{seen}")
 
 
-@sluice_only()
-def many_programs_ask_the_same_name(t):
+@each_family
+def test_many_programs_ask_the_same_name(t):
     """None waits for a library's five seconds; the resolver is asked once."""
     known = resolver(t)
     threading.Timer(1.0, known.released.set).start()
@@ -205,8 +205,8 @@ print(done)
     check(len(known.questions) < 5, f"{known.questions}")
 
 
-@sluice_only()
-def many_questions_at_once(t):
+@each_family
+def test_many_questions_at_once(t):
     """400 that the resolver takes a second for, asked once each."""
     known = resolver(t)
     threading.Timer(1.5, known.released.set).start()
@@ -226,23 +226,23 @@ print(len(ids))
     check_equal(out.split(), ["400"], "addresses without asking again")
 
 
-@sluice_only()
-def dig_truncated_answer_comes_over_tcp(t):
+@each_family
+def test_dig_truncated_answer_comes_over_tcp(t):
     resolver(t)
     done = dig(t, f"@{DNS[t.family]}", "+noedns", "big.test", "TXT")
     check("a" * 250 in done.stdout and "l" * 250 in done.stdout, f"no TXT: {done.stdout[-400:]}")
     check("Truncated, retrying in TCP" in done.stdout, "dig was not told to use TCP")
 
 
-@sluice_only()
-def dig_nxdomain(t):
+@each_family
+def test_dig_nxdomain(t):
     resolver(t)
     done = dig(t, f"@{DNS[t.family]}", "nothing.test", "A")
     check("status: NXDOMAIN" in done.stdout, done.stdout)
 
 
-@sluice_only()
-def dead_first_resolver(t):
+@each_family
+def test_dead_first_resolver(t):
     """The first address swallows packets; the second answers."""
     target = {4: "10.66.0.53", 6: "fd66::53"}[t.family]
     t.net.ip(t.net.srv, f"{'-6 ' if t.family == 6 else ''}route add blackhole {target}")
@@ -251,16 +251,16 @@ def dead_first_resolver(t):
     check_equal(done.stdout.split(), ["10.0.0.2"], "answer after a dead resolver")
 
 
-@sluice_only()
-def refusing_first_resolver(t):
+@each_family
+def test_refusing_first_resolver(t):
     """Nothing listens at the first address: its ICMP error moves on at once."""
     resolver(t, f"nameserver {t.net.CLI[t.family]}\n")
     done = dig(t, f"@{DNS[t.family]}", "+short", "srv.test", "A")
     check_equal(done.stdout.split(), ["10.0.0.2"], "answer after a refusing resolver")
 
 
-@sluice_only()
-def all_resolvers_dead_is_said(t):
+@each_family
+def test_all_resolvers_dead_is_said(t):
     """Nobody answers: the guest is told (SERVFAIL) instead of left to wait, or times out."""
     target = {4: "10.66.0.53", 6: "fd66::53"}[t.family]
     t.net.ip(t.net.srv, f"{'-6 ' if t.family == 6 else ''}route add blackhole {target}")
@@ -269,8 +269,8 @@ def all_resolvers_dead_is_said(t):
     check("status: SERVFAIL" in done.stdout, done.stdout[-300:])
 
 
-@sluice_only()
-def resolv_conf_is_bound(t):
+@each_family
+def test_resolv_conf_is_bound(t):
     resolver(t)
     done = t.guest_ok(["getent", "ahosts", "srv.test"])
     check("10.0.0.2" in done.stdout, done.stdout)
@@ -278,8 +278,8 @@ def resolv_conf_is_bound(t):
     check(DNS[4] in text or DNS[6] in text, f"resolv.conf: {text}")
 
 
-@sluice_only()
-def answers_are_cached(t):
+@each_family
+def test_answers_are_cached(t):
     known = resolver(t)
     code = """
 for _ in range(5): socket.getaddrinfo("srv.test", 80, socket.AF_INET)
@@ -289,24 +289,24 @@ for _ in range(5): socket.getaddrinfo("srv.test", 80, socket.AF_INET)
     check_equal(len(asked), 1, "questions that reached the resolver")
 
 
-@sluice_only()
-def no_dns_means_no_resolver(t):
+@each_family
+def test_no_dns_means_no_resolver(t):
     known = resolver(t)
     done = t.guest(["dig", "+tries=1", "+time=1", f"@{DNS[t.family]}", "srv.test"], ["--no-dns"])
     check(done.returncode != 0, f"dig got an answer: {done.stdout}")
     check_equal(known.questions, [], "questions that reached the resolver")
 
 
-@sluice_only()
-def dns_at_another_address(t):
+@each_family
+def test_dns_at_another_address(t):
     resolver(t)
     address = {4: "10.0.2.53", 6: "fd00::53"}[t.family]
     done = dig(t, f"@{address}", "+short", "srv.test", "A", options=["--dns", address])
     check_equal(done.stdout.split(), ["10.0.0.2"], "answer from --dns")
 
 
-@sluice_only(families=(4,))
-def resolvers_are_followed_as_they_change(t):
+@v4_only
+def test_resolvers_are_followed_as_they_change(t):
     resolver(t)
     t.net.resolver(t.net.hst, "nameserver 10.0.1.2\n")
     code = """
@@ -322,8 +322,8 @@ print(socket.gethostbyname("srv.test"))
     check_equal(out.decode().strip(), "10.0.0.2", f"name after the change ({err.decode()[-200:]})")
 
 
-@sluice_only(families=(4,))
-def another_resolver_forgets_what_the_first_said(t):
+@v4_only
+def test_another_resolver_forgets_what_the_first_said(t):
     """A name that did not exist exists once the resolver is another one (a VPN came up)."""
     resolver(t)
     datagrams = t.udp(53, t.net.hst, "127.0.0.1")
@@ -354,8 +354,8 @@ print(ask())
     check_equal(out.decode().strip(), "10.0.0.2", f"name after the change ({err.decode()[-200:]})")
 
 
-@sluice_only(families=(6,))
-def link_local_resolver_is_reached(t):
+@v6_only
+def test_link_local_resolver_is_reached(t):
     """nameserver fe80::…%interface, as a router announces itself."""
     known = resolver(t)
     shown = t.net.ip(t.net.srv, "-6 -o addr show dev eth0 scope link")
@@ -366,8 +366,8 @@ def link_local_resolver_is_reached(t):
     check({question[2] for question in known.questions} == {"udp", "tcp"}, f"{known.questions}")
 
 
-@sluice_only(families=(4,))
-def options_of_the_host_reach_the_guest(t):
+@v4_only
+def test_options_of_the_host_reach_the_guest(t):
     known = resolver(t, before="options ndots:3 timeout:7\noptions use-vc trust-ad\n")
     text = t.guest_ok(["cat", "/etc/resolv.conf"]).stdout
     check("options ndots:3 timeout:7 use-vc trust-ad\n" in text, f"resolv.conf: {text}")

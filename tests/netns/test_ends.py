@@ -8,8 +8,10 @@ import socket
 import threading
 import time
 
-from harness import (ANY, Server, check, check_equal, elapsed, finish, read_line,
-                     sluice_only, socket_in, test)
+import pytest
+
+from harness import (ANY, Server, check, check_equal, each_family, elapsed, finish, read_line,
+                     socket_in)
 
 PATHS = ("off", "auto")
 
@@ -46,8 +48,8 @@ s.sendall(b"x" * int(args[2]))
 """
 
 
-@sluice_only()
-def slow_server_gets_all_after_the_command_ended(t):
+@each_family
+def test_slow_server_gets_all_after_the_command_ended(t):
     """Much more than the sockets on the way hold; the command is gone long before it is read."""
     size = 5 << 20
     problems = []
@@ -70,8 +72,8 @@ def slow_server_gets_all_after_the_command_ended(t):
     check(not problems, "; ".join(problems))
 
 
-@sluice_only()
-def a_signal_gives_up_what_no_server_takes(t):
+@each_family
+def test_a_signal_gives_up_what_no_server_takes(t):
     """The server is told that it does not have all, and so is whoever started the command."""
     for path, number, port in (("off", signal.SIGTERM, 7000), ("auto", signal.SIGINT, 7001)):
         go_on = threading.Event()
@@ -97,8 +99,8 @@ def a_signal_gives_up_what_no_server_takes(t):
         check_equal(end, "ECONNRESET", f"{path}: what the server saw")
 
 
-@sluice_only()
-def half_told_streams_are_reset_when_the_engine_is_killed(t):
+@each_family
+def test_half_told_streams_are_reset_when_the_engine_is_killed(t):
     for path, port in (("off", 7000), ("require", 7001)):
         server = slow_listener(t, port, read_slowly(1 << 30))
         code = """
@@ -116,8 +118,8 @@ time.sleep(60)
         check_equal(got[1], "ECONNRESET", f"{path}: what the server saw after {got[0]} bytes")
 
 
-@sluice_only()
-def short_streams_are_reset_when_the_engine_is_killed(t):
+@each_family
+def test_short_streams_are_reset_when_the_engine_is_killed(t):
     """However little the server has got, it sees a FIN only where the guest has sent one."""
     sizes = (0, 100, 5000, 15_000, 40_000)
     for path, base in (("off", 7000), ("auto", 7010)):
@@ -143,8 +145,8 @@ time.sleep(60)
         check_equal(servers[-1].result(), (100, "end"), f"{path}: the stream that was finished")
 
 
-@sluice_only()
-def a_published_stream_is_reset_when_the_engine_is_killed(t):
+@each_family
+def test_a_published_stream_is_reset_when_the_engine_is_killed(t):
     code = """
 listener = socket.create_server((args[0], 80), family=socket.AF_INET6 if ":" in args[0]
                                 else socket.AF_INET)
@@ -165,8 +167,8 @@ time.sleep(60)
                         f"{path}: what the client saw")
 
 
-@sluice_only()
-def a_still_connection_in_the_background_holds_nobody(t):
+@each_family
+def test_a_still_connection_in_the_background_holds_nobody(t):
     t.listen(7000, lambda connection: connection.recv(1))
     code = """
 if os.fork() == 0:
@@ -202,8 +204,9 @@ def probing(connection, idle=1, interval=1, count=3):
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-@test(only=("sluice", "direct"))
-def a_forgotten_connection_ends_at_the_server(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_a_forgotten_connection_ends_at_the_server(t):
     """The program is gone, and its kernel forgets after 2 s: the server's probes are refused."""
 
     def handler(connection):
@@ -232,8 +235,9 @@ time.sleep(25)
         finish(child)
 
 
-@test(only=("sluice", "direct"))
-def a_half_closed_connection_stays_while_its_program_lives(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_a_half_closed_connection_stays_while_its_program_lives(t):
     """The server answers long after the guest's end, and nobody took it for gone."""
 
     def handler(connection):
@@ -258,8 +262,9 @@ def vanish(t, verb):
     t.net.ip(t.net.srv, f"{'-6 ' if t.family == 6 else ''}route {verb} blackhole {home}")
 
 
-@test(only=("sluice", "direct"))
-def a_peer_that_vanished_is_noticed_by_keep_alives(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_a_peer_that_vanished_is_noticed_by_keep_alives(t):
     """In the guest's own time, as its kernel tells it: 2 s of silence, 4 probes, 1 s apart."""
     t.listen(7000, lambda connection: connection.recv(1) and time.sleep(60))
     code = """
@@ -296,8 +301,8 @@ except OSError as error: print(errno.errorcode.get(error.errno, "nothing"), time
         check(float(seconds) < within, f"{path}: after {float(seconds):.1f} s")
 
 
-@sluice_only()
-def a_peer_that_comes_back_finds_a_patient_guest(t):
+@each_family
+def test_a_peer_that_comes_back_finds_a_patient_guest(t):
     """Keep-alives without an answer are no end for a guest that goes on asking."""
 
     def echo(connection):

@@ -9,8 +9,10 @@ import socket
 import subprocess
 import time
 
-from harness import (ANY, Skip, alone, bracket, check, check_equal, echo, finish, processes,
-                     read_line, shorten, sluice_only)
+import pytest
+
+from harness import (ANY, bracket, check, check_equal, each_family, echo, finish, processes,
+                     read_line, shorten)
 
 REQUIRE = ["--fast-path=require"]
 MIB = 1 << 20
@@ -81,8 +83,8 @@ def digest_of_all(connection):
     connection.sendall(digest.hexdigest().encode())
 
 
-@sluice_only()
-def fast_path_carries_bytes_out(t):
+@each_family
+def test_fast_path_carries_bytes_out(t):
     t.listen(7000, digest_of_all)
     guest = Guest(t, SEND, t.srv, 7000, 48 * MIB + 17)
     guest.line()
@@ -92,8 +94,8 @@ def fast_path_carries_bytes_out(t):
     guest.finish()
 
 
-@sluice_only()
-def fast_path_carries_bytes_in(t):
+@each_family
+def test_fast_path_carries_bytes_in(t):
     block = os.urandom(MIB)
 
     def handler(connection):
@@ -112,8 +114,8 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only()
-def fast_path_is_taken_by_itself_when_it_pays(t):
+@each_family
+def test_fast_path_is_taken_by_itself_when_it_pays(t):
     """Without the option: a long connection goes over, a short one does not."""
     t.listen(7000, digest_of_all)
     guest = Guest(t, SEND, t.srv, 7000, 16 * MIB, options=["--fast-path=auto"])
@@ -130,11 +132,11 @@ def fast_path_is_taken_by_itself_when_it_pays(t):
     short.finish()
 
 
-@sluice_only()
-def fast_path_rules_are_there_while_they_are_needed(t):
+@each_family
+def test_fast_path_rules_are_there_while_they_are_needed(t):
     """Rules cost every packet: without connections they go, and the next hand-over has them back."""
     if not os.path.exists("/usr/sbin/nft"):
-        raise Skip("nftables is not installed")
+        pytest.skip("nftables is not installed")
     t.listen(7000, digest_of_all)
     guest = Guest(t, """
 import subprocess
@@ -168,8 +170,8 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only()
-def fast_path_off_hands_nothing_over(t):
+@each_family
+def test_fast_path_off_hands_nothing_over(t):
     t.listen(7000, digest_of_all)
     guest = Guest(t, SEND, t.srv, 7000, 4 * MIB, options=["--fast-path=off"])
     guest.line()
@@ -179,9 +181,9 @@ def fast_path_off_hands_nothing_over(t):
     guest.finish()
 
 
-@sluice_only()
-@alone
-def fast_path_question_and_answer(t):
+@each_family
+@pytest.mark.alone
+def test_fast_path_question_and_answer(t):
     """Every question waits for its answer, so each is a race with the hand-over."""
     t.listen(7000, echo)
     code = """
@@ -203,8 +205,8 @@ print(f"{slowest:.3f}")
         check(float(done) < 0.15, f"{way}: the slowest answer took {done} s: a packet was lost")
 
 
-@sluice_only()
-def fast_path_half_close_both_ways(t):
+@each_family
+def test_fast_path_half_close_both_ways(t):
     def handler(connection):
         connection.sendall(b"a" * 700_000)
         connection.shutdown(socket.SHUT_WR)
@@ -225,8 +227,8 @@ s.close()
     check_equal(server.result(), 3_000_000, "bytes after the server's end")
 
 
-@sluice_only()
-def fast_path_resets_pass_both_ways(t):
+@each_family
+def test_fast_path_resets_pass_both_ways(t):
     def by_server(connection):
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -252,8 +254,8 @@ s.close()
           f"the server saw {server.result()!r} of the guest's RST")
 
 
-@sluice_only()
-def fast_path_slow_reader_presses_back(t):
+@each_family
+def test_fast_path_slow_reader_presses_back(t):
     """What the guest sends waits in kernels, not in the engine."""
     t.listen(7000, lambda connection: time.sleep(8))
     guest = Guest(t, """
@@ -274,8 +276,8 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only()
-def fast_path_waits_for_a_guest_that_reads_late(t):
+@each_family
+def test_fast_path_waits_for_a_guest_that_reads_late(t):
     """The server has closed, and its bytes wait in kernels for longer than a name lasts."""
     block = os.urandom(30_000)
 
@@ -297,8 +299,8 @@ print(hashlib.sha256(read_all(s)).hexdigest())
     check_equal(out.strip(), hashlib.sha256(block).hexdigest(), "the digest")
 
 
-@sluice_only()
-def fast_path_published_port_shows_the_client(t):
+@each_family
+def test_fast_path_published_port_shows_the_client(t):
     guest = Guest(t, """
 family = socket.AF_INET6 if ":" in args[0] else socket.AF_INET
 s = socket.socket(family, socket.SOCK_STREAM)
@@ -328,8 +330,7 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only(families=())
-def fast_path_ports_are_used_again_at_once(t):
+def test_fast_path_ports_are_used_again_at_once(t):
     """The same two endpoints, 200 times in a row, whichever side closes first."""
     t.family = 4
 
@@ -361,8 +362,8 @@ print(done)
     check_equal(out.strip(), "200", "connections from one port")
 
 
-@sluice_only()
-def fast_path_and_tap_report_the_same(t):
+@each_family
+def test_fast_path_and_tap_report_the_same(t):
     """The report and the flow log, with all connections handed over and with none."""
     t.listen(7000, echo)
     told = {}
@@ -401,8 +402,8 @@ outcome(args[0], 7009)
     check_equal(told["require"], told["off"], "what is told of the fast path, and of the tap")
 
 
-@sluice_only()
-def fast_path_leaves_programs_on_the_tap_alone(t):
+@each_family
+def test_fast_path_leaves_programs_on_the_tap_alone(t):
     """A socket that is bound to the tap cannot be reached by the loopback: it stays as it is."""
     t.listen(7000, digest_of_all)
     guest = Guest(t, """
@@ -424,8 +425,7 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only(families=())
-def fast_path_in_a_pid_namespace(t):
+def test_fast_path_in_a_pid_namespace(t):
     t.family = 4
     t.listen(7000, digest_of_all)
     guest = Guest(t, SEND, t.srv, 7000, 8 * MIB, options=["--pid"])
@@ -435,8 +435,7 @@ def fast_path_in_a_pid_namespace(t):
     guest.finish()
 
 
-@sluice_only(families=())
-def fast_path_of_root(t):
+def test_fast_path_of_root(t):
     """Without a user namespace."""
     t.family = 4
     t.listen(7000, digest_of_all)
@@ -448,15 +447,13 @@ def fast_path_of_root(t):
     guest.finish()
 
 
-@sluice_only(families=())
-def fast_path_the_command_does_not_see_the_agent_as_its_child(t):
+def test_fast_path_the_command_does_not_see_the_agent_as_its_child(t):
     out = t.guest_ok(["sh", "-c", "wait; echo waited; cat /proc/self/task/*/children | wc -w"],
                      REQUIRE, timeout=10).stdout
     check(out.startswith("waited"), f"the shell printed {out}")
 
 
-@sluice_only(families=())
-def fast_path_ends_with_the_command(t):
+def test_fast_path_ends_with_the_command(t):
     """Bytes that the command left in its sockets arrive, also of connections handed over."""
     t.family = 4
     server = t.listen(7000, lambda c: (time.sleep(0.5), sum(map(len, iter(lambda: c.recv(65536),
@@ -469,8 +466,7 @@ s.close()
     check_equal(server.result(), 1_000_000, "bytes that arrived after the command had ended")
 
 
-@sluice_only(families=())
-def fast_path_survives_the_agent(t):
+def test_fast_path_survives_the_agent(t):
     """The guest kills the agent: what was handed over goes on, what is new goes by the tap."""
     t.family = 4
     t.listen(7000, echo)
@@ -510,13 +506,13 @@ CHAOS = {
 }
 
 
-@sluice_only()
-@alone
-def fast_path_chaos(t):
+@each_family
+@pytest.mark.alone
+def test_fast_path_chaos(t):
     """500 active connections while the guest tears at its own network: within 3 s of each blow new
     connections work, the old ones end or go on, and nothing ever reaches what policy denies."""
     if not os.path.exists("/usr/sbin/nft"):
-        raise Skip("nftables is not installed")
+        pytest.skip("nftables is not installed")
     t.lab_server("--echo", 7007)
     denied = {4: "10.0.0.9", 6: "fd02::9"}[t.family]
     capture = t.net.popen(t.net.hst, ["tcpdump", "-lnni", "any", "host", denied],
@@ -587,8 +583,7 @@ sys.stdin.readline()
     check_equal(capture.communicate()[0].strip(), b"", "packets to the denied address")
 
 
-@sluice_only(families=())
-def fast_path_cannot_be_forged(t):
+def test_fast_path_cannot_be_forged(t):
     """A guest with every right in its namespace makes packets of connections that are not its
     own, names tuples for the set, and speaks for remote hosts: none of it reaches beyond."""
     t.family = 4
@@ -650,9 +645,8 @@ sys.stdin.readline()
     guest.finish()
 
 
-@sluice_only(families=())
-@alone
-def fast_path_flows_need_little_memory(t):
+@pytest.mark.alone
+def test_fast_path_flows_need_little_memory(t):
     """As many connections as descriptors allow, up to 20,000, all handed over."""
     t.family = 4
     limit = int(subprocess.run(["sh", "-c", "ulimit -Hn"], capture_output=True, text=True,

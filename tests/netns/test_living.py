@@ -8,8 +8,10 @@ import signal
 import subprocess
 import time
 
-from harness import (ENVIRONMENT, GUEST, PYTHON, Skip, check, check_equal, finish, netns,
-                     read_line, sluice_only)
+import pytest
+
+from harness import (ENVIRONMENT, GUEST, PYTHON, check, check_equal, each_family, finish, netns,
+                     read_line, v4_only)
 
 # Neither root nor nobody, as whom the files of root appear.
 DAEMON = ["setpriv", "--reuid=1", "--regid=1", "--clear-groups"]
@@ -46,8 +48,7 @@ def own_etc(t):
     yield folder, f"mount --bind {folder} /etc"
 
 
-@sluice_only(families=())
-def the_command_is_its_own_user(t):
+def test_the_command_is_its_own_user(t):
     out = output_of(t, ["sh", "-c", "id -u; id -g; grep CapEff /proc/self/status; "
                         "touch $HOME/f && stat -c %u $HOME/f; ip -br addr show tap0"])
     lines = out.splitlines()
@@ -63,8 +64,8 @@ def the_command_is_its_own_user(t):
     check(refused[0] != 0, "an ordinary user changed its interface")
 
 
-@sluice_only()
-def low_ports_and_ping_need_no_root(t):
+@each_family
+def test_low_ports_and_ping_need_no_root(t):
     code = ("import socket,sys; s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else "
             "socket.AF_INET); s.bind((sys.argv[1], 80)); print(s.getsockname()[1])")
     check_equal(output_of(t, [PYTHON, "-c", code, GUEST[t.family]]), "80\n", "port")
@@ -79,7 +80,7 @@ def ssh_server(t):
     """sshd in srv; yields the options of ssh that lead to it."""
     for program in ("ssh", "ssh-keygen", "git", "/usr/sbin/sshd"):
         if not shutil.which(program):
-            raise Skip(f"{program} is not installed (openssh-client, openssh-server, git)")
+            pytest.skip(f"{program} is not installed (openssh-client, openssh-server, git)")
     key, host_key, port = t.file("key"), t.file("host_key"), 2222
     for path in (key, host_key):
         netns.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path])
@@ -108,8 +109,8 @@ FEDORA = "mkdir -p {etc}/ssh/ssh_config.d {etc}/crypto-policies/back-ends && " \
          "> {etc}/ssh/ssh_config.d/50-redhat.conf"
 
 
-@sluice_only(families=(4,))
-def ssh_and_git_over_ssh_work(t):
+@v4_only
+def test_ssh_and_git_over_ssh_work(t):
     """With the configuration of both layouts, whose files root owns."""
     with ssh_server(t) as options, own_etc(t) as (etc, mount):
         repository = t.file("repo.git")
@@ -141,8 +142,7 @@ def replace(path, text):
     os.rename(path + ".new", path)
 
 
-@sluice_only(families=())
-def resolv_conf_outlives_changes_of_the_hosts(t):
+def test_resolv_conf_outlives_changes_of_the_hosts(t):
     """A network manager renames a file or a link over it, or removes it."""
     survives_changes(t, DAEMON, [], [])
     # Where there is no overlay the file is covered again, a moment later and once there is one.
@@ -183,8 +183,7 @@ def survive_changes(t, user, options, settle, etc, mount):
     check_equal(child.wait(20), 0, "status")
 
 
-@sluice_only(families=())
-def a_host_without_resolvers_asks_itself(t):
+def test_a_host_without_resolvers_asks_itself(t):
     """Empty, missing and dangling mean 127.0.0.1, with a word about it."""
     with own_etc(t) as (etc, mount):
         path = os.path.join(etc, "resolv.conf")
@@ -197,8 +196,7 @@ def a_host_without_resolvers_asks_itself(t):
             check("warning" in err and "127.0.0.1" in err and "resolv.conf" in err, f"said: {err}")
 
 
-@sluice_only(families=())
-def the_machines_name_is_the_guests(t):
+def test_the_machines_name_is_the_guests(t):
     code = """
 import socket
 name = socket.gethostname()
@@ -215,8 +213,7 @@ print(sorted({a[4][0] for a in socket.getaddrinfo(name, 80)}))
             check_equal(out, f"10.0.2.15\n{[GUEST[4], GUEST[6]]}\n", f"with {hosts!r}")
 
 
-@sluice_only(families=())
-def sys_shows_the_guests_interfaces(t):
+def test_sys_shows_the_guests_interfaces(t):
     command = ["sh", "-c", "ls -x /sys/class/net"]
     for nobody in (True, False):
         done = t.guest_ok(command, nobody=nobody)
@@ -238,8 +235,7 @@ print(sum(state(pid) == "Z" for pid in os.listdir("/proc") if pid.isdigit()))
 """
 
 
-@sluice_only(families=())
-def orphans_are_reaped(t):
+def test_orphans_are_reaped(t):
     # The engine is the first process of a container.
     inside = t.command([PYTHON, "-c", ORPHANS])
     done = t.net.run(t.net.hst, ["unshare", "--pid", "--fork", "--mount-proc", *inside])

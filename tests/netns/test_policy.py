@@ -7,8 +7,10 @@ import signal
 import subprocess
 import time
 
-from harness import (GATEWAY, GUEST_PRELUDE, LOOPBACK, PYTHON, Skip, bracket, check, check_equal,
-                     echo, finish, read_line, sluice_only)
+import pytest
+
+from harness import (GATEWAY, GUEST_PRELUDE, LOOPBACK, PYTHON, bracket, check, check_equal,
+                     each_family, echo, finish, read_line, v4_only, v6_only)
 from test_dns import Resolver
 
 
@@ -26,8 +28,8 @@ def host_prefix(t, address):
     return f"{address}/{32 if t.family == 4 else 128}"
 
 
-@sluice_only()
-def denied_address_is_refused_at_once(t):
+@each_family
+def test_denied_address_is_refused_at_once(t):
     t.listen(7000, echo)
     name, seconds, said = outcome(t, t.srv, 7000, ["--deny", host_prefix(t, t.srv), "--report"])
     check_equal(name, "ECONNREFUSED", "connect to a denied address")
@@ -35,8 +37,8 @@ def denied_address_is_refused_at_once(t):
     check("den" in said.lower() and t.srv in said, f"the report does not say it: {said[-500:]}")
 
 
-@sluice_only()
-def denied_port_leaves_the_others(t):
+@each_family
+def test_denied_port_leaves_the_others(t):
     t.listen(7000, echo)
     t.listen(7001, echo)
     options = ["--deny", f"{bracket(t.srv)}/{32 if t.family == 4 else 128}:7000"]
@@ -44,8 +46,8 @@ def denied_port_leaves_the_others(t):
     check_equal(outcome(t, t.srv, 7001, options)[0], "ok", "other port")
 
 
-@sluice_only()
-def allow_goes_before_deny(t):
+@each_family
+def test_allow_goes_before_deny(t):
     t.listen(7000, echo)
     everything = {4: "0.0.0.0/0", 6: "::/0"}[t.family]
     options = ["--deny", everything, "--allow", host_prefix(t, t.srv)]
@@ -53,8 +55,8 @@ def allow_goes_before_deny(t):
     check_equal(outcome(t, t.net.CLI[t.family], 7000, options)[0], "ECONNREFUSED", "the rest")
 
 
-@sluice_only()
-def denied_udp_gets_icmp_prohibited(t):
+@each_family
+def test_denied_udp_gets_icmp_prohibited(t):
     code = """
 s = udp(args[0]); s.connect((args[0], 7000)); s.send(b"x")
 try: s.recv(1)
@@ -64,8 +66,8 @@ except OSError as error: print(errno.errorcode.get(error.errno, "timeout"))
     check(name in ("EACCES", "EHOSTUNREACH", "ECONNREFUSED"), f"denied datagram: {name}")
 
 
-@sluice_only(families=(4,))
-def link_local_is_denied_by_default(t):
+@v4_only
+def test_link_local_is_denied_by_default(t):
     t.net.ip(t.net.srv, "addr add 169.254.169.254/32 dev lo")
     t.net.ip(t.net.hst, "route add 169.254.169.254/32 via 10.0.0.2")
     t.listen(80, echo)
@@ -74,8 +76,8 @@ def link_local_is_denied_by_default(t):
                 "with --allow")
 
 
-@sluice_only()
-def host_loopback_is_out_of_reach(t):
+@each_family
+def test_host_loopback_is_out_of_reach(t):
     server = t.listen(7000, echo, t.net.hst, LOOPBACK[t.family])
     for address in (GATEWAY[t.family], LOOPBACK[t.family]):
         name, seconds, _ = outcome(t, address, 7000)
@@ -84,14 +86,14 @@ def host_loopback_is_out_of_reach(t):
     check_equal(server.results, [], "connections the host's loopback saw")
 
 
-@sluice_only()
-def host_loopback_on_request(t):
+@each_family
+def test_host_loopback_on_request(t):
     t.listen(7000, echo, t.net.hst, LOOPBACK[t.family])
     check_equal(outcome(t, GATEWAY[t.family], 7000, ["--host-loopback"])[0], "ok", "gateway")
 
 
-@sluice_only()
-def max_flows_refuses_the_next_one(t):
+@each_family
+def test_max_flows_refuses_the_next_one(t):
     t.listen(7000, echo)
     code = """
 held = []
@@ -106,8 +108,8 @@ held.pop().close(); time.sleep(0.5)
     check_equal(lines, ["ECONNREFUSED"] * 3 + ["5"], "eight connections with --max-flows 5")
 
 
-@sluice_only()
-def new_flows_per_second_are_limited(t):
+@each_family
+def test_new_flows_per_second_are_limited(t):
     t.listen(7000, echo)
     code = """
 opened = refused = 0
@@ -130,8 +132,8 @@ def json_of(text):
     return json.JSONDecoder().raw_decode(text[start:])[0]
 
 
-@sluice_only()
-def report_names_whom_the_guest_talked_to(t):
+@each_family
+def test_report_names_whom_the_guest_talked_to(t):
     t.listen(7000, echo)
     code = 's = connect(args[0], 7000); s.sendall(b"12345"); s.recv(5)\n'
     done = t.guest_ok([PYTHON, "-c", GUEST_PRELUDE + code, t.srv], ["--report"])
@@ -141,8 +143,7 @@ def report_names_whom_the_guest_talked_to(t):
     check(t.srv in text and "7000" in text, f"report as JSON: {text[:500]}")
 
 
-@sluice_only(families=())
-def report_shows_the_name_that_was_asked(t):
+def test_report_shows_the_name_that_was_asked(t):
     t.family = 4
     Resolver(t)
     t.net.resolver(t.net.hst, "nameserver 10.0.0.2\n")
@@ -152,8 +153,8 @@ def report_shows_the_name_that_was_asked(t):
     check("srv.test" in done.stderr, f"the report has no name: {done.stderr[-500:]}")
 
 
-@sluice_only()
-def flow_log_has_a_json_line_per_flow(t):
+@each_family
+def test_flow_log_has_a_json_line_per_flow(t):
     t.listen(7000, echo)
     path = t.file("flows.jsonl")
     code = 'for _ in range(3): s = connect(args[0], 7000); s.sendall(b"x"); s.recv(1); s.close()\n'
@@ -164,10 +165,10 @@ def flow_log_has_a_json_line_per_flow(t):
     check(len(ours) >= 3, f"3 flows gave {len(ours)} lines of {len(lines)}: {lines[:3]}")
 
 
-@sluice_only()
-def pcap_is_readable_by_tcpdump(t):
+@each_family
+def test_pcap_is_readable_by_tcpdump(t):
     if not shutil.which("tcpdump"):
-        raise Skip("tcpdump is not installed")
+        pytest.skip("tcpdump is not installed")
     t.listen(7000, echo)
     path = t.file("capture.pcap")
     t.python('s = connect(args[0], 7000); s.sendall(b"x"); s.recv(1)\n', t.srv,
@@ -180,8 +181,7 @@ def pcap_is_readable_by_tcpdump(t):
     check(os.stat(path).st_uid != 0, "the capture belongs to root")
 
 
-@sluice_only(families=())
-def counters_on_sigusr1(t):
+def test_counters_on_sigusr1(t):
     child = t.start(["sh", "-c", "echo up; sleep 3"], ["--deny", "10.0.0.2"])
     read_line(child)
     os.kill(t.engine_pid(child), signal.SIGUSR1)
@@ -190,8 +190,8 @@ def counters_on_sigusr1(t):
     check(err.strip() != "", "SIGUSR1 printed nothing")
 
 
-@sluice_only()
-def the_hosts_own_addresses_are_refused(t):
+@each_family
+def test_the_hosts_own_addresses_are_refused(t):
     server = t.listen(7000, echo, t.net.hst)
     name, seconds, said = outcome(t, t.hst, 7000, ["--report"])
     check_equal(name, "ECONNREFUSED", "connect to an address of the host")
@@ -205,8 +205,8 @@ def the_hosts_own_addresses_are_refused(t):
     check_equal(outcome(t, t.hst, 7000, ["--host-addresses"])[0], "ok", "with --host-addresses")
 
 
-@sluice_only()
-def an_address_that_the_host_gets_later_is_refused_too(t):
+@each_family
+def test_an_address_that_the_host_gets_later_is_refused_too(t):
     new = {4: "10.0.0.77", 6: "fd02::77"}[t.family]
     t.listen(7000, echo, t.net.hst)
     code = """
@@ -224,8 +224,8 @@ print(outcome(args[1], 7000)[0])
     check_equal(finish(child)[0], 0, "status")
 
 
-@sluice_only(families=(6,))
-def ipv4_in_ipv6_clothes_is_judged_as_ipv4(t):
+@v6_only
+def test_ipv4_in_ipv6_clothes_is_judged_as_ipv4(t):
     translated = "64:ff9b::a00:63"  # 10.0.0.99
     metadata = "64:ff9b::a9fe:a9fe"
     for address in (translated, metadata):
@@ -243,8 +243,8 @@ def ipv4_in_ipv6_clothes_is_judged_as_ipv4(t):
     check_equal(outcome(t, own, 7000, options)[0], "ECONNREFUSED", "the network's own prefix")
 
 
-@sluice_only()
-def refusals_do_not_fill_the_flow_log(t):
+@each_family
+def test_refusals_do_not_fill_the_flow_log(t):
     path = t.file("flows.jsonl")
     code = """
 s = udp(args[0]); s.connect((args[0], 7000))
@@ -262,8 +262,7 @@ for _ in range(20000):
     check_equal(os.stat(path).st_mode & 0o777, 0o600, "mode of the flow log")
 
 
-@sluice_only(families=())
-def another_network_where_the_usual_is_the_hosts(t):
+def test_another_network_where_the_usual_is_the_hosts(t):
     t.net.ip(t.net.hst, "route add 10.0.2.0/24 via 10.0.0.2")
     t.net.ip(t.net.hst, "-6 route add fd00::/64 via fd02::2")
     shown = t.guest_ok(["ip", "-brief", "address", "show", "dev", "tap0"]).stdout
@@ -273,8 +272,7 @@ def another_network_where_the_usual_is_the_hosts(t):
     check_equal(t.guest_ok(["true"]).stderr, "", "messages without an option")
 
 
-@sluice_only(families=())
-def names_lead_to_ipv6_where_the_host_has_no_ipv4(t):
+def test_names_lead_to_ipv6_where_the_host_has_no_ipv4(t):
     t.family = 6
     t.listen(7000, echo)
     t.net.ip(t.net.hst, "-4 addr flush dev s0")

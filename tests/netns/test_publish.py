@@ -6,8 +6,8 @@ import struct
 import subprocess
 import time
 
-from harness import (ANY, LOOPBACK, PYTHON, check, check_equal, echo, elapsed, finish, read_line,
-                     sluice_only, socket_in)
+from harness import (ANY, LOOPBACK, PYTHON, check, check_equal, each_family, echo, elapsed, finish,
+                     read_line, socket_in, v4_only)
 
 SERVE = """
 family = socket.AF_INET6 if ":" in args[0] else socket.AF_INET
@@ -29,8 +29,8 @@ def connect(t, port, address=None, name=None, timeout=10):
     return t.connect_from(name or t.net.cli, address, port, timeout)
 
 
-@sluice_only()
-def published_tcp_port(t):
+@each_family
+def test_published_tcp_port(t):
     child = t.start_python(SERVE, ANY[t.family], 80, options=["-p", "8080:80"])
     check_equal(read_line(child), "up", "guest")
     client = connect(t, 8080)
@@ -43,8 +43,8 @@ def published_tcp_port(t):
     check(finish(child)[1].startswith("1000000 "), "what the guest counted")
 
 
-@sluice_only()
-def published_port_without_listener_is_reset(t):
+@each_family
+def test_published_port_without_listener_is_reset(t):
     child = t.start(["sh", "-c", "echo up; sleep 60"], ["--publish", "8080:80"])
     read_line(child)
     try:
@@ -68,8 +68,8 @@ def comes_true(condition, seconds):
     return condition()
 
 
-@sluice_only()
-def a_client_that_resets_before_the_guest_answers_is_let_go(t):
+@each_family
+def test_a_client_that_resets_before_the_guest_answers_is_let_go(t):
     """A guest whose queue is full answers no SYN; only who has reset its connection does not wait."""
     code = """
 listener = socket.socket(socket.AF_INET6 if ":" in args[0] else socket.AF_INET)
@@ -106,8 +106,8 @@ while True:
     check_equal(polite.recv(100), b"100", "what the client got that has only finished")
 
 
-@sluice_only()
-def published_tcp_on_one_address(t):
+@each_family
+def test_published_tcp_on_one_address(t):
     address = {4: "10.0.1.1", 6: "[fd01::1]"}[t.family]
     child = t.start_python(SERVE, ANY[t.family], 80, options=["-p", f"{address}:8081:80/tcp"])
     read_line(child)
@@ -121,8 +121,8 @@ def published_tcp_on_one_address(t):
     check_equal(client.recv(100), b"hello", "echo")
 
 
-@sluice_only()
-def published_udp_port(t):
+@each_family
+def test_published_udp_port(t):
     code = """
 s = udp(args[0]); s.bind((args[0], 53)); s.settimeout(30)
 print("up")
@@ -142,8 +142,8 @@ for _ in range(3):
     client.close()
 
 
-@sluice_only()
-def published_port_in_use_is_said(t):
+@each_family
+def test_published_port_in_use_is_said(t):
     holder = socket_in(t.net.hst, t.family, socket.SOCK_STREAM, ANY[t.family], 8080)
     done = t.guest(["true"], ["-p", "8080:80"])
     holder.close()
@@ -160,8 +160,8 @@ while True:
 """
 
 
-@sluice_only()
-def published_udp_answers_the_hosts_loopback(t):
+@each_family
+def test_published_udp_answers_the_hosts_loopback(t):
     child = t.start_python(UPPER, ANY[t.family], options=["-p", "5353:53/udp"])
     check_equal(read_line(child), "up", "guest")
     client = t.udp(0, t.net.hst)
@@ -172,8 +172,8 @@ def published_udp_answers_the_hosts_loopback(t):
         check_equal(client.recv(100), word.upper(), "answer")
 
 
-@sluice_only()
-def published_udp_answers_from_the_address_that_was_asked(t):
+@each_family
+def test_published_udp_answers_from_the_address_that_was_asked(t):
     child = t.start_python(UPPER, ANY[t.family], options=["-p", "5353:53/udp"])
     check_equal(read_line(child), "up", "guest")
     first, second = {4: ("10.0.0.1", "10.0.1.1"), 6: ("fd02::1", "fd01::1")}[t.family]
@@ -185,8 +185,8 @@ def published_udp_answers_from_the_address_that_was_asked(t):
         check_equal((data, peer[0]), (b"HELLO", address), "answer")
 
 
-@sluice_only()
-def localhost_reaches_a_server_of_the_other_family(t):
+@each_family
+def test_localhost_reaches_a_server_of_the_other_family(t):
     other = 6 if t.family == 4 else 4
     child = t.start_python(SERVE, ANY[other], 80, options=["-p", "8080:80"])
     check_equal(read_line(child), "up", "guest")
@@ -272,8 +272,8 @@ def flood(t, options, rate, seconds):
     return quiet, loud, asked, answered, sent
 
 
-@sluice_only(families=(4,))
-def forged_datagrams_do_not_cut_the_guest_off(t):
+@v4_only
+def test_forged_datagrams_do_not_cut_the_guest_off(t):
     seconds = 3 if t.fast else 10
     quiet, loud, asked, answered, sent = flood(t, ["--max-flows", "2000"], 4_000, seconds)
     said = f"quiet {quiet}, loud {loud}, {answered} of {asked} answered, {sent} forged"

@@ -7,7 +7,9 @@ import socket
 import struct
 import time
 
-from harness import ANY, check, check_equal, read_line, socket_in, test
+import pytest
+
+from harness import ANY, check, check_equal, each_family, read_line, socket_in
 
 ANSWER = b"HTTP/1.1 413 Content Too Large\r\n" + b"e" * 268
 ABORT = struct.pack("ii", 1, 0)
@@ -126,23 +128,27 @@ def asked_of_guest(t, how, size):
             check_complete(got, connections(t), f"bytes, fast path {path}, {late} s late")
 
 
-@test(only=("sluice", "direct"))
-def early_answer_of_a_server(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_early_answer_of_a_server(t):
     asked_by_guest(t, answer_early, 4000)
 
 
-@test(only=("sluice", "direct"))
-def answer_and_reset_of_a_server(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_answer_and_reset_of_a_server(t):
     asked_by_guest(t, answer_and_abort, 0)
 
 
-@test(only=("sluice", "direct"))
-def early_answer_of_a_guest(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_early_answer_of_a_guest(t):
     asked_of_guest(t, "early", 4000)
 
 
-@test(only=("sluice", "direct"))
-def answer_and_reset_of_a_guest(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_answer_and_reset_of_a_guest(t):
     asked_of_guest(t, "abort", 0)
 
 
@@ -155,8 +161,9 @@ print(read_all(s).decode())
 """
 
 
-@test(only=("sluice", "direct"))
-def urgent_bytes_move_no_other(t):
+@pytest.mark.engines("direct")
+@each_family
+def test_urgent_bytes_move_no_other(t):
     """Directly they are out of the stream; through us they stand in it, at their place."""
     wanted = "a" * 100_000 + ("" if t.engine == "direct" else "!") + "z" * 100_000
 

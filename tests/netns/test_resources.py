@@ -3,16 +3,17 @@
 import os
 import time
 
-from harness import (PYTHON, GUEST_PRELUDE, alone, check, check_equal, echo, processes,
-                     read_line, sluice_only)
+import pytest
+
+from harness import (GUEST_PRELUDE, PYTHON, check, check_equal, each_family, echo, processes,
+                     read_line)
 from test_datagrams import serve_echo
 
 LIMITS = ["--max-flows", "50000", "--new-flows-per-second", "1000000"]
 
 
-@sluice_only(families=())
-@alone
-def idle_memory_is_at_most_8_mib(t):
+@pytest.mark.alone
+def test_idle_memory_is_at_most_8_mib(t):
     child = t.start(["sleep", "1000"])
     engine = t.engine_pid(child)
     time.sleep(1)
@@ -20,9 +21,8 @@ def idle_memory_is_at_most_8_mib(t):
     check(rss <= 8192, f"idle RSS is {rss} KiB")
 
 
-@sluice_only(families=())
-@alone
-def idle_guest_causes_no_wake_ups(t):
+@pytest.mark.alone
+def test_idle_guest_causes_no_wake_ups(t):
     child = t.start(["sleep", "1000"])
     engine = t.engine_pid(child)
     time.sleep(6)  # The guest's kernel announces itself by MLD and asks for a router at first.
@@ -32,9 +32,8 @@ def idle_guest_causes_no_wake_ups(t):
     check_equal(woken, 0, "wake-ups in 10 s")
 
 
-@sluice_only(families=())
-@alone
-def a_deleted_interface_keeps_nobody_busy(t):
+@pytest.mark.alone
+def test_a_deleted_interface_keeps_nobody_busy(t):
     child = t.start(["sh", "-c", "ip link delete tap0 && echo gone; exec sleep 1000"], ["--as-root"])
     engine = t.engine_pid(child)
     check_equal(read_line(child), "gone", "the interface")
@@ -45,16 +44,16 @@ def a_deleted_interface_keeps_nobody_busy(t):
     check(spent < 0.05, f"{spent:.2f} s of CPU in 2 s without an interface")
 
 
-@sluice_only()
-@alone
-def ten_thousand_idle_flows_need_1_kib_each(t):
+@each_family
+@pytest.mark.alone
+def test_ten_thousand_idle_flows_need_1_kib_each(t):
     count = 10_000
     growth = t.idle_flows(count, LIMITS)
     check(growth <= count, f"{growth} KiB for {count} flows: {growth / count:.2f} KiB each")
 
 
-@sluice_only()
-def exhausted_descriptors_refuse_only_new_flows(t):
+@each_family
+def test_exhausted_descriptors_refuse_only_new_flows(t):
     """Several processes of the guest together open more than the engine may."""
     t.listen(7000, echo)
     code = """
@@ -78,8 +77,7 @@ sys.stdout.write(f"{len(held)} {refused}\\n")
     check_equal(held + sum(int(line[1]) for line in lines), 160, "held and refused")
 
 
-@sluice_only(families=())
-def refusals_by_descriptors_end_with_the_shortage(t):
+def test_refusals_by_descriptors_end_with_the_shortage(t):
     t.family = 4
     t.listen(7000, echo)
     code = """
@@ -101,8 +99,7 @@ s = connect(args[0], 7000, 5); s.sendall(b"x"); print(s.recv(1).decode())
     check_equal(done.stdout.strip(), "x", f"echo after the shortage ({done.stderr[-300:]})")
 
 
-@sluice_only(families=())
-def opened_and_closed_flows_leave_no_descriptors(t):
+def test_opened_and_closed_flows_leave_no_descriptors(t):
     t.family = 4
     t.lab_server("--echo", 7007)
     child = t.start(["sh", "-c", f"{t.client('crr-client')} $1 7007 50 --concurrency 64; "
@@ -113,8 +110,7 @@ def opened_and_closed_flows_leave_no_descriptors(t):
     check(count < 40, f"{count} descriptors are open after all flows were closed")
 
 
-@sluice_only(families=())
-def questions_make_room_when_descriptors_are_used_up(t):
+def test_questions_make_room_when_descriptors_are_used_up(t):
     """300 sockets of the guest ask once each under a limit of 96 descriptors: each is answered, and
     so are a connection and a conversation that was there before."""
     t.family = 4

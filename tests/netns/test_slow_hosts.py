@@ -3,7 +3,7 @@
 import socket
 import threading
 
-from harness import ANY, Server, check, sluice_only, socket_in
+from harness import ANY, Server, check, each_family, socket_in
 
 UPLOAD = """
 import select, struct
@@ -41,8 +41,8 @@ def drain(connection):
         pass
 
 
-@sluice_only()
-def servers_that_do_not_read_slow_nobody_else(t):
+@each_family
+def test_servers_that_do_not_read_slow_nobody_else(t):
     count, mebibytes = 400, 16 if t.fast else 64
     t.listen(7000, drain)
     listener = socket_in(t.net.srv, t.family, socket.SOCK_STREAM)

@@ -6,8 +6,8 @@ import struct
 import subprocess
 import time
 
-from harness import (check, check_equal, echo, elapsed, finish, processes, read_line, sluice_only,
-                     test)
+from harness import (any_engine, check, check_equal, each_family, echo, elapsed, finish, processes,
+                     read_line)
 
 
 def outcome(t, address, port, timeout=5):
@@ -16,8 +16,9 @@ def outcome(t, address, port, timeout=5):
     return name, float(seconds)
 
 
-@test()
-def echo_round_trip(t):
+@any_engine
+@each_family
+def test_echo_round_trip(t):
     t.listen(7000, echo)
     code = """
 s = connect(*args)
@@ -27,8 +28,9 @@ print(read_all(s).decode())
     check_equal(t.python(code, t.srv, 7000).strip(), "hello", "echo")
 
 
-@test()
-def half_close_by_guest_with_nc(t):
+@any_engine
+@each_family
+def test_half_close_by_guest_with_nc(t):
     """The server answers only after it has seen the guest's end."""
 
     def handler(connection):
@@ -44,8 +46,9 @@ def half_close_by_guest_with_nc(t):
     check_equal(server.result(), b"from the guest\n", "what the server read")
 
 
-@test()
-def half_close_by_server(t):
+@any_engine
+@each_family
+def test_half_close_by_server(t):
     """The guest goes on sending after it has seen the server's end."""
 
     def handler(connection):
@@ -68,15 +71,16 @@ s.close()
     check_equal(server.result(), 3_000_000, "bytes sent after the server's end")
 
 
-@test()
-def refused_at_once(t):
+@any_engine
+@each_family
+def test_refused_at_once(t):
     name, seconds = outcome(t, t.srv, 9)
     check_equal(name, "ECONNREFUSED", "connect to a closed port")
     check(seconds < 0.5, f"it took {seconds:.2f} s")
 
 
-@sluice_only()
-def unreachable_host(t):
+@each_family
+def test_unreachable_host(t):
     target = {4: "10.77.0.1", 6: "fd77::1"}[t.family]
     t.net.ip(t.net.hst, f"{'-6 ' if t.family == 6 else ''}route add unreachable {target}")
     name, seconds = outcome(t, target, 80)
@@ -91,8 +95,9 @@ def silent_address(t):
     return target
 
 
-@test()
-def silent_host_blocks_nobody_else(t):
+@any_engine
+@each_family
+def test_silent_host_blocks_nobody_else(t):
     silent = silent_address(t)
     t.listen(7000, echo)
     code = """
@@ -108,8 +113,9 @@ print(*outcome(args[1], 9999, 3.5))
     check(float(seconds) > 3.4, "it ended early")
 
 
-@test()
-def reset_by_server(t):
+@any_engine
+@each_family
+def test_reset_by_server(t):
     def handler(connection):
         connection.recv(1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -124,8 +130,9 @@ except OSError as error: print(errno.errorcode[error.errno])
     check_equal(t.python(code, t.srv, 7000).strip(), "ECONNRESET", "reset by the server")
 
 
-@test()
-def reset_by_guest(t):
+@any_engine
+@each_family
+def test_reset_by_guest(t):
     def handler(connection):
         connection.sendall(b"y")
         while connection.recv(100):
@@ -145,8 +152,9 @@ time.sleep(0.5)
           f"the server should see ECONNRESET, it saw {result!r}")
 
 
-@test()
-def five_thousand_concurrent_connections(t):
+@any_engine
+@each_family
+def test_five_thousand_concurrent_connections(t):
     t.lab_server("--echo", 7007)
     limits = ["--max-flows", "20000", "--new-flows-per-second", "100000"]
     done = t.guest_ok([t.client("rr-client"), t.srv, "7007", "4", "--size", "2000",
@@ -155,8 +163,9 @@ def five_thousand_concurrent_connections(t):
     check('"n":20000' in done.stdout, f"round trips: {done.stdout}")
 
 
-@test()
-def slow_server_blocks_the_writer(t):
+@any_engine
+@each_family
+def test_slow_server_blocks_the_writer(t):
     """The writer stops instead of filling somebody's memory, and every byte arrives in the end."""
     t.lab_server("--slow", "7010:200000")
     code = """
@@ -181,8 +190,9 @@ sys.stdin.read()
     check(t.engine != "sluice" or after < 24 * 1024, f"the engine has {after} KiB")
 
 
-@test()
-def slow_reader_loses_nothing(t):
+@any_engine
+@each_family
+def test_slow_reader_loses_nothing(t):
     t.lab_server("--chargen", 7019)
     child = t.start([t.client("slow-reader-client"), t.srv, "7019", "--rate", "50000",
                      "--seconds", "3", "--drain", "100000000"])
@@ -196,8 +206,9 @@ def slow_reader_loses_nothing(t):
     check('"read":1' in out, out)
 
 
-@test()
-def many_short_connections(t):
+@any_engine
+@each_family
+def test_many_short_connections(t):
     t.lab_server("--echo", 7007)
     limits = ["--new-flows-per-second", "1000000"] if t.engine == "sluice" else ()
     _, seconds = elapsed(lambda: t.guest_ok(
@@ -205,8 +216,9 @@ def many_short_connections(t):
     check(seconds < 30, f"3,200 cycles took {seconds:.0f} s")
 
 
-@test()
-def server_closes_with_data_in_flight(t):
+@any_engine
+@each_family
+def test_server_closes_with_data_in_flight(t):
     """All that was sent before the end arrives before the end."""
     size = 8_000_000
 

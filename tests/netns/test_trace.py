@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 
-from harness import Failure, check, check_equal, sluice_only
+from harness import Failure, check, check_equal, each_family
 
 CYCLES = 50
 # What no cycle does without, in this order. Between them stand steps that depend on timing.
@@ -25,8 +25,8 @@ def has_in_order(names, wanted):
     return all(name in rest for name in wanted)
 
 
-@sluice_only()
-def trace_json_has_every_step_of_every_cycle_in_order(t):
+@each_family
+def test_trace_json_has_every_step_of_every_cycle_in_order(t):
     path = t.file("trace.json")
     crr(t, f"crr:{path}")
     with open(path, encoding="utf-8") as file:
@@ -49,8 +49,8 @@ def trace_json_has_every_step_of_every_cycle_in_order(t):
               "the gaps do not add up to the cycle")
 
 
-@sluice_only()
-def trace_text_names_the_largest_gap(t):
+@each_family
+def test_trace_text_names_the_largest_gap(t):
     said = crr(t, "crr").stderr
     check(f"{CYCLES} connect cycles, 0 not ended" in said, said)
     check(re.search(r"^Largest gap: \w.* -> \w.*, \d+\.\d us \(p50\), \d+\.\d % of the time:\n\w",
@@ -60,23 +60,20 @@ def trace_text_names_the_largest_gap(t):
     check(abs(sum(shares) - 100) < 3, f"the shares of all gaps add up to {sum(shares)} %")
 
 
-@sluice_only(families=())
-def trace_file_that_cannot_be_written_ends_before_the_command(t):
+def test_trace_file_that_cannot_be_written_ends_before_the_command(t):
     done = t.guest(["sh", "-c", "echo ran"], ["--trace", "crr:/nonexistent/trace.json"])
     check_equal(done.returncode, 125, "exit status")
     check("--trace: cannot write '/nonexistent/trace.json'" in done.stderr, done.stderr)
     check("ran" not in done.stdout, "the command was started all the same")
 
 
-@sluice_only(families=())
-def trace_of_an_unknown_target_is_a_usage_error(t):
+def test_trace_of_an_unknown_target_is_a_usage_error(t):
     done = t.guest(["true"], ["--trace=everything"])
     check_equal(done.returncode, 2, "exit status")
     check("expected crr" in done.stderr, done.stderr)
 
 
-@sluice_only(families=())
-def every_probe_is_in_the_program_for_usdt_tools(t):
+def test_every_probe_is_in_the_program_for_usdt_tools(t):
     notes = subprocess.run(["readelf", "--notes", "--wide", t.path], check=True,
                            capture_output=True, text=True, timeout=60).stdout
     found = set(re.findall(r"Provider: sluice\s+Name: (\w+)", notes))

@@ -12,7 +12,9 @@ import subprocess
 import tempfile
 import threading
 
-from harness import ANY, Skip, bracket, check, check_equal, socket_in, test
+import pytest
+
+from harness import ANY, any_engine, bracket, check, check_equal, each_family, socket_in
 from labkit import iperf
 
 _lock = threading.Lock()
@@ -90,8 +92,9 @@ def serve_files(t):
     return server
 
 
-@test()
-def curl_download_has_equal_sha256(t):
+@any_engine
+@each_family
+def test_curl_download_has_equal_sha256(t):
     _, _, digest = big_file(t)
     server = serve_files(t)
     try:
@@ -103,8 +106,9 @@ def curl_download_has_equal_sha256(t):
     check_equal(done.stdout.split()[0], digest, "SHA-256 of the download")
 
 
-@test()
-def curl_upload_has_equal_sha256(t):
+@any_engine
+@each_family
+def test_curl_upload_has_equal_sha256(t):
     path, _, digest = big_file(t)
     server = serve_files(t)
     try:
@@ -136,28 +140,33 @@ def iperf3_tcp(t, direction, streams):
     check(sample["gbit"] > 0.02, f"{sample['gbit']:.3f} Gbit/s")
 
 
-@test()
-def iperf3_tcp_out(t):
+@any_engine
+@each_family
+def test_iperf3_tcp_out(t):
     iperf3_tcp(t, "out", 1)
 
 
-@test()
-def iperf3_tcp_out_8_streams(t):
+@any_engine
+@each_family
+def test_iperf3_tcp_out_8_streams(t):
     iperf3_tcp(t, "out", 8)
 
 
-@test()
-def iperf3_tcp_in(t):
+@any_engine
+@each_family
+def test_iperf3_tcp_in(t):
     iperf3_tcp(t, "in", 1)
 
 
-@test()
-def iperf3_tcp_in_8_streams(t):
+@any_engine
+@each_family
+def test_iperf3_tcp_in_8_streams(t):
     iperf3_tcp(t, "in", 8)
 
 
-@test()
-def iperf3_tcp_bidir(t):
+@any_engine
+@each_family
+def test_iperf3_tcp_bidir(t):
     iperf3_tcp(t, "bidir", 1)
 
 
@@ -174,13 +183,15 @@ def iperf3_udp(t, reverse):
     check(total["lost_percent"] < 5, f"{total['lost_percent']:.1f}% lost")
 
 
-@test()
-def iperf3_udp_out(t):
+@any_engine
+@each_family
+def test_iperf3_udp_out(t):
     iperf3_udp(t, False)
 
 
-@test()
-def iperf3_udp_in(t):
+@any_engine
+@each_family
+def test_iperf3_udp_in(t):
     iperf3_udp(t, True)
 
 
@@ -191,14 +202,15 @@ def certificate(t):
          "-nodes", "-days", "2", "-subj", "/CN=srv.test", "-keyout", key, "-out", cert],
         capture_output=True, check=False)
     if made.returncode != 0:
-        raise Skip("openssl makes no certificate here")
+        pytest.skip("openssl makes no certificate here")
     return key, cert
 
 
-@test()
-def http2_over_tls_from_nginx(t):
+@any_engine
+@each_family
+def test_http2_over_tls_from_nginx(t):
     if not shutil.which("nginx"):
-        raise Skip("nginx is not installed")
+        pytest.skip("nginx is not installed")
     key, cert = certificate(t)
     body = os.urandom(5_000_000)
     with open(t.file("page"), "wb") as file:
@@ -220,8 +232,9 @@ http {{ access_log off; client_body_temp_path {t.folder}; proxy_temp_path {t.fol
     check_equal(lines[1].split()[0], hashlib.sha256(body).hexdigest(), "the page")
 
 
-@test()
-def tls_with_openssl(t):
+@any_engine
+@each_family
+def test_tls_with_openssl(t):
     key, cert = certificate(t)
     server = t.net.popen(t.net.srv, ["openssl", "s_server", "-accept", "4433", "-key", key, "-cert",
                                      cert, "-rev", "-quiet"],

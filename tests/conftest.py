@@ -1,0 +1,82 @@
+"""What the suites of real programs share: options, which tests run, and those that run alone."""
+
+import fcntl
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import pytest
+
+BUILD = pathlib.Path(__file__).resolve().parent.parent / "build"
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("sluice", "sluice: what tests/netns and tests/forward run")
+    group.addoption("--sluice", metavar="PROGRAM", default=str(BUILD / "release/sluice"))
+    group.addoption("--pasta", metavar="PROGRAM", default="pasta")
+    group.addoption("--engine", choices=("sluice", "pasta", "direct", "socat", "rinetd"),
+                    default="sluice", help="run the tests that it can pass over another program "
+                    "than sluice: what fails there too is the test's fault")
+    group.addoption("--clients", metavar="FOLDER", default=newest_clients(),
+                    help="the lab's clients (default: newest build)")
+    group.addoption("--fast-path", choices=("auto", "off", "require"),
+                    help="given to every sluice run (default: nothing is given)")
+    group.addoption("--fast", action="store_true",
+                    help="64 MiB instead of 1 GiB, short runs, without the tests that take long")
+
+
+def newest_clients():
+    found = sorted(BUILD.glob("*/clients/lab-server"), key=lambda server: server.stat().st_mtime)
+    return str(found[-1].parent) if found else None
+
+
+def pytest_configure(config):
+    # Tests run in folders of their own.
+    if found := shutil.which(config.option.sluice):
+        config.option.sluice = os.path.abspath(found)
+    if config.option.clients:
+        config.option.clients = os.path.abspath(config.option.clients)
+    # A shell's background job ignores Ctrl-C, and workers are ended by what it would do.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, leave)
+    if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        config.pluginmanager.register(Turns(run))
+
+
+def leave(number, _frame):
+    """As Ctrl-C does: what a test has made is removed first."""
+    pytest.exit(f"ended by {signal.Signals(number).name}", 128 + number)
+
+
+def pytest_collection_modifyitems(config, items):
+    def is_chosen(item):
+        engines = item.get_closest_marker("engines")
+        known = ("sluice", *(engines.args if engines else ()))
+        return config.option.engine in known and not (
+            config.option.fast and item.get_closest_marker("slow"))
+
+    left_out = [item for item in items if not is_chosen(item)]
+    config.hook.pytest_deselected(items=left_out)
+    # Those that run alone come last: nobody else then waits for long.
+    items[:] = sorted((item for item in items if is_chosen(item)),
+                      key=lambda item: item.get_closest_marker("alone") is not None)
+
+
+class Turns:
+    """In a worker of several: a test that is `alone` runs while the other workers run none."""
+
+    def __init__(self, run):
+        self._path = pathlib.Path(tempfile.gettempdir(), f"sluice-tests-{run}")
+        self._file = self._path.open("w")
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        # Tests begin when all workers are there, with the file open.
+        self._path.unlink(missing_ok=True)
+        alone = item.get_closest_marker("alone")
+        fcntl.flock(self._file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+        fcntl.flock(self._file, fcntl.LOCK_UN)

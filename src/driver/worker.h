@@ -84,7 +84,8 @@ class Worker {
 
   // One round: waits for events, until `limit` at most, and carries out what follows from them.
   void turn(Instant limit, Outside& outside);
-  // The guest has ended. What it sent last is still sent, and then what hosts send is read no more.
+  // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
+  // it, until which turns go on.
   void begin_drain(Outside& outside);
   [[nodiscard]] Undelivered undelivered();
   // Ends all flows, and writes what was gathered. Returns those whose hosts do not get everything.

@@ -144,8 +144,8 @@ FramesWritten Worker::write_frames(Instant now) {
                        [&](const flow::StashTcp action) { tcp_.stash(action); },
                        [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
                        [&](const flow::PeekTcp action) {
-                         tcp_.peek(action, now, sink_);
-                         write_frames(now);  // They borrow the peek buffer.
+                         tcp_.peek(action, write_frames(now));
+                         write_frames(now);  // The guest need not wait for what follows.
                        },
                        [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },

@@ -1,22 +1,13 @@
-#!/usr/bin/python3
 """Each rule of tests/style/run is seen to fail: a small tree in which all of them hold, and for
 each rule violations that are planted in it."""
 
-import importlib.machinery
-import importlib.util
 import os
-import sys
-import tempfile
+import re
 import types
-import unittest
 
-sys.dont_write_bytecode = True
-HERE = os.path.dirname(os.path.realpath(__file__))
-loader = importlib.machinery.SourceFileLoader("style_run", os.path.join(HERE, "run"))
-style_run = importlib.util.module_from_spec(importlib.util.spec_from_loader("style_run", loader))
-loader.exec_module(style_run)
+import pytest
 
-from stylekit import declarations, headers, mirror, sizes, tree  # noqa: E402
+from stylekit import checks, declarations, headers, mirror, sizes, tree
 
 ROOMS = types.SimpleNamespace(
     MAY_INCLUDE={"base": set(), "wire": {"base"}, "host": {"wire", "base"},
@@ -162,71 +153,73 @@ def plant(root, files):
             file.write(text)
 
 
-class Rules(unittest.TestCase):
-    def setUp(self):
-        self.checks = dict(style_run.CHECKS)
-        style_run.rooms = ROOMS
+PLANTED_ONE_BY_ONE = [pytest.param(check, files, expected, id=f"{check}-{number}")
+                      for check, cases in PLANTED.items()
+                      for number, (files, expected) in enumerate(cases, 1)]
 
-    def findings(self, check, planted):
+
+@pytest.fixture
+def findings(monkeypatch, tmp_path):
+    """What a check finds in the clean tree with planted files, and rooms that may include more."""
+
+    def find(check, planted):
         planted = dict(planted)
-        changed = planted.pop("rooms", {})
-        style_run.rooms = types.SimpleNamespace(**vars(ROOMS))
-        style_run.rooms.MAY_INCLUDE = ROOMS.MAY_INCLUDE | changed
-        with tempfile.TemporaryDirectory() as root:
-            plant(root, CLEAN | planted if None not in planted.values() else CLEAN)
-            plant(root, {path: text for path, text in planted.items() if text is None})
-            plant(root, {path: text for path, text in planted.items() if text is not None})
-            return list(self.checks[check](tree.Tree(root)))
+        rooms = types.SimpleNamespace(**vars(ROOMS))
+        rooms.MAY_INCLUDE = ROOMS.MAY_INCLUDE | planted.pop("rooms", {})
+        monkeypatch.setattr(checks, "rooms", rooms)
+        plant(tmp_path, CLEAN | planted if None not in planted.values() else CLEAN)
+        plant(tmp_path, {path: text for path, text in planted.items() if text is None})
+        plant(tmp_path, {path: text for path, text in planted.items() if text is not None})
+        return list(checks.CHECKS[check](tree.Tree(tmp_path)))
 
-    def test_every_rule_has_a_planted_violation(self):
-        self.assertEqual(set(PLANTED), set(self.checks))
-
-    def test_nothing_is_found_in_a_clean_tree(self):
-        for check in self.checks:
-            with self.subTest(check):
-                self.assertEqual(self.findings(check, {}), [])
-
-    def test_what_is_planted_is_found(self):
-        for check, cases in PLANTED.items():
-            for files, expected in cases:
-                with self.subTest(check, expected=expected):
-                    found = "\n".join(self.findings(check, files))
-                    self.assertRegex(found, expected.replace("{", r"\{"))
-
-    def test_a_header_that_needs_another_does_not_stand_alone(self):
-        with tempfile.TemporaryDirectory() as root:
-            plant(root, {"src/a.h": "// A.\n#pragma once\nstd::string x();\n",
-                         "src/b.h": "// B.\n#pragma once\n#include <string>\nstd::string y();\n"})
-            found = list(headers.stand_alone(tree.Tree(root), "c++"))
-        self.assertEqual(len(found), 1)
-        self.assertIn("src/a.h does not compile alone", found[0])
+    return find
 
 
-class Records(unittest.TestCase):
-    def test_sizes_are_recorded_but_for_too_many_parameters(self):
-        seven = "// F.\nint f(int a, int b, int c, int d, int e, int g, int h);\n"
-        with tempfile.TemporaryDirectory() as root:
-            plant(root, {"src/base/time.cc": lines(401), "src/base/five.h": members(1, "A, B, C, D, E"),
-                         "src/base/seven.h": seven})
-            text, refused = sizes.record(tree.Tree(root))
-            self.assertIn("401 src/base/time.cc: lines\n", text)
-            self.assertIn("5 src/base/five.h: parameters of Wide::f0\n", text)
-            self.assertNotIn("seven.h", text)
-            self.assertEqual(len(refused), 1)
-            # What was recorded when the limit came stays so.
-            plant(root, {sizes.RECORD: text + "7 src/base/seven.h: parameters of f\n"})
-            text, refused = sizes.record(tree.Tree(root))
-            self.assertIn("7 src/base/seven.h: parameters of f\n", text)
-            self.assertEqual(refused, [])
-            self.assertEqual(list(sizes.only_shrink(tree.Tree(root)))[1:], [])
-
-    def test_declarations_only_need_no_test(self):
-        with tempfile.TemporaryDirectory() as root:
-            plant(root, {"src/base/a.h": "// A.\nstruct A {\n  int x = 0;\n  int f();\n};\n"})
-            self.assertEqual(list(mirror.sources_with_code(tree.Tree(root))), [])
+def test_every_rule_has_a_planted_violation():
+    assert set(PLANTED) == set(checks.CHECKS)
 
 
-class Declarations(unittest.TestCase):
+@pytest.mark.parametrize("check", checks.CHECKS)
+def test_nothing_is_found_in_a_clean_tree(check, findings):
+    assert findings(check, {}) == []
+
+
+@pytest.mark.parametrize("check, files, expected", PLANTED_ONE_BY_ONE)
+def test_what_is_planted_is_found(check, files, expected, findings):
+    assert re.search(expected.replace("{", r"\{"), "\n".join(findings(check, files)))
+
+
+def test_a_header_that_needs_another_does_not_stand_alone(tmp_path):
+    plant(tmp_path, {"src/a.h": "// A.\n#pragma once\nstd::string x();\n",
+                     "src/b.h": "// B.\n#pragma once\n#include <string>\nstd::string y();\n"})
+    found = list(headers.stand_alone(tree.Tree(tmp_path), "c++"))
+    assert len(found) == 1
+    assert "src/a.h does not compile alone" in found[0]
+
+
+def test_sizes_are_recorded_but_for_too_many_parameters(tmp_path):
+    seven = "// F.\nint f(int a, int b, int c, int d, int e, int g, int h);\n"
+    plant(tmp_path, {"src/base/time.cc": lines(401), "src/base/seven.h": seven,
+                     "src/base/five.h": members(1, "A, B, C, D, E")})
+    text, refused = sizes.record(tree.Tree(tmp_path))
+    assert "401 src/base/time.cc: lines\n" in text
+    assert "5 src/base/five.h: parameters of Wide::f0\n" in text
+    assert "seven.h" not in text
+    assert len(refused) == 1
+    # What was recorded when the limit came stays so.
+    plant(tmp_path, {sizes.RECORD: text + "7 src/base/seven.h: parameters of f\n"})
+    text, refused = sizes.record(tree.Tree(tmp_path))
+    assert "7 src/base/seven.h: parameters of f\n" in text
+    assert refused == []
+    assert list(sizes.only_shrink(tree.Tree(tmp_path)))[1:] == []
+
+
+def test_declarations_only_need_no_test(tmp_path):
+    plant(tmp_path, {"src/base/a.h": "// A.\nstruct A {\n  int x = 0;\n  int f();\n};\n"})
+    assert list(mirror.sources_with_code(tree.Tree(tmp_path))) == []
+
+
+class TestDeclarations:
     """The forms of C++ that the reader of declarations knows."""
 
     def read(self, text):
@@ -250,28 +243,23 @@ class Declarations(unittest.TestCase):
                 ("#define F(a, b) int f(int a)\nint g(int a);", [("g", 1)]),
                 ("namespace a::b {\nint f();\nnamespace {\nint g(int a) { return a; }\n}\n}", [("f", 0), ("g", 1)]),
         ):
-            with self.subTest(text):
-                self.assertEqual(self.names(text), expected)
+            assert self.names(text) == expected
 
     def test_what_is_no_function(self):
         for text in ("int x = f(1, 2);", "std::vector<int> v{f(1), 2};", "using F = void (*)(int);",
                      "std::function<bool(int)> f_;", "static_assert(sizeof(A) == 8);", "enum class E { kA };",
                      "constexpr std::array kAll = {A{1}, A{2}};", "class A;", "struct A { int x = g(2); };",
                      "PROBE(a, b);", "// int f(int a);", 'const char* kText = "int f(int a);";'):
-            with self.subTest(text):
-                self.assertEqual(self.names(text), [])
+            assert self.names(text) == []
 
     def test_what_is_private(self):
         text = ("class A {\n  int hidden();\n\n public:\n  A();\n  A(const A&) = delete;\n  int f() { return 1; }\n"
                 " private:\n  struct B {\n    void seen();\n  };\n  friend bool operator<(A, B);\n  int g(int a);\n};\n"
                 "struct C {\n  void open();\n\n private:\n  static void shut();\n};\n")
-        self.assertEqual([(function.owner, function.name) for function in self.read(text) if function.private],
-                         [("A", "hidden"), ("A", "g"), ("C", "shut")])
+        private = [(function.owner, function.name) for function in self.read(text)
+                   if function.private]
+        assert private == [("A", "hidden"), ("A", "g"), ("C", "shut")]
 
     def test_lines(self):
         text = "int f(int a,\n      int b) {\n  if (a) {\n  }\n  return b;\n}\n\nint g() { return 1; }\n"
-        self.assertEqual([function.lines for function in self.read(text)], [6, 1])
-
-
-if __name__ == "__main__":
-    unittest.main()
+        assert [function.lines for function in self.read(text)] == [6, 1]

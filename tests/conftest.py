@@ -10,6 +10,8 @@ import tempfile
 import pytest
 
 BUILD = pathlib.Path(__file__).resolve().parent.parent / "build"
+# A test that says nothing else may take this long.
+SECONDS = {"forward": 30, "netns": 600}
 
 
 def pytest_addoption(parser):
@@ -58,11 +60,33 @@ def pytest_collection_modifyitems(config, items):
         return config.option.engine in known and not (
             config.option.fast and item.get_closest_marker("slow"))
 
-    left_out = [item for item in items if not is_chosen(item)]
-    config.hook.pytest_deselected(items=left_out)
-    # Those that run alone come last: nobody else then waits for long.
-    items[:] = sorted((item for item in items if is_chosen(item)),
-                      key=lambda item: item.get_closest_marker("alone") is not None)
+    for item in items:
+        if not item.get_closest_marker("within") and item.path.parent.name in SECONDS:
+            item.add_marker(pytest.mark.within(SECONDS[item.path.parent.name]))
+    config.hook.pytest_deselected(items=[item for item in items if not is_chosen(item)])
+    items[:] = sorted(filter(is_chosen, items), key=turn_of)
+
+
+def turn_of(item):
+    """Long ones start first and those that run alone last, so that nobody waits for them."""
+    within = item.get_closest_marker("within")
+    return item.get_closest_marker("alone") is not None, -within.args[0] if within else 0
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """A test that takes too long fails where it is; what it has started is ended as ever."""
+    within = item.get_closest_marker("within")
+    seconds = within.args[0] if within else 0
+
+    def stop(*_):
+        __tracebackhide__ = True
+        pytest.fail(f"still running after {seconds} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class Turns:

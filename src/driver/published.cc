@@ -9,8 +9,6 @@
 namespace sluice::driver {
 namespace {
 
-constexpr Duration kPause = std::chrono::milliseconds(100);
-constexpr int kAcceptsPerTurn = 32;
 // One socket holds what comes from everybody while we are at other work. The kernel grants as much
 // of it as net.core.rmem_max allows.
 constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
@@ -111,33 +109,33 @@ void PortPublisher::on_time(Instant now) {
 void PortPublisher::pause(Instant now) {
   // One that is not watched stays so.
   for (const PublishedPorts::Tcp& port : ports_.tcp) (void)loop_.remove(port.listener.fd());
-  resume_at_ = now + kPause;
+  resume_at_ = now + host::kAcceptPause;
 }
 
 void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
   if (tag.index >= ports_.tcp.size()) return;
   PublishedPorts::Tcp& port = ports_.tcp[tag.index];
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  std::uint32_t count = 0;
+  while (count < port.share.most()) {
     auto accepted = port.listener.accept();
-    if (!accepted) {
-      if (sys::is_exhaustion(accepted.error().error)) {
-        engine_.drops().count(flow::DropReason::kNoDescriptors);
-        pause(now);
-      }
-      return;
+    if (!accepted && sys::is_exhaustion(accepted.error().error)) {
+      engine_.drops().count(flow::DropReason::kNoDescriptors);
+      pause(now);
     }
-    if (!*accepted) return;
-    const auto id =
-        engine_.tcp().on_inbound((*accepted)->peer, port.guest, TcpIo::kRoomAtFirst, now, out);
+    if (!accepted || !*accepted) break;
+    ++count;
+    auto& [socket, peer] = **accepted;
+    const auto id = engine_.tcp().on_inbound(peer, port.guest, TcpIo::kRoomAtFirst, now, out);
     if (!id) {
-      (*accepted)->socket.reset();
-    } else if (!tcp_.adopt(*id, std::move((*accepted)->socket))) [[unlikely]] {
+      socket.reset();
+    } else if (!tcp_.adopt(*id, std::move(socket))) [[unlikely]] {
       engine_.drops().count(flow::DropReason::kNoDescriptors);
       engine_.tcp().on_socket_lost(*id, now, out);
       pause(now);
-      return;
+      break;
     }
   }
+  port.share.took(count);
 }
 
 }  // namespace sluice::driver

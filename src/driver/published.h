@@ -11,6 +11,7 @@
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "flow/engine/engine.h"
+#include "host/accept.h"
 #include "host/listener.h"
 #include "host/udp_socket.h"
 #include "policy/port_map.h"
@@ -23,6 +24,7 @@ struct PublishedPorts {
   struct Tcp {
     host::TcpListener listener;
     wire::Endpoint guest;
+    host::AcceptShare share{};
   };
   struct Udp {
     host::UdpSocket socket;
@@ -47,7 +49,7 @@ class PortPublisher {
   // Watches all that was bound. Once.
   [[nodiscard]] std::expected<void, sys::SysError> begin();
 
-  // Accepts what waits at a listener, up to a bound.
+  // Accepts what waits at a listener, up to its share of a turn.
   void on_event(const EventTag& tag, Instant now, flow::ActionSink& out);
   // Listeners pause when there is no descriptor, or no watch, left.
   [[nodiscard]] Instant next_wakeup() const { return resume_at_; }

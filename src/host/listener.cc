@@ -1,28 +1,10 @@
 #include "host/listener.h"
 
+#include "host/accept.h"
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
 
 namespace sluice::host {
-namespace {
-
-// accept(2): errors that belong to the connection in the queue, not to the listener.
-bool is_lost_connection(int error) {
-  switch (error) {
-    case ECONNABORTED:
-    case EINTR:
-    case ENETDOWN:
-    case EPROTO:
-    case ENOPROTOOPT:
-    case EHOSTDOWN:
-    case ENONET:
-    case EHOSTUNREACH:
-    case ENETUNREACH: return true;
-    default: return false;
-  }
-}
-
-}  // namespace
 
 std::expected<TcpListener, sys::SysError> TcpListener::open(sys::Kernel& kernel,
                                                             const wire::Endpoint& endpoint,
@@ -52,22 +34,12 @@ std::expected<wire::Endpoint, sys::SysError> TcpListener::local_endpoint() const
 }
 
 std::expected<std::optional<AcceptedConnection>, sys::SysError> TcpListener::accept() {
-  // More lost connections in a row than this means that something else is wrong.
-  constexpr int kAttempts = 16;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    sys::SocketAddress peer;
-    const int fd =
-        fd_.kernel().accept4(fd_.get(), peer.get(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      sys::KernelFd owned(fd_.kernel(), fd);
-      const auto endpoint = sys::from_sockaddr(peer.storage, peer.length);
-      if (!endpoint) continue;
-      return AcceptedConnection{TcpSocket::inherit(std::move(owned), accepted_), *endpoint};
-    }
-    if (errno == EAGAIN) return std::nullopt;
-    if (!is_lost_connection(errno)) return std::unexpected(sys::last_error(sys::SysOp::kAccept));
-  }
-  return std::nullopt;
+  auto accepted = accept_from(fd_);
+  if (!accepted) return std::unexpected(accepted.error());
+  // TCP has a peer for each.
+  if (!*accepted || !(*accepted)->peer) return std::nullopt;
+  return AcceptedConnection{TcpSocket::inherit(std::move((*accepted)->socket), accepted_),
+                            *(*accepted)->peer};
 }
 
 }  // namespace sluice::host

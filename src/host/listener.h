@@ -36,8 +36,7 @@ class TcpListener {
   void close() { fd_.reset(); }
   [[nodiscard]] std::expected<wire::Endpoint, sys::SysError> local_endpoint() const;
 
-  // Nothing when no connection waits. A connection that died in the queue is skipped. When
-  // is_exhaustion(error.error), the connection stays queued: stop watching for a while.
+  // As accept_from() (accept.h).
   [[nodiscard]] std::expected<std::optional<AcceptedConnection>, sys::SysError> accept();
 
  private:

@@ -1,23 +1,13 @@
 #include "forward/tcp/tcp_listeners.h"
 
-#include <algorithm>
-#include <optional>
+#include <utility>
 
-#include "sys/sockaddr.h"
 #include "telemetry/log.h"
 
 namespace sluice::forward {
 namespace {
 
-constexpr std::uint32_t kShareMax = 64;  // Others have their turn after so many.
-constexpr Duration kPause = std::chrono::milliseconds{50};
 constexpr Duration kWarningEvery = std::chrono::seconds{10};
-
-// accept(2): errors that belong to the connection in the queue, not to the listener.
-bool is_of_connection(int error) {
-  return error != EAGAIN && !sys::is_exhaustion(error) && error != EBADF && error != EINVAL &&
-         error != ENOTSOCK;
-}
 
 }  // namespace
 
@@ -41,7 +31,7 @@ std::expected<SlabHandle, sys::SysError> TcpListeners::add(StreamListener listen
 void TcpListeners::close(SlabHandle handle) {
   StreamListener* const listener = listeners_.find(handle);
   if (listener == nullptr) return;
-  while (accept_some(*listener, kShareMax) == kShareMax) {
+  while (accept_some(*listener, host::AcceptShare::kMax) == host::AcceptShare::kMax) {
   }
   // Another process may hold the same socket, and then closing ours would not end the interest.
   (void)context_.loop.remove(listener->socket.get());
@@ -51,37 +41,25 @@ void TcpListeners::close(SlabHandle handle) {
 void TcpListeners::on_event(EventTag tag) {
   StreamListener* const listener = listeners_.find(tag.handle_in(listeners_));
   if (listener == nullptr) return;
-  // One call of accept a turn while connections come one by one: asking again only to hear EAGAIN
-  // is expensive when each lives for one request.
-  const std::uint32_t accepted = accept_some(*listener, listener->share);
-  listener->share = accepted == listener->share ? std::min(2 * listener->share, kShareMax)
-                                                : std::max(1U, accepted);
+  listener->share.took(accept_some(*listener, listener->share.most()));
 }
 
 std::uint32_t TcpListeners::accept_some(StreamListener& listener, std::uint32_t most) {
   std::uint32_t count = 0;
-  for (std::uint32_t attempt = 0; attempt < most; ++attempt) {
-    sockaddr_storage peer;
-    socklen_t length = sizeof peer;
-    const int fd =
-        context_.kernel.accept4(listener.socket.get(), reinterpret_cast<sockaddr*>(&peer), &length,
-                                SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (is_of_connection(errno)) continue;
-      if (sys::is_exhaustion(errno)) pause();
-      break;
-    }
+  while (count < most) {
+    auto accepted = host::accept_from(listener.socket);
+    if (!accepted && sys::is_exhaustion(accepted.error().error)) pause();
+    if (!accepted || !*accepted) break;
     ++count;
-    const std::optional<wire::Endpoint> client = sys::from_sockaddr(peer, length);
     sink_.accepted(listener.serves,
-                   {sys::KernelFd(context_.kernel, fd), client.value_or(wire::Endpoint{})});
+                   {std::move((*accepted)->socket), (*accepted)->peer.value_or(wire::Endpoint{})});
   }
   return count;
 }
 
 void TcpListeners::pause() {
   if (pause_timer_.armed()) return;
-  context_.timers.arm(pause_timer_, context_.now + kPause);
+  context_.timers.arm(pause_timer_, context_.now + host::kAcceptPause);
   watch_all(0);
   if (context_.now < next_warning_) return;
   next_warning_ = context_.now + kWarningEvery;

@@ -10,6 +10,7 @@
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
 #include "forward/session/worker_context.h"
+#include "host/accept.h"
 #include "sys/kernel.h"
 #include "wire/address.h"
 
@@ -25,7 +26,7 @@ struct ListenerRule {
 struct StreamListener {
   ListenerRule serves;
   sys::KernelFd socket;
-  std::uint32_t share = 1;  // Connections to accept in one turn: grows while more are waiting.
+  host::AcceptShare share{};
 };
 
 struct AcceptedClient {

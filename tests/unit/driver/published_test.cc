@@ -122,5 +122,53 @@ TEST_F(PortPublisherTest, APortThatCannotBeWatchedIsAnErrorAtTheStart) {
   }
 }
 
+TEST_F(PortPublisherTest, ALostConnectionCostsNoOther) {
+  publish("127.0.0.1:8080:80");
+  kernel.script("accept4", -1, ECONNABORTED);
+  kernel.script("accept4", -1, EPERM);
+  call();
+  EXPECT_EQ(worker->snapshot().flows, 1U);
+  EXPECT_TRUE(kernel.watched.contains(listener));
+}
+
+TEST_F(PortPublisherTest, WithoutADescriptorListenersPause) {
+  publish("127.0.0.1:8080:80");
+  for (const int error : {EMFILE, ENFILE, ENOBUFS, ENOMEM}) {
+    kernel.script("accept4", -1, error);
+    const std::uint64_t before = drops(flow::DropReason::kNoDescriptors);
+    turn({{listener, EPOLLIN}});
+    EXPECT_EQ(drops(flow::DropReason::kNoDescriptors), before + 1);
+    EXPECT_FALSE(kernel.watched.contains(listener)) << error;
+    pass(host::kAcceptPause);
+    turn();
+    EXPECT_TRUE(kernel.watched.contains(listener)) << error;
+  }
+  call();
+  EXPECT_EQ(worker->snapshot().flows, 1U);
+}
+
+TEST_F(PortPublisherTest, AnErrorOfTheListenerEndsTheTurnOnly) {
+  publish("127.0.0.1:8080:80");
+  for (const int error : {EINVAL, EBADF, EACCES}) {
+    kernel.script("accept4", -1, error);
+    turn({{listener, EPOLLIN}});
+    EXPECT_TRUE(kernel.watched.contains(listener)) << error;
+    EXPECT_EQ(worker->snapshot().flows, 0U);
+  }
+  call();
+  EXPECT_EQ(worker->snapshot().flows, 1U);
+}
+
+// A request for each connection: asking whether another waits is half of all calls then.
+TEST_F(PortPublisherTest, AsksForNoSecondConnectionWhileTheyComeOneByOne) {
+  publish("127.0.0.1:8080:80");
+  call();
+  turn({{listener, EPOLLIN}});  // Nobody waits.
+  const std::size_t before = kernel.count("accept4");
+  kernel.script("accept4", kClient + 1);
+  turn({{listener, EPOLLIN}});
+  EXPECT_EQ(kernel.count("accept4"), before + 1);
+}
+
 }  // namespace
 }  // namespace sluice::driver

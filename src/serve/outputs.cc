@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "sys/sys_error.h"
 #include "telemetry/log.h"
 #include "telemetry/private_file.h"
 
@@ -37,7 +38,11 @@ std::expected<void, std::string> Outputs::open_files() {
   if (!plan_.flow_log.empty()) {
     auto log = telemetry::FlowLog::open(plan_.flow_log);
     if (!log) {
-      return std::unexpected(cannot_write("--flow-log", plan_.flow_log, log.error().message()));
+      const int error = log.error().error;
+      const char* const hint =
+          error == ENXIO ? "; nobody reads this pipe: start its reader first" : "";
+      return std::unexpected(
+          cannot_write("--flow-log", plan_.flow_log, sys::errno_text(error) + hint));
     }
     flow_log_ = std::move(*log);
   }

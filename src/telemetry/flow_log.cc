@@ -1,14 +1,9 @@
 #include "telemetry/flow_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 #include <utility>
 
-#include "telemetry/log.h"
 #include "telemetry/private_file.h"
 #include "telemetry/text.h"
 
@@ -16,6 +11,7 @@ namespace sluice::telemetry {
 namespace {
 
 constexpr auto kFlushInterval = std::chrono::seconds{1};
+constexpr LineFileKind kFlows{.option = "--flow-log: ", .content = "flows", .mode = kPrivateFile};
 
 // A JSON string of a name that has only printable ASCII and backslashes left.
 void append_json_name(fmt::memory_buffer& out, std::string_view name) {
@@ -57,22 +53,20 @@ void append_line(fmt::memory_buffer& out, const FlowRecord& record) {
 
 }  // namespace
 
-std::expected<FlowLog, std::error_code> FlowLog::open(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kPrivateFile));
-  if (!fd.valid()) return std::unexpected(std::error_code(errno, std::generic_category()));
-  return FlowLog(std::move(fd), path);
+std::expected<FlowLog, sys::SysError> FlowLog::open(const std::string& path) {
+  auto file = LineFile::open(path, kFlows);
+  if (!file) return std::unexpected(file.error());
+  return FlowLog(std::move(*file));
 }
 
-FlowLog::FlowLog(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {
-  // A pipe must not stop the loop. Regular files take no notice of it.
-  const int flags = ::fcntl(fd_.get(), F_GETFL);
-  if (flags >= 0) (void)::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
-  buffer_.reserve(kFlushSize + kLineMax);
-}
+FlowLog::FlowLog(UniqueFd fd, std::string path)
+    : FlowLog(LineFile(std::move(fd), std::move(path), kFlows)) {}
+
+FlowLog::FlowLog(LineFile file) : file_(std::move(file)) { buffer_.reserve(kFlushSize + kLineMax); }
 
 void FlowLog::write(const FlowRecord& record) {
-  if (!fd_.valid() || buffer_.size() > kBufferMax) {
-    ++lost_;
+  if (buffer_.size() > kBufferMax) [[unlikely]] {
+    file_.lose(1);
     return;
   }
   if (const auto reason = RefusalRate::reason_of(record)) {
@@ -98,27 +92,15 @@ void FlowLog::tell_left_out(std::size_t reason, RefusalRate::Time now) {
 }
 
 void FlowLog::finish() {
-  if (fd_.valid()) {
-    for (std::size_t reason = 0; reason < RefusalRate::kReasons; ++reason) {
-      tell_left_out(reason, last_refusal_);
-    }
+  for (std::size_t reason = 0; reason < RefusalRate::kReasons; ++reason) {
+    tell_left_out(reason, last_refusal_);
   }
   flush();
 }
 
 void FlowLog::flush() {
-  std::size_t done = 0;
-  while (fd_.valid() && done < buffer_.size()) {
-    const ssize_t written = ::write(fd_.get(), buffer_.data() + done, buffer_.size() - done);
-    if (written >= 0) {
-      done += static_cast<std::size_t>(written);
-    } else if (errno == EAGAIN) {
-      break;
-    } else if (errno != EINTR) {
-      fail(errno);
-      return;
-    }
-  }
+  const std::size_t done = file_.offer(std::string_view(buffer_.data(), buffer_.size()));
+  if (done == 0) return;
   const std::size_t rest = buffer_.size() - done;
   std::copy(buffer_.begin() + done, buffer_.end(), buffer_.begin());
   buffer_.resize(rest);
@@ -128,14 +110,6 @@ void FlowLog::flush_if_due(Instant now) {
   if (!pending() || now - last_flush_ < kFlushInterval) return;
   last_flush_ = now;
   flush();
-}
-
-void FlowLog::fail(int error) {
-  log_error("--flow-log: cannot write to '{}': {}; no more flows are logged", path_,
-            std::generic_category().message(error));
-  lost_ += static_cast<std::uint64_t>(std::count(buffer_.begin(), buffer_.end(), '\n'));
-  buffer_.clear();
-  fd_.reset();
 }
 
 }  // namespace sluice::telemetry

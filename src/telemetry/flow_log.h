@@ -15,8 +15,9 @@
 //   {"time":"2026-03-01T12:00:09.000000Z","left_out":81000,"verdict":"denied",
 //    "outcome":"not accepted"}
 //
-// Lines gather in a buffer that is allocated once. The file is never waited for: if it is a pipe
-// that nobody reads, up to a mebibyte of lines is kept, and what comes then is dropped and counted.
+// Lines gather in a buffer that is allocated once. The file (line_file.h) is never waited for: if
+// it is a pipe that nobody reads, up to a mebibyte of lines is kept, and what comes then is lost
+// and counted. So are lines that an error loses; the next ones are tried again.
 #pragma once
 
 #include <fmt/format.h>
@@ -24,19 +25,20 @@
 #include <cstdint>
 #include <expected>
 #include <string>
-#include <system_error>
 
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "sys/sys_error.h"
 #include "telemetry/flow_record.h"
+#include "telemetry/line_file.h"
 #include "telemetry/refusal_rate.h"
 
 namespace sluice::telemetry {
 
 class FlowLog {
  public:
-  // Appends to `path`, which is made if it is missing, for its owner alone.
-  [[nodiscard]] static std::expected<FlowLog, std::error_code> open(const std::string& path);
+  // Appends to `path`, which is made if it is missing, for its owner alone. A FIFO needs a reader.
+  [[nodiscard]] static std::expected<FlowLog, sys::SysError> open(const std::string& path);
   // Writes to a descriptor that is open already. `path` names it in messages.
   FlowLog(UniqueFd fd, std::string path);
 
@@ -51,21 +53,20 @@ class FlowLog {
 
   [[nodiscard]] bool pending() const { return buffer_.size() != 0; }
   // Lines that were lost because the file did not take them.
-  [[nodiscard]] std::uint64_t lost() const { return lost_; }
+  [[nodiscard]] std::uint64_t lost() const { return file_.lost(); }
 
  private:
   static constexpr std::size_t kFlushSize = 64 * 1024;
   static constexpr std::size_t kLineMax = 2048;  // A name of 255 bytes, all escaped, and the rest.
   static constexpr std::size_t kBufferMax = 1024 * 1024;
 
-  [[gnu::cold]] void fail(int error);
+  explicit FlowLog(LineFile file);
+
   void tell_left_out(std::size_t reason, RefusalRate::Time now);
 
-  UniqueFd fd_;  // Invalid after an error.
-  std::string path_;
+  LineFile file_;
   fmt::memory_buffer buffer_;
   Instant last_flush_{};
-  std::uint64_t lost_ = 0;
   RefusalRate refusals_;
   RefusalRate::Time last_refusal_{};
 };

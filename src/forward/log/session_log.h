@@ -25,9 +25,9 @@
 // worker; the others are counted, and told in a line of their own: its result is "123-more-denied",
 // in JSON it has "left_out":123 and nothing of a client, a listener or a target.
 //
-// A LogFile is the open file; it is shared by the workers (O_APPEND: each write(2) is whole) and
-// swapped at a reload. A SessionLog is one worker's buffer before it: lines are written together,
-// when the buffer is full or the worker's turn ends with lines older than kFlushDelay.
+// A LogFile is the open file; it is shared by the workers and swapped at a reload. A SessionLog is
+// one worker's buffer before it: lines are written together, when the buffer is full or the
+// worker's turn ends with lines older than kFlushDelay.
 #pragma once
 
 #include <fmt/format.h>
@@ -49,6 +49,7 @@
 #include "forward/log/session_event.h"
 #include "forward/plan.h"
 #include "sys/sys_error.h"
+#include "telemetry/line_file.h"
 #include "telemetry/refusal_rate.h"
 
 namespace sluice::forward {
@@ -70,34 +71,23 @@ class LogFile {
   // "-" is standard output. Appends; makes the file with mode 0640. A FIFO needs a reader (ENXIO).
   [[nodiscard]] static std::expected<std::shared_ptr<LogFile>, sys::SysError> open(
       const std::string& path, LogFormat format);
+  LogFile(telemetry::LineFile file, LogFormat format) : format_(format), file_(std::move(file)) {}
   // `name` is for messages.
   LogFile(UniqueFd fd, LogFormat format, std::string name = "the session log");
 
   [[nodiscard]] LogFormat format() const { return format_; }
-  // Whole lines. A full disk or a pipe that nobody reads loses lines, never a connection; the
-  // first loss is told once. From any thread.
+  // Whole lines. A full disk or a pipe that nobody reads loses lines, never a connection
+  // (line_file.h). From any thread.
   void write(std::string_view lines);
   // A regular file of root's becomes this user's, who can open it anew at a reload.
-  void give_to(uid_t uid, gid_t gid) const;
+  void give_to(uid_t uid, gid_t gid) const { file_.give_to(uid, gid); }
   // Lines that were lost so far.
   [[nodiscard]] std::uint64_t lost() const;
 
  private:
-  // The bytes that were taken; fewer than `bytes` has when the file takes no more.
-  [[nodiscard]] std::size_t write_some(std::string_view bytes);
-  [[nodiscard]] bool ready_to_take() const;
-  [[gnu::cold]] void lose(std::string_view lines, int error);
-
-  UniqueFd fd_;
   LogFormat format_;
-  std::string name_;
-  bool regular_ = false;  // A write to a regular file does not wait for a reader.
   mutable std::mutex mutex_;
-  bool stalled_ = false;  // The last write lost lines; do not wait for the reader again.
-  bool torn_ = false;     // The file ends in the middle of a line.
-  bool told_ = false;
-  int last_error_ = 0;
-  std::uint64_t lost_ = 0;
+  telemetry::LineFile file_;
 };
 
 class SessionLog {

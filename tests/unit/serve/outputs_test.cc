@@ -81,5 +81,13 @@ TEST_F(OutputsTest, AMistakeNamesItsOption) {
             "--trace:" + why);
 }
 
+TEST_F(OutputsTest, APipeThatNobodyReadsIsNotWaitedFor) {
+  ASSERT_EQ(::mkfifo(path("log").c_str(), 0600), 0);
+  const auto outputs = Outputs::open({.flow_log = path("log")});
+  ASSERT_FALSE(outputs.has_value());
+  EXPECT_TRUE(outputs.error().ends_with("; nobody reads this pipe: start its reader first"))
+      << outputs.error();
+}
+
 }  // namespace
 }  // namespace sluice::serve

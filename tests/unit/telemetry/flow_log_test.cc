@@ -11,10 +11,10 @@
 #include <fstream>
 #include <new>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <vector>
 
 #include "telemetry/log.h"
+#include "unit/telemetry/lines.h"
 
 namespace {
 
@@ -35,28 +35,9 @@ namespace sluice::telemetry {
 namespace {
 
 using namespace std::chrono_literals;
-
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    const int fd = ::mkstemp(path_.data());
-    EXPECT_GE(fd, 0);
-    ::close(fd);
-  }
-  ~TemporaryFile() { ::unlink(path_.c_str()); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string content() const {
-    std::ostringstream text;
-    text << std::ifstream(path_).rdbuf();
-    return text.str();
-  }
-
- private:
-  std::string path_ = "/tmp/sluice-flow-log-XXXXXX";
-};
+using test::lines_of;
+using test::TemporaryFile;
+using test::ToldMessages;
 
 FlowRecord sample() {
   FlowRecord record;
@@ -86,22 +67,19 @@ TEST(FlowLog, WritesALineOfJsonForEachFlow) {
   log.flush();
   EXPECT_FALSE(log.pending());
 
-  std::istringstream lines(file.content());
-  std::string line;
-  ASSERT_TRUE(std::getline(lines, line));
-  EXPECT_EQ(line, R"({"time":"2026-03-01T12:00:00.123456Z","protocol":"tcp","direction":"out",)"
-                  R"("guest":"fd00::15","guest_port":40000,)"
-                  R"("name":"a-name-that-does-not-fit-into-a-short-string.example.org",)"
-                  R"("address":"2001:db8:1234:5678:9abc:def0:1234:5678","port":443,)"
-                  R"("bytes_to_host":120,"bytes_to_guest":5300,"duration_s":1.250000,)"
-                  R"("verdict":"accepted","outcome":"closed"})");
-  EXPECT_EQ(nlohmann::json::parse(line)["duration_s"], 1.25);
-  ASSERT_TRUE(std::getline(lines, line));
-  const auto json = nlohmann::json::parse(line);
+  const std::vector<std::string> lines = lines_of(file.content());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0], R"({"time":"2026-03-01T12:00:00.123456Z","protocol":"tcp","direction":"out",)"
+                      R"("guest":"fd00::15","guest_port":40000,)"
+                      R"("name":"a-name-that-does-not-fit-into-a-short-string.example.org",)"
+                      R"("address":"2001:db8:1234:5678:9abc:def0:1234:5678","port":443,)"
+                      R"("bytes_to_host":120,"bytes_to_guest":5300,"duration_s":1.250000,)"
+                      R"("verdict":"accepted","outcome":"closed"})");
+  EXPECT_EQ(nlohmann::json::parse(lines[0])["duration_s"], 1.25);
+  const auto json = nlohmann::json::parse(lines[1]);
   EXPECT_EQ(json["name"], "\\034\\092\\001\\255");
   EXPECT_EQ(json["direction"], "in");
   EXPECT_EQ(json["verdict"], "denied");
-  EXPECT_FALSE(std::getline(lines, line));
 }
 
 TEST(FlowLog, AppendsToWhatIsThere) {
@@ -138,24 +116,53 @@ TEST(FlowLog, ALineAllocatesNothingAfterWarmUp) {
 TEST(FlowLog, AFileThatCannotBeOpenedIsAnError) {
   const auto log = FlowLog::open("/nonexistent/directory/flows.json");
   ASSERT_FALSE(log.has_value());
-  EXPECT_EQ(log.error(), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(log.error(), (sys::SysError{sys::SysOp::kOpen, ENOENT}));
 }
 
 TEST(FlowLog, AWriteErrorIsToldOnce) {
-  const TemporaryFile messages;
-  const UniqueFd sink(::open(messages.path().c_str(), O_WRONLY | O_CLOEXEC));
-  set_log_descriptor(sink.get());
+  ToldMessages told;
   FlowLog log(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)), "/dev/full");
   for (int i = 0; i < 3; ++i) {
     log.write(sample());
     log.flush();
   }
-  set_log_descriptor(STDERR_FILENO);
-  EXPECT_EQ(messages.content(),
-            "sluice: error: --flow-log: cannot write to '/dev/full': No space left on device; "
-            "no more flows are logged\n");
+  EXPECT_EQ(told.text(),
+            "sluice: error: --flow-log: cannot write flows to '/dev/full': No space left on "
+            "device; lines are lost until it can be written\n");
   EXPECT_EQ(log.lost(), 3u);
   EXPECT_FALSE(log.pending());
+}
+
+TEST(FlowLog, AfterAnErrorTheNextFlowsAreWritten) {
+  const TemporaryFile file;
+  FlowLog log = FlowLog::open(file.path()).value();
+  ToldMessages told;
+  {
+    const test::FileSizeLimit full(100);  // Within the first line.
+    log.write(sample());
+    log.write(sample());
+    log.flush();
+  }
+  EXPECT_EQ(log.lost(), 2u);
+  log.write(sample());
+  log.finish();
+  const std::vector<std::string> lines = lines_of(file.content());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0].size(), 100U);
+  EXPECT_TRUE(nlohmann::json::accept(lines[1])) << lines[1];
+  EXPECT_EQ(log.lost(), 2u);
+  EXPECT_NE(told.text().find("flows are written to '" + file.path() + "' again; 2 lines were lost"),
+            std::string::npos)
+      << told.text();
+}
+
+TEST(FlowLog, APipeWithoutAReaderIsAnErrorAndNotWaitedFor) {
+  const TemporaryFile place;
+  ::unlink(place.path().c_str());
+  ASSERT_EQ(::mkfifo(place.path().c_str(), 0600), 0);
+  const auto log = FlowLog::open(place.path());
+  ASSERT_FALSE(log.has_value());
+  EXPECT_EQ(log.error().error, ENXIO);
 }
 
 TEST(FlowLog, APipeThatNobodyReadsIsNotWaitedFor) {
@@ -163,6 +170,7 @@ TEST(FlowLog, APipeThatNobodyReadsIsNotWaitedFor) {
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const UniqueFd reader(ends[0]);
   FlowLog log(UniqueFd(ends[1]), "pipe");
+  ToldMessages told;
   for (int i = 0; i < 10'000; ++i) log.write(sample());
   EXPECT_GT(log.lost(), 0u);
   const std::uint64_t lost = log.lost();
@@ -176,17 +184,10 @@ TEST(FlowLog, APipeThatNobodyReadsIsNotWaitedFor) {
     text.append(piece.data(), static_cast<std::size_t>(got));
     log.flush();
   }
-  ASSERT_EQ(::fcntl(reader.get(), F_SETFL, O_NONBLOCK), 0);
-  for (ssize_t got = 1; got > 0;) {
-    got = ::read(reader.get(), piece.data(), piece.size());
-    if (got > 0) text.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  std::istringstream lines(text);
-  std::uint64_t whole = 0;
-  for (std::string line; std::getline(lines, line); ++whole) {
-    ASSERT_TRUE(nlohmann::json::accept(line)) << line;
-  }
-  EXPECT_EQ(whole + lost, 10'000u);
+  text += test::drain(reader);
+  const std::vector<std::string> whole = lines_of(text);
+  for (const std::string& line : whole) ASSERT_TRUE(nlohmann::json::accept(line)) << line;
+  EXPECT_EQ(whole.size() + lost, 10'000u);
 }
 
 FlowRecord refusal(policy::Verdict verdict, std::chrono::milliseconds after) {
@@ -198,15 +199,14 @@ FlowRecord refusal(policy::Verdict verdict, std::chrono::milliseconds after) {
   return record;
 }
 
-struct Lines {
+struct Counted {
   std::size_t flows = 0;
   std::vector<nlohmann::json> left_out;
 };
 
-Lines lines_of(const TemporaryFile& file) {
-  Lines lines;
-  std::istringstream text(file.content());
-  for (std::string line; std::getline(text, line);) {
+Counted counted(const TemporaryFile& file) {
+  Counted lines;
+  for (const std::string& line : lines_of(file.content())) {
     const auto json = nlohmann::json::parse(line);
     if (json.contains("left_out")) {
       lines.left_out.push_back(json);
@@ -227,7 +227,7 @@ TEST(FlowLog, RefusalsAreWrittenAtARateForEachReason) {
     log.write(refusal(verdict, std::chrono::milliseconds(i)));
   }
   log.finish();
-  const Lines lines = lines_of(file);
+  const Counted lines = counted(file);
   // 100 and 10 a second, of both.
   EXPECT_GE(lines.flows, 390u);
   EXPECT_LE(lines.flows, 400u);
@@ -244,11 +244,11 @@ TEST(FlowLog, WhatWasLeftOutIsToldWhenItResumes) {
   FlowLog log = FlowLog::open(file.path()).value();
   for (int i = 0; i < 150; ++i) log.write(refusal(policy::Verdict::kHostAddress, 0ms));
   log.flush();
-  EXPECT_EQ(lines_of(file).flows, 100u);
-  EXPECT_TRUE(lines_of(file).left_out.empty());
+  EXPECT_EQ(counted(file).flows, 100u);
+  EXPECT_TRUE(counted(file).left_out.empty());
   log.write(refusal(policy::Verdict::kHostAddress, 1s));
   log.finish();
-  const Lines lines = lines_of(file);
+  const Counted lines = counted(file);
   EXPECT_EQ(lines.flows, 101u);
   ASSERT_EQ(lines.left_out.size(), 1u);
   EXPECT_EQ(lines.left_out[0]["left_out"], 50);
@@ -266,7 +266,7 @@ TEST(FlowLog, WhatStrangersMakeRoomWithIsLimitedToo) {
   // Flows that went their way are all written.
   for (int i = 0; i < 1000; ++i) log.write(sample());
   log.finish();
-  const Lines lines = lines_of(file);
+  const Counted lines = counted(file);
   EXPECT_EQ(lines.flows, 1100u);
   ASSERT_EQ(lines.left_out.size(), 1u);
   EXPECT_EQ(lines.left_out[0]["left_out"], 900);
@@ -286,9 +286,7 @@ TEST(FlowLog, IsMadeForItsOwnerAlone) {
 }
 
 TEST(Log, OneLineAMessage) {
-  const TemporaryFile messages;
-  const UniqueFd sink(::open(messages.path().c_str(), O_WRONLY | O_CLOEXEC));
-  set_log_descriptor(sink.get());
+  ToldMessages told;
   set_log_program("sluice run");
   log_warn("{} of {}", 1, "two\n\x1b[2J");
   log_info("not at this level");
@@ -297,8 +295,7 @@ TEST(Log, OneLineAMessage) {
   log_error("bad");
   set_log_level(LogLevel::kWarn);
   set_log_program("sluice");
-  set_log_descriptor(STDERR_FILENO);
-  EXPECT_EQ(messages.content(),
+  EXPECT_EQ(told.text(),
             "sluice run: warning: 1 of two\\x0a\\x1b[2J\n"
             "sluice run: shown\n"
             "sluice run: error: bad\n");

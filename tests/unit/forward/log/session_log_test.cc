@@ -1,26 +1,22 @@
 #include "forward/log/session_log.h"
 
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "unit/telemetry/lines.h"
 
 namespace sluice::forward {
 namespace {
 
 using namespace std::chrono_literals;
+using telemetry::test::lines_of;
+using telemetry::test::lines_with;
+using telemetry::test::TemporaryFile;
 
 SessionEvent sample() {
   SessionEvent event;
@@ -43,43 +39,17 @@ std::string line(LogFormat format, const SessionEvent& event) {
   return fmt::to_string(out);
 }
 
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    const int fd = ::mkstemp(path_.data());
-    EXPECT_GE(fd, 0);
-    ::close(fd);
-  }
-  ~TemporaryFile() { ::unlink(path_.c_str()); }
-  TemporaryFile(const TemporaryFile&) = delete;
-  TemporaryFile& operator=(const TemporaryFile&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string content() const {
-    std::ostringstream text;
-    text << std::ifstream(path_).rdbuf();
-    return text.str();
-  }
-
- private:
-  std::string path_ = "/tmp/sluice-session-log-XXXXXX";
-};
-
-TEST(LogFile, AppendsAndMakesTheFilePrivate) {
+TEST(LogFile, IsAFileOfLinesForItsOwnerAndTheOwnersGroup) {
   const TemporaryFile file;
   ::unlink(file.path().c_str());
   const mode_t mask = ::umask(0);
-  {
-    const auto log = LogFile::open(file.path(), LogFormat::kJson);
-    ASSERT_TRUE(log.has_value());
-    EXPECT_EQ((*log)->format(), LogFormat::kJson);
-    (*log)->write("one\n");
-  }
+  const auto log = LogFile::open(file.path(), LogFormat::kJson);
   ::umask(mask);
-  const auto again = LogFile::open(file.path(), LogFormat::kRinetd);
-  ASSERT_TRUE(again.has_value());
-  (*again)->write("two\n");
-  EXPECT_EQ(file.content(), "one\ntwo\n");
+  ASSERT_TRUE(log.has_value());
+  EXPECT_EQ((*log)->format(), LogFormat::kJson);
+  (*log)->write("one\n");
+  EXPECT_EQ(file.content(), "one\n");
+  EXPECT_EQ((*log)->lost(), 0U);
   struct stat status{};
   ASSERT_EQ(::stat(file.path().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0640U);
@@ -91,66 +61,24 @@ TEST(LogFile, SaysWhyItCannotBeOpened) {
   EXPECT_EQ(log.error(), (sys::SysError{sys::SysOp::kOpen, ENOENT}));
 }
 
-TEST(LogFile, AFifoWithoutAReaderDoesNotHang) {
-  const TemporaryFile file;
-  ::unlink(file.path().c_str());
-  ASSERT_EQ(::mkfifo(file.path().c_str(), 0600), 0);
-  const auto log = LogFile::open(file.path(), LogFormat::kRinetd);
-  ASSERT_FALSE(log.has_value());
-  EXPECT_EQ(log.error().error, ENXIO);
-}
-
-TEST(LogFile, AFullDiskLosesLinesAndTellsOnce) {
+TEST(LogFile, ALossNamesTheSessions) {
+  telemetry::test::ToldMessages told;
   LogFile log(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)), LogFormat::kRinetd, "/dev/full");
-  ::testing::internal::CaptureStderr();
   log.write("one\ntwo\n");
-  log.write("three\n");
-  const std::string told = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(log.lost(), 3U);
-  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
-  EXPECT_NE(told.find("'/dev/full': No space left on device"), std::string::npos) << told;
+  EXPECT_EQ(log.lost(), 2U);
+  EXPECT_EQ(told.text(),
+            "sluice: error: cannot write sessions to '/dev/full': No space left on device; "
+            "lines are lost until it can be written\n");
 }
 
-TEST(LogFile, AfterAShortWriteTheNextLineStandsAlone) {
-  const TemporaryFile file;
-  const auto log = LogFile::open(file.path(), LogFormat::kRinetd);
-  ASSERT_TRUE(log.has_value());
-  rlimit before{};
-  ::getrlimit(RLIMIT_FSIZE, &before);
-  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
-  const rlimit small{.rlim_cur = 6, .rlim_max = before.rlim_max};
-  ::testing::internal::CaptureStderr();
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  (*log)->write("one\ntwo\nthree\n");  // The kernel takes six bytes, then none.
-  (*log)->write("four\n");
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
-  std::signal(SIGXFSZ, handler);
-  (*log)->write("five\n");
-  (void)::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(file.content(), "one\ntw\nfive\n");
-  EXPECT_EQ((*log)->lost(), 3U);
-}
-
-TEST(LogFile, APipeThatNobodyReadsDoesNotStopUs) {
-  std::array<int, 2> ends{};
-  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);  // Blocking, as standard output may be.
-  const UniqueFd reader(ends[0]);
-  LogFile log(UniqueFd(ends[1]), LogFormat::kRinetd, "a pipe");
-  std::string lines;
-  while (lines.size() < 30'000) lines += "a line of forty characters, or nearly so\n";
-  ::testing::internal::CaptureStderr();
-  for (int i = 0; i < 10; ++i) log.write(lines);
-  (void)::testing::internal::GetCapturedStderr();
-  EXPECT_GT(log.lost(), 1000U);
-  std::string read(1 << 20, '\0');
-  const ssize_t got = ::read(reader.get(), read.data(), read.size());
-  ASSERT_GT(got, 30'000);
-  read.resize(static_cast<std::size_t>(got));
-  EXPECT_TRUE(read.ends_with("nearly so\n"));  // Lines were left out whole.
-  log.write("after\n");
-  std::array<char, 16> rest{};
-  ASSERT_EQ(::read(reader.get(), rest.data(), rest.size()), 6);
-  EXPECT_STREQ(rest.data(), "after\n");
+TEST(LogFile, ADashIsStandardOutput) {
+  testing::internal::CaptureStdout();
+  {
+    const auto log = LogFile::open("-", LogFormat::kRinetd);
+    ASSERT_TRUE(log.has_value());
+    (*log)->write("one\n");
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "one\n");
 }
 
 TEST(LogFile, LinesOfSeveralThreadsDoNotMix) {
@@ -165,12 +93,9 @@ TEST(LogFile, LinesOfSeveralThreadsDoNotMix) {
       });
     }
   }
-  std::istringstream all(file.content());
-  int lines = 0;
-  for (std::string text; std::getline(all, text); ++lines) {
-    ASSERT_EQ(text, std::string(99, text.front()));
-  }
-  EXPECT_EQ(lines, 800);
+  const std::vector<std::string> lines = lines_of(file.content());
+  for (const std::string& text : lines) ASSERT_EQ(text, std::string(99, text.front()));
+  EXPECT_EQ(lines.size(), 800U);
 }
 
 TEST(SessionLog, WithoutAFileNothingIsKept) {
@@ -220,15 +145,6 @@ TEST(SessionLog, ANewFileGetsNothingOfTheOldOnesLines) {
   }  // What is left is written when the log goes.
   EXPECT_TRUE(first.content().ends_with("\tdone-remote-closed\n"));
   EXPECT_TRUE(second.content().starts_with("{\"time\":"));
-}
-
-std::size_t lines_with(const std::string& text, std::string_view what) {
-  std::istringstream lines(text);
-  std::size_t count = 0;
-  for (std::string one; std::getline(lines, one);) {
-    if (one.find(what) != std::string::npos) ++count;
-  }
-  return count;
 }
 
 TEST(SessionLog, RefusalsAreBoundedAndTheOthersCounted) {

@@ -1,9 +1,9 @@
 #include "telemetry/flow_log.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
+#include "telemetry/json_line.h"
 #include "telemetry/private_file.h"
 #include "telemetry/text.h"
 
@@ -13,42 +13,28 @@ namespace {
 constexpr auto kFlushInterval = std::chrono::seconds{1};
 constexpr LineFileKind kFlows{.option = "--flow-log: ", .content = "flows", .mode = kPrivateFile};
 
-// A JSON string of a name that has only printable ASCII and backslashes left.
-void append_json_name(fmt::memory_buffer& out, std::string_view name) {
-  fmt::memory_buffer plain;  // A name of DNS fits into its inline storage.
-  append_name(plain, name);
-  for (const char c : plain) {
-    if (c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-}
-
 void append_line(fmt::memory_buffer& out, const FlowRecord& record) {
-  const auto text = [&](std::string_view piece) { out.append(piece); };
-  text(R"({"time":")");
-  append_time(out, record.opened);
-  fmt::format_to(std::back_inserter(out), R"(","protocol":"{}","direction":"{}","guest":")",
-                 policy::to_string(record.protocol), to_string(record.direction));
-  append_address(out, record.guest.address);
-  fmt::format_to(std::back_inserter(out), R"(","guest_port":{},"name":)", record.guest.port.value);
+  JsonLine line(out);
+  line.filled("time", [&](fmt::memory_buffer& to) { append_time(to, record.opened); });
+  line.text("protocol", policy::to_string(record.protocol));
+  line.text("direction", to_string(record.direction));
+  line.filled("guest", [&](fmt::memory_buffer& to) { append_address(to, record.guest.address); });
+  line.number("guest_port", record.guest.port.value);
   if (record.name.empty()) {
-    text("null");
+    line.null("name");
   } else {
-    out.push_back('"');
-    append_json_name(out, record.name);
-    out.push_back('"');
+    line.filled("name", [&](fmt::memory_buffer& to) { append_name(to, record.name); });
   }
-  text(R"(,"address":")");
-  append_address(out, record.peer.address);
+  line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, record.peer.address); });
+  line.number("port", record.peer.port.value);
+  line.number("bytes_to_host", record.bytes_to_host);
+  line.number("bytes_to_guest", record.bytes_to_guest);
   const Duration duration = std::max(record.duration, Duration{});
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  fmt::format_to(std::back_inserter(out),
-                 R"(","port":{},"bytes_to_host":{},"bytes_to_guest":{},"duration_s":{}.{:06},)"
-                 R"("verdict":"{}","outcome":"{}"}})"
-                 "\n",
-                 record.peer.port.value, record.bytes_to_host, record.bytes_to_guest,
-                 micros / 1'000'000, micros % 1'000'000, policy::to_string(record.verdict),
-                 policy::to_string(record.outcome));
+  line.decimal("duration_s", static_cast<std::uint64_t>(micros), 6);
+  line.text("verdict", policy::to_string(record.verdict));
+  line.text("outcome", policy::to_string(record.outcome));
+  line.end_line();
 }
 
 }  // namespace
@@ -82,13 +68,12 @@ void FlowLog::write(const FlowRecord& record) {
 void FlowLog::tell_left_out(std::size_t reason, RefusalRate::Time now) {
   const std::uint64_t count = refusals_.take_left_out(reason);
   if (count == 0) return;
-  buffer_.append(std::string_view(R"({"time":")"));
-  append_time(buffer_, now);
-  fmt::format_to(std::back_inserter(buffer_),
-                 R"(","left_out":{},"verdict":"{}","outcome":"{}"}})"
-                 "\n",
-                 count, policy::to_string(RefusalRate::verdict_of(reason)),
-                 policy::to_string(RefusalRate::outcome_of(reason)));
+  JsonLine line(buffer_);
+  line.filled("time", [&](fmt::memory_buffer& to) { append_time(to, now); });
+  line.number("left_out", count);
+  line.text("verdict", policy::to_string(RefusalRate::verdict_of(reason)));
+  line.text("outcome", policy::to_string(RefusalRate::outcome_of(reason)));
+  line.end_line();
 }
 
 void FlowLog::finish() {

@@ -9,6 +9,7 @@
 #include "base/unreachable.h"
 #include "forward/log/session_log.h"
 #include "sys/sys_error.h"
+#include "telemetry/json_line.h"
 #include "telemetry/text.h"
 
 namespace sluice::forward {
@@ -141,60 +142,16 @@ void append_path_field(fmt::memory_buffer& out, std::string_view text, std::stri
   }
 }
 
-// Bytes above 0x7f are passed on: JSON is UTF-8, and a file's name nearly always is. Those that
-// are not part of valid UTF-8 would spoil the whole line for a parser, so all are escaped as
-// Latin-1 when the text as a whole is not valid.
-bool is_utf8(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[at]);
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xc2 ? 0
-                               : lead < 0xe0 ? 2
-                               : lead < 0xf0 ? 3
-                               : lead < 0xf5 ? 4
-                                             : 0;
-    if (length == 0 || length > text.size() - at) return false;
-    std::uint32_t point = length == 1 ? lead : lead & (0x7fU >> length);
-    for (std::size_t i = 1; i < length; ++i) {
-      const auto byte = static_cast<unsigned char>(text[at + i]);
-      if ((byte & 0xc0U) != 0x80U) return false;
-      point = point << 6U | (byte & 0x3fU);
-    }
-    // Overlong forms, surrogates and what is above U+10FFFF (RFC 3629, section 3).
-    if (length == 3 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) return false;
-    if (length == 4 && (point < 0x10000 || point > 0x10ffff)) return false;
-    at += length;
-  }
-  return true;
-}
-
-void append_json_text(fmt::memory_buffer& out, std::string_view text) {
-  const bool plain = is_utf8(text);
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (is_control(c) || (byte >= 0x80 && !plain)) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
-    } else {
-      if (c == '"' || c == '\\') out.push_back('\\');
-      out.push_back(c);
-    }
-  }
-}
-
-void append_json_place(fmt::memory_buffer& out, std::string_view host, std::uint16_t port) {
-  out.push_back('"');
+// As "host:port", "[host]:port" or "unix:path".
+void append_place(fmt::memory_buffer& out, std::string_view host, std::uint16_t port) {
+  const auto to = std::back_inserter(out);
   if (host.starts_with('/') || host.starts_with('@')) {
-    out.append(std::string_view("unix:"));
-    append_json_text(out, host);
+    fmt::format_to(to, "unix:{}", host);
+  } else if (host.find(':') != std::string_view::npos) {
+    fmt::format_to(to, "[{}]:{}", host, port);
   } else {
-    const bool brackets = host.find(':') != std::string_view::npos;
-    if (brackets) out.push_back('[');
-    append_json_text(out, host);
-    if (brackets) out.push_back(']');
-    fmt::format_to(std::back_inserter(out), ":{}", port);
+    fmt::format_to(to, "{}:{}", host, port);
   }
-  out.push_back('"');
 }
 
 void append_client(fmt::memory_buffer& out, const SessionEvent& event) {
@@ -229,25 +186,29 @@ void append_common(fmt::memory_buffer& out, const SessionEvent& event, SystemTim
                  rinetd_name(event.result), event.bytes_to_client, event.bytes_from_client);
 }
 
-void append_json_client(fmt::memory_buffer& out, const SessionEvent& event) {
-  if (!has_address(event)) {
-    out.append(std::string_view("null"));
-    return;
-  }
+void append_client_place(fmt::memory_buffer& out, const SessionEvent& event) {
   const bool brackets = !event.client.address.is_v4();
-  out.append(std::string_view(brackets ? "\"[" : "\""));
+  if (brackets) out.push_back('[');
   telemetry::append_address(out, event.client.address);
-  fmt::format_to(std::back_inserter(out), "{}:{}\"", brackets ? "]" : "", event.client.port.value);
+  fmt::format_to(std::back_inserter(out), "{}:{}", brackets ? "]" : "", event.client.port.value);
 }
 
-void append_json_error(fmt::memory_buffer& out, int error) {
+void append_error(fmt::memory_buffer& out, int error) {
   // Not errno_text(), which makes a string.
-  if (error == 0) {
-    out.append(std::string_view("null"));
-  } else if (const char* const text = ::strerrordesc_np(error); text != nullptr) {
-    fmt::format_to(std::back_inserter(out), R"("{}")", text);
+  if (const char* const text = ::strerrordesc_np(error); text != nullptr) {
+    out.append(std::string_view(text));
   } else {
-    fmt::format_to(std::back_inserter(out), R"("error {}")", error);
+    fmt::format_to(std::back_inserter(out), "error {}", error);
+  }
+}
+
+// A member that is null where nothing is known.
+template <typename Fill>
+void put_if(telemetry::JsonLine& line, std::string_view key, bool known, const Fill& fill) {
+  if (known) {
+    line.filled(key, fill);
+  } else {
+    line.null(key);
   }
 }
 
@@ -255,28 +216,30 @@ void append_json(fmt::memory_buffer& out, const SessionEvent& event, SystemTime 
   const auto micros =
       std::chrono::floor<std::chrono::microseconds>(now.time_since_epoch()).count() % 1'000'000;
   const JsonNames names = json_names(event.result);
-  fmt::format_to(std::back_inserter(out), R"({{"time":"{}.{:06}Z","rule":")", text_of(now).utc(),
-                 micros);
-  append_json_text(out, event.rule);
-  out.append(std::string_view(R"(","client":)"));
-  append_json_client(out, event);
-  out.append(std::string_view(R"(,"listen":)"));
-  append_json_place(out, event.listen_host.empty() ? "*" : event.listen_host, event.listen_port);
-  out.append(std::string_view(R"(,"target":)"));
-  if (event.target_host.empty()) {
-    out.append(std::string_view("null"));
-  } else {
-    append_json_place(out, event.target_host, event.target_port);
-  }
+  telemetry::JsonLine line(out);
+  line.filled("time", [&](fmt::memory_buffer& text) {
+    fmt::format_to(std::back_inserter(text), "{}.{:06}Z", text_of(now).utc(), micros);
+  });
+  line.text("rule", event.rule);
+  put_if(line, "client", has_address(event),
+         [&](fmt::memory_buffer& text) { append_client_place(text, event); });
+  line.filled("listen", [&](fmt::memory_buffer& text) {
+    append_place(text, event.listen_host.empty() ? "*" : event.listen_host, event.listen_port);
+  });
+  put_if(line, "target", !event.target_host.empty(), [&](fmt::memory_buffer& text) {
+    append_place(text, event.target_host, event.target_port);
+  });
   const Duration duration = std::max(event.duration, Duration{});
   const auto lasted = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
-  fmt::format_to(std::back_inserter(out),
-                 R"(,"protocol":"{}","event":"{}","result":"{}","bytes_from_client":{},)"
-                 R"("bytes_to_client":{},"duration_ms":{}.{:03},"error":)",
-                 event.udp ? "udp" : "tcp", names.event, names.result, event.bytes_from_client,
-                 event.bytes_to_client, lasted / 1000, lasted % 1000);
-  append_json_error(out, event.error);
-  out.append(std::string_view("}\n"));
+  line.text("protocol", event.udp ? "udp" : "tcp");
+  line.text("event", names.event);
+  line.text("result", names.result);
+  line.number("bytes_from_client", event.bytes_from_client);
+  line.number("bytes_to_client", event.bytes_to_client);
+  line.decimal("duration_ms", static_cast<std::uint64_t>(lasted), 3);
+  put_if(line, "error", event.error != 0,
+         [&](fmt::memory_buffer& text) { append_error(text, event.error); });
+  line.end_line();
 }
 
 }  // namespace
@@ -296,12 +259,17 @@ void append_left_out_line(fmt::memory_buffer& out, LogFormat format, const LeftO
                      " 200 0 - - - 0\n",
                      text.local(), text.zone(), left_out.count, rinetd_name(left_out.result));
       return;
-    case LogFormat::kJson:
-      fmt::format_to(to,
-                     R"({{"time":"{}.000000Z","event":"refused","result":"{}","left_out":{}}})"
-                     "\n",
-                     text.utc(), json_names(left_out.result).result, left_out.count);
+    case LogFormat::kJson: {
+      telemetry::JsonLine line(out);
+      line.filled("time", [&](fmt::memory_buffer& piece) {
+        fmt::format_to(std::back_inserter(piece), "{}.000000Z", text.utc());
+      });
+      line.text("event", "refused");
+      line.text("result", json_names(left_out.result).result);
+      line.number("left_out", left_out.count);
+      line.end_line();
       return;
+    }
   }
   unreachable("LogFormat out of range");
 }

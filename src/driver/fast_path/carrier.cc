@@ -77,7 +77,7 @@ bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
   carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
                      pools_);
   if (look_at_ == kNever) look_at_ = now + kLook;
-  enqueue(handle, carried);
+  ready_.add(handle, carried);
   return true;
 }
 
@@ -120,12 +120,6 @@ bool Carrier::has_received(flow::TcpId id, wire::SeqNum sequence) {
   return sequence <= carried->guest_begin + static_cast<std::uint32_t>(info.tcpi_bytes_received);
 }
 
-void Carrier::enqueue(SlabHandle handle, Carried& carried) {
-  if (carried.queued) return;
-  carried.queued = true;
-  ready_.push_back(handle);
-}
-
 void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
   const SlabHandle handle = tag.handle_in(carried_);
   Carried* carried = carried_.find(handle);
@@ -133,18 +127,12 @@ void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
   const bool of_guest = tag.kind == EventKind::kCarriedGuest;
   if (of_guest && (events & EPOLLERR) != 0) carried->guest_failed = true;
   carried->pair.note(of_guest ? relay::Side::kClient : relay::Side::kTarget, events);
-  enqueue(handle, *carried);
+  ready_.add(handle, *carried);
 }
 
 void Carrier::run_ready(Instant now, flow::ActionSink& out) {
-  running_.swap(ready_);
-  for (const SlabHandle handle : running_) {
-    Carried* carried = carried_.find(handle);
-    if (carried == nullptr) continue;
-    carried->queued = false;
-    pump(handle, *carried, now, out);
-  }
-  running_.clear();
+  ready_.run(carried_,
+             [&](SlabHandle handle, Carried& carried) { pump(handle, carried, now, out); });
 }
 
 void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out) {
@@ -169,7 +157,7 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
     heed_silence(carried);
   switch (status) {
     case relay::PairStatus::kWaiting: watch_half_closed(carried); return;
-    case relay::PairStatus::kMore: enqueue(handle, carried); return;
+    case relay::PairStatus::kMore: ready_.add(handle, carried); return;
     case relay::PairStatus::kLater: timers_.arm(carried.timer, pair.resume_at()); return;
     case relay::PairStatus::kEnded: break;
   }
@@ -211,7 +199,7 @@ void Carrier::on_time(Instant now) {
   if (carried_.size() == 0) return;
   while (TimerNode* timer = timers_.pop_due(now)) {
     const SlabHandle handle = SlabHandle::unpack(timer->owner());
-    if (Carried* carried = carried_.find(handle)) enqueue(handle, *carried);
+    if (Carried* carried = carried_.find(handle)) ready_.add(handle, *carried);
   }
   if (now >= look_at_) look_for_segments(now);
 }

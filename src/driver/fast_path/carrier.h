@@ -15,6 +15,7 @@
 #include "host/tcp_socket.h"
 #include "relay/pair.h"
 #include "relay/pools.h"
+#include "relay/pump_queue.h"
 #include "sys/event_loop.h"
 
 namespace sluice::driver {
@@ -66,7 +67,7 @@ class Carrier {
     int guest_fd = -1;
     wire::SeqNum guest_begin;         // Of the first byte that the guest's socket received.
     std::uint32_t segments_seen = 0;  // Of the guest's, when we last looked.
-    bool queued = false;
+    bool queued = false;              // In ready_.
     bool guest_failed = false;
     bool watched = false;  // The guest is asked whether it still knows of the connection.
     // Keep-alives of the guest's: when its last came, and after how much silence the one before.
@@ -77,7 +78,6 @@ class Carrier {
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
-  void enqueue(SlabHandle handle, Carried& carried);
   void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
   [[nodiscard]] bool forgotten(Carried& carried);
   void forget(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
@@ -93,8 +93,7 @@ class Carrier {
   TimerWheel timers_;
   Slab<Carried> carried_;
   std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
-  std::vector<SlabHandle> ready_;
-  std::vector<SlabHandle> running_;
+  relay::PumpQueue<Carried> ready_;
   Instant look_at_ = kNever;  // When to look for segments without data.
 };
 

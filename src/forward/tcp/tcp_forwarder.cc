@@ -50,7 +50,7 @@ void TcpForwarder::on_event(EventTag tag, std::uint32_t events) {
   const bool of_client = tag.kind == EventKind::kClient;
   if (connection->phase == Phase::kRelaying) [[likely]] {
     connection->pair.note(of_client ? relay::Side::kClient : relay::Side::kTarget, events);
-    enqueue(handle, *connection);
+    ready_.add(handle, *connection);
   } else if (of_client) {
     connection->early_client_events |= events;
     on_early_client_event(handle, *connection);
@@ -71,21 +71,9 @@ void TcpForwarder::on_timer(EventTag tag) {
   }
 }
 
-void TcpForwarder::enqueue(SlabHandle handle, TcpConnection& connection) {
-  if (connection.queued) return;
-  connection.queued = true;
-  ready_.push_back(handle);
-}
-
 bool TcpForwarder::run_ready() {
-  running_.swap(ready_);
-  for (const SlabHandle handle : running_) {
-    TcpConnection* const connection = connections_.find(handle);
-    if (connection == nullptr) continue;
-    connection->queued = false;
-    pump(handle, *connection);
-  }
-  running_.clear();
+  ready_.run(connections_,
+             [this](SlabHandle handle, TcpConnection& connection) { pump(handle, connection); });
   return !ready_.empty();
 }
 

@@ -17,6 +17,7 @@
 #include "forward/tcp/tcp_connection.h"
 #include "forward/tcp/tcp_listeners.h"
 #include "forward/tcp/tcp_to_udp.h"
+#include "relay/pump_queue.h"
 
 namespace sluice::forward {
 
@@ -66,7 +67,6 @@ class TcpForwarder {
   void tell(const TcpConnection& connection, SessionResult result, int error);
 
   // --- Shared ---
-  void enqueue(SlabHandle handle, TcpConnection& connection);
   // Interest in everything, edge-triggered, for good.
   [[nodiscard]] bool watch(int fd, EventKind side, SlabHandle handle);
   // The same once, and no more when it is asked for again.
@@ -79,8 +79,7 @@ class TcpForwarder {
   ConnectRaces races_;  // Outlives the sessions.
   Slab<TcpConnection> connections_;
   std::size_t header_readers_ = 0;
-  std::vector<SlabHandle> ready_;
-  std::vector<SlabHandle> running_;  // Those of ready_ that run now; kept for its memory.
+  relay::PumpQueue<TcpConnection> ready_;
 };
 
 }  // namespace sluice::forward

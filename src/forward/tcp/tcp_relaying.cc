@@ -81,13 +81,13 @@ void TcpForwarder::start_relay(SlabHandle handle, TcpConnection& connection) {
   connection.pair.note(relay::Side::kClient, connection.early_client_events);
   connection.pair.note(relay::Side::kTarget, connection.early_target_events);
   tell(connection, SessionResult::kOpened, 0);
-  enqueue(handle, connection);
+  ready_.add(handle, connection);
 }
 
 void TcpForwarder::pump(SlabHandle handle, TcpConnection& connection) {
   const PairStatus status = connection.pair.pump(context_.pools, context_.now);
   switch (status) {
-    case PairStatus::kMore: enqueue(handle, connection); break;
+    case PairStatus::kMore: ready_.add(handle, connection); break;
     case PairStatus::kWaiting:
     case PairStatus::kLater: break;
     case PairStatus::kEnded:
@@ -132,7 +132,7 @@ void TcpForwarder::on_relay_timer(SlabHandle handle, TcpConnection& connection) 
     finish(handle, connection, result_of(connection.pair.end()), connection.pair.error());
     return;
   }
-  if (status == PairStatus::kMore) enqueue(handle, connection);
+  if (status == PairStatus::kMore) ready_.add(handle, connection);
   const SessionBytes bytes = connection.bytes();
   const bool moved = bytes.to_target + bytes.to_client != connection.bytes_at_timer;
   connection.bytes_at_timer = bytes.to_target + bytes.to_client;

@@ -86,7 +86,7 @@ DOORS = {
     "netlink": {"address_watch.h", "host_routes.h", "netlink.h", "nf_tables.h"},
     "sandbox": {"capabilities.h", "forward_sandbox.h", "helper_process.h", "identity.h",
                 "sandbox.h", "seccomp_filter.h", "supervisor_sandbox.h"},
-    "relay": {"options.h", "pair.h", "pools.h"},
+    "relay": {"options.h", "pair.h", "pools.h", "pump_queue.h"},
     "telemetry": {"counters.h", "flow_log.h", "flow_record.h", "json_line.h", "line_file.h",
                   "log.h", "private_file.h", "refusal_rate.h", "report.h", "snapshot.h", "text.h",
                   "trace/trace_session.h", "trace/trace_target.h"},

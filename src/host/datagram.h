@@ -45,6 +45,12 @@ struct IncomingDatagram {
   bool truncated = false;
 };
 
+// How many datagrams `bytes` are, of `segment_size` each (0: one).
+[[nodiscard]] constexpr std::size_t datagrams_in(std::size_t bytes, std::size_t segment_size) {
+  if (segment_size == 0 || bytes == 0) return 1;
+  return (bytes + segment_size - 1) / segment_size;
+}
+
 // Room for the message headers of one batch. One per worker; allocated once.
 class DatagramScratch {
  public:

@@ -1,34 +1,13 @@
 #include "driver/io/udp_io.h"
 
-#include <algorithm>
 #include <array>
 
 #include "driver/io/icmp_reports.h"
 
 namespace sluice::driver {
-namespace {
-
-// What one UDP_SEGMENT send may carry.
-constexpr std::size_t kRowBytesMax = 65'000;
-// Segments must fit the path's MTU; larger ones go out alone and are fragmented by the kernel.
-constexpr std::size_t kSegmentMax = 1452;
-constexpr std::size_t kPartsMax = 512;
-
-}  // namespace
 
 UdpIo::UdpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine)
-    : kernel_(kernel),
-      loop_(loop),
-      engine_(engine),
-      receive_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kReceiveSlots * kSlotSize)) {
-  batch_.reserve(kBatch);
-  parts_.reserve(kPartsMax);
-  outgoing_.reserve(kBatch);
-  for (std::size_t i = 0; i < kReceiveSlots; ++i) {
-    receive_parts_[i] = {.iov_base = receive_buffer_.get() + i * kSlotSize, .iov_len = kSlotSize};
-    incoming_[i].buffer = std::span(receive_parts_).subspan(i, 1);
-  }
-}
+    : kernel_(kernel), loop_(loop), engine_(engine) {}
 
 UdpIo::Socket* UdpIo::find(flow::UdpId id) {
   if (id.index >= sockets_.size()) return nullptr;
@@ -78,86 +57,38 @@ void UdpIo::close(const flow::CloseUdp& action) {
   if (Socket* socket = find(action.socket)) socket->socket.close();
 }
 
-// Appends to the newest datagram's row, where one send can carry both.
-bool UdpIo::extend(const flow::SendUdp& action) {
-  if (batch_.empty() || action.segment_size != 0) return false;
-  Pending& last = batch_.back();
-  const std::size_t size = action.payload.size();
-  if (last.closed || size == 0 || size > last.datagram.segment_size) return false;
-  if (last.parts >= host::kMaxGsoSegments || last.bytes + size > kRowBytesMax) return false;
-  if (last.datagram.target != action.target || last.datagram.hop_limit != action.hop_limit ||
-      last.datagram.source != action.local) {
-    return false;
-  }
-  parts_.push_back({.iov_base = const_cast<std::uint8_t*>(action.payload.data()), .iov_len = size});
-  ++last.parts;
-  last.bytes += size;
-  last.closed = size < last.datagram.segment_size;
-  return true;
-}
-
 [[gnu::noinline]] void UdpIo::send(const flow::SendUdp& action, Instant now,
                                    flow::ActionSink& out) {
   if (action.socket != batch_socket_) flush(now, out);
   batch_socket_ = action.socket;
-  if (parts_.size() < kPartsMax && extend(action)) return;
-  if (batch_.size() == kBatch || parts_.size() == kPartsMax) {
-    flush(now, out);
-    batch_socket_ = action.socket;
-  }
-  Pending pending{.datagram = {.target = action.target,
-                               .payload = {},
-                               .segment_size = action.segment_size,
-                               .hop_limit = action.hop_limit,
-                               .source = action.local},
-                  .first_part = parts_.size(),
-                  .parts = 1,
-                  .bytes = action.payload.size(),
-                  .closed = action.segment_size != 0};
-  if (action.segment_size == 0 && action.payload.size() <= kSegmentMax) {
-    pending.datagram.segment_size = static_cast<std::uint16_t>(action.payload.size());
-  }
-  parts_.push_back({.iov_base = const_cast<std::uint8_t*>(action.payload.data()),
-                    .iov_len = action.payload.size()});
-  batch_.push_back(pending);
+  batch_.direct({.target = action.target, .hop_limit = action.hop_limit, .source = action.local});
+  if (batch_.add(action.payload, action.segment_size)) return;
+  flush(now, out);
+  batch_socket_ = action.socket;
+  (void)batch_.add(action.payload, action.segment_size);  // It is empty.
 }
 
 [[gnu::noinline]] void UdpIo::flush(Instant now, flow::ActionSink& out) {
   if (batch_.empty()) return;
-  Socket* socket = find(batch_socket_);
-  outgoing_.clear();
-  for (Pending& pending : batch_) {
-    pending.datagram.payload = std::span(parts_).subspan(pending.first_part, pending.parts);
-    // A batch of one needs no segmentation.
-    if (pending.bytes <= pending.datagram.segment_size) pending.datagram.segment_size = 0;
-    outgoing_.push_back(pending.datagram);
+  if (Socket* const socket = find(batch_socket_)) {
+    const host::BatchResult result = batch_.flush(socket->socket);
+    if (result.dropped > 0) [[unlikely]]
+      report(*socket, result, now, out);
+  } else {
+    batch_.clear();
   }
-  std::span<const host::OutgoingDatagram> rest(outgoing_);
-  while (socket != nullptr && !rest.empty()) {
-    const auto sent = socket->socket.send(scratch_, rest);
-    if (!sent) {
-      report_error(*socket, rest.front().target, sent.error().error, now, out);
-      rest = rest.subspan(1);
-      continue;
-    }
-    if (*sent == 0) {  // The socket is full: as on any full link, the rest is lost.
-      for (std::size_t i = 0; i < rest.size(); ++i) {
-        engine_.drops().count(flow::DropReason::kUdpSendFailed);
-      }
-      break;
-    }
-    rest = rest.subspan(*sent);
-  }
-  batch_.clear();
-  parts_.clear();
   batch_socket_ = {};
 }
 
-[[gnu::cold]] void UdpIo::report_error(const Socket& socket, const wire::Endpoint& target,
-                                       int error, Instant now, flow::ActionSink& out) {
-  engine_.drops().count(flow::DropReason::kUdpSendFailed);
-  if (const auto told = icmp_error_of_send(error)) {
-    engine_.on_udp_error(socket.id, target, *told, {}, now, out);
+[[gnu::cold]] void UdpIo::report(const Socket& socket, const host::BatchResult& result, Instant now,
+                                 flow::ActionSink& out) {
+  for (std::uint64_t i = 0; i < result.dropped; ++i) {
+    engine_.drops().count(flow::DropReason::kUdpSendFailed);
+  }
+  for (const host::BatchResult::Refusal& refusal : result.refusals) {
+    if (const auto told = icmp_error_of_send(refusal.error)) {
+      engine_.on_udp_error(socket.id, refusal.target, *told, {}, now, out);
+    }
   }
 }
 
@@ -182,17 +113,15 @@ bool UdpIo::extend(const flow::SendUdp& action) {
   if ((events & EPOLLERR) != 0) [[unlikely]]
     read_errors(socket, now, out);
   if ((events & EPOLLIN) == 0) return;
-  const std::size_t most = socket.guess.expects_one() ? 1 : incoming_.size();
-  const auto count = socket.socket.receive(scratch_, std::span(incoming_).first(most));
+  const std::size_t most = socket.guess.expects_one() ? 1 : kReceiveSlots;
+  const auto slots = rows_.slots().first(most);
+  const auto count = socket.socket.receive(scratch_, slots);
   if (!count) return;
   if (most > 1) socket.guess.found(*count);
-  for (std::size_t i = 0; i < *count; ++i) {
-    const host::IncomingDatagram& datagram = incoming_[i];
-    engine_.udp().on_received(
-        socket.id, datagram.source, datagram.destination,
-        ByteView(static_cast<const std::uint8_t*>(datagram.buffer.front().iov_base),
-                 datagram.length),
-        datagram.segment_size, now, out);
+  for (const host::IncomingDatagram& datagram : slots.first(*count)) {
+    engine_.udp().on_received(socket.id, datagram.source, datagram.destination,
+                              host::DatagramRows::bytes_of(datagram), datagram.segment_size, now,
+                              out);
   }
 }
 

@@ -2,11 +2,10 @@
 // Not thread-safe.
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
-#include <vector>
+#include <expected>
 
 #include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
@@ -14,6 +13,8 @@
 #include "driver/io/settled.h"
 #include "flow/core/action.h"
 #include "flow/engine/engine.h"
+#include "host/datagram_batch.h"
+#include "host/datagram_rows.h"
 #include "host/udp_socket.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
@@ -38,30 +39,19 @@ class UdpIo final : public DescriptorRoom {
   void on_event(const EventTag& tag, std::uint32_t events, Settled settled);
 
  private:
-  static constexpr std::size_t kBatch = 64;
   static constexpr std::size_t kReceiveSlots = 16;
-  static constexpr std::size_t kSlotSize = 65'536;
 
   struct Socket {
     flow::UdpId id;
     host::UdpSocket socket;
     BurstGuess guess{};  // The kernel, too, looks for another before it returns.
   };
-  // Datagrams of one target in a row, for segmentation by the kernel.
-  struct Pending {
-    host::OutgoingDatagram datagram;
-    std::size_t first_part = 0;
-    std::size_t parts = 0;
-    std::size_t bytes = 0;
-    bool closed = false;  // A shorter one ended the row.
-  };
 
   [[nodiscard]] Socket* find(flow::UdpId id);
   [[nodiscard]] Socket& place(flow::UdpId id, host::UdpSocket socket);
   [[nodiscard]] std::expected<void, sys::SysError> watch(const Socket& socket);
-  [[nodiscard]] bool extend(const flow::SendUdp& action);
-  void report_error(const Socket& socket, const wire::Endpoint& target, int error, Instant now,
-                    flow::ActionSink& out);
+  void report(const Socket& socket, const host::BatchResult& result, Instant now,
+              flow::ActionSink& out);
   void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
 
   sys::Kernel& kernel_;
@@ -70,14 +60,9 @@ class UdpIo final : public DescriptorRoom {
   std::deque<Socket> sockets_;
   host::DatagramScratch scratch_;
 
-  flow::UdpId batch_socket_;
-  std::vector<Pending> batch_;
-  std::vector<iovec> parts_;
-  std::vector<host::OutgoingDatagram> outgoing_;
-
-  std::unique_ptr<std::uint8_t[]> receive_buffer_;
-  std::array<iovec, kReceiveSlots> receive_parts_{};
-  std::array<host::IncomingDatagram, kReceiveSlots> incoming_{};
+  flow::UdpId batch_socket_;  // Whose datagrams batch_ has.
+  host::DatagramBatch batch_{scratch_};
+  host::DatagramRows rows_{kReceiveSlots};
 };
 
 }  // namespace sluice::driver

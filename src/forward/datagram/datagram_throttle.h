@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/time.h"
-#include "forward/datagram/datagram_rows.h"
+#include "host/datagram.h"
 #include "relay/pair.h"
 
 namespace sluice::forward {
@@ -30,10 +30,10 @@ struct Passed {
     open = open && available > 0;
     room = std::min(room, available);
   }
-  const std::size_t all = datagrams_in(bytes, segment_size);
+  const std::size_t all = host::datagrams_in(bytes, segment_size);
   if (!open) return {0, all};
   // A datagram that exceeds what is there passes and leaves a debt: else a large one never could.
-  const std::size_t passing = datagrams_in(room, segment_size);
+  const std::size_t passing = host::datagrams_in(room, segment_size);
   const std::size_t passed = segment_size == 0 ? bytes : std::min(bytes, passing * segment_size);
   for (policy::TokenBucket* bucket : {throttle.rule, throttle.client}) {
     if (bucket != nullptr) bucket->take(passed, now);

@@ -172,7 +172,7 @@ void TcpToUdp::deliver_one(Bridge& bridge, ByteView datagram) {
 
 void TcpToUdp::flush_batch(Bridge& bridge) {
   if (batch_.empty()) return;
-  const BatchResult result = batch_.flush(bridge.socket, {});
+  const host::BatchResult result = batch_.flush(bridge.socket);
   bridge.bytes.to_target += result.bytes;
   count_one(bridge.client.rule->counters->datagrams_dropped, result.dropped);
 }
@@ -205,7 +205,7 @@ void TcpToUdp::gather(Bridge& bridge, const host::IncomingDatagram& slot) {
       pass_throttle(bridge.client.ticket.to_client(), slot.length, slot.segment_size, context_.now);
   count_one(bridge.client.rule->counters->datagrams_dropped, passed.dropped);
   if (passed.dropped > 0 && passed.bytes == 0) return;
-  ByteView rest = DatagramRows::bytes_of(slot).first(passed.bytes);
+  ByteView rest = host::DatagramRows::bytes_of(slot).first(passed.bytes);
   const bool framed = bridge.client.rule->plan.framing == Framing::kLength16;
   do {
     const std::size_t size = framed && slot.segment_size > 0

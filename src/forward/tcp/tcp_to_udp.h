@@ -22,14 +22,14 @@
 
 #include "base/slab.h"
 #include "base/timer_wheel.h"
-#include "forward/datagram/datagram_batch.h"
 #include "forward/datagram/datagram_framing.h"
 #include "forward/datagram/datagram_queue.h"
-#include "forward/datagram/datagram_rows.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
 #include "forward/session/session_accounting.h"
 #include "forward/session/worker_context.h"
+#include "host/datagram_batch.h"
+#include "host/datagram_rows.h"
 #include "host/tcp_socket.h"
 #include "host/udp_socket.h"
 
@@ -112,8 +112,8 @@ class TcpToUdp {
 
   WorkerContext& context_;
   Slab<Bridge> bridges_;
-  DatagramRows rows_;
-  DatagramBatch batch_;
+  host::DatagramRows rows_;
+  host::DatagramBatch batch_;
   std::vector<iovec> parts_;
   std::vector<std::array<std::uint8_t, kFrameHeader>> headers_;
   std::vector<SlabHandle> pending_;

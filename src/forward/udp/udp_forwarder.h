@@ -27,14 +27,14 @@
 #include <vector>
 
 #include "base/slab.h"
-#include "forward/datagram/datagram_batch.h"
-#include "forward/datagram/datagram_rows.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
 #include "forward/session/worker_context.h"
 #include "forward/udp/udp_refusals.h"
 #include "forward/udp/udp_session.h"
 #include "forward/udp/udp_session_table.h"
+#include "host/datagram_batch.h"
+#include "host/datagram_rows.h"
 #include "host/udp_socket.h"
 #include "policy/token_bucket.h"
 
@@ -175,8 +175,8 @@ class UdpForwarder {
   SessionQueue spoke_once_;
   SessionQueue talking_;
   UdpRefusals refusals_;
-  DatagramRows rows_;
-  DatagramBatch batch_;
+  host::DatagramRows rows_;
+  host::DatagramBatch batch_;
   std::uint64_t batch_number_ = 0;
   std::size_t effort_ = 0;  // Since the last run_pending() began.
   std::array<std::uint8_t, kRows> next_slot_{};

@@ -12,6 +12,10 @@ constexpr int kBatchesPerTurn = 2;
 constexpr int kReadsPerTurn = 16;
 constexpr int kErrorsPerTurn = 16;
 
+host::OutgoingDatagram route_to_client(const UdpSession& session) {
+  return {.target = session.key.client, .source = session.local, .scope_id = session.key.scope_id};
+}
+
 }  // namespace
 
 [[gnu::noinline]] void UdpForwarder::read_answers(SlabHandle handle) {
@@ -25,7 +29,7 @@ constexpr int kErrorsPerTurn = 16;
     if (*count == 0) return;
     note_answer(*session);
     for (const host::IncomingDatagram& slot : slots.first(*count)) {
-      answer(*session, DatagramRows::bytes_of(slot), slot.segment_size);
+      answer(*session, host::DatagramRows::bytes_of(slot), slot.segment_size);
     }
     flush_answers(*session);
     if (*count < slots.size()) return;
@@ -44,22 +48,22 @@ void UdpForwarder::answer(UdpSession& session, ByteView bytes, std::uint16_t seg
   count_one(session.rule->counters->datagrams_dropped, passed.dropped);
   if (passed.dropped > 0 && passed.bytes == 0) return;
   const ByteView passing = bytes.first(passed.bytes);
+  if (batch_.empty()) batch_.direct(route_to_client(session));
   if (batch_.add(passing, segment_size)) return;
   flush_answers(session);
+  batch_.direct(route_to_client(session));
   (void)batch_.add(passing, segment_size);
 }
 
 void UdpForwarder::flush_answers(UdpSession& session) {
   if (batch_.empty()) return;
   UdpListener& listener = listeners_.at(session.key.listener);
-  const BatchResult result = batch_.flush(
-      listener.socket,
-      {.target = session.key.client, .source = session.local, .scope_id = session.key.scope_id});
+  const host::BatchResult result = batch_.flush(listener.socket);
   session.bytes.to_client += result.bytes;
   count_one(session.rule->counters->datagrams_dropped, result.dropped);
   // The client had sent to a network's broadcast address, which only the routing table tells from
   // an ordinary one.
-  if (result.error == EINVAL) session.local.reset();
+  if (result.error() == EINVAL) session.local.reset();
 }
 
 [[gnu::cold]] void UdpForwarder::read_errors(SlabHandle handle) {

@@ -65,7 +65,7 @@ void UdpForwarder::deliver_chain(std::uint32_t index, std::span<host::IncomingDa
   if (session.phase == UdpPhase::kFailed) [[unlikely]] {
     std::uint64_t dropped = 0;
     for (std::uint8_t i = session.first_slot; i != kChainEnd; i = next_slot_[i]) {
-      dropped += datagrams_in(slots[i].length, slots[i].segment_size);
+      dropped += host::datagrams_in(slots[i].length, slots[i].segment_size);
     }
     count_one(session.rule->counters->datagrams_dropped, dropped);
   } else if (session.stream != nullptr) {
@@ -79,15 +79,16 @@ void UdpForwarder::deliver_chain(std::uint32_t index, std::span<host::IncomingDa
                                                     std::span<host::IncomingDatagram> slots) {
   const relay::Throttle throttle = session.ticket.to_target();
   std::uint64_t dropped = 0;
+  batch_.direct({});  // The socket is connected.
   for (std::uint8_t i = session.first_slot; i != kChainEnd; i = next_slot_[i]) {
     const host::IncomingDatagram& slot = slots[i];
     const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, context_.now);
     dropped += passed.dropped;
     if (passed.dropped > 0 && passed.bytes == 0) continue;
     // A chain is shorter than a batch, so there is room.
-    (void)batch_.add(DatagramRows::bytes_of(slot).first(passed.bytes), slot.segment_size);
+    (void)batch_.add(host::DatagramRows::bytes_of(slot).first(passed.bytes), slot.segment_size);
   }
-  const BatchResult result = batch_.flush(session.socket, {});
+  const host::BatchResult result = batch_.flush(session.socket);
   session.bytes.to_target += result.bytes;
   count_one(session.rule->counters->datagrams_dropped, dropped + result.dropped);
 }
@@ -110,7 +111,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
     const Passed passed = pass_throttle(throttle, slot.length, slot.segment_size, context_.now);
     dropped += passed.dropped;
     if (passed.dropped > 0 && passed.bytes == 0) continue;
-    ByteView rest = DatagramRows::bytes_of(slot).first(passed.bytes);
+    ByteView rest = host::DatagramRows::bytes_of(slot).first(passed.bytes);
     do {
       const std::size_t size = slot.segment_size == 0
                                    ? rest.size()
@@ -137,7 +138,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
                                                            const host::IncomingDatagram& slot) {
   UdpListener& listener = *listeners_.find(handle);
   LiveRule& rule = *listener.rule;
-  const std::size_t datagrams = datagrams_in(slot.length, slot.segment_size);
+  const std::size_t datagrams = host::datagrams_in(slot.length, slot.segment_size);
   auto ticket = rule.admission.admit(key.client.address, context_.now);
   if (!ticket) return refuse(listener, key, ticket.error(), datagrams);
   if (newcomers_.available(context_.now) == 0 ||

@@ -1,5 +1,5 @@
 // Receive buffers for a batch of datagrams, each with room for the largest, or for what the kernel
-// has joined (UDP GRO). Shared by all sessions of a worker: a session holds none. Memory is asked
+// has joined (UDP GRO). Shared by all sockets of a worker: none holds any. Memory is asked
 // for at the first use, and its pages are touched only as far as datagrams reach.
 #pragma once
 
@@ -14,17 +14,17 @@
 #include "base/bytes.h"
 #include "host/datagram.h"
 
-namespace sluice::forward {
+namespace sluice::host {
 
 class DatagramRows {
  public:
   static constexpr std::size_t kRowSize = 65'536;
 
-  // `count` at most host::DatagramScratch::kBatch.
+  // `count` at most DatagramScratch::kBatch.
   explicit DatagramRows(std::size_t count) : count_(count) {}
 
   // To be filled by UdpSocket::receive().
-  [[nodiscard]] std::span<host::IncomingDatagram> slots() {
+  [[nodiscard]] std::span<IncomingDatagram> slots() {
     if (memory_ == nullptr) allocate();
     return slots_;
   }
@@ -33,7 +33,7 @@ class DatagramRows {
     if (memory_ == nullptr) allocate();
     return {memory_.get(), kRowSize};
   }
-  [[nodiscard]] static ByteView bytes_of(const host::IncomingDatagram& slot) {
+  [[nodiscard]] static ByteView bytes_of(const IncomingDatagram& slot) {
     return {static_cast<const std::uint8_t*>(slot.buffer.front().iov_base), slot.length};
   }
 
@@ -54,13 +54,7 @@ class DatagramRows {
   std::size_t count_;
   std::unique_ptr<std::uint8_t[]> memory_;
   std::vector<iovec> parts_;
-  std::vector<host::IncomingDatagram> slots_;
+  std::vector<IncomingDatagram> slots_;
 };
 
-// How many datagrams `bytes` are, of `segment_size` each (0: one).
-[[nodiscard]] constexpr std::size_t datagrams_in(std::size_t bytes, std::size_t segment_size) {
-  if (segment_size == 0 || bytes == 0) return 1;
-  return (bytes + segment_size - 1) / segment_size;
-}
-
-}  // namespace sluice::forward
+}  // namespace sluice::host

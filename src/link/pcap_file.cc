@@ -47,9 +47,9 @@ ByteView view_of(const iovec& piece) {
 
 }  // namespace
 
-std::expected<PcapFile, std::error_code> PcapFile::open(const std::string& path) {
+std::expected<PcapFile, sys::SysError> PcapFile::open(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd.valid()) return std::unexpected(std::error_code(errno, std::generic_category()));
+  if (!fd.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
   PcapFile file(std::move(fd));
   // A full disk is told now, not in the middle of the work; and a reader may follow the file.
   file.flush();
@@ -130,7 +130,7 @@ void PcapFile::write_out(std::span<iovec> pieces) {
     const ssize_t written = ::writev(fd_.get(), pieces.data(), static_cast<int>(pieces.size()));
     if (written < 0) {
       if (errno == EINTR) continue;
-      error_ = std::error_code(errno, std::generic_category());
+      error_ = sys::last_error(sys::SysOp::kWrite);
       fd_.reset();
       return;
     }
@@ -146,6 +146,6 @@ void PcapFile::write_out(std::span<iovec> pieces) {
   }
 }
 
-std::optional<std::error_code> PcapFile::take_error() { return std::exchange(error_, {}); }
+std::optional<sys::SysError> PcapFile::take_error() { return std::exchange(error_, {}); }
 
 }  // namespace sluice::link

@@ -14,11 +14,11 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/unique_fd.h"
+#include "sys/sys_error.h"
 
 namespace sluice::link {
 
@@ -27,7 +27,7 @@ class PcapFile {
   using WallTime = std::chrono::system_clock::time_point;
 
   // Replaces what `path` held.
-  [[nodiscard]] static std::expected<PcapFile, std::error_code> open(const std::string& path);
+  [[nodiscard]] static std::expected<PcapFile, sys::SysError> open(const std::string& path);
   explicit PcapFile(UniqueFd fd);
 
   // One Ethernet frame: `header`, then `payload` piece by piece. Whatever is beyond kSnapLength is
@@ -36,7 +36,7 @@ class PcapFile {
   void flush();
 
   // The error that ended the capture, on the first call after it; else nothing.
-  [[nodiscard]] std::optional<std::error_code> take_error();
+  [[nodiscard]] std::optional<sys::SysError> take_error();
 
   static constexpr std::uint32_t kSnapLength = 262'144;  // As tcpdump has it.
 
@@ -51,7 +51,7 @@ class PcapFile {
 
   UniqueFd fd_;  // Invalid after an error.
   std::vector<std::uint8_t> buffer_;
-  std::optional<std::error_code> error_;
+  std::optional<sys::SysError> error_;
 };
 
 }  // namespace sluice::link

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <system_error>
 
 #include "link/link.h"
 #include "link/pcap_file.h"
@@ -13,7 +12,7 @@ namespace sluice::link {
 class PcapTee final : public Link {
  public:
   // Told once, when the file takes nothing more and the capture ends. The frames pass as before.
-  using OnError = std::function<void(const std::error_code&)>;
+  using OnError = std::function<void(const sys::SysError&)>;
 
   PcapTee(std::unique_ptr<Link> inner, PcapFile file, OnError on_error);
 

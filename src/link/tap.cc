@@ -47,24 +47,29 @@ void negotiate_offloads(int fd, TapFeatures& features) {
   }
 }
 
+struct Failure {
+  TapStep step = TapStep::kOpenDevice;
+  int error = 0;
+};
+
 struct Queue {
   UniqueFd fd;
   std::string name;
 };
 
-std::expected<Queue, TapError> open_queue(const std::string& name, short flags) {
+std::expected<Queue, Failure> open_queue(const std::string& name, short flags) {
   UniqueFd fd(::open(kDevice, O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return std::unexpected(TapError{TapStep::kOpenDevice, errno});
+  if (!fd.valid()) return std::unexpected(Failure{TapStep::kOpenDevice, errno});
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
   request.ifr_flags = flags;
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
-    return std::unexpected(TapError{TapStep::kCreate, errno});
+    return std::unexpected(Failure{TapStep::kCreate, errno});
   }
   return Queue{std::move(fd), request.ifr_name};
 }
 
-std::expected<Tap, TapError> open_with(const std::string& name, const TapOptions& options) {
+std::expected<Tap, Failure> open_with(const std::string& name, const TapOptions& options) {
   unsigned flags = IFF_TAP | IFF_NO_PI;
   if (options.vnet_header) flags |= IFF_VNET_HDR;
   if (options.queues > 1) flags |= IFF_MULTI_QUEUE;
@@ -77,7 +82,7 @@ std::expected<Tap, TapError> open_with(const std::string& name, const TapOptions
     if (options.vnet_header) {
       int size = kHeaderSize;
       if (::ioctl(fd, TUNSETVNETHDRSZ, &size) != 0) {
-        return std::unexpected(TapError{TapStep::kHeaderSize, errno});
+        return std::unexpected(Failure{TapStep::kHeaderSize, errno});
       }
       tap.features.vnet_header_size = kHeaderSize;
       if (options.offloads) negotiate_offloads(fd, tap.features);
@@ -86,6 +91,35 @@ std::expected<Tap, TapError> open_with(const std::string& name, const TapOptions
     tap.queues.push_back(std::move(queue->fd));
   }
   return tap;
+}
+
+std::string step_text(TapStep step) {
+  switch (step) {
+    case TapStep::kName: return "interface name";
+    case TapStep::kOpenDevice: return kDevice;
+    case TapStep::kCreate: return std::string(kDevice) + ": create a tap interface";
+    case TapStep::kHeaderSize: return "set the size of the tap's header";
+  }
+  unreachable("TapStep out of range");
+}
+
+std::string hint_for(TapStep step, int error) {
+  switch (step) {
+    case TapStep::kName: return "expected 1 to 15 bytes without '/', ':', '%' or blanks";
+    case TapStep::kOpenDevice:
+      if (error == EACCES || error == EPERM) return "as root run: chmod 666 /dev/net/tun";
+      if (error == ENOENT || error == ENODEV || error == ENXIO) {
+        return "as root run: modprobe tun (and, if the file is still missing: mkdir -p /dev/net "
+               "&& mknod -m 666 /dev/net/tun c 10 200)";
+      }
+      return "";
+    case TapStep::kCreate:
+      if (error == EPERM) return "the network namespace must be owned by the caller";
+      if (error == EBUSY) return "an interface of this name exists; choose another";
+      return "";
+    case TapStep::kHeaderSize: return "";
+  }
+  unreachable("TapStep out of range");
 }
 
 }  // namespace
@@ -106,50 +140,28 @@ TapFeatures TapFeatures::unpack(std::uint64_t packed) {
           .uso = (bits & 16U) != 0};
 }
 
-std::string TapError::step_text() const {
-  switch (step) {
-    case TapStep::kName: return "interface name";
-    case TapStep::kOpenDevice: return kDevice;
-    case TapStep::kCreate: return std::string(kDevice) + ": create a tap interface";
-    case TapStep::kHeaderSize: return "set the size of the tap's header";
-  }
-  unreachable("TapStep out of range");
+sys::SetupError setup_error_of(TapStep step, int error) {
+  return {step_text(step), error, hint_for(step, error)};
 }
 
-std::string TapError::hint() const {
-  switch (step) {
-    case TapStep::kName: return "expected 1 to 15 bytes without '/', ':', '%' or blanks";
-    case TapStep::kOpenDevice:
-      if (error == EACCES || error == EPERM) return "as root run: chmod 666 /dev/net/tun";
-      if (error == ENOENT || error == ENODEV || error == ENXIO) {
-        return "as root run: modprobe tun (and, if the file is still missing: mkdir -p /dev/net "
-               "&& mknod -m 666 /dev/net/tun c 10 200)";
-      }
-      return "";
-    case TapStep::kCreate:
-      if (error == EPERM) return "the network namespace must be owned by the caller";
-      if (error == EBUSY) return "an interface of this name exists; choose another";
-      return "";
-    case TapStep::kHeaderSize: return "";
-  }
-  unreachable("TapStep out of range");
-}
-
-std::expected<Tap, TapError> open_tap(const std::string& name, const TapOptions& options) {
+std::expected<Tap, sys::SetupError> open_tap(const std::string& name, const TapOptions& options) {
   // Net names that dev_valid_name() refuses, and "%", which would be a template.
   const bool dots = name == "." || name == "..";
   if (name.empty() || name.size() >= IFNAMSIZ || dots ||
       name.find_first_of("/:% \t\n\v\f\r") != std::string::npos || options.queues == 0) {
-    return std::unexpected(TapError{TapStep::kName, EINVAL});
+    return std::unexpected(setup_error_of(TapStep::kName, EINVAL));
   }
   auto tap = open_with(name, options);
-  if (tap || !options.vnet_header) return tap;
-  const TapStep step = tap.error().step;
   const bool header_refused =
-      step == TapStep::kHeaderSize || (step == TapStep::kCreate && tap.error().error == EINVAL);
-  if (!header_refused) return tap;
+      !tap && options.vnet_header &&
+      (tap.error().step == TapStep::kHeaderSize ||
+       (tap.error().step == TapStep::kCreate && tap.error().error == EINVAL));
   // A kernel without virtio-net headers on tap: plain frames do.
-  return open_with(name, {.vnet_header = false, .offloads = false, .queues = options.queues});
+  if (header_refused) {
+    tap = open_with(name, {.vnet_header = false, .offloads = false, .queues = options.queues});
+  }
+  if (!tap) return std::unexpected(setup_error_of(tap.error().step, tap.error().error));
+  return std::move(*tap);
 }
 
 }  // namespace sluice::link

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "sys/setup_error.h"
 
 namespace sluice::link {
 
@@ -45,18 +46,11 @@ struct Tap {
 
 enum class TapStep : std::uint8_t { kName, kOpenDevice, kCreate, kHeaderSize };
 
-struct TapError {
-  TapStep step = TapStep::kOpenDevice;
-  int error = 0;
-
-  // The step, without the errno: "/dev/net/tun", "create interface".
-  [[nodiscard]] std::string step_text() const;
-  // How to mend it; may be empty.
-  [[nodiscard]] std::string hint() const;
-};
+// What to tell of a step that failed with this errno, and how to mend it.
+[[nodiscard]] sys::SetupError setup_error_of(TapStep step, int error);
 
 // `name` as the interface shall be called, at most 15 bytes.
-[[nodiscard]] std::expected<Tap, TapError> open_tap(const std::string& name,
-                                                    const TapOptions& options = {});
+[[nodiscard]] std::expected<Tap, sys::SetupError> open_tap(const std::string& name,
+                                                           const TapOptions& options = {});
 
 }  // namespace sluice::link

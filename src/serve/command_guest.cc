@@ -34,10 +34,7 @@ constexpr std::size_t kChannel = 1;
 [[nodiscard]] std::expected<netns::OpenedLink, sys::SetupError> open_link(
     const std::string& interface) {
   auto tap = link::open_tap(interface);
-  if (!tap) {
-    return std::unexpected(
-        sys::SetupError{tap.error().step_text(), tap.error().error, tap.error().hint()});
-  }
+  if (!tap) return std::unexpected(tap.error());
   return netns::OpenedLink{std::move(tap->queues), tap->features.pack()};
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "sys/sys_error.h"
@@ -13,9 +12,9 @@
 namespace sluice::serve {
 namespace {
 
-[[nodiscard]] std::string cannot_write(const char* option, const std::string& path,
-                                       const std::string& why) {
-  return fmt::format("{}: cannot write '{}': {}", option, path, why);
+[[nodiscard]] std::string cannot_write(const char* option, const std::string& path, int error,
+                                       const char* hint = "") {
+  return fmt::format("{}: cannot write '{}': {}{}", option, path, sys::errno_text(error), hint);
 }
 
 }  // namespace
@@ -32,7 +31,7 @@ std::expected<Outputs, std::string> Outputs::open(OutputPlan plan) {
 std::expected<void, std::string> Outputs::open_files() {
   if (!plan_.pcap.empty()) {
     auto pcap = link::PcapFile::open(plan_.pcap);
-    if (!pcap) return std::unexpected(cannot_write("--pcap", plan_.pcap, pcap.error().message()));
+    if (!pcap) return std::unexpected(cannot_write("--pcap", plan_.pcap, pcap.error().error));
     pcap_ = std::move(*pcap);
   }
   if (!plan_.flow_log.empty()) {
@@ -41,16 +40,14 @@ std::expected<void, std::string> Outputs::open_files() {
       const int error = log.error().error;
       const char* const hint =
           error == ENXIO ? "; nobody reads this pipe: start its reader first" : "";
-      return std::unexpected(
-          cannot_write("--flow-log", plan_.flow_log, sys::errno_text(error) + hint));
+      return std::unexpected(cannot_write("--flow-log", plan_.flow_log, error, hint));
     }
     flow_log_ = std::move(*log);
   }
   if (!plan_.report_file.empty()) {
     std::FILE* const file = telemetry::open_private_file(plan_.report_file);
     if (file == nullptr) {
-      return std::unexpected(
-          cannot_write("--report-file", plan_.report_file, std::strerror(errno)));
+      return std::unexpected(cannot_write("--report-file", plan_.report_file, errno));
     }
     report_.reset(file);
   }
@@ -60,12 +57,10 @@ std::expected<void, std::string> Outputs::open_files() {
 std::expected<void, std::string> Outputs::start_trace() {
   auto trace = telemetry::TraceSession::open(*plan_.trace, plan_.trace_file);
   if (!trace) {
-    return std::unexpected(cannot_write("--trace", plan_.trace_file, std::strerror(trace.error())));
+    return std::unexpected(cannot_write("--trace", plan_.trace_file, trace.error().error));
   }
   if (const auto started = trace->start(); !started) {
-    const trace::TraceError& error = started.error();
-    return std::unexpected(fmt::format("--trace: {}{}{}", error.what, error.error == 0 ? "" : ": ",
-                                       error.error == 0 ? "" : std::strerror(error.error)));
+    return std::unexpected(fmt::format("--trace: {}", started.error().describe()));
   }
   trace_ = std::move(*trace);
   return {};
@@ -77,13 +72,13 @@ void Outputs::finish(const telemetry::Snapshot& snapshot) {
   if (!text.empty()) {
     std::fputs(text.c_str(), report_.get());
     if (std::fflush(report_.get()) != 0) {
-      telemetry::log_error("--report: {}", std::strerror(errno));
+      telemetry::log_error("--report: {}", sys::errno_text(errno));
     }
   }
   if (!trace_) return;
   if (const auto written = trace_->finish(); !written) {
     telemetry::log_error("--trace: writing '{}' failed: {}", plan_.trace_file,
-                         std::strerror(written.error()));
+                         sys::errno_text(written.error().error));
   }
 }
 

@@ -93,8 +93,9 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
   auto file = outputs.take_pcap();
   if (!file) return link;
   return std::make_unique<link::PcapTee>(
-      std::move(link), std::move(*file), [](const std::error_code& error) {
-        telemetry::log_warn("--pcap: writing failed, the capture ends here: {}", error.message());
+      std::move(link), std::move(*file), [](const sys::SysError& error) {
+        telemetry::log_warn("--pcap: writing failed, the capture ends here: {}",
+                            sys::errno_text(error.error));
       });
 }
 

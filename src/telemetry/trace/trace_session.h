@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "sys/setup_error.h"
+#include "sys/sys_error.h"
 #include "telemetry/trace/trace_target.h"
 #include "trace/trace_ring.h"
 #include "trace/trace_sites.h"
@@ -20,14 +22,13 @@ namespace sluice::telemetry {
 class TraceSession {
  public:
   // A file whose name ends in ".json" gets JSON, any other the text; an empty name is standard
-  // error. `target` is one of kTraceTargets. The error is an errno.
-  [[nodiscard]] static std::expected<TraceSession, int> open(const TraceTarget& target,
-                                                             const std::string& file);
+  // error. `target` is one of kTraceTargets.
+  [[nodiscard]] static std::expected<TraceSession, sys::SysError> open(const TraceTarget& target,
+                                                                       const std::string& file);
 
-  [[nodiscard]] std::expected<void, trace::TraceError> start();
-  // Stops nothing, since the sandbox forbids to change code: call it when the work is done. The
-  // error is an errno.
-  [[nodiscard]] std::expected<void, int> finish();
+  [[nodiscard]] std::expected<void, sys::SetupError> start();
+  // Stops nothing, since the sandbox forbids to change code: call it when the work is done.
+  [[nodiscard]] std::expected<void, sys::SysError> finish();
 
  private:
   struct Closer {

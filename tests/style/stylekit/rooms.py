@@ -29,7 +29,7 @@ MAY_INCLUDE = {
     "resolv": {"sandbox", "sys", "wire", "base"},
     "relay": {"host", "policy", "sys", "wire", "base"},
     "telemetry": {"policy", "sys", "wire", "base"},
-    "telemetry/trace": {"telemetry", "policy", "wire", "trace", "base"},
+    "telemetry/trace": {"telemetry", "policy", "sys", "wire", "trace", "base"},
     "agent": {"sandbox", "netlink", "sys", "wire", "base"},
     "netns": {"agent", "resolv", "sandbox", "netlink", "sys", "wire", "base"},
     "driver": {"driver/io", "driver/fast_path", "agent", "telemetry", "relay", "resolv",

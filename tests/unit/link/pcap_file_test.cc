@@ -166,7 +166,7 @@ TEST_F(PcapFileTest, AWriteErrorIsToldOnceAndEndsTheCapture) {
   PcapFile file(UniqueFd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
   EXPECT_EQ(file.take_error(), std::nullopt);
   file.flush();
-  EXPECT_EQ(file.take_error(), std::make_error_code(std::errc::no_space_on_device));
+  EXPECT_EQ(file.take_error(), (sys::SysError{sys::SysOp::kWrite, ENOSPC}));
   EXPECT_EQ(file.take_error(), std::nullopt);
   file.frame(kTime, pattern(100, 0), {});
   file.flush();

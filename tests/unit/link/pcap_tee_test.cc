@@ -24,7 +24,7 @@ class PcapTeeTest : public ::testing::Test {
     inner = inner_link.get();
     tee.emplace(std::move(inner_link),
                 PcapFile(UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600))),
-                [this](const std::error_code& error) { errors.push_back(error); });
+                [this](const sys::SysError& error) { errors.push_back(error); });
   }
   // The records of the file, without their headers.
   [[nodiscard]] std::vector<std::string> records() const {
@@ -49,7 +49,7 @@ class PcapTeeTest : public ::testing::Test {
   std::string path_ = "/tmp/sluice-tee-XXXXXX";
   TestLink* inner = nullptr;
   std::optional<PcapTee> tee;
-  std::vector<std::error_code> errors;
+  std::vector<sys::SysError> errors;
   const std::array<std::uint8_t, 3> first{'o', 'n', 'e'};
 };
 
@@ -97,7 +97,7 @@ TEST_F(PcapTeeTest, AFullDiskIsToldOnceAndTheFramesPass) {
     tee->flush();
   }
   ASSERT_EQ(errors.size(), 1U);
-  EXPECT_EQ(errors[0], std::make_error_code(std::errc::no_space_on_device));
+  EXPECT_EQ(errors[0], (sys::SysError{sys::SysOp::kWrite, ENOSPC}));
   wire::FrameBatch batch;
   std::ranges::fill(batch.add(2, first, {}), 'h');
   EXPECT_EQ(tee->write(batch), 0U);

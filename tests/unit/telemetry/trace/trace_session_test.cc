@@ -50,7 +50,7 @@ TEST_F(TraceSessionTest, WithoutProbesItDoesNotStart) { EXPECT_TRUE(run(".txt").
 TEST_F(TraceSessionTest, AFileThatCannotBeWritten) {
   const auto session = TraceSession::open(kTraceTargets.front(), "/nonexistent/trace.json");
   ASSERT_FALSE(session.has_value());
-  EXPECT_EQ(session.error(), ENOENT);
+  EXPECT_EQ(session.error(), (sys::SysError{sys::SysOp::kOpen, ENOENT}));
 }
 
 }  // namespace

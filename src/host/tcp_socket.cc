@@ -9,6 +9,7 @@
 #include <array>
 #include <climits>
 
+#include "host/tcp_info.h"
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
 
@@ -81,12 +82,9 @@ std::expected<void, sys::SysError> TcpSocket::start_connect(const wire::Endpoint
   return {};
 }
 
-// What the kernel calls so, or CLOSE-WAIT: the peer has ended its side already.
 bool TcpSocket::is_established() const {
-  std::array<std::uint8_t, 4> info{};  // The beginning of tcp_info: tcpi_state is its first byte.
-  socklen_t length = sizeof info;
-  return fd_.kernel().getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, info.data(), &length) == 0 &&
-         (info[0] == TCP_ESTABLISHED || info[0] == TCP_CLOSE_WAIT);
+  const auto info = read_tcp_info(fd_.kernel(), fd_.get());
+  return info && info->established;
 }
 
 TcpSocket TcpSocket::adopt(sys::KernelFd fd, const TcpOptions& options) {
@@ -200,12 +198,9 @@ void TcpSocket::close_and_forget() {
 }
 
 std::expected<std::uint32_t, sys::SysError> TcpSocket::unanswered_probes() {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  if (fd_.kernel().getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
-    return std::unexpected(sys::last_error(sys::SysOp::kGetSockOpt));
-  }
-  return info.tcpi_probes;
+  const auto info = read_tcp_info(fd_.kernel(), fd_.get());
+  if (!info) return std::unexpected(info.error());
+  return info->unanswered_probes;
 }
 
 void TcpSocket::set_deaf(bool deaf) {

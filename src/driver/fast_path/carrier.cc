@@ -1,15 +1,11 @@
 #include "driver/fast_path/carrier.h"
 
-#include <linux/sockios.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "base/unreachable.h"
+#include "host/tcp_info.h"
 
 namespace sluice::driver {
 namespace {
@@ -111,13 +107,9 @@ bool Carrier::close(const flow::CloseTcp& action) {
 bool Carrier::has_received(flow::TcpId id, wire::SeqNum sequence) {
   const Carried* carried = find(id);
   if (carried == nullptr) return true;
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  if (pools_.kernel().getsockopt(carried->guest_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
-    return true;
-  }
-  // A FIN counts like a byte here.
-  return sequence <= carried->guest_begin + static_cast<std::uint32_t>(info.tcpi_bytes_received);
+  const auto info = host::read_tcp_info(pools_.kernel(), carried->guest_fd);
+  return !info ||
+         sequence <= carried->guest_begin + static_cast<std::uint32_t>(info->bytes_received);
 }
 
 void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
@@ -235,14 +227,10 @@ void Carrier::look_for_segments(Instant now) {
       const Duration half = std::chrono::seconds(carried.keep_alive) / 2;
       look_at_ = std::min(look_at_, now + std::max(half, kLookOften));
     }
-    tcp_info info{};
-    socklen_t length = sizeof info;
-    if (pools_.kernel().getsockopt(carried.guest_fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-        info.tcpi_segs_in == carried.segments_seen) {
-      return;
-    }
-    const std::uint32_t segments = info.tcpi_segs_in - carried.segments_seen;
-    carried.segments_seen = info.tcpi_segs_in;
+    const auto info = host::read_tcp_info(pools_.kernel(), carried.guest_fd);
+    if (!info || info->segments_in == carried.segments_seen) return;
+    const std::uint32_t segments = info->segments_in - carried.segments_seen;
+    carried.segments_seen = info->segments_in;
     // While we ask the guest, its segments are answers.
     if (!carried.watched) {
       note_probe(carried, now, segments);

@@ -31,7 +31,8 @@ class WorkerRig : protected Outside {
     options.link = std::move(fresh);
     worker.emplace(kernel, *loop_, std::move(options));
     network = {};
-    if (begin == Begin::kYes) EXPECT_TRUE(worker->begin().has_value());
+    if (begin == Begin::kNo) return;
+    EXPECT_TRUE(worker->begin().has_value());
   }
 
   // A turn in which these descriptors have something.

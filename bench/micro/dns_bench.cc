@@ -46,7 +46,7 @@ class Asker {
     std::memcpy(answer_.data(), driver.dns_sent.data(), 2);
     std::memcpy(answer_.data() + kDigitsAt, digits_.data(), kDigits);
     driver.engine.on_dns_answer(driver.dns_slot, flow::Engine::DnsTransport::kUdp, answer_,
-                                driver.now, driver.sink);
+                                {driver.now, driver.sink});
     driver.settle();
   }
 

@@ -27,9 +27,9 @@ EngineDriver::EngineDriver(const wire::LinkFeatures& link)
 }
 
 void EngineDriver::turn() {
-  engine.end_burst(flow::BurstEnd::kDrained, now, sink);
-  if (engine.has_deferred()) engine.run_deferred(now, sink);
-  if (engine.next_wakeup() <= now) engine.on_timers(now, sink);
+  engine.end_burst(flow::BurstEnd::kDrained, {now, sink});
+  if (engine.has_deferred()) engine.run_deferred({now, sink});
+  if (engine.next_wakeup() <= now) engine.on_timers({now, sink});
   settle();
 }
 
@@ -37,7 +37,7 @@ void EngineDriver::pass(Duration time) {
   const Instant end = now + time;
   while (engine.next_wakeup() <= end) {
     now = std::max(now, engine.next_wakeup());
-    engine.on_timers(now, sink);
+    engine.on_timers({now, sink});
     settle();
   }
   now = end;
@@ -45,13 +45,13 @@ void EngineDriver::pass(Duration time) {
 
 void EngineDriver::host_sends(flow::TcpId id, std::uint32_t bytes) {
   queued_ += bytes;
-  engine.tcp().on_readable(id, false, now, sink);
+  engine.tcp().on_readable(id, false, {now, sink});
   settle();
 }
 
 void EngineDriver::host_ends(flow::TcpId id) {
   ended_ = true;
-  engine.tcp().on_readable(id, true, now, sink);
+  engine.tcp().on_readable(id, true, {now, sink});
   settle();
   ended_ = false;
 }
@@ -120,7 +120,7 @@ void EngineDriver::write(const flow::WriteTcp& action) {
     bytes += sink.range(at).bytes.size();
   }
   carried.written_bytes += bytes;
-  engine.tcp().on_written(action.flow, action.until - action.offset, 0, kRoom, now, sink);
+  engine.tcp().on_written(action.flow, {action.until - action.offset, 0, kRoom}, {now, sink});
 }
 
 void EngineDriver::peek(const flow::PeekTcp& action) {
@@ -129,8 +129,10 @@ void EngineDriver::peek(const flow::PeekTcp& action) {
       std::min({here, action.max, static_cast<std::uint32_t>(host_bytes_.size())});
   flow::PeekStatus status = flow::PeekStatus::kData;
   if (size == 0) status = ended_ ? flow::PeekStatus::kEndOfStream : flow::PeekStatus::kWouldBlock;
-  engine.tcp().on_peeked(action.flow, action.sequence, status, ByteView(host_bytes_).first(size),
-                         size > 0 && size == action.max, now, sink);
+  engine.tcp().on_peeked(
+      action.flow,
+      {action.sequence, status, ByteView(host_bytes_).first(size), size > 0 && size == action.max},
+      {now, sink});
 }
 
 // As in the driver, the list is swapped away, so its memory is not kept.

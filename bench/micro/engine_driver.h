@@ -49,7 +49,7 @@ class EngineDriver {
 
   // A frame of the guest; several make a burst.
   void frame(ByteView bytes, const wire::VirtioNetHeader& offload = kVouched) {
-    engine.on_frame(bytes, offload, now, sink);
+    engine.on_frame(bytes, offload, {now, sink});
   }
   // One turn of the worker: ends the burst, and does what is due.
   void turn();

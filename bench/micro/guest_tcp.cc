@@ -91,7 +91,7 @@ void GuestTcp::establish(EngineDriver& driver) {
   driver.turn(syn_, offload_);
   require(driver.carried.connects == connects + 1, "the SYN leads to a connect");
   id = driver.connecting;
-  driver.tcp().on_connected(id, EngineDriver::kRoom, driver.now, driver.sink);
+  driver.tcp().on_connected(id, EngineDriver::kRoom, {driver.now, driver.sink});
   driver.settle();
   learn_host_sequence(driver);
   driver.turn(ack(), offload_);
@@ -99,7 +99,7 @@ void GuestTcp::establish(EngineDriver& driver) {
 
 void GuestTcp::call_in(EngineDriver& driver) {
   const auto opened =
-      driver.tcp().on_inbound(remote_, guest_, EngineDriver::kRoom, driver.now, driver.sink);
+      driver.tcp().on_inbound(remote_, guest_, EngineDriver::kRoom, {driver.now, driver.sink});
   require(opened.has_value(), "a client outside is let in");
   id = *opened;
   driver.settle();

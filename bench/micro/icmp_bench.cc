@@ -38,7 +38,7 @@ class EchoReply {
     require(driver_.carried.pings == 1, "the request is sent");
   }
   void operator()() {
-    driver_.engine.ping().on_reply(driver_.ping, remote_, reply_, driver_.now, driver_.sink);
+    driver_.engine.ping().on_reply(driver_.ping, remote_, reply_, {driver_.now, driver_.sink});
     driver_.settle();
     ++done_;
   }

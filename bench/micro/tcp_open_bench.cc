@@ -35,8 +35,8 @@ class Syn {
     require(driver_.carried.connects == pending_ + done_, "each SYN led to a connect");
     require(driver_.engine.flow_count() == pending_ + started_, "each SYN made a flow");
     for (std::size_t i = 0; i < started_; ++i) {
-      driver_.tcp().on_connect_failed(guests_[i].id, flow::HostError::kTimedOut, driver_.now,
-                                      driver_.sink);
+      driver_.tcp().on_connect_failed(guests_[i].id, flow::HostError::kTimedOut,
+                                      {driver_.now, driver_.sink});
       driver_.settle();
     }
     require(driver_.engine.flow_count() == pending_, "only the pending connects are left");

@@ -112,7 +112,7 @@ void PortPublisher::pause(Instant now) {
   resume_at_ = now + host::kAcceptPause;
 }
 
-void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink& out) {
+void PortPublisher::on_event(const EventTag& tag, flow::Turn turn) {
   if (tag.index >= ports_.tcp.size()) return;
   PublishedPorts::Tcp& port = ports_.tcp[tag.index];
   std::uint32_t count = 0;
@@ -120,18 +120,18 @@ void PortPublisher::on_event(const EventTag& tag, Instant now, flow::ActionSink&
     auto accepted = port.listener.accept();
     if (!accepted && sys::is_exhaustion(accepted.error().error)) {
       engine_.drops().count(flow::DropReason::kNoDescriptors);
-      pause(now);
+      pause(turn.now);
     }
     if (!accepted || !*accepted) break;
     ++count;
     auto& [socket, peer] = **accepted;
-    const auto id = engine_.tcp().on_inbound(peer, port.guest, TcpIo::kRoomAtFirst, now, out);
+    const auto id = engine_.tcp().on_inbound(peer, port.guest, TcpIo::kRoomAtFirst, turn);
     if (!id) {
       socket.reset();
     } else if (!tcp_.adopt(*id, std::move(socket))) [[unlikely]] {
       engine_.drops().count(flow::DropReason::kNoDescriptors);
-      engine_.tcp().on_socket_lost(*id, now, out);
-      pause(now);
+      engine_.tcp().on_socket_lost(*id, turn);
+      pause(turn.now);
       break;
     }
   }

@@ -50,7 +50,7 @@ class PortPublisher {
   [[nodiscard]] std::expected<void, sys::SysError> begin();
 
   // Accepts what waits at a listener, up to its share of a turn.
-  void on_event(const EventTag& tag, Instant now, flow::ActionSink& out);
+  void on_event(const EventTag& tag, flow::Turn turn);
   // Listeners pause when there is no descriptor, or no watch, left.
   [[nodiscard]] Instant next_wakeup() const { return resume_at_; }
   void on_time(Instant now);

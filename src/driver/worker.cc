@@ -64,14 +64,14 @@ void Worker::turn(Instant limit, Outside& outside) {
   SLUICE_PROBE(poll_returned, trace::kNoTraceFlow, count, 0);
   now = loop_.now();
   if (engine_.has_deferred()) {
-    engine_.run_deferred(now, sink_);
+    engine_.run_deferred({now, sink_});
     settle(now);
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
-  if (engine_.next_wakeup() <= now) engine_.on_timers(now, sink_);
+  if (engine_.next_wakeup() <= now) engine_.on_timers({now, sink_});
   tcp_.on_time(now);
   hand_overs_.on_time(settle(now));
-  hand_overs_.carrier().run_ready(now, sink_);
+  hand_overs_.carrier().run_ready({now, sink_});
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
   reporter_.flush_if_due(now);
@@ -83,15 +83,15 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
     case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, settle(now), outside); return;
-    case EventKind::kTcp: tcp_.on_event(tag, event.events, now, sink_); return;
+    case EventKind::kTcp: tcp_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, settle(now));
       settle(now);
       return;
-    case EventKind::kPing: ping_.on_event(tag, event.events, now, sink_); return;
+    case EventKind::kPing: ping_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kDnsUdp:
-    case EventKind::kDnsTcp: dns_.on_event(tag, event.events, now, sink_); return;
-    case EventKind::kListener: published_.on_event(tag, now, sink_); return;
+    case EventKind::kDnsTcp: dns_.on_event(tag, event.events, {now, sink_}); return;
+    case EventKind::kListener: published_.on_event(tag, {now, sink_}); return;
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: hand_overs_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
@@ -111,10 +111,10 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   dns_.follow_resolvers(now);
   const link::Link::Burst burst = link_->read_burst(depth);
   for (const wire::FrameIn& frame : burst.frames) {
-    engine_.on_frame(frame.bytes, frame.offload, now, sink_);
+    engine_.on_frame(frame.bytes, frame.offload, {now, sink_});
   }
-  engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows, now,
-                    sink_);
+  engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows,
+                    {now, sink_});
   settle(now);
   if (burst.gone) [[unlikely]] {
     link_gone_ = true;
@@ -138,31 +138,31 @@ FramesWritten Worker::write_frames(Instant now) {
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
   const Overloaded run{[&](const flow::ConnectTcp action) {
-                         tcp_.connect(action, now, sink_);
+                         tcp_.connect(action, {now, sink_});
                          write_frames(now);  // The answer need not wait for what follows.
                        },
                        [&](const flow::StashTcp action) { tcp_.stash(action); },
-                       [&](const flow::WriteTcp action) { tcp_.write(action, now, sink_); },
+                       [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
                        [&](const flow::PeekTcp action) {
                          tcp_.peek(action, write_frames(now));
                          write_frames(now);  // The guest need not wait for what follows.
                        },
-                       [&](const flow::DiscardTcp action) { tcp_.discard(action, now, sink_); },
+                       [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
                        [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
                        [&](const flow::CloseTcp action) {
                          if (!hand_overs_.close(action)) tcp_.close(action, now);
                        },
                        [&](const flow::HandOverTcp& action) {
-                         hand_overs_.hand_over(flow::HandOverTcp(action), now, sink_);
+                         hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
                        },
                        [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
                        [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-                       [&](const flow::OpenUdp action) { udp_.open(action, now, sink_); },
-                       [&](const flow::SendUdp action) { udp_.send(action, now, sink_); },
+                       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
+                       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
                        [&](const flow::CloseUdp action) { udp_.close(action); },
-                       [&](const flow::OpenPing action) { ping_.open(action, now, sink_); },
-                       [&](const flow::SendPing action) { ping_.send(action, now, sink_); },
+                       [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
+                       [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
                        [&](const flow::ClosePing action) { ping_.close(action); },
                        [&](const flow::ReportFlow action) {
                          reporter_.add(action.summary,
@@ -172,14 +172,14 @@ FramesWritten Worker::write_frames(Instant now) {
   do {
     // By value: carrying one out may add more and move them.
     for (; done < actions.size(); ++done) {
-      if (engine_.serve_dns(actions[done], now, sink_)) [[unlikely]] {
+      if (engine_.serve_dns(actions[done], {now, sink_})) [[unlikely]] {
         write_frames(now);  // They borrow the connection's answers.
       } else {
         std::visit(run, actions[done]);
       }
     }
-    udp_.flush(now, sink_);
-    dns_.run_actions(now, sink_);
+    udp_.flush({now, sink_});
+    dns_.run_actions({now, sink_});
   } while (done < actions.size());
   sink_.clear_actions();
   write_frames(now);
@@ -206,7 +206,7 @@ Undelivered Worker::undelivered() {
 std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   const Instant now = loop_.now();
   hand_overs_.carrier().note_waiting();
-  auto given_up = engine_.shut_down(now, sink_);
+  auto given_up = engine_.shut_down({now, sink_});
   settle(now);
   reporter_.finish();
   link_->flush();

@@ -52,11 +52,12 @@ class Harness {
       case 5: host_connect(pick, input.u8()); break;
       case 6:
         end_burst(flow::BurstEnd::kDrained);
-        engine_.tcp().on_readable(tcp_id(pick), (kind & 0x80) != 0, now_, sink_);
+        engine_.tcp().on_readable(tcp_id(pick), (kind & 0x80) != 0, {now_, sink_});
         break;
       case 7:
-        engine_.tcp().on_host_error(
-            tcp_id(pick), flow::HostError{static_cast<std::uint8_t>(input.u8() % 9)}, now_, sink_);
+        engine_.tcp().on_host_error(tcp_id(pick),
+                                    flow::HostError{static_cast<std::uint8_t>(input.u8() % 9)},
+                                    {now_, sink_});
         break;
       case 8: advance(std::chrono::milliseconds(1) * (std::int64_t{1} << (pick % 20))); break;
       case 9: inbound(pick); break;
@@ -69,7 +70,7 @@ class Harness {
         Socket* socket = find(tcp_id(pick));
         if (socket == nullptr) break;
         socket->buffered -= std::min<std::uint32_t>(socket->buffered, room);
-        engine_.tcp().on_room(tcp_id(pick), socket->buffered, room, now_, sink_);
+        engine_.tcp().on_room(tcp_id(pick), socket->buffered, room, {now_, sink_});
         break;
       }
       case 14:
@@ -88,7 +89,7 @@ class Harness {
       for (int i = 0; i < 30; ++i) advance(std::chrono::minutes(10));
       require(engine_.udp().size() == 0 && engine_.ping().size() == 0, "datagram flows end");
     }
-    engine_.shut_down(now_, sink_);
+    engine_.shut_down({now_, sink_});
     settle();
     require(engine_.flow_count() == 0 && sockets_.empty() && udp_.empty() && pings_.empty(),
             "everything is closed at the end");
@@ -129,11 +130,11 @@ class Harness {
     // In a block of its own, so that a read behind the end shows.
     frame.shrink_to_fit();
     burst_.push_back(std::move(frame));
-    engine_.on_frame(burst_.back(), offload, now_, sink_);
+    engine_.on_frame(burst_.back(), offload, {now_, sink_});
     if (burst_.size() >= 32) end_burst(flow::BurstEnd::kMoreFollows);
   }
   void end_burst(flow::BurstEnd end) {
-    engine_.end_burst(end, now_, sink_);
+    engine_.end_burst(end, {now_, sink_});
     in_burst_ = false;
     settle();
     burst_.clear();
@@ -220,10 +221,10 @@ class Harness {
     if (socket != nullptr && socket->connected) return;  // A kernel answers once.
     if (how < 200) {
       if (socket != nullptr) socket->connected = true;
-      engine_.tcp().on_connected(id, std::uint32_t{how} * 512, now_, sink_);
+      engine_.tcp().on_connected(id, std::uint32_t{how} * 512, {now_, sink_});
     } else {
-      engine_.tcp().on_connect_failed(id, flow::HostError{static_cast<std::uint8_t>(how % 8)}, now_,
-                                      sink_);
+      engine_.tcp().on_connect_failed(id, flow::HostError{static_cast<std::uint8_t>(how % 8)},
+                                      {now_, sink_});
     }
   }
 
@@ -231,7 +232,7 @@ class Harness {
     const auto id = engine_.tcp().on_inbound(
         {wire::IpAddress::v4(0xc000'0200U + pick % 4), wire::Port{9}},
         {engine_.network().guest_v4, wire::Port{static_cast<std::uint16_t>(1000 + pick % 8)}},
-        65'536, now_, sink_);
+        65'536, {now_, sink_});
     if (id) {
       require(sockets_.emplace(key(*id), Socket{.id = *id, .connected = true}).second,
               "an id is given once");
@@ -253,11 +254,11 @@ class Harness {
     if ((pick & 2) != 0) from.port.value = pick;
     const std::uint16_t segment = input.u16();
     const std::size_t length = input.u16();
-    engine_.udp().on_received(id, from, std::nullopt, ByteView(bytes_).first(length), segment, now_,
-                              sink_);
+    engine_.udp().on_received(id, {from, std::nullopt, ByteView(bytes_).first(length), segment},
+                              {now_, sink_});
     if ((pick & 4) != 0) {
       engine_.on_udp_error(id, last_target_, {.kind = flow::IcmpErrorKind::kPortUnreachable},
-                           ByteView(bytes_).first(length % 600), now_, sink_);
+                           ByteView(bytes_).first(length % 600), {now_, sink_});
     }
   }
 
@@ -267,9 +268,9 @@ class Harness {
     auto at = pings_.begin();
     std::advance(at, pick % pings_.size());
     std::vector<std::uint8_t> message(input.u16() % 3000U, 1);
-    engine_.ping().on_reply(at->second, last_ping_, message, now_, sink_);
-    engine_.on_ping_error(at->second, {.kind = flow::IcmpErrorKind::kTimeExceeded}, message, now_,
-                          sink_);
+    engine_.ping().on_reply(at->second, last_ping_, message, {now_, sink_});
+    engine_.on_ping_error(at->second, {.kind = flow::IcmpErrorKind::kTimeExceeded}, message,
+                          {now_, sink_});
   }
 
   void dns_answer(std::uint8_t pick, wire::ByteReader& input) {
@@ -278,21 +279,21 @@ class Harness {
     if (message.empty() && !queries_.empty()) message = queries_.back();
     if (message.size() > 2) message[2] |= 0x80;
     if (pick % 5 == 0) {
-      engine_.on_dns_error({pick % 4U}, now_, sink_);
+      engine_.on_dns_error({pick % 4U}, {now_, sink_});
     } else {
       engine_.on_dns_answer(
           {pick % 4U},
           pick % 5 == 1 ? flow::Engine::DnsTransport::kTcp : flow::Engine::DnsTransport::kUdp,
-          message, now_, sink_);
+          message, {now_, sink_});
     }
   }
 
   void failures(std::uint8_t pick) {
     end_burst(flow::BurstEnd::kDrained);
     if ((pick & 1) != 0 && !udp_.empty()) {
-      engine_.udp().on_open_failed(udp_.begin()->second, now_, sink_);
+      engine_.udp().on_open_failed(udp_.begin()->second, {now_, sink_});
     } else if (!pings_.empty()) {
-      engine_.ping().on_open_failed(pings_.begin()->second, (pick & 2) != 0, now_, sink_);
+      engine_.ping().on_open_failed(pings_.begin()->second, (pick & 2) != 0, {now_, sink_});
     }
   }
 
@@ -323,7 +324,7 @@ class Harness {
   void hand_over_succeeds(flow::TcpId id) {
     Socket* socket = find(id);
     const bool waited_for = socket != nullptr && socket->holder == Holder::kNobody;
-    engine_.tcp().on_handed_over(id, now_, sink_);
+    engine_.tcp().on_handed_over(id, {now_, sink_});
     if (!waited_for) return;
     socket->holder = Holder::kCarrier;
     socket->kept.clear();
@@ -333,11 +334,11 @@ class Harness {
 
   void hand_over_fails(flow::TcpId id) {
     Socket* socket = find(id);
-    engine_.tcp().on_hand_over_failed(id, now_, sink_);
+    engine_.tcp().on_hand_over_failed(id, {now_, sink_});
     if (socket == nullptr || socket->holder != Holder::kNobody) return;
     socket->holder = Holder::kEngine;
     for (auto& packet : socket->kept) {
-      engine_.on_returned(returned_.emplace_back(std::move(packet)), now_, sink_);
+      engine_.on_returned(returned_.emplace_back(std::move(packet)), {now_, sink_});
     }
     socket->kept.clear();
     end_burst(flow::BurstEnd::kDrained);
@@ -352,14 +353,14 @@ class Harness {
     }
     constexpr std::array kOutcomes{policy::Outcome::kClosed, policy::Outcome::kResetByGuest,
                                    policy::Outcome::kResetByHost, policy::Outcome::kTimedOut};
-    engine_.tcp().on_carried_to_end(id, kOutcomes.at(how % kOutcomes.size()), now_, sink_);
+    engine_.tcp().on_carried_to_end(id, kOutcomes.at(how % kOutcomes.size()), {now_, sink_});
   }
 
   void advance(Duration time) {
     end_burst(flow::BurstEnd::kDrained);
     now_ += time;
     for (int i = 0; i < 1000 && engine_.next_wakeup() <= now_; ++i) {
-      engine_.on_timers(now_, sink_);
+      engine_.on_timers({now_, sink_});
       settle();
       require(i < 999, "timers come to rest");
     }
@@ -379,7 +380,7 @@ class Harness {
       for (std::size_t done = 0; done < actions.size(); ++done) {
         require(done < 100'000, "the work of one event is bounded");
         const flow::Action action = actions[done];
-        if (engine_.serve_dns(action, now_, sink_)) {
+        if (engine_.serve_dns(action, {now_, sink_})) {
           check_frames();  // They borrow the connection's answers.
         } else {
           std::visit([this](const auto& one) { carry_out(one); }, action);
@@ -394,7 +395,7 @@ class Harness {
       sink_.clear_actions();
       check_frames();
       if (!engine_.has_deferred()) break;
-      engine_.run_deferred(now_, sink_);
+      engine_.run_deferred({now_, sink_});
     }
     returned_.clear();
     require(engine_.limits().active() <= kFlowsMax, "no more flows than the limit");
@@ -435,10 +436,10 @@ class Harness {
     } else if (limp_ % 4 == 2) {
       taken = std::min<std::uint64_t>(taken, limp_ * 16U);
     } else if (limp_ % 4 == 3 && taken > 3000) {
-      engine_.tcp().on_host_error(action.flow, flow::HostError::kReset, now_, sink_);
+      engine_.tcp().on_host_error(action.flow, flow::HostError::kReset, {now_, sink_});
     }
     socket->offset += taken;
-    engine_.tcp().on_written(action.flow, taken, socket->buffered, room, now_, sink_);
+    engine_.tcp().on_written(action.flow, {taken, socket->buffered, room}, {now_, sink_});
   }
   void carry_out(const flow::PeekTcp& action) {
     require_held(action.flow);
@@ -455,8 +456,9 @@ class Harness {
     const flow::PeekStatus status = count > 0        ? flow::PeekStatus::kData
                                     : limp_ % 3 == 0 ? flow::PeekStatus::kEndOfStream
                                                      : flow::PeekStatus::kWouldBlock;
-    engine_.tcp().on_peeked(action.flow, action.sequence, status, ByteView(bytes_).first(count),
-                            count == max, now_, sink_);
+    engine_.tcp().on_peeked(action.flow,
+                            {action.sequence, status, ByteView(bytes_).first(count), count == max},
+                            {now_, sink_});
     sink_.frames().clear();
   }
   void carry_out(const flow::DiscardTcp& action) {
@@ -498,7 +500,7 @@ class Harness {
   // The driver has no room for it.
   void hand_over_fails_at_once(Socket& socket) {
     socket.holder = Holder::kEngine;
-    engine_.tcp().on_hand_over_failed(socket.id, now_, sink_);
+    engine_.tcp().on_hand_over_failed(socket.id, {now_, sink_});
   }
   void carry_out(const flow::DivertTcp& action) {
     require(!action.packet.empty(), "a packet has bytes");

@@ -42,7 +42,7 @@ bool World::drained() {
 }
 
 void World::shut_down() {
-  (void)engine_.shut_down(now_, sink_);
+  (void)engine_.shut_down({now_, sink_});
   settle();
   check(engine_.flow_count() == 0 && host_.open_sockets() == 0, "nothing is left at the end");
   ++totals_.ended;

@@ -96,19 +96,19 @@ void Host::on_event(const Event& event, Instant now) {
       switch (plan(socket).connect_result) {
         case ConnectResult::kAccepted:
           open(socket, now);
-          flows_.on_connected(id, socket.room, now, sink_);
+          flows_.on_connected(id, socket.room, {now, sink_});
           return;
         case ConnectResult::kRefused:
           result.connect_failed = true;
-          flows_.on_connect_failed(id, flow::HostError::kRefused, now, sink_);
+          flows_.on_connect_failed(id, flow::HostError::kRefused, {now, sink_});
           return;
         case ConnectResult::kUnreachable:
           result.connect_failed = true;
-          flows_.on_connect_failed(id, flow::HostError::kHostUnreachable, now, sink_);
+          flows_.on_connect_failed(id, flow::HostError::kHostUnreachable, {now, sink_});
           return;
         case ConnectResult::kTimedOut:
           result.connect_failed = true;
-          flows_.on_connect_failed(id, flow::HostError::kTimedOut, now, sink_);
+          flows_.on_connect_failed(id, flow::HostError::kTimedOut, {now, sink_});
           return;
       }
       return;
@@ -159,7 +159,7 @@ void Host::peer_reads(Socket& socket, Instant now) {
     } else if (socket.waiting() > 0) {
       flush_spill(socket);
       update_room(socket);
-      flows_.on_room(socket.id, socket.waiting(), socket.room, now, sink_);
+      flows_.on_room(socket.id, socket.waiting(), socket.room, {now, sink_});
     }
   }
 }
@@ -259,7 +259,7 @@ void Host::write(const flow::WriteTcp& action, Instant now) {
   Socket* socket = find_held(action.flow);
   if (socket == nullptr) return;
   if (socket->reset) {
-    flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, sink_);
+    flows_.on_written(action.flow, {action.until - action.offset, 0, kRoomAtFirst}, {now, sink_});
     return;
   }
   std::uint64_t sent = 0;
@@ -288,7 +288,7 @@ void Host::write(const flow::WriteTcp& action, Instant now) {
   note_pool();
   const std::uint64_t taken = socket->spill_end - action.offset;
   check(taken <= action.until - action.offset, "no more is taken than was given");
-  flows_.on_written(action.flow, taken, socket->waiting(), socket->room, now, sink_);
+  flows_.on_written(action.flow, {taken, socket->waiting(), socket->room}, {now, sink_});
   if (find(action.flow) == socket) plan_peer(*socket, now);
 }
 
@@ -330,14 +330,19 @@ void Host::peek(const flow::PeekTcp& action, Instant now) {
     // What such a queue holds is not what comes next.
     const std::uint64_t at = socket->lost ? from + 1 : from;
     const ByteView bytes = Pattern::at(GuestTcp::salt_in(socket->connection), at, count);
-    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData, bytes,
-                     count == max || socket->urgent, now, sink_);
+    flows_.on_peeked(
+        action.flow,
+        {action.sequence, flow::PeekStatus::kData, bytes, count == max || socket->urgent},
+        {now, sink_});
   } else {
     const bool ended = socket->fin_arrived || socket->reset;
     if (!ended) socket->urgent = false;
-    flows_.on_peeked(action.flow, action.sequence,
-                     ended ? flow::PeekStatus::kEndOfStream : flow::PeekStatus::kWouldBlock, {},
-                     false, now, sink_);
+    flows_.on_peeked(action.flow,
+                     {action.sequence,
+                      ended ? flow::PeekStatus::kEndOfStream : flow::PeekStatus::kWouldBlock,
+                      {},
+                      false},
+                     {now, sink_});
   }
 }
 

@@ -22,7 +22,7 @@ void Host::peer_resets(Socket& socket, Instant now) {
   note_pool();
   flows_.on_host_error(
       socket.id, socket.fin_arrived ? flow::HostError::kResetAfterEnd : flow::HostError::kReset,
-      now, sink_);
+      {now, sink_});
 }
 
 // driver/io/late_resets: what came before a RST of the guest's is delivered before it.

@@ -16,7 +16,7 @@ void Host::note_write(Socket& socket) {
 // EPOLLPRI comes with every event while a mark stands.
 void Host::tell_readable(Socket& socket, Instant now) {
   if (socket.mark) socket.urgent = true;
-  flows_.on_readable(socket.id, socket.fin_arrived, now, sink_);
+  flows_.on_readable(socket.id, socket.fin_arrived, {now, sink_});
 }
 
 std::uint64_t Host::read_until(const Socket& socket, std::uint64_t from) {
@@ -38,7 +38,7 @@ void Host::discard(const flow::DiscardTcp& action, Instant now) {
   take_off(*socket, action.bytes);
   if (!comes_up_short) return;
   socket->lost = true;
-  flows_.on_socket_lost(action.flow, now, sink_);
+  flows_.on_socket_lost(action.flow, {now, sink_});
 }
 
 }  // namespace sluice::sim

@@ -158,7 +158,7 @@ void World::step() {
   check(next >= now_ || next == engine_.next_wakeup(), "time does not run backwards");
   now_ = std::max(now_, next);
   if (engine_.has_deferred()) {
-    engine_.run_deferred(now_, sink_);
+    engine_.run_deferred({now_, sink_});
     settle();
   }
   while (!events_.empty() && events_.top().at <= now_) {
@@ -175,7 +175,7 @@ void World::step() {
   settle();
   run_bursts();
   if (engine_.next_wakeup() <= now_) {
-    engine_.on_timers(now_, sink_);
+    engine_.on_timers({now_, sink_});
     settle();
   }
   check_flows();
@@ -187,13 +187,13 @@ void World::run_bursts() {
   const std::size_t burst_max = prng_.below(2) == 0 ? burst_.size() : 1 + prng_.below(8);
   std::size_t in_burst = 0;
   for (const std::uint32_t frame : burst_) {
-    engine_.on_frame(frames_[frame].bytes, frames_[frame].offload, now_, sink_);
+    engine_.on_frame(frames_[frame].bytes, frames_[frame].offload, {now_, sink_});
     if (++in_burst < burst_max) continue;
     in_burst = 0;
-    engine_.end_burst(flow::BurstEnd::kMoreFollows, now_, sink_);
+    engine_.end_burst(flow::BurstEnd::kMoreFollows, {now_, sink_});
     settle();
   }
-  engine_.end_burst(flow::BurstEnd::kDrained, now_, sink_);
+  engine_.end_burst(flow::BurstEnd::kDrained, {now_, sink_});
   settle();
   for (const std::uint32_t frame : burst_) free_frames_.push_back(frame);
   burst_.clear();
@@ -236,13 +236,14 @@ void World::dispatch(const Event& event) {
     case EventKind::kUdpReply: {
       Reply& reply = replies_[event.a];
       settle();
-      engine_.udp().on_received(reply.udp, reply.from, std::nullopt, reply.bytes, 0, now_, sink_);
+      engine_.udp().on_received(reply.udp, {reply.from, std::nullopt, reply.bytes, 0},
+                                {now_, sink_});
       settle();
       return;
     }
     case EventKind::kPingReply: {
       Reply& reply = replies_[event.a];
-      engine_.ping().on_reply(reply.ping, reply.from.address, reply.bytes, now_, sink_);
+      engine_.ping().on_reply(reply.ping, reply.from.address, reply.bytes, {now_, sink_});
       return;
     }
   }
@@ -255,7 +256,7 @@ void World::start_connection(std::uint32_t number) {
     guests_[number].start();
     return;
   }
-  const auto id = engine_.tcp().on_inbound(plan.remote, plan.guest, 64 * 1024, now_, sink_);
+  const auto id = engine_.tcp().on_inbound(plan.remote, plan.guest, 64 * 1024, {now_, sink_});
   check(id.has_value(), "a published port accepts");
   host_.adopt(*id, number, now_);
 }

@@ -122,7 +122,7 @@ void World::end_carrying(HandOver& hand_over, policy::Outcome outcome) {
   hand_over.stage = HandOver::Stage::kOver;
   host_.close({hand_over.id, true}, now_);
   engine_.tcp().on_carried(hand_over.id, hand_over.to_host, hand_over.to_guest, now_);
-  engine_.tcp().on_carried_to_end(hand_over.id, outcome, now_, sink_);
+  engine_.tcp().on_carried_to_end(hand_over.id, outcome, {now_, sink_});
 }
 
 // Both ends are passed on, but a closed socket still has to send what it was given, and needs the
@@ -134,8 +134,8 @@ void World::settle_closing(HandOver& hand_over) {
   hand_over.stage = HandOver::Stage::kOver;
   engine_.tcp().on_carried_to_end(
       hand_over.id,
-      guest.reset_by_guest() ? policy::Outcome::kResetByGuest : policy::Outcome::kClosed, now_,
-      sink_);
+      guest.reset_by_guest() ? policy::Outcome::kResetByGuest : policy::Outcome::kClosed,
+      {now_, sink_});
 }
 
 }  // namespace sluice::sim

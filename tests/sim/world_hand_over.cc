@@ -179,13 +179,13 @@ void World::hand_over_fails(HandOver& hand_over) {
   ++totals_.hand_overs_failed;
   hand_over.stage = HandOver::Stage::kNone;
   check(host_.give_to(hand_over.id, Host::Holder::kEngine, now_), "the host's socket is there");
-  engine_.tcp().on_hand_over_failed(hand_over.id, now_, sink_);
+  engine_.tcp().on_hand_over_failed(hand_over.id, {now_, sink_});
   if (hand_over.kept.empty()) return;
   for (std::vector<std::uint8_t>& packet : hand_over.kept) {
-    engine_.on_returned(returned_.emplace_back(std::move(packet)), now_, sink_);
+    engine_.on_returned(returned_.emplace_back(std::move(packet)), {now_, sink_});
   }
   hand_over.kept.clear();
-  engine_.end_burst(flow::BurstEnd::kDrained, now_, sink_);
+  engine_.end_burst(flow::BurstEnd::kDrained, {now_, sink_});
 }
 
 void World::hand_over_succeeds(std::uint32_t connection) {
@@ -197,7 +197,7 @@ void World::hand_over_succeeds(std::uint32_t connection) {
   hand_over.to_guest = 0;
   hand_over.engine_frames = 0;
   check(host_.give_to(hand_over.id, Host::Holder::kCarrier, now_), "the host's socket is there");
-  engine_.tcp().on_handed_over(hand_over.id, now_, sink_);
+  engine_.tcp().on_handed_over(hand_over.id, {now_, sink_});
   const ConnectionPlan& plan = scenario_.connections[connection];
   const flow::TcpFlow* found =
       engine_.tcp().find({plan.guest, plan.remote, wire::IpProtocol::kTcp});

@@ -122,26 +122,25 @@ void Carrier::on_event(const EventTag& tag, std::uint32_t events) {
   ready_.add(handle, *carried);
 }
 
-void Carrier::run_ready(Instant now, flow::ActionSink& out) {
-  ready_.run(carried_,
-             [&](SlabHandle handle, Carried& carried) { pump(handle, carried, now, out); });
+void Carrier::run_ready(flow::Turn turn) {
+  ready_.run(carried_, [&](SlabHandle handle, Carried& carried) { pump(handle, carried, turn); });
 }
 
-void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out) {
+void Carrier::pump(SlabHandle handle, Carried& carried, flow::Turn turn) {
   if (carried.closing.valid()) {
-    end_when_delivered(handle, carried, now, out);
+    end_when_delivered(handle, carried, turn);
     return;
   }
   relay::Pair& pair = carried.pair;
   if (carried.guest_failed && forgotten(carried)) [[unlikely]] {
-    forget(handle, carried, now, out);
+    forget(handle, carried, turn);
     return;
   }
   const std::uint64_t before = pair.bytes_to_target() + pair.bytes_to_client();
-  const relay::PairStatus status = pair.pump(pools_, now);
-  flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), now);
+  const relay::PairStatus status = pair.pump(pools_, turn.now);
+  flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), turn.now);
   if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
-    carried.probed_at = now;
+    carried.probed_at = turn.now;
     carried.silence = {};
   }
   // What the host has sent, an end included, is to be acknowledged.
@@ -155,17 +154,16 @@ void Carrier::pump(SlabHandle handle, Carried& carried, Instant now, flow::Actio
   }
   carried.outcome = outcome_of(pair);
   carried.closing = pair.take_client();
-  end_when_delivered(handle, carried, now, out);
+  end_when_delivered(handle, carried, turn);
 }
 
 // The flow's name must lead the guest's packets to the socket until it has them all.
-void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, Instant now,
-                                 flow::ActionSink& out) {
+void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, flow::Turn turn) {
   if (carried.closing.valid()) {
     const auto standing = carried.closing.connect_result();
     const auto under_way = carried.closing.unacknowledged_bytes();
     if (standing && under_way && *under_way > 0) {
-      timers_.arm(carried.timer, now + kLookAgain);  // An event tells, too.
+      timers_.arm(carried.timer, turn.now + kLookAgain);  // An event tells, too.
       return;
     }
     // The kernel goes on counting what a reset or a time-out has thrown away.
@@ -178,7 +176,7 @@ void Carrier::end_when_delivered(SlabHandle handle, Carried& carried, Instant no
   const policy::Outcome outcome = carried.outcome;
   timers_.cancel(carried.timer);
   carried_.erase(handle);
-  flows_.on_carried_to_end(id, outcome, now, out);
+  flows_.on_carried_to_end(id, outcome, turn);
 }
 
 Instant Carrier::next_wakeup(Instant now) {
@@ -208,14 +206,13 @@ void Carrier::on_time(Instant now) {
 }
 
 // The host is told when it sends something.
-[[gnu::cold]] void Carrier::forget(SlabHandle handle, Carried& carried, Instant now,
-                                   flow::ActionSink& out) {
+[[gnu::cold]] void Carrier::forget(SlabHandle handle, Carried& carried, flow::Turn turn) {
   const flow::TcpId id = carried.id;
   timers_.cancel(carried.timer);
   carried.pair.socket(relay::Side::kTarget).close_and_forget();
   carried.pair.stop(pools_, relay::StopHow::kClose);
   carried_.erase(handle);
-  flows_.on_carried_to_end(id, policy::Outcome::kResetByGuest, now, out);
+  flows_.on_carried_to_end(id, policy::Outcome::kResetByGuest, turn);
 }
 
 // Segments without data make no event, and yet the guest has shown that it is there.

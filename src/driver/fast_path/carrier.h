@@ -45,7 +45,7 @@ class Carrier {
 
   void on_event(const EventTag& tag, std::uint32_t events);
   // Those that events came for, or that have more to do. Tells the engine what moved.
-  void run_ready(Instant now, flow::ActionSink& out);
+  void run_ready(flow::Turn turn);
   [[nodiscard]] bool has_ready() const { return !ready_.empty(); }
 
   // For a worker that is about to wait: when to call on_time(), and run_ready() after it.
@@ -78,14 +78,14 @@ class Carrier {
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
-  void pump(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void pump(SlabHandle handle, Carried& carried, flow::Turn turn);
   [[nodiscard]] bool forgotten(Carried& carried);
-  void forget(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void forget(SlabHandle handle, Carried& carried, flow::Turn turn);
   void look_for_segments(Instant now);
   void watch_half_closed(Carried& carried);
   void note_probe(Carried& carried, Instant at, std::uint32_t segments);
   void heed_silence(Carried& carried);
-  void end_when_delivered(SlabHandle handle, Carried& carried, Instant now, flow::ActionSink& out);
+  void end_when_delivered(SlabHandle handle, Carried& carried, flow::Turn turn);
 
   sys::EventLoop& loop_;
   flow::TcpFlows& flows_;

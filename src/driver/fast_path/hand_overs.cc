@@ -85,14 +85,14 @@ bool HandOvers::has_descriptors() const {
   return used + kOthers < options_.descriptor_limit / 4 * 3;
 }
 
-void HandOvers::hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out) {
+void HandOvers::hand_over(const flow::HandOverTcp& action, flow::Turn turn) {
   const SlabHandle handle = asked_.emplace();
-  const Instant deadline = now + kAnswerWithin;
+  const Instant deadline = turn.now + kAnswerWithin;
   if (!has_descriptors() || !flush_releases() ||
       !agent_.hand_over(handle.pack(), action.snapshot, deadline)) {
     asked_.erase(handle);
     ++refused_;
-    engine_.tcp().on_hand_over_failed(action.flow, now, out);
+    engine_.tcp().on_hand_over_failed(action.flow, turn);
     return;
   }
   Asked& asked = asked_.at(handle.index);
@@ -158,17 +158,17 @@ bool HandOvers::close(const flow::CloseTcp& action) {
 
 void HandOvers::on_agent(Settled settled) {
   returned_.clear();
-  hear_agent(settled.now, settled.out);
+  hear_agent({settled.now, settled.out});
 }
 
-void HandOvers::hear_agent(Instant now, flow::ActionSink& out) {
+void HandOvers::hear_agent(flow::Turn turn) {
   while (auto message = agent_.receive()) {
     std::visit(Overloaded{[&](agent::AgentReady& m) { on_message(std::move(m)); },
                           [&](agent::AgentMissing& m) { on_message(m); },
-                          [&](agent::AgentHandedOver& m) { on_message(std::move(m), now, out); },
-                          [&](agent::AgentRefused& m) { on_message(m, now, out); },
+                          [&](agent::AgentHandedOver& m) { on_message(std::move(m), turn); },
+                          [&](agent::AgentRefused& m) { on_message(m, turn); },
                           [&](agent::AgentRepaired& m) { on_message(m); },
-                          [&](agent::AgentGone&) { lose_agent(now, out); }},
+                          [&](agent::AgentGone&) { lose_agent(turn); }},
                *message);
   }
   (void)flush_releases();
@@ -195,7 +195,7 @@ host::TcpSocket HandOvers::adopt(UniqueFd socket) {
                                 {.nodelay = false, .keepalive = false, .urgent_inline = true});
 }
 
-void HandOvers::on_message(agent::AgentHandedOver message, Instant now, flow::ActionSink& out) {
+void HandOvers::on_message(agent::AgentHandedOver message, flow::Turn turn) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
@@ -207,26 +207,26 @@ void HandOvers::on_message(agent::AgentHandedOver message, Instant now, flow::Ac
   asked_.erase(handle);
   if (closed || !guest.valid()) {
     end_abandoned(snapshot, std::move(guest));
-    if (!closed) engine_.tcp().on_socket_lost(id, now, out);
+    if (!closed) engine_.tcp().on_socket_lost(id, turn);
     return;
   }
   const bool host_failed = tcp_.has_failed(id);
   Carrier::Ends ends{
       .guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next};
-  if (!carrier_.start(id, ends, now)) [[unlikely]] {
+  if (!carrier_.start(id, ends, turn.now)) [[unlikely]] {
     // The guest's kernel has the connection already, so it cannot go on by the tap.
     ++refused_;
     ends.host.reset();
     end_abandoned(snapshot, std::move(ends.guest));
     engine_.drops().count(flow::DropReason::kNoDescriptors);
-    engine_.tcp().on_socket_lost(id, now, out);
+    engine_.tcp().on_socket_lost(id, turn);
     return;
   }
   ++handed_over_;
   failures_in_a_row_ = 0;
   if (host_failed) carrier_.note_host_failed(id);
-  engine_.tcp().on_handed_over(id, now, out);
-  for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), now);
+  engine_.tcp().on_handed_over(id, turn);
+  for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), turn.now);
 }
 
 void HandOvers::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket) {
@@ -234,7 +234,7 @@ void HandOvers::end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket
   release({snapshot.peer, snapshot.local});
 }
 
-void HandOvers::on_message(const agent::AgentRefused& message, Instant now, flow::ActionSink& out) {
+void HandOvers::on_message(const agent::AgentRefused& message, flow::Turn turn) {
   const SlabHandle handle = SlabHandle::unpack(message.tag);
   Asked* asked = asked_.find(handle);
   if (asked == nullptr) return;
@@ -248,14 +248,14 @@ void HandOvers::on_message(const agent::AgentRefused& message, Instant now, flow
   const bool reset = asked->reset;
   // No answer by the new way, or no table: what others may have taken away can be put back.
   const bool lost = message.error == ETIMEDOUT && !reset;
-  if (lost || message.error == ENOENT) repair(now);
-  give_up(*asked, now, out);
+  if (lost || message.error == ENOENT) repair(turn.now);
+  give_up(*asked, turn);
   asked_.erase(handle);
   if (reset) return;
   if (++failures_in_a_row_ < kFailuresInARow) return;
   failures_in_a_row_ = 0;
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
-  resume_at_ = now + kPause;
+  resume_at_ = turn.now + kPause;
 }
 
 void HandOvers::on_message(const agent::AgentRepaired& message) {
@@ -269,17 +269,17 @@ HandOvers::Packets HandOvers::take_packets(Asked& asked) {
   return std::exchange(asked.packets, {});
 }
 
-void HandOvers::give_up(Asked& asked, Instant now, flow::ActionSink& out) {
+void HandOvers::give_up(Asked& asked, flow::Turn turn) {
   const flow::TcpId id = asked.id;
   const Packets& packets = returned_.emplace_back(take_packets(asked));
   ++refused_;
-  engine_.tcp().on_hand_over_failed(id, now, out);
-  for (const auto& packet : packets) engine_.on_returned(packet, now, out);
-  if (!packets.empty()) engine_.end_burst(flow::BurstEnd::kDrained, now, out);
+  engine_.tcp().on_hand_over_failed(id, turn);
+  for (const auto& packet : packets) engine_.on_returned(packet, turn);
+  if (!packets.empty()) engine_.end_burst(flow::BurstEnd::kDrained, turn);
 }
 
 // Whoever can stop the agent is in the guest, and stops its own network's faster half.
-void HandOvers::lose_agent(Instant now, flow::ActionSink& out) {
+void HandOvers::lose_agent(flow::Turn turn) {
   agent_.close();
   engine_.tcp().set_hand_over(flow::HandOverWhen::kNever);
   resume_at_ = kNever;
@@ -292,7 +292,7 @@ void HandOvers::lose_agent(Instant now, flow::ActionSink& out) {
     asked_.erase(handle);
     if (closed) return;
     ++refused_;
-    engine_.tcp().on_socket_lost(id, now, out);
+    engine_.tcp().on_socket_lost(id, turn);
   });
   releases_.clear();
   if (ready_) {
@@ -306,11 +306,10 @@ Instant HandOvers::next_wakeup(Instant now) {
 }
 
 void HandOvers::on_time(Settled settled) {
-  const Instant now = settled.now;
-  flow::ActionSink& out = settled.out;
+  const flow::Turn turn{settled.now, settled.out};
   returned_.clear();
-  carrier_.on_time(now);
-  if (now >= resume_at_) {
+  carrier_.on_time(turn.now);
+  if (turn.now >= resume_at_) {
     resume_at_ = kNever;
     engine_.tcp().set_hand_over(options_.when);
   }
@@ -318,14 +317,14 @@ void HandOvers::on_time(Settled settled) {
   const auto has_all = [this](flow::TcpId id, wire::SeqNum sequence) {
     return carrier_.has_received(id, sequence);
   };
-  for (const HeldResets::Reset& due : resets_.take_due(now, has_all)) inject(due.packet);
-  if (now < check_at_) return;
-  hear_agent(now, out);  // It may be we who were late.
+  for (const HeldResets::Reset& due : resets_.take_due(turn.now, has_all)) inject(due.packet);
+  if (turn.now < check_at_) return;
+  hear_agent(turn);  // It may be we who were late.
   check_at_ = kNever;
   asked_.for_each([&](SlabHandle, const Asked& asked) {
     check_at_ = std::min(check_at_, asked.deadline + kAgentPatience);
   });
-  if (check_at_ <= now) lose_agent(now, out);
+  if (check_at_ <= turn.now) lose_agent(turn);
 }
 
 void HandOvers::pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset,

@@ -38,7 +38,7 @@ class HandOvers {
   // Blocks until the agent is ready, or says what it lacks.
   [[nodiscard]] std::expected<void, sys::SetupError> await();
 
-  void hand_over(const flow::HandOverTcp& action, Instant now, flow::ActionSink& out);
+  void hand_over(const flow::HandOverTcp& action, flow::Turn turn);
   void divert(const flow::DivertTcp& action, Instant now);
   void release(const flow::ReleaseTcp& action);
   // False when the connection is still TcpIo's to close.
@@ -70,7 +70,7 @@ class HandOvers {
   };
   using Packets = std::vector<std::vector<std::uint8_t>>;
 
-  void hear_agent(Instant now, flow::ActionSink& out);
+  void hear_agent(flow::Turn turn);
   [[nodiscard]] Asked* find(flow::TcpId id);
   // The flow's packets, for whom it may concern; the flow is not among those asked for any more.
   [[nodiscard]] Packets take_packets(Asked& asked);
@@ -78,11 +78,11 @@ class HandOvers {
   void end_abandoned(const wire::TcpSnapshot& snapshot, host::TcpSocket socket);
   void on_message(agent::AgentReady message);
   void on_message(const agent::AgentMissing& message);
-  void on_message(agent::AgentHandedOver message, Instant now, flow::ActionSink& out);
-  void on_message(const agent::AgentRefused& message, Instant now, flow::ActionSink& out);
+  void on_message(agent::AgentHandedOver message, flow::Turn turn);
+  void on_message(const agent::AgentRefused& message, flow::Turn turn);
   void on_message(const agent::AgentRepaired& message);
-  void give_up(Asked& asked, Instant now, flow::ActionSink& out);
-  void lose_agent(Instant now, flow::ActionSink& out);
+  void give_up(Asked& asked, flow::Turn turn);
+  void lose_agent(flow::Turn turn);
   // To the loopback; a RST once its socket has what stands before it.
   void pass_on(flow::TcpId id, ByteView packet, std::optional<wire::SeqNum> reset, Instant now);
   void inject(ByteView packet);

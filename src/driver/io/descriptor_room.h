@@ -14,7 +14,7 @@ namespace sluice::driver {
 class DescriptorRoom {
  public:
   // True: a descriptor and a watch are free now. The end of its flow is told in `out`.
-  [[nodiscard]] virtual bool make_room(Instant now, flow::ActionSink& out) = 0;
+  [[nodiscard]] virtual bool make_room(flow::Turn turn) = 0;
 
  protected:
   ~DescriptorRoom() = default;
@@ -27,10 +27,9 @@ class DescriptorRoom {
 
 // What `open` makes; once more when it lacked a descriptor, or a watch, and one could be had.
 template <typename Open>
-[[nodiscard]] auto open_with_room(DescriptorRoom* room, Instant now, flow::ActionSink& out,
-                                  const Open& open) {
+[[nodiscard]] auto open_with_room(DescriptorRoom* room, flow::Turn turn, const Open& open) {
   auto opened = open();
-  if (!opened && lacks_room(opened.error().error) && room != nullptr && room->make_room(now, out)) {
+  if (!opened && lacks_room(opened.error().error) && room != nullptr && room->make_room(turn)) {
     opened = open();
   }
   return opened;

@@ -39,30 +39,30 @@ std::uint32_t DnsIo::scope_of(std::size_t index, const wire::Endpoint& resolver)
   return index < all.size() && all[index].endpoint == resolver ? all[index].scope_id : 0;
 }
 
-void DnsIo::run_actions(Instant now, flow::ActionSink& out) {
+void DnsIo::run_actions(flow::Turn turn) {
   // A failure may bring further actions.
   while (!engine_.dns_actions().empty()) {
     actions_.swap(engine_.dns_actions());
     for (flow::DnsAction& action : actions_) {
-      std::visit(Overloaded{[&](const flow::DnsAnswer&) {},  // The engine sent it.
-                            [&](const flow::OpenDnsUdp& open) {
-                              const std::uint32_t scope =
-                                  scope_of(open.resolver_index, open.resolver);
-                              udp_.ask(open.slot, open.resolver, scope, open.message, now, failed_);
-                            },
-                            [&](flow::OpenDnsTcp& open) { open_tcp(open, now, out); },
-                            [&](const flow::CloseDns& close_it) { close(close_it.slot); }},
-                 action);
+      std::visit(
+          Overloaded{[&](const flow::DnsAnswer&) {},  // The engine sent it.
+                     [&](const flow::OpenDnsUdp& open) {
+                       const std::uint32_t scope = scope_of(open.resolver_index, open.resolver);
+                       udp_.ask(open.slot, open.resolver, scope, open.message, turn.now, failed_);
+                     },
+                     [&](flow::OpenDnsTcp& open) { open_tcp(open, turn); },
+                     [&](const flow::CloseDns& close_it) { close(close_it.slot); }},
+          action);
     }
     udp_.flush(failed_);
     actions_.clear();
-    tell_failed(now, out);
-    open_waiting(now, out);
+    tell_failed(turn);
+    open_waiting(turn);
   }
 }
 
-void DnsIo::tell_failed(Instant now, flow::ActionSink& out) {
-  for (const flow::DnsSlot slot : failed_) engine_.on_dns_error(slot, now, out);
+void DnsIo::tell_failed(flow::Turn turn) {
+  for (const flow::DnsSlot slot : failed_) engine_.on_dns_error(slot, turn);
   failed_.clear();
 }
 
@@ -73,20 +73,20 @@ void DnsIo::close(flow::DnsSlot slot) {
   }
 }
 
-void DnsIo::fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out) {
+void DnsIo::fail(flow::DnsSlot slot, flow::Turn turn) {
   tcp_.erase(slot.value);
-  engine_.on_dns_error(slot, now, out);
+  engine_.on_dns_error(slot, turn);
 }
 
-void DnsIo::open_waiting(Instant now, flow::ActionSink& out) {
+void DnsIo::open_waiting(flow::Turn turn) {
   while (!waiting_.empty() && tcp_.size() < kTcpMax) {
     flow::OpenDnsTcp next = std::move(waiting_.front());
     waiting_.pop_front();
-    open_tcp(next, now, out);
+    open_tcp(next, turn);
   }
 }
 
-void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out) {
+void DnsIo::open_tcp(flow::OpenDnsTcp& action, flow::Turn turn) {
   if (tcp_.size() >= kTcpMax) {
     waiting_.push_back(std::move(action));
     return;
@@ -95,7 +95,7 @@ void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& ou
   auto socket = host::TcpSocket::connect(
       kernel_, action.resolver, {.scope_id = scope_of(action.resolver_index, action.resolver)});
   if (!socket) {
-    fail(action.slot, now, out);
+    fail(action.slot, turn);
     return;
   }
   TcpAttempt attempt;
@@ -109,36 +109,35 @@ void DnsIo::open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& ou
   (void)fresh;
   if (!loop_.add(at->second.socket.fd(), EPOLLIN | EPOLLOUT | EPOLLET,
                  EventTag{EventKind::kDnsTcp, action.slot.value}.pack())) {
-    fail(action.slot, now, out);
+    fail(action.slot, turn);
   }
 }
 
-void DnsIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
-                     flow::ActionSink& out) {
+void DnsIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
   if (tag.kind == EventKind::kDnsUdp) {
-    on_udp(tag, events, now, out);
+    on_udp(tag, events, turn);
   } else {
-    on_tcp(flow::DnsSlot{tag.index}, events, now, out);
+    on_tcp(flow::DnsSlot{tag.index}, events, turn);
   }
-  run_actions(now, out);
+  run_actions(turn);
 }
 
-void DnsIo::on_udp(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out) {
+void DnsIo::on_udp(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
   udp_.on_event(
       tag, events,
       [&](flow::DnsSlot slot, ByteView message) {
-        engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp, message, now, out);
+        engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp, message, turn);
       },
       failed_);
-  tell_failed(now, out);
+  tell_failed(turn);
 }
 
-void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out) {
+void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, flow::Turn turn) {
   const auto found = tcp_.find(slot.value);
   if (found == tcp_.end()) return;
   TcpAttempt& attempt = found->second;
   if ((events & EPOLLERR) != 0) {
-    fail(slot, now, out);
+    fail(slot, turn);
     return;
   }
   if ((events & EPOLLOUT) != 0 && attempt.sent < attempt.outgoing.size()) {
@@ -146,22 +145,21 @@ void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::
                      .iov_len = attempt.outgoing.size() - attempt.sent};
     const auto sent = attempt.socket.send({&part, 1});
     if (!sent) {
-      fail(slot, now, out);
+      fail(slot, turn);
       return;
     }
     attempt.sent += *sent;
   }
-  if ((events & EPOLLIN) != 0) read_answer(slot, attempt, now, out);
+  if ((events & EPOLLIN) != 0) read_answer(slot, attempt, turn);
 }
 
-void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
-                        flow::ActionSink& out) {
+void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn) {
   for (;;) {
     const iovec part{.iov_base = buffer_.get(), .iov_len = kMessageMax};
     const auto result = attempt.socket.read({&part, 1});
     if (result && result->status == sys::ReadStatus::kWouldBlock) return;
     if (!result || result->status == sys::ReadStatus::kEndOfStream) {
-      fail(slot, now, out);
+      fail(slot, turn);
       return;
     }
     attempt.incoming.insert(attempt.incoming.end(), buffer_.get(), buffer_.get() + result->bytes);
@@ -170,7 +168,7 @@ void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now,
     if (attempt.incoming.size() < kLengthSize + length) continue;
     // The engine's answer closes the slot later, so the bytes live long enough.
     engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kTcp,
-                          ByteView(attempt.incoming).subspan(kLengthSize, length), now, out);
+                          ByteView(attempt.incoming).subspan(kLengthSize, length), turn);
     return;
   }
 }

@@ -28,8 +28,8 @@ class DnsIo {
   // Call it before the engine is given questions, so that they find the resolvers of now.
   void follow_resolvers(Instant now);
   // Carries out the engine's DNS actions.
-  void run_actions(Instant now, flow::ActionSink& out);
-  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+  void run_actions(flow::Turn turn);
+  void on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn);
 
  private:
   static constexpr std::size_t kMessageMax = 65'536;
@@ -46,16 +46,16 @@ class DnsIo {
   void hand_over_resolvers();
   // The interface of the resolver that was at this place of the list.
   [[nodiscard]] std::uint32_t scope_of(std::size_t index, const wire::Endpoint& resolver) const;
-  void open_tcp(flow::OpenDnsTcp& action, Instant now, flow::ActionSink& out);
+  void open_tcp(flow::OpenDnsTcp& action, flow::Turn turn);
   void close(flow::DnsSlot slot);
   // Those that waited for one to be closed.
-  void open_waiting(Instant now, flow::ActionSink& out);
-  void tell_failed(Instant now, flow::ActionSink& out);
-  void on_udp(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
-  void on_tcp(flow::DnsSlot slot, std::uint32_t events, Instant now, flow::ActionSink& out);
+  void open_waiting(flow::Turn turn);
+  void tell_failed(flow::Turn turn);
+  void on_udp(const EventTag& tag, std::uint32_t events, flow::Turn turn);
+  void on_tcp(flow::DnsSlot slot, std::uint32_t events, flow::Turn turn);
   // Hands the answer on once it is whole.
-  void read_answer(flow::DnsSlot slot, TcpAttempt& attempt, Instant now, flow::ActionSink& out);
-  void fail(flow::DnsSlot slot, Instant now, flow::ActionSink& out);
+  void read_answer(flow::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn);
+  void fail(flow::DnsSlot slot, flow::Turn turn);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;

@@ -22,10 +22,10 @@ class PingIo {
   PingIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, DescriptorRoom& room)
       : kernel_(kernel), loop_(loop), engine_(engine), room_(room) {}
 
-  void open(const flow::OpenPing& action, Instant now, flow::ActionSink& out);
-  void send(const flow::SendPing& action, Instant now, flow::ActionSink& out);
+  void open(const flow::OpenPing& action, flow::Turn turn);
+  void send(const flow::SendPing& action, flow::Turn turn);
   void close(const flow::ClosePing& action);
-  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+  void on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn);
 
  private:
   static constexpr std::size_t kMessageMax = 65'536;
@@ -41,8 +41,8 @@ class PingIo {
   };
 
   [[nodiscard]] Socket* find(flow::PingId id);
-  [[nodiscard]] bool read_reply(Socket& socket, Instant now, flow::ActionSink& out);
-  void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
+  [[nodiscard]] bool read_reply(Socket& socket, flow::Turn turn);
+  void read_errors(Socket& socket, flow::Turn turn);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;

@@ -81,24 +81,24 @@ std::expected<void, sys::SysError> TcpIo::watch(const Connection& connection) {
                    EventTag::of(EventKind::kTcp, connection.id).pack());
 }
 
-void TcpIo::connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out) {
+void TcpIo::connect(const flow::ConnectTcp& action, flow::Turn turn) {
   auto socket =
-      open_with_room(room_, now, out, [&] { return socket_for(action.target.address.family()); });
+      open_with_room(room_, turn, [&] { return socket_for(action.target.address.family()); });
   const auto started =
       socket ? socket->start_connect(action.target) : std::unexpected(socket.error());
   if (!started) {
-    flows_.on_connect_failed(action.flow, host_error(started.error().error), now, out);
+    flows_.on_connect_failed(action.flow, host_error(started.error().error), turn);
     return;
   }
   SLUICE_PROBE(connect_issued, action.flow.index, 0, 0);
   Connection& connection = place(action.flow);
   connection.socket = std::move(*socket);
-  const auto watched = open_with_room(room_, now, out, [&] { return watch(connection); });
+  const auto watched = open_with_room(room_, turn, [&] { return watch(connection); });
   if (!watched) [[unlikely]] {
-    flows_.on_connect_failed(action.flow, host_error(watched.error().error), now, out);
+    flows_.on_connect_failed(action.flow, host_error(watched.error().error), turn);
     return;
   }
-  if (connection.socket.is_established()) on_established(connection, now, out);
+  if (connection.socket.is_established()) on_established(connection, turn);
 }
 
 std::expected<host::TcpSocket, sys::SysError> TcpIo::socket_for(wire::IpFamily family) {
@@ -120,10 +120,10 @@ void TcpIo::prepare() {
   prepare_for_.reset();
 }
 
-void TcpIo::on_established(Connection& connection, Instant now, flow::ActionSink& out) {
+void TcpIo::on_established(Connection& connection, flow::Turn turn) {
   connection.connected = true;
   set_room(connection, kRoomAtFirst);
-  flows_.on_connected(connection.id, connection.room, now, out);
+  flows_.on_connected(connection.id, connection.room, turn);
 }
 
 void TcpIo::set_room(Connection& connection, std::uint32_t room) {
@@ -201,20 +201,19 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
   connection.spill_end = std::min(action.until, spill.present_until(connection.spill_begin));
 }
 
-[[gnu::noinline]] void TcpIo::write(const flow::WriteTcp& action, Instant now,
-                                    flow::ActionSink& out) {
+[[gnu::noinline]] void TcpIo::write(const flow::WriteTcp& action, flow::Turn turn) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
   if (connection->failed) [[unlikely]] {
-    swallow(action, now, out);
+    swallow(action, turn);
     return;
   }
   std::size_t sent = 0;
   if (connection->waiting() == 0) {
-    const auto result = send_ranges(*connection, action, out);
+    const auto result = send_ranges(*connection, action, turn.out);
     if (!result) {
-      fail(*connection, result.error().error, now, out);
-      swallow(action, now, out);
+      fail(*connection, result.error().error, turn);
+      swallow(action, turn);
       return;
     }
     sent = *result;
@@ -223,18 +222,19 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     connection->spill_end = connection->spill_begin;
   }
   if (action.offset + sent < action.until) [[unlikely]] {
-    spill_ranges(*connection, action, sent, out);
+    spill_ranges(*connection, action, sent, turn.out);
     if (const auto flushed = flush_spill(*connection); !flushed) {
-      fail(*connection, flushed.error().error, now, out);
-      swallow(action, now, out);
+      fail(*connection, flushed.error().error, turn);
+      swallow(action, turn);
       return;
     }
   } else if (connection->spill != nullptr && !connection->spill->holds_blocks()) {
     drop_spill(*connection);
   }
   update_room(*connection);
-  flows_.on_written(action.flow, connection->spill_end - action.offset, connection->waiting(),
-                    connection->room, now, out);
+  flows_.on_written(
+      action.flow, {connection->spill_end - action.offset, connection->waiting(), connection->room},
+      turn);
 }
 
 std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection) {
@@ -290,49 +290,50 @@ std::expected<sys::ReadResult, sys::SysError> TcpIo::peek_at(Connection& connect
 }
 
 [[gnu::noinline]] void TcpIo::peek(const flow::PeekTcp& action, FramesWritten written) {
-  const Instant now = written.now;
-  flow::ActionSink& out = written.out;
+  const flow::Turn turn{written.now, written.out};
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
   const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
   const auto result = peek_at(*connection, action.offset, max);
   if (!result) {
-    fail(*connection, result.error().error, now, out);
-    flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
-                     out);
+    fail(*connection, result.error().error, turn);
+    flows_.on_peeked(action.flow, {action.sequence, flow::PeekStatus::kEndOfStream, {}, false},
+                     turn);
     return;
   }
   switch (result->status) {
     case sys::ReadStatus::kWouldBlock:
       connection->urgent = false;
-      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kWouldBlock, {}, false, now,
-                       out);
+      flows_.on_peeked(action.flow, {action.sequence, flow::PeekStatus::kWouldBlock, {}, false},
+                       turn);
       return;
     case sys::ReadStatus::kEndOfStream:
-      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kEndOfStream, {}, false, now,
-                       out);
+      flows_.on_peeked(action.flow, {action.sequence, flow::PeekStatus::kEndOfStream, {}, false},
+                       turn);
       return;
     case sys::ReadStatus::kData:
       if (result->bytes == 0) [[unlikely]] {
-        flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kBehindUnread, {}, false,
-                         now, out);
+        flows_.on_peeked(action.flow, {action.sequence, flow::PeekStatus::kBehindUnread, {}, false},
+                         turn);
         return;
       }
       // In front of an urgent byte a read ends before the buffer is full.
-      flows_.on_peeked(action.flow, action.sequence, flow::PeekStatus::kData,
-                       ByteView(peek_buffer_.get(), result->bytes),
-                       result->bytes == max || connection->urgent, now, out);
+      flows_.on_peeked(
+          action.flow,
+          {action.sequence, flow::PeekStatus::kData, ByteView(peek_buffer_.get(), result->bytes),
+           result->bytes == max || connection->urgent},
+          turn);
       return;
   }
 }
 
-void TcpIo::discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out) {
+void TcpIo::discard(const flow::DiscardTcp& action, flow::Turn turn) {
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
   if (connection->socket.discard(action.bytes) != action.bytes) [[unlikely]] {
     // What the guest has had is no longer at the head of the queue, so what is there is not what
     // comes next.
-    flows_.on_socket_lost(action.flow, now, out);
+    flows_.on_socket_lost(action.flow, turn);
     return;
   }
   if (connection->peek_offset >= 0) {
@@ -348,33 +349,32 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   }
 }
 
-[[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, Instant now,
-                                       flow::ActionSink& out) {
+[[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
   if (tag.index >= connections_.size()) return;
   Connection& connection = connections_[tag.index];
   if (!tag.names(connection.id) || !connection.socket.valid()) return;
   const flow::TcpId id = connection.id;
   if ((events & EPOLLERR) != 0) [[unlikely]] {
     if (const auto error = connection.socket.connect_result(); !error) {
-      on_error(connection, error.error().error, now, out);
+      on_error(connection, error.error().error, turn);
       return;
     }
   }
   if ((events & EPOLLOUT) != 0) {
     if (!connection.connected) {
-      on_established(connection, now, out);
+      on_established(connection, turn);
     } else if (connection.waiting() > 0) {
       if (const auto flushed = flush_spill(connection); !flushed) {
-        fail(connection, flushed.error().error, now, out);
+        fail(connection, flushed.error().error, turn);
         return;
       }
       update_room(connection);
-      flows_.on_room(id, connection.waiting(), connection.room, now, out);
+      flows_.on_room(id, connection.waiting(), connection.room, turn);
     }
   }
   if ((events & EPOLLPRI) != 0) connection.urgent = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLPRI)) != 0 && connection.connected) {
-    flows_.on_readable(id, (events & EPOLLRDHUP) != 0, now, out);
+    flows_.on_readable(id, (events & EPOLLRDHUP) != 0, turn);
   }
 }
 

@@ -40,14 +40,14 @@ class TcpIo {
   // Who may give up a descriptor for a connect. Not owned.
   void set_room(DescriptorRoom& room) { room_ = &room; }
   // A target on this machine has answered when it returns, and the guest's answer is in the sink.
-  void connect(const flow::ConnectTcp& action, Instant now, flow::ActionSink& out);
+  void connect(const flow::ConnectTcp& action, flow::Turn turn);
   // Makes the socket of the next connection, when there is time: it need not wait for it then.
   void prepare();
   void stash(const flow::StashTcp& action);
-  void write(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
+  void write(const flow::WriteTcp& action, flow::Turn turn);
   // The bytes handed to the engine are valid until the next peek.
   void peek(const flow::PeekTcp& action, FramesWritten written);
-  void discard(const flow::DiscardTcp& action, Instant now, flow::ActionSink& out);
+  void discard(const flow::DiscardTcp& action, flow::Turn turn);
   void shutdown(const flow::ShutdownTcp& action);
   void close(const flow::CloseTcp& action, Instant now);
   void probe(const flow::ProbeTcp& action, flow::ActionSink& out);
@@ -63,7 +63,7 @@ class TcpIo {
   // The socket of a flow that others carry from here on; invalid when there is none. It stays
   // watched: change what its events mean.
   [[nodiscard]] host::TcpSocket take(flow::TcpId id);
-  void on_event(const EventTag& tag, std::uint32_t events, Instant now, flow::ActionSink& out);
+  void on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn);
 
   // Connections that the guest has reset, whose hosts have not got all that came before.
   [[nodiscard]] bool has_late_resets() const { return !late_resets_.empty(); }
@@ -100,7 +100,7 @@ class TcpIo {
   void note_spill_free();
   [[nodiscard]] std::expected<void, sys::SysError> watch(const Connection& connection);
   [[nodiscard]] std::expected<host::TcpSocket, sys::SysError> socket_for(wire::IpFamily family);
-  void on_established(Connection& connection, Instant now, flow::ActionSink& out);
+  void on_established(Connection& connection, flow::Turn turn);
   static void set_room(Connection& connection, std::uint32_t room);
   [[nodiscard]] std::expected<std::size_t, sys::SysError> send_ranges(Connection& connection,
                                                                       const flow::WriteTcp& action,
@@ -108,9 +108,9 @@ class TcpIo {
   void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
                     const flow::ActionSink& sink);
   [[nodiscard]] std::expected<void, sys::SysError> flush_spill(Connection& connection);
-  void fail(Connection& connection, int error, Instant now, flow::ActionSink& out);
-  void on_error(Connection& connection, int error, Instant now, flow::ActionSink& out);
-  void swallow(const flow::WriteTcp& action, Instant now, flow::ActionSink& out);
+  void fail(Connection& connection, int error, flow::Turn turn);
+  void on_error(Connection& connection, int error, flow::Turn turn);
+  void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
   [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_at(Connection& connection,
                                                                       std::uint32_t offset,

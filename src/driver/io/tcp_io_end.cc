@@ -9,18 +9,16 @@
 namespace sluice::driver {
 
 // The connection takes nothing more; what it received can still be read.
-[[gnu::cold]] void TcpIo::fail(Connection& connection, int error, Instant now,
-                               flow::ActionSink& out) {
+[[gnu::cold]] void TcpIo::fail(Connection& connection, int error, flow::Turn turn) {
   connection.failed = true;
   connection.spill_begin = connection.spill_end;
   drop_spill(connection);
-  flows_.on_host_error(connection.id, host_error(error), now, out);
+  flows_.on_host_error(connection.id, host_error(error), turn);
 }
 
 // Nobody will read it; the guest learns that behind what the host sent before.
-[[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, Instant now,
-                                  flow::ActionSink& out) {
-  flows_.on_written(action.flow, action.until - action.offset, 0, kRoomAtFirst, now, out);
+[[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, flow::Turn turn) {
+  flows_.on_written(action.flow, {action.until - action.offset, 0, kRoomAtFirst}, turn);
 }
 
 void TcpIo::close(const flow::CloseTcp& action, Instant now) {
@@ -49,19 +47,18 @@ void TcpIo::on_time(Instant now) {
   note_spill_free();
 }
 
-[[gnu::cold]] void TcpIo::on_error(Connection& connection, int error, Instant now,
-                                   flow::ActionSink& out) {
+[[gnu::cold]] void TcpIo::on_error(Connection& connection, int error, flow::Turn turn) {
   // A connect is refused; only a connection that stood is reset.
   const bool stood = connection.connected || error == ECONNRESET || error == EPIPE;
   if (!stood) {
-    flows_.on_connect_failed(connection.id, host_error(error), now, out);
+    flows_.on_connect_failed(connection.id, host_error(error), turn);
     return;
   }
   if (!connection.connected) {
     connection.connected = true;
-    flows_.on_connected(connection.id, kRoomAtFirst, now, out);
+    flows_.on_connected(connection.id, kRoomAtFirst, turn);
   }
-  fail(connection, error, now, out);
+  fail(connection, error, turn);
 }
 
 // The host's kernel asks its peer shortly before the guest asks us, so that we know the answer.

@@ -19,17 +19,17 @@ std::expected<void, sys::SysError> UdpIo::watch(const Socket& socket) {
   return loop_.add(socket.socket.fd(), EPOLLIN, EventTag::of(EventKind::kUdp, socket.id).pack());
 }
 
-void UdpIo::open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out) {
-  auto socket = open_with_room(this, now, out,
-                               [&] { return host::UdpSocket::open(kernel_, action.family, {}); });
+void UdpIo::open(const flow::OpenUdp& action, flow::Turn turn) {
+  auto socket =
+      open_with_room(this, turn, [&] { return host::UdpSocket::open(kernel_, action.family, {}); });
   if (!socket) {
-    engine_.udp().on_open_failed(action.socket, now, out);
+    engine_.udp().on_open_failed(action.socket, turn);
     return;
   }
   Socket& opened = place(action.socket, std::move(*socket));
-  if (!open_with_room(this, now, out, [&] { return watch(opened); })) [[unlikely]] {
+  if (!open_with_room(this, turn, [&] { return watch(opened); })) [[unlikely]] {
     opened.socket.close();
-    engine_.udp().on_open_failed(action.socket, now, out);
+    engine_.udp().on_open_failed(action.socket, turn);
   }
 }
 
@@ -44,11 +44,11 @@ std::expected<void, sys::SysError> UdpIo::adopt(flow::UdpId id, host::UdpSocket 
 }
 
 // At once, ahead of the action: whoever asks opens a socket next.
-[[gnu::cold]] bool UdpIo::make_room(Instant now, flow::ActionSink& out) {
-  const auto spared = engine_.udp().give_up_one(now, out);
+[[gnu::cold]] bool UdpIo::make_room(flow::Turn turn) {
+  const auto spared = engine_.udp().give_up_one(turn);
   Socket* const socket = spared ? find(*spared) : nullptr;
   if (socket == nullptr) return false;
-  flush(now, out);  // Its datagram may be waiting.
+  flush(turn);  // Its datagram may be waiting.
   socket->socket.close();
   return true;
 }
@@ -57,61 +57,59 @@ void UdpIo::close(const flow::CloseUdp& action) {
   if (Socket* socket = find(action.socket)) socket->socket.close();
 }
 
-[[gnu::noinline]] void UdpIo::send(const flow::SendUdp& action, Instant now,
-                                   flow::ActionSink& out) {
-  if (action.socket != batch_socket_) flush(now, out);
+[[gnu::noinline]] void UdpIo::send(const flow::SendUdp& action, flow::Turn turn) {
+  if (action.socket != batch_socket_) flush(turn);
   batch_socket_ = action.socket;
   batch_.direct({.target = action.target, .hop_limit = action.hop_limit, .source = action.local});
   if (batch_.add(action.payload, action.segment_size)) return;
-  flush(now, out);
+  flush(turn);
   batch_socket_ = action.socket;
   (void)batch_.add(action.payload, action.segment_size);  // It is empty.
 }
 
-[[gnu::noinline]] void UdpIo::flush(Instant now, flow::ActionSink& out) {
+[[gnu::noinline]] void UdpIo::flush(flow::Turn turn) {
   if (batch_.empty()) return;
   if (Socket* const socket = find(batch_socket_)) {
     const host::BatchResult result = batch_.flush(socket->socket);
     if (result.dropped > 0) [[unlikely]]
-      report(*socket, result, now, out);
+      report(*socket, result, turn);
   } else {
     batch_.clear();
   }
   batch_socket_ = {};
 }
 
-[[gnu::cold]] void UdpIo::report(const Socket& socket, const host::BatchResult& result, Instant now,
-                                 flow::ActionSink& out) {
+[[gnu::cold]] void UdpIo::report(const Socket& socket, const host::BatchResult& result,
+                                 flow::Turn turn) {
   for (std::uint64_t i = 0; i < result.dropped; ++i) {
     engine_.drops().count(flow::DropReason::kUdpSendFailed);
   }
   for (const host::BatchResult::Refusal& refusal : result.refusals) {
     if (const auto told = icmp_error_of_send(refusal.error)) {
-      engine_.on_udp_error(socket.id, refusal.target, *told, {}, now, out);
+      engine_.on_udp_error(socket.id, refusal.target, *told, {}, turn);
     }
   }
 }
 
-[[gnu::cold]] void UdpIo::read_errors(Socket& socket, Instant now, flow::ActionSink& out) {
+[[gnu::cold]] void UdpIo::read_errors(Socket& socket, flow::Turn turn) {
   std::array<std::uint8_t, kQuoteMax> quote{};
   for (int i = 0; i < kErrorsPerTurn; ++i) {
     const auto report = socket.socket.read_errors(quote);
     if (!report || !*report) return;
     if (const auto error = icmp_error_of(**report)) {
       engine_.on_udp_error(socket.id, (*report)->destination, *error,
-                           ByteView(quote).first((*report)->quoted), now, out);
+                           ByteView(quote).first((*report)->quoted), turn);
     }
   }
 }
 
 [[gnu::noinline]] void UdpIo::on_event(const EventTag& tag, std::uint32_t events, Settled settled) {
-  const Instant now = settled.now;
-  flow::ActionSink& out = settled.out;
+  const flow::Turn turn{settled.now, settled.out};
   if (tag.index >= sockets_.size()) return;
   Socket& socket = sockets_[tag.index];
   if (!tag.names(socket.id) || !socket.socket.valid()) return;
   if ((events & EPOLLERR) != 0) [[unlikely]]
-    read_errors(socket, now, out);
+    read_errors(socket, turn);
   if ((events & EPOLLIN) == 0) return;
   const std::size_t most = socket.guess.expects_one() ? 1 : kReceiveSlots;
   const auto slots = rows_.slots().first(most);
@@ -119,9 +117,10 @@ void UdpIo::close(const flow::CloseUdp& action) {
   if (!count) return;
   if (most > 1) socket.guess.found(*count);
   for (const host::IncomingDatagram& datagram : slots.first(*count)) {
-    engine_.udp().on_received(socket.id, datagram.source, datagram.destination,
-                              host::DatagramRows::bytes_of(datagram), datagram.segment_size, now,
-                              out);
+    engine_.udp().on_received(socket.id,
+                              {datagram.source, datagram.destination,
+                               host::DatagramRows::bytes_of(datagram), datagram.segment_size},
+                              turn);
   }
 }
 

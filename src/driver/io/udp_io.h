@@ -26,12 +26,12 @@ class UdpIo final : public DescriptorRoom {
   // References are not owned.
   UdpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine);
 
-  void open(const flow::OpenUdp& action, Instant now, flow::ActionSink& out);
+  void open(const flow::OpenUdp& action, flow::Turn turn);
   // Gathers; datagrams go out with flush() at the latest. Their bytes must live until then.
-  void send(const flow::SendUdp& action, Instant now, flow::ActionSink& out);
-  void flush(Instant now, flow::ActionSink& out);
+  void send(const flow::SendUdp& action, flow::Turn turn);
+  void flush(flow::Turn turn);
   void close(const flow::CloseUdp& action);
-  [[nodiscard]] bool make_room(Instant now, flow::ActionSink& out) override;
+  [[nodiscard]] bool make_room(flow::Turn turn) override;
 
   // A published port: `socket` is bound already.
   [[nodiscard]] std::expected<void, sys::SysError> adopt(flow::UdpId id, host::UdpSocket socket);
@@ -50,9 +50,8 @@ class UdpIo final : public DescriptorRoom {
   [[nodiscard]] Socket* find(flow::UdpId id);
   [[nodiscard]] Socket& place(flow::UdpId id, host::UdpSocket socket);
   [[nodiscard]] std::expected<void, sys::SysError> watch(const Socket& socket);
-  void report(const Socket& socket, const host::BatchResult& result, Instant now,
-              flow::ActionSink& out);
-  void read_errors(Socket& socket, Instant now, flow::ActionSink& out);
+  void report(const Socket& socket, const host::BatchResult& result, flow::Turn turn);
+  void read_errors(Socket& socket, flow::Turn turn);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/slab.h"
+#include "base/time.h"
 #include "flow/core/flow_summary.h"
 #include "wire/address.h"
 #include "wire/link/frame_batch.h"
@@ -171,6 +172,12 @@ class ActionSink {
   std::vector<Action> actions_;
   std::vector<BurstRange> ranges_;
   wire::FrameBatch frames_;
+};
+
+// What every event comes with: when it happens, and where that which follows from it is gathered.
+struct Turn {
+  Instant now;
+  ActionSink& out;
 };
 
 }  // namespace sluice::flow

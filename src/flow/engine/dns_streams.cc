@@ -34,53 +34,53 @@ void DnsStreams::list(Stream& stream) {
   ready_.push_back(stream.id);
 }
 
-void DnsStreams::reset(TcpId id, Instant now, ActionSink& out) {
-  flows_.on_host_error(id, HostError::kReset, now, out);
-}
+void DnsStreams::reset(TcpId id, Turn turn) { flows_.on_host_error(id, HostError::kReset, turn); }
 
-void DnsStreams::connect(TcpId id, Instant now, ActionSink& out) {
+void DnsStreams::connect(TcpId id, Turn turn) {
   if (streams_.size() >= kStreamsMax) {
-    flows_.on_connect_failed(id, HostError::kRefused, now, out);
+    flows_.on_connect_failed(id, HostError::kRefused, turn);
     return;
   }
-  if (streams_.empty()) next_check_ = now + kCheckEvery;
-  streams_.insert_or_assign(id.index, Stream{.id = id, .bytes = {}, .active = now});
-  flows_.on_connected(id, DnsStream::kInputMax, now, out);
+  if (streams_.empty()) next_check_ = turn.now + kCheckEvery;
+  streams_.insert_or_assign(id.index, Stream{.id = id, .bytes = {}, .active = turn.now});
+  flows_.on_connected(id, DnsStream::kInputMax, turn);
 }
 
-void DnsStreams::write(const WriteTcp& action, Instant now, ActionSink& out) {
+void DnsStreams::write(const WriteTcp& action, Turn turn) {
   Stream* stream = find(action.flow);
   if (stream == nullptr) return;
   // Ranges ahead of a gap are not kept here: the guest sends what was not taken again.
   std::size_t taken = 0;
-  for (std::uint32_t at = action.first_range; at != kNoRange; at = out.range(at).next) {
-    const ByteView range = out.range(at).bytes;
+  for (std::uint32_t at = action.first_range; at != kNoRange; at = turn.out.range(at).next) {
+    const ByteView range = turn.out.range(at).bytes;
     const std::size_t part = stream->bytes.receive(range);
     taken += part;
     if (part < range.size()) break;
   }
   list(*stream);
   const bool after_end = stream->ended && taken > 0;
-  flows_.on_written(action.flow, taken, 0, static_cast<std::uint32_t>(stream->bytes.input_room()),
-                    now, out);
+  flows_.on_written(action.flow, {taken, 0, static_cast<std::uint32_t>(stream->bytes.input_room())},
+                    turn);
   // As a kernel whose socket is closed.
-  if (after_end) reset(action.flow, now, out);
+  if (after_end) reset(action.flow, turn);
 }
 
-void DnsStreams::peek(const PeekTcp& action, Instant now, ActionSink& out) {
+void DnsStreams::peek(const PeekTcp& action, Turn turn) {
   const Stream* stream = find(action.flow);
   if (stream == nullptr) return;
   const ByteView output = stream->bytes.output();
   if (action.offset < output.size()) {
     const ByteView rest = output.subspan(action.offset);
     const ByteView part = rest.first(std::min<std::size_t>(rest.size(), action.max));
-    flows_.on_peeked(action.flow, action.sequence, PeekStatus::kData, part,
-                     part.size() < rest.size(), now, out);
+    flows_.on_peeked(action.flow,
+                     {action.sequence, PeekStatus::kData, part, part.size() < rest.size()}, turn);
     return;
   }
   const bool over = stream->ended || stream->bytes.is_done();
-  flows_.on_peeked(action.flow, action.sequence,
-                   over ? PeekStatus::kEndOfStream : PeekStatus::kWouldBlock, {}, false, now, out);
+  flows_.on_peeked(
+      action.flow,
+      {action.sequence, over ? PeekStatus::kEndOfStream : PeekStatus::kWouldBlock, {}, false},
+      turn);
 }
 
 void DnsStreams::discard(const DiscardTcp& action, Instant now) {
@@ -100,26 +100,26 @@ void DnsStreams::shutdown(TcpId id) {
   list(*stream);
 }
 
-void DnsStreams::ask_next(TcpId id, const Ask& ask, Instant now, ActionSink& out) {
+void DnsStreams::ask_next(TcpId id, const Ask& ask, Turn turn) {
   Stream* stream = find(id);
   if (stream == nullptr) return;
   stream->listed = false;
   bool asked = false;
   while (const auto question = stream->ended ? std::nullopt : stream->bytes.next_question()) {
     asked = true;
-    stream->active = now;
+    stream->active = turn.now;
     const DnsQueryOutcome outcome = ask({.endpoint = {}, .stream = id}, *question);
     if (outcome == DnsQueryOutcome::kRepeated) stream->bytes.forget_question();
-    if (outcome == DnsQueryOutcome::kMalformed) return reset(id, now, out);
+    if (outcome == DnsQueryOutcome::kMalformed) return reset(id, turn);
   }
-  if (stream->bytes.is_garbage()) return reset(id, now, out);
+  if (stream->bytes.is_garbage()) return reset(id, turn);
   if (asked) {
-    flows_.on_room(id, 0, static_cast<std::uint32_t>(stream->bytes.input_room()), now, out);
+    flows_.on_room(id, 0, static_cast<std::uint32_t>(stream->bytes.input_room()), turn);
   }
-  if (stream->bytes.is_done()) flows_.on_readable(id, true, now, out);
+  if (stream->bytes.is_done()) flows_.on_readable(id, true, turn);
 }
 
-void DnsStreams::answer(TcpId id, ByteView message, Instant now, ActionSink& out) {
+void DnsStreams::answer(TcpId id, ByteView message, Turn turn) {
   Stream* stream = find(id);
   if (stream == nullptr || stream->ended) return;
   std::vector<std::uint8_t> failure;
@@ -131,28 +131,28 @@ void DnsStreams::answer(TcpId id, ByteView message, Instant now, ActionSink& out
   }
   output_held_ += message.size() + 2;
   stream->bytes.answer(message);
-  stream->active = now;
+  stream->active = turn.now;
   list(*stream);
-  flows_.on_readable(id, false, now, out);
+  flows_.on_readable(id, false, turn);
 }
 
-void DnsStreams::on_timer(Instant now, ActionSink& out) {
-  next_check_ = now + kCheckEvery;
+void DnsStreams::on_timer(Turn turn) {
+  next_check_ = turn.now + kCheckEvery;
   std::vector<TcpId> broken;
   for (auto& [index, stream] : streams_) {
     // The relay itself ends every question within its own time.
     if (stream.bytes.unanswered() > 0) continue;
-    const Duration still = now - stream.active;
+    const Duration still = turn.now - stream.active;
     if (stream.ended ? still >= kIdleMax + kCloseMax : still >= kIdleMax) {
       if (stream.ended || !stream.bytes.output().empty()) {
         broken.push_back(stream.id);
       } else {
         stream.ended = true;
-        flows_.on_readable(stream.id, true, now, out);
+        flows_.on_readable(stream.id, true, turn);
       }
     }
   }
-  for (const TcpId id : broken) reset(id, now, out);
+  for (const TcpId id : broken) reset(id, turn);
 }
 
 }  // namespace sluice::flow

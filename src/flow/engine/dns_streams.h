@@ -39,23 +39,23 @@ class DnsStreams {
   [[nodiscard]] bool serves(TcpId id) const { return find(id) != nullptr; }
 
   // What a host's socket would do. They answer by the events of TcpFlows.
-  void connect(TcpId id, Instant now, ActionSink& out);
-  void write(const WriteTcp& action, Instant now, ActionSink& out);
-  void peek(const PeekTcp& action, Instant now, ActionSink& out);
+  void connect(TcpId id, Turn turn);
+  void write(const WriteTcp& action, Turn turn);
+  void peek(const PeekTcp& action, Turn turn);
   void discard(const DiscardTcp& action, Instant now);
   void shutdown(TcpId id);
   void close(TcpId id) { erase(id); }
 
   // Asks what may be asked; `ask` answers by way of answer().
   using Ask = std::function<DnsQueryOutcome(const DnsClient& client, ByteView message)>;
-  void ask_next(TcpId id, const Ask& ask, Instant now, ActionSink& out);
+  void ask_next(TcpId id, const Ask& ask, Turn turn);
   // For a client that is gone by now: nothing.
-  void answer(TcpId id, ByteView message, Instant now, ActionSink& out);
+  void answer(TcpId id, ByteView message, Turn turn);
   // Connections that may take up further questions; the list is the caller's to clear.
   [[nodiscard]] std::vector<TcpId>& ready() { return ready_; }
 
   [[nodiscard]] Instant next_deadline() const { return streams_.empty() ? kNever : next_check_; }
-  void on_timer(Instant now, ActionSink& out);
+  void on_timer(Turn turn);
 
  private:
   struct Stream {
@@ -70,7 +70,7 @@ class DnsStreams {
   [[nodiscard]] const Stream* find(TcpId id) const;
   void erase(TcpId id);
   void list(Stream& stream);
-  void reset(TcpId id, Instant now, ActionSink& out);
+  void reset(TcpId id, Turn turn);
 
   TcpFlows& flows_;
   std::unordered_map<std::uint32_t, Stream> streams_;  // By the flow's index.

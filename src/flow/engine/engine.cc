@@ -29,17 +29,15 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       timers_(now),
       dns_(seeds.dns),
       names_(seeds.dns),
-      tcp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kTcp),
-           seeds.table, seeds.sequence, options_.tcp),
-      udp_(link_, admission_, targets_, timers_, static_cast<std::uint32_t>(TimerKind::kUdp),
-           seeds.table),
-      ping_(link_, admission_, timers_, static_cast<std::uint32_t>(TimerKind::kPing), seeds.table),
+      tcp_(context(TimerKind::kTcp, seeds), seeds.sequence, options_.tcp),
+      udp_(context(TimerKind::kUdp, seeds)),
+      ping_(context(TimerKind::kPing, seeds)),
       dns_streams_(tcp_) {
   for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
 }
 
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
-                                        Instant now, ActionSink& out) {
+                                        Turn turn) {
   if (!burst_open_) {
     burst_open_ = true;
     reassembled_.clear();  // The actions that borrowed these were carried out.
@@ -56,7 +54,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
   }
   const wire::EtherType type = ethernet->ether_type();
   if (type == wire::EtherType::kArp) {
-    on_arp(ethernet->payload(), out);
+    on_arp(ethernet->payload(), turn.out);
     return;
   }
   const bool v4 = type == wire::EtherType::kIpv4;
@@ -75,12 +73,12 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
     return;
   }
   link_.learn_guest_mac(sender);
-  on_packet(*packet, sender, offload, now, out);
+  on_packet(*packet, sender, offload, turn);
 }
 
-void Engine::end_burst(BurstEnd end, Instant now, ActionSink& out) {
+void Engine::end_burst(BurstEnd end, Turn turn) {
   burst_open_ = false;
-  tcp_.end_burst(end, now, out);
+  tcp_.end_burst(end, turn);
 }
 
 void Engine::on_arp(ByteView payload, ActionSink& out) {
@@ -95,16 +93,16 @@ void Engine::on_arp(ByteView payload, ActionSink& out) {
 }
 
 void Engine::on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                       const wire::VirtioNetHeader& offload, Instant now, ActionSink& out) {
+                       const wire::VirtioNetHeader& offload, Turn turn) {
   if (!source_is_possible(packet)) {
     drop(DropReason::kSpoofedSource);
     return;
   }
   if (packet.fragment) [[unlikely]] {
-    on_fragment(packet, sender, now, out);
+    on_fragment(packet, sender, turn);
     return;
   }
-  dispatch(packet, sender, offload, now, out);
+  dispatch(packet, sender, offload, turn);
 }
 
 // A source of 0.0.0.0 or :: is how a host without an address asks for one.
@@ -122,9 +120,8 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
 }
 
 [[gnu::cold]] void Engine::on_fragment(const wire::IpPacketView& packet,
-                                       const wire::MacAddress& sender, Instant now,
-                                       ActionSink& out) {
-  FragmentReassembly::Result result = reassembly_.add(fragment_of(packet), now);
+                                       const wire::MacAddress& sender, Turn turn) {
+  FragmentReassembly::Result result = reassembly_.add(fragment_of(packet), turn.now);
   switch (result.outcome) {
     case FragmentOutcome::kStored:
     case FragmentOutcome::kDuplicate: return;
@@ -150,20 +147,19 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
     whole.protocol = upper->protocol;
     whole.payload = upper->payload;
   }
-  dispatch(whole, sender, {}, now, out);
+  dispatch(whole, sender, {}, turn);
 }
 
 [[gnu::noinline]] void Engine::dispatch(const wire::IpPacketView& packet,
                                         const wire::MacAddress& sender,
-                                        const wire::VirtioNetHeader& offload, Instant now,
-                                        ActionSink& out) {
+                                        const wire::VirtioNetHeader& offload, Turn turn) {
   const bool to_one = !packet.destination.is_multicast() && !packet.destination.is_v4_broadcast();
   wire::IpPacketView onward = packet;
   if (to_one && !is_ours(packet.destination)) [[likely]] {
     // We are the guest's router (RFC 1812, 5.3.1; RFC 8200, 3).
     if (packet.hop_limit <= 1) {
       drop(DropReason::kHopLimit);
-      link_.send_error(IcmpErrorKind::kTimeExceeded, packet, now, out);
+      link_.send_error(IcmpErrorKind::kTimeExceeded, packet, turn);
       return;
     }
     --onward.hop_limit;
@@ -175,23 +171,23 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
   const bool checked = checksum_vouched(offload);
   if (packet.protocol == wire::IpProtocol::kTcp) {
     if (to_one) {
-      on_tcp(onward, checked, now, out);
+      on_tcp(onward, checked, turn);
     } else {
       drop(DropReason::kNotForUs);
     }
   } else if (packet.protocol == wire::IpProtocol::kUdp) {
-    on_udp(onward, sender, offload, now, out);
+    on_udp(onward, sender, offload, turn);
   } else if (packet.protocol == wire::IpProtocol::kIcmp) {
-    on_icmp(onward, checked, now, out);
+    on_icmp(onward, checked, turn);
   } else if (packet.protocol == wire::IpProtocol::kIcmpv6) {
-    on_icmpv6(onward, sender, checked, now, out);
+    on_icmpv6(onward, sender, checked, turn);
   } else {
     drop(DropReason::kForeignProtocol);
-    link_.send_error(IcmpErrorKind::kProtocolUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kProtocolUnreachable, packet, turn);
   }
 }
 
-void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out) {
+void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Turn turn) {
   const auto segment = wire::TcpView::parse(packet.payload);
   if (!segment) {
     drop(DropReason::kMalformed);
@@ -201,17 +197,17 @@ void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Instant now,
     drop(DropReason::kBadChecksum);
     return;
   }
-  tcp_.on_segment(packet, *segment, now, out);
+  tcp_.on_segment(packet, *segment, turn);
 }
 
-void Engine::on_returned(ByteView packet, Instant now, ActionSink& out) {
+void Engine::on_returned(ByteView packet, Turn turn) {
   const auto view = wire::parse_ip_packet(packet);
   // It was checked when it came.
-  if (view) on_tcp(*view, true, now, out);
+  if (view) on_tcp(*view, true, turn);
 }
 
 void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                    const wire::VirtioNetHeader& offload, Instant now, ActionSink& out) {
+                    const wire::VirtioNetHeader& offload, Turn turn) {
   const auto udp = wire::UdpView::parse(packet.payload);
   if (!udp) {
     drop(DropReason::kMalformed);
@@ -231,33 +227,32 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& se
                              (targets_.target_of(remote).kind == TargetKind::kHost ||
                               udp_.knows({packet.source, udp->source_port()}, remote));
     if (!to_loopback) {
-      on_udp_service(packet, *udp, sender, now, out);
+      on_udp_service(packet, *udp, sender, turn);
       return;
     }
   }
   const bool row = offload.gso_kind() == wire::VirtioNetHeader::kGsoUdpL4;
-  udp_.on_datagram(packet, *udp, udp->payload(), row ? offload.gso_size : std::uint16_t{0}, now,
-                   out);
+  udp_.on_datagram(packet, *udp, udp->payload(), row ? offload.gso_size : std::uint16_t{0}, turn);
 }
 
 // DHCP, DHCPv6 and DNS; anything else to an address of ours meets a closed port.
 void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
-                            const wire::MacAddress& sender, Instant now, ActionSink& out) {
+                            const wire::MacAddress& sender, Turn turn) {
   const wire::Endpoint guest{packet.source, udp.source_port()};
   const wire::Endpoint remote{packet.destination, udp.destination_port()};
   const bool v4 = packet.family == wire::IpFamily::kV4;
   if (v4 && remote.port.value == kPortDhcpServer) {
-    const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
-    out.shrink_frame(answer_dhcp(options_.network, udp.payload(), room));
+    const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
+    turn.out.shrink_frame(answer_dhcp(options_.network, udp.payload(), room));
   } else if (!v4 && remote.port.value == kPortDhcpv6Server) {
-    const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
-    out.shrink_frame(answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
+    const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
+    turn.out.shrink_frame(answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
   } else if (targets_.is_dns(remote)) {
-    on_dns_query(guest, udp.payload(), now, out);
+    on_dns_query(guest, udp.payload(), turn);
   } else if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {
     drop(DropReason::kNotForUs);
   } else {
-    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, turn);
   }
 }
 
@@ -270,29 +265,29 @@ Instant Engine::next_wakeup() const {
                    dns_streams_.next_deadline()});
 }
 
-void Engine::on_timers(Instant now, ActionSink& out) {
-  while (const TimerNode* due = timers_.pop_due(now)) {
+void Engine::on_timers(Turn turn) {
+  while (const TimerNode* due = timers_.pop_due(turn.now)) {
     const auto index = static_cast<std::uint32_t>(due->owner());
     switch (static_cast<TimerKind>(due->owner() >> 32)) {
-      case TimerKind::kTcp: tcp_.on_timer(index, now, out); break;
-      case TimerKind::kUdp: udp_.on_timer(index, now, out); break;
-      case TimerKind::kPing: ping_.on_timer(index, now, out); break;
+      case TimerKind::kTcp: tcp_.on_timer(index, turn); break;
+      case TimerKind::kUdp: udp_.on_timer(index, turn); break;
+      case TimerKind::kPing: ping_.on_timer(index, turn); break;
     }
   }
-  if (dns_.next_deadline() <= now) {
-    dns_.on_timer(now, dns_fresh_);
-    settle_dns(now, out);
+  if (dns_.next_deadline() <= turn.now) {
+    dns_.on_timer(turn.now, dns_fresh_);
+    settle_dns(turn);
   }
-  if (dns_streams_.next_deadline() <= now) dns_streams_.on_timer(now, out);
-  for (std::size_t gone = reassembly_.expire(now); gone > 0; --gone) {
+  if (dns_streams_.next_deadline() <= turn.now) dns_streams_.on_timer(turn);
+  for (std::size_t gone = reassembly_.expire(turn.now); gone > 0; --gone) {
     drop(DropReason::kFragmentDropped);
   }
 }
 
-std::vector<TcpFlows::GivenUp> Engine::shut_down(Instant now, ActionSink& out) {
-  std::vector<TcpFlows::GivenUp> given_up = tcp_.shut_down(now, out);
-  udp_.shut_down(now, out);
-  ping_.shut_down(now, out);
+std::vector<TcpFlows::GivenUp> Engine::shut_down(Turn turn) {
+  std::vector<TcpFlows::GivenUp> given_up = tcp_.shut_down(turn);
+  udp_.shut_down(turn);
+  ping_.shut_down(turn);
   return given_up;
 }
 

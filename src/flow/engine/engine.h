@@ -1,9 +1,9 @@
 // The engine: takes the guest's frames and the host's events, and says what to do about them.
 //
-//   engine.on_frame(frame, offload, now, sink);   for each frame of a burst
-//   engine.end_burst(now, sink);
+//   engine.on_frame(frame, offload, {now, sink});   for each frame of a burst
+//   engine.end_burst(end, {now, sink});
 //   … the driver carries out sink.actions(), which may report back and add more …
-//   engine.on_timers(now, sink);                  no later than engine.next_wakeup()
+//   engine.on_timers({now, sink});                  no later than engine.next_wakeup()
 //
 // It makes no system call, reads no clock and draws no randomness: time and seeds are arguments,
 // so every run can be replayed. One thread; no globals.
@@ -54,22 +54,21 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // One Ethernet frame of the guest. What `out` gathers may borrow its bytes.
-  void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+  void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Turn turn);
   // After the last frame of a burst; the next frame begins another.
-  void end_burst(BurstEnd end, Instant now, ActionSink& out);
+  void end_burst(BurstEnd end, Turn turn);
 
   // Never later than the first deadline; kNever when there is none.
   [[nodiscard]] Instant next_wakeup() const;
-  void on_timers(Instant now, ActionSink& out);
+  void on_timers(Turn turn);
   // Work that was put off so that others had their turn: call run_deferred() without sleeping.
   [[nodiscard]] bool has_deferred() const { return tcp_.has_deferred(); }
-  void run_deferred(Instant now, ActionSink& out) { tcp_.run_deferred(now, out); }
+  void run_deferred(Turn turn) { tcp_.run_deferred(turn); }
 
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
-                    Instant now, ActionSink& out);
-  void on_ping_error(PingId socket, IcmpError error, ByteView message, Instant now,
-                     ActionSink& out);
+                    Turn turn);
+  void on_ping_error(PingId socket, IcmpError error, ByteView message, Turn turn);
 
   // The host's resolvers, best first; may be called again when they change.
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
@@ -83,11 +82,11 @@ class Engine {
   void add_nat64_prefix(const wire::Prefix& prefix) { admission_.reach().add_nat64_prefix(prefix); }
 
   // sluice ends: every flow is closed and reported. Returns what TcpFlows::shut_down() does.
-  std::vector<TcpFlows::GivenUp> shut_down(Instant now, ActionSink& out);
+  std::vector<TcpFlows::GivenUp> shut_down(Turn turn);
 
   // A DivertTcp that could not be passed on: the packet, as it came. `out` may borrow its bytes; an
   // end_burst() follows the last of them.
-  void on_returned(ByteView packet, Instant now, ActionSink& out);
+  void on_returned(ByteView packet, Turn turn);
 
   // The host's events go to the protocol that asked for them.
   [[nodiscard]] TcpFlows& tcp() { return tcp_; }
@@ -96,12 +95,11 @@ class Engine {
 
   // What came from a resolver. `slot` is that of the OpenDnsUdp or OpenDnsTcp.
   enum class DnsTransport : std::uint8_t { kUdp, kTcp };
-  void on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Instant now,
-                     ActionSink& out);
-  void on_dns_error(DnsSlot slot, Instant now, ActionSink& out);
+  void on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Turn turn);
+  void on_dns_error(DnsSlot slot, Turn turn);
   // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
   // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
-  [[nodiscard]] bool serve_dns(const Action& action, Instant now, ActionSink& out);
+  [[nodiscard]] bool serve_dns(const Action& action, Turn turn);
   // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
   // their bytes and are rare, so they are kept out of the sink.
   [[nodiscard]] std::vector<DnsAction>& dns_actions() { return dns_actions_; }
@@ -122,27 +120,29 @@ class Engine {
 
   enum class TimerKind : std::uint32_t { kTcp, kUdp, kPing };
 
+  [[nodiscard]] FlowContext context(TimerKind kind, const EngineSeeds& seeds) {
+    return {link_, admission_, targets_, timers_, static_cast<std::uint32_t>(kind), seeds.table};
+  }
   void on_arp(ByteView payload, ActionSink& out);
   void on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                 const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
-  void on_fragment(const wire::IpPacketView& packet, const wire::MacAddress& sender, Instant now,
-                   ActionSink& out);
+                 const wire::VirtioNetHeader& offload, Turn turn);
+  void on_fragment(const wire::IpPacketView& packet, const wire::MacAddress& sender, Turn turn);
   void dispatch(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
-  void on_tcp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
+                const wire::VirtioNetHeader& offload, Turn turn);
+  void on_tcp(const wire::IpPacketView& packet, bool checked, Turn turn);
   void on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-              const wire::VirtioNetHeader& offload, Instant now, ActionSink& out);
+              const wire::VirtioNetHeader& offload, Turn turn);
   void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
-                      const wire::MacAddress& sender, Instant now, ActionSink& out);
-  void on_dns_query(const wire::Endpoint& guest, ByteView message, Instant now, ActionSink& out);
-  void settle_dns(Instant now, ActionSink& out);
-  void deliver_dns(Instant now, ActionSink& out);
+                      const wire::MacAddress& sender, Turn turn);
+  void on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn);
+  void settle_dns(Turn turn);
+  void deliver_dns(Turn turn);
   void count_dns(DnsQueryOutcome outcome);
   void learn_nat64(const wire::DnsView& answer);
-  void on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out);
+  void on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn);
   void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
-                 Instant now, ActionSink& out);
-  void on_echo(const wire::IpPacketView& packet, Instant now, ActionSink& out);
+                 Turn turn);
+  void on_echo(const wire::IpPacketView& packet, Turn turn);
   void answer_echo(const wire::IpPacketView& packet, ActionSink& out);
 
   [[nodiscard]] bool source_is_possible(const wire::IpPacketView& packet) const;

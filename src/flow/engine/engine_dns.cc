@@ -19,32 +19,30 @@ void Engine::count_dns(DnsQueryOutcome outcome) {
   }
 }
 
-void Engine::on_dns_query(const wire::Endpoint& guest, ByteView message, Instant now,
-                          ActionSink& out) {
-  count_dns(dns_.on_query({.endpoint = guest, .stream = {}}, message, now, dns_fresh_));
-  settle_dns(now, out);
+void Engine::on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn) {
+  count_dns(dns_.on_query({.endpoint = guest, .stream = {}}, message, turn.now, dns_fresh_));
+  settle_dns(turn);
 }
 
-void Engine::on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Instant now,
-                           ActionSink& out) {
+void Engine::on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Turn turn) {
   if (transport == DnsTransport::kUdp) {
-    dns_.on_upstream_udp(slot, message, now, dns_fresh_);
+    dns_.on_upstream_udp(slot, message, turn.now, dns_fresh_);
   } else {
-    dns_.on_upstream_tcp(slot, message, now, dns_fresh_);
+    dns_.on_upstream_tcp(slot, message, turn.now, dns_fresh_);
   }
-  settle_dns(now, out);
+  settle_dns(turn);
 }
 
-void Engine::on_dns_error(DnsSlot slot, Instant now, ActionSink& out) {
-  dns_.on_upstream_error(slot, now, dns_fresh_);
-  settle_dns(now, out);
+void Engine::on_dns_error(DnsSlot slot, Turn turn) {
+  dns_.on_upstream_error(slot, turn.now, dns_fresh_);
+  settle_dns(turn);
 }
 
-bool Engine::serve_dns(const Action& action, Instant now, ActionSink& out) {
+bool Engine::serve_dns(const Action& action, Turn turn) {
   if (const auto* connect = std::get_if<ConnectTcp>(&action)) {
     // No host has this address: TargetMap leads it to us.
     if (!targets_.is_dns(connect->target)) return false;
-    dns_streams_.connect(connect->flow, now, out);
+    dns_streams_.connect(connect->flow, turn);
     return true;
   }
   if (dns_streams_.empty()) [[likely]]
@@ -52,17 +50,17 @@ bool Engine::serve_dns(const Action& action, Instant now, ActionSink& out) {
   // By value: what these bring may move the actions.
   const bool served = std::visit(Overloaded{[&](const WriteTcp write) {
                                               if (!dns_streams_.serves(write.flow)) return false;
-                                              dns_streams_.write(write, now, out);
+                                              dns_streams_.write(write, turn);
                                               return true;
                                             },
                                             [&](const PeekTcp peek) {
                                               if (!dns_streams_.serves(peek.flow)) return false;
-                                              dns_streams_.peek(peek, now, out);
+                                              dns_streams_.peek(peek, turn);
                                               return true;
                                             },
                                             [&](const DiscardTcp discard) {
                                               if (!dns_streams_.serves(discard.flow)) return false;
-                                              dns_streams_.discard(discard, now);
+                                              dns_streams_.discard(discard, turn.now);
                                               return true;
                                             },
                                             [&](const ShutdownTcp shutdown) {
@@ -77,32 +75,32 @@ bool Engine::serve_dns(const Action& action, Instant now, ActionSink& out) {
                                             },
                                             [](const auto&) { return false; }},
                                  action);
-  if (served) settle_dns(now, out);
+  if (served) settle_dns(turn);
   return served;
 }
 
 // Answers go to the guest, and connections that have room ask on.
-void Engine::settle_dns(Instant now, ActionSink& out) {
-  deliver_dns(now, out);
+void Engine::settle_dns(Turn turn) {
+  deliver_dns(turn);
   while (!dns_streams_.ready().empty()) {
     dns_asking_.swap(dns_streams_.ready());
     for (const TcpId id : dns_asking_) {
       dns_streams_.ask_next(
           id,
           [&](const DnsClient& client, ByteView message) {
-            const DnsQueryOutcome outcome = dns_.on_query(client, message, now, dns_fresh_);
+            const DnsQueryOutcome outcome = dns_.on_query(client, message, turn.now, dns_fresh_);
             count_dns(outcome);
             return outcome;
           },
-          now, out);
+          turn);
     }
     dns_asking_.clear();
-    deliver_dns(now, out);
+    deliver_dns(turn);
   }
 }
 
 // Answers go to the guest, and what they say about names is remembered; the rest is the driver's.
-void Engine::deliver_dns(Instant now, ActionSink& out) {
+void Engine::deliver_dns(Turn turn) {
   for (DnsAction& action : dns_fresh_) {
     const auto* answer = std::get_if<DnsAnswer>(&action);
     if (answer == nullptr) {
@@ -114,13 +112,13 @@ void Engine::deliver_dns(Instant now, ActionSink& out) {
       learn_nat64(*view);
     }
     if (answer->client.over_tcp()) {
-      dns_streams_.answer(answer->client.stream, answer->message, now, out);
+      dns_streams_.answer(answer->client.stream, answer->message, turn);
       continue;
     }
     const wire::Endpoint& guest = answer->client.endpoint;
     const wire::Endpoint source{
         guest.address.is_v4() ? options_.network.dns_v4 : options_.network.dns_v6, wire::Port{53}};
-    link_.send_udp_copy(source, guest, answer->message, out);
+    link_.send_udp_copy(source, guest, answer->message, turn.out);
   }
   dns_fresh_.clear();
 }

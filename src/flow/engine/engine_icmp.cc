@@ -7,7 +7,7 @@
 
 namespace sluice::flow {
 
-void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Instant now, ActionSink& out) {
+void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) {
   const auto icmp = wire::IcmpView::parse(packet.payload);
   if (!icmp || packet.family != wire::IpFamily::kV4) {
     drop(DropReason::kMalformed);
@@ -18,14 +18,14 @@ void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Instant now
     return;
   }
   if (icmp->type() == wire::IcmpType::kEchoRequest && icmp->code() == 0) {
-    on_echo(packet, now, out);
+    on_echo(packet, turn);
   } else {
     drop(DropReason::kIcmpIgnored);
   }
 }
 
 void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                       bool checked, Instant now, ActionSink& out) {
+                       bool checked, Turn turn) {
   const auto icmp = wire::Icmpv6View::parse(packet.payload);
   if (!icmp || packet.family != wire::IpFamily::kV6) {
     drop(DropReason::kMalformed);
@@ -37,14 +37,14 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress&
   }
   switch (icmp->type()) {
     case wire::Icmpv6Type::kEchoRequest:
-      if (icmp->code() == 0) on_echo(packet, now, out);
+      if (icmp->code() == 0) on_echo(packet, turn);
       return;
     case wire::Icmpv6Type::kRouterSolicitation:
     case wire::Icmpv6Type::kNeighborSolicitation:
     case wire::Icmpv6Type::kNeighborAdvertisement: {
-      const MutableBytes room = out.add_frame(kServiceFrameMax, {}, {});
+      const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
       const NeighbourAnswer answer = answer_ndp(options_.network, sender, packet, room);
-      out.shrink_frame(answer.length);
+      turn.out.shrink_frame(answer.length);
       if (answer.guest_mac) link_.learn_guest_mac(*answer.guest_mac);
       return;
     }
@@ -62,9 +62,9 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress&
   drop(DropReason::kIcmpIgnored);
 }
 
-void Engine::on_echo(const wire::IpPacketView& packet, Instant now, ActionSink& out) {
+void Engine::on_echo(const wire::IpPacketView& packet, Turn turn) {
   if (is_ours(packet.destination)) {
-    answer_echo(packet, out);
+    answer_echo(packet, turn.out);
     return;
   }
   if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {
@@ -73,10 +73,10 @@ void Engine::on_echo(const wire::IpPacketView& packet, Instant now, ActionSink& 
   }
   if (options_.network.on_subnet(packet.destination)) {
     drop(DropReason::kUnreachable);
-    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
     return;
   }
-  ping_.on_request(packet, packet.payload, now, out);
+  ping_.on_request(packet, packet.payload, turn);
 }
 
 // RFC 792, RFC 4443 4.2: the request comes back with another type.
@@ -92,7 +92,7 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
 }
 
 [[gnu::cold]] void Engine::on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error,
-                                        ByteView payload, Instant now, ActionSink& out) {
+                                        ByteView payload, Turn turn) {
   const auto origin = udp_.origin_of(socket, target);
   if (!origin) return;
   // The gateway stands for what is on the host itself.
@@ -102,11 +102,11 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
                     .guest = origin->guest,
                     .remote = origin->remote,
                     .payload = payload},
-                   now, out);
+                   turn);
 }
 
 [[gnu::cold]] void Engine::on_ping_error(PingId socket, IcmpError error, ByteView message,
-                                         Instant now, ActionSink& out) {
+                                         Turn turn) {
   const auto origin = ping_.origin_of(socket);
   if (!origin) return;
   if (!error.from.is_unspecified()) error.from = targets_.as_guest_sees(error.from);
@@ -118,7 +118,7 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
     lost.remote.port.value = be16<6>(message.first<8>());
     lost.payload = message.subspan(8);
   }
-  link_.send_error(error, lost, now, out);
+  link_.send_error(error, lost, turn);
 }
 
 }  // namespace sluice::flow

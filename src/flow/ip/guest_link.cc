@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "flow/ip/fragmenter.h"
 #include "wire/checksum.h"
 #include "wire/ip/ipv4.h"
 #include "wire/ip/ipv6.h"
@@ -164,45 +163,46 @@ void GuestLink::send_udp(const wire::Endpoint& source, const wire::Endpoint& des
   udp.emit(header);
   udp.checksum = wire::udp_checksum(source.address, destination.address, header, payload);
   udp.emit(header);
-  send_fragmented(source.address, destination.address, wire::IpProtocol::kUdp, kHopLimit, bytes,
-                  payload, out);
+  send_fragmented({.source = source.address,
+                   .destination = destination.address,
+                   .protocol = wire::IpProtocol::kUdp,
+                   .hop_limit = kHopLimit,
+                   .header = bytes,
+                   .payload = payload},
+                  out);
 }
 
 void GuestLink::send_icmp(const wire::IpAddress& source, const wire::IpAddress& destination,
                           ByteView message, std::uint8_t hop_limit, ActionSink& out) {
-  send_fragmented(source, destination,
-                  source.is_v4() ? wire::IpProtocol::kIcmp : wire::IpProtocol::kIcmpv6, hop_limit,
-                  {}, message, out);
+  send_fragmented({.source = source,
+                   .destination = destination,
+                   .protocol = source.is_v4() ? wire::IpProtocol::kIcmp : wire::IpProtocol::kIcmpv6,
+                   .hop_limit = hop_limit,
+                   .header = {},
+                   .payload = message},
+                  out);
 }
 
 [[gnu::cold]] void GuestLink::send_error(IcmpErrorKind kind, const wire::IpPacketView& packet,
-                                         Instant now, ActionSink& out) {
-  if (!error_limiter_.allow(now)) return;
-  const MutableBytes frame = out.add_frame(kIcmpErrorFrameMax, {}, {});
-  out.shrink_frame(emit_icmp_error({.kind = kind}, *network_, guest_mac_, packet, frame));
+                                         Turn turn) {
+  if (!error_limiter_.allow(turn.now)) return;
+  const MutableBytes frame = turn.out.add_frame(kIcmpErrorFrameMax, {}, {});
+  turn.out.shrink_frame(emit_icmp_error({.kind = kind}, *network_, guest_mac_, packet, frame));
 }
 
 [[gnu::cold]] void GuestLink::send_error(const IcmpError& error, const LostPacket& lost,
-                                         Instant now, ActionSink& out) {
-  if (!error_limiter_.allow(now)) return;
-  const MutableBytes frame = out.add_frame(kIcmpErrorFrameMax, {}, {});
-  out.shrink_frame(emit_icmp_error(error, *network_, guest_mac_, lost, frame));
+                                         Turn turn) {
+  if (!error_limiter_.allow(turn.now)) return;
+  const MutableBytes frame = turn.out.add_frame(kIcmpErrorFrameMax, {}, {});
+  turn.out.shrink_frame(emit_icmp_error(error, *network_, guest_mac_, lost, frame));
 }
 
 // A datagram that fits goes out whole. The frames are copies: nothing here is borrowed.
-void GuestLink::send_fragmented(const wire::IpAddress& source, const wire::IpAddress& destination,
-                                wire::IpProtocol protocol, std::uint8_t hop_limit, ByteView header,
-                                ByteView payload, ActionSink& out) {
-  Fragmenter fragments({.guest_mac = guest_mac_,
-                        .gateway_mac = network_->gateway_mac,
-                        .source = source,
-                        .destination = destination,
-                        .protocol = protocol,
-                        .hop_limit = hop_limit,
-                        .identification = next_identification_++,
-                        .header = header,
-                        .payload = payload},
-                       network_->mtu);
+void GuestLink::send_fragmented(OutgoingDatagram datagram, ActionSink& out) {
+  datagram.guest_mac = guest_mac_;
+  datagram.gateway_mac = network_->gateway_mac;
+  datagram.identification = next_identification_++;
+  Fragmenter fragments(datagram, network_->mtu);
   const std::size_t room = fragments.frame_size_max();
   for (;;) {
     const MutableBytes frame = out.add_frame(room, {}, {});

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "flow/core/action.h"
 #include "flow/core/guest_network.h"
+#include "flow/ip/fragmenter.h"
 #include "flow/ip/icmp_error.h"
 #include "wire/address.h"
 #include "wire/ip_protocol.h"
@@ -60,9 +61,8 @@ class GuestLink {
                  ByteView message, std::uint8_t hop_limit, ActionSink& out);
   // An error about a packet of the guest, or about one of which only the addresses are known.
   // Within the rate limit, and never where the RFCs forbid it.
-  void send_error(IcmpErrorKind kind, const wire::IpPacketView& packet, Instant now,
-                  ActionSink& out);
-  void send_error(const IcmpError& error, const LostPacket& lost, Instant now, ActionSink& out);
+  void send_error(IcmpErrorKind kind, const wire::IpPacketView& packet, Turn turn);
+  void send_error(const IcmpError& error, const LostPacket& lost, Turn turn);
 
  private:
   void emit_ip(MutableBytes header, const wire::IpAddress& source,
@@ -70,9 +70,7 @@ class GuestLink {
                std::size_t payload_length, std::uint8_t hop_limit) const;
   void send_udp_frame(const wire::Endpoint& source, const wire::Endpoint& destination,
                       ByteView payload, std::uint16_t segment_size, ActionSink& out) const;
-  void send_fragmented(const wire::IpAddress& source, const wire::IpAddress& destination,
-                       wire::IpProtocol protocol, std::uint8_t hop_limit, ByteView header,
-                       ByteView payload, ActionSink& out);
+  void send_fragmented(OutgoingDatagram datagram, ActionSink& out);
 
   const GuestNetwork* network_;  // Not owned.
   wire::LinkFeatures features_;

@@ -78,12 +78,12 @@ TcpFlows::Undelivered TcpFlows::undelivered(Instant now) {
   return left;
 }
 
-std::vector<TcpFlows::GivenUp> TcpFlows::shut_down(Instant now, ActionSink& out) {
+std::vector<TcpFlows::GivenUp> TcpFlows::shut_down(Turn turn) {
   std::vector<GivenUp> all;
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     const TcpId id{handle};
-    if (!is_over(flow.state)) out.push(CloseTcp{id, !host_has_all(flow)});
-    const bool moving = now < std::max(flow.moved, drain_began_) + kQuiet;
+    if (!is_over(flow.state)) turn.out.push(CloseTcp{id, !host_has_all(flow)});
+    const bool moving = turn.now < std::max(flow.moved, drain_began_) + kQuiet;
     const Rest rest = rest_of(flow);
     const bool given_up = rest == Rest::kWaits || (rest == Rest::kMaybe && moving);
     if (given_up) {
@@ -94,7 +94,7 @@ std::vector<TcpFlows::GivenUp> TcpFlows::shut_down(Instant now, ActionSink& out)
         flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, relaying->buffered);
       }
     }
-    remove(id, given_up ? policy::Outcome::kGivenUp : policy::Outcome::kOpen, now, out);
+    remove(id, given_up ? policy::Outcome::kGivenUp : policy::Outcome::kOpen, turn);
   });
   return all;
 }

@@ -12,17 +12,16 @@ constexpr Duration kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-TcpFlows::TcpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets,
-                   TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret,
-                   const SipKey& isn_key, const TcpFlowsOptions& options)
-    : link_(link),
-      admission_(admission),
-      targets_(targets),
-      timers_(timers),
-      timer_kind_(timer_kind),
+TcpFlows::TcpFlows(const FlowContext& context, const SipKey& isn_key,
+                   const TcpFlowsOptions& options)
+    : link_(context.link),
+      admission_(context.admission),
+      targets_(context.targets),
+      timers_(context.timers),
+      timer_kind_(context.timer_kind),
       isn_key_(isn_key),
       options_(options),
-      table_(table_secret) {
+      table_(context.table_secret) {
   touched_.reserve(256);
   ending_.reserve(256);
   deferred_.reserve(256);
@@ -78,32 +77,31 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 }
 
 // The flow counts no longer, and is told about.
-void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out) {
+void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Turn turn) {
   admission_.released(flow.inbound ? policy::FlowSide::kInboundStream
                                    : policy::FlowSide::kOutbound);
-  out.push(ReportFlow{ended_flow(flow, outcome, now)});
+  turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
 }
 
 // Reports the flow and frees it. A flow that lingers was reported when its last byte was through.
-void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
+void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   if (is_over(flow->state)) {
     --(std::holds_alternative<Lingering>(flow->state) ? lingering_ : over_);
   } else {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
-    report(*flow, outcome, now, out);
+    report(*flow, outcome, turn);
   }
   if (auto* state = std::get_if<Relaying>(&flow->state)) note_promise(*state, 0);
   if (std::holds_alternative<HandedOver>(flow->state))
-    out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
+    turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
   flows_.erase(id);
 }
 
 [[gnu::noinline]] void TcpFlows::on_segment(const wire::IpPacketView& packet,
-                                            const wire::TcpView& segment, Instant now,
-                                            ActionSink& out) {
+                                            const wire::TcpView& segment, Turn turn) {
   const FlowKey key{{packet.source, segment.source_port()},
                     {packet.destination, segment.destination_port()},
                     wire::IpProtocol::kTcp};
@@ -114,35 +112,35 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink
   if (index == FlowTable::kNone) {
     const wire::TcpFlags flags = segment.flags();
     if (flags.syn() && !flags.ack() && !flags.rst()) {
-      on_syn(key, packet, segment, now, out);
+      on_syn(key, packet, segment, turn);
     } else {
-      on_unknown(key, segment, out);
+      on_unknown(key, segment, turn.out);
     }
     return;
   }
   TcpFlow& flow = flows_.at(index);
-  flow.lull = now - flow.active;
-  flow.active = now;
+  flow.lull = turn.now - flow.active;
+  flow.active = turn.now;
   if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
     if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
-      divert(index, packet, out);
+      divert(index, packet, turn.out);
       return;
     }
-    segment_relaying(index, flow, *relaying, segment, now, out);
+    segment_relaying(index, flow, *relaying, segment, turn);
   } else if (auto* connecting = std::get_if<Connecting>(&flow.state)) {
-    segment_connecting(index, *connecting, packet, segment, now, out);
+    segment_connecting(index, *connecting, packet, segment, turn);
   } else if (auto* accepted = std::get_if<SynAckSent>(&flow.state)) {
-    segment_syn_ack_sent(index, *accepted, packet, segment, now, out);
+    segment_syn_ack_sent(index, *accepted, packet, segment, turn);
   } else if (auto* inbound = std::get_if<SynSent>(&flow.state)) {
-    segment_syn_sent(index, *inbound, segment, now, out);
+    segment_syn_sent(index, *inbound, segment, turn);
   } else if (std::holds_alternative<HandedOver>(flow.state)) {
-    segment_handed_over(index, packet, segment, now, out);
+    segment_handed_over(index, packet, segment, turn);
   } else {
-    segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, now, out);
+    segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, turn);
   }
 }
 
-void TcpFlows::end_burst(BurstEnd end, Instant now, ActionSink& out) {
+void TcpFlows::end_burst(BurstEnd end, Turn turn) {
   burst_end_ = end;
   ending_.swap(touched_);
   for (const std::uint32_t index : ending_) {
@@ -150,50 +148,50 @@ void TcpFlows::end_burst(BurstEnd end, Instant now, ActionSink& out) {
     TcpFlow* flow = flows_.find(flows_.handle_of(index));
     if (flow == nullptr || !flow->touched) continue;
     flow->touched = false;
-    end_flow_burst(index, *flow, now, out);
+    end_flow_burst(index, *flow, turn);
   }
   ending_.clear();
 }
 
-void TcpFlows::run_deferred(Instant now, ActionSink& out) {
+void TcpFlows::run_deferred(Turn turn) {
   resuming_.swap(deferred_);
   for (const TcpId id : resuming_) {
     TcpFlow* flow = find(id);
     if (flow == nullptr) continue;
     flow->deferred = false;
     if (auto* state = std::get_if<Relaying>(&flow->state)) {
-      request_data(id.index, *flow, *state, now, out);
+      request_data(id.index, *flow, *state, turn);
     }
   }
   resuming_.clear();
 }
 
 // Both directions are through: a repeat of the guest's FIN may still come.
-void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out) {
+void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Turn turn) {
   auto* state = std::get_if<Relaying>(&flow.state);
   if (state == nullptr) return;
   if (flow.host_failed) [[unlikely]] {
-    end_failed(id, flow, *state, now, out);
+    end_failed(id, flow, *state, turn);
     return;
   }
   if (!state->host_shut || !state->fin_sent || state->acked != state->sent) {
-    watch_half_closed(flow, *state, now);
+    watch_half_closed(flow, *state, turn.now);
     return;
   }
-  discard_acked(id, *state, out);
-  out.push(CloseTcp{id});
+  discard_acked(id, *state, turn.out);
+  turn.out.push(CloseTcp{id});
   const Lingering lingering{state->received, state->sent};
   constexpr std::size_t kLingeringMax = 1024;
   if (lingering_ >= kLingeringMax) {
-    remove(id, policy::Outcome::kClosed, now, out);
+    remove(id, policy::Outcome::kClosed, turn);
     return;
   }
   SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
-  report(flow, policy::Outcome::kClosed, now, out);
+  report(flow, policy::Outcome::kClosed, turn);
   note_promise(*state, 0);
   flow.state = lingering;
   ++lingering_;
-  timers_.arm(flow.timer, now + kLinger);
+  timers_.arm(flow.timer, turn.now + kLinger);
 }
 
 }  // namespace sluice::flow

@@ -13,10 +13,8 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/flow_admission.h"
 #include "flow/core/flow_table.h"
-#include "flow/core/target_map.h"
-#include "flow/ip/guest_link.h"
+#include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
@@ -31,6 +29,19 @@ enum class PeekStatus : std::uint8_t {
   kWouldBlock,
   kBehindUnread,  // Only once what the guest has not acknowledged is discarded can we look there.
   kEndOfStream,
+};
+
+struct TcpPeeked {
+  wire::SeqNum sequence;  // As asked.
+  PeekStatus status{};
+  ByteView bytes;
+  bool more = false;  // The buffer was filled, so the queue may hold more.
+};
+
+struct TcpWritten {
+  std::uint64_t taken = 0;     // Of the bytes: they are the kernel's, or wait in the spill,
+  std::uint32_t buffered = 0;  // which now holds so many.
+  std::uint32_t room = 0;      // What the kernel would take beyond that.
 };
 
 // Which connections are handed over to the guest's kernel.
@@ -52,39 +63,31 @@ class TcpFlows {
   // RFC 6298, 2.1: until a round trip was measured.
   static constexpr Duration kSynResend = std::chrono::seconds(1);
 
-  // References are not owned and outlive this object. `timer_kind` goes into the upper half of
-  // every timer's owner value.
-  TcpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets, TimerWheel& timers,
-           std::uint32_t timer_kind, const HashSecret& table_secret, const SipKey& isn_key,
-           const TcpFlowsOptions& options = {});
+  TcpFlows(const FlowContext& context, const SipKey& isn_key, const TcpFlowsOptions& options = {});
   ~TcpFlows();
 
   // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
-  void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Instant now,
-                  ActionSink& out);
+  void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Turn turn);
   // When another burst follows at once, ACKs of bulk data may wait for it.
-  void end_burst(BurstEnd end, Instant now, ActionSink& out);
+  void end_burst(BurstEnd end, Turn turn);
 
   // From the host. Unknown ids are ignored: the flow may have ended while the event was on its way.
-  void on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out);
-  void on_connect_failed(TcpId id, HostError error, Instant now, ActionSink& out);
-  // Answers a WriteTcp: `taken` of its bytes are the kernel's or wait in the spill, which now holds
-  // `buffered` bytes; `room` is what the kernel would take beyond that.
-  void on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered, std::uint32_t room,
-                  Instant now, ActionSink& out);
+  void on_connected(TcpId id, std::uint32_t room, Turn turn);
+  void on_connect_failed(TcpId id, HostError error, Turn turn);
+  // Answers a WriteTcp.
+  void on_written(TcpId id, const TcpWritten& written, Turn turn);
   // Answers a StashTcp of `asked` bytes: so many of them found room.
   void on_stashed(TcpId id, std::size_t asked, std::size_t taken);
   // The socket became writable again and the spill was flushed as far as it would go.
-  void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Instant now, ActionSink& out);
-  void on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out);
-  // Answers a PeekTcp. `more` says that the buffer was filled, so the queue may hold more.
-  void on_peeked(TcpId id, wire::SeqNum sequence, PeekStatus status, ByteView bytes, bool more,
-                 Instant now, ActionSink& out);
+  void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Turn turn);
+  void on_readable(TcpId id, bool hung_up, Turn turn);
+  // Answers a PeekTcp.
+  void on_peeked(TcpId id, const TcpPeeked& peeked, Turn turn);
   // The host's side has failed: it takes nothing more, and a write to it is answered as if it did.
   // What it sent before can still be read; the guest is reset behind it.
-  void on_host_error(TcpId id, HostError error, Instant now, ActionSink& out);
+  void on_host_error(TcpId id, HostError error, Turn turn);
   // The socket is gone, or its bytes are not what it said before: both sides are reset at once.
-  void on_socket_lost(TcpId id, Instant now, ActionSink& out);
+  void on_socket_lost(TcpId id, Turn turn);
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);
@@ -92,27 +95,26 @@ class TcpFlows {
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
                                                                  const wire::Endpoint& guest,
-                                                                 std::uint32_t room, Instant now,
-                                                                 ActionSink& out);
+                                                                 std::uint32_t room, Turn turn);
 
   // Whether the driver can carry out a HandOverTcp; nobody is asked before.
   void set_hand_over(HandOverWhen when) { hand_over_when_ = when; }
   // Answers a HandOverTcp. The driver keeps the DivertTcp of this flow that came in between; it now
   // passes them to the socket, or else, after on_hand_over_failed(), to Engine::on_returned().
-  void on_handed_over(TcpId id, Instant now, ActionSink& out);
-  void on_hand_over_failed(TcpId id, Instant now, ActionSink& out);
+  void on_handed_over(TcpId id, Turn turn);
+  void on_hand_over_failed(TcpId id, Turn turn);
   // What a flow that was handed over has carried since, in bytes.
   void on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now);
   // ... and what of the guest's still waits for the host; `host_shut` says that the host was passed
   // the guest's FIN.
   void on_carried_waiting(TcpId id, std::uint64_t bytes, bool host_shut);
   // Both its sockets are closed.
-  void on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
+  void on_carried_to_end(TcpId id, policy::Outcome outcome, Turn turn);
 
-  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
+  void on_timer(std::uint32_t index, Turn turn);
   // Flows that could read on but let others go first. Call run_deferred() on the next turn.
   [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
-  void run_deferred(Instant now, ActionSink& out);
+  void run_deferred(Turn turn);
   // What the spill may still take over all flows. What their windows count on of it is never more.
   void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
 
@@ -132,7 +134,7 @@ class TcpFlows {
     FlowKey key;
     std::uint64_t bytes = 0;  // Known to wait.
   };
-  std::vector<GivenUp> shut_down(Instant now, ActionSink& out);
+  std::vector<GivenUp> shut_down(Turn turn);
 
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
   [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
@@ -142,40 +144,40 @@ class TcpFlows {
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
   [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
-  void remove(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out);
-  void report(const TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
-  void finish_if_done(TcpId id, TcpFlow& flow, Instant now, ActionSink& out);
+  void remove(TcpId id, policy::Outcome outcome, Turn turn);
+  void report(const TcpFlow& flow, policy::Outcome outcome, Turn turn);
+  void finish_if_done(TcpId id, TcpFlow& flow, Turn turn);
   void touch(TcpFlow& flow, std::uint32_t index);
   void arm(TcpFlow& flow, Instant deadline);
   [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
 
   // tcp_open.cc
   void on_syn(const FlowKey& key, const wire::IpPacketView& packet, const wire::TcpView& segment,
-              Instant now, ActionSink& out);
+              Turn turn);
   [[nodiscard]] static GuestTcpOptions read_guest_options(const wire::TcpView& syn,
                                                           std::uint16_t mss_max);
   void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
-                  Instant now, ActionSink& out);
+                  Turn turn);
   void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
   void segment_connecting(std::uint32_t index, Connecting& state, const wire::IpPacketView& packet,
-                          const wire::TcpView& segment, Instant now, ActionSink& out);
+                          const wire::TcpView& segment, Turn turn);
   void segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
                             const wire::IpPacketView& packet, const wire::TcpView& segment,
-                            Instant now, ActionSink& out);
+                            Turn turn);
   void segment_lingering(std::uint32_t index, Lingering& state, const wire::IpPacketView& packet,
-                         const wire::TcpView& segment, Instant now, ActionSink& out);
+                         const wire::TcpView& segment, Turn turn);
   void reopen(std::uint32_t index, const wire::IpPacketView& packet, const wire::TcpView& segment,
-              Instant now, ActionSink& out);
+              Turn turn);
   void establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
                  const wire::TcpView& segment, std::uint32_t window, Instant now);
   // tcp_inbound.cc
   [[nodiscard]] bool find_free_name(FlowKey& key) const;
-  void ask_guest(TcpFlow& flow, std::uint32_t room, Instant now, ActionSink& out);
-  void drop_half_open(Instant now, ActionSink& out);
+  void ask_guest(TcpFlow& flow, std::uint32_t room, Turn turn);
+  void drop_half_open(Turn turn);
   [[nodiscard]] bool is_half_open(TcpId id);
-  [[nodiscard]] bool retry_other_family(std::uint32_t index, Instant now, ActionSink& out);
+  [[nodiscard]] bool retry_other_family(std::uint32_t index, Turn turn);
   void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
-                        Instant now, ActionSink& out);
+                        Turn turn);
 
   void send_syn(const TcpFlow& flow, wire::SeqNum our_isn, std::optional<wire::SeqNum> guest_next,
                 ActionSink& out) const;
@@ -184,9 +186,9 @@ class TcpFlows {
 
   // tcp_receive.cc
   void segment_relaying(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                        const wire::TcpView& segment, Instant now, ActionSink& out);
+                        const wire::TcpView& segment, Turn turn);
   void segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                       const wire::TcpView& segment, Instant now, ActionSink& out);
+                       const wire::TcpView& segment, Turn turn);
   void receive_old_number(std::uint32_t index, TcpFlow& flow, const Relaying& state,
                           wire::SeqNum sequence, ActionSink& out);
   void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
@@ -208,15 +210,14 @@ class TcpFlows {
 
   // tcp_send.cc
   void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                   const wire::TcpView& segment, Instant now, ActionSink& out);
+                   const wire::TcpView& segment, Turn turn);
   void receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum ack,
-                        Instant now, ActionSink& out);
+                        Turn turn);
   void receive_sacks(Relaying& state, const wire::TcpView& segment);
   void note_repeat(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
   void repair(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
-  void end_flow_burst(std::uint32_t index, TcpFlow& flow, Instant now, ActionSink& out);
-  void request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                    ActionSink& out);
+  void end_flow_burst(std::uint32_t index, TcpFlow& flow, Turn turn);
+  void request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
   void send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, ByteView bytes, bool fin,
                  ActionSink& out);
   void note_sent(TcpFlow& flow, Relaying& state, Instant now);
@@ -227,21 +228,19 @@ class TcpFlows {
   void discard_acked(TcpId id, Relaying& state, ActionSink& out);
 
   // tcp_hand_over.cc
-  void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                          ActionSink& out);
+  void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
   [[nodiscard]] bool wants_hand_over(const TcpFlow& flow) const;
   [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
-  void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                    ActionSink& out);
+  void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
   void divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out);
   void segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
-                           const wire::TcpView& segment, Instant now, ActionSink& out);
+                           const wire::TcpView& segment, Turn turn);
 
   // tcp_timers.cc
-  void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
-  void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Instant now, ActionSink& out);
-  void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Instant now, ActionSink& out);
-  void check_half_closed(TcpFlow& flow, Relaying& state, Instant now, ActionSink& out);
+  void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Turn turn);
+  void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Turn turn);
+  void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Turn turn);
+  void check_half_closed(TcpFlow& flow, Relaying& state, Turn turn);
   void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
 
   GuestLink& link_;

@@ -58,41 +58,40 @@ bool TcpFlows::stands_still(const TcpFlow& flow, const Relaying& state) const {
          distance(state.received, state.window_edge) <= kStillOpenMax;
 }
 
-void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                                  ActionSink& out) {
+void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn) {
   // A connection that is about to end is not worth it.
   const bool ending = state.guest_finished || state.end_seen || flow.host_failed.has_value();
   if (flow.hand_over == HandOverStage::kNone) [[likely]] {
     if (ending || !wants_hand_over(flow)) [[likely]]
       return;
     flow.hand_over = HandOverStage::kWanted;
-    flow.hand_over_until = now + kPatience;
+    flow.hand_over_until = turn.now + kPatience;
     arm(flow, flow.hand_over_until);
   }
   if (flow.hand_over != HandOverStage::kWanted) return;
   if (ending || hand_over_when_ == HandOverWhen::kNever) {
-    go_on_by_tap(index, flow, state, now, out);
+    go_on_by_tap(index, flow, state, turn);
     return;
   }
   if (!stands_still(flow, state)) return;
   flow.hand_over = HandOverStage::kAsked;
   flow.hand_over_until = kNever;
-  discard_acked(id_of(index), state, out);
-  out.push(HandOverTcp{id_of(index),
-                       {.local = flow.key.remote,
-                        .peer = flow.key.guest,
-                        .send_next = state.sent,
-                        .receive_next = state.received,
-                        .send_window = state.window,
-                        .receive_window = first_window(flow, state),
-                        .segment_size = flow.guest.mss,
-                        .scaled = flow.guest.scaled,
-                        .send_scale = flow.guest.window_scale,
-                        .receive_scale = flow.guest.scaled ? kWindowScale : std::uint8_t{0},
-                        .sack = flow.guest.sack}});
+  discard_acked(id_of(index), state, turn.out);
+  turn.out.push(HandOverTcp{id_of(index),
+                            {.local = flow.key.remote,
+                             .peer = flow.key.guest,
+                             .send_next = state.sent,
+                             .receive_next = state.received,
+                             .send_window = state.window,
+                             .receive_window = first_window(flow, state),
+                             .segment_size = flow.guest.mss,
+                             .scaled = flow.guest.scaled,
+                             .send_scale = flow.guest.window_scale,
+                             .receive_scale = flow.guest.scaled ? kWindowScale : std::uint8_t{0},
+                             .sack = flow.guest.sack}});
 }
 
-void TcpFlows::on_handed_over(TcpId id, Instant now, ActionSink& out) {
+void TcpFlows::on_handed_over(TcpId id, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
   auto* state = std::get_if<Relaying>(&flow->state);
@@ -107,33 +106,32 @@ void TcpFlows::on_handed_over(TcpId id, Instant now, ActionSink& out) {
                   .flags = wire::kAck,
                   .window = static_cast<std::uint16_t>(first_window(*flow, *state) >> scale),
                   .payload = {}},
-                 out);
+                 turn.out);
   flow->hand_over = HandOverStage::kNone;
-  flow->active = now;
+  flow->active = turn.now;
   const auto received = static_cast<std::uint32_t>(state->stream_offset);
   flow->state = HandedOver{.guest_isn = state->received - received - 1,
                            .to_host_before = flow->bytes_to_host,
                            .to_guest_before = flow->bytes_to_guest};
-  timers_.arm(flow->timer, now + options_.idle_limit);
+  timers_.arm(flow->timer, turn.now + options_.idle_limit);
 }
 
-void TcpFlows::on_hand_over_failed(TcpId id, Instant now, ActionSink& out) {
+void TcpFlows::on_hand_over_failed(TcpId id, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
   auto* state = std::get_if<Relaying>(&flow->state);
-  if (state != nullptr) go_on_by_tap(id.index, *flow, *state, now, out);
+  if (state != nullptr) go_on_by_tap(id.index, *flow, *state, turn);
 }
 
 // The window stood still as well, so the guest is told how it is now.
-void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                            ActionSink& out) {
+void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn) {
   flow.hand_over = HandOverStage::kNone;
   flow.hand_over_until = kNever;
   flow.hand_over_after = 4 * std::max(kBytesFirst, flow.bytes_to_host + flow.bytes_to_guest);
   flow.hand_overs_failed =
       std::min<std::uint8_t>(kFailuresMax, static_cast<std::uint8_t>(flow.hand_overs_failed + 1));
-  send_ack(index, flow, state, out);
-  request_data(index, flow, state, now, out);
+  send_ack(index, flow, state, turn.out);
+  request_data(index, flow, state, turn);
 }
 
 // Of a datagram that came in pieces only the last piece is here as it came. It counts as lost.
@@ -147,16 +145,16 @@ void TcpFlows::divert(std::uint32_t index, const wire::IpPacketView& packet, Act
 }
 
 void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
-                                   const wire::TcpView& segment, Instant now, ActionSink& out) {
+                                   const wire::TcpView& segment, Turn turn) {
   const wire::TcpFlags flags = segment.flags();
   const wire::SeqNum isn = std::get<HandedOver>(flows_.at(index).state).guest_isn;
   if (flags.syn() && !flags.ack() && segment.sequence() != isn) {
     // No late copy of the first one: the guest uses the port again: its old connection is gone,
     // whatever is still on its way.
-    reopen(index, packet, segment, now, out);
+    reopen(index, packet, segment, turn);
     return;
   }
-  divert(index, packet, out);
+  divert(index, packet, turn.out);
 }
 
 void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now) {
@@ -170,20 +168,20 @@ void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_gues
   flow->active = now;
 }
 
-void TcpFlows::on_carried_to_end(TcpId id, policy::Outcome outcome, Instant now, ActionSink& out) {
+void TcpFlows::on_carried_to_end(TcpId id, policy::Outcome outcome, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<HandedOver>(&flow->state);
   if (state == nullptr || state->over) return;
   if (over_ >= kLingeringMax) {
-    remove(id, outcome, now, out);
+    remove(id, outcome, turn);
     return;
   }
   SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
-  report(*flow, outcome, now, out);
+  report(*flow, outcome, turn);
   state->over = true;
   ++over_;
-  timers_.arm(flow->timer, now + kLinger);
+  timers_.arm(flow->timer, turn.now + kLinger);
 }
 
 }  // namespace sluice::flow

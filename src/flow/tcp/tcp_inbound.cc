@@ -5,8 +5,7 @@ namespace sluice::flow {
 
 std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint& client,
                                                            const wire::Endpoint& guest,
-                                                           std::uint32_t room, Instant now,
-                                                           ActionSink& out) {
+                                                           std::uint32_t room, Turn turn) {
   FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port}, wire::IpProtocol::kTcp};
   if (!find_free_name(key))
     return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
@@ -15,9 +14,9 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   // It has its place before another one leaves: the driver, which knows connections by their
   // places, gets the new one before it closes the old one.
   TcpId id;
-  TcpFlow& flow = create(key, id, now);
-  if (full) drop_half_open(now, out);
-  const policy::Verdict verdict = admission_.admit_unjudged(kSide, now);
+  TcpFlow& flow = create(key, id, turn.now);
+  if (full) drop_half_open(turn);
+  const policy::Verdict verdict = admission_.admit_unjudged(kSide, turn.now);
   if (verdict != policy::Verdict::kAccepted) {
     table_.erase(key, id.index);
     flows_.erase(id);
@@ -25,7 +24,7 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   }
   flow.inbound = true;
   half_open_.push_back(id);
-  ask_guest(flow, room, now, out);
+  ask_guest(flow, room, turn);
   return id;
 }
 
@@ -38,22 +37,22 @@ bool TcpFlows::find_free_name(FlowKey& key) const {
   return true;
 }
 
-void TcpFlows::ask_guest(TcpFlow& flow, std::uint32_t room, Instant now, ActionSink& out) {
-  const SynSent state{.our_isn = initial_sequence(flow.key, now), .host_room = room};
+void TcpFlows::ask_guest(TcpFlow& flow, std::uint32_t room, Turn turn) {
+  const SynSent state{.our_isn = initial_sequence(flow.key, turn.now), .host_room = room};
   flow.state = state;
-  send_syn(flow, state.our_isn, std::nullopt, out);
-  timers_.arm(flow.timer, now + kSynResend);
+  send_syn(flow, state.our_isn, std::nullopt, turn.out);
+  timers_.arm(flow.timer, turn.now + kSynResend);
 }
 
 // The connection that has waited longest for the guest to take it makes room for a newer one. Those
 // that it took since are forgotten on the way.
-void TcpFlows::drop_half_open(Instant now, ActionSink& out) {
+void TcpFlows::drop_half_open(Turn turn) {
   while (!half_open_.empty()) {
     const TcpId id = half_open_.front();
     half_open_.pop_front();
     if (!is_half_open(id)) continue;
-    out.push(CloseTcp{id, true});
-    remove(id, policy::Outcome::kMadeRoom, now, out);
+    turn.out.push(CloseTcp{id, true});
+    remove(id, policy::Outcome::kMadeRoom, turn);
     return;
   }
 }
@@ -65,7 +64,7 @@ bool TcpFlows::is_half_open(TcpId id) {
 
 // Nobody listens there. A client of the host's loopback called "localhost", which is both families;
 // the guest's server may have chosen the other one, and both stand for the same gateway.
-bool TcpFlows::retry_other_family(std::uint32_t index, Instant now, ActionSink& out) {
+bool TcpFlows::retry_other_family(std::uint32_t index, Turn turn) {
   TcpFlow& flow = flows_.at(index);
   const auto& state = std::get<SynSent>(flow.state);
   if (state.other_family || !targets_.is_gateway(flow.key.remote.address)) return false;
@@ -78,36 +77,36 @@ bool TcpFlows::retry_other_family(std::uint32_t index, Instant now, ActionSink& 
   table_.erase(flow.key, index);
   flow.key = key;
   table_.insert(key, index);
-  ask_guest(flow, state.host_room, now, out);
+  ask_guest(flow, state.host_room, turn);
   std::get<SynSent>(flow.state).other_family = true;
   return true;
 }
 
 void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
-                                Instant now, ActionSink& out) {
+                                Turn turn) {
   TcpFlow& flow = flows_.at(index);
   const wire::TcpFlags flags = segment.flags();
   const bool ours = flags.ack() && segment.acknowledgment() == state.our_isn + 1;
   if (flags.rst()) {
-    if (!ours || retry_other_family(index, now, out)) return;
-    out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kRefused, now, out);
+    if (!ours || retry_other_family(index, turn)) return;
+    turn.out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kRefused, turn);
     return;
   }
   if (!flags.syn() || !ours) {
     admission_.drops().count(DropReason::kTcpBadAck);
     // RFC 9293, 3.10.7.3: an old connection of the same name is told that it is gone.
-    if (flags.ack()) send_reset(flow.key, segment.acknowledgment(), std::nullopt, out);
+    if (flags.ack()) send_reset(flow.key, segment.acknowledgment(), std::nullopt, turn.out);
     return;
   }
   const wire::SeqNum our_next = state.our_isn + 1;
   const std::uint32_t room = state.host_room;
   flow.guest = read_guest_options(segment, link_.segment_size_max(flow.key.guest.address.family()));
-  establish(flow, segment.sequence() + 1, our_next, segment, segment.window(), now);
+  establish(flow, segment.sequence() + 1, our_next, segment, segment.window(), turn.now);
   auto& relaying = std::get<Relaying>(flow.state);
   relaying.host_room = room;
   relaying.window_edge = relaying.received;
-  send_ack(index, flow, relaying, out);
+  send_ack(index, flow, relaying, turn.out);
   touch(flow, index);
 }
 

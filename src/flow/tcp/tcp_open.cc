@@ -60,37 +60,37 @@ GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint
 }
 
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const wire::IpPacketView& packet,
-                                        const wire::TcpView& segment, Instant now,
-                                        ActionSink& out) {
+                                        const wire::TcpView& segment, Turn turn) {
   const Target target = targets_.target_of(key.remote);
   const bool dns = target.kind == TargetKind::kDnsRelay;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
-    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
     return;
   }
   if (target.kind != TargetKind::kHost && !dns) {
-    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
+    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
     return;
   }
-  const policy::Verdict verdict = dns ? admission_.admit_unjudged(policy::FlowSide::kOutbound, now)
-                                      : admission_.admit(policy::Protocol::kTcp, key.remote, now);
+  const policy::Verdict verdict =
+      dns ? admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now)
+          : admission_.admit(policy::Protocol::kTcp, key.remote, turn.now);
   if (verdict != policy::Verdict::kAccepted) {
-    refuse_syn(key, segment, verdict, now, out);
+    refuse_syn(key, segment, verdict, turn);
     return;
   }
   TcpId id;
-  TcpFlow& flow = create(key, id, now);
+  TcpFlow& flow = create(key, id, turn.now);
   flow.guest = read_guest_options(segment, link_.segment_size_max(packet.family));
   flow.state = Connecting{.guest_isn = segment.sequence()};
   flow.dns = dns;
-  out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
+  turn.out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
 }
 
 [[gnu::cold]] void TcpFlows::refuse_syn(const FlowKey& key, const wire::TcpView& segment,
-                                        policy::Verdict verdict, Instant now, ActionSink& out) {
-  send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, out);
-  out.push(ReportFlow{refused_flow(key, verdict, now)});
+                                        policy::Verdict verdict, Turn turn) {
+  send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
+  turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
 }
 
 // RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.
@@ -110,16 +110,16 @@ GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint
 
 void TcpFlows::segment_connecting(std::uint32_t index, Connecting& state,
                                   const wire::IpPacketView& packet, const wire::TcpView& segment,
-                                  Instant now, ActionSink& out) {
+                                  Turn turn) {
   const wire::TcpFlags flags = segment.flags();
   const bool same_start = segment.sequence() == state.guest_isn;
   if (flags.rst()) {
     if (segment.sequence() != state.guest_isn + 1 && !same_start) return;
-    out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+    turn.out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kResetByGuest, turn);
   } else if (flags.syn() && !flags.ack() && !same_start) {
     // The guest gave up and uses the port again.
-    reopen(index, packet, segment, now, out);
+    reopen(index, packet, segment, turn);
   } else {
     admission_.drops().count(DropReason::kTcpDuplicateSyn);
   }
@@ -127,7 +127,7 @@ void TcpFlows::segment_connecting(std::uint32_t index, Connecting& state,
 
 void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
                                     const wire::IpPacketView& packet, const wire::TcpView& segment,
-                                    Instant now, ActionSink& out) {
+                                    Turn turn) {
   TcpFlow& flow = flows_.at(index);
   const wire::TcpFlags flags = segment.flags();
   if (flags.rst()) {
@@ -135,51 +135,51 @@ void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
       admission_.drops().count(DropReason::kTcpChallenged);
       return;
     }
-    out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+    turn.out.push(CloseTcp{id_of(index), true});
+    remove(id_of(index), policy::Outcome::kResetByGuest, turn);
     return;
   }
   if (flags.syn()) {
     if (segment.sequence() + 1 == state.guest_next && !flags.ack()) {
       admission_.drops().count(DropReason::kTcpDuplicateSyn);
       SLUICE_PROBE(retransmit, index, 0, 0);
-      send_syn(flow, state.our_isn, state.guest_next, out);
+      send_syn(flow, state.our_isn, state.guest_next, turn.out);
     } else if (!flags.ack()) {
-      reopen(index, packet, segment, now, out);
+      reopen(index, packet, segment, turn);
     }
     return;
   }
   if (!flags.ack()) return;
   if (segment.acknowledgment() != state.our_isn + 1) {
     admission_.drops().count(DropReason::kTcpBadAck);
-    send_reset(flow.key, segment.acknowledgment(), std::nullopt, out);
+    send_reset(flow.key, segment.acknowledgment(), std::nullopt, turn.out);
     return;
   }
   const std::uint32_t window = std::uint32_t{segment.window()}
                                << (flow.guest.scaled ? flow.guest.window_scale : 0);
   const std::uint32_t room = state.host_room;
-  establish(flow, state.guest_next, state.our_isn + 1, segment, window, now);
+  establish(flow, state.guest_next, state.our_isn + 1, segment, window, turn.now);
   auto& relaying = std::get<Relaying>(flow.state);
   relaying.host_room = room;
   relaying.window_edge = relaying.received + std::min<std::uint32_t>(room, 0xffff);
   touch(flow, index);
   if (!segment.payload().empty() || flags.fin()) {
-    segment_relaying(index, flow, relaying, segment, now, out);
+    segment_relaying(index, flow, relaying, segment, turn);
   }
 }
 
 // The last ACK of ours may have been lost: a repeated FIN is answered again.
 void TcpFlows::segment_lingering(std::uint32_t index, Lingering& state,
                                  const wire::IpPacketView& packet, const wire::TcpView& segment,
-                                 Instant now, ActionSink& out) {
+                                 Turn turn) {
   const wire::TcpFlags flags = segment.flags();
   if (flags.rst()) {
-    remove(id_of(index), policy::Outcome::kClosed, now, out);
+    remove(id_of(index), policy::Outcome::kClosed, turn);
     return;
   }
   // RFC 9293, 3.6.1: a new connection may begin above the old one's numbers.
   if (flags.syn() && !flags.ack() && segment.sequence() > state.guest_next) {
-    reopen(index, packet, segment, now, out);
+    reopen(index, packet, segment, turn);
     return;
   }
   if (!flags.fin() && segment.payload().empty() && !flags.syn()) return;
@@ -189,16 +189,16 @@ void TcpFlows::segment_lingering(std::uint32_t index, Lingering& state,
                   .acknowledgment = state.guest_next,
                   .flags = wire::kAck,
                   .payload = {}},
-                 out);
+                 turn.out);
 }
 
 void TcpFlows::reopen(std::uint32_t index, const wire::IpPacketView& packet,
-                      const wire::TcpView& segment, Instant now, ActionSink& out) {
+                      const wire::TcpView& segment, Turn turn) {
   const TcpId id = id_of(index);
   const FlowKey key = flows_.at(index).key;
-  if (!is_over(flows_.at(index).state)) out.push(CloseTcp{id, true});
-  remove(id, policy::Outcome::kResetByGuest, now, out);
-  on_syn(key, packet, segment, now, out);
+  if (!is_over(flows_.at(index).state)) turn.out.push(CloseTcp{id, true});
+  remove(id, policy::Outcome::kResetByGuest, turn);
+  on_syn(key, packet, segment, turn);
 }
 
 void TcpFlows::establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
@@ -217,24 +217,23 @@ void TcpFlows::establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum ou
   timers_.arm(flow.timer, now + options_.idle_limit);
 }
 
-void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSink& out) {
+void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) return;
   SLUICE_PROBE(connect_done, id.index, 0, 0);
   const SynAckSent next{.guest_next = connecting->guest_isn + 1,
-                        .our_isn = initial_sequence(flow->key, now),
+                        .our_isn = initial_sequence(flow->key, turn.now),
                         .host_room = room};
   flow->state = next;
-  flow->active = now;
-  send_syn(*flow, next.our_isn, next.guest_next, out);
+  flow->active = turn.now;
+  send_syn(*flow, next.our_isn, next.guest_next, turn.out);
   SLUICE_PROBE(syn_ack_queued, id.index, 0, 0);
-  timers_.arm(flow->timer, now + kSynResend);
+  timers_.arm(flow->timer, turn.now + kSynResend);
 }
 
-[[gnu::cold]] void TcpFlows::on_connect_failed(TcpId id, HostError error, Instant now,
-                                               ActionSink& out) {
+[[gnu::cold]] void TcpFlows::on_connect_failed(TcpId id, HostError error, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
@@ -245,13 +244,13 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
     case HostError::kNetUnreachable:
-      link_.send_error(IcmpErrorKind::kNetUnreachable, QuotedSyn(key, isn).view(), now, out);
+      link_.send_error(IcmpErrorKind::kNetUnreachable, QuotedSyn(key, isn).view(), turn);
       break;
     case HostError::kHostUnreachable:
-      link_.send_error(IcmpErrorKind::kHostUnreachable, QuotedSyn(key, isn).view(), now, out);
+      link_.send_error(IcmpErrorKind::kHostUnreachable, QuotedSyn(key, isn).view(), turn);
       break;
     case HostError::kProhibited:
-      link_.send_error(IcmpErrorKind::kProhibited, QuotedSyn(key, isn).view(), now, out);
+      link_.send_error(IcmpErrorKind::kProhibited, QuotedSyn(key, isn).view(), turn);
       break;
     case HostError::kTimedOut:
       // The guest's own SYN runs out at the same time; any answer would change its errno.
@@ -259,18 +258,18 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Instant now, ActionSin
       break;
     case HostError::kNoDescriptors:
       admission_.refuse(policy::Verdict::kNoDescriptors);
-      send_reset(key, wire::SeqNum{0}, isn + 1, out);
+      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
       break;
     case HostError::kRefused:
     case HostError::kReset:
     case HostError::kResetAfterEnd:
     case HostError::kOther:
       outcome = policy::Outcome::kRefused;
-      send_reset(key, wire::SeqNum{0}, isn + 1, out);
+      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
       break;
   }
-  out.push(CloseTcp{id, true});
-  remove(id, outcome, now, out);
+  turn.out.push(CloseTcp{id, true});
+  remove(id, outcome, turn);
 }
 
 // A SYN to a listener of the guest, or with `guest_next` the SYN-ACK to its own.

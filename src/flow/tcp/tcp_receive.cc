@@ -24,10 +24,10 @@ constexpr std::uint32_t kStepMax = 8 * 1024;
 
 [[gnu::noinline]] void TcpFlows::segment_relaying(std::uint32_t index, TcpFlow& flow,
                                                   Relaying& state, const wire::TcpView& segment,
-                                                  Instant now, ActionSink& out) {
+                                                  Turn turn) {
   const wire::TcpFlags flags = segment.flags();
   if ((flags.bits & (wire::TcpFlags::kSyn | wire::TcpFlags::kRst)) != 0) [[unlikely]] {
-    segment_control(index, flow, state, segment, now, out);
+    segment_control(index, flow, state, segment, turn);
     return;
   }
   if (!flags.ack()) {
@@ -37,11 +37,11 @@ constexpr std::uint32_t kStepMax = 8 * 1024;
   touch(flow, index);
   const ByteView payload = segment.payload();
   if (!payload.empty() || flags.fin()) {
-    receive_data(index, flow, state, segment.sequence(), payload, flags.fin(), out);
+    receive_data(index, flow, state, segment.sequence(), payload, flags.fin(), turn.out);
   } else if (segment.sequence() < state.received) [[unlikely]] {
-    receive_old_number(index, flow, state, segment.sequence(), out);
+    receive_old_number(index, flow, state, segment.sequence(), turn.out);
   }
-  receive_ack(index, flow, state, segment, now, out);
+  receive_ack(index, flow, state, segment, turn);
 }
 
 // A keep-alive (RFC 9293, 3.8.4) is the other end's to answer. With its window closed the guest
@@ -66,22 +66,21 @@ void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
 // RFC 5961, 3 and 4: a RST counts only at the exact number we expect, a SYN never does; anything
 // near is challenged with an ACK, to which a peer that meant it will answer with the right RST.
 [[gnu::cold]] void TcpFlows::segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                                             const wire::TcpView& segment, Instant now,
-                                             ActionSink& out) {
+                                             const wire::TcpView& segment, Turn turn) {
   const wire::SeqNum sequence = segment.sequence();
   if (segment.flags().rst()) {
     if (sequence == state.received) {
       // What came before it is passed on before it.
       if (flow.range_first != kNoRange) {
         if (!flow.host_failed) flow.bytes_to_host += state.stream_offset - flow.write_offset;
-        write_burst(id_of(index), flow, state, out);
+        write_burst(id_of(index), flow, state, turn.out);
       }
       // Without an ACK it is the answer of a kernel that knows of no such connection. The host is
       // told when it sends something, as that kernel would.
       const bool forgotten =
           !segment.flags().ack() && state.host_shut && !state.fin_sent && state.acked == state.sent;
-      out.push(CloseTcp{id_of(index), !forgotten, forgotten});
-      remove(id_of(index), policy::Outcome::kResetByGuest, now, out);
+      turn.out.push(CloseTcp{id_of(index), !forgotten, forgotten});
+      remove(id_of(index), policy::Outcome::kResetByGuest, turn);
       return;
     }
     admission_.drops().count(DropReason::kTcpChallenged);
@@ -268,8 +267,8 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) {
   return static_cast<std::uint16_t>(field);
 }
 
-[[gnu::noinline]] void TcpFlows::on_written(TcpId id, std::uint64_t taken, std::uint32_t buffered,
-                                            std::uint32_t room, Instant now, ActionSink& out) {
+[[gnu::noinline]] void TcpFlows::on_written(TcpId id, const TcpWritten& written, Turn turn) {
+  const auto [taken, buffered, room] = written;
   SLUICE_PROBE(bytes_to_host, id.index, taken, buffered);
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
@@ -280,18 +279,18 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Relaying& state) {
     roll_back(*state, flow->write_size - static_cast<std::uint32_t>(taken));
   }
   flow->write_size = 0;
-  if (taken > 0) flow->moved = now;
+  if (taken > 0) flow->moved = turn.now;
   state->buffered = buffered;
   state->host_room = room;
-  pass_fin_on(id, *state, out);
+  pass_fin_on(id, *state, turn.out);
   if (may_hold_ack(*state)) {
     flow->ack_due = true;
     touch(*flow, id.index);
     return;
   }
-  send_ack(id.index, *flow, *state, out);
-  consider_hand_over(id.index, *flow, *state, now, out);
-  finish_if_done(id, *flow, now, out);
+  send_ack(id.index, *flow, *state, turn.out);
+  consider_hand_over(id.index, *flow, *state, turn);
+  finish_if_done(id, *flow, turn);
 }
 
 // Bytes that found no room were never acknowledged: the guest keeps them and sends them again.
@@ -329,19 +328,19 @@ bool TcpFlows::update_is_worth_it(const TcpFlow& flow, const Relaying& state) co
 }
 
 [[gnu::noinline]] void TcpFlows::on_room(TcpId id, std::uint32_t buffered, std::uint32_t room,
-                                         Instant now, ActionSink& out) {
+                                         Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
   const bool was_waiting = state->buffered != 0;
-  flow->moved = now;
+  flow->moved = turn.now;
   state->buffered = buffered;
   state->host_room = room;
-  if (was_waiting) pass_fin_on(id, *state, out);
-  if (update_is_worth_it(*flow, *state)) send_ack(id.index, *flow, *state, out);
-  consider_hand_over(id.index, *flow, *state, now, out);
-  finish_if_done(id, *flow, now, out);
+  if (was_waiting) pass_fin_on(id, *state, turn.out);
+  if (update_is_worth_it(*flow, *state)) send_ack(id.index, *flow, *state, turn.out);
+  consider_hand_over(id.index, *flow, *state, turn);
+  finish_if_done(id, *flow, turn);
 }
 
 }  // namespace sluice::flow

@@ -15,7 +15,7 @@ namespace {
 }  // namespace
 
 void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                           const wire::TcpView& segment, Instant now, ActionSink& out) {
+                           const wire::TcpView& segment, Turn turn) {
   const wire::SeqNum ack = segment.acknowledgment();
   if (ack > state.sent) [[unlikely]] {  // RFC 9293, 3.10.7.4: answered, not believed.
     admission_.drops().count(DropReason::kTcpBadAck);
@@ -37,29 +37,29 @@ void TcpFlows::receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
     state.window_seq = sequence;
     state.window_ack = ack;
     // It is alive, and full. Only for a host that lives this may last.
-    if (window == 0 && !flow.host_failed) state.progress_at = now;
+    if (window == 0 && !flow.host_failed) state.progress_at = turn.now;
   }
   if (flow.guest.sack && !segment.options().empty()) [[unlikely]]
     receive_sacks(state, segment);
   if (ack > state.acked) {
-    receive_progress(index, flow, state, ack, now, out);
+    receive_progress(index, flow, state, ack, turn);
   } else if (repeat) [[unlikely]] {
-    note_repeat(index, flow, state, out);
+    note_repeat(index, flow, state, turn.out);
   }
 }
 
 void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                                wire::SeqNum ack, Instant now, ActionSink& out) {
+                                wire::SeqNum ack, Turn turn) {
   state.acked = ack;
   state.repeats = 0;
-  state.progress_at = now;
+  state.progress_at = turn.now;
   if (state.timing && ack >= state.timed_seq) {
-    state.rtt.sample(now - state.timed_at);
+    state.rtt.sample(turn.now - state.timed_at);
     state.timing = false;
   } else {
     state.rtt.progress();
   }
-  state.resend_at = ack == state.sent ? kNever : now + state.rtt.timeout();
+  state.resend_at = ack == state.sent ? kNever : turn.now + state.rtt.timeout();
   if (state.resend_at != kNever) arm(flow, state.resend_at);
   if (state.loss != nullptr) [[unlikely]] {
     state.loss->sacked.trim(ack);
@@ -67,7 +67,7 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
       if (ack >= state.recover) {
         state.recovering = false;
       } else {
-        repair(index, flow, state, out);  // RFC 6582: a partial ACK shows the next hole.
+        repair(index, flow, state, turn.out);  // RFC 6582: a partial ACK shows the next hole.
       }
     }
   }
@@ -137,13 +137,12 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
   out.push(PeekTcp{id_of(index), hole, distance(state.head, hole), size});
 }
 
-[[gnu::noinline]] void TcpFlows::end_flow_burst(std::uint32_t index, TcpFlow& flow, Instant now,
-                                                ActionSink& out) {
+[[gnu::noinline]] void TcpFlows::end_flow_burst(std::uint32_t index, TcpFlow& flow, Turn turn) {
   auto* state = std::get_if<Relaying>(&flow.state);
   if (state == nullptr) return;
   const TcpId id = id_of(index);
   if (flow.range_first != kNoRange) {
-    write_burst(id, flow, *state, out);
+    write_burst(id, flow, *state, turn.out);
     flow.write_size = static_cast<std::uint32_t>(state->stream_offset - flow.write_offset);
     // The ACK follows what the host takes.
   } else {
@@ -151,37 +150,37 @@ void TcpFlows::receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& st
       if (may_hold_ack(*state)) {
         touch(flow, index);
       } else {
-        send_ack(index, flow, *state, out);
+        send_ack(index, flow, *state, turn.out);
       }
     }
-    pass_fin_on(id, *state, out);
+    pass_fin_on(id, *state, turn.out);
   }
-  discard_acked(id, *state, out);
-  consider_hand_over(index, flow, *state, now, out);
-  request_data(index, flow, *state, now, out);
-  finish_if_done(id, flow, now, out);
+  discard_acked(id, *state, turn.out);
+  consider_hand_over(index, flow, *state, turn);
+  request_data(index, flow, *state, turn);
+  finish_if_done(id, flow, turn);
 }
 
-void TcpFlows::on_readable(TcpId id, bool hung_up, Instant now, ActionSink& out) {
+void TcpFlows::on_readable(TcpId id, bool hung_up, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   flow->host_readable = true;
   // A connection that was reset looks hung up, too.
   flow->host_hung_up = flow->host_hung_up || (hung_up && !flow->host_failed);
   if (auto* state = std::get_if<Relaying>(&flow->state)) {
-    request_data(id.index, *flow, *state, now, out);
+    request_data(id.index, *flow, *state, turn);
   }
 }
 
-void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Instant now,
-                            ActionSink& out) {
+void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn) {
   if (!flow.host_readable || flow.deferred || state.peek_pending || state.end_seen) return;
   if (flow.hand_over != HandOverStage::kNone) [[unlikely]]
     return;
   const std::uint32_t in_flight = distance(state.acked, state.sent);
   if (state.window <= in_flight) {
     if (in_flight == 0 && state.resend_at == kNever) {
-      state.resend_at = now + state.rtt.timeout();  // RFC 9293, 3.8.6.1: probe a closed window.
+      state.resend_at =
+          turn.now + state.rtt.timeout();  // RFC 9293, 3.8.6.1: probe a closed window.
       arm(flow, state.resend_at);
     }
     return;
@@ -190,48 +189,47 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
   // RFC 9293, 3.8.6.2.1: no sliver of a segment while an ACK is on its way.
   if (usable < flow.guest.mss && in_flight > 0) return;
   state.peek_pending = true;
-  out.push(PeekTcp{id_of(index), state.sent, distance(state.head, state.sent),
-                   std::min(usable, options_.peek_max)});
+  turn.out.push(PeekTcp{id_of(index), state.sent, distance(state.head, state.sent),
+                        std::min(usable, options_.peek_max)});
 }
 
-[[gnu::noinline]] void TcpFlows::on_peeked(TcpId id, wire::SeqNum sequence, PeekStatus status,
-                                           ByteView bytes, bool more, Instant now,
-                                           ActionSink& out) {
+[[gnu::noinline]] void TcpFlows::on_peeked(TcpId id, const TcpPeeked& peeked, Turn turn) {
+  const auto& [sequence, status, bytes, more] = peeked;
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
   if (sequence != state->sent || !state->peek_pending) {  // A repair.
-    if (status == PeekStatus::kData) send_data(*flow, *state, sequence, bytes, false, out);
+    if (status == PeekStatus::kData) send_data(*flow, *state, sequence, bytes, false, turn.out);
     return;
   }
   state->peek_pending = false;
-  flow->active = now;
+  flow->active = turn.now;
   if (flow->host_failed && !flow->host_hung_up && status != PeekStatus::kData &&
       status != PeekStatus::kBehindUnread) [[unlikely]] {
     state->end_seen = true;  // Its end is no FIN.
-    end_failed(id, *flow, *state, now, out);
+    end_failed(id, *flow, *state, turn);
     return;
   }
   switch (status) {
     case PeekStatus::kBehindUnread: return;  // The next ACK asks again.
     case PeekStatus::kWouldBlock:
       flow->host_readable = false;
-      consider_hand_over(id.index, *flow, *state, now, out);
+      consider_hand_over(id.index, *flow, *state, turn);
       return;
     case PeekStatus::kEndOfStream:
       state->end_seen = true;
       state->fin_sent = true;
-      send_control(*flow, *state, state->sent, wire::kFin | wire::kAck, out);
+      send_control(*flow, *state, state->sent, wire::kFin | wire::kAck, turn.out);
       SLUICE_PROBE(bytes_to_guest, id.index, 0, 1);
       state->sent += 1;
-      note_sent(*flow, *state, now);
+      note_sent(*flow, *state, turn.now);
       return;
     case PeekStatus::kData: break;
   }
   // When the host's FIN was here before we looked and the queue is drained, it is next.
   const bool fin = !more && flow->host_hung_up;
-  send_data(*flow, *state, sequence, bytes, fin, out);
+  send_data(*flow, *state, sequence, bytes, fin, turn.out);
   flow->bytes_to_guest += bytes.size();
   flow->answered = true;
   state->sent += static_cast<std::uint32_t>(bytes.size());
@@ -241,7 +239,7 @@ void TcpFlows::request_data(std::uint32_t index, TcpFlow& flow, Relaying& state,
     state->sent += 1;
   }
   SLUICE_PROBE(bytes_to_guest, id.index, bytes.size(), state->fin_sent);
-  note_sent(*flow, *state, now);
+  note_sent(*flow, *state, turn.now);
   if (more) {
     flow->deferred = true;
     deferred_.push_back(id);

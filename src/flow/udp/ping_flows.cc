@@ -15,62 +15,59 @@ void rewrite_identifier(FixedBytes<kEchoHeader> header, std::uint16_t identifier
 
 }  // namespace
 
-PingFlows::PingFlows(GuestLink& link, FlowAdmission& admission, TimerWheel& timers,
-                     std::uint32_t timer_kind, const HashSecret& table_secret)
-    : link_(link),
-      admission_(admission),
-      timers_(timers),
-      timer_kind_(timer_kind),
-      table_(table_secret) {}
+PingFlows::PingFlows(const FlowContext& context)
+    : link_(context.link),
+      admission_(context.admission),
+      timers_(context.timers),
+      timer_kind_(context.timer_kind),
+      table_(context.table_secret) {}
 
-void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, Instant now,
-                           ActionSink& out) {
+void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, Turn turn) {
   const FlowKey key{{packet.source, wire::Port{be16<4>(message.first<kEchoHeader>())}},
                     {packet.destination, {}},
                     packet.protocol};
   std::uint32_t index =
       table_.find(key, [this](std::uint32_t at) -> const FlowKey& { return flows_.at(at).key; });
   if (index == FlowTable::kNone) {
-    index = open(key, packet, now, out);
+    index = open(key, packet, turn);
     if (index == FlowTable::kNone) return;
   }
   Flow& flow = flows_.at(index);
-  flow.active = now;
+  flow.active = turn.now;
   flow.bytes_to_host += message.size() - kEchoHeader;
-  out.push(SendPing{.socket = PingId{flows_.handle_of(index)},
-                    .target = key.remote.address,
-                    .message = message,
-                    .hop_limit = packet.hop_limit});
+  turn.out.push(SendPing{.socket = PingId{flows_.handle_of(index)},
+                         .target = key.remote.address,
+                         .message = message,
+                         .hop_limit = packet.hop_limit});
 }
 
-std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& packet, Instant now,
-                              ActionSink& out) {
-  const policy::Verdict verdict = admission_.admit(policy::Protocol::kIcmp, key.remote, now);
+std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn) {
+  const policy::Verdict verdict = admission_.admit(policy::Protocol::kIcmp, key.remote, turn.now);
   if (verdict != policy::Verdict::kAccepted) {
-    link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
-    out.push(ReportFlow{refused_flow(key, verdict, now)});
+    link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
+    turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
     return FlowTable::kNone;
   }
   const PingId id{flows_.emplace(key)};
   Flow& flow = flows_.at(id.index);
-  flow.opened = now;
-  flow.active = now;
+  flow.opened = turn.now;
+  flow.active = turn.now;
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
-  timers_.arm(flow.timer, now + kTimeout);
+  timers_.arm(flow.timer, turn.now + kTimeout);
   table_.insert(key, id.index);
-  out.push(OpenPing{id, packet.family});
+  turn.out.push(OpenPing{id, packet.family});
   return id.index;
 }
 
 void PingFlows::on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message,
-                         Instant now, ActionSink& out) {
+                         Turn turn) {
   Flow* flow = flows_.find(socket);
   if (flow == nullptr || message.size() < kEchoHeader) return;
   if (from != flow->key.remote.address) {
     admission_.drops().count(DropReason::kIcmpIgnored);
     return;
   }
-  flow->active = now;
+  flow->active = turn.now;
   flow->answered = true;
   flow->bytes_to_guest += message.size() - kEchoHeader;
   const auto header = message.first<kEchoHeader>();
@@ -82,18 +79,17 @@ void PingFlows::on_reply(PingId socket, const wire::IpAddress& from, MutableByte
           : wire::pseudo_header_sum(from, flow->key.guest.address, wire::IpProtocol::kIcmpv6,
                                     static_cast<std::uint32_t>(message.size()));
   put16<2>(header, wire::checksum_finish(wire::checksum_add(sum, message)));
-  link_.send_icmp(from, flow->key.guest.address, message, 64, out);
+  link_.send_icmp(from, flow->key.guest.address, message, 64, turn.out);
 }
 
-[[gnu::cold]] void PingFlows::on_open_failed(PingId socket, bool forbidden, Instant now,
-                                             ActionSink& out) {
+[[gnu::cold]] void PingFlows::on_open_failed(PingId socket, bool forbidden, Turn turn) {
   if (flows_.find(socket) == nullptr) return;
   if (forbidden) {
     admission_.drops().count(DropReason::kPingForbidden);
   } else {
     admission_.refuse(policy::Verdict::kNoDescriptors);
   }
-  remove(socket.index, policy::Outcome::kUnreachable, now, out);
+  remove(socket.index, policy::Outcome::kUnreachable, turn);
 }
 
 std::optional<PingFlows::Origin> PingFlows::origin_of(PingId socket) const {
@@ -102,28 +98,27 @@ std::optional<PingFlows::Origin> PingFlows::origin_of(PingId socket) const {
   return Origin{flow->key.guest.address, flow->key.remote.address, flow->key.guest.port.value};
 }
 
-void PingFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
+void PingFlows::on_timer(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
-  if (now < flow.active + kTimeout) {
+  if (turn.now < flow.active + kTimeout) {
     timers_.arm(flow.timer, flow.active + kTimeout);
     return;
   }
-  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, now, out);
+  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, turn);
 }
 
-void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
+void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
   admission_.released(policy::FlowSide::kOutbound);
-  out.push(ReportFlow{ended_flow(flow, outcome, now)});
-  out.push(ClosePing{PingId{flows_.handle_of(index)}});
+  turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
+  turn.out.push(ClosePing{PingId{flows_.handle_of(index)}});
   table_.erase(flow.key, index);
   flows_.erase(flows_.handle_of(index));
 }
 
-void PingFlows::shut_down(Instant now, ActionSink& out) {
+void PingFlows::shut_down(Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, now,
-           out);
+    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, turn);
   });
 }
 

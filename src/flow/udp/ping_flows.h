@@ -9,9 +9,8 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/flow_admission.h"
 #include "flow/core/flow_table.h"
-#include "flow/ip/guest_link.h"
+#include "flow/ip/flow_context.h"
 #include "wire/ip/ip.h"
 
 namespace sluice::flow {
@@ -20,15 +19,13 @@ class PingFlows {
  public:
   static constexpr Duration kTimeout = std::chrono::seconds(60);
 
-  PingFlows(GuestLink& link, FlowAdmission& admission, TimerWheel& timers, std::uint32_t timer_kind,
-            const HashSecret& table_secret);
+  explicit PingFlows(const FlowContext& context);
 
   // `message` is an echo request, header first; its checksum was checked.
-  void on_request(const wire::IpPacketView& packet, ByteView message, Instant now, ActionSink& out);
+  void on_request(const wire::IpPacketView& packet, ByteView message, Turn turn);
   // An echo reply from the host. The identifier and the checksum are rewritten in place.
-  void on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message, Instant now,
-                ActionSink& out);
-  void on_open_failed(PingId socket, bool forbidden, Instant now, ActionSink& out);
+  void on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message, Turn turn);
+  void on_open_failed(PingId socket, bool forbidden, Turn turn);
 
   // What an error from the host's side is about.
   struct Origin {
@@ -38,8 +35,8 @@ class PingFlows {
   };
   [[nodiscard]] std::optional<Origin> origin_of(PingId socket) const;
 
-  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
-  void shut_down(Instant now, ActionSink& out);
+  void on_timer(std::uint32_t index, Turn turn);
+  void shut_down(Turn turn);
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
 
  private:
@@ -54,9 +51,8 @@ class PingFlows {
     std::uint64_t bytes_to_guest = 0;
   };
 
-  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
-                                   Instant now, ActionSink& out);
-  void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
+  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
+  void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
 
   GuestLink& link_;
   FlowAdmission& admission_;

@@ -2,17 +2,16 @@
 
 namespace sluice::flow {
 
-UdpFlows::UdpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets,
-                   TimerWheel& timers, std::uint32_t timer_kind, const HashSecret& table_secret)
-    : link_(link),
-      admission_(admission),
-      targets_(targets),
-      timers_(timers),
-      timer_kind_(timer_kind),
-      flow_table_(table_secret),
-      socket_table_(table_secret),
-      published_table_(table_secret),
-      client_table_(table_secret) {}
+UdpFlows::UdpFlows(const FlowContext& context)
+    : link_(context.link),
+      admission_(context.admission),
+      targets_(context.targets),
+      timers_(context.timers),
+      timer_kind_(context.timer_kind),
+      flow_table_(context.table_secret),
+      socket_table_(context.table_secret),
+      published_table_(context.table_secret),
+      client_table_(context.table_secret) {}
 
 std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   return flow_table_.find(
@@ -21,55 +20,56 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
 
 [[gnu::noinline]] void UdpFlows::on_datagram(const wire::IpPacketView& packet,
                                              const wire::UdpView& header, ByteView datagrams,
-                                             std::uint16_t segment_size, Instant now,
-                                             ActionSink& out) {
+                                             std::uint16_t segment_size, Turn turn) {
   const FlowKey key{{packet.source, header.source_port()},
                     {packet.destination, header.destination_port()},
                     wire::IpProtocol::kUdp};
   std::uint32_t index = index_of(key);
   if (index == FlowTable::kNone) [[unlikely]] {
-    index = open(key, packet, now, out);
+    index = open(key, packet, turn);
     if (index == FlowTable::kNone) return;
   } else if (flows_.at(index).standing == Standing::kAskedOnce) [[unlikely]] {
     set_standing(index, Standing::kConfirmed);
   }
   Flow& flow = flows_.at(index);
-  flow.active = now;
+  flow.active = turn.now;
   if (flow.inbound && !flow.answered) {
     flow.answered = true;
     set_standing(index, Standing::kUnconfirmed);
   }
   flow.bytes_to_host += datagrams.size();
-  out.push(SendUdp{.socket = flow.socket,
-                   .target = flow.target,
-                   .payload = datagrams,
-                   .segment_size = segment_size,
-                   .hop_limit = packet.hop_limit,
-                   .local = flow.local});
+  turn.out.push(SendUdp{.socket = flow.socket,
+                        .target = flow.target,
+                        .payload = datagrams,
+                        .segment_size = segment_size,
+                        .hop_limit = packet.hop_limit,
+                        .local = flow.local});
 }
 
 [[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key, const wire::IpPacketView& packet,
-                                               Instant now, ActionSink& out) {
+                                               Turn turn) {
   const Target target = targets_.target_of(key.remote);
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
-    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
     return FlowTable::kNone;
   }
   if (target.kind != TargetKind::kHost) {
-    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, now, out);
+    link_.send_error(IcmpErrorKind::kPortUnreachable, packet, turn);
     return FlowTable::kNone;
   }
   const bool published = is_published(key.guest);
   const auto side = published ? policy::FlowSide::kInboundDatagram : policy::FlowSide::kOutbound;
-  if (published && !admission_.has_room(side)) (void)make_room(now, out);
-  const policy::Verdict verdict = admission_.admit(policy::Protocol::kUdp, key.remote, now, side);
+  if (published && !admission_.has_room(side)) (void)make_room(turn);
+  const policy::Verdict verdict =
+      admission_.admit(policy::Protocol::kUdp, key.remote, turn.now, side);
   if (verdict != policy::Verdict::kAccepted) {
-    link_.send_error(IcmpErrorKind::kProhibited, packet, now, out);
-    out.push(ReportFlow{refused_flow(key, verdict, now)});
+    link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
+    turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
     return FlowTable::kNone;
   }
-  const std::uint32_t index = create(key, target.endpoint, socket_for(key.guest, out), now);
+  const std::uint32_t index =
+      create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
   set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
@@ -102,15 +102,13 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   return handle.index;
 }
 
-[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const wire::Endpoint& from,
-                                             const std::optional<wire::IpAddress>& local,
-                                             ByteView datagrams, std::uint16_t segment_size,
-                                             Instant now, ActionSink& out) {
+[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const UdpReceived& received, Turn turn) {
+  const wire::Endpoint& from = received.from;
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return;
   std::uint32_t index = FlowTable::kNone;
   if (owner->published) {
-    index = flow_of_client(socket, from, local, now, out);
+    index = flow_of_client({socket, received.local.value_or(wire::IpAddress{}), from}, turn);
     if (index == FlowTable::kNone) return;
   } else {
     index = index_of(
@@ -122,15 +120,16 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     }
   }
   Flow& flow = flows_.at(index);
-  flow.active = now;
+  flow.active = turn.now;
   if (!flow.inbound && !flow.answered) {
     flow.answered = true;
     // To the end of its queue: it was idle for the shortest time.
     const bool once = flow.standing == Standing::kAskedOnce;
     set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
   }
-  flow.bytes_to_guest += datagrams.size();
-  link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, out);
+  flow.bytes_to_guest += received.datagrams.size();
+  link_.send_udp(flow.key.remote, flow.key.guest, received.datagrams, received.segment_size,
+                 turn.out);
 }
 
 std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
@@ -143,22 +142,22 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
   return Origin{key.guest, key.remote};
 }
 
-[[gnu::cold]] void UdpFlows::on_open_failed(UdpId socket, Instant now, ActionSink& out) {
+[[gnu::cold]] void UdpFlows::on_open_failed(UdpId socket, Turn turn) {
   if (sockets_.find(socket) == nullptr) return;
   admission_.refuse(policy::Verdict::kNoDescriptors);
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    if (flow.socket == socket) remove(handle.index, policy::Outcome::kUnreachable, now, out);
+    if (flow.socket == socket) remove(handle.index, policy::Outcome::kUnreachable, turn);
   });
 }
 
-[[gnu::cold]] std::optional<UdpId> UdpFlows::give_up_one(Instant now, ActionSink& out) {
+[[gnu::cold]] std::optional<UdpId> UdpFlows::give_up_one(Turn turn) {
   while (asked_once_.front() != IndexQueue::kNone) {
     const std::uint32_t index = asked_once_.front();
     const UdpId socket = flows_.at(index).socket;
     // Those that began in this turn want a socket themselves.
-    if (flows_.at(index).opened >= now) return std::nullopt;
+    if (flows_.at(index).opened >= turn.now) return std::nullopt;
     if (sockets_.at(socket.index).flows == 1) {
-      remove(index, policy::Outcome::kMadeRoom, now, out);
+      remove(index, policy::Outcome::kMadeRoom, turn);
       return socket;
     }
     // An endpoint that wrote to several asked more than once.
@@ -167,20 +166,20 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
   return std::nullopt;
 }
 
-void UdpFlows::on_timer(std::uint32_t index, Instant now, ActionSink& out) {
+void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
   const Instant end = flow.active + (flow.answered ? kAnswered : kUnanswered);
-  if (now < end) {
+  if (turn.now < end) {
     timers_.arm(flow.timer, end);
     return;
   }
-  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, now, out);
+  remove(index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kTimedOut, turn);
 }
 
-void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out) {
+void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
   admission_.released(flow.side);
-  out.push(ReportFlow{ended_flow(flow, outcome, now)});
+  turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
   set_standing(index, Standing::kConfirmed);  // Out of the queues.
   if (flow.inbound) client_table_.erase(client_key(flow), index);
@@ -188,15 +187,14 @@ void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Instant now,
   flows_.erase(flows_.handle_of(index));
   Socket& owner = sockets_.at(socket.index);
   if (--owner.flows != 0 || owner.published) return;
-  out.push(CloseUdp{socket});
+  turn.out.push(CloseUdp{socket});
   socket_table_.erase(socket_key(owner.guest), socket.index);
   sockets_.erase(socket);
 }
 
-void UdpFlows::shut_down(Instant now, ActionSink& out) {
+void UdpFlows::shut_down(Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, now,
-           out);
+    remove(handle.index, flow.answered ? policy::Outcome::kClosed : policy::Outcome::kOpen, turn);
   });
 }
 

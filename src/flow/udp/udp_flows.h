@@ -20,14 +20,19 @@
 #include "base/slab.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/core/flow_admission.h"
 #include "flow/core/flow_table.h"
-#include "flow/core/target_map.h"
-#include "flow/ip/guest_link.h"
+#include "flow/ip/flow_context.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/udp.h"
 
 namespace sluice::flow {
+
+struct UdpReceived {
+  wire::Endpoint from;
+  std::optional<wire::IpAddress> local;  // The address it was sent to, for published ports.
+  ByteView datagrams;                    // One, or a batch of `segment_size` bytes each.
+  std::uint16_t segment_size = 0;
+};
 
 class UdpFlows {
  public:
@@ -36,22 +41,18 @@ class UdpFlows {
   static constexpr Duration kUnanswered = std::chrono::seconds(30);
   static constexpr Duration kAnswered = std::chrono::seconds(180);
 
-  // References are not owned. `timer_kind` goes into the upper half of each timer's owner value.
-  UdpFlows(GuestLink& link, FlowAdmission& admission, const TargetMap& targets, TimerWheel& timers,
-           std::uint32_t timer_kind, const HashSecret& table_secret);
+  explicit UdpFlows(const FlowContext& context);
 
   // `datagrams` is the payload: one datagram, or a batch of `segment_size` bytes each.
   void on_datagram(const wire::IpPacketView& packet, const wire::UdpView& header,
-                   ByteView datagrams, std::uint16_t segment_size, Instant now, ActionSink& out);
-  // From the host, for the guest. `local` is the address it was sent to, for published ports.
-  void on_received(UdpId socket, const wire::Endpoint& from,
-                   const std::optional<wire::IpAddress>& local, ByteView datagrams,
-                   std::uint16_t segment_size, Instant now, ActionSink& out);
+                   ByteView datagrams, std::uint16_t segment_size, Turn turn);
+  // From the host, for the guest.
+  void on_received(UdpId socket, const UdpReceived& received, Turn turn);
   // OpenUdp could not be done: its flows are refused.
-  void on_open_failed(UdpId socket, Instant now, ActionSink& out);
+  void on_open_failed(UdpId socket, Turn turn);
   // The process has no descriptor left: ends the flow whose socket can best be spared, if any, and
   // says which. What follows in `out` is a CloseUdp of it, which the driver may do at once.
-  [[nodiscard]] std::optional<UdpId> give_up_one(Instant now, ActionSink& out);
+  [[nodiscard]] std::optional<UdpId> give_up_one(Turn turn);
   // A published port's socket, which the driver holds open until the end.
   [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
 
@@ -67,8 +68,8 @@ class UdpFlows {
   };
   [[nodiscard]] std::optional<Origin> origin_of(UdpId socket, const wire::Endpoint& target) const;
 
-  void on_timer(std::uint32_t index, Instant now, ActionSink& out);
-  void shut_down(Instant now, ActionSink& out);
+  void on_timer(std::uint32_t index, Turn turn);
+  void shut_down(Turn turn);
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
   [[nodiscard]] std::size_t socket_count() const { return sockets_.size(); }
 
@@ -116,24 +117,20 @@ class UdpFlows {
   };
 
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
-  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet,
-                                   Instant now, ActionSink& out);
-  [[nodiscard]] std::uint32_t flow_of_client(UdpId socket, const wire::Endpoint& from,
-                                             const std::optional<wire::IpAddress>& local,
-                                             Instant now, ActionSink& out);
-  [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Instant now,
-                                           ActionSink& out);
+  [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
+  [[nodiscard]] std::uint32_t flow_of_client(const ClientKey& client, Turn turn);
+  [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Turn turn);
   [[nodiscard]] static ClientKey client_key(const Flow& flow) {
     return {flow.socket, flow.local.value_or(wire::IpAddress{}), flow.target};
   }
   [[nodiscard]] IndexQueue* queue_of(Standing standing);
   void set_standing(std::uint32_t index, Standing standing);
-  [[nodiscard]] bool make_room(Instant now, ActionSink& out);
+  [[nodiscard]] bool make_room(Turn turn);
   [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
                                      Instant now);
   [[nodiscard]] bool is_published(const wire::Endpoint& guest) const;
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
-  void remove(std::uint32_t index, policy::Outcome outcome, Instant now, ActionSink& out);
+  void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
 
   [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
     return {guest, {}, wire::IpProtocol::kUdp};

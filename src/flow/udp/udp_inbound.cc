@@ -24,10 +24,8 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
 }
 
 // The flow of a datagram that came to a published port; a new one for a new client.
-std::uint32_t UdpFlows::flow_of_client(UdpId socket, const wire::Endpoint& from,
-                                       const std::optional<wire::IpAddress>& local, Instant now,
-                                       ActionSink& out) {
-  const ClientKey client{socket, local.value_or(wire::IpAddress{}), from};
+std::uint32_t UdpFlows::flow_of_client(const ClientKey& client, Turn turn) {
+  const wire::Endpoint& from = client.client;
   const std::uint32_t found = client_table_.find(
       client, [this](std::uint32_t index) { return client_key(flows_.at(index)); });
   if (found != ClientTable::kNone) {
@@ -37,7 +35,7 @@ std::uint32_t UdpFlows::flow_of_client(UdpId socket, const wire::Endpoint& from,
     }
     return found;
   }
-  FlowKey key{sockets_.at(socket.index).guest,
+  FlowKey key{sockets_.at(client.socket.index).guest,
               {targets_.as_guest_sees(from.address), from.port},
               wire::IpProtocol::kUdp};
   for (int tries = 0;; ++tries) {
@@ -46,7 +44,7 @@ std::uint32_t UdpFlows::flow_of_client(UdpId socket, const wire::Endpoint& from,
     // The guest wrote there from its published port, most likely a late answer, and heard nothing.
     if (const Flow& other = flows_.at(taken);
         other.standing == Standing::kUnanswered && !other.inbound) {
-      remove(taken, policy::Outcome::kMadeRoom, now, out);
+      remove(taken, policy::Outcome::kMadeRoom, turn);
       break;
     }
     if (!flows_.at(taken).inbound || tries == TargetMap::kPortTries) {
@@ -56,21 +54,20 @@ std::uint32_t UdpFlows::flow_of_client(UdpId socket, const wire::Endpoint& from,
     }
     key.remote.port = TargetMap::next_port(key.remote.port);
   }
-  return open_inbound(client, key, now, out);
+  return open_inbound(client, key, turn);
 }
 
-std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Instant now,
-                                     ActionSink& out) {
-  if (!admission_.has_room(policy::FlowSide::kInboundDatagram)) (void)make_room(now, out);
+std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn turn) {
+  if (!admission_.has_room(policy::FlowSide::kInboundDatagram)) (void)make_room(turn);
   const policy::Verdict verdict =
-      admission_.admit_unjudged(policy::FlowSide::kInboundDatagram, now);
+      admission_.admit_unjudged(policy::FlowSide::kInboundDatagram, turn.now);
   if (verdict != policy::Verdict::kAccepted) {
-    FlowSummary refused = refused_flow(key, verdict, now);
+    FlowSummary refused = refused_flow(key, verdict, turn.now);
     refused.inbound = true;
-    out.push(ReportFlow{refused});
+    turn.out.push(ReportFlow{refused});
     return FlowTable::kNone;
   }
-  const std::uint32_t index = create(key, client.client, client.socket, now);
+  const std::uint32_t index = create(key, client.client, client.socket, turn.now);
   Flow& flow = flows_.at(index);
   flow.inbound = true;
   flow.side = policy::FlowSide::kInboundDatagram;
@@ -101,16 +98,17 @@ void UdpFlows::set_standing(std::uint32_t index, Standing standing) {
 // Whoever forges senders gets as far as these flows; a client that is there has spoken again. The
 // oldest go first, those without an answer before the others. But who asked just now waits for the
 // answer: else each question would push out the one before it.
-bool UdpFlows::make_room(Instant now, ActionSink& out) {
+bool UdpFlows::make_room(Turn turn) {
   const std::uint32_t unanswered = unanswered_.front();
   const std::uint32_t unconfirmed = unconfirmed_.front();
-  const bool waits = unanswered != IndexQueue::kNone && now < flows_.at(unanswered).opened + kGrace;
+  const bool waits =
+      unanswered != IndexQueue::kNone && turn.now < flows_.at(unanswered).opened + kGrace;
   std::uint32_t leaving = unanswered;
   if (leaving == IndexQueue::kNone || (waits && unconfirmed != IndexQueue::kNone)) {
     leaving = unconfirmed;
   }
   if (leaving == IndexQueue::kNone) return false;
-  remove(leaving, policy::Outcome::kMadeRoom, now, out);
+  remove(leaving, policy::Outcome::kMadeRoom, turn);
   return true;
 }
 

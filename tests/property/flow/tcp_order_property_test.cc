@@ -13,7 +13,7 @@ class TcpOrder : public TcpFixture {
 
   // Hands a burst's bytes to a host that takes at most `takes` of each write.
   void deliver(const Connection& c, std::uint64_t takes) {
-    engine().end_burst(BurstEnd::kDrained, now, sink);
+    engine().end_burst(BurstEnd::kDrained, {now, sink});
     for (std::size_t at = 0; at < sink.actions().size(); ++at) {
       const Action action = sink.actions()[at];
       if (const auto* stash = std::get_if<StashTcp>(&action)) {
@@ -31,7 +31,7 @@ class TcpOrder : public TcpFixture {
       RC_ASSERT(offset <= write->until);
       const std::uint64_t count = std::min(takes, write->until - write->offset);
       taken += count;
-      tcp().on_written(c.id, count, 0, 64 * 1024, now, sink);
+      tcp().on_written(c.id, {count, 0, 64 * 1024}, {now, sink});
     }
     collect();
     clear();

@@ -56,8 +56,8 @@ class NoAllocation : public testing::Test {
     sink_.frames().clear();
   }
   void feed(const Bytes& bytes) {
-    engine_.on_frame(bytes, {}, now_, sink_);
-    engine_.end_burst(BurstEnd::kDrained, now_, sink_);
+    engine_.on_frame(bytes, {}, {now_, sink_});
+    engine_.end_burst(BurstEnd::kDrained, {now_, sink_});
   }
 
   template <typename T>
@@ -83,7 +83,7 @@ TEST_F(NoAllocation, TcpDataBothWays) {
   feed(tcp_frame(engine_.network(), segment));
   const TcpId id = last<ConnectTcp>().flow;
   clear();
-  engine_.tcp().on_connected(id, 65'536, now_, sink_);
+  engine_.tcp().on_connected(id, 65'536, {now_, sink_});
   const ByteView header = sink_.frames().header(*sink_.frames().begin());
   wire::SeqNum ours = wire::TcpView::parse(header.subspan(34))->sequence() + 1;
   clear();
@@ -113,18 +113,19 @@ TEST_F(NoAllocation, TcpDataBothWays) {
       const Action action = sink_.actions()[at];
       if (const auto* write = std::get_if<WriteTcp>(&action)) {
         written += write->until - write->offset;
-        engine_.tcp().on_written(id, write->until - write->offset, 0, 65'536, now_, sink_);
+        engine_.tcp().on_written(id, {write->until - write->offset, 0, 65'536}, {now_, sink_});
       }
     }
-    engine_.tcp().on_readable(id, false, now_, sink_);
+    engine_.tcp().on_readable(id, false, {now_, sink_});
     for (std::size_t at = 0; at < sink_.actions().size(); ++at) {
       const Action action = sink_.actions()[at];
       if (const auto* peek = std::get_if<PeekTcp>(&action)) {
         peeked += reply.size();
-        engine_.tcp().on_peeked(id, peek->sequence, PeekStatus::kData, reply, false, now_, sink_);
+        engine_.tcp().on_peeked(id, {peek->sequence, PeekStatus::kData, reply, false},
+                                {now_, sink_});
       }
     }
-    if (engine_.next_wakeup() <= now_) engine_.on_timers(now_, sink_);
+    if (engine_.next_wakeup() <= now_) engine_.on_timers({now_, sink_});
     clear();
   }
   EXPECT_EQ(allocations, before);
@@ -149,8 +150,8 @@ TEST_F(NoAllocation, UdpBothWays) {
         ++sent;
       }
     }
-    engine_.udp().on_received(socket, remote, std::nullopt, reply, 0, now_, sink_);
-    if (engine_.next_wakeup() <= now_) engine_.on_timers(now_, sink_);
+    engine_.udp().on_received(socket, {remote, std::nullopt, reply, 0}, {now_, sink_});
+    if (engine_.next_wakeup() <= now_) engine_.on_timers({now_, sink_});
     clear();
   }
   EXPECT_EQ(allocations, before);

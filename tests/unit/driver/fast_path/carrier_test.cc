@@ -344,7 +344,7 @@ TEST_F(CarrierTest, AGuestThatResetsBeforeItHasEverythingIsNotWaitedFor) {
 TEST_F(CarrierTest, EverythingEndsWithTheEngine) {
   const Link a = handed_over();
   const Link b = handed_over();
-  engine().shut_down(now, sink);
+  engine().shut_down({now, sink});
   settle();
   EXPECT_EQ(carrier().size(), 0U);
   EXPECT_EQ(all<flow::ReportFlow>().size(), 2U);

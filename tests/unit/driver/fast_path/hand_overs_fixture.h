@@ -122,8 +122,8 @@ class FastPathFixture : public flow::test::TcpFixture {
   // The guest's part.
 
   void burst(const Bytes& frame, const wire::VirtioNetHeader& offload = {}) {
-    engine().on_frame(frame, offload, now, sink);
-    engine().end_burst(flow::BurstEnd::kDrained, now, sink);
+    engine().on_frame(frame, offload, {now, sink});
+    engine().end_burst(flow::BurstEnd::kDrained, {now, sink});
     settle();
   }
   void burst(const flow::test::GuestSegment& segment) {
@@ -178,12 +178,12 @@ class FastPathFixture : public flow::test::TcpFixture {
     const std::size_t count =
         loop_->wait(events, now, busy ? now : now + patience).value_or(std::size_t{0});
     now += 1ms;
-    if (engine().has_deferred()) engine().run_deferred(now, sink);
+    if (engine().has_deferred()) engine().run_deferred({now, sink});
     for (std::size_t i = 0; i < count; ++i) dispatch(events[i]);
-    if (engine().next_wakeup() <= now) engine().on_timers(now, sink);
+    if (engine().next_wakeup() <= now) engine().on_timers({now, sink});
     settle();
     path->on_time({now, sink});
-    carrier().run_ready(now, sink);
+    carrier().run_ready({now, sink});
     settle();
   }
   [[nodiscard]] bool turn_until(const std::function<bool()>& condition) {
@@ -206,21 +206,21 @@ class FastPathFixture : public flow::test::TcpFixture {
     const Overloaded run{
         [&](const flow::ConnectTcp& action) {
           connected_ = action.flow;
-          io->connect({action.flow, server_}, now, sink);
+          io->connect({action.flow, server_}, {now, sink});
         },
         [&](const flow::StashTcp& action) { io->stash(action); },
-        [&](const flow::WriteTcp& action) { io->write(action, now, sink); },
+        [&](const flow::WriteTcp& action) { io->write(action, {now, sink}); },
         [&](const flow::PeekTcp& action) {
           collect_frames();
           io->peek(action, {now, sink});
         },
-        [&](const flow::DiscardTcp& action) { io->discard(action, now, sink); },
+        [&](const flow::DiscardTcp& action) { io->discard(action, {now, sink}); },
         [&](const flow::ShutdownTcp& action) { io->shutdown(action); },
         [&](const flow::CloseTcp& action) {
           if (!path->close(action)) io->close(action, now);
         },
         [&](const flow::ProbeTcp& action) { io->probe(action, sink); },
-        [&](const flow::HandOverTcp& action) { path->hand_over(action, now, sink); },
+        [&](const flow::HandOverTcp& action) { path->hand_over(action, {now, sink}); },
         [&](const flow::DivertTcp& action) { path->divert(action, now); },
         [&](const flow::ReleaseTcp& action) { path->release(action); },
         [](const auto&) {}};
@@ -262,7 +262,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   }
   // Ends a flow that waits for the agent.
   void lose_socket(const Link& link) {
-    tcp().on_socket_lost(link.c.id, now, sink);
+    tcp().on_socket_lost(link.c.id, {now, sink});
     settle();
   }
   [[nodiscard]] std::uint64_t counter(std::string_view name) const {
@@ -301,7 +301,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   void dispatch(const epoll_event& event) {
     const EventTag tag = EventTag::unpack(event.data.u64);
     if (tag.kind == EventKind::kTcp) {
-      io->on_event(tag, event.events, now, sink);
+      io->on_event(tag, event.events, {now, sink});
     } else if (tag.kind == EventKind::kAgent) {
       settle();
       path->on_agent({now, sink});

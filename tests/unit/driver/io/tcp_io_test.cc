@@ -33,16 +33,16 @@ class TcpIoTest : public flow::test::TcpFixture {
       const flow::Action action = sink.actions()[i];
       if (const auto* connect = std::get_if<flow::ConnectTcp>(&action)) {
         id = connect->flow;
-        io->connect(*connect, now, sink);
+        io->connect(*connect, {now, sink});
       } else if (const auto* write = std::get_if<flow::WriteTcp>(&action)) {
-        io->write(*write, now, sink);
+        io->write(*write, {now, sink});
       } else if (const auto* stash = std::get_if<flow::StashTcp>(&action)) {
         io->stash(*stash);
       } else if (const auto* peek = std::get_if<flow::PeekTcp>(&action)) {
         collect_frames();
         io->peek(*peek, {now, sink});
       } else if (const auto* discard = std::get_if<flow::DiscardTcp>(&action)) {
-        io->discard(*discard, now, sink);
+        io->discard(*discard, {now, sink});
       } else if (const auto* shutdown = std::get_if<flow::ShutdownTcp>(&action)) {
         io->shutdown(*shutdown);
       } else if (const auto* close = std::get_if<flow::CloseTcp>(&action)) {
@@ -55,12 +55,12 @@ class TcpIoTest : public flow::test::TcpFixture {
   }
   void burst(const flow::test::GuestSegment& segment) {
     const Bytes bytes = flow::test::tcp_frame(network(), segment);
-    engine().on_frame(bytes, {}, now, sink);
-    engine().end_burst(flow::BurstEnd::kDrained, now, sink);
+    engine().on_frame(bytes, {}, {now, sink});
+    engine().end_burst(flow::BurstEnd::kDrained, {now, sink});
     settle();
   }
   void event(std::uint32_t events) {
-    io->on_event(EventTag::of(EventKind::kTcp, id), events, now, sink);
+    io->on_event(EventTag::of(EventKind::kTcp, id), events, {now, sink});
     settle();
   }
   // A connection that the host accepted.
@@ -122,9 +122,9 @@ TEST_F(TcpIoTest, AStashThatFoundNoRoomIsNotBelieved) {
   tcp().set_spill_free(TcpIo::kSpillMax);
   const Bytes late = flow::test::tcp_frame(network(), data(c, 100, 100));
   const Bytes first = flow::test::tcp_frame(network(), data(c, 0, 100));
-  engine().on_frame(late, {}, now, sink);
-  engine().on_frame(first, {}, now, sink);
-  engine().end_burst(flow::BurstEnd::kDrained, now, sink);
+  engine().on_frame(late, {}, {now, sink});
+  engine().on_frame(first, {}, {now, sink});
+  engine().end_burst(flow::BurstEnd::kDrained, {now, sink});
   settle();
   ASSERT_NE(flow(c), nullptr);
   ASSERT_NE(kernel.last("sendmsg"), nullptr);
@@ -241,7 +241,7 @@ TEST_F(TcpIoTest, AnUrgentByteIsNoEnd) {
   EXPECT_FALSE(frames.back().tcp().flags().fin());
   ASSERT_TRUE(tcp().has_deferred());
   kernel.script_data("!behind");
-  tcp().run_deferred(now, sink);
+  tcp().run_deferred({now, sink});
   settle();
   ASSERT_EQ(frames.back().tcp().payload().size(), 7U);
   c.host_next = frames.back().tcp().sequence() + 7;

@@ -25,7 +25,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   void serve() {
     auto& pending = sink.actions();
     for (std::size_t i = 0; i < pending.size(); ++i) {
-      if (!engine().serve_dns(pending[i], now, sink)) left_.push_back(pending[i]);
+      if (!engine().serve_dns(pending[i], {now, sink})) left_.push_back(pending[i]);
       take_frames();
     }
     take_frames();
@@ -54,8 +54,8 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   }
   void guest(wire::TcpFlags flags, const Bytes& payload = {}) {
     const Bytes bytes = tcp_frame(network(), segment(flags, payload));
-    engine().on_frame(bytes, {}, now, sink);
-    engine().end_burst(BurstEnd::kDrained, now, sink);
+    engine().on_frame(bytes, {}, {now, sink});
+    engine().end_burst(BurstEnd::kDrained, {now, sink});
     serve();
     next_ = next_ + static_cast<std::uint32_t>(payload.size()) + (flags.syn() ? 1 : 0) +
             (flags.fin() ? 1 : 0);
@@ -83,7 +83,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   }
   void answer(const OpenDnsUdp& open, const AnswerOptions& options) {
     engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
-                           make_answer(open.message, options), now, sink);
+                           make_answer(open.message, options), {now, sink});
     serve();
   }
   // The messages that the guest has, and nothing behind them.
@@ -105,7 +105,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
     const Instant end = now + time;
     while (engine().next_wakeup() <= end) {
       now = std::max(now, engine().next_wakeup());
-      engine().on_timers(now, sink);
+      engine().on_timers({now, sink});
       serve();
       if (host_next_ != acknowledged_) {
         acknowledged_ = host_next_;
@@ -214,7 +214,7 @@ TEST_P(DnsStreamsTest, LongAnswerComesWhole) {
   const auto tcp = std::get<OpenDnsTcp>(engine().dns_actions()[1]);
   engine().dns_actions().clear();
   engine().on_dns_answer(tcp.slot, Engine::DnsTransport::kTcp,
-                         make_answer(tcp.message, {.padding = 18'000}), now, sink);
+                         make_answer(tcp.message, {.padding = 18'000}), {now, sink});
   serve();
   for (int i = 0; i < 4; ++i) acknowledge();
   const auto got = messages();

@@ -52,10 +52,10 @@ class EngineFixture : public testing::Test {
   // One frame of a burst; several may come before end_burst().
   void frame(Bytes bytes, const wire::VirtioNetHeader& offload = {}) {
     burst_.push_back(std::move(bytes));
-    engine_->on_frame(burst_.back(), offload, now, sink);
+    engine_->on_frame(burst_.back(), offload, {now, sink});
   }
   void end_burst() {
-    engine_->end_burst(BurstEnd::kDrained, now, sink);
+    engine_->end_burst(BurstEnd::kDrained, {now, sink});
     collect();
     burst_.clear();
   }
@@ -71,7 +71,7 @@ class EngineFixture : public testing::Test {
     const Instant end = now + time;
     while (engine_->next_wakeup() <= end) {
       now = std::max(now, engine_->next_wakeup());
-      engine_->on_timers(now, sink);
+      engine_->on_timers({now, sink});
       collect();
     }
     now = end;
@@ -197,7 +197,7 @@ class TcpFixture : public EngineFixture {
                  .next = wanted.guest_isn + 1,
                  .host_next = {},
                  .window = wanted.window};
-    tcp().on_connected(c.id, wanted.room, now, sink);
+    tcp().on_connected(c.id, wanted.room, {now, sink});
     collect();
     if (!frames.empty()) c.host_next = frames.back().tcp().sequence() + 1;
     return c;
@@ -231,7 +231,7 @@ class TcpFixture : public EngineFixture {
     host_takes(c, length);
   }
   void host_takes(const Connection& c, std::uint64_t taken, std::uint32_t room = 64 * 1024) {
-    tcp().on_written(c.id, taken, 0, room, now, sink);
+    tcp().on_written(c.id, {taken, 0, room}, {now, sink});
     collect();
   }
   static GuestSegment fin(const Connection& c) {
@@ -248,23 +248,23 @@ class TcpFixture : public EngineFixture {
   // The host's socket has `bytes`; answers the PeekTcp that follows.
   void host_sends(Connection& c, const Bytes& bytes, bool hung_up = false) {
     actions.clear();
-    tcp().on_readable(c.id, hung_up, now, sink);
+    tcp().on_readable(c.id, hung_up, {now, sink});
     collect();
     answer_peek(c, bytes, false);
   }
   void answer_peek(Connection& c, const Bytes& bytes, bool more) {
     const auto peek = take<PeekTcp>();
     ASSERT_LE(bytes.size(), peek.max);
-    tcp().on_peeked(c.id, peek.sequence, PeekStatus::kData, bytes, more, now, sink);
+    tcp().on_peeked(c.id, {peek.sequence, PeekStatus::kData, bytes, more}, {now, sink});
     collect();
     c.host_next = peek.sequence + static_cast<std::uint32_t>(bytes.size());
   }
   void host_ends(Connection& c) {
     actions.clear();
-    tcp().on_readable(c.id, true, now, sink);
+    tcp().on_readable(c.id, true, {now, sink});
     collect();
     const auto peek = take<PeekTcp>();
-    tcp().on_peeked(c.id, peek.sequence, PeekStatus::kEndOfStream, {}, false, now, sink);
+    tcp().on_peeked(c.id, {peek.sequence, PeekStatus::kEndOfStream, {}, false}, {now, sink});
     collect();
     c.host_next = peek.sequence + 1;
   }

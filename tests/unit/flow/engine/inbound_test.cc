@@ -19,7 +19,7 @@ class InboundTest : public TcpFixture {
                               std::optional<wire::IpAddress> local = std::nullopt) {
     clear();
     const Bytes payload = stream(0, 12);
-    engine().udp().on_received(port_, client, local, payload, 0, now, sink);
+    engine().udp().on_received(port_, {client, local, payload, 0}, {now, sink});
     collect();
     if (frames.empty()) return std::nullopt;
     return take_frame();
@@ -57,7 +57,7 @@ TEST_F(InboundTest, TheIdlestEndpointOfOneQuestionMakesRoomForADescriptor) {
   };
   const auto give_up = [this] {
     clear();
-    const auto spared = engine().udp().give_up_one(now, sink);
+    const auto spared = engine().udp().give_up_one({now, sink});
     collect();
     return spared;
   };
@@ -69,8 +69,9 @@ TEST_F(InboundTest, TheIdlestEndpointOfOneQuestionMakesRoomForADescriptor) {
   (void)ask_from(1003);  // Asks two:
   (void)ask_from(1003, 54);
   const Bytes answer_bytes = stream(0, 12);  // The frame borrows them.
-  engine().udp().on_received(answered, {wire::IpAddress::v4(0xc633'6401), wire::Port{53}},
-                             std::nullopt, answer_bytes, 0, now, sink);
+  engine().udp().on_received(
+      answered, {{wire::IpAddress::v4(0xc633'6401), wire::Port{53}}, std::nullopt, answer_bytes, 0},
+      {now, sink});
   const UdpId newest = ask_from(1004);
 
   EXPECT_EQ(give_up(), silent);
@@ -154,11 +155,11 @@ TEST_F(InboundTest, LateAnswersToThoseThatMadeRoomCountAsTheirs) {
   feed(udp_frame(network(), service_, peer, stream(0, 4)));
   const UdpId socket = all<OpenUdp>()[0].socket;
   const Bytes answer_bytes = stream(0, 4);  // The frames borrow them.
-  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, now, sink);
+  engine().udp().on_received(socket, {peer, std::nullopt, answer_bytes, 0}, {now, sink});
   collect();
   for (std::uint32_t i = 0; i < 10; ++i) (void)ask(stranger(i));
   clear();
-  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, now, sink);
+  engine().udp().on_received(socket, {peer, std::nullopt, answer_bytes, 0}, {now, sink});
   collect();
   EXPECT_EQ(frames.size(), 1u);
 }
@@ -255,7 +256,7 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
   const wire::Endpoint web{network().guest_v4, {80}};
   std::vector<TcpId> ids;
   for (std::uint32_t i = 0; i < 10; ++i) {
-    const auto id = tcp().on_inbound(stranger(i), web, 64 * 1024, now, sink);
+    const auto id = tcp().on_inbound(stranger(i), web, 64 * 1024, {now, sink});
     ASSERT_TRUE(id.has_value()) << i;
     // The driver still has the connection that makes room at its place.
     if (i >= 3) {
@@ -282,7 +283,7 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
                       .flags = wire::kSyn | wire::kAck,
                       .options = {.mss = 1460}});
   }
-  const auto late = tcp().on_inbound(stranger(99), web, 64 * 1024, now, sink);
+  const auto late = tcp().on_inbound(stranger(99), web, 64 * 1024, {now, sink});
   ASSERT_FALSE(late.has_value());
   EXPECT_EQ(late.error(), policy::Verdict::kTooManyFlows);
   EXPECT_EQ(engine().flow_count(), 3u);
@@ -291,7 +292,7 @@ TEST_F(InboundTest, HalfOpenConnectionsMakeRoomForNewerOnes) {
 class ClientThatResetsTest : public InboundTest, public ::testing::WithParamInterface<bool> {
  protected:
   ClientThatResetsTest() {
-    id_ = *tcp().on_inbound(key_.remote, key_.guest, 64 * 1024, now, sink);
+    id_ = *tcp().on_inbound(key_.remote, key_.guest, 64 * 1024, {now, sink});
     collect();
     clear();
   }
@@ -317,7 +318,7 @@ class ClientThatResetsTest : public InboundTest, public ::testing::WithParamInte
 TEST_P(ClientThatResetsTest, TheGuestIsNotAskedAgain) {
   pass(20s);  // Three SYNs have had no answer.
   clear();
-  tcp().on_host_error(id_, HostError::kReset, now, sink);
+  tcp().on_host_error(id_, HostError::kReset, {now, sink});
   pass(999ms);
   EXPECT_EQ(engine().flow_count(), 1u);
   pass(1ms);
@@ -330,8 +331,8 @@ TEST_P(ClientThatResetsTest, TheGuestIsNotAskedAgain) {
 }
 
 TEST_P(ClientThatResetsTest, WhatItSentBeforeIsForAGuestThatAnswers) {
-  tcp().on_readable(id_, false, now, sink);
-  tcp().on_host_error(id_, HostError::kReset, now, sink);
+  tcp().on_readable(id_, false, {now, sink});
+  tcp().on_host_error(id_, HostError::kReset, {now, sink});
   pass(500ms);
   clear();
   answer_syn();
@@ -341,7 +342,7 @@ TEST_P(ClientThatResetsTest, WhatItSentBeforeIsForAGuestThatAnswers) {
 
 // It may have asked all it wants to know: only a reset says that it does not wait.
 TEST_P(ClientThatResetsTest, AClientThatHasOnlyFinishedIsWaitedFor) {
-  tcp().on_readable(id_, true, now, sink);
+  tcp().on_readable(id_, true, {now, sink});
   pass(20s);
   EXPECT_EQ(engine().flow_count(), 1u);
   clear();
@@ -362,7 +363,7 @@ class LocalhostTest : public InboundTest {
  protected:
   Knock knock(const wire::Endpoint& client, const wire::IpAddress& guest) {
     clear();
-    id_ = tcp().on_inbound(client, {guest, {80}}, 64 * 1024, now, sink).value();
+    id_ = tcp().on_inbound(client, {guest, {80}}, 64 * 1024, {now, sink}).value();
     collect();
     return newest();
   }
@@ -402,7 +403,7 @@ TEST_F(LocalhostTest, AServerOfTheOtherFamilyIsFound) {
     feed(accept);
     EXPECT_EQ(take_frame().tcp().acknowledgment(), wire::SeqNum{5001});
     clear();
-    tcp().on_readable(id_, false, now, sink);
+    tcp().on_readable(id_, false, {now, sink});
     collect();
     EXPECT_EQ(all<PeekTcp>().size(), 1u);
   }

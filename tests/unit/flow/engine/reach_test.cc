@@ -96,7 +96,7 @@ TEST_F(ReachTest, AnAnswerForIpv4OnlyArpaTellsTheTranslator) {
   const auto asked = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
   engine().on_dns_answer(asked.slot, Engine::DnsTransport::kUdp,
                          make_answer(asked.message, {.records = {{"2001:db8:64::192.0.0.170"}}}),
-                         now, sink);
+                         {now, sink});
   collect();
   EXPECT_EQ(verdict("2001:db8:64::10.0.0.1"), policy::Verdict::kDeniedByPolicy);
   EXPECT_EQ(verdict("2001:db8:65::10.0.0.1"), policy::Verdict::kAccepted);

@@ -27,7 +27,7 @@ class ReferenceBehaviour : public TcpFixture {
   }
   void answer(const OpenDnsUdp& open) {
     engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
-                           make_answer(open.message, {.records = {{"192.0.2.80"}}}), now, sink);
+                           make_answer(open.message, {.records = {{"192.0.2.80"}}}), {now, sink});
     collect();
   }
 };
@@ -37,7 +37,7 @@ TEST_F(ReferenceBehaviour, tcp_handshake_emits_synack) {
   EXPECT_TRUE(frames.empty());  // Not before the host has connected.
   const auto connect = take<ConnectTcp>();
   EXPECT_EQ(connect.target, kServer);
-  tcp().on_connected(connect.flow, 64 * 1024, now, sink);
+  tcp().on_connected(connect.flow, 64 * 1024, {now, sink});
   collect();
   const Received reply = take_frame();
   EXPECT_EQ(reply.packet().source, kServer.address);
@@ -122,7 +122,7 @@ TEST_F(ReferenceBehaviour, tcp_max_concurrent_emits_rst) {
   EXPECT_EQ(drops(DropReason::kTooManyFlows), 1u);
   EXPECT_EQ(engine().flow_count(), 2u);
   // Room again once one has ended.
-  tcp().on_connect_failed(first, HostError::kRefused, now, sink);
+  tcp().on_connect_failed(first, HostError::kRefused, {now, sink});
   collect();
   clear();
   feed(syn({}));
@@ -192,7 +192,7 @@ TEST_F(ReferenceBehaviour, udp_non_dns_round_trips) {
   EXPECT_EQ(datagrams[0].action.target, remote);
   EXPECT_EQ(datagrams[0].bytes, stream(0, 300));
   const Bytes reply = stream(7, 200);
-  engine().udp().on_received(open[0].socket, remote, std::nullopt, reply, 0, now, sink);
+  engine().udp().on_received(open[0].socket, {remote, std::nullopt, reply, 0}, {now, sink});
   collect();
   const Received received = take_frame();
   EXPECT_EQ(received.packet().source, remote.address);
@@ -210,7 +210,7 @@ TEST_F(ReferenceBehaviour, icmp_echo_returns_reply) {
   ASSERT_EQ(pings.size(), 1u);
   // The host's kernel puts an identifier of its own on the wire.
   Bytes reply = echo_message(wire::IcmpType::kEchoReply, 12'345, 3, stream(0, 56));
-  engine().ping().on_reply(open[0].socket, ip("198.51.100.7"), reply, now, sink);
+  engine().ping().on_reply(open[0].socket, ip("198.51.100.7"), reply, {now, sink});
   collect();
   const Received received = take_frame();
   EXPECT_EQ(received.icmp().type(), wire::IcmpType::kEchoReply);
@@ -253,7 +253,7 @@ TEST_F(ReferenceBehaviour, nat_translate_outbound_deny_list) {
 TEST_F(ReferenceBehaviour, tcp_port_forward_inbound_connect_succeeds) {
   const wire::Endpoint service{network().guest_v4, {80}};
   const wire::Endpoint client = endpoint("192.0.2.1:51000");
-  const auto id = tcp().on_inbound(client, service, 64 * 1024, now, sink);
+  const auto id = tcp().on_inbound(client, service, 64 * 1024, {now, sink});
   ASSERT_TRUE(id.has_value());
   collect();
   const Received knock = take_frame();
@@ -293,7 +293,7 @@ TEST_F(ReferenceBehaviour, epoll_set_rebuilt_from_flow_table_smoke) {
   Connection reused = establish({.guest = endpoint("10.0.2.15:40002")});
   EXPECT_EQ(reused.id.index, a.id.index);
   clear();
-  tcp().on_readable(a.id, false, now, sink);  // Late news of the flow that is gone.
+  tcp().on_readable(a.id, false, {now, sink});  // Late news of the flow that is gone.
   collect();
   EXPECT_TRUE(actions.empty());
   host_sends(b, stream(10, 10));
@@ -369,7 +369,7 @@ TEST_F(ReferenceBehaviour, tcp_connect_async_eventual_rst_on_failure) {
   const TcpId id = take<ConnectTcp>().flow;
   pass(2s);
   EXPECT_TRUE(frames.empty());
-  tcp().on_connect_failed(id, HostError::kRefused, now, sink);
+  tcp().on_connect_failed(id, HostError::kRefused, {now, sink});
   collect();
   const Received reply = take_frame();
   EXPECT_EQ(reply.tcp().flags(), wire::kRst | wire::kAck);
@@ -388,12 +388,12 @@ TEST_F(ReferenceBehaviour, tcp_window_scale_negotiated_in_synack) {
 TEST_F(ReferenceBehaviour, tcp_advertised_window_tracks_guest_buffer) {
   // Host to guest: never more in flight than the guest's window.
   Connection c = establish({.window = 1000, .options = {.mss = 1460}});
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   EXPECT_EQ(all<PeekTcp>().at(0).max, 1000u);
   answer_peek(c, stream(0, 1000), true);
   ASSERT_TRUE(engine().has_deferred());
-  engine().run_deferred(now, sink);
+  engine().run_deferred({now, sink});
   collect();
   EXPECT_TRUE(all<PeekTcp>().empty());
   c.window = 3000;
@@ -403,13 +403,13 @@ TEST_F(ReferenceBehaviour, tcp_advertised_window_tracks_guest_buffer) {
   // Guest to host: what waits for the host leaves the window.
   clear();
   feed(data(c, 0, 1000));
-  tcp().on_written(c.id, 1000, 0, 60'000, now, sink);
+  tcp().on_written(c.id, {1000, 0, 60'000}, {now, sink});
   collect();
   const std::uint16_t wide = frames.back().tcp().window();
   c.next += 1000;
   c.sent += 1000;
   feed(data(c, 1000, 1000));
-  tcp().on_written(c.id, 1000, 1000, 0, now, sink);
+  tcp().on_written(c.id, {1000, 1000, 0}, {now, sink});
   collect();
   EXPECT_LE(frames.back().tcp().window(), wide);
 }

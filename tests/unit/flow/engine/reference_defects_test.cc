@@ -24,7 +24,7 @@ class ReferenceDefects : public TcpFixture {
   // Feeds one burst and gives the host what it yields.
   void burst(const Connection& c, const std::vector<GuestSegment>& segments) {
     for (const GuestSegment& segment : segments) frame(tcp_frame(network(), segment));
-    engine().end_burst(BurstEnd::kDrained, now, sink);
+    engine().end_burst(BurstEnd::kDrained, {now, sink});
     for (const Action& action : sink.actions()) {
       if (const auto* stash = std::get_if<StashTcp>(&action))
         host_.put(stash->offset, stash->bytes);
@@ -39,7 +39,7 @@ class ReferenceDefects : public TcpFixture {
     }
     collect();
     for (const WriteTcp& write : all<WriteTcp>()) {
-      tcp().on_written(c.id, write.until - write.offset, 0, 64 * 1024, now, sink);
+      tcp().on_written(c.id, {write.until - write.offset, 0, 64 * 1024}, {now, sink});
     }
     actions.clear();
     collect();
@@ -102,7 +102,7 @@ TEST_F(ReferenceDefects, RepeatedSynDoesNotStartAgain) {
   EXPECT_EQ(engine().flow_count(), 1u);
   EXPECT_EQ(drops(DropReason::kTcpDuplicateSyn), 1u);
   const TcpId id = take<ConnectTcp>().flow;
-  tcp().on_connected(id, 65'536, now, sink);
+  tcp().on_connected(id, 65'536, {now, sink});
   collect();
   const wire::SeqNum isn = take_frame().tcp().sequence();
   feed(syn({}));  // The SYN-ACK was lost: the same one again.
@@ -119,7 +119,7 @@ TEST_F(ReferenceDefects, LostDataIsSentToTheGuestAgain) {
   EXPECT_EQ(peek.offset, 0u);
   EXPECT_EQ(peek.sequence + 500, c.host_next);
   const Bytes again = stream(0, 500);
-  tcp().on_peeked(c.id, peek.sequence, PeekStatus::kData, again, false, now, sink);
+  tcp().on_peeked(c.id, {peek.sequence, PeekStatus::kData, again, false}, {now, sink});
   collect();
   const Received repeat = take_frame();
   EXPECT_EQ(repeat.tcp().sequence(), peek.sequence);
@@ -128,7 +128,7 @@ TEST_F(ReferenceDefects, LostDataIsSentToTheGuestAgain) {
 
 TEST_F(ReferenceDefects, InboundSynHasNoAck) {
   const auto id =
-      tcp().on_inbound(endpoint("192.0.2.1:51000"), endpoint("10.0.2.15:80"), 65'536, now, sink);
+      tcp().on_inbound(endpoint("192.0.2.1:51000"), endpoint("10.0.2.15:80"), 65'536, {now, sink});
   ASSERT_TRUE(id.has_value());
   collect();
   const Received knock = take_frame();
@@ -174,7 +174,7 @@ TEST_F(ReferenceDefects, DnsAnswersMustFitTheQuestion) {
   const auto open = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
   engine().dns_actions().clear();
   const auto deliver = [&](const Bytes& message) {
-    engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp, message, now, sink);
+    engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp, message, {now, sink});
     collect();
   };
   Bytes wrong_id = make_answer(open.message, {.records = {{"192.0.2.66"}}});
@@ -185,7 +185,7 @@ TEST_F(ReferenceDefects, DnsAnswersMustFitTheQuestion) {
   EXPECT_TRUE(frames.empty());
   // From another slot, that is from a source that was not asked.
   engine().on_dns_answer({open.slot.value + 1}, Engine::DnsTransport::kUdp,
-                         make_answer(open.message, {.records = {{"192.0.2.66"}}}), now, sink);
+                         make_answer(open.message, {.records = {{"192.0.2.66"}}}), {now, sink});
   collect();
   EXPECT_TRUE(frames.empty());
   deliver(make_answer(open.message, {.records = {{"192.0.2.80"}}}));
@@ -202,7 +202,7 @@ TEST_F(ReferenceDefects, DnsHonoursTheTtlOfTheRecord) {
   const auto open = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
   engine().dns_actions().clear();
   engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
-                         make_answer(open.message, {.records = {{"192.0.2.80", 10}}}), now, sink);
+                         make_answer(open.message, {.records = {{"192.0.2.80", 10}}}), {now, sink});
   collect();
   engine().dns_actions().clear();
   clear();
@@ -236,7 +236,7 @@ TEST_F(ReferenceDefects, NothingIsAskedAfterTheEnd) {
   host_ends(c);
   clear();
   for (int i = 0; i < 3; ++i) {
-    tcp().on_readable(c.id, true, now, sink);
+    tcp().on_readable(c.id, true, {now, sink});
     collect();
     feed(ack(c));
   }
@@ -271,7 +271,7 @@ TEST_F(ReferenceDefects, LargeUdpRepliesAreFragmented) {
   feed(udp_frame(network(), kGuest, remote, {1}));
   const UdpId socket = take<OpenUdp>().socket;
   const Bytes reply = stream(0, 4000);
-  engine().udp().on_received(socket, remote, std::nullopt, reply, 0, now, sink);
+  engine().udp().on_received(socket, {remote, std::nullopt, reply, 0}, {now, sink});
   collect();
   ASSERT_EQ(frames.size(), 3u);
   std::size_t total = 0;

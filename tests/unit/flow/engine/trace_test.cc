@@ -80,7 +80,7 @@ TEST_F(TraceTest, AConnectCycleInItsOrder) {
 TEST_F(TraceTest, ARefusedConnect) {
   feed(syn({}));
   const TcpId id = take<ConnectTcp>().flow;
-  tcp().on_connect_failed(id, HostError::kRefused, now, sink);
+  tcp().on_connect_failed(id, HostError::kRefused, {now, sink});
   collect();
   const auto records = fresh();
   ASSERT_EQ(events(records),

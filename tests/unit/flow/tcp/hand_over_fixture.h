@@ -19,7 +19,7 @@ class HandOverFixture : public TcpFixture {
   void feed_diverted(const GuestSegment& segment) {
     const Bytes bytes = tcp_frame(network(), segment);
     frame(bytes);
-    engine().end_burst(BurstEnd::kDrained, now, sink);
+    engine().end_burst(BurstEnd::kDrained, {now, sink});
     // Before collect() forgets the bytes.
     for (const Action& action : sink.actions()) {
       if (const auto* divert = std::get_if<DivertTcp>(&action)) {
@@ -48,15 +48,15 @@ class HandOverFixture : public TcpFixture {
   Connection handed_over(const ConnectionOptions& wanted = {}) {
     const Connection c = asked(wanted);
     clear();
-    tcp().on_handed_over(c.id, now, sink);
+    tcp().on_handed_over(c.id, {now, sink});
     collect();
     return c;
   }
   // As the driver does it.
   void fail(const Connection& c) {
-    tcp().on_hand_over_failed(c.id, now, sink);
-    for (const Diverted& one : diverted) engine().on_returned(one.packet, now, sink);
-    if (!diverted.empty()) engine().end_burst(BurstEnd::kDrained, now, sink);
+    tcp().on_hand_over_failed(c.id, {now, sink});
+    for (const Diverted& one : diverted) engine().on_returned(one.packet, {now, sink});
+    if (!diverted.empty()) engine().end_burst(BurstEnd::kDrained, {now, sink});
     collect();
   }
   [[nodiscard]] bool is_asked_for(const Connection& c) {

@@ -15,11 +15,11 @@ class TcpDrain : public HandOverFixture {
     feed(data(c, c.sent, length));
     c.next += static_cast<std::uint32_t>(length);
     c.sent += length;
-    tcp().on_written(c.id, length, buffered, 0, now, sink);
+    tcp().on_written(c.id, {length, buffered, 0}, {now, sink});
     collect();
   }
   void host_takes_rest(const Connection& c, std::uint32_t left, std::uint32_t room = 0) {
-    tcp().on_room(c.id, left, room, now, sink);
+    tcp().on_room(c.id, left, room, {now, sink});
     collect();
   }
   void close(Connection& c) {
@@ -28,7 +28,7 @@ class TcpDrain : public HandOverFixture {
   }
   std::vector<TcpFlows::GivenUp> shut_down() {
     clear();
-    auto given_up = engine().shut_down(now, sink);
+    auto given_up = engine().shut_down({now, sink});
     collect();
     return given_up;
   }
@@ -101,7 +101,7 @@ TEST_F(TcpDrain, AGapHoldsUntilItIsClosed) {
   pass(100s);
   EXPECT_EQ(held(), 1u);
   feed(data(c, 0, 1000));
-  tcp().on_written(c.id, 2000, 0, 64 * 1024, now, sink);
+  tcp().on_written(c.id, {2000, 0, 64 * 1024}, {now, sink});
   collect();
   pass(200ms);
   EXPECT_EQ(held(), 0u);

@@ -67,7 +67,7 @@ TEST_F(TcpEdge, AckOfWhatWasNeverSentIsAnswered) {
 
 TEST_F(TcpEdge, ClosedWindowIsProbed) {
   Connection c = establish({.window = 0});
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   EXPECT_TRUE(all<PeekTcp>().empty());
   pass(1100ms);
@@ -149,7 +149,7 @@ TEST_F(TcpEdge, NewestAckSpeaksForTheWindow) {
   GuestSegment repeat = data(c, 0, 1000);
   repeat.window = 0;
   feed(repeat);
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   EXPECT_TRUE(all<PeekTcp>().empty());
 }
@@ -234,7 +234,7 @@ TEST_F(TcpEdge, PortIsUsedAgainWhileItLingers) {
 TEST_F(TcpEdge, BytesWithoutRoomAreNotAcknowledged) {
   Connection c = establish();
   feed(data(c, 0, 1000));
-  tcp().on_written(c.id, 400, 0, 0, now, sink);
+  tcp().on_written(c.id, {400, 0, 0}, {now, sink});
   collect();
   EXPECT_EQ(take_frame().tcp().acknowledgment(), c.next + 400);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 1u);
@@ -258,7 +258,7 @@ TEST_F(TcpEdge, RightEdgeNeverMovesLeft) {
     feed(data(c, c.sent, 333));
     c.next += 333;
     c.sent += 333;
-    tcp().on_written(c.id, 333, room == 0 ? 300'000U : 0U, room, now, sink);
+    tcp().on_written(c.id, {333, room == 0 ? 300'000U : 0U, room}, {now, sink});
     collect();
     EXPECT_GE(edge(), last);
     last = edge();
@@ -267,9 +267,10 @@ TEST_F(TcpEdge, RightEdgeNeverMovesLeft) {
 
 TEST_F(TcpEdge, HostResetIsPassedOn) {
   Connection c = establish();
-  tcp().on_host_error(c.id, HostError::kReset, now, sink);
+  tcp().on_host_error(c.id, HostError::kReset, {now, sink});
   collect();
-  tcp().on_peeked(c.id, take<PeekTcp>().sequence, PeekStatus::kEndOfStream, {}, false, now, sink);
+  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kEndOfStream, {}, false},
+                  {now, sink});
   collect();
   const Received reply = take_frame();
   EXPECT_TRUE(reply.tcp().flags().rst());
@@ -280,7 +281,7 @@ TEST_F(TcpEdge, HostResetIsPassedOn) {
 TEST_F(TcpEdge, UnreachableHostIsToldByIcmp) {
   feed(syn({}));
   const TcpId id = take<ConnectTcp>().flow;
-  tcp().on_connect_failed(id, HostError::kHostUnreachable, now, sink);
+  tcp().on_connect_failed(id, HostError::kHostUnreachable, {now, sink});
   collect();
   const Received reply = take_frame();
   EXPECT_EQ(reply.icmp().type(), wire::IcmpType::kDestinationUnreachable);
@@ -336,11 +337,11 @@ TEST_F(TcpEdge, AWindowThatOpensIsToldWithoutBeingAsked) {
     feed(data(c, c.sent, 60'000));
     c.next += 60'000;
     c.sent += 60'000;
-    tcp().on_written(c.id, 60'000, static_cast<std::uint32_t>(c.sent), 0, now, sink);
+    tcp().on_written(c.id, {60'000, static_cast<std::uint32_t>(c.sent), 0}, {now, sink});
     collect();
   }
   clear();
-  tcp().on_room(c.id, 0, 0, now, sink);
+  tcp().on_room(c.id, 0, 0, {now, sink});
   collect();
   EXPECT_EQ(frames.size(), 1U);
 }

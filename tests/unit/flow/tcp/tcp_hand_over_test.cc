@@ -76,7 +76,7 @@ TEST_F(TcpHandOver, AlwaysIsAtOnce) {
 TEST_F(TcpHandOver, AClientOfAPublishedPortToo) {
   tcp().set_hand_over(HandOverWhen::kAlways);
   const wire::Endpoint guest = endpoint("10.0.2.15:80");
-  const auto id = tcp().on_inbound(kServer, guest, 64 * 1024, now, sink);
+  const auto id = tcp().on_inbound(kServer, guest, 64 * 1024, {now, sink});
   collect();
   GuestSegment answer{.guest = guest,
                       .remote = kServer,
@@ -146,11 +146,11 @@ TEST_F(TcpHandOver, NotWhileBytesWaitForTheHost) {
   tcp().set_hand_over(HandOverWhen::kAlways);
   feed(data(c, 0, 100));
   c.next += 100;
-  tcp().on_written(c.id, 100, 60, 0, now, sink);
+  tcp().on_written(c.id, {100, 60, 0}, {now, sink});
   collect();
   feed(ack(c));
   EXPECT_TRUE(all<HandOverTcp>().empty());
-  tcp().on_room(c.id, 0, 64 * 1024, now, sink);
+  tcp().on_room(c.id, 0, 64 * 1024, {now, sink});
   collect();
   feed(ack(c));
   EXPECT_EQ(all<HandOverTcp>().size(), 1u);
@@ -158,13 +158,13 @@ TEST_F(TcpHandOver, NotWhileBytesWaitForTheHost) {
 
 TEST_F(TcpHandOver, NotWhileAPeekIsNotAnswered) {
   Connection c = establish();
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   const auto peek = take<PeekTcp>();
   tcp().set_hand_over(HandOverWhen::kAlways);
   feed(ack(c));
   EXPECT_TRUE(all<HandOverTcp>().empty());
-  tcp().on_peeked(c.id, peek.sequence, PeekStatus::kWouldBlock, {}, false, now, sink);
+  tcp().on_peeked(c.id, {peek.sequence, PeekStatus::kWouldBlock, {}, false}, {now, sink});
   collect();
   feed(ack(c));
   EXPECT_EQ(all<HandOverTcp>().size(), 1u);
@@ -234,8 +234,8 @@ TEST_F(TcpHandOver, NothingIsPeekedOrOfferedWhileItIsWanted) {
   tcp().set_hand_over(HandOverWhen::kAlways);
   feed(ack(c));
   clear();
-  tcp().on_readable(c.id, false, now, sink);
-  tcp().on_room(c.id, 0, 4 * 1024 * 1024, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
+  tcp().on_room(c.id, 0, 4 * 1024 * 1024, {now, sink});
   collect();
   EXPECT_TRUE(actions.empty());
   EXPECT_TRUE(frames.empty());
@@ -255,7 +255,7 @@ TEST_F(TcpHandOver, PatienceRunsOut) {
   c.host_next = c.host_next - 100;
   tcp().set_hand_over(HandOverWhen::kAlways);
   feed(ack(c));
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   clear();
   pass(99ms);
@@ -276,7 +276,7 @@ TEST_F(TcpHandOver, AFailureHasToBePaidFor) {
   tcp().set_hand_over(HandOverWhen::kLong);
   send_much(c, kEnough);
   clear();
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_hand_over_failed(c.id, {now, sink});
   collect();
   send_much(c, 3 * kEnough - 1);
   EXPECT_TRUE(all<HandOverTcp>().empty());
@@ -306,7 +306,7 @@ TEST_F(TcpHandOver, ManyFailuresAreTheEnd) {
     host_takes(c, bytes.size(), 4 * 1024 * 1024);
     if (is_asked_for(c)) {
       ++asked_for;
-      tcp().on_hand_over_failed(c.id, now, sink);
+      tcp().on_hand_over_failed(c.id, {now, sink});
       collect();
     }
     clear();
@@ -389,7 +389,7 @@ TEST_F(TcpHandOver, TheWindowNeverMovesLeft) {
   const wire::SeqNum told = edge_of(take_frame());
   EXPECT_GE(told, edge);
   EXPECT_GE(snapshot.receive_next + snapshot.receive_window, told);
-  tcp().on_handed_over(c.id, now, sink);
+  tcp().on_handed_over(c.id, {now, sink});
   collect();
   EXPECT_GE(edge_of(take_frame()), told);
 }

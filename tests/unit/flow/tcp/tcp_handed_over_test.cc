@@ -26,8 +26,8 @@ TEST_F(TcpHandedOver, PacketsWaitWithTheDriver) {
   const Bytes whole = tcp_frame(network(), segment);
   EXPECT_EQ(diverted[0].packet, Bytes(whole.begin() + 14, whole.end()));
   // What the host does waits as well.
-  tcp().on_readable(c.id, true, now, sink);
-  tcp().on_room(c.id, 0, 4 * 1024 * 1024, now, sink);
+  tcp().on_readable(c.id, true, {now, sink});
+  tcp().on_room(c.id, 0, 4 * 1024 * 1024, {now, sink});
   collect();
   EXPECT_EQ(actions.size(), 3u);
   pass(10s);
@@ -37,8 +37,8 @@ TEST_F(TcpHandedOver, PacketsWaitWithTheDriver) {
 
 TEST_F(TcpHandedOver, AfterAFailureTheGuestIsToldTheWindow) {
   Connection c = asked({.room = 1000});
-  tcp().on_room(c.id, 0, 2 * 1024 * 1024, now, sink);
-  tcp().on_readable(c.id, false, now, sink);
+  tcp().on_room(c.id, 0, 2 * 1024 * 1024, {now, sink});
+  tcp().on_readable(c.id, false, {now, sink});
   collect();
   clear();
   fail(c);
@@ -49,8 +49,8 @@ TEST_F(TcpHandedOver, AfterAFailureTheGuestIsToldTheWindow) {
   answer_peek(c, stream(0, 10), false);
   EXPECT_EQ(take_frame().tcp().payload().size(), 10u);
   // There is no second answer.
-  tcp().on_handed_over(c.id, now, sink);
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_handed_over(c.id, {now, sink});
+  tcp().on_hand_over_failed(c.id, {now, sink});
   collect();
   EXPECT_TRUE(frames.empty());
   EXPECT_TRUE(std::holds_alternative<Relaying>(flow(c)->state));
@@ -118,7 +118,7 @@ TEST_F(TcpHandedOver, FragmentsAreNoPacketsOfTheirOwn) {
     piece.resize(length);
     frame(std::move(piece));
   }
-  engine().end_burst(BurstEnd::kDrained, now, sink);
+  engine().end_burst(BurstEnd::kDrained, {now, sink});
   for (const Action& action : sink.actions()) {
     const auto* divert = std::get_if<DivertTcp>(&action);
     ASSERT_NE(divert, nullptr);
@@ -133,15 +133,15 @@ TEST_F(TcpHandedOver, FragmentsAreNoPacketsOfTheirOwn) {
 TEST_F(TcpHandedOver, SocketLostWhileAskedFor) {
   const Connection c = asked();
   clear();
-  tcp().on_socket_lost(c.id, now, sink);
+  tcp().on_socket_lost(c.id, {now, sink});
   collect();
   EXPECT_TRUE(take_frame().tcp().flags().rst());
   EXPECT_EQ(outcome(), policy::Outcome::kResetByHost);
   EXPECT_TRUE(all<ReleaseTcp>().empty());  // It was not handed over.
   EXPECT_TRUE(take<CloseTcp>().reset);
   EXPECT_EQ(engine().flow_count(), 0u);
-  tcp().on_handed_over(c.id, now, sink);
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_handed_over(c.id, {now, sink});
+  tcp().on_hand_over_failed(c.id, {now, sink});
   collect();
   EXPECT_TRUE(actions.empty());
   EXPECT_TRUE(frames.empty());
@@ -150,7 +150,7 @@ TEST_F(TcpHandedOver, SocketLostWhileAskedFor) {
 TEST_F(TcpHandedOver, ShutDownWhileAskedFor) {
   const Connection c = asked();
   clear();
-  engine().shut_down(now, sink);
+  engine().shut_down({now, sink});
   collect();
   EXPECT_EQ(outcome(), policy::Outcome::kGivenUp);  // Its packets may wait with the driver.
   EXPECT_TRUE(all<ReleaseTcp>().empty());
@@ -186,12 +186,12 @@ TEST_F(TcpHandedOver, LaterPacketsAreDiverted) {
   EXPECT_EQ(actions.size(), 3u);
   EXPECT_EQ(diverted.size(), 3u);
   // Events of the host's socket that were on their way mean nothing any more.
-  tcp().on_readable(c.id, true, now, sink);
-  tcp().on_room(c.id, 0, 1000, now, sink);
-  tcp().on_written(c.id, 1, 0, 1000, now, sink);
-  tcp().on_peeked(c.id, c.host_next, PeekStatus::kData, stream(0, 10), false, now, sink);
-  tcp().on_handed_over(c.id, now, sink);
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_readable(c.id, true, {now, sink});
+  tcp().on_room(c.id, 0, 1000, {now, sink});
+  tcp().on_written(c.id, {1, 0, 1000}, {now, sink});
+  tcp().on_peeked(c.id, {c.host_next, PeekStatus::kData, stream(0, 10), false}, {now, sink});
+  tcp().on_handed_over(c.id, {now, sink});
+  tcp().on_hand_over_failed(c.id, {now, sink});
   collect();
   EXPECT_TRUE(frames.empty());
   EXPECT_EQ(actions.size(), 3u);
@@ -203,16 +203,16 @@ TEST_F(TcpHandedOver, WhatIsCarriedIsReportedOnce) {
   host_sends(c, stream(0, 50));
   tcp().set_hand_over(HandOverWhen::kAlways);
   feed(ack(c));
-  tcp().on_handed_over(c.id, now, sink);
+  tcp().on_handed_over(c.id, {now, sink});
   EXPECT_EQ(std::get<HandedOver>(flow(c)->state).guest_isn, wire::SeqNum{999});
   tcp().on_carried(c.id, 10, 20, now);
   tcp().on_carried(c.id, 1000, 2000, now);
   collect();
   clear();
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   tcp().on_carried(c.id, 5, 5, now);
-  tcp().on_carried_to_end(c.id, policy::Outcome::kResetByHost, now, sink);
-  tcp().on_socket_lost(c.id, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kResetByHost, {now, sink});
+  tcp().on_socket_lost(c.id, {now, sink});
   collect();
   ASSERT_EQ(actions.size(), 1u);
   const FlowSummary summary = take<ReportFlow>().summary;
@@ -250,7 +250,7 @@ TEST_F(TcpHandedOver, TheNameIsUsedAgainBeforeTheEnd) {
 
 TEST_F(TcpHandedOver, TheNameIsUsedAgain) {
   const Connection c = handed_over();
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   collect();
   clear();
   feed(syn({.guest_isn = wire::SeqNum{77'000}}));
@@ -268,14 +268,14 @@ TEST_F(TcpHandedOver, TheNameIsUsedAgain) {
 TEST_F(TcpHandedOver, SocketLostWhenHandedOver) {
   const Connection c = handed_over();
   clear();
-  tcp().on_socket_lost(c.id, now, sink);
+  tcp().on_socket_lost(c.id, {now, sink});
   collect();
   EXPECT_TRUE(frames.empty());  // The RST is the socket's.
   ASSERT_EQ(actions.size(), 3u);
   EXPECT_TRUE(std::get<CloseTcp>(actions[0]).reset);
   EXPECT_EQ(std::get<ReportFlow>(actions[1]).summary.outcome, policy::Outcome::kResetByHost);
   EXPECT_TRUE(std::holds_alternative<ReleaseTcp>(actions[2]));
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   collect();
   EXPECT_EQ(actions.size(), 3u);
   EXPECT_EQ(engine().flow_count(), 0u);
@@ -285,7 +285,7 @@ TEST_F(TcpHandedOver, ShutDownWhenHandedOver) {
   const Connection c = handed_over();
   clear();
   pass(1s);
-  engine().shut_down(now, sink);
+  engine().shut_down({now, sink});
   collect();
   EXPECT_EQ(outcome(), policy::Outcome::kOpen);
   EXPECT_EQ(all<ReleaseTcp>().size(), 1u);
@@ -294,10 +294,10 @@ TEST_F(TcpHandedOver, ShutDownWhenHandedOver) {
 
 TEST_F(TcpHandedOver, ShutDownWhenItHasEnded) {
   const Connection c = handed_over();
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   collect();
   clear();
-  engine().shut_down(now, sink);
+  engine().shut_down({now, sink});
   collect();
   ASSERT_EQ(actions.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<ReleaseTcp>(actions[0]));
@@ -340,16 +340,16 @@ TEST_F(TcpHandedOver, LimitsAreReleasedOnce) {
   Connection first = handed_over({.guest = endpoint("10.0.2.15:40001")});
   const Connection second = handed_over({.guest = endpoint("10.0.2.15:40002")});
   EXPECT_EQ(engine().limits().active(), 2u);
-  tcp().on_carried_to_end(first.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(first.id, policy::Outcome::kClosed, {now, sink});
   collect();
   EXPECT_EQ(engine().limits().active(), 1u);  // The one that lingers does not count.
   pass(3s);
   EXPECT_EQ(engine().limits().active(), 1u);
-  tcp().on_socket_lost(second.id, now, sink);
+  tcp().on_socket_lost(second.id, {now, sink});
   collect();
   EXPECT_EQ(engine().limits().active(), 0u);
   (void)asked({.guest = endpoint("10.0.2.15:40003")});
-  engine().shut_down(now, sink);
+  engine().shut_down({now, sink});
   collect();
   EXPECT_EQ(engine().limits().active(), 0u);
 }
@@ -357,15 +357,15 @@ TEST_F(TcpHandedOver, LimitsAreReleasedOnce) {
 TEST_F(TcpHandedOver, UnknownIdsAreIgnored) {
   const Connection c = establish();
   const TcpId unknown{SlabHandle{7, 9}};
-  tcp().on_handed_over(unknown, now, sink);
-  tcp().on_hand_over_failed(unknown, now, sink);
+  tcp().on_handed_over(unknown, {now, sink});
+  tcp().on_hand_over_failed(unknown, {now, sink});
   tcp().on_carried(unknown, 1, 1, now);
-  tcp().on_carried_to_end(unknown, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(unknown, policy::Outcome::kClosed, {now, sink});
   // Nor does an answer count that nobody asked for.
-  tcp().on_handed_over(c.id, now, sink);
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_handed_over(c.id, {now, sink});
+  tcp().on_hand_over_failed(c.id, {now, sink});
   tcp().on_carried(c.id, 1, 1, now);
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   collect();
   EXPECT_TRUE(actions.empty());
   EXPECT_TRUE(frames.empty());
@@ -377,7 +377,7 @@ TEST_F(TcpHandedOver, ReturnedBytesThatAreNoPacketAreIgnored) {
   Bytes whole = tcp_frame(network(), data(c, 0, 100));
   whole.erase(whole.begin(), whole.begin() + 14);
   for (std::size_t length = 0; length < 40; ++length) {
-    engine().on_returned(ByteView(whole).first(length), now, sink);
+    engine().on_returned(ByteView(whole).first(length), {now, sink});
   }
   collect();
   EXPECT_TRUE(actions.empty());
@@ -387,7 +387,7 @@ TEST_F(TcpHandedOver, ReturnedBytesThatAreNoPacketAreIgnored) {
 TEST_F(TcpHandedOver, UndeliveredCountsThemUntilTheyHaveEnded) {
   const Connection c = handed_over();
   EXPECT_EQ(tcp().undelivered(now).flows, 1u);
-  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, now, sink);
+  tcp().on_carried_to_end(c.id, policy::Outcome::kClosed, {now, sink});
   collect();
   EXPECT_EQ(tcp().undelivered(now).flows, 0u);
 }

@@ -12,11 +12,11 @@ class TcpReset : public HandOverFixture {
  protected:
   void host_fails(const Connection& c, HostError error = HostError::kReset) {
     actions.clear();
-    tcp().on_host_error(c.id, error, now, sink);
+    tcp().on_host_error(c.id, error, {now, sink});
     collect();
   }
   void answer_peek_with(PeekStatus status, const Connection& c) {
-    tcp().on_peeked(c.id, take<PeekTcp>().sequence, status, {}, false, now, sink);
+    tcp().on_peeked(c.id, {take<PeekTcp>().sequence, status, {}, false}, {now, sink});
     collect();
   }
   [[nodiscard]] bool guest_was_reset() const {
@@ -57,7 +57,7 @@ TEST_F(TcpReset, WaitsForTheGuestsAcknowledgement) {
 TEST_F(TcpReset, IsNoEndOfTheStream) {
   Connection c = establish();
   host_fails(c);
-  tcp().on_readable(c.id, true, now, sink);
+  tcp().on_readable(c.id, true, {now, sink});
   answer_peek(c, stream(0, 100), false);
   EXPECT_FALSE(frames.back().tcp().flags().fin());
 }
@@ -77,8 +77,8 @@ TEST_F(TcpReset, BehindAFinTheFinComesFirst) {
 TEST_F(TcpReset, BeforeTheGuestAnsweredItWaits) {
   feed(syn({}));
   const TcpId id = take<ConnectTcp>().flow;
-  tcp().on_connected(id, 64 * 1024, now, sink);
-  tcp().on_host_error(id, HostError::kReset, now, sink);
+  tcp().on_connected(id, 64 * 1024, {now, sink});
+  tcp().on_host_error(id, HostError::kReset, {now, sink});
   collect();
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_TRUE(frames.back().tcp().flags().syn());
@@ -115,7 +115,7 @@ TEST_F(TcpReset, WhatTheGuestSentComesFirst) {
   frame(tcp_frame(network(), data(c, 0, 300)));
   c.next += 300;
   frame(tcp_frame(network(), rst(c)));
-  engine().end_burst(BurstEnd::kDrained, now, sink);
+  engine().end_burst(BurstEnd::kDrained, {now, sink});
   ASSERT_GE(sink.actions().size(), 3u);
   EXPECT_EQ(std::get<WriteTcp>(sink.actions()[0]).until, 300u);
   EXPECT_TRUE(std::get<CloseTcp>(sink.actions()[1]).reset);
@@ -132,7 +132,7 @@ TEST_F(TcpReset, WhileAHandOverIsAskedForItWaitsForTheAnswer) {
   host_fails(c);
   EXPECT_TRUE(frames.empty());
   EXPECT_TRUE(actions.empty());
-  tcp().on_hand_over_failed(c.id, now, sink);
+  tcp().on_hand_over_failed(c.id, {now, sink});
   collect();
   answer_peek(c, stream(0, 300), false);
   EXPECT_EQ(frames.back().tcp().payload().size(), 300u);

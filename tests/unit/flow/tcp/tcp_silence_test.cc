@@ -69,7 +69,7 @@ TEST_F(TcpSilence, AGuestAtAClosedWindowIsAnsweredByUs) {
     feed(data(c, c.sent, size));
     c.next += size;
     c.sent += size;
-    tcp().on_written(c.id, size, static_cast<std::uint32_t>(c.sent), 0, now, sink);
+    tcp().on_written(c.id, {size, static_cast<std::uint32_t>(c.sent), 0}, {now, sink});
     collect();
   }
   clear();

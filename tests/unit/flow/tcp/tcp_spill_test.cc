@@ -32,8 +32,8 @@ class TcpSpill : public TcpFixture {
   }
   void send_one(Stuck& one, std::size_t length) {
     const Bytes bytes = tcp_frame(network(), data(one.c, one.c.sent, length));
-    engine().on_frame(bytes, {}, now, sink);
-    engine().end_burst(BurstEnd::kDrained, now, sink);
+    engine().on_frame(bytes, {}, {now, sink});
+    engine().end_burst(BurstEnd::kDrained, {now, sink});
     collect();
     const std::uint64_t fits = std::min<std::uint64_t>(length, kKernelTakes - one.taken);
     used_ -= cost(one);
@@ -45,7 +45,8 @@ class TcpSpill : public TcpFixture {
     ASSERT_LE(used_, kPool);
     tcp().set_spill_free(kPool - used_);
     const auto room = static_cast<std::uint32_t>(one.buffered > 0 ? 0 : kKernelTakes - one.taken);
-    tcp().on_written(one.c.id, length, static_cast<std::uint32_t>(one.buffered), room, now, sink);
+    tcp().on_written(one.c.id, {length, static_cast<std::uint32_t>(one.buffered), room},
+                     {now, sink});
     collect();
     clear();
   }
@@ -83,7 +84,7 @@ TEST_F(TcpSpill, HostsThatStandStillNeverGetMoreThanThereIs) {
   // One whose host reads still has what its kernel takes, and a little more, so that it grows.
   Stuck moving = open(port++);
   fill_kernel(moving);
-  tcp().on_room(moving.c.id, 0, 1'000'000, now, sink);
+  tcp().on_room(moving.c.id, 0, 1'000'000, {now, sink});
   collect();
   EXPECT_GT(window_of(moving.c), 1'000'000u);
 }

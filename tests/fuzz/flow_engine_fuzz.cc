@@ -169,8 +169,8 @@ class Harness {
     const flow::TcpFlow* flow = engine_.tcp().find({guest, remote, wire::IpProtocol::kTcp});
     if (flow != nullptr) {
       if (const auto* state = std::get_if<flow::Relaying>(&flow->state)) {
-        base = state->received;
-        ack = state->sent;
+        base = state->rx.received;
+        ack = state->tx.sent;
       } else if (const auto* accepted = std::get_if<flow::SynAckSent>(&flow->state)) {
         base = accepted->guest_next;
         ack = accepted->our_isn + 1;

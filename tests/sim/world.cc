@@ -315,16 +315,16 @@ void World::check_flows() {
     if (found == nullptr) continue;
     const auto* state = std::get_if<flow::Relaying>(&found->state);
     if (state == nullptr) continue;
-    check(state->window_edge - state->received <=
+    check(state->rx.window_edge - state->rx.received <=
               static_cast<std::int32_t>(flow::TcpFlows::kWindowMax),
           "no window beyond the largest");
-    check(state->acked <= state->sent && state->head <= state->acked,
+    check(state->tx.acked <= state->tx.sent && state->tx.head <= state->tx.acked,
           "the guest's ACK lies within what was sent");
-    check(state->sent - state->head <= static_cast<std::int32_t>(plan.host_end.to_send + 1),
+    check(state->tx.sent - state->tx.head <= static_cast<std::int32_t>(plan.host_end.to_send + 1),
           "no more is in flight than the host sent");
-    if (state->loss == nullptr) continue;
-    for (const wire::SackBlock& range : state->loss->stashed.ranges()) {
-      check(range.left >= state->received && range.right <= state->window_edge,
+    if (state->rx.gaps == nullptr) continue;
+    for (const wire::SackBlock& range : state->rx.gaps->stashed.ranges()) {
+      check(range.left >= state->rx.received && range.right <= state->rx.window_edge,
             "the stash lies within the window");
     }
   }

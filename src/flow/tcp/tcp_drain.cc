@@ -6,6 +6,7 @@
 // does not hold us while it is still.
 #include <algorithm>
 
+#include "base/overloaded.h"
 #include "flow/tcp/tcp_flows.h"
 
 namespace sluice::flow {
@@ -23,40 +24,42 @@ enum class Rest : std::uint8_t {
   kWaits,  // Bytes are known to wait, or the guest may wait for us.
 };
 
-[[nodiscard]] Rest rest_of_relaying(const TcpFlow& flow, const Relaying& state) {
-  if (state.buffered != 0 || flow.write_size != 0 || flow.range_first != kNoRange ||
+[[nodiscard]] Rest rest_of_relaying(const TcpFlow& flow, const Receiver& rx) {
+  if (rx.buffered != 0 || rx.write_size != 0 || rx.has_chain() ||
       flow.hand_over == HandOverStage::kAsked) {
     return Rest::kWaits;
   }
-  if (state.guest_finished) return Rest::kNone;
-  const bool gap =
-      state.loss != nullptr && (!state.loss->stashed.empty() || state.loss->early_fin.has_value());
-  const bool closed = state.window_edge - state.received < std::int32_t{flow.guest.mss};
-  return gap || closed ? Rest::kWaits : Rest::kMaybe;
+  if (rx.guest_finished) return Rest::kNone;
+  const bool closed = rx.window_edge - rx.received < std::int32_t{flow.guest.mss};
+  return rx.has_gap() || closed ? Rest::kWaits : Rest::kMaybe;
 }
 
 [[nodiscard]] Rest rest_of(const TcpFlow& flow) {
-  if (is_over(flow.state)) return Rest::kNone;
-  if (const auto* relaying = std::get_if<Relaying>(&flow.state)) {
-    return rest_of_relaying(flow, *relaying);
-  }
-  if (const auto* carried = std::get_if<HandedOver>(&flow.state)) {
-    if (carried->waiting != 0) return Rest::kWaits;
-    return carried->host_shut ? Rest::kNone : Rest::kMaybe;
-  }
-  // Nobody waits for a connection any more. One that stands may have bytes on their way to us.
-  return std::holds_alternative<SynAckSent>(flow.state) ? Rest::kMaybe : Rest::kNone;
+  // Nobody waits for a connection any more that does not stand yet. One that stands may have bytes
+  // on their way to us.
+  return std::visit(Overloaded{
+                        [](const Connecting&) { return Rest::kNone; },
+                        [](const SynAckSent&) { return Rest::kMaybe; },
+                        [](const SynSent&) { return Rest::kNone; },
+                        [&](const Relaying& state) { return rest_of_relaying(flow, state.rx); },
+                        [](const Lingering&) { return Rest::kNone; },
+                        [](const HandedOver& state) {
+                          if (!state.over && state.waiting != 0) return Rest::kWaits;
+                          return state.over || state.host_shut ? Rest::kNone : Rest::kMaybe;
+                        },
+                    },
+                    flow.state);
 }
 
 [[nodiscard]] std::uint64_t bytes_waiting(const TcpFlow& flow) {
-  if (const auto* relaying = std::get_if<Relaying>(&flow.state)) return relaying->buffered;
+  if (const auto* relaying = std::get_if<Relaying>(&flow.state)) return relaying->rx.buffered;
   const auto* carried = std::get_if<HandedOver>(&flow.state);
   return carried == nullptr ? 0 : carried->waiting;
 }
 
 // Whether a FIN to the host would tell no lie.
 [[nodiscard]] bool host_has_all(const TcpFlow& flow) {
-  if (const auto* relaying = std::get_if<Relaying>(&flow.state)) return relaying->host_shut;
+  if (const auto* relaying = std::get_if<Relaying>(&flow.state)) return relaying->rx.host_shut;
   const auto* carried = std::get_if<HandedOver>(&flow.state);
   return carried != nullptr && carried->host_shut;
 }
@@ -91,7 +94,7 @@ std::vector<TcpFlows::GivenUp> TcpFlows::shut_down(Turn turn) {
       all.push_back({flow.key, bytes_waiting(flow)});
       // What waits with us was counted when we took it.
       if (const auto* relaying = std::get_if<Relaying>(&flow.state)) {
-        flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, relaying->buffered);
+        flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, relaying->rx.buffered);
       }
     }
     remove(id, given_up ? policy::Outcome::kGivenUp : policy::Outcome::kOpen, turn);

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <variant>
 
@@ -12,8 +11,9 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_key.h"
-#include "flow/tcp/range_set.h"
-#include "flow/tcp/rtt.h"
+#include "flow/tcp/guest_tcp_options.h"
+#include "flow/tcp/tcp_receiver.h"
+#include "flow/tcp/tcp_sender.h"
 #include "wire/seq_num.h"
 
 namespace sluice::flow {
@@ -52,50 +52,10 @@ struct SynSent {
   bool other_family = false;  // Nobody listened in the family of the port that was called.
 };
 
-// What only a lossy link needs; taken when the first gap shows.
-struct LossState {
-  std::optional<wire::SeqNum> early_fin;  // The guest's FIN, ahead of a gap.
-  wire::SeqNum newest;                    // Where the newest stashed segment began.
-  RangeSet stashed;                       // Guest to host: arrived ahead of `received`.
-  RangeSet sacked;                        // Host to guest: the guest has these beyond `acked`.
-  wire::SeqNum repaired;                  // Holes before this were sent again in this recovery.
-};
-
+// Both sides are connected. Each half of the translation knows its own direction.
 struct Relaying {
-  // Guest to host.
-  wire::SeqNum received;            // RCV.NXT: everything before it is ours to deliver.
-  wire::SeqNum acknowledged;        // The ACK field we sent last.
-  wire::SeqNum window_edge;         // The right edge we offered; never moves left.
-  std::uint64_t stream_offset = 0;  // Of `received` in the stream, without SYN and FIN.
-  std::uint32_t buffered = 0;       // Bytes in the driver's spill that the host has not taken.
-  std::uint32_t host_room = 0;      // What the host can take now, as the driver read it last.
-  std::uint32_t promised = 0;       // Of the spill, by the window that is open.
-  bool guest_finished = false;      // Its FIN is part of `received`.
-  bool host_shut = false;           // ... and was passed on.
-  Instant check_at = kNever;        // ... and when to see whether the guest still knows of us.
-
-  // Host to guest.
-  wire::SeqNum head;          // The byte at the head of the host socket's queue.
-  wire::SeqNum acked;         // SND.UNA
-  wire::SeqNum sent;          // SND.NXT
-  wire::SeqNum window_seq;    // SND.WL1
-  wire::SeqNum window_ack;    // SND.WL2
-  std::uint32_t window = 0;   // SND.WND, scaled.
-  bool peek_pending = false;  // A PeekTcp for new data is out.
-  bool end_seen = false;      // The host's end of stream was read.
-  bool fin_sent = false;      // ... and our FIN is the last number before `sent`.
-  bool recovering = false;
-  std::uint8_t repeats = 0;  // Duplicate ACKs in a row.
-  wire::SeqNum recover;      // Recovery ends when this is acknowledged (RFC 6582).
-
-  RttEstimator rtt;
-  bool timing = false;
-  wire::SeqNum timed_seq;
-  Instant timed_at{};
-  Instant resend_at = kNever;  // Retransmission or window probe.
-  Instant progress_at{};       // The guest's last progress on what is in flight.
-
-  std::unique_ptr<LossState> loss;
+  Receiver rx;  // Guest to host.
+  Sender tx;    // Host to guest.
 };
 
 // Both directions are done; a repeated FIN is still answered (TIME-WAIT, for as long as the link
@@ -134,18 +94,11 @@ enum class HandOverStage : std::uint8_t {
   kAsked,   // The driver was asked. The flow stands still: its packets wait with the driver.
 };
 
-// What the guest's SYN or SYN-ACK said.
-struct GuestTcpOptions {
-  std::uint16_t mss = 536;  // RFC 9293, 3.7.1
-  std::uint8_t window_scale = 0;
-  bool scaled = false;  // Both sides scale.
-  bool sack = false;
-};
-
 struct TcpFlow {
   explicit TcpFlow(const FlowKey& flow_key) : key(flow_key) {}
 
   FlowKey key;
+  TcpId id;
   TcpState state;
   GuestTcpOptions guest;
   bool inbound = false;
@@ -163,11 +116,6 @@ struct TcpFlow {
   bool touched = false;
   bool ack_due = false;
   bool deferred = false;
-  std::uint32_t range_first = kNoRange;
-  std::uint32_t range_last = kNoRange;
-  std::uint64_t write_offset = 0;  // Of the first range in the stream.
-  std::uint32_t range_bytes = 0;   // In the chain of ranges.
-  std::uint32_t write_size = 0;    // Of the WriteTcp that is out.
 
   TimerNode timer;
   Instant opened{};

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/overloaded.h"
 #include "trace/probe.h"
 
 namespace sluice::flow {
@@ -44,6 +45,7 @@ TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
   id = TcpId{flows_.emplace(key)};
   table_.insert(key, id.index);
   TcpFlow& flow = flows_.at(id.index);
+  flow.id = id;
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
   flow.opened = now;
   flow.active = now;
@@ -52,10 +54,10 @@ TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
   return flow;
 }
 
-void TcpFlows::touch(TcpFlow& flow, std::uint32_t index) {
+void TcpFlows::touch(TcpFlow& flow) {
   if (flow.touched) return;
   flow.touched = true;
-  touched_.push_back(index);
+  touched_.push_back(flow.id.index);
 }
 
 void TcpFlows::arm(TcpFlow& flow, Instant deadline) {
@@ -93,7 +95,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, turn);
   }
-  if (auto* state = std::get_if<Relaying>(&flow->state)) note_promise(*state, 0);
+  if (auto* state = std::get_if<Relaying>(&flow->state)) spill_.promise(state->rx.promised, 0);
   if (std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
@@ -109,10 +111,11 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   // The header itself stands for the values that a USDT script may want of it.
   SLUICE_PROBE_VALUES(frame_in, index, packet.payload.size(), packet.payload.data(),
                       segment.payload().size(), segment.flags().bits);
+  const TcpArrival arrival{packet, segment};
   if (index == FlowTable::kNone) {
     const wire::TcpFlags flags = segment.flags();
     if (flags.syn() && !flags.ack() && !flags.rst()) {
-      on_syn(key, packet, segment, turn);
+      on_syn(key, arrival, turn);
     } else {
       on_unknown(key, segment, turn.out);
     }
@@ -121,23 +124,22 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   TcpFlow& flow = flows_.at(index);
   flow.lull = turn.now - flow.active;
   flow.active = turn.now;
-  if (auto* relaying = std::get_if<Relaying>(&flow.state)) [[likely]] {
-    if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
-      divert(index, packet, turn.out);
-      return;
-    }
-    segment_relaying(index, flow, *relaying, segment, turn);
-  } else if (auto* connecting = std::get_if<Connecting>(&flow.state)) {
-    segment_connecting(index, *connecting, packet, segment, turn);
-  } else if (auto* accepted = std::get_if<SynAckSent>(&flow.state)) {
-    segment_syn_ack_sent(index, *accepted, packet, segment, turn);
-  } else if (auto* inbound = std::get_if<SynSent>(&flow.state)) {
-    segment_syn_sent(index, *inbound, segment, turn);
-  } else if (std::holds_alternative<HandedOver>(flow.state)) {
-    segment_handed_over(index, packet, segment, turn);
-  } else {
-    segment_lingering(index, std::get<Lingering>(flow.state), packet, segment, turn);
-  }
+  // Each state says for itself what a segment means in it.
+  std::visit(Overloaded{
+                 [&](Connecting& state) { segment_connecting(flow, state, arrival, turn); },
+                 [&](SynAckSent& state) { segment_syn_ack_sent(flow, state, arrival, turn); },
+                 [&](SynSent& state) { segment_syn_sent(flow, state, segment, turn); },
+                 [&](Relaying& state) {
+                   if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
+                     divert(flow, packet, turn.out);
+                   } else {
+                     segment_relaying(flow, state, segment, turn);
+                   }
+                 },
+                 [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
+                 [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
+             },
+             flow.state);
 }
 
 void TcpFlows::end_burst(BurstEnd end, Turn turn) {
@@ -148,7 +150,7 @@ void TcpFlows::end_burst(BurstEnd end, Turn turn) {
     TcpFlow* flow = flows_.find(flows_.handle_of(index));
     if (flow == nullptr || !flow->touched) continue;
     flow->touched = false;
-    end_flow_burst(index, *flow, turn);
+    end_flow_burst(*flow, turn);
   }
   ending_.clear();
 }
@@ -160,35 +162,33 @@ void TcpFlows::run_deferred(Turn turn) {
     if (flow == nullptr) continue;
     flow->deferred = false;
     if (auto* state = std::get_if<Relaying>(&flow->state)) {
-      request_data(id.index, *flow, *state, turn);
+      request_data(*flow, state->tx, turn);
     }
   }
   resuming_.clear();
 }
 
 // Both directions are through: a repeat of the guest's FIN may still come.
-void TcpFlows::finish_if_done(TcpId id, TcpFlow& flow, Turn turn) {
-  auto* state = std::get_if<Relaying>(&flow.state);
-  if (state == nullptr) return;
+void TcpFlows::finish_if_done(TcpFlow& flow, Relaying& state, Turn turn) {
   if (flow.host_failed) [[unlikely]] {
-    end_failed(id, flow, *state, turn);
+    end_failed(flow, state.tx, turn);
     return;
   }
-  if (!state->host_shut || !state->fin_sent || state->acked != state->sent) {
-    watch_half_closed(flow, *state, turn.now);
+  if (!state.rx.host_shut || !state.tx.fin_sent || !state.tx.all_acked()) {
+    watch_half_closed(flow, state, turn.now);
     return;
   }
-  discard_acked(id, *state, turn.out);
-  turn.out.push(CloseTcp{id});
-  const Lingering lingering{state->received, state->sent};
+  discard_acked(flow, state.tx, turn.out);
+  turn.out.push(CloseTcp{flow.id});
   constexpr std::size_t kLingeringMax = 1024;
   if (lingering_ >= kLingeringMax) {
-    remove(id, policy::Outcome::kClosed, turn);
+    remove(flow.id, policy::Outcome::kClosed, turn);
     return;
   }
-  SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
+  SLUICE_PROBE(flow_closed, flow.id.index, static_cast<std::uint8_t>(policy::Outcome::kClosed), 0);
   report(flow, policy::Outcome::kClosed, turn);
-  note_promise(*state, 0);
+  spill_.promise(state.rx.promised, 0);
+  const Lingering lingering{state.rx.received, state.tx.sent};
   flow.state = lingering;
   ++lingering_;
   timers_.arm(flow.timer, turn.now + kLinger);

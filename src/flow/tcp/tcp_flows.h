@@ -56,10 +56,16 @@ struct TcpFlowsOptions {
   std::uint32_t peek_max = 256 * 1024;              // Bytes read from one socket in one go.
 };
 
+// A segment of the guest's, in the packet that it came in.
+struct TcpArrival {
+  const wire::IpPacketView& packet;
+  const wire::TcpView& segment;
+};
+
 class TcpFlows {
  public:
-  static constexpr std::uint32_t kWindowMax = 4 * 1024 * 1024;
-  static constexpr std::uint8_t kWindowScale = 7;
+  static constexpr std::uint32_t kWindowMax = Receiver::kWindowMax;
+  static constexpr std::uint8_t kWindowScale = kTcpWindowScale;
   // RFC 6298, 2.1: until a round trip was measured.
   static constexpr Duration kSynResend = std::chrono::seconds(1);
 
@@ -116,7 +122,7 @@ class TcpFlows {
   [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
   void run_deferred(Turn turn);
   // What the spill may still take over all flows. What their windows count on of it is never more.
-  void set_spill_free(std::size_t bytes) { spill_free_ = bytes; }
+  void set_spill_free(std::size_t bytes) { spill_.set_free(bytes); }
 
   // The command has ended: from here on it counts how long the guest's flows have been still.
   void begin_drain(Instant now) { drain_began_ = now; }
@@ -140,106 +146,96 @@ class TcpFlows {
   [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
 
  private:
+  // What the two handshakes have agreed on.
+  struct Agreed {
+    wire::SeqNum guest_next;
+    wire::SeqNum our_next;
+    std::uint32_t window = 0;
+  };
+  // A segment to the guest without data, and one with.
+  struct Control {
+    wire::SeqNum sequence;
+    wire::TcpFlags flags;
+  };
+  struct Stretch {
+    wire::SeqNum sequence;
+    ByteView bytes;
+    bool fin = false;
+  };
+
   [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
   [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
   void remove(TcpId id, policy::Outcome outcome, Turn turn);
   void report(const TcpFlow& flow, policy::Outcome outcome, Turn turn);
-  void finish_if_done(TcpId id, TcpFlow& flow, Turn turn);
-  void touch(TcpFlow& flow, std::uint32_t index);
+  void finish_if_done(TcpFlow& flow, Relaying& state, Turn turn);
+  void touch(TcpFlow& flow);
   void arm(TcpFlow& flow, Instant deadline);
   [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
 
   // tcp_open.cc
-  void on_syn(const FlowKey& key, const wire::IpPacketView& packet, const wire::TcpView& segment,
-              Turn turn);
-  [[nodiscard]] static GuestTcpOptions read_guest_options(const wire::TcpView& syn,
-                                                          std::uint16_t mss_max);
+  void on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn);
   void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
                   Turn turn);
   void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
-  void segment_connecting(std::uint32_t index, Connecting& state, const wire::IpPacketView& packet,
-                          const wire::TcpView& segment, Turn turn);
-  void segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
-                            const wire::IpPacketView& packet, const wire::TcpView& segment,
-                            Turn turn);
-  void segment_lingering(std::uint32_t index, Lingering& state, const wire::IpPacketView& packet,
-                         const wire::TcpView& segment, Turn turn);
-  void reopen(std::uint32_t index, const wire::IpPacketView& packet, const wire::TcpView& segment,
-              Turn turn);
-  void establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
-                 const wire::TcpView& segment, std::uint32_t window, Instant now);
-  // tcp_inbound.cc
-  [[nodiscard]] bool find_free_name(FlowKey& key) const;
-  void ask_guest(TcpFlow& flow, std::uint32_t room, Turn turn);
-  void drop_half_open(Turn turn);
-  [[nodiscard]] bool is_half_open(TcpId id);
-  [[nodiscard]] bool retry_other_family(std::uint32_t index, Turn turn);
-  void segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
-                        Turn turn);
-
+  void segment_connecting(TcpFlow& flow, Connecting& state, const TcpArrival& arrival, Turn turn);
+  void segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpArrival& arrival, Turn turn);
+  void segment_lingering(TcpFlow& flow, Lingering& state, const TcpArrival& arrival, Turn turn);
+  void reopen(TcpFlow& flow, const TcpArrival& arrival, Turn turn);
+  Relaying& establish(TcpFlow& flow, const Agreed& agreed, const wire::TcpView& segment,
+                      Instant now);
   void send_syn(const TcpFlow& flow, wire::SeqNum our_isn, std::optional<wire::SeqNum> guest_next,
                 ActionSink& out) const;
   void send_reset(const FlowKey& key, wire::SeqNum sequence,
                   std::optional<wire::SeqNum> acknowledgment, ActionSink& out) const;
 
+  // tcp_inbound.cc
+  [[nodiscard]] bool find_free_name(FlowKey& key) const;
+  void ask_guest(TcpFlow& flow, std::uint32_t room, Turn turn);
+  void drop_half_open(Turn turn);
+  [[nodiscard]] bool is_half_open(TcpId id);
+  [[nodiscard]] bool retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn);
+  void segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpView& segment, Turn turn);
+
   // tcp_receive.cc
-  void segment_relaying(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                        const wire::TcpView& segment, Turn turn);
-  void segment_control(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                       const wire::TcpView& segment, Turn turn);
-  void receive_old_number(std::uint32_t index, TcpFlow& flow, const Relaying& state,
-                          wire::SeqNum sequence, ActionSink& out);
-  void receive_data(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum sequence,
-                    ByteView payload, bool fin, ActionSink& out);
-  void receive_early(std::uint32_t index, TcpFlow& flow, Relaying& state, std::uint32_t ahead,
-                     ByteView payload, bool fin, ActionSink& out);
-  [[nodiscard]] bool append(std::uint32_t index, TcpFlow& flow, Relaying& state, ByteView payload,
-                            ActionSink& out);
-  [[nodiscard]] bool stash(std::uint32_t index, std::uint64_t offset, ByteView payload,
-                           ActionSink& out);
-  void roll_back(Relaying& state, std::uint32_t lost);
-  void write_burst(TcpId id, TcpFlow& flow, const Relaying& state, ActionSink& out);
-  void pass_fin_on(TcpId id, Relaying& state, ActionSink& out);
-  [[nodiscard]] bool update_is_worth_it(const TcpFlow& flow, const Relaying& state) const;
-  [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Relaying& state) const;
-  [[nodiscard]] std::size_t spill_share(const TcpFlow& flow, const Relaying& state) const;
-  void note_promise(Relaying& state, std::uint32_t open);
-  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Relaying& state);
+  void segment_relaying(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
+  void segment_control(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
+  void receive_old_number(TcpFlow& flow, const Receiver& rx, wire::SeqNum sequence,
+                          ActionSink& out);
+  void receive_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, ActionSink& out);
+  void receive_early(TcpFlow& flow, Relaying& state, const Receiver::Piece& piece, ActionSink& out);
+  [[nodiscard]] bool stash(TcpId id, std::uint64_t offset, ByteView bytes, ActionSink& out);
+  void pass_fin_on(TcpFlow& flow, Receiver& rx, ActionSink& out);
+  [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Receiver& rx) const;
+  [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Receiver& rx);
 
   // tcp_send.cc
-  void receive_ack(std::uint32_t index, TcpFlow& flow, Relaying& state,
-                   const wire::TcpView& segment, Turn turn);
-  void receive_progress(std::uint32_t index, TcpFlow& flow, Relaying& state, wire::SeqNum ack,
-                        Turn turn);
-  void receive_sacks(Relaying& state, const wire::TcpView& segment);
-  void note_repeat(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
-  void repair(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
-  void end_flow_burst(std::uint32_t index, TcpFlow& flow, Turn turn);
-  void request_data(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
-  void send_data(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, ByteView bytes, bool fin,
-                 ActionSink& out);
-  void note_sent(TcpFlow& flow, Relaying& state, Instant now);
-  void send_control(TcpFlow& flow, Relaying& state, wire::SeqNum sequence, wire::TcpFlags flags,
-                    ActionSink& out);
-  void send_ack(std::uint32_t index, TcpFlow& flow, Relaying& state, ActionSink& out);
+  void receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
+  void repair(TcpFlow& flow, Relaying& state, ActionSink& out);
+  void end_flow_burst(TcpFlow& flow, Turn turn);
+  void request_data(TcpFlow& flow, Sender& tx, Turn turn);
+  void send_data(TcpFlow& flow, Receiver& rx, Stretch stretch, ActionSink& out);
+  void send_control(TcpFlow& flow, Relaying& state, Control control, ActionSink& out);
+  void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
   [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
-  void discard_acked(TcpId id, Relaying& state, ActionSink& out);
+  void discard_acked(TcpFlow& flow, Sender& tx, ActionSink& out);
 
   // tcp_hand_over.cc
-  void consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
+  void consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn);
   [[nodiscard]] bool wants_hand_over(const TcpFlow& flow) const;
-  [[nodiscard]] bool stands_still(const TcpFlow& flow, const Relaying& state) const;
-  void go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn);
-  void divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out);
-  void segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
-                           const wire::TcpView& segment, Turn turn);
+  [[nodiscard]] bool stands_still(const Relaying& state) const;
+  void go_on_by_tap(TcpFlow& flow, Relaying& state, Turn turn);
+  void divert(const TcpFlow& flow, const wire::IpPacketView& packet, ActionSink& out);
+  void segment_handed_over(TcpFlow& flow, const HandedOver& state, const TcpArrival& arrival,
+                           Turn turn);
 
   // tcp_timers.cc
-  void timer_relaying(TcpId id, TcpFlow& flow, Relaying& state, Turn turn);
-  void end_failed(TcpId id, TcpFlow& flow, const Relaying& state, Turn turn);
-  void abort(TcpId id, TcpFlow& flow, policy::Outcome outcome, Turn turn);
+  [[nodiscard]] bool may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn);
+  void timer_handed_over(TcpFlow& flow, const HandedOver& state, Turn turn);
+  void timer_relaying(TcpFlow& flow, Relaying& state, Turn turn);
+  void end_failed(TcpFlow& flow, const Sender& tx, Turn turn);
+  void abort(TcpFlow& flow, policy::Outcome outcome, Turn turn);
   void check_half_closed(TcpFlow& flow, Relaying& state, Turn turn);
   void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
 
@@ -258,9 +254,7 @@ class TcpFlows {
   std::vector<TcpId> deferred_;
   std::vector<TcpId> resuming_;
   std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.
-  std::size_t spill_free_ = 64 * 1024 * 1024;
-  std::size_t stash_reserved_ = 0;  // Of it, for each StashTcp that is out.
-  std::size_t promised_ = 0;        // Of it, by all windows that are open.
+  SpillBudget spill_;
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;

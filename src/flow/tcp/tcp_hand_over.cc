@@ -30,10 +30,8 @@ constexpr std::uint32_t kFirstWindow = 1024 * 1024;
 constexpr Duration kLinger = std::chrono::seconds(2);
 constexpr std::size_t kLingeringMax = 4096;
 
-[[nodiscard]] std::uint32_t first_window(const TcpFlow& flow, const Relaying& state) {
-  const std::uint32_t offered =
-      state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
-  return std::max(offered, flow.guest.scaled ? kFirstWindow : 0xffffU);
+[[nodiscard]] std::uint32_t first_window(const TcpFlow& flow, const Receiver& rx) {
+  return std::max(rx.open(), flow.guest.scaled ? kFirstWindow : 0xffffU);
 }
 
 }  // namespace
@@ -48,19 +46,17 @@ bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
 }
 
 // Whether both sides have all that was sent, as far as we can know.
-bool TcpFlows::stands_still(const TcpFlow& flow, const Relaying& state) const {
-  const bool sending = state.acked != state.sent || state.peek_pending;
-  const bool writing = flow.range_first != kNoRange || flow.write_size != 0 || state.buffered != 0;
-  const bool gap =
-      state.loss != nullptr && (!state.loss->stashed.empty() || state.loss->early_fin.has_value());
-  if (sending || writing || gap) return false;
-  return burst_end_ == BurstEnd::kDrained ||
-         distance(state.received, state.window_edge) <= kStillOpenMax;
+bool TcpFlows::stands_still(const Relaying& state) const {
+  const auto& [rx, tx] = state;
+  const bool sending = !tx.all_acked() || tx.peek_pending;
+  const bool writing = rx.has_chain() || rx.write_size != 0 || rx.buffered != 0;
+  if (sending || writing || rx.has_gap()) return false;
+  return burst_end_ == BurstEnd::kDrained || distance(rx.received, rx.window_edge) <= kStillOpenMax;
 }
 
-void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn) {
+void TcpFlows::consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn) {
   // A connection that is about to end is not worth it.
-  const bool ending = state.guest_finished || state.end_seen || flow.host_failed.has_value();
+  const bool ending = state.rx.guest_finished || state.tx.end_seen || flow.host_failed.has_value();
   if (flow.hand_over == HandOverStage::kNone) [[likely]] {
     if (ending || !wants_hand_over(flow)) [[likely]]
       return;
@@ -70,24 +66,24 @@ void TcpFlows::consider_hand_over(std::uint32_t index, TcpFlow& flow, Relaying& 
   }
   if (flow.hand_over != HandOverStage::kWanted) return;
   if (ending || hand_over_when_ == HandOverWhen::kNever) {
-    go_on_by_tap(index, flow, state, turn);
+    go_on_by_tap(flow, state, turn);
     return;
   }
-  if (!stands_still(flow, state)) return;
+  if (!stands_still(state)) return;
   flow.hand_over = HandOverStage::kAsked;
   flow.hand_over_until = kNever;
-  discard_acked(id_of(index), state, turn.out);
-  turn.out.push(HandOverTcp{id_of(index),
+  discard_acked(flow, state.tx, turn.out);
+  turn.out.push(HandOverTcp{flow.id,
                             {.local = flow.key.remote,
                              .peer = flow.key.guest,
-                             .send_next = state.sent,
-                             .receive_next = state.received,
-                             .send_window = state.window,
-                             .receive_window = first_window(flow, state),
+                             .send_next = state.tx.sent,
+                             .receive_next = state.rx.received,
+                             .send_window = state.tx.window,
+                             .receive_window = first_window(flow, state.rx),
                              .segment_size = flow.guest.mss,
                              .scaled = flow.guest.scaled,
                              .send_scale = flow.guest.window_scale,
-                             .receive_scale = flow.guest.scaled ? kWindowScale : std::uint8_t{0},
+                             .receive_scale = flow.guest.our_scale(),
                              .sack = flow.guest.sack}});
 }
 
@@ -96,21 +92,22 @@ void TcpFlows::on_handed_over(TcpId id, Turn turn) {
   if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
   auto* state = std::get_if<Relaying>(&flow->state);
   if (state == nullptr) return;
-  note_promise(*state, 0);
+  const Receiver& rx = state->rx;
+  spill_.promise(state->rx.promised, 0);
   // The guest may wait for a window that only we know to be open.
-  const std::uint8_t scale = flow->guest.scaled ? kWindowScale : std::uint8_t{0};
-  link_.send_tcp({.source = flow->key.remote,
-                  .destination = flow->key.guest,
-                  .sequence = state->sent,
-                  .acknowledgment = state->received,
-                  .flags = wire::kAck,
-                  .window = static_cast<std::uint16_t>(first_window(*flow, *state) >> scale),
-                  .payload = {}},
-                 turn.out);
+  link_.send_tcp(
+      {.source = flow->key.remote,
+       .destination = flow->key.guest,
+       .sequence = state->tx.sent,
+       .acknowledgment = rx.received,
+       .flags = wire::kAck,
+       .window = static_cast<std::uint16_t>(first_window(*flow, rx) >> flow->guest.our_scale()),
+       .payload = {}},
+      turn.out);
   flow->hand_over = HandOverStage::kNone;
   flow->active = turn.now;
-  const auto received = static_cast<std::uint32_t>(state->stream_offset);
-  flow->state = HandedOver{.guest_isn = state->received - received - 1,
+  const auto received = static_cast<std::uint32_t>(rx.stream_offset);
+  flow->state = HandedOver{.guest_isn = rx.received - received - 1,
                            .to_host_before = flow->bytes_to_host,
                            .to_guest_before = flow->bytes_to_guest};
   timers_.arm(flow->timer, turn.now + options_.idle_limit);
@@ -120,41 +117,40 @@ void TcpFlows::on_hand_over_failed(TcpId id, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || flow->hand_over != HandOverStage::kAsked) return;
   auto* state = std::get_if<Relaying>(&flow->state);
-  if (state != nullptr) go_on_by_tap(id.index, *flow, *state, turn);
+  if (state != nullptr) go_on_by_tap(*flow, *state, turn);
 }
 
 // The window stood still as well, so the guest is told how it is now.
-void TcpFlows::go_on_by_tap(std::uint32_t index, TcpFlow& flow, Relaying& state, Turn turn) {
+void TcpFlows::go_on_by_tap(TcpFlow& flow, Relaying& state, Turn turn) {
   flow.hand_over = HandOverStage::kNone;
   flow.hand_over_until = kNever;
   flow.hand_over_after = 4 * std::max(kBytesFirst, flow.bytes_to_host + flow.bytes_to_guest);
   flow.hand_overs_failed =
       std::min<std::uint8_t>(kFailuresMax, static_cast<std::uint8_t>(flow.hand_overs_failed + 1));
-  send_ack(index, flow, state, turn.out);
-  request_data(index, flow, state, turn);
+  send_ack(flow, state, turn.out);
+  request_data(flow, state.tx, turn);
 }
 
 // Of a datagram that came in pieces only the last piece is here as it came. It counts as lost.
-void TcpFlows::divert(std::uint32_t index, const wire::IpPacketView& packet, ActionSink& out) {
+void TcpFlows::divert(const TcpFlow& flow, const wire::IpPacketView& packet, ActionSink& out) {
   if (packet.payload.data() + packet.payload.size() != packet.packet.data() + packet.packet.size())
       [[unlikely]] {
     admission_.drops().count(DropReason::kFragmentDropped);
     return;
   }
-  out.push(DivertTcp{id_of(index), packet.packet});
+  out.push(DivertTcp{flow.id, packet.packet});
 }
 
-void TcpFlows::segment_handed_over(std::uint32_t index, const wire::IpPacketView& packet,
-                                   const wire::TcpView& segment, Turn turn) {
-  const wire::TcpFlags flags = segment.flags();
-  const wire::SeqNum isn = std::get<HandedOver>(flows_.at(index).state).guest_isn;
-  if (flags.syn() && !flags.ack() && segment.sequence() != isn) {
+void TcpFlows::segment_handed_over(TcpFlow& flow, const HandedOver& state,
+                                   const TcpArrival& arrival, Turn turn) {
+  const wire::TcpFlags flags = arrival.segment.flags();
+  if (flags.syn() && !flags.ack() && arrival.segment.sequence() != state.guest_isn) {
     // No late copy of the first one: the guest uses the port again: its old connection is gone,
     // whatever is still on its way.
-    reopen(index, packet, segment, turn);
+    reopen(flow, arrival, turn);
     return;
   }
-  divert(index, packet, turn.out);
+  divert(flow, arrival.packet, turn.out);
 }
 
 void TcpFlows::on_carried(TcpId id, std::uint64_t to_host, std::uint64_t to_guest, Instant now) {

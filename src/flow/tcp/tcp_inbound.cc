@@ -64,9 +64,7 @@ bool TcpFlows::is_half_open(TcpId id) {
 
 // Nobody listens there. A client of the host's loopback called "localhost", which is both families;
 // the guest's server may have chosen the other one, and both stand for the same gateway.
-bool TcpFlows::retry_other_family(std::uint32_t index, Turn turn) {
-  TcpFlow& flow = flows_.at(index);
-  const auto& state = std::get<SynSent>(flow.state);
+bool TcpFlows::retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn) {
   if (state.other_family || !targets_.is_gateway(flow.key.remote.address)) return false;
   const auto ends = targets_.in_other_family(flow.key.guest.address);
   if (!ends) return false;
@@ -74,23 +72,22 @@ bool TcpFlows::retry_other_family(std::uint32_t index, Turn turn) {
               {ends->gateway, flow.key.remote.port},
               wire::IpProtocol::kTcp};
   if (!find_free_name(key)) return false;
-  table_.erase(flow.key, index);
+  table_.erase(flow.key, flow.id.index);
   flow.key = key;
-  table_.insert(key, index);
+  table_.insert(key, flow.id.index);
   ask_guest(flow, state.host_room, turn);
   std::get<SynSent>(flow.state).other_family = true;
   return true;
 }
 
-void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire::TcpView& segment,
+void TcpFlows::segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpView& segment,
                                 Turn turn) {
-  TcpFlow& flow = flows_.at(index);
   const wire::TcpFlags flags = segment.flags();
   const bool ours = flags.ack() && segment.acknowledgment() == state.our_isn + 1;
   if (flags.rst()) {
-    if (!ours || retry_other_family(index, turn)) return;
-    turn.out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kRefused, turn);
+    if (!ours || retry_other_family(flow, state, turn)) return;
+    turn.out.push(CloseTcp{flow.id, true});
+    remove(flow.id, policy::Outcome::kRefused, turn);
     return;
   }
   if (!flags.syn() || !ours) {
@@ -99,15 +96,16 @@ void TcpFlows::segment_syn_sent(std::uint32_t index, SynSent& state, const wire:
     if (flags.ack()) send_reset(flow.key, segment.acknowledgment(), std::nullopt, turn.out);
     return;
   }
-  const wire::SeqNum our_next = state.our_isn + 1;
   const std::uint32_t room = state.host_room;
-  flow.guest = read_guest_options(segment, link_.segment_size_max(flow.key.guest.address.family()));
-  establish(flow, segment.sequence() + 1, our_next, segment, segment.window(), turn.now);
-  auto& relaying = std::get<Relaying>(flow.state);
-  relaying.host_room = room;
-  relaying.window_edge = relaying.received;
-  send_ack(index, flow, relaying, turn.out);
-  touch(flow, index);
+  flow.guest =
+      GuestTcpOptions::read(segment, link_.segment_size_max(flow.key.guest.address.family()));
+  // RFC 7323, 2.2: the window of a handshake is never scaled.
+  Relaying& relaying = establish(
+      flow, {segment.sequence() + 1, state.our_isn + 1, segment.window()}, segment, turn.now);
+  relaying.rx.host_room = room;
+  relaying.rx.window_edge = relaying.rx.received;
+  send_ack(flow, relaying, turn.out);
+  touch(flow);
 }
 
 }  // namespace sluice::flow

@@ -46,21 +46,8 @@ struct QuotedSyn {
 
 }  // namespace
 
-GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint16_t mss_max) {
-  const wire::TcpOptions options = wire::parse_tcp_options(syn.options());
-  GuestTcpOptions guest;
-  // RFC 9293, 3.7.1: without the option 536 is assumed. A tiny MSS would make us send a flood of
-  // tiny segments; Linux itself does not go below 88.
-  guest.mss = std::min(std::max<std::uint16_t>(options.mss.value_or(guest.mss), 88), mss_max);
-  guest.scaled = options.window_scale.has_value();
-  // RFC 7323, 2.3: a shift above 14 is taken as 14.
-  guest.window_scale = std::min<std::uint8_t>(options.window_scale.value_or(0), 14);
-  guest.sack = options.sack_permitted;
-  return guest;
-}
-
-[[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const wire::IpPacketView& packet,
-                                        const wire::TcpView& segment, Turn turn) {
+[[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn) {
+  const auto& [packet, segment] = arrival;
   const Target target = targets_.target_of(key.remote);
   const bool dns = target.kind == TargetKind::kDnsRelay;
   if (target.kind == TargetKind::kUnreachable) {
@@ -81,7 +68,7 @@ GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint
   }
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
-  flow.guest = read_guest_options(segment, link_.segment_size_max(packet.family));
+  flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
   flow.state = Connecting{.guest_isn = segment.sequence()};
   flow.dns = dns;
   turn.out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
@@ -108,44 +95,43 @@ GuestTcpOptions TcpFlows::read_guest_options(const wire::TcpView& syn, std::uint
   send_reset(key, wire::SeqNum{0}, segment.sequence() + length, out);
 }
 
-void TcpFlows::segment_connecting(std::uint32_t index, Connecting& state,
-                                  const wire::IpPacketView& packet, const wire::TcpView& segment,
+void TcpFlows::segment_connecting(TcpFlow& flow, Connecting& state, const TcpArrival& arrival,
                                   Turn turn) {
+  const wire::TcpView& segment = arrival.segment;
   const wire::TcpFlags flags = segment.flags();
   const bool same_start = segment.sequence() == state.guest_isn;
   if (flags.rst()) {
     if (segment.sequence() != state.guest_isn + 1 && !same_start) return;
-    turn.out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kResetByGuest, turn);
+    turn.out.push(CloseTcp{flow.id, true});
+    remove(flow.id, policy::Outcome::kResetByGuest, turn);
   } else if (flags.syn() && !flags.ack() && !same_start) {
     // The guest gave up and uses the port again.
-    reopen(index, packet, segment, turn);
+    reopen(flow, arrival, turn);
   } else {
     admission_.drops().count(DropReason::kTcpDuplicateSyn);
   }
 }
 
-void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
-                                    const wire::IpPacketView& packet, const wire::TcpView& segment,
+void TcpFlows::segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpArrival& arrival,
                                     Turn turn) {
-  TcpFlow& flow = flows_.at(index);
+  const wire::TcpView& segment = arrival.segment;
   const wire::TcpFlags flags = segment.flags();
   if (flags.rst()) {
     if (segment.sequence() != state.guest_next) {
       admission_.drops().count(DropReason::kTcpChallenged);
       return;
     }
-    turn.out.push(CloseTcp{id_of(index), true});
-    remove(id_of(index), policy::Outcome::kResetByGuest, turn);
+    turn.out.push(CloseTcp{flow.id, true});
+    remove(flow.id, policy::Outcome::kResetByGuest, turn);
     return;
   }
   if (flags.syn()) {
     if (segment.sequence() + 1 == state.guest_next && !flags.ack()) {
       admission_.drops().count(DropReason::kTcpDuplicateSyn);
-      SLUICE_PROBE(retransmit, index, 0, 0);
+      SLUICE_PROBE(retransmit, flow.id.index, 0, 0);
       send_syn(flow, state.our_isn, state.guest_next, turn.out);
     } else if (!flags.ack()) {
-      reopen(index, packet, segment, turn);
+      reopen(flow, arrival, turn);
     }
     return;
   }
@@ -155,36 +141,33 @@ void TcpFlows::segment_syn_ack_sent(std::uint32_t index, SynAckSent& state,
     send_reset(flow.key, segment.acknowledgment(), std::nullopt, turn.out);
     return;
   }
-  const std::uint32_t window = std::uint32_t{segment.window()}
-                               << (flow.guest.scaled ? flow.guest.window_scale : 0);
   const std::uint32_t room = state.host_room;
-  establish(flow, state.guest_next, state.our_isn + 1, segment, window, turn.now);
-  auto& relaying = std::get<Relaying>(flow.state);
-  relaying.host_room = room;
-  relaying.window_edge = relaying.received + std::min<std::uint32_t>(room, 0xffff);
-  touch(flow, index);
-  if (!segment.payload().empty() || flags.fin()) {
-    segment_relaying(index, flow, relaying, segment, turn);
-  }
+  Relaying& relaying =
+      establish(flow, {state.guest_next, state.our_isn + 1, flow.guest.window_of(segment)}, segment,
+                turn.now);
+  relaying.rx.host_room = room;
+  relaying.rx.window_edge = relaying.rx.received + std::min<std::uint32_t>(room, 0xffff);
+  touch(flow);
+  if (!segment.payload().empty() || flags.fin()) segment_relaying(flow, relaying, segment, turn);
 }
 
 // The last ACK of ours may have been lost: a repeated FIN is answered again.
-void TcpFlows::segment_lingering(std::uint32_t index, Lingering& state,
-                                 const wire::IpPacketView& packet, const wire::TcpView& segment,
+void TcpFlows::segment_lingering(TcpFlow& flow, Lingering& state, const TcpArrival& arrival,
                                  Turn turn) {
+  const wire::TcpView& segment = arrival.segment;
   const wire::TcpFlags flags = segment.flags();
   if (flags.rst()) {
-    remove(id_of(index), policy::Outcome::kClosed, turn);
+    remove(flow.id, policy::Outcome::kClosed, turn);
     return;
   }
   // RFC 9293, 3.6.1: a new connection may begin above the old one's numbers.
   if (flags.syn() && !flags.ack() && segment.sequence() > state.guest_next) {
-    reopen(index, packet, segment, turn);
+    reopen(flow, arrival, turn);
     return;
   }
   if (!flags.fin() && segment.payload().empty() && !flags.syn()) return;
-  link_.send_tcp({.source = flows_.at(index).key.remote,
-                  .destination = flows_.at(index).key.guest,
+  link_.send_tcp({.source = flow.key.remote,
+                  .destination = flow.key.guest,
                   .sequence = state.our_next,
                   .acknowledgment = state.guest_next,
                   .flags = wire::kAck,
@@ -192,29 +175,27 @@ void TcpFlows::segment_lingering(std::uint32_t index, Lingering& state,
                  turn.out);
 }
 
-void TcpFlows::reopen(std::uint32_t index, const wire::IpPacketView& packet,
-                      const wire::TcpView& segment, Turn turn) {
-  const TcpId id = id_of(index);
-  const FlowKey key = flows_.at(index).key;
-  if (!is_over(flows_.at(index).state)) turn.out.push(CloseTcp{id, true});
-  remove(id, policy::Outcome::kResetByGuest, turn);
-  on_syn(key, packet, segment, turn);
+void TcpFlows::reopen(TcpFlow& flow, const TcpArrival& arrival, Turn turn) {
+  const FlowKey key = flow.key;
+  if (!is_over(flow.state)) turn.out.push(CloseTcp{flow.id, true});
+  remove(flow.id, policy::Outcome::kResetByGuest, turn);
+  on_syn(key, arrival, turn);
 }
 
-void TcpFlows::establish(TcpFlow& flow, wire::SeqNum guest_next, wire::SeqNum our_next,
-                         const wire::TcpView& segment, std::uint32_t window, Instant now) {
-  Relaying state;
-  state.received = guest_next;
-  state.acknowledged = guest_next;
-  state.head = our_next;
-  state.acked = our_next;
-  state.sent = our_next;
-  state.window_seq = segment.sequence();
-  state.window_ack = our_next;
-  state.window = window;
-  state.progress_at = now;
-  flow.state = std::move(state);
+Relaying& TcpFlows::establish(TcpFlow& flow, const Agreed& agreed, const wire::TcpView& segment,
+                              Instant now) {
+  auto& state = flow.state.emplace<Relaying>();
+  state.rx.received = agreed.guest_next;
+  state.rx.acknowledged = agreed.guest_next;
+  state.tx.head = agreed.our_next;
+  state.tx.acked = agreed.our_next;
+  state.tx.sent = agreed.our_next;
+  state.tx.window_seq = segment.sequence();
+  state.tx.window_ack = agreed.our_next;
+  state.tx.window = agreed.window;
+  state.tx.progress_at = now;
   timers_.arm(flow.timer, now + options_.idle_limit);
+  return state;
 }
 
 void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
@@ -279,7 +260,7 @@ void TcpFlows::send_syn(const TcpFlow& flow, wire::SeqNum our_isn,
   wire::TcpOptions options;
   options.mss = link_.segment_size_max(flow.key.guest.address.family());
   // RFC 7323, 2.2 and RFC 2018, 2: in a SYN-ACK only what the SYN offered.
-  if (!answer || flow.guest.scaled) options.window_scale = kWindowScale;
+  if (!answer || flow.guest.scaled) options.window_scale = kTcpWindowScale;
   options.sack_permitted = !answer || flow.guest.sack;
   std::uint32_t room = 0xffff;
   if (const auto* state = std::get_if<SynAckSent>(&flow.state)) {

@@ -76,8 +76,8 @@ RC_GTEST_PROP(TcpOrderProperty, DeliveredBytesAreAPrefix, ()) {
   RC_ASSERT(prefix == stream(0, guest.taken));
   const auto* state = std::get_if<Relaying>(&guest.state_of(c)->state);
   RC_ASSERT(state != nullptr);
-  RC_ASSERT(state->stream_offset == guest.taken);
-  RC_ASSERT(state->acknowledged == state->received);
+  RC_ASSERT(state->rx.stream_offset == guest.taken);
+  RC_ASSERT(state->rx.acknowledged == state->rx.received);
 }
 
 }  // namespace

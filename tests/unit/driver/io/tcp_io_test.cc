@@ -97,18 +97,18 @@ TEST_F(TcpIoTest, WhatAShortWriteLeavesFollowsWhenTheSocketIsWritable) {
   // All of it is ours, so all of it is acknowledged.
   ASSERT_FALSE(frames.empty());
   EXPECT_EQ(frames.back().tcp().acknowledgment(), c.next);
-  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 700U);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).rx.buffered, 700U);
 
   // More waits behind it, without another try: the kernel said that it is full.
   const std::size_t sends = kernel.count("sendmsg");
   kernel.script("sendmsg", -1, EAGAIN);
   send_bytes(c, 100);
   EXPECT_LE(kernel.count("sendmsg"), sends + 1);
-  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 800U);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).rx.buffered, 800U);
 
   event(EPOLLOUT);
   EXPECT_EQ(kernel.last("sendmsg")->first, 800);
-  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).buffered, 0U);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).rx.buffered, 0U);
 }
 
 // What was free when the engine looked may be gone when its order is carried out.
@@ -363,7 +363,7 @@ TEST_F(TcpIoTest, TheKernelIsAskedForRoomOnlyWhereMuchWasSpent) {
   kernel.script_value(40'000);  // of so many.
   send_bytes(c, 1400);
   EXPECT_EQ(kernel.count("ioctl"), 1U);
-  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).host_room, 35'000U);
+  EXPECT_EQ(std::get<flow::Relaying>(flow(c)->state).rx.host_room, 35'000U);
 }
 
 // Of a fresh socket the kernel is not asked how much room it has, which pays for the guard.

@@ -333,7 +333,7 @@ TEST_F(TcpEdge, AWindowThatOpensIsToldWithoutBeingAsked) {
   Connection c = establish({.options = {.mss = 65480, .window_scale = 7, .sack_permitted = true}});
   tcp().set_spill_free(0);
   // The host takes nothing, and the spill holds what the window let in.
-  while (distance(c.next, std::get<Relaying>(flow(c)->state).window_edge) >= 60'000) {
+  while (distance(c.next, std::get<Relaying>(flow(c)->state).rx.window_edge) >= 60'000) {
     feed(data(c, c.sent, 60'000));
     c.next += 60'000;
     c.sent += 60'000;

@@ -239,14 +239,14 @@ TEST_F(TcpHandOver, NothingIsPeekedOrOfferedWhileItIsWanted) {
   collect();
   EXPECT_TRUE(actions.empty());
   EXPECT_TRUE(frames.empty());
-  const wire::SeqNum edge = std::get<Relaying>(flow(c)->state).window_edge;
+  const wire::SeqNum edge = std::get<Relaying>(flow(c)->state).rx.window_edge;
   feed(data(c, 0, 100));
   c.next += 100;
   clear();
   host_takes(c, 100, 4 * 1024 * 1024);
   EXPECT_EQ(take_frame().tcp().acknowledgment(), c.next);
   // But for what the scale cannot express.
-  EXPECT_LT(std::get<Relaying>(flow(c)->state).window_edge - edge, 1 << TcpFlows::kWindowScale);
+  EXPECT_LT(std::get<Relaying>(flow(c)->state).rx.window_edge - edge, 1 << TcpFlows::kWindowScale);
 }
 
 TEST_F(TcpHandOver, PatienceRunsOut) {

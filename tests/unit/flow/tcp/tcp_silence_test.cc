@@ -62,7 +62,7 @@ TEST_F(TcpSilence, AGuestAtAClosedWindowIsAnsweredByUs) {
   Connection c = establish();
   const auto open = [&] {
     const auto& state = std::get<Relaying>(flow(c)->state);
-    return state.window_edge - state.received;
+    return state.rx.window_edge - state.rx.received;
   };
   while (open() > 0) {
     const auto size = static_cast<std::uint32_t>(std::min(open(), 32 * 1024));

@@ -27,8 +27,7 @@ class TcpSpill : public TcpFixture {
     return {.c = establish({.guest = {kGuest.address, wire::Port{port}}})};
   }
   [[nodiscard]] std::uint32_t window_of(const Connection& c) {
-    const auto& state = std::get<Relaying>(flow(c)->state);
-    return state.window_edge > state.received ? distance(state.received, state.window_edge) : 0;
+    return std::get<Relaying>(flow(c)->state).rx.open();
   }
   void send_one(Stuck& one, std::size_t length) {
     const Bytes bytes = tcp_frame(network(), data(one.c, one.c.sent, length));

@@ -68,6 +68,8 @@ void EngineDriver::require_no_drops() const {
                          ++carried.connects;
                          connecting = action.flow;
                        },
+                       [&](const flow::AskPolicy&) { unreachable("nobody asks"); },
+                       [&](const flow::WithdrawAsk&) { unreachable("nobody asks"); },
                        [&](const flow::StashTcp&) { ++carried.stashes; },
                        [&](const flow::WriteTcp& action) { write(action); },
                        [&](const flow::PeekTcp& action) {

@@ -137,37 +137,44 @@ FramesWritten Worker::write_frames(Instant now) {
 // Carries out all actions, those that their results bring included.
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
-  const Overloaded run{[&](const flow::ConnectTcp action) {
-                         tcp_.connect(action, {now, sink_});
-                         write_frames(now);  // The answer need not wait for what follows.
-                       },
-                       [&](const flow::StashTcp action) { tcp_.stash(action); },
-                       [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
-                       [&](const flow::PeekTcp action) {
-                         tcp_.peek(action, write_frames(now));
-                         write_frames(now);  // The guest need not wait for what follows.
-                       },
-                       [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
-                       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
-                       [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
-                       [&](const flow::CloseTcp action) {
-                         if (!hand_overs_.close(action)) tcp_.close(action, now);
-                       },
-                       [&](const flow::HandOverTcp& action) {
-                         hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
-                       },
-                       [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
-                       [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-                       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
-                       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
-                       [&](const flow::CloseUdp action) { udp_.close(action); },
-                       [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
-                       [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
-                       [&](const flow::ClosePing action) { ping_.close(action); },
-                       [&](const flow::ReportFlow action) {
-                         reporter_.add(action.summary,
-                                       engine_.name_of(action.summary.key.remote.address));
-                       }};
+  const Overloaded run{
+      [&](const flow::ConnectTcp action) {
+        tcp_.connect(action, {now, sink_});
+        write_frames(now);  // The answer need not wait for what follows.
+      },
+      [&](const flow::StashTcp action) { tcp_.stash(action); },
+      [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
+      [&](const flow::PeekTcp action) {
+        tcp_.peek(action, write_frames(now));
+        write_frames(now);  // The guest need not wait for what follows.
+      },
+      [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
+      [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+      [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
+      [&](const flow::CloseTcp action) {
+        if (!hand_overs_.close(action)) tcp_.close(action, now);
+      },
+      [&](const flow::HandOverTcp& action) {
+        hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
+      },
+      [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
+      [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
+      [&](const flow::AskPolicy action) {
+        // Nobody is there who could be asked.
+        engine_.on_verdict(action.flow,
+                           {.stage = action.stage, .verdict = policy::Verdict::kAskNobody},
+                           {now, sink_});
+      },
+      [](const flow::WithdrawAsk&) {},
+      [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
+      [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
+      [&](const flow::CloseUdp action) { udp_.close(action); },
+      [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
+      [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
+      [&](const flow::ClosePing action) { ping_.close(action); },
+      [&](const flow::ReportFlow action) {
+        reporter_.add(action.summary, engine_.name_of(action.summary.key.remote.address));
+      }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.

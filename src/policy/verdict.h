@@ -19,6 +19,14 @@ enum class Verdict : std::uint8_t {
   kTooManyFlows,     // --max-flows
   kTooManyNewFlows,  // --new-flows-per-second
   kNoDescriptors,    // The process or the system has no file descriptor left.
+  // Of flows that policy leaves to somebody else to decide.
+  kAskRefused,          // They said no.
+  kAskTimedOut,         // They said nothing in time.
+  kAskNobody,           // There is nobody to ask.
+  kAskQueueFull,        // Too many wait for an answer.
+  kFirstBytesRefused,   // What the guest sent first is not let through.
+  kFirstBytesTimedOut,  // ... or was not judged in time.
+  kFirstBytesFull,      // ... or could not be kept: too many wait.
 };
 
 // A word or two for reports and logs: "accepted", "denied", "too many flows".
@@ -31,6 +39,13 @@ enum class Verdict : std::uint8_t {
     case Verdict::kTooManyFlows: return "too many flows";
     case Verdict::kTooManyNewFlows: return "too many new flows";
     case Verdict::kNoDescriptors: return "no descriptors";
+    case Verdict::kAskRefused: return "refused when asked";
+    case Verdict::kAskTimedOut: return "no answer in time";
+    case Verdict::kAskNobody: return "nobody to ask";
+    case Verdict::kAskQueueFull: return "too many asked about";
+    case Verdict::kFirstBytesRefused: return "first bytes refused";
+    case Verdict::kFirstBytesTimedOut: return "first bytes not judged in time";
+    case Verdict::kFirstBytesFull: return "too many first bytes";
   }
   unreachable("verdict outside its enum");
 }

@@ -91,6 +91,7 @@ class Harness {
     }
     engine_.shut_down({now_, sink_});
     settle();
+    require(questions_.empty(), "no question is left open");
     require(engine_.flow_count() == 0 && sockets_.empty() && udp_.empty() && pings_.empty(),
             "everything is closed at the end");
     require(names_.empty(), "every name that was handed over is released");
@@ -109,6 +110,13 @@ class Harness {
     std::vector<std::vector<std::uint8_t>> kept{};  // Packets that wait for the answer.
   };
 
+  struct Question {
+    flow::FlowId flow{};
+    flow::AskStage stage{};
+  };
+  static std::pair<int, std::uint64_t> question_key(const flow::FlowId& id) {
+    return {static_cast<int>(id.protocol), key(id.handle)};
+  }
   static std::uint64_t key(const SlabHandle& id) {
     return (std::uint64_t{id.generation} << 32) | id.index;
   }
@@ -168,7 +176,10 @@ class Harness {
     wire::SeqNum ack{};
     const flow::TcpFlow* flow = engine_.tcp().find({guest, remote, wire::IpProtocol::kTcp});
     if (flow != nullptr) {
-      if (const auto* state = std::get_if<flow::Relaying>(&flow->state)) {
+      if (const auto* gated = std::get_if<flow::Gated>(&flow->state)) {
+        base = gated->relaying.rx.received;
+        ack = gated->relaying.tx.sent;
+      } else if (const auto* state = std::get_if<flow::Relaying>(&flow->state)) {
         base = state->rx.received;
         ack = state->tx.sent;
       } else if (const auto* accepted = std::get_if<flow::SynAckSent>(&flow->state)) {
@@ -316,8 +327,33 @@ class Harness {
         break;
       }
       case 7: carried_to_end(id, input.u8()); break;
+      case 8: verdict(pick, input.u8()); break;
+      case 9:
+        engine_.set_ask({.tcp = (pick & 1) != 0,
+                         .udp = (pick & 2) != 0,
+                         .gate = (pick & 4) != 0 ? flow::Gate::kFirstBytes : flow::Gate::kOpen,
+                         .flows_max = pick >> 4U});
+        break;
       default: failures(pick); break;
     }
+  }
+
+  // To a question that is open, or to none.
+  void verdict(std::uint8_t pick, std::uint8_t how) {
+    flow::FlowId id{wire::IpProtocol::kTcp, tcp_id(pick)};
+    flow::Ruling ruling{
+        .stage = (how & 1) != 0 ? flow::AskStage::kFirstBytes : flow::AskStage::kNewFlow,
+        .gate = (how & 2) != 0 ? flow::Gate::kFirstBytes : flow::Gate::kOpen};
+    if (!questions_.empty() && (how & 4) == 0) {
+      auto at = questions_.begin();
+      std::advance(at, pick % questions_.size());
+      id = at->second.flow;
+      ruling.stage = at->second.stage;
+    }
+    const auto open = questions_.find(question_key(id));
+    if (open != questions_.end() && open->second.stage == ruling.stage) questions_.erase(open);
+    if ((how & 8) != 0) ruling.verdict = policy::Verdict::kAskRefused;
+    engine_.on_verdict(id, ruling, {now_, sink_});
   }
 
   // Of any flow, asked for or not: the driver may be late.
@@ -544,6 +580,19 @@ class Harness {
   void carry_out(const flow::ClosePing& action) {
     require(pings_.erase(key(action.socket)) == 1, "a socket is closed once");
   }
+  void carry_out(const flow::AskPolicy& action) {
+    for (const std::uint8_t byte : action.bytes)
+      touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
+    require(action.bytes.size() <= flow::KeptBytes::kMax + flow::KeptBytes::kRounding,
+            "what is kept is bounded");
+    const flow::TcpId id{action.flow.handle};
+    if (action.stage == flow::AskStage::kFirstBytes) {
+      const Socket* socket = find(id);
+      require(socket == nullptr || socket->offset == 0, "the host has nothing of what is judged");
+    }
+    questions_[question_key(action.flow)] = {action.flow, action.stage};
+  }
+  void carry_out(const flow::WithdrawAsk& action) { questions_.erase(question_key(action.flow)); }
   void carry_out(const flow::ReportFlow&) {}
 
   void require_held(flow::TcpId id) {
@@ -577,6 +626,7 @@ class Harness {
   std::map<std::uint64_t, Socket> sockets_;
   std::map<std::uint64_t, flow::UdpId> udp_;
   std::map<std::uint64_t, flow::PingId> pings_;
+  std::map<std::pair<int, std::uint64_t>, Question> questions_;
   std::vector<std::uint64_t> gone_;
   std::vector<std::vector<std::uint8_t>> queries_;
   flow::UdpId published_;

@@ -77,6 +77,7 @@ struct Options {
     totals.ended += world.totals().ended;
     totals.urgent_stops += world.totals().urgent_stops;
     totals.sockets_lost += world.totals().sockets_lost;
+    totals.asked += world.totals().asked;
     return true;
   } catch (const Failure& failure) {
     fmt::print("FAILED: {}\n  sim --seed {}\n", failure.what(), seed);
@@ -104,11 +105,12 @@ struct Options {
   fmt::print(
       "{} seeds, {} failed; {} events, {} frames, {} MiB delivered, {} timeouts of guests on "
       "faulty links; {} connections handed over, {} hand-overs failed, {} packets put back; "
-      "{} commands ended in the midst; {} reads ended at urgent bytes, {} sockets lost bytes; "
+      "{} commands ended in the midst; {} reads ended at urgent bytes, {} sockets lost bytes; {} "
+      "questions; "
       "{:.1f} s\n",
       count, failures, totals.events, totals.frames, totals.bytes >> 20, totals.guest_timeouts,
       totals.handed_over, totals.hand_overs_failed, totals.injected, totals.ended,
-      totals.urgent_stops, totals.sockets_lost, took.count());
+      totals.urgent_stops, totals.sockets_lost, totals.asked, took.count());
   std::fflush(stdout);
   return failures;
 }

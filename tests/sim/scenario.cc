@@ -171,6 +171,18 @@ void draw_urgent(Prng& prng, Scenario& scenario) {
   }
 }
 
+void draw_ask(Prng& prng, Scenario& scenario) {
+  if (!chance(prng, 25)) return;
+  AskPlan& plan = scenario.ask;
+  plan.new_flows = chance(prng, 70);
+  if (!plan.new_flows || chance(prng, 60)) plan.gate = chance(prng, 50) ? 100 : 50;
+  if (chance(prng, 60)) plan.refused = static_cast<std::uint32_t>(prng.below(60));
+  if (chance(prng, 40)) plan.never = static_cast<std::uint32_t>(prng.below(40));
+  plan.answers_within = chance(prng, 50) ? Duration(microseconds(1 + prng.below(40'000)))
+                                         : Duration(milliseconds(1 + prng.below(20'000)));
+  plan.bytes_wanted = prng.below(chance(prng, 70) ? 2'000 : 20'000);
+}
+
 Scenario draw_scenario(Prng& prng) {
   Scenario scenario;
   LinkPlan& link = scenario.link;

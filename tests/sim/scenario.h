@@ -80,6 +80,16 @@ struct HandOverPlan {
   Duration turn_max{};       // How long the carrier leaves what is ready.
 };
 
+// Who decides about the guest's flows, where somebody does.
+struct AskPlan {
+  bool new_flows = false;
+  std::uint32_t gate = 0;     // Of a hundred that are let through: their first bytes are judged.
+  std::uint32_t refused = 0;  // Of a hundred,
+  std::uint32_t never = 0;    // and never answered.
+  Duration answers_within = std::chrono::microseconds(1);
+  std::uint64_t bytes_wanted = 0;
+};
+
 struct Scenario {
   LinkPlan link{};
   bool checksum_offload = false;
@@ -91,6 +101,7 @@ struct Scenario {
   std::uint32_t pings = 0;
   std::vector<ConnectionPlan> connections{};
   HandOverPlan hand_over{};
+  AskPlan ask{};
 };
 
 [[nodiscard]] Scenario draw_scenario(Prng& prng);
@@ -98,6 +109,8 @@ struct Scenario {
 void draw_hand_over(Prng& prng, Scenario& scenario);
 // Urgent bytes of both ends, and sockets that lose what they held.
 void draw_urgent(Prng& prng, Scenario& scenario);
+// Whether somebody is asked about flows.
+void draw_ask(Prng& prng, Scenario& scenario);
 // When the command ends, if it does before its connections do; some hosts are slow then.
 [[nodiscard]] std::optional<Duration> draw_end_of_command(Prng& prng, Scenario& scenario);
 

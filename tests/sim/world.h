@@ -28,6 +28,7 @@ struct Totals {
   std::uint64_t ended = 0;         // Runs whose command ended in their midst.
   std::uint64_t urgent_stops = 0;  // Reads that ended in front of an urgent byte.
   std::uint64_t sockets_lost = 0;
+  std::uint64_t asked = 0;  // Questions about flows.
 };
 
 class World final : private GuestStack, private CarriedStack {
@@ -57,6 +58,7 @@ class World final : private GuestStack, private CarriedStack {
     kAgentReady,
     kAgentGone,
     kCommandEnds,
+    kVerdict,
   };
   struct Event {
     Instant at{};
@@ -105,6 +107,20 @@ class World final : private GuestStack, private CarriedStack {
     std::optional<wire::SeqNum> acknowledged{};
     wire::SeqNum edge{};
     std::uint32_t reports = 0;
+  };
+
+  // The question about a connection, the newest of them.
+  struct Asked {
+    bool open = false;
+    bool ever = false;
+    bool refused = false;  // Any of them, or nothing was said.
+    bool never = false;
+    bool answer_planned = false;
+    std::uint32_t number = 0;
+    flow::FlowId flow{};
+    flow::Ruling ruling{};
+    Duration delay{};
+    std::uint64_t bytes_wanted = 0;  // Of the first bytes, before it is answered.
   };
 
   // GuestStack and CarriedStack
@@ -156,6 +172,14 @@ class World final : private GuestStack, private CarriedStack {
   void check_report(const flow::FlowSummary& summary);
   void check_hand_overs();
 
+  // Questions (world_ask.cc).
+  void begin_asking();
+  void on_ask(const flow::AskPolicy& question);
+  void draw_ruling(Asked& asked, const flow::AskPolicy& question);
+  void answer(std::uint32_t connection, std::uint32_t number);
+  void on_withdraw(const flow::WithdrawAsk& action);
+  void check_asked();
+
   // The end of the command.
   void end_command();
   [[nodiscard]] bool drained();
@@ -179,6 +203,7 @@ class World final : private GuestStack, private CarriedStack {
   bool verbose_;
   Prng prng_;
   Prng carry_prng_;
+  Prng ask_prng_;
   Scenario scenario_;
   sim::FaultInjector faults_;
   Instant now_;
@@ -198,6 +223,7 @@ class World final : private GuestStack, private CarriedStack {
   Instant last_from_carried_{};
   bool agent_here_ = false;
   std::vector<HandOver> hand_overs_;
+  std::vector<Asked> asked_;                        // By connection.
   std::deque<std::vector<std::uint8_t>> returned_;  // Borrowed by actions.
   std::deque<Reply> replies_;
   bool ended_ = false;

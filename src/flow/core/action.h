@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/slab.h"
 #include "base/time.h"
+#include "flow/core/ask.h"
 #include "flow/core/flow_summary.h"
 #include "wire/address.h"
 #include "wire/link/frame_batch.h"
@@ -121,13 +122,27 @@ struct SendPing {
 struct ClosePing {
   PingId socket;
 };
+// Asks whoever decides about a flow; answered by Engine::on_verdict(), at any time. Asked again
+// with more of the first bytes, until it is answered.
+struct AskPolicy {
+  FlowId flow;
+  FlowKey key;
+  AskStage stage{};
+  ByteView bytes{};       // Of kFirstBytes: all that the guest has sent, from the first byte on.
+  bool finished = false;  // ... and it will send no more.
+};
+// The flow of an open question has ended.
+struct WithdrawAsk {
+  FlowId flow;
+};
 struct ReportFlow {
   FlowSummary summary;
 };
 
-using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
-                            CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp,
-                            SendUdp, CloseUdp, OpenPing, SendPing, ClosePing, ReportFlow>;
+using Action =
+    std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
+                 ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp, CloseUdp, OpenPing,
+                 SendPing, ClosePing, AskPolicy, WithdrawAsk, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

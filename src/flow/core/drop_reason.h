@@ -34,12 +34,19 @@ enum class DropReason : std::uint8_t {
   kTooManyFlows,      // --max-flows
   kTooManyNewFlows,   // --new-flows-per-second
   kNoDescriptors,     // The process may not open another socket.
-  kPingForbidden,     // net.ipv4.ping_group_range forbids ping sockets.
-  kUnreachable,       // No such host on the guest's own subnet, or an address never routed.
-  kDnsRejected,       // Not a DNS query.
-  kDnsTooMany,        // Too many questions at once; answered with SERVFAIL.
-  kIcmpIgnored,       // An ICMP message that calls for nothing.
-  kLinkWriteFailed,   // The tap took no more.
+  kAskRefused,        // Whoever was asked about the flow said no,
+  kAskTimedOut,       // or nothing in time.
+  kAskNobody,         // Nobody is there to be asked.
+  kAskQueueFull,      // Too many flows wait for an answer.
+  kFirstBytesRefused,   // What the guest sent first was not let through,
+  kFirstBytesTimedOut,  // or not judged in time.
+  kFirstBytesFull,      // Too many flows keep their first bytes.
+  kPingForbidden,       // net.ipv4.ping_group_range forbids ping sockets.
+  kUnreachable,         // No such host on the guest's own subnet, or an address never routed.
+  kDnsRejected,         // Not a DNS query.
+  kDnsTooMany,          // Too many questions at once; answered with SERVFAIL.
+  kIcmpIgnored,         // An ICMP message that calls for nothing.
+  kLinkWriteFailed,     // The tap took no more.
 };
 
 inline constexpr std::size_t kDropReasonCount =
@@ -72,6 +79,13 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kTooManyFlows: return "too-many-flows";
     case DropReason::kTooManyNewFlows: return "too-many-new-flows";
     case DropReason::kNoDescriptors: return "no-descriptors";
+    case DropReason::kAskRefused: return "ask-refused";
+    case DropReason::kAskTimedOut: return "ask-timeout";
+    case DropReason::kAskNobody: return "ask-nobody";
+    case DropReason::kAskQueueFull: return "ask-queue-full";
+    case DropReason::kFirstBytesRefused: return "first-bytes-refused";
+    case DropReason::kFirstBytesTimedOut: return "first-bytes-timeout";
+    case DropReason::kFirstBytesFull: return "first-bytes-full";
     case DropReason::kPingForbidden: return "ping-forbidden";
     case DropReason::kUnreachable: return "unreachable";
     case DropReason::kDnsRejected: return "dns-rejected";

@@ -1,8 +1,9 @@
-// The decision on every new flow, in this order: policy, then limits. One place, so
-// that TCP, UDP and ICMP cannot differ.
+// The decision on every new flow, in this order: policy, then limits, then whether somebody else is
+// asked. One place, so that TCP, UDP and ICMP cannot differ.
 #pragma once
 
 #include "base/time.h"
+#include "flow/core/ask.h"
 #include "flow/core/drop_reason.h"
 #include "policy/guest_limits.h"
 #include "policy/policy.h"
@@ -10,6 +11,18 @@
 #include "policy/verdict.h"
 
 namespace sluice::flow {
+
+// What is said of a new flow at once.
+struct Admitted {
+  enum class Answer : std::uint8_t { kAllowed, kRefused, kAsked };
+  Answer answer = Answer::kAllowed;
+  policy::Verdict verdict = policy::Verdict::kAccepted;  // Why it is refused.
+  Gate gate = Gate::kOpen;                               // Of one that is allowed.
+
+  [[nodiscard]] static Admitted by(policy::Verdict verdict) {
+    return {verdict == policy::Verdict::kAccepted ? Answer::kAllowed : Answer::kRefused, verdict};
+  }
+};
 
 class FlowAdmission {
  public:
@@ -26,6 +39,25 @@ class FlowAdmission {
     if (verdict != policy::Verdict::kAccepted) return refuse(verdict);
     return admit_unjudged(side, now);
   }
+  // The same for those that may have to wait for an answer. One that waits counts as a flow, too.
+  [[nodiscard]] Admitted judge(policy::Protocol protocol, const wire::Endpoint& remote, Instant now,
+                               policy::FlowSide side = policy::FlowSide::kOutbound) {
+    const policy::Verdict verdict = admit(protocol, remote, now, side);
+    if (verdict != policy::Verdict::kAccepted) return {Admitted::Answer::kRefused, verdict};
+    const bool tcp = protocol == policy::Protocol::kTcp;
+    if (!(tcp ? ask_.tcp : ask_.udp)) [[likely]]
+      return {.gate = tcp ? ask_.gate : Gate::kOpen};
+    if (asked_ >= ask_.flows_max) {
+      released(side);
+      return {Admitted::Answer::kRefused, refuse(policy::Verdict::kAskQueueFull)};
+    }
+    ++asked_;
+    return {.answer = Admitted::Answer::kAsked};
+  }
+  // A flow that was asked about waits no longer.
+  void answered() { --asked_; }
+  [[nodiscard]] const AskOptions& ask() const { return ask_; }
+  void set_ask(const AskOptions& ask) { ask_ = ask; }
   // A flow whose target is decided already: from outside to a published port, or to our DNS.
   [[nodiscard]] policy::Verdict admit_unjudged(policy::FlowSide side, Instant now) {
     const policy::Verdict verdict = limits_.admit(side, now);
@@ -56,12 +88,21 @@ class FlowAdmission {
       case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
       case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
       case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
+      case policy::Verdict::kAskRefused: return DropReason::kAskRefused;
+      case policy::Verdict::kAskTimedOut: return DropReason::kAskTimedOut;
+      case policy::Verdict::kAskNobody: return DropReason::kAskNobody;
+      case policy::Verdict::kAskQueueFull: return DropReason::kAskQueueFull;
+      case policy::Verdict::kFirstBytesRefused: return DropReason::kFirstBytesRefused;
+      case policy::Verdict::kFirstBytesTimedOut: return DropReason::kFirstBytesTimedOut;
+      case policy::Verdict::kFirstBytesFull: return DropReason::kFirstBytesFull;
     }
     unreachable("an accepted flow was refused");
   }
 
   policy::Reach reach_;
   policy::GuestLimits limits_;
+  AskOptions ask_;
+  std::size_t asked_ = 0;
   DropCounters drops_;
 };
 

@@ -31,6 +31,7 @@ template <typename Flow>
                       .bytes_to_host = flow.bytes_to_host,
                       .bytes_to_guest = flow.bytes_to_guest};
   if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
+  if constexpr (requires { flow.verdict; }) summary.verdict = flow.verdict;
   return summary;
 }
 

@@ -36,6 +36,10 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
   for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
 }
 
+[[gnu::cold]] void Engine::on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn) {
+  if (flow.protocol == wire::IpProtocol::kTcp) tcp_.on_verdict(TcpId{flow.handle}, ruling, turn);
+}
+
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
                                         Turn turn) {
   if (!burst_open_) {

@@ -65,6 +65,11 @@ class Engine {
   [[nodiscard]] bool has_deferred() const { return tcp_.has_deferred(); }
   void run_deferred(Turn turn) { tcp_.run_deferred(turn); }
 
+  // About which new flows somebody is asked from here on; about none to begin with.
+  void set_ask(const AskOptions& ask) { admission_.set_ask(ask); }
+  // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
+  void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
+
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
                     Turn turn);

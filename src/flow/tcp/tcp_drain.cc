@@ -37,22 +37,26 @@ enum class Rest : std::uint8_t {
 [[nodiscard]] Rest rest_of(const TcpFlow& flow) {
   // Nobody waits for a connection any more that does not stand yet. One that stands may have bytes
   // on their way to us.
-  return std::visit(Overloaded{
-                        [](const Connecting&) { return Rest::kNone; },
-                        [](const SynAckSent&) { return Rest::kMaybe; },
-                        [](const SynSent&) { return Rest::kNone; },
-                        [&](const Relaying& state) { return rest_of_relaying(flow, state.rx); },
-                        [](const Lingering&) { return Rest::kNone; },
-                        [](const HandedOver& state) {
-                          if (!state.over && state.waiting != 0) return Rest::kWaits;
-                          return state.over || state.host_shut ? Rest::kNone : Rest::kMaybe;
-                        },
-                    },
-                    flow.state);
+  return std::visit(
+      Overloaded{
+          [](const Connecting&) { return Rest::kNone; },
+          [](const SynAckSent&) { return Rest::kMaybe; },
+          [](const SynSent&) { return Rest::kNone; },
+          [&](const Relaying& state) { return rest_of_relaying(flow, state.rx); },
+          [](const Lingering&) { return Rest::kNone; },
+          [](const HandedOver& state) {
+            if (!state.over && state.waiting != 0) return Rest::kWaits;
+            return state.over || state.host_shut ? Rest::kNone : Rest::kMaybe;
+          },
+          [](const Deciding&) { return Rest::kNone; },
+          [&](const Gated&) { return flow.kept->rest().empty() ? Rest::kMaybe : Rest::kWaits; },
+      },
+      flow.state);
 }
 
 [[nodiscard]] std::uint64_t bytes_waiting(const TcpFlow& flow) {
   if (const auto* relaying = std::get_if<Relaying>(&flow.state)) return relaying->rx.buffered;
+  if (flow.kept != nullptr) return flow.kept->rest().size();
   const auto* carried = std::get_if<HandedOver>(&flow.state);
   return carried == nullptr ? 0 : carried->waiting;
 }
@@ -85,7 +89,7 @@ std::vector<TcpFlows::GivenUp> TcpFlows::shut_down(Turn turn) {
   std::vector<GivenUp> all;
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     const TcpId id{handle};
-    if (!is_over(flow.state)) turn.out.push(CloseTcp{id, !host_has_all(flow)});
+    if (has_socket(flow.state)) turn.out.push(CloseTcp{id, !host_has_all(flow)});
     const bool moving = turn.now < std::max(flow.moved, drain_began_) + kQuiet;
     const Rest rest = rest_of(flow);
     const bool given_up = rest == Rest::kWaits || (rest == Rest::kMaybe && moving);

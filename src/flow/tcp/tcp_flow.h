@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -12,8 +13,10 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_key.h"
 #include "flow/tcp/guest_tcp_options.h"
+#include "flow/tcp/kept_bytes.h"
 #include "flow/tcp/tcp_receiver.h"
 #include "flow/tcp/tcp_sender.h"
+#include "policy/verdict.h"
 #include "wire/seq_num.h"
 
 namespace sluice::flow {
@@ -29,6 +32,12 @@ enum class HostError : std::uint8_t {
   kTimedOut,
   kNoDescriptors,
   kOther,
+};
+
+// The guest's SYN waits for a verdict; the host knows nothing of it yet.
+struct Deciding {
+  wire::SeqNum guest_isn;
+  wire::Endpoint target;
 };
 
 // The guest's SYN waits for the host's connect().
@@ -58,6 +67,12 @@ struct Relaying {
   Sender tx;    // Host to guest.
 };
 
+// As Relaying, but what the guest sends is kept (TcpFlow::kept) until it is judged, and then until
+// the host has it. Nothing of it is in `rx`, but its numbers.
+struct Gated {
+  Relaying relaying;
+};
+
 // Both directions are done; a repeated FIN is still answered (TIME-WAIT, for as long as the link
 // can hold a repeat).
 struct Lingering {
@@ -79,12 +94,18 @@ struct HandedOver {
   bool host_shut = false;
 };
 
-using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver>;
+using TcpState =
+    std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver, Deciding, Gated>;
 
 // The flow was reported, and only waits for packets that may still come.
 [[nodiscard]] inline bool is_over(const TcpState& state) {
   const auto* handed_over = std::get_if<HandedOver>(&state);
   return std::holds_alternative<Lingering>(state) || (handed_over != nullptr && handed_over->over);
+}
+
+// The driver holds something for the flow, which a CloseTcp ends.
+[[nodiscard]] inline bool has_socket(const TcpState& state) {
+  return !is_over(state) && !std::holds_alternative<Deciding>(state);
 }
 
 // How far a flow in Relaying is on its way to HandedOver.
@@ -102,7 +123,11 @@ struct TcpFlow {
   TcpState state;
   GuestTcpOptions guest;
   bool inbound = false;
-  bool dns = false;            // Its host is our DNS (dns_streams.h), not a socket.
+  bool asked = false;  // An AskPolicy waits for its answer.
+  // Its window is what its host has room for, and it is never handed over: its host is our DNS
+  // (dns_streams.h), not a socket, or its first bytes are kept.
+  bool room_only = false;
+  policy::Verdict verdict = policy::Verdict::kAccepted;
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
   // The host's side failed. What it sent before is the guest's yet.
@@ -117,6 +142,8 @@ struct TcpFlow {
   bool ack_due = false;
   bool deferred = false;
 
+  std::unique_ptr<KeptBytes> kept;  // Its first bytes, where these are judged.
+
   TimerNode timer;
   Instant opened{};
   Instant active{};
@@ -127,5 +154,20 @@ struct TcpFlow {
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_to_guest = 0;
 };
+
+// A connection that stands, with its first bytes kept or not; nothing in other states.
+[[nodiscard]] inline Relaying* standing(TcpFlow& flow) {
+  if (auto* state = std::get_if<Relaying>(&flow.state)) [[likely]]
+    return state;
+  auto* gated = std::get_if<Gated>(&flow.state);
+  return gated == nullptr ? nullptr : &gated->relaying;
+}
+
+// What the guest has acknowledged is off the host's queue.
+inline void discard_acked(const TcpFlow& flow, Sender& tx, ActionSink& out) {
+  if (const std::uint32_t bytes = tx.take_acked(); bytes != 0) {
+    out.push(DiscardTcp{flow.id, bytes});
+  }
+}
 
 }  // namespace sluice::flow

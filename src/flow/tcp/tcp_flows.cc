@@ -95,7 +95,12 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, turn);
   }
-  if (auto* state = std::get_if<Relaying>(&flow->state)) spill_.promise(state->rx.promised, 0);
+  if (Relaying* state = standing(*flow)) spill_.promise(state->rx.promised, 0);
+  if (flow->kept != nullptr) release_kept(*flow);
+  if (flow->asked) [[unlikely]] {
+    if (std::holds_alternative<Deciding>(flow->state)) admission_.answered();
+    turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, id}});
+  }
   if (std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
@@ -125,25 +130,30 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   flow.lull = turn.now - flow.active;
   flow.active = turn.now;
   // Each state says for itself what a segment means in it.
-  std::visit(Overloaded{
-                 [&](Connecting& state) { segment_connecting(flow, state, arrival, turn); },
-                 [&](SynAckSent& state) { segment_syn_ack_sent(flow, state, arrival, turn); },
-                 [&](SynSent& state) { segment_syn_sent(flow, state, segment, turn); },
-                 [&](Relaying& state) {
-                   if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
-                     divert(flow, packet, turn.out);
-                   } else {
-                     segment_relaying(flow, state, segment, turn);
-                   }
-                 },
-                 [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
-                 [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
-             },
-             flow.state);
+  std::visit(
+      Overloaded{
+          [&](Connecting& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
+          [&](SynAckSent& state) { segment_syn_ack_sent(flow, state, arrival, turn); },
+          [&](SynSent& state) { segment_syn_sent(flow, state, segment, turn); },
+          [&](Relaying& state) {
+            if (flow.hand_over == HandOverStage::kAsked) [[unlikely]] {
+              divert(flow, packet, turn.out);
+            } else {
+              segment_relaying(flow, state, segment, turn);
+            }
+          },
+          [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
+          [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
+          [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
+          [&](Gated& state) { segment_gated(flow, state, segment, turn); },
+      },
+      flow.state);
 }
 
 void TcpFlows::end_burst(BurstEnd end, Turn turn) {
   burst_end_ = end;
+  if (!parting_.empty()) [[unlikely]]
+    parting_.clear();
   ending_.swap(touched_);
   for (const std::uint32_t index : ending_) {
     // A flow may have ended within the burst, and its place be another's by now.
@@ -161,9 +171,7 @@ void TcpFlows::run_deferred(Turn turn) {
     TcpFlow* flow = find(id);
     if (flow == nullptr) continue;
     flow->deferred = false;
-    if (auto* state = std::get_if<Relaying>(&flow->state)) {
-      request_data(*flow, state->tx, turn);
-    }
+    if (Relaying* state = standing(*flow)) request_data(*flow, state->tx, turn);
   }
   resuming_.clear();
 }
@@ -175,7 +183,10 @@ void TcpFlows::finish_if_done(TcpFlow& flow, Relaying& state, Turn turn) {
     return;
   }
   if (!state.rx.host_shut || !state.tx.fin_sent || !state.tx.all_acked()) {
-    watch_half_closed(flow, state, turn.now);
+    if (state.rx.host_shut && !state.tx.fin_sent && state.rx.check_at == kNever) {
+      state.rx.check_at = turn.now + kHalfClosedCheck;
+      arm(flow, state.rx.check_at);
+    }
     return;
   }
   discard_acked(flow, state.tx, turn.out);

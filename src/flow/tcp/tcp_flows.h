@@ -68,6 +68,9 @@ class TcpFlows {
   static constexpr std::uint8_t kWindowScale = kTcpWindowScale;
   // RFC 6298, 2.1: until a round trip was measured.
   static constexpr Duration kSynResend = std::chrono::seconds(1);
+  // A guest's kernel forgets a connection that its program has closed, a minute after its FIN was
+  // acknowledged, without a word to the other side. How often it is asked.
+  static constexpr Duration kHalfClosedCheck = std::chrono::seconds(5);
 
   TcpFlows(const FlowContext& context, const SipKey& isn_key, const TcpFlowsOptions& options = {});
   ~TcpFlows();
@@ -97,6 +100,8 @@ class TcpFlows {
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);
+  // Answers an AskPolicy, whichever it was.
+  void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -165,7 +170,6 @@ class TcpFlows {
 
   [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
   [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
-  [[nodiscard]] TcpId id_of(std::uint32_t index) const { return TcpId{flows_.handle_of(index)}; }
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
   void remove(TcpId id, policy::Outcome outcome, Turn turn);
   void report(const TcpFlow& flow, policy::Outcome outcome, Turn turn);
@@ -176,10 +180,8 @@ class TcpFlows {
 
   // tcp_open.cc
   void on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn);
-  void refuse_syn(const FlowKey& key, const wire::TcpView& segment, policy::Verdict verdict,
-                  Turn turn);
   void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
-  void segment_connecting(TcpFlow& flow, Connecting& state, const TcpArrival& arrival, Turn turn);
+  void segment_unanswered(TcpFlow& flow, wire::SeqNum isn, const TcpArrival& arrival, Turn turn);
   void segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpArrival& arrival, Turn turn);
   void segment_lingering(TcpFlow& flow, Lingering& state, const TcpArrival& arrival, Turn turn);
   void reopen(TcpFlow& flow, const TcpArrival& arrival, Turn turn);
@@ -194,7 +196,6 @@ class TcpFlows {
   [[nodiscard]] bool find_free_name(FlowKey& key) const;
   void ask_guest(TcpFlow& flow, std::uint32_t room, Turn turn);
   void drop_half_open(Turn turn);
-  [[nodiscard]] bool is_half_open(TcpId id);
   [[nodiscard]] bool retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn);
   void segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpView& segment, Turn turn);
 
@@ -206,7 +207,6 @@ class TcpFlows {
   void receive_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, ActionSink& out);
   void receive_early(TcpFlow& flow, Relaying& state, const Receiver::Piece& piece, ActionSink& out);
   [[nodiscard]] bool stash(TcpId id, std::uint64_t offset, ByteView bytes, ActionSink& out);
-  void pass_fin_on(TcpFlow& flow, Receiver& rx, ActionSink& out);
   [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Receiver& rx) const;
   [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Receiver& rx);
 
@@ -219,25 +219,32 @@ class TcpFlows {
   void send_control(TcpFlow& flow, Relaying& state, Control control, ActionSink& out);
   void send_ack(TcpFlow& flow, Relaying& state, ActionSink& out);
   [[nodiscard]] bool may_hold_ack(const Relaying& state) const;
-  void discard_acked(TcpFlow& flow, Sender& tx, ActionSink& out);
 
   // tcp_hand_over.cc
   void consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn);
-  [[nodiscard]] bool wants_hand_over(const TcpFlow& flow) const;
-  [[nodiscard]] bool stands_still(const Relaying& state) const;
   void go_on_by_tap(TcpFlow& flow, Relaying& state, Turn turn);
   void divert(const TcpFlow& flow, const wire::IpPacketView& packet, ActionSink& out);
   void segment_handed_over(TcpFlow& flow, const HandedOver& state, const TcpArrival& arrival,
                            Turn turn);
 
+  // tcp_ask.cc
+  void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
+  void refuse(TcpFlow& flow, policy::Verdict verdict, Turn turn);
+  void segment_gated(TcpFlow& flow, Gated& state, const wire::TcpView& segment, Turn turn);
+  [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
+                               Turn turn);
+  void end_gated_burst(TcpFlow& flow, Turn turn);
+  void write_kept(TcpFlow& flow, Gated& state, Turn turn);
+  void written_gated(TcpFlow& flow, const TcpWritten& written, Turn turn);
+  void open_gate(TcpFlow& flow, Gated& state, Turn turn);
+  void release_kept(TcpFlow& flow);
+  void timer_gated(TcpFlow& flow, Gated& state, Turn turn);
+
   // tcp_timers.cc
   [[nodiscard]] bool may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn);
-  void timer_handed_over(TcpFlow& flow, const HandedOver& state, Turn turn);
   void timer_relaying(TcpFlow& flow, Relaying& state, Turn turn);
   void end_failed(TcpFlow& flow, const Sender& tx, Turn turn);
   void abort(TcpFlow& flow, policy::Outcome outcome, Turn turn);
-  void check_half_closed(TcpFlow& flow, Relaying& state, Turn turn);
-  void watch_half_closed(TcpFlow& flow, Relaying& state, Instant now);
 
   GuestLink& link_;
   FlowAdmission& admission_;
@@ -255,6 +262,8 @@ class TcpFlows {
   std::vector<TcpId> resuming_;
   std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.
   SpillBudget spill_;
+  std::vector<std::vector<std::uint8_t>> parting_;  // Kept bytes that actions may borrow yet.
+  std::size_t keeping_ = 0;                         // Flows that keep their first bytes.
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;

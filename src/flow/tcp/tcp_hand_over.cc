@@ -34,31 +34,31 @@ constexpr std::size_t kLingeringMax = 4096;
   return std::max(rx.open(), flow.guest.scaled ? kFirstWindow : 0xffffU);
 }
 
-}  // namespace
-
-bool TcpFlows::wants_hand_over(const TcpFlow& flow) const {
-  const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.dns;
-  if (hand_over_when_ == HandOverWhen::kNever || hopeless) return false;
-  if (hand_over_when_ == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
+[[nodiscard]] bool wants_hand_over(const TcpFlow& flow, HandOverWhen when) {
+  const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.room_only;
+  if (when == HandOverWhen::kNever || hopeless) return false;
+  if (when == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
   const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;
   return moved >= std::max(kBytesFirst, flow.hand_over_after) &&
          moved >= flow.turns * kBytesEachTurn;
 }
 
 // Whether both sides have all that was sent, as far as we can know.
-bool TcpFlows::stands_still(const Relaying& state) const {
+[[nodiscard]] bool stands_still(const Relaying& state, BurstEnd burst_end) {
   const auto& [rx, tx] = state;
   const bool sending = !tx.all_acked() || tx.peek_pending;
   const bool writing = rx.has_chain() || rx.write_size != 0 || rx.buffered != 0;
   if (sending || writing || rx.has_gap()) return false;
-  return burst_end_ == BurstEnd::kDrained || distance(rx.received, rx.window_edge) <= kStillOpenMax;
+  return burst_end == BurstEnd::kDrained || distance(rx.received, rx.window_edge) <= kStillOpenMax;
 }
+
+}  // namespace
 
 void TcpFlows::consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn) {
   // A connection that is about to end is not worth it.
   const bool ending = state.rx.guest_finished || state.tx.end_seen || flow.host_failed.has_value();
   if (flow.hand_over == HandOverStage::kNone) [[likely]] {
-    if (ending || !wants_hand_over(flow)) [[likely]]
+    if (ending || !wants_hand_over(flow, hand_over_when_)) [[likely]]
       return;
     flow.hand_over = HandOverStage::kWanted;
     flow.hand_over_until = turn.now + kPatience;
@@ -69,7 +69,7 @@ void TcpFlows::consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn) {
     go_on_by_tap(flow, state, turn);
     return;
   }
-  if (!stands_still(state)) return;
+  if (!stands_still(state, burst_end_)) return;
   flow.hand_over = HandOverStage::kAsked;
   flow.hand_over_until = kNever;
   discard_acked(flow, state.tx, turn.out);

@@ -50,16 +50,12 @@ void TcpFlows::drop_half_open(Turn turn) {
   while (!half_open_.empty()) {
     const TcpId id = half_open_.front();
     half_open_.pop_front();
-    if (!is_half_open(id)) continue;
+    const TcpFlow* flow = find(id);
+    if (flow == nullptr || !std::holds_alternative<SynSent>(flow->state)) continue;
     turn.out.push(CloseTcp{id, true});
     remove(id, policy::Outcome::kMadeRoom, turn);
     return;
   }
-}
-
-bool TcpFlows::is_half_open(TcpId id) {
-  const TcpFlow* flow = find(id);
-  return flow != nullptr && std::holds_alternative<SynSent>(flow->state);
 }
 
 // Nobody listens there. A client of the host's loopback called "localhost", which is both families;

@@ -59,25 +59,27 @@ struct QuotedSyn {
     send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
     return;
   }
-  const policy::Verdict verdict =
-      dns ? admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now)
-          : admission_.admit(policy::Protocol::kTcp, key.remote, turn.now);
-  if (verdict != policy::Verdict::kAccepted) {
-    refuse_syn(key, segment, verdict, turn);
+  const Admitted admitted =
+      dns ? Admitted::by(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
+          : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kRefused) {
+    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
+    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, turn.now)});
     return;
   }
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
-  flow.state = Connecting{.guest_isn = segment.sequence()};
-  flow.dns = dns;
-  turn.out.push(ConnectTcp{id, dns ? key.remote : target.endpoint});
-}
-
-[[gnu::cold]] void TcpFlows::refuse_syn(const FlowKey& key, const wire::TcpView& segment,
-                                        policy::Verdict verdict, Turn turn) {
-  send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
-  turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
+  flow.room_only = dns;
+  const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint};
+  if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
+    connect(flow, wanted, admitted.gate, turn.out);
+    return;
+  }
+  flow.state = wanted;
+  flow.asked = true;
+  timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
+  turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, id}, .key = key});
 }
 
 // RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.
@@ -95,14 +97,15 @@ struct QuotedSyn {
   send_reset(key, wire::SeqNum{0}, segment.sequence() + length, out);
 }
 
-void TcpFlows::segment_connecting(TcpFlow& flow, Connecting& state, const TcpArrival& arrival,
+// Before the guest has an answer to its SYN.
+void TcpFlows::segment_unanswered(TcpFlow& flow, wire::SeqNum isn, const TcpArrival& arrival,
                                   Turn turn) {
   const wire::TcpView& segment = arrival.segment;
   const wire::TcpFlags flags = segment.flags();
-  const bool same_start = segment.sequence() == state.guest_isn;
+  const bool same_start = segment.sequence() == isn;
   if (flags.rst()) {
-    if (segment.sequence() != state.guest_isn + 1 && !same_start) return;
-    turn.out.push(CloseTcp{flow.id, true});
+    if (segment.sequence() != isn + 1 && !same_start) return;
+    if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
     remove(flow.id, policy::Outcome::kResetByGuest, turn);
   } else if (flags.syn() && !flags.ack() && !same_start) {
     // The guest gave up and uses the port again.
@@ -148,7 +151,14 @@ void TcpFlows::segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpA
   relaying.rx.host_room = room;
   relaying.rx.window_edge = relaying.rx.received + std::min<std::uint32_t>(room, 0xffff);
   touch(flow);
-  if (!segment.payload().empty() || flags.fin()) segment_relaying(flow, relaying, segment, turn);
+  const bool more = !segment.payload().empty() || flags.fin();
+  if (flow.kept != nullptr) [[unlikely]] {
+    Gated gated{std::move(relaying)};
+    auto& now_gated = flow.state.emplace<Gated>(std::move(gated));
+    if (more) segment_gated(flow, now_gated, segment, turn);
+  } else if (more) {
+    segment_relaying(flow, relaying, segment, turn);
+  }
 }
 
 // The last ACK of ours may have been lost: a repeated FIN is answered again.
@@ -177,7 +187,7 @@ void TcpFlows::segment_lingering(TcpFlow& flow, Lingering& state, const TcpArriv
 
 void TcpFlows::reopen(TcpFlow& flow, const TcpArrival& arrival, Turn turn) {
   const FlowKey key = flow.key;
-  if (!is_over(flow.state)) turn.out.push(CloseTcp{flow.id, true});
+  if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
   remove(flow.id, policy::Outcome::kResetByGuest, turn);
   on_syn(key, arrival, turn);
 }
@@ -204,9 +214,13 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) return;
   SLUICE_PROBE(connect_done, id.index, 0, 0);
-  const SynAckSent next{.guest_next = connecting->guest_isn + 1,
-                        .our_isn = initial_sequence(flow->key, turn.now),
-                        .host_room = room};
+  SynAckSent next{.guest_next = connecting->guest_isn + 1,
+                  .our_isn = initial_sequence(flow->key, turn.now),
+                  .host_room = room};
+  if (flow->kept != nullptr) [[unlikely]] {
+    flow->kept->host_room = room;
+    next.host_room = KeptBytes::kMax;
+  }
   flow->state = next;
   flow->active = turn.now;
   send_syn(*flow, next.our_isn, next.guest_next, turn.out);

@@ -12,7 +12,7 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
 [[nodiscard]] WindowTerms terms_of(const TcpFlow& flow) {
   if (flow.hand_over != HandOverStage::kNone) [[unlikely]]
     return WindowTerms::kNothingNew;
-  return flow.dns ? WindowTerms::kRoomOnly : WindowTerms::kShared;
+  return flow.room_only ? WindowTerms::kRoomOnly : WindowTerms::kShared;
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
 void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || !answers) return;
-  if (auto* state = std::get_if<Relaying>(&flow->state)) send_ack(*flow, *state, out);
+  if (Relaying* state = standing(*flow)) send_ack(*flow, *state, out);
 }
 
 // RFC 5961, 3 and 4: a RST counts only at the exact number we expect, a SYN never does; anything
@@ -158,12 +158,15 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
-  if (state == nullptr) return;
+  if (state == nullptr) [[unlikely]] {
+    written_gated(*flow, written, turn);
+    return;
+  }
   if (!flow->host_failed) flow->bytes_to_host += written.taken;
   if (written.taken > 0) flow->moved = turn.now;
   if (!state->rx.wrote(written.taken, written.buffered, written.room)) [[unlikely]]
     admission_.drops().count(DropReason::kTcpBufferFull);
-  pass_fin_on(*flow, state->rx, turn.out);
+  if (state->rx.take_fin()) turn.out.push(ShutdownTcp{id});
   if (may_hold_ack(*state)) {
     flow->ack_due = true;
     touch(*flow);
@@ -174,22 +177,25 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
   finish_if_done(*flow, *state, turn);
 }
 
-void TcpFlows::pass_fin_on(TcpFlow& flow, Receiver& rx, ActionSink& out) {
-  if (rx.take_fin()) out.push(ShutdownTcp{flow.id});
-}
-
 [[gnu::noinline]] void TcpFlows::on_room(TcpId id, std::uint32_t buffered, std::uint32_t room,
                                          Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   auto* state = std::get_if<Relaying>(&flow->state);
-  if (state == nullptr) return;
+  if (state == nullptr) [[unlikely]] {
+    if (auto* gated = std::get_if<Gated>(&flow->state)) {
+      flow->kept->host_room = room;
+      gated->relaying.rx.buffered = buffered;
+      if (flow->kept->is_let_through()) write_kept(*flow, *gated, turn);
+    }
+    return;
+  }
   Receiver& rx = state->rx;
   const bool was_waiting = rx.buffered != 0;
   flow->moved = turn.now;
   rx.buffered = buffered;
   rx.host_room = room;
-  if (was_waiting) pass_fin_on(*flow, rx, turn.out);
+  if (was_waiting && rx.take_fin()) turn.out.push(ShutdownTcp{id});
   if (rx.update_is_worth_it(flow->guest.mss, offered_window(*flow, rx))) {
     send_ack(*flow, *state, turn.out);
   }

@@ -36,7 +36,10 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
 
 [[gnu::noinline]] void TcpFlows::end_flow_burst(TcpFlow& flow, Turn turn) {
   auto* state = std::get_if<Relaying>(&flow.state);
-  if (state == nullptr) return;
+  if (state == nullptr) [[unlikely]] {
+    end_gated_burst(flow, turn);
+    return;
+  }
   if (state->rx.has_chain()) {
     turn.out.push(state->rx.begin_write(flow.id));
     // The ACK follows what the host takes.
@@ -48,7 +51,7 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
         send_ack(flow, *state, turn.out);
       }
     }
-    pass_fin_on(flow, state->rx, turn.out);
+    if (state->rx.take_fin()) turn.out.push(ShutdownTcp{flow.id});
   }
   discard_acked(flow, state->tx, turn.out);
   consider_hand_over(flow, *state, turn);
@@ -62,7 +65,7 @@ void TcpFlows::on_readable(TcpId id, bool hung_up, Turn turn) {
   flow->host_readable = true;
   // A connection that was reset looks hung up, too.
   flow->host_hung_up = flow->host_hung_up || (hung_up && !flow->host_failed);
-  if (auto* state = std::get_if<Relaying>(&flow->state)) request_data(*flow, state->tx, turn);
+  if (Relaying* state = standing(*flow)) request_data(*flow, state->tx, turn);
 }
 
 void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
@@ -82,7 +85,7 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
 [[gnu::noinline]] void TcpFlows::on_peeked(TcpId id, const TcpPeeked& peeked, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
-  auto* state = std::get_if<Relaying>(&flow->state);
+  Relaying* state = standing(*flow);
   if (state == nullptr) return;
   Sender& tx = state->tx;
   const auto& [sequence, status, bytes, more] = peeked;
@@ -181,12 +184,6 @@ void TcpFlows::send_control(TcpFlow& flow, Relaying& state, Control control, Act
                   .options = options.sack_count > 0 ? &options : nullptr,
                   .payload = {}},
                  out);
-}
-
-void TcpFlows::discard_acked(TcpFlow& flow, Sender& tx, ActionSink& out) {
-  if (const std::uint32_t bytes = tx.take_acked(); bytes != 0) {
-    out.push(DiscardTcp{flow.id, bytes});
-  }
 }
 
 }  // namespace sluice::flow

@@ -15,14 +15,11 @@ constexpr Duration kLastAckPatience = std::chrono::seconds(60);
 constexpr Duration kPatience = std::chrono::minutes(5);
 // How long a guest that takes nothing keeps a connection whose host has failed.
 constexpr Duration kFailedPatience = std::chrono::seconds(60);
-// A guest's kernel forgets a connection that its program has closed, a minute after its FIN was
-// acknowledged, without a word to the other side. How often it is asked.
-constexpr Duration kHalfClosedCheck = std::chrono::seconds(5);
 
 }  // namespace
 
 void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
-  TcpFlow* flow = find(id_of(index));
+  TcpFlow* flow = find(TcpId{flows_.handle_of(index)});
   if (flow == nullptr) return;
   std::visit(Overloaded{
                  [](const Connecting&) {},  // The host kernel's to give up.
@@ -40,7 +37,17 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
                  },
                  [&](Relaying& state) { timer_relaying(*flow, state, turn); },
                  [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
-                 [&](const HandedOver& state) { timer_handed_over(*flow, state, turn); },
+                 [&](const HandedOver& state) {
+                   if (state.over) {
+                     remove(flow->id, policy::Outcome::kClosed, turn);
+                   } else if (turn.now - flow->active >= options_.idle_limit) {
+                     abort(*flow, policy::Outcome::kTimedOut, turn);
+                   } else {
+                     timers_.arm(flow->timer, flow->active + options_.idle_limit);
+                   }
+                 },
+                 [&](const Deciding&) { refuse(*flow, policy::Verdict::kAskTimedOut, turn); },
+                 [&](Gated& state) { timer_gated(*flow, state, turn); },
              },
              flow->state);
 }
@@ -54,16 +61,6 @@ bool TcpFlows::may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn) {
   SLUICE_PROBE(retransmit, flow.id.index, 0, 0);
   timers_.arm(flow.timer, turn.now + kSynResend * (1 << ++resends));
   return true;
-}
-
-void TcpFlows::timer_handed_over(TcpFlow& flow, const HandedOver& state, Turn turn) {
-  if (state.over) {
-    remove(flow.id, policy::Outcome::kClosed, turn);
-  } else if (turn.now - flow.active >= options_.idle_limit) {
-    abort(flow, policy::Outcome::kTimedOut, turn);
-  } else {
-    timers_.arm(flow.timer, flow.active + options_.idle_limit);
-  }
 }
 
 void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
@@ -95,29 +92,22 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
     tx.resend_at = turn.now + tx.rtt.timeout();
     if (last_ack) tx.resend_at = std::min(tx.resend_at, tx.progress_at + kLastAckPatience);
   }
-  if (turn.now >= state.rx.check_at) check_half_closed(flow, state, turn);
+  if (turn.now >= state.rx.check_at) {
+    state.rx.check_at = tx.fin_sent ? kNever : turn.now + kHalfClosedCheck;
+    // A segment from before the window makes the guest say how things stand: its ACK, or the RST of
+    // a kernel that has forgotten. What is in flight asks as well.
+    if (!tx.fin_sent && tx.all_acked()) {
+      send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
+    }
+  }
   timers_.arm(flow.timer, std::min({tx.resend_at, state.rx.check_at, flow.hand_over_until,
                                     flow.active + options_.idle_limit}));
 }
 
-// A segment from before the window makes the guest say how things stand: its ACK, or the RST of a
-// kernel that has forgotten. What is in flight asks as well.
-void TcpFlows::check_half_closed(TcpFlow& flow, Relaying& state, Turn turn) {
-  const Sender& tx = state.tx;
-  state.rx.check_at = tx.fin_sent ? kNever : turn.now + kHalfClosedCheck;
-  if (tx.fin_sent || !tx.all_acked()) return;
-  send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
-}
-
-void TcpFlows::watch_half_closed(TcpFlow& flow, Relaying& state, Instant now) {
-  if (!state.rx.host_shut || state.tx.fin_sent || state.rx.check_at != kNever) return;
-  state.rx.check_at = now + kHalfClosedCheck;
-  arm(flow, state.rx.check_at);
-}
-
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Turn turn) {
   TcpFlow* flow = find(id);
-  if (flow == nullptr || flow->host_failed || std::holds_alternative<HandedOver>(flow->state)) {
+  if (flow == nullptr || flow->host_failed || !has_socket(flow->state) ||
+      std::holds_alternative<HandedOver>(flow->state)) {
     return;
   }
   if (std::holds_alternative<Connecting>(flow->state)) {
@@ -130,7 +120,7 @@ void TcpFlows::watch_half_closed(TcpFlow& flow, Relaying& state, Instant now) {
   // Nobody waits for the guest any more. What the client sent before its reset is the guest's if it
   // answers about as fast as kernels do.
   if (std::holds_alternative<SynSent>(flow->state)) timers_.arm(flow->timer, turn.now + kSynResend);
-  auto* state = std::get_if<Relaying>(&flow->state);
+  Relaying* state = standing(*flow);
   // Before the guest has answered, or while a hand-over is asked for, this waits.
   if (state == nullptr || flow->hand_over == HandOverStage::kAsked) return;
   state->rx.buffered = 0;
@@ -159,22 +149,29 @@ void TcpFlows::watch_half_closed(TcpFlow& flow, Relaying& state, Instant now) {
 
 // Resets both sides.
 [[gnu::cold]] void TcpFlows::abort(TcpFlow& flow, policy::Outcome outcome, Turn turn) {
-  std::visit(
-      Overloaded{
-          [](const Connecting&) {},  // The guest has no connection yet.
-          [&](const SynAckSent& state) {
-            send_reset(flow.key, state.our_isn + 1, state.guest_next, turn.out);
-          },
-          [&](const SynSent& state) {
-            send_reset(flow.key, state.our_isn + 1, std::nullopt, turn.out);
-          },
-          [&](const Relaying& state) {
-            send_reset(flow.key, state.tx.sent, state.rx.received, turn.out);
-          },
-          [](const Lingering&) {}, [](const HandedOver&) {},  // The driver closes both sockets.
-      },
-      flow.state);
-  turn.out.push(CloseTcp{flow.id, true});
+  std::visit(Overloaded{
+                 [](const Connecting&) {},  // The guest has no connection yet.
+                 [&](const SynAckSent& state) {
+                   send_reset(flow.key, state.our_isn + 1, state.guest_next, turn.out);
+                 },
+                 [&](const SynSent& state) {
+                   send_reset(flow.key, state.our_isn + 1, std::nullopt, turn.out);
+                 },
+                 [&](const Relaying& state) {
+                   send_reset(flow.key, state.tx.sent, state.rx.received, turn.out);
+                 },
+                 [](const Lingering&) {},
+                 [](const HandedOver&) {},  // The driver closes both sockets.
+                 [&](const Deciding& state) {
+                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
+                 },
+                 [&](const Gated& state) {
+                   send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received,
+                              turn.out);
+                 },
+             },
+             flow.state);
+  if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
   remove(flow.id, outcome, turn);
 }
 

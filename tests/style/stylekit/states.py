@@ -3,7 +3,7 @@
 import re
 
 DOCUMENT = "docs/tcp_relay.md"
-VARIANT = re.compile(r"\busing TcpState = std::variant<([^>]*)>")
+VARIANT = re.compile(r"\busing TcpState =\s*std::variant<([^>]*)>")
 
 
 def section(text, title):
@@ -23,7 +23,7 @@ def stand_in_the_document(tree):
         if match:
             states = {name.strip().split("::")[-1] for name in match.group(1).split(",")}
     if states is None:
-        yield "no file of src has `using TcpState = std::variant<…>`"
+        yield "no file of src has `using TcpState =\s*std::variant<…>`"
         return
     text = tree.read(DOCUMENT)
     rows = {match.group(1) for line in section(text, "States")

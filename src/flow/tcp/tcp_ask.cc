@@ -1,0 +1,192 @@
+// TCP flows that wait for a verdict: new ones before the host is asked for a connection (Deciding),
+// and those whose first bytes are judged before the host gets any of them (Gated). What the host
+// sends meanwhile goes to the guest: a server may have to speak first.
+#include <algorithm>
+#include <utility>
+
+#include "flow/tcp/tcp_flows.h"
+
+namespace sluice::flow {
+namespace {
+
+// How many flows may keep bytes at the same time, each KeptBytes::kMax of them.
+constexpr std::size_t kKeepingMax = 1024;
+// When the host took only a part of what was let through and nothing tells that it takes more.
+constexpr Duration kOfferAgain = std::chrono::milliseconds(50);
+
+}  // namespace
+
+void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || !flow->asked) return;  // It was answered, or is another by now.
+  if (auto* deciding = std::get_if<Deciding>(&flow->state)) {
+    if (ruling.stage != AskStage::kNewFlow) return;
+    flow->asked = false;
+    admission_.answered();
+    if (ruling.verdict == policy::Verdict::kAccepted) {
+      connect(*flow, Deciding(*deciding), ruling.gate, turn.out);
+    } else {
+      refuse(*flow, ruling.verdict, turn);
+    }
+    return;
+  }
+  auto* gated = std::get_if<Gated>(&flow->state);
+  if (gated == nullptr || ruling.stage != AskStage::kFirstBytes) return;
+  flow->asked = false;
+  if (ruling.verdict != policy::Verdict::kAccepted) {
+    refuse(*flow, ruling.verdict, turn);
+    return;
+  }
+  flow->kept->let_through();
+  flow->kept->until = kNever;
+  write_kept(*flow, *gated, turn);
+}
+
+// The host is asked for the connection.
+void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out) {
+  if (gate == Gate::kFirstBytes) {
+    flow.kept = std::make_unique<KeptBytes>();
+    flow.room_only = true;
+  }
+  flow.state = Connecting{.guest_isn = wanted.guest_isn};
+  out.push(ConnectTcp{flow.id, wanted.target});
+}
+
+// Ends a flow that had begun: nothing of what waited goes on.
+[[gnu::cold]] void TcpFlows::refuse(TcpFlow& flow, policy::Verdict verdict, Turn turn) {
+  flow.verdict = admission_.refuse(verdict);
+  abort(flow, policy::Outcome::kNotAccepted, turn);
+}
+
+void TcpFlows::segment_gated(TcpFlow& flow, Gated& state, const wire::TcpView& segment, Turn turn) {
+  Relaying& relaying = state.relaying;
+  const wire::TcpFlags flags = segment.flags();
+  if (flags.syn() || flags.rst()) {
+    segment_control(flow, relaying, segment, turn);
+    return;
+  }
+  if (!flags.ack()) {
+    admission_.drops().count(DropReason::kMalformed);
+    return;
+  }
+  touch(flow);
+  if (!segment.payload().empty() || flags.fin()) {
+    if (!keep_data(flow, relaying, segment, turn)) return;
+  } else if (segment.sequence() < relaying.rx.received) {
+    receive_old_number(flow, relaying.rx, segment.sequence(), turn.out);
+  }
+  receive_ack(flow, relaying, segment, turn);
+}
+
+// False when the flow is gone.
+bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn) {
+  Receiver& rx = state.rx;
+  KeptBytes& kept = *flow.kept;
+  flow.ack_due = true;
+  const auto piece =
+      rx.trim(segment.sequence(), segment.payload(), segment.flags().fin(), admission_.drops());
+  if (!piece) return true;
+  if (piece->ahead > 0 || piece->bytes.size() > kept.room()) {
+    // What is judged has no gaps. The guest sends it again.
+    admission_.drops().count(DropReason::kTcpBufferFull);
+    send_ack(flow, state, turn.out);
+    return true;
+  }
+  if (!kept.has_begun()) {
+    if (keeping_ >= kKeepingMax) {
+      refuse(flow, policy::Verdict::kFirstBytesFull, turn);
+      return false;
+    }
+    ++keeping_;
+    kept.begin();
+    kept.until = turn.now + admission_.ask().first_bytes_within;
+    arm(flow, kept.until);
+  }
+  if (!piece->bytes.empty()) {
+    kept.add(piece->bytes);
+    rx.advance(static_cast<std::uint32_t>(piece->bytes.size()));
+    rx.host_room -= std::min(rx.host_room, static_cast<std::uint32_t>(piece->bytes.size()));
+  }
+  rx.note_fin(piece->fin);
+  return true;
+}
+
+void TcpFlows::end_gated_burst(TcpFlow& flow, Turn turn) {
+  auto* state = std::get_if<Gated>(&flow.state);
+  if (state == nullptr) return;
+  auto& [rx, tx] = state->relaying;
+  if (flow.ack_due) send_ack(flow, state->relaying, turn.out);
+  if (!flow.kept->is_let_through() && flow.kept->take_news(rx.guest_finished)) {
+    flow.asked = true;
+    turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
+                            .key = flow.key,
+                            .stage = AskStage::kFirstBytes,
+                            .bytes = flow.kept->all(),
+                            .finished = rx.guest_finished});
+  }
+  discard_acked(flow, tx, turn.out);
+  request_data(flow, tx, turn);
+  if (flow.host_failed) end_failed(flow, tx, turn);
+}
+
+// Offers the host what it has not taken yet of what was let through.
+void TcpFlows::write_kept(TcpFlow& flow, Gated& state, Turn turn) {
+  KeptBytes& kept = *flow.kept;
+  const ByteView rest = kept.rest();
+  if (rest.empty()) {
+    open_gate(flow, state, turn);
+    return;
+  }
+  kept.until = turn.now + kOfferAgain;
+  arm(flow, kept.until);
+  turn.out.push(
+      WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), turn.out.add_range(rest)});
+}
+
+void TcpFlows::written_gated(TcpFlow& flow, const TcpWritten& written, Turn turn) {
+  auto* state = std::get_if<Gated>(&flow.state);
+  if (state == nullptr || !flow.kept->is_let_through()) return;
+  KeptBytes& kept = *flow.kept;
+  if (!flow.host_failed) flow.bytes_to_host += written.taken;
+  if (written.taken > 0) flow.moved = turn.now;
+  kept.take(written.taken);
+  kept.host_room = written.room;
+  state->relaying.rx.buffered = written.buffered;
+  if (kept.rest().empty()) open_gate(flow, *state, turn);
+}
+
+// From here on the flow is as any other.
+void TcpFlows::open_gate(TcpFlow& flow, Gated& state, Turn turn) {
+  Relaying relaying = std::move(state.relaying);
+  relaying.rx.host_room = flow.kept->host_room;
+  release_kept(flow);
+  flow.room_only = false;
+  flow.state = std::move(relaying);
+  flow.ack_due = true;  // The window is another now.
+  end_flow_burst(flow, turn);
+}
+
+// Actions that are not carried out yet may borrow the bytes.
+void TcpFlows::release_kept(TcpFlow& flow) {
+  if (flow.kept->has_begun()) {
+    --keeping_;
+    parting_.push_back(flow.kept->release());
+  }
+  flow.kept.reset();
+}
+
+void TcpFlows::timer_gated(TcpFlow& flow, Gated& state, Turn turn) {
+  KeptBytes& kept = *flow.kept;
+  if (turn.now >= kept.until) {
+    if (!kept.is_let_through()) {
+      refuse(flow, policy::Verdict::kFirstBytesTimedOut, turn);
+      return;
+    }
+    write_kept(flow, state, turn);
+  }
+  const TcpId id = flow.id;
+  timer_relaying(flow, state.relaying, turn);
+  if (TcpFlow* still = find(id)) arm(*still, still->kept->until);
+}
+
+}  // namespace sluice::flow

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "micro/guest_frames.h"
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 
 namespace sluice::bench {
 namespace {
@@ -14,7 +14,7 @@ constexpr std::string_view kName = "host-00000000.example.com";
 constexpr std::size_t kDigitsAt = 12 + 1 + 5;
 constexpr std::size_t kDigits = 8;
 
-flow::test::QueryOptions query_options(Family family) {
+dns::test::QueryOptions query_options(Family family) {
   return {.type = family == Family::kV4 ? wire::DnsType::kA : wire::DnsType::kAaaa,
           .edns_size = 1232};
 }
@@ -28,10 +28,10 @@ wire::Endpoint dns_endpoint(Family family) {
 class Asker {
  public:
   explicit Asker(Family family) {
-    const Bytes query = flow::test::make_query(kName, query_options(family));
+    const Bytes query = dns::test::make_query(kName, query_options(family));
     frame_ = datagram_frame(guest_endpoint(family, 5353), dns_endpoint(family), query);
     query_at_ = frame_.size() - query.size();
-    answer_ = flow::test::make_answer(
+    answer_ = dns::test::make_answer(
         query, {.records = {{family == Family::kV4 ? "198.51.100.9" : "2001:db8::9"}}});
   }
   void ask(std::uint32_t number) {
@@ -88,7 +88,7 @@ class CacheMiss {
   static constexpr std::uint64_t kCounted = 200;
 
   explicit CacheMiss(Family family) : asker_(family) {
-    for (std::size_t i = 0; i < flow::DnsCacheLimits{}.entries_max; ++i) (*this)();
+    for (std::size_t i = 0; i < dns::DnsCacheLimits{}.entries_max; ++i) (*this)();
   }
   void operator()() {
     asker_.ask(done_);

@@ -139,10 +139,10 @@ void EngineDriver::peek(const flow::PeekTcp& action) {
 
 // As in the driver, the list is swapped away, so its memory is not kept.
 void EngineDriver::run_dns_actions() {
-  std::vector<flow::DnsAction> actions;
+  std::vector<dns::DnsAction> actions;
   actions.swap(engine.dns_actions());
-  for (const flow::DnsAction& action : actions) {
-    if (const auto* open = std::get_if<flow::OpenDnsUdp>(&action)) {
+  for (const dns::DnsAction& action : actions) {
+    if (const auto* open = std::get_if<dns::OpenDnsUdp>(&action)) {
       ++carried.dns_queries;
       dns_slot = open->slot;
       dns_sent.assign(open->message.begin(), open->message.end());

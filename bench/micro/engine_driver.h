@@ -82,7 +82,7 @@ class EngineDriver {
   flow::TcpId connecting;              // Of the newest ConnectTcp.
   flow::UdpId udp;                     // Of the newest SendUdp.
   flow::PingId ping;                   // Of the newest SendPing.
-  flow::DnsSlot dns_slot;              // Of the newest DNS query to a resolver.
+  dns::DnsSlot dns_slot;               // Of the newest DNS query to a resolver.
   std::vector<std::uint8_t> dns_sent;  // ... and its bytes.
 
  private:

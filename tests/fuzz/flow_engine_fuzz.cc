@@ -422,8 +422,8 @@ class Harness {
           std::visit([this](const auto& one) { carry_out(one); }, action);
         }
       }
-      for (const flow::DnsAction& action : engine_.dns_actions()) {
-        if (const auto* open = std::get_if<flow::OpenDnsUdp>(&action)) {
+      for (const dns::DnsAction& action : engine_.dns_actions()) {
+        if (const auto* open = std::get_if<dns::OpenDnsUdp>(&action)) {
           queries_.push_back(open->message);
         }
       }

@@ -27,7 +27,7 @@ DnsIo::DnsIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
 void DnsIo::hand_over_resolvers() {
   const resolv::ResolvConf& conf = resolvers_.current();
   engine_.set_resolvers(conf.endpoints(),
-                        conf.use_vc() ? flow::DnsUpstream::kTcpOnly : flow::DnsUpstream::kUdpFirst);
+                        conf.use_vc() ? dns::DnsUpstream::kTcpOnly : dns::DnsUpstream::kUdpFirst);
 }
 
 void DnsIo::follow_resolvers(Instant now) {
@@ -43,15 +43,15 @@ void DnsIo::run_actions(flow::Turn turn) {
   // A failure may bring further actions.
   while (!engine_.dns_actions().empty()) {
     actions_.swap(engine_.dns_actions());
-    for (flow::DnsAction& action : actions_) {
+    for (dns::DnsAction& action : actions_) {
       std::visit(
-          Overloaded{[&](const flow::DnsAnswer&) {},  // The engine sent it.
-                     [&](const flow::OpenDnsUdp& open) {
+          Overloaded{[&](const dns::DnsAnswer&) {},  // The engine sent it.
+                     [&](const dns::OpenDnsUdp& open) {
                        const std::uint32_t scope = scope_of(open.resolver_index, open.resolver);
                        udp_.ask(open.slot, open.resolver, scope, open.message, turn.now, failed_);
                      },
-                     [&](flow::OpenDnsTcp& open) { open_tcp(open, turn); },
-                     [&](const flow::CloseDns& close_it) { close(close_it.slot); }},
+                     [&](dns::OpenDnsTcp& open) { open_tcp(open, turn); },
+                     [&](const dns::CloseDns& close_it) { close(close_it.slot); }},
           action);
     }
     udp_.flush(failed_);
@@ -62,31 +62,31 @@ void DnsIo::run_actions(flow::Turn turn) {
 }
 
 void DnsIo::tell_failed(flow::Turn turn) {
-  for (const flow::DnsSlot slot : failed_) engine_.on_dns_error(slot, turn);
+  for (const dns::DnsSlot slot : failed_) engine_.on_dns_error(slot, turn);
   failed_.clear();
 }
 
-void DnsIo::close(flow::DnsSlot slot) {
+void DnsIo::close(dns::DnsSlot slot) {
   udp_.forget(slot);
   if (tcp_.erase(slot.value) == 0 && !waiting_.empty()) {
-    std::erase_if(waiting_, [&](const flow::OpenDnsTcp& one) { return one.slot == slot; });
+    std::erase_if(waiting_, [&](const dns::OpenDnsTcp& one) { return one.slot == slot; });
   }
 }
 
-void DnsIo::fail(flow::DnsSlot slot, flow::Turn turn) {
+void DnsIo::fail(dns::DnsSlot slot, flow::Turn turn) {
   tcp_.erase(slot.value);
   engine_.on_dns_error(slot, turn);
 }
 
 void DnsIo::open_waiting(flow::Turn turn) {
   while (!waiting_.empty() && tcp_.size() < kTcpMax) {
-    flow::OpenDnsTcp next = std::move(waiting_.front());
+    dns::OpenDnsTcp next = std::move(waiting_.front());
     waiting_.pop_front();
     open_tcp(next, turn);
   }
 }
 
-void DnsIo::open_tcp(flow::OpenDnsTcp& action, flow::Turn turn) {
+void DnsIo::open_tcp(dns::OpenDnsTcp& action, flow::Turn turn) {
   if (tcp_.size() >= kTcpMax) {
     waiting_.push_back(std::move(action));
     return;
@@ -117,7 +117,7 @@ void DnsIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn)
   if (tag.kind == EventKind::kDnsUdp) {
     on_udp(tag, events, turn);
   } else {
-    on_tcp(flow::DnsSlot{tag.index}, events, turn);
+    on_tcp(dns::DnsSlot{tag.index}, events, turn);
   }
   run_actions(turn);
 }
@@ -125,14 +125,14 @@ void DnsIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn)
 void DnsIo::on_udp(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
   udp_.on_event(
       tag, events,
-      [&](flow::DnsSlot slot, ByteView message) {
+      [&](dns::DnsSlot slot, ByteView message) {
         engine_.on_dns_answer(slot, flow::Engine::DnsTransport::kUdp, message, turn);
       },
       failed_);
   tell_failed(turn);
 }
 
-void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, flow::Turn turn) {
+void DnsIo::on_tcp(dns::DnsSlot slot, std::uint32_t events, flow::Turn turn) {
   const auto found = tcp_.find(slot.value);
   if (found == tcp_.end()) return;
   TcpAttempt& attempt = found->second;
@@ -153,7 +153,7 @@ void DnsIo::on_tcp(flow::DnsSlot slot, std::uint32_t events, flow::Turn turn) {
   if ((events & EPOLLIN) != 0) read_answer(slot, attempt, turn);
 }
 
-void DnsIo::read_answer(flow::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn) {
+void DnsIo::read_answer(dns::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn) {
   for (;;) {
     const iovec part{.iov_base = buffer_.get(), .iov_len = kMessageMax};
     const auto result = attempt.socket.read({&part, 1});

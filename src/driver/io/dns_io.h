@@ -46,26 +46,26 @@ class DnsIo {
   void hand_over_resolvers();
   // The interface of the resolver that was at this place of the list.
   [[nodiscard]] std::uint32_t scope_of(std::size_t index, const wire::Endpoint& resolver) const;
-  void open_tcp(flow::OpenDnsTcp& action, flow::Turn turn);
-  void close(flow::DnsSlot slot);
+  void open_tcp(dns::OpenDnsTcp& action, flow::Turn turn);
+  void close(dns::DnsSlot slot);
   // Those that waited for one to be closed.
   void open_waiting(flow::Turn turn);
   void tell_failed(flow::Turn turn);
   void on_udp(const EventTag& tag, std::uint32_t events, flow::Turn turn);
-  void on_tcp(flow::DnsSlot slot, std::uint32_t events, flow::Turn turn);
+  void on_tcp(dns::DnsSlot slot, std::uint32_t events, flow::Turn turn);
   // Hands the answer on once it is whole.
-  void read_answer(flow::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn);
-  void fail(flow::DnsSlot slot, flow::Turn turn);
+  void read_answer(dns::DnsSlot slot, TcpAttempt& attempt, flow::Turn turn);
+  void fail(dns::DnsSlot slot, flow::Turn turn);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
   flow::Engine& engine_;
   resolv::ResolverConfig resolvers_;
   DnsSockets udp_;
-  std::vector<flow::DnsAction> actions_;  // Those being carried out.
-  std::vector<flow::DnsSlot> failed_;
+  std::vector<dns::DnsAction> actions_;  // Those being carried out.
+  std::vector<dns::DnsSlot> failed_;
   std::unordered_map<std::uint32_t, TcpAttempt> tcp_;  // By slot.
-  std::deque<flow::OpenDnsTcp> waiting_;               // Bounded by the relay.
+  std::deque<dns::OpenDnsTcp> waiting_;                // Bounded by the relay.
   std::unique_ptr<std::uint8_t[]> buffer_;             // Taken with the first question over TCP.
 };
 

@@ -12,8 +12,8 @@ constexpr std::uint32_t kPlaceMask = 0xffff;
 
 }  // namespace
 
-void DnsSockets::ask(flow::DnsSlot slot, const wire::Endpoint& resolver, std::uint32_t scope_id,
-                     ByteView message, Instant now, std::vector<flow::DnsSlot>& failed) {
+void DnsSockets::ask(dns::DnsSlot slot, const wire::Endpoint& resolver, std::uint32_t scope_id,
+                     ByteView message, Instant now, std::vector<dns::DnsSlot>& failed) {
   const std::uint16_t id = be16<0>(message.first<2>());
   const SlabHandle handle = socket_for(resolver, scope_id, id, now);
   Socket* socket = sockets_.find(handle);
@@ -32,7 +32,7 @@ void DnsSockets::ask(flow::DnsSlot slot, const wire::Endpoint& resolver, std::ui
   if (++socket->asked >= kQuestionsEach) retire(handle);
 }
 
-void DnsSockets::flush(std::vector<flow::DnsSlot>& failed) {
+void DnsSockets::flush(std::vector<dns::DnsSlot>& failed) {
   if (batch_.empty()) return;
   std::array<host::OutgoingDatagram, kQuestionsEach> datagrams;
   Socket* socket = sockets_.find(batch_socket_);
@@ -100,7 +100,7 @@ void DnsSockets::close_if_unused(SlabHandle handle) {
   if (!socket.current && socket.waiting.empty()) sockets_.erase(handle);
 }
 
-void DnsSockets::forget(flow::DnsSlot slot) {
+void DnsSockets::forget(dns::DnsSlot slot) {
   const std::size_t place = slot.value & kPlaceMask;
   if (place >= places_.size() || places_[place].slot != slot) return;
   const SlabHandle handle = std::exchange(places_[place], {}).socket;
@@ -124,7 +124,7 @@ bool DnsSockets::is_refused(Socket& socket) {
 }
 
 void DnsSockets::on_event(const EventTag& tag, std::uint32_t events, const Deliver& deliver,
-                          std::vector<flow::DnsSlot>& failed) {
+                          std::vector<dns::DnsSlot>& failed) {
   const SlabHandle handle = tag.handle_in(sockets_);
   Socket* socket = sockets_.find(handle);
   if (socket == nullptr) return;

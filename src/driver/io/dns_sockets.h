@@ -16,8 +16,8 @@
 #include "base/bytes.h"
 #include "base/slab.h"
 #include "base/time.h"
+#include "dns/dns_pending.h"
 #include "driver/io/event_tag.h"
-#include "flow/dns/dns_pending.h"
 #include "host/udp_socket.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
@@ -34,17 +34,17 @@ class DnsSockets {
 
   // Sends a question with the next flush(); `message` is borrowed until then. Those that cannot be
   // sent are appended to `failed` and not forgotten.
-  void ask(flow::DnsSlot slot, const wire::Endpoint& resolver, std::uint32_t scope_id,
-           ByteView message, Instant now, std::vector<flow::DnsSlot>& failed);
-  void flush(std::vector<flow::DnsSlot>& failed);
+  void ask(dns::DnsSlot slot, const wire::Endpoint& resolver, std::uint32_t scope_id,
+           ByteView message, Instant now, std::vector<dns::DnsSlot>& failed);
+  void flush(std::vector<dns::DnsSlot>& failed);
   // The question was answered or given up.
-  void forget(flow::DnsSlot slot);
+  void forget(dns::DnsSlot slot);
 
   // What arrived, and for which question. The bytes are valid during the call. Questions that have
   // failed, because nobody listens there, are appended to `failed` and not forgotten.
-  using Deliver = std::function<void(flow::DnsSlot slot, ByteView message)>;
+  using Deliver = std::function<void(dns::DnsSlot slot, ByteView message)>;
   void on_event(const EventTag& tag, std::uint32_t events, const Deliver& deliver,
-                std::vector<flow::DnsSlot>& failed);
+                std::vector<dns::DnsSlot>& failed);
 
   [[nodiscard]] std::size_t open() const { return sockets_.size(); }
 
@@ -54,7 +54,7 @@ class DnsSockets {
 
   struct Question {
     std::uint16_t id = 0;
-    flow::DnsSlot slot{};
+    dns::DnsSlot slot{};
   };
   struct Socket {
     host::UdpSocket socket;
@@ -66,11 +66,11 @@ class DnsSockets {
     std::vector<Question> waiting{};
   };
   struct Outgoing {
-    flow::DnsSlot slot{};
+    dns::DnsSlot slot{};
     iovec part{};
   };
   struct Place {
-    flow::DnsSlot slot{};
+    dns::DnsSlot slot{};
     SlabHandle socket{};
   };
 

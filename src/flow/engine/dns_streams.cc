@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "flow/dns/dns_reply.h"
+#include "dns/dns_reply.h"
 
 namespace sluice::flow {
 namespace {
@@ -43,7 +43,7 @@ void DnsStreams::connect(TcpId id, Turn turn) {
   }
   if (streams_.empty()) next_check_ = turn.now + kCheckEvery;
   streams_.insert_or_assign(id.index, Stream{.id = id, .bytes = {}, .active = turn.now});
-  flows_.on_connected(id, DnsStream::kInputMax, turn);
+  flows_.on_connected(id, dns::DnsStream::kInputMax, turn);
 }
 
 void DnsStreams::write(const WriteTcp& action, Turn turn) {
@@ -108,9 +108,10 @@ void DnsStreams::ask_next(TcpId id, const Ask& ask, Turn turn) {
   while (const auto question = stream->ended ? std::nullopt : stream->bytes.next_question()) {
     asked = true;
     stream->active = turn.now;
-    const DnsQueryOutcome outcome = ask({.endpoint = {}, .stream = id}, *question);
-    if (outcome == DnsQueryOutcome::kRepeated) stream->bytes.forget_question();
-    if (outcome == DnsQueryOutcome::kMalformed) return reset(id, turn);
+    const dns::DnsQueryOutcome outcome =
+        ask({.endpoint = {}, .stream = dns::DnsStreamId{id}}, *question);
+    if (outcome == dns::DnsQueryOutcome::kRepeated) stream->bytes.forget_question();
+    if (outcome == dns::DnsQueryOutcome::kMalformed) return reset(id, turn);
   }
   if (stream->bytes.is_garbage()) return reset(id, turn);
   if (asked) {
@@ -126,7 +127,7 @@ void DnsStreams::answer(TcpId id, ByteView message, Turn turn) {
   if (output_held_ + message.size() > kOutputMax) {
     const auto view = wire::DnsView::parse(message);
     const std::size_t head = wire::kDnsHeaderSize + (view ? view->question_bytes().size() : 0);
-    failure = bare_dns_reply(message.first(head), wire::DnsRcode::kServFail);
+    failure = dns::bare_dns_reply(message.first(head), wire::DnsRcode::kServFail);
     message = failure;
   }
   output_held_ += message.size() + 2;

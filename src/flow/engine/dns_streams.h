@@ -14,9 +14,9 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "dns/dns_relay.h"
+#include "dns/dns_stream.h"
 #include "flow/core/action.h"
-#include "flow/dns/dns_relay.h"
-#include "flow/dns/dns_stream.h"
 #include "flow/tcp/tcp_flows.h"
 
 namespace sluice::flow {
@@ -47,7 +47,7 @@ class DnsStreams {
   void close(TcpId id) { erase(id); }
 
   // Asks what may be asked; `ask` answers by way of answer().
-  using Ask = std::function<DnsQueryOutcome(const DnsClient& client, ByteView message)>;
+  using Ask = std::function<dns::DnsQueryOutcome(const dns::DnsClient& client, ByteView message)>;
   void ask_next(TcpId id, const Ask& ask, Turn turn);
   // For a client that is gone by now: nothing.
   void answer(TcpId id, ByteView message, Turn turn);
@@ -60,7 +60,7 @@ class DnsStreams {
  private:
   struct Stream {
     TcpId id;
-    DnsStream bytes;
+    dns::DnsStream bytes;
     Instant active{};     // When it asked or read something last.
     bool ended = false;   // Nothing more comes from us: the guest reads an end of stream.
     bool listed = false;  // In ready_.

@@ -260,7 +260,8 @@ void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpVie
   }
 }
 
-void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers, DnsUpstream upstream) {
+void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers,
+                           dns::DnsUpstream upstream) {
   dns_.set_resolvers(resolvers, upstream);
 }
 

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "base/timer_wheel.h"
+#include "dns/dns_names.h"
+#include "dns/dns_relay.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
 #include "flow/core/target_map.h"
-#include "flow/dns/dns_names.h"
-#include "flow/dns/dns_relay.h"
 #include "flow/engine/dns_streams.h"
 #include "flow/ip/fragment_reassembly.h"
 #include "flow/ip/guest_link.h"
@@ -77,7 +77,7 @@ class Engine {
 
   // The host's resolvers, best first; may be called again when they change.
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
-                     DnsUpstream upstream = DnsUpstream::kUdpFirst);
+                     dns::DnsUpstream upstream = dns::DnsUpstream::kUdpFirst);
 
   // All addresses that the host has now; again whenever they change.
   void set_host_addresses(std::vector<wire::IpAddress> addresses) {
@@ -100,14 +100,14 @@ class Engine {
 
   // What came from a resolver. `slot` is that of the OpenDnsUdp or OpenDnsTcp.
   enum class DnsTransport : std::uint8_t { kUdp, kTcp };
-  void on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Turn turn);
-  void on_dns_error(DnsSlot slot, Turn turn);
+  void on_dns_answer(dns::DnsSlot slot, DnsTransport transport, ByteView message, Turn turn);
+  void on_dns_error(dns::DnsSlot slot, Turn turn);
   // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
   // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
   [[nodiscard]] bool serve_dns(const Action& action, Turn turn);
   // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
   // their bytes and are rare, so they are kept out of the sink.
-  [[nodiscard]] std::vector<DnsAction>& dns_actions() { return dns_actions_; }
+  [[nodiscard]] std::vector<dns::DnsAction>& dns_actions() { return dns_actions_; }
 
   [[nodiscard]] DropCounters& drops() { return admission_.drops(); }
   [[nodiscard]] const DropCounters& drops() const { return admission_.drops(); }
@@ -142,7 +142,7 @@ class Engine {
   void on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn);
   void settle_dns(Turn turn);
   void deliver_dns(Turn turn);
-  void count_dns(DnsQueryOutcome outcome);
+  void count_dns(dns::DnsQueryOutcome outcome);
   void learn_nat64(const wire::DnsView& answer);
   void on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn);
   void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
@@ -160,10 +160,10 @@ class Engine {
   TargetMap targets_;
   TimerWheel timers_;
   FragmentReassembly reassembly_;
-  DnsRelay dns_;
-  DnsNames names_;
-  DnsRelay::Actions dns_fresh_;
-  std::vector<DnsAction> dns_actions_;
+  dns::DnsRelay dns_;
+  dns::DnsNames names_;
+  dns::DnsRelay::Actions dns_fresh_;
+  std::vector<dns::DnsAction> dns_actions_;
   TcpFlows tcp_;
   UdpFlows udp_;
   PingFlows ping_;

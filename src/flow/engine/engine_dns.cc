@@ -8,14 +8,14 @@
 
 namespace sluice::flow {
 
-void Engine::count_dns(DnsQueryOutcome outcome) {
+void Engine::count_dns(dns::DnsQueryOutcome outcome) {
   switch (outcome) {
-    case DnsQueryOutcome::kAnswered:
-    case DnsQueryOutcome::kForwarded:
-    case DnsQueryOutcome::kRepeated: break;
-    case DnsQueryOutcome::kMalformed:
-    case DnsQueryOutcome::kFormError: drop(DropReason::kDnsRejected); break;
-    case DnsQueryOutcome::kTooMany: drop(DropReason::kDnsTooMany); break;
+    case dns::DnsQueryOutcome::kAnswered:
+    case dns::DnsQueryOutcome::kForwarded:
+    case dns::DnsQueryOutcome::kRepeated: break;
+    case dns::DnsQueryOutcome::kMalformed:
+    case dns::DnsQueryOutcome::kFormError: drop(DropReason::kDnsRejected); break;
+    case dns::DnsQueryOutcome::kTooMany: drop(DropReason::kDnsTooMany); break;
   }
 }
 
@@ -24,7 +24,7 @@ void Engine::on_dns_query(const wire::Endpoint& guest, ByteView message, Turn tu
   settle_dns(turn);
 }
 
-void Engine::on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView message, Turn turn) {
+void Engine::on_dns_answer(dns::DnsSlot slot, DnsTransport transport, ByteView message, Turn turn) {
   if (transport == DnsTransport::kUdp) {
     dns_.on_upstream_udp(slot, message, turn.now, dns_fresh_);
   } else {
@@ -33,7 +33,7 @@ void Engine::on_dns_answer(DnsSlot slot, DnsTransport transport, ByteView messag
   settle_dns(turn);
 }
 
-void Engine::on_dns_error(DnsSlot slot, Turn turn) {
+void Engine::on_dns_error(dns::DnsSlot slot, Turn turn) {
   dns_.on_upstream_error(slot, turn.now, dns_fresh_);
   settle_dns(turn);
 }
@@ -87,8 +87,9 @@ void Engine::settle_dns(Turn turn) {
     for (const TcpId id : dns_asking_) {
       dns_streams_.ask_next(
           id,
-          [&](const DnsClient& client, ByteView message) {
-            const DnsQueryOutcome outcome = dns_.on_query(client, message, turn.now, dns_fresh_);
+          [&](const dns::DnsClient& client, ByteView message) {
+            const dns::DnsQueryOutcome outcome =
+                dns_.on_query(client, message, turn.now, dns_fresh_);
             count_dns(outcome);
             return outcome;
           },
@@ -101,8 +102,8 @@ void Engine::settle_dns(Turn turn) {
 
 // Answers go to the guest, and what they say about names is remembered; the rest is the driver's.
 void Engine::deliver_dns(Turn turn) {
-  for (DnsAction& action : dns_fresh_) {
-    const auto* answer = std::get_if<DnsAnswer>(&action);
+  for (dns::DnsAction& action : dns_fresh_) {
+    const auto* answer = std::get_if<dns::DnsAnswer>(&action);
     if (answer == nullptr) {
       dns_actions_.push_back(std::move(action));
       continue;
@@ -112,7 +113,7 @@ void Engine::deliver_dns(Turn turn) {
       learn_nat64(*view);
     }
     if (answer->client.over_tcp()) {
-      dns_streams_.answer(answer->client.stream, answer->message, turn);
+      dns_streams_.answer(TcpId{answer->client.stream}, answer->message, turn);
       continue;
     }
     const wire::Endpoint& guest = answer->client.endpoint;

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "unit/dns/dns_messages.h"
 #include "unit/driver/worker_rig.h"
-#include "unit/flow/dns/dns_messages.h"
 
 namespace sluice::driver {
 namespace {

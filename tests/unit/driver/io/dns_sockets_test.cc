@@ -39,7 +39,7 @@ class DnsSocketsTest : public testing::TestWithParam<wire::IpFamily> {
   }
   // Whether it was sent.
   bool ask(std::uint32_t slot, std::uint16_t id) {
-    std::vector<flow::DnsSlot> failed;
+    std::vector<dns::DnsSlot> failed;
     const auto message = query(id);
     sockets_.ask({slot}, at_, 0, message, now_, failed);
     sockets_.flush(failed);
@@ -73,9 +73,9 @@ class DnsSocketsTest : public testing::TestWithParam<wire::IpFamily> {
       for (std::size_t i = 0; i < count; ++i) {
         sockets_.on_event(
             EventTag::unpack(events[i].data.u64), events[i].events,
-            [&](flow::DnsSlot slot, ByteView) { delivered_.push_back(slot.value); }, failed_);
+            [&](dns::DnsSlot slot, ByteView) { delivered_.push_back(slot.value); }, failed_);
       }
-      for (const flow::DnsSlot slot : failed_) sockets_.forget(slot);
+      for (const dns::DnsSlot slot : failed_) sockets_.forget(slot);
     }
     FAIL() << "events without end";
   }
@@ -87,7 +87,7 @@ class DnsSocketsTest : public testing::TestWithParam<wire::IpFamily> {
   DnsSockets sockets_;
   Instant now_{1000s};
   std::vector<std::uint32_t> delivered_;
-  std::vector<flow::DnsSlot> failed_;
+  std::vector<dns::DnsSlot> failed_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Families, DnsSocketsTest,
@@ -139,7 +139,7 @@ TEST_P(DnsSocketsTest, AnswerCountsOnlyWhereItWasAskedFor) {
 
 TEST_P(DnsSocketsTest, QuestionsOfOneTurnLeaveTogether) {
   std::vector<std::vector<std::uint8_t>> messages;
-  std::vector<flow::DnsSlot> failed;
+  std::vector<dns::DnsSlot> failed;
   for (std::uint16_t i = 0; i < 100; ++i) messages.push_back(query(i));
   for (std::uint16_t i = 0; i < 100; ++i) sockets_.ask({i}, at_, 0, messages[i], now_, failed);
   sockets_.flush(failed);

@@ -2,10 +2,13 @@
 // the questions to the resolver out.
 #include "flow/engine/dns_streams.h"
 
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 #include "unit/flow/engine/engine_fixture.h"
 
 namespace sluice::flow::test {
+
+using namespace dns::test;
+
 namespace {
 
 class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<wire::IpFamily> {
@@ -73,15 +76,15 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
     all.insert(all.end(), message.begin(), message.end());
     return all;
   }
-  std::vector<OpenDnsUdp> asked() {
-    std::vector<OpenDnsUdp> all;
-    for (const DnsAction& action : engine().dns_actions()) {
-      if (const auto* udp = std::get_if<OpenDnsUdp>(&action)) all.push_back(*udp);
+  std::vector<dns::OpenDnsUdp> asked() {
+    std::vector<dns::OpenDnsUdp> all;
+    for (const dns::DnsAction& action : engine().dns_actions()) {
+      if (const auto* udp = std::get_if<dns::OpenDnsUdp>(&action)) all.push_back(*udp);
     }
     engine().dns_actions().clear();
     return all;
   }
-  void answer(const OpenDnsUdp& open, const AnswerOptions& options) {
+  void answer(const dns::OpenDnsUdp& open, const AnswerOptions& options) {
     engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
                            make_answer(open.message, options), {now, sink});
     serve();
@@ -211,7 +214,7 @@ TEST_P(DnsStreamsTest, LongAnswerComesWhole) {
   ASSERT_EQ(open.size(), 1u);
   answer(open[0], {.truncated = true});
   ASSERT_EQ(engine().dns_actions().size(), 2u);
-  const auto tcp = std::get<OpenDnsTcp>(engine().dns_actions()[1]);
+  const auto tcp = std::get<dns::OpenDnsTcp>(engine().dns_actions()[1]);
   engine().dns_actions().clear();
   engine().on_dns_answer(tcp.slot, Engine::DnsTransport::kTcp,
                          make_answer(tcp.message, {.padding = 18'000}), {now, sink});
@@ -252,7 +255,7 @@ TEST_P(DnsStreamsTest, QuestionsBeyondTheBoundWaitInTheWindow) {
     upstream += asked().size();
     if (window_ < one.size()) break;
   }
-  EXPECT_EQ(upstream, DnsStream::kQuestionsMax);
+  EXPECT_EQ(upstream, dns::DnsStream::kQuestionsMax);
   EXPECT_LT(sent, 2000u);
   EXPECT_FALSE(reset_);
   EXPECT_EQ(drops(DropReason::kTcpBufferFull), 0u);

@@ -1,9 +1,12 @@
 // What the guest may not reach, whatever the protocol that it tries.
 #include "flow/engine/engine.h"
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 #include "unit/flow/engine/engine_fixture.h"
 
 namespace sluice::flow::test {
+
+using namespace dns::test;
+
 namespace {
 
 class ReachTest : public TcpFixture {
@@ -93,7 +96,7 @@ TEST_F(ReachTest, AnAnswerForIpv4OnlyArpaTellsTheTranslator) {
   feed(udp_frame(network(), client, {network().dns_v6, wire::Port{53}},
                  make_query("IPv4Only.arpa", {.type = wire::DnsType::kAaaa})));
   ASSERT_EQ(engine().dns_actions().size(), 1u);
-  const auto asked = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
+  const auto asked = std::get<dns::OpenDnsUdp>(engine().dns_actions()[0]);
   engine().on_dns_answer(asked.slot, Engine::DnsTransport::kUdp,
                          make_answer(asked.message, {.records = {{"2001:db8:64::192.0.0.170"}}}),
                          {now, sink});

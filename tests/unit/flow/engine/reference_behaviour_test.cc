@@ -1,10 +1,13 @@
 // What users of any user-mode network rely on, subject by subject, through the whole engine.
 #include <gtest/gtest.h>
 
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 #include "unit/flow/engine/engine_fixture.h"
 
 namespace sluice::flow::test {
+
+using namespace dns::test;
+
 namespace {
 
 using wire::IpProtocol;
@@ -15,17 +18,17 @@ class ReferenceBehaviour : public TcpFixture {
   const wire::Endpoint resolver_ = endpoint("192.0.2.53:53");
 
   // Sends a query; returns what is to be asked upstream, if anything.
-  std::optional<OpenDnsUdp> ask(const Bytes& query) {
+  std::optional<dns::OpenDnsUdp> ask(const Bytes& query) {
     frames.clear();
     feed(udp_frame(network(), kGuest, dns_, query));
-    std::optional<OpenDnsUdp> open;
-    for (const DnsAction& action : engine().dns_actions()) {
-      if (const auto* udp = std::get_if<OpenDnsUdp>(&action)) open = *udp;
+    std::optional<dns::OpenDnsUdp> open;
+    for (const dns::DnsAction& action : engine().dns_actions()) {
+      if (const auto* udp = std::get_if<dns::OpenDnsUdp>(&action)) open = *udp;
     }
     engine().dns_actions().clear();
     return open;
   }
-  void answer(const OpenDnsUdp& open) {
+  void answer(const dns::OpenDnsUdp& open) {
     engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
                            make_answer(open.message, {.records = {{"192.0.2.80"}}}), {now, sink});
     collect();

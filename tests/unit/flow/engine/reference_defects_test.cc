@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include "flow/ip/fragmenter.h"
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 #include "unit/flow/engine/engine_fixture.h"
 
 namespace sluice::flow::test {
+
+using namespace dns::test;
+
 namespace {
 
 class ReferenceDefects : public TcpFixture {
@@ -171,7 +174,7 @@ TEST_F(ReferenceDefects, DnsAnswersMustFitTheQuestion) {
   engine().set_resolvers({endpoint("192.0.2.53:53")});
   feed(udp_frame(network(), kGuest, {network().dns_v4, {53}}, make_query("example.com")));
   ASSERT_EQ(engine().dns_actions().size(), 1u);
-  const auto open = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
+  const auto open = std::get<dns::OpenDnsUdp>(engine().dns_actions()[0]);
   engine().dns_actions().clear();
   const auto deliver = [&](const Bytes& message) {
     engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp, message, {now, sink});
@@ -199,7 +202,7 @@ TEST_F(ReferenceDefects, DnsHonoursTheTtlOfTheRecord) {
   };
   ask();
   ASSERT_EQ(engine().dns_actions().size(), 1u);
-  const auto open = std::get<OpenDnsUdp>(engine().dns_actions()[0]);
+  const auto open = std::get<dns::OpenDnsUdp>(engine().dns_actions()[0]);
   engine().dns_actions().clear();
   engine().on_dns_answer(open.slot, Engine::DnsTransport::kUdp,
                          make_answer(open.message, {.records = {{"192.0.2.80", 10}}}), {now, sink});
@@ -218,7 +221,7 @@ TEST_F(ReferenceDefects, DnsHonoursTheTtlOfTheRecord) {
 // The bound itself is tested in DnsCache.EntriesAndBytesAreBounded; here, that the engine has one.
 TEST_F(ReferenceDefects, DnsQuestionsAreBounded) {
   engine().set_resolvers({endpoint("192.0.2.53:53")});
-  const std::size_t most = DnsRelayLimits{}.pending_max;
+  const std::size_t most = dns::DnsRelayLimits{}.pending_max;
   for (std::size_t i = 0; i < most + 10; ++i) {
     feed(udp_frame(network(), kGuest, {network().dns_v4, {53}},
                    make_query("host" + std::to_string(i) + ".example")));

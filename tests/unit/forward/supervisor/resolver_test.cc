@@ -20,14 +20,14 @@
 #include "base/unique_fd.h"
 #include "sys/sockaddr.h"
 #include "telemetry/log.h"
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 
 namespace sluice::forward {
 namespace {
 
 using namespace std::chrono_literals;
-using flow::test::AnswerOptions;
-using flow::test::Bytes;
+using dns::test::AnswerOptions;
+using dns::test::Bytes;
 
 constexpr std::uint64_t kTagBase = std::uint64_t{9} << 56;
 
@@ -58,7 +58,7 @@ class NameServer {
       const std::string name = view->question()->name.to_text();
       if (view->question()->type == wire::DnsType::kA) ++questions[name];
       if (silent) continue;
-      const Bytes answer = flow::test::make_answer(received, answer_to(*view->question(), name));
+      const Bytes answer = dns::test::make_answer(received, answer_to(*view->question(), name));
       (void)::sendto(fd_.get(), answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from),
                      length);
     }

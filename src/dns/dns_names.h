@@ -12,7 +12,7 @@
 #include "wire/address.h"
 #include "wire/messages/dns.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 class DnsNames {
  public:
@@ -49,4 +49,4 @@ class DnsNames {
   std::unordered_map<wire::IpAddress, Position, Hash> index_;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

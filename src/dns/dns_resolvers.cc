@@ -1,9 +1,9 @@
-#include "flow/dns/dns_resolvers.h"
+#include "dns/dns_resolvers.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 bool DnsResolvers::set(const std::vector<wire::Endpoint>& endpoints) {
   std::vector<Resolver> next;
@@ -47,4 +47,4 @@ DnsResolvers::Resolver* DnsResolvers::find(const wire::Endpoint& endpoint) {
   return at == resolvers_.end() ? nullptr : &*at;
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "flow/dns/dns_relay.h"
-#include "flow/dns/dns_stream.h"
+#include "dns/dns_relay.h"
+#include "dns/dns_stream.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 
@@ -30,8 +30,8 @@ class Harness {
         break;
     }
     ask();
-    require(stream_.input_room() <= flow::DnsStream::kInputMax, "input stays within its bound");
-    require(stream_.unanswered() <= flow::DnsStream::kQuestionsMax,
+    require(stream_.input_room() <= dns::DnsStream::kInputMax, "input stays within its bound");
+    require(stream_.unanswered() <= dns::DnsStream::kQuestionsMax,
             "questions stay within their bound");
     require(stream_.output().size() == expected_output_.size() - read_, "answers are kept");
   }
@@ -50,7 +50,7 @@ class Harness {
     while (const auto question = stream_.next_question()) {
       require(at_ + 2 <= arrived_.size(), "a question has arrived");
       const std::size_t length = be16<0>(ByteView(arrived_).subspan(at_).first<2>());
-      require(length >= wire::kDnsHeaderSize && length <= flow::DnsRelay::kQuerySizeMax,
+      require(length >= wire::kDnsHeaderSize && length <= dns::DnsRelay::kQuerySizeMax,
               "a question has the size of one");
       require(at_ + 2 + length <= arrived_.size(), "a question is whole");
       require(std::ranges::equal(*question, ByteView(arrived_).subspan(at_ + 2, length)),
@@ -84,7 +84,7 @@ class Harness {
     read_ += part;
   }
 
-  flow::DnsStream stream_;
+  dns::DnsStream stream_;
   Bytes arrived_;
   std::size_t at_ = 0;
   std::size_t unanswered_ = 0;

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "flow/dns/dns_query.h"
+#include "dns/dns_query.h"
 #include "wire/messages/dns.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 // A reply without records. `query` is a header, with its question where that is known.
 [[nodiscard]] std::vector<std::uint8_t> bare_dns_reply(ByteView query, wire::DnsRcode rcode,
@@ -29,4 +29,4 @@ namespace sluice::flow {
 [[nodiscard]] std::vector<std::uint8_t> dns_answer_for(ByteView head, std::size_t size_max,
                                                        const wire::DnsView& answer);
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -1,8 +1,8 @@
-#include "flow/dns/dns_pending.h"
+#include "dns/dns_pending.h"
 
 #include <algorithm>
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 constexpr std::uint32_t kIndexMask = 0xffff;
@@ -90,4 +90,4 @@ DnsPending* DnsPendingTable::first_due(Instant now) {
   return find({deadlines_.begin()->second});
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -1,8 +1,8 @@
-#include "flow/dns/dns_query.h"
+#include "dns/dns_query.h"
 
 #include <algorithm>
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 constexpr std::uint32_t kDnssecOkBit = 0x8000;
@@ -60,4 +60,4 @@ DnsKey::DnsKey(const wire::DnsView& query, const DnsQueryTraits& traits) {
   size_ = name.size() + tail.size();
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

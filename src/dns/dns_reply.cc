@@ -1,8 +1,8 @@
-#include "flow/dns/dns_reply.h"
+#include "dns/dns_reply.h"
 
 #include <algorithm>
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 constexpr std::size_t kHeader = wire::kDnsHeaderSize;
@@ -55,4 +55,4 @@ std::vector<std::uint8_t> dns_answer_for(ByteView head, std::size_t size_max,
   return reply;
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -8,8 +8,8 @@
 #include <set>
 #include <vector>
 
-#include "flow/dns/dns_names.h"
-#include "flow/dns/dns_relay.h"
+#include "dns/dns_names.h"
+#include "dns/dns_relay.h"
 #include "require.h"
 #include "wire/byte_cursor.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 using namespace sluice;
 
-constexpr flow::DnsRelayLimits kLimits{
+constexpr dns::DnsRelayLimits kLimits{
     .pending_max = 8,
     .clients_per_question_max = 3,
     .clients_max = 12,
@@ -46,7 +46,7 @@ class Harness {
       case 1:
       case 2: {
         // An answer with the right id gets past the first check.
-        const flow::DnsSlot slot = pick_slot(pick);
+        const dns::DnsSlot slot = pick_slot(pick);
         if ((kind & 0x80) == 0 && message.size() >= 3 && !sent_.empty()) {
           const auto& query = sent_[pick % sent_.size()];
           std::copy_n(query.begin(), 2, message.begin());
@@ -70,7 +70,7 @@ class Harness {
   }
 
   void finish() {
-    now_ += flow::DnsRelay::kGiveUpAfter;
+    now_ += dns::DnsRelay::kGiveUpAfter;
     relay_.on_timer(now_, actions_);
     drain();
     require(relay_.pending() == 0 && open_.empty() && relay_.next_deadline() == kNever,
@@ -78,19 +78,19 @@ class Harness {
   }
 
  private:
-  static flow::DnsClient client(std::uint8_t pick) {
+  static dns::DnsClient client(std::uint8_t pick) {
     if (pick >= 0xc0) return {.endpoint = {}, .stream = {SlabHandle{pick % 4U, 1}}};
     return {.endpoint = {wire::IpAddress::v4(pick % 4U), wire::Port{pick}}, .stream = {}};
   }
 
-  flow::DnsSlot pick_slot(std::uint8_t pick) const {
+  dns::DnsSlot pick_slot(std::uint8_t pick) const {
     if (open_.empty()) return {pick};
     auto at = open_.begin();
     std::advance(at, pick % open_.size());
     return {*at};
   }
 
-  void opened(flow::DnsSlot slot, const std::vector<std::uint8_t>& message) {
+  void opened(dns::DnsSlot slot, const std::vector<std::uint8_t>& message) {
     require(open_.insert(slot.value).second, "a slot is opened once");
     require(message.size() >= wire::kDnsHeaderSize, "an upstream query has a header");
     sent_.push_back(message);
@@ -98,13 +98,13 @@ class Harness {
   }
 
   void drain() {
-    for (const flow::DnsAction& action : actions_) {
-      if (const auto* udp = std::get_if<flow::OpenDnsUdp>(&action)) opened(udp->slot, udp->message);
-      if (const auto* tcp = std::get_if<flow::OpenDnsTcp>(&action)) opened(tcp->slot, tcp->message);
-      if (const auto* close = std::get_if<flow::CloseDns>(&action)) {
+    for (const dns::DnsAction& action : actions_) {
+      if (const auto* udp = std::get_if<dns::OpenDnsUdp>(&action)) opened(udp->slot, udp->message);
+      if (const auto* tcp = std::get_if<dns::OpenDnsTcp>(&action)) opened(tcp->slot, tcp->message);
+      if (const auto* close = std::get_if<dns::CloseDns>(&action)) {
         require(open_.erase(close->slot.value) == 1, "a slot is closed once");
       }
-      if (const auto* answer = std::get_if<flow::DnsAnswer>(&action)) {
+      if (const auto* answer = std::get_if<dns::DnsAnswer>(&action)) {
         const auto view = wire::DnsView::parse(answer->message);
         require(view.has_value() && view->header().response, "an answer is a DNS response");
         names_.learn(*view);
@@ -121,9 +121,9 @@ class Harness {
     require(names_.size() <= 8, "names stay within the bound");
   }
 
-  flow::DnsRelay relay_{SipKey{1, 2}, kLimits};
-  flow::DnsNames names_{SipKey{3, 4}, 8};
-  flow::DnsRelay::Actions actions_;
+  dns::DnsRelay relay_{SipKey{1, 2}, kLimits};
+  dns::DnsNames names_{SipKey{3, 4}, 8};
+  dns::DnsRelay::Actions actions_;
   std::set<std::uint32_t> open_;
   std::deque<std::vector<std::uint8_t>> sent_;
   Instant now_{std::chrono::seconds{1}};

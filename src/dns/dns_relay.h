@@ -20,14 +20,14 @@
 #include "base/bytes.h"
 #include "base/siphash.h"
 #include "base/time.h"
-#include "flow/dns/dns_cache.h"
-#include "flow/dns/dns_pending.h"
-#include "flow/dns/dns_query.h"
-#include "flow/dns/dns_resolvers.h"
+#include "dns/dns_cache.h"
+#include "dns/dns_pending.h"
+#include "dns/dns_query.h"
+#include "dns/dns_resolvers.h"
 #include "wire/address.h"
 #include "wire/messages/dns.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 // For the guest, from the DNS address of the client's family.
 struct DnsAnswer {
@@ -132,4 +132,4 @@ class DnsRelay {
   std::uint64_t rejected_answers_ = 0;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

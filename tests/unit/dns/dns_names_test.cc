@@ -1,10 +1,10 @@
-#include "flow/dns/dns_names.h"
+#include "dns/dns_names.h"
 
 #include <gtest/gtest.h>
 
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 using test::Bytes;
@@ -60,4 +60,4 @@ TEST(DnsNames, IsBoundedAndForgetsTheLeastRecentlyUsed) {
 }
 
 }  // namespace
-}  // namespace sluice::flow
+}  // namespace sluice::dns

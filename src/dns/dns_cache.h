@@ -15,10 +15,10 @@
 #include "base/siphash.h"
 #include "base/slab.h"
 #include "base/time.h"
-#include "flow/dns/dns_query.h"
+#include "dns/dns_query.h"
 #include "wire/messages/dns.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 struct DnsCacheLimits {
   std::size_t entries_max = 4096;
@@ -99,4 +99,4 @@ class DnsCache {
   std::uint64_t misses_ = 0;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -13,11 +13,10 @@
 #include "base/siphash.h"
 #include "base/slab.h"
 #include "base/time.h"
-#include "flow/core/action.h"
-#include "flow/dns/dns_query.h"
+#include "dns/dns_query.h"
 #include "wire/address.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 // Names one attempt to get an answer. Never used again for another while 2^16 others follow.
 struct DnsSlot {
@@ -25,10 +24,13 @@ struct DnsSlot {
   friend bool operator==(const DnsSlot&, const DnsSlot&) = default;
 };
 
-// Who asked: a socket of the guest's, or a connection to our DNS (dns_streams.h).
+// A connection to our DNS, by whatever number its owner knows it.
+struct DnsStreamId : SlabHandle {};
+
+// Who asked: a socket of the guest's, or a connection.
 struct DnsClient {
   wire::Endpoint endpoint{};  // Of a datagram's sender.
-  TcpId stream{};             // Valid: it asks over this connection.
+  DnsStreamId stream{};       // Valid: it asks over this connection.
   friend bool operator==(const DnsClient&, const DnsClient&) = default;
 
   [[nodiscard]] bool over_tcp() const { return stream.valid(); }
@@ -102,4 +104,4 @@ class DnsPendingTable {
   std::size_t askers_ = 0;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

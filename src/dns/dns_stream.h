@@ -10,7 +10,7 @@
 
 #include "base/bytes.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 class DnsStream {
  public:
@@ -56,4 +56,4 @@ class DnsStream {
   bool input_finished_ = false;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

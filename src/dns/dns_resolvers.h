@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "wire/address.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 class DnsResolvers {
  public:
@@ -48,4 +48,4 @@ class DnsResolvers {
   std::vector<Resolver> resolvers_;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

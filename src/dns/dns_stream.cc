@@ -1,10 +1,10 @@
-#include "flow/dns/dns_stream.h"
+#include "dns/dns_stream.h"
 
 #include <algorithm>
 
-#include "flow/dns/dns_relay.h"
+#include "dns/dns_relay.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 constexpr std::size_t kLengthSize = 2;  // RFC 1035, 4.2.2
@@ -61,4 +61,4 @@ bool DnsStream::is_done() const {
   return !length || is_garbage() || input().size() < kLengthSize + *length;
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

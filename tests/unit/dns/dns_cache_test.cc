@@ -1,13 +1,13 @@
-#include "flow/dns/dns_cache.h"
+#include "dns/dns_cache.h"
 
 #include <gtest/gtest.h>
 
 #include <optional>
 #include <string>
 
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 using namespace std::chrono_literals;
@@ -207,4 +207,4 @@ TEST(DnsCache, LeastRecentlyUsedGoesFirst) {
 }
 
 }  // namespace
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -1,9 +1,9 @@
-#include "flow/dns/dns_cache.h"
+#include "dns/dns_cache.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 // RFC 2181, 8: a TTL with its highest bit set counts as zero.
@@ -132,4 +132,4 @@ void DnsCache::erase(std::uint32_t index) {
   entries_.erase(entries_.handle_of(index));
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -1,11 +1,11 @@
-#include "flow/dns/dns_stream.h"
+#include "dns/dns_stream.h"
 
 #include <gtest/gtest.h>
 
-#include "flow/dns/dns_relay.h"
-#include "unit/flow/dns/dns_messages.h"
+#include "dns/dns_relay.h"
+#include "unit/dns/dns_messages.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 using test::Bytes;
@@ -103,4 +103,4 @@ TEST(DnsStream, IsDoneWhenAllIsAnsweredAndNoMoreComes) {
 }
 
 }  // namespace
-}  // namespace sluice::flow
+}  // namespace sluice::dns

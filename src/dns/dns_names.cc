@@ -1,6 +1,6 @@
-#include "flow/dns/dns_names.h"
+#include "dns/dns_names.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 void DnsNames::learn(const wire::DnsView& answer) {
   const wire::DnsHeader& header = answer.header();
@@ -40,4 +40,4 @@ std::string_view DnsNames::lookup(const wire::IpAddress& address) {
   return found->second->name;
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

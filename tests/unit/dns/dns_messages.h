@@ -8,7 +8,7 @@
 
 #include "wire/messages/dns.h"
 
-namespace sluice::flow::test {
+namespace sluice::dns::test {
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -105,4 +105,4 @@ inline std::uint32_t first_ttl(ByteView message) {
   return wire::DnsView::parse(message).value().records().next().value().ttl;
 }
 
-}  // namespace sluice::flow::test
+}  // namespace sluice::dns::test

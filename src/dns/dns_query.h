@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "wire/messages/dns.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 
 // EDNS versions and extended codes stand where other records have their TTL (RFC 6891, 6.1.3).
 [[nodiscard]] constexpr std::uint8_t edns_extended_rcode(std::uint32_t opt_ttl) {
@@ -48,4 +48,4 @@ class DnsKey {
   std::size_t size_ = 0;
 };
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

@@ -1,13 +1,13 @@
-#include "flow/dns/dns_relay.h"
+#include "dns/dns_relay.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
 
-#include "unit/flow/dns/dns_messages.h"
+#include "unit/dns/dns_messages.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 using namespace std::chrono_literals;
@@ -519,4 +519,4 @@ TEST(DnsRelay, ResolversMayChangeUnderWay) {
 }
 
 }  // namespace
-}  // namespace sluice::flow
+}  // namespace sluice::dns

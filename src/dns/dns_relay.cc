@@ -1,13 +1,13 @@
-#include "flow/dns/dns_relay.h"
+#include "dns/dns_relay.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
-#include "flow/dns/dns_reply.h"
+#include "dns/dns_reply.h"
 
-namespace sluice::flow {
+namespace sluice::dns {
 namespace {
 
 using wire::DnsHeader;
@@ -239,4 +239,4 @@ void DnsRelay::finish(DnsPending& pending, Actions& out) {
   pending_.remove(pending);
 }
 
-}  // namespace sluice::flow
+}  // namespace sluice::dns

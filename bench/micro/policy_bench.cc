@@ -103,7 +103,7 @@ class Translate {
  private:
   flow::GuestNetwork network_;
   policy::Policy policy_;
-  flow::Admission admission_;
+  flow::FlowAdmission admission_;
   flow::TargetMap targets_;
   std::array<wire::Endpoint, 2> remotes_;
   std::array<wire::Endpoint, 2> expected_;

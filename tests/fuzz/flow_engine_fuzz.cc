@@ -332,7 +332,7 @@ class Harness {
         engine_.set_ask({.tcp = (pick & 1) != 0,
                          .udp = (pick & 2) != 0,
                          .gate = (pick & 4) != 0 ? flow::Gate::kFirstBytes : flow::Gate::kOpen,
-                         .flows_max = pick >> 4U});
+                         .flows_max = std::size_t{pick} >> 4U});
         break;
       default: failures(pick); break;
     }

@@ -94,7 +94,7 @@ class Host {
   struct GuestState {
     bool fin_was_sent = false;
     bool sent_reset = false;
-    bool gone = false;  // Refused, or reset by us.
+    bool gone = false;  // Refused, by the guest or by whoever decides, or reset by us.
     // Where in its stream its RST stood; nothing when packets may have overtaken each other.
     std::optional<std::uint64_t> reset_at{};
   };

@@ -175,6 +175,7 @@ void draw_ask(Prng& prng, Scenario& scenario) {
   if (!chance(prng, 25)) return;
   AskPlan& plan = scenario.ask;
   plan.new_flows = chance(prng, 70);
+  plan.datagrams = chance(prng, 50);
   if (!plan.new_flows || chance(prng, 60)) plan.gate = chance(prng, 50) ? 100 : 50;
   if (chance(prng, 60)) plan.refused = static_cast<std::uint32_t>(prng.below(60));
   if (chance(prng, 40)) plan.never = static_cast<std::uint32_t>(prng.below(40));

@@ -83,6 +83,7 @@ struct HandOverPlan {
 // Who decides about the guest's flows, where somebody does.
 struct AskPlan {
   bool new_flows = false;
+  bool datagrams = false;
   std::uint32_t gate = 0;     // Of a hundred that are let through: their first bytes are judged.
   std::uint32_t refused = 0;  // Of a hundred,
   std::uint32_t never = 0;    // and never answered.

@@ -78,8 +78,10 @@ World::World(std::uint64_t seed, bool verbose)
   }
   host_.set_guest_view([this](std::uint32_t connection) {
     const GuestTcp& guest = guests_[connection];
-    Host::GuestState state{guest.fin_was_sent(), guest.sent_reset(), guest.finished()};
-    if (hand_overs_[connection].attempt == 0) state.reset_at = guest.reset_at();
+    Host::GuestState state{guest.fin_was_sent(), guest.sent_reset(),
+                           guest.finished() || asked_[connection].refused};
+    if (hand_overs_[connection].attempt == 0 && !asked_[connection].ever)
+      state.reset_at = guest.reset_at();
     return state;
   });
   host_.set_carrier([this](std::uint32_t connection) { plan_turn(connection); });

@@ -177,6 +177,9 @@ class World final : private GuestStack, private CarriedStack {
   void on_ask(const flow::AskPolicy& question);
   void draw_ruling(Asked& asked, const flow::AskPolicy& question);
   void answer(std::uint32_t connection, std::uint32_t number);
+  [[nodiscard]] std::uint32_t asked_of_datagrams(const flow::FlowId& flow);
+  [[nodiscard]] bool datagrams_are_refused() const;
+  void note_unanswered(flow::TcpId id);
   void on_withdraw(const flow::WithdrawAsk& action);
   void check_asked();
 
@@ -223,7 +226,7 @@ class World final : private GuestStack, private CarriedStack {
   Instant last_from_carried_{};
   bool agent_here_ = false;
   std::vector<HandOver> hand_overs_;
-  std::vector<Asked> asked_;                        // By connection.
+  std::vector<Asked> asked_;                        // By connection, then those about datagrams.
   std::deque<std::vector<std::uint8_t>> returned_;  // Borrowed by actions.
   std::deque<Reply> replies_;
   bool ended_ = false;

@@ -11,12 +11,13 @@ namespace sluice::sim {
 void World::begin_asking() {
   const AskPlan& plan = scenario_.ask;
   const flow::Gate gate = plan.gate > 0 ? flow::Gate::kFirstBytes : flow::Gate::kOpen;
-  engine_.set_ask({.tcp = plan.new_flows, .gate = gate});
+  engine_.set_ask({.tcp = plan.new_flows, .udp = plan.datagrams, .gate = gate});
 }
 
 void World::on_ask(const flow::AskPolicy& question) {
-  check(question.flow.protocol == wire::IpProtocol::kTcp, "a question is of a connection");
-  const std::uint32_t connection = connection_of(question.key.guest);
+  const bool datagrams = question.flow.protocol == wire::IpProtocol::kUdp;
+  const std::uint32_t connection =
+      datagrams ? asked_of_datagrams(question.flow) : connection_of(question.key.guest);
   Asked& asked = asked_[connection];
   const bool first_bytes = question.stage == flow::AskStage::kFirstBytes;
   if (!asked.open || asked.flow != question.flow || asked.ruling.stage != question.stage) {
@@ -42,6 +43,15 @@ void World::on_ask(const flow::AskPolicy& question) {
   } else {
     schedule(now_ + asked.delay, EventKind::kVerdict, connection, {.generation = asked.number});
   }
+}
+
+// Questions about datagrams have their places behind those of the connections.
+std::uint32_t World::asked_of_datagrams(const flow::FlowId& flow) {
+  for (std::size_t i = scenario_.connections.size(); i < asked_.size(); ++i) {
+    if (asked_[i].flow == flow) return static_cast<std::uint32_t>(i);
+  }
+  asked_.emplace_back();
+  return static_cast<std::uint32_t>(asked_.size() - 1);
 }
 
 void World::draw_ruling(Asked& asked, const flow::AskPolicy& question) {
@@ -84,13 +94,27 @@ void World::on_withdraw(const flow::WithdrawAsk& action) {
       asked_, [&](const Asked& asked) { return asked.open && asked.flow == action.flow; });
   check(at != asked_.end(), "an open question is withdrawn");
   at->open = false;
+  at->refused = true;  // Its flow has ended.
+}
+
+// A flow that ends with its question open was let through by nobody.
+void World::note_unanswered(flow::TcpId id) {
+  for (Asked& asked : asked_) {
+    const bool same = asked.flow == flow::FlowId{wire::IpProtocol::kTcp, id};
+    if (asked.open && same) asked.refused = true;
+  }
+}
+
+bool World::datagrams_are_refused() const {
+  return std::any_of(asked_.begin() + static_cast<std::ptrdiff_t>(scenario_.connections.size()),
+                     asked_.end(), [](const Asked& asked) { return asked.refused; });
 }
 
 void World::check_asked() {
   for (std::uint32_t i = 0; i < asked_.size(); ++i) {
     const Asked& asked = asked_[i];
     check(!asked.open, "no question is left open");
-    if (!asked.refused || host_.flows_of(i) > 1) continue;
+    if (i >= scenario_.connections.size() || !asked.refused || host_.flows_of(i) > 1) continue;
     check(host_.result(i).received == 0, "the host gets nothing of what is refused");
   }
 }

@@ -38,6 +38,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
 
 [[gnu::cold]] void Engine::on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn) {
   if (flow.protocol == wire::IpProtocol::kTcp) tcp_.on_verdict(TcpId{flow.handle}, ruling, turn);
+  if (flow.protocol == wire::IpProtocol::kUdp) udp_.on_verdict(flow.handle, ruling, turn);
 }
 
 [[gnu::noinline]] void Engine::on_frame(ByteView frame, const wire::VirtioNetHeader& offload,
@@ -83,6 +84,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
 void Engine::end_burst(BurstEnd end, Turn turn) {
   burst_open_ = false;
   tcp_.end_burst(end, turn);
+  udp_.end_burst();
 }
 
 void Engine::on_arp(ByteView payload, ActionSink& out) {

@@ -86,7 +86,7 @@ bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& se
   const auto piece =
       rx.trim(segment.sequence(), segment.payload(), segment.flags().fin(), admission_.drops());
   if (!piece) return true;
-  if (piece->ahead > 0 || piece->bytes.size() > kept.room()) {
+  if (piece->ahead > 0) {
     // What is judged has no gaps. The guest sends it again.
     admission_.drops().count(DropReason::kTcpBufferFull);
     send_ack(flow, state, turn.out);
@@ -102,12 +102,18 @@ bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& se
     kept.until = turn.now + admission_.ask().first_bytes_within;
     arm(flow, kept.until);
   }
-  if (!piece->bytes.empty()) {
-    kept.add(piece->bytes);
-    rx.advance(static_cast<std::uint32_t>(piece->bytes.size()));
-    rx.host_room -= std::min(rx.host_room, static_cast<std::uint32_t>(piece->bytes.size()));
+  // Each rounding up of a window that was told lets the guest send a little more.
+  const ByteView bytes = piece->bytes.first(std::min(piece->bytes.size(), kept.room()));
+  if (!bytes.empty()) {
+    kept.add(bytes);
+    rx.advance(static_cast<std::uint32_t>(bytes.size()));
+    rx.host_room -= std::min(rx.host_room, static_cast<std::uint32_t>(bytes.size()));
   }
-  rx.note_fin(piece->fin);
+  if (bytes.size() < piece->bytes.size()) {
+    admission_.drops().count(DropReason::kTcpBufferFull);
+  } else {
+    rx.note_fin(piece->fin);
+  }
   return true;
 }
 

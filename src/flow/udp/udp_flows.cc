@@ -33,6 +33,12 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   }
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
+  if (flow.standing == Standing::kAsked) [[unlikely]] {
+    if (!flow.held->add(datagrams, segment_size, packet.hop_limit)) {
+      admission_.drops().count(DropReason::kUdpHeldFull);
+    }
+    return;
+  }
   if (flow.inbound && !flow.answered) {
     flow.answered = true;
     set_standing(index, Standing::kUnconfirmed);
@@ -61,12 +67,16 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
   const bool published = is_published(key.guest);
   const auto side = published ? policy::FlowSide::kInboundDatagram : policy::FlowSide::kOutbound;
   if (published && !admission_.has_room(side)) (void)make_room(turn);
-  const policy::Verdict verdict =
-      admission_.admit(policy::Protocol::kUdp, key.remote, turn.now, side);
-  if (verdict != policy::Verdict::kAccepted) {
+  const Admitted admitted = admission_.judge(policy::Protocol::kUdp, key.remote, turn.now, side);
+  if (admitted.answer == Admitted::Answer::kRefused) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
-    turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
+    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, turn.now)});
     return FlowTable::kNone;
+  }
+  if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
+    const std::uint32_t asked = begin_asking(key, target.endpoint, turn);
+    flows_.at(asked).side = side;
+    return asked;
   }
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
@@ -98,7 +108,7 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | handle.index);
   timers_.arm(flow.timer, now + kUnanswered);
   flow_table_.insert(key, handle.index);
-  ++sockets_.at(socket.index).flows;
+  if (socket.valid()) ++sockets_.at(socket.index).flows;
   return handle.index;
 }
 
@@ -168,6 +178,10 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
 
 void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
+  if (flow.standing == Standing::kAsked) {
+    refuse(index, policy::Verdict::kAskTimedOut, turn);
+    return;
+  }
   const Instant end = flow.active + (flow.answered ? kAnswered : kUnanswered);
   if (turn.now < end) {
     timers_.arm(flow.timer, end);
@@ -181,10 +195,15 @@ void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   admission_.released(flow.side);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
+  if (flow.standing == Standing::kAsked) {
+    admission_.answered();
+    turn.out.push(WithdrawAsk{id_of(index)});
+  }
   set_standing(index, Standing::kConfirmed);  // Out of the queues.
   if (flow.inbound) client_table_.erase(client_key(flow), index);
   flow_table_.erase(flow.key, index);
   flows_.erase(flows_.handle_of(index));
+  if (!socket.valid()) return;
   Socket& owner = sockets_.at(socket.index);
   if (--owner.flows != 0 || owner.published) return;
   turn.out.push(CloseUdp{socket});

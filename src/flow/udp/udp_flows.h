@@ -8,12 +8,15 @@
 // flows is used up. What the guest sends from the endpoint of a published port to somebody who has
 // no flow counts as theirs: most of it answers those that made room. Sans-IO; time is an argument.
 //
+// A flow that somebody is asked about (udp_ask.cc) has no socket until it is let through.
+//
 // Each endpoint of the guest takes a descriptor of the process. Where none is left, the one that
 // was idle longest of those that asked a single question, answered or not, makes room.
 #pragma once
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 
 #include "base/index_queue.h"
@@ -22,6 +25,7 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
 #include "flow/ip/flow_context.h"
+#include "flow/udp/held_datagrams.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/udp.h"
 
@@ -48,6 +52,13 @@ class UdpFlows {
                    ByteView datagrams, std::uint16_t segment_size, Turn turn);
   // From the host, for the guest.
   void on_received(UdpId socket, const UdpReceived& received, Turn turn);
+  // Answers an AskPolicy.
+  void on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn);
+  // The datagrams that were kept and let through are on their way.
+  void end_burst() {
+    if (!parting_.empty()) [[unlikely]]
+      parting_.clear();
+  }
   // OpenUdp could not be done: its flows are refused.
   void on_open_failed(UdpId socket, Turn turn);
   // The process has no descriptor left: ends the flow whose socket can best be spared, if any, and
@@ -97,6 +108,7 @@ class UdpFlows {
     kUnconfirmed,  // then those whose client has not spoken since it was answered.
     kConfirmed,    // It stays, as do all outbound flows,
     kAskedOnce,    // but those of one datagram of the guest's when descriptors are used up.
+    kAsked,        // It waits for a verdict, without a socket.
   };
   struct Flow {
     explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
@@ -108,7 +120,9 @@ class UdpFlows {
     bool answered = false;
     policy::FlowSide side = policy::FlowSide::kOutbound;
     Standing standing = Standing::kConfirmed;
-    IndexLink place;  // In the queue of its standing.
+    policy::Verdict verdict = policy::Verdict::kAccepted;
+    std::unique_ptr<HeldDatagrams> held;  // In kAsked.
+    IndexLink place;                      // In the queue of its standing.
     TimerNode timer;
     Instant opened{};
     Instant active{};
@@ -123,6 +137,16 @@ class UdpFlows {
   [[nodiscard]] static ClientKey client_key(const Flow& flow) {
     return {flow.socket, flow.local.value_or(wire::IpAddress{}), flow.target};
   }
+  [[nodiscard]] FlowId id_of(std::uint32_t index) const {
+    return {wire::IpProtocol::kUdp, flows_.handle_of(index)};
+  }
+  // udp_ask.cc
+  [[nodiscard]] std::uint32_t begin_asking(const FlowKey& key, const wire::Endpoint& target,
+                                           Turn turn);
+  void let_through(std::uint32_t index, Turn turn);
+  void refuse(std::uint32_t index, policy::Verdict verdict, Turn turn);
+
+  // udp_inbound.cc
   [[nodiscard]] IndexQueue* queue_of(Standing standing);
   void set_standing(std::uint32_t index, Standing standing);
   [[nodiscard]] bool make_room(Turn turn);
@@ -147,6 +171,7 @@ class UdpFlows {
   FlowTable socket_table_;
   FlowTable published_table_;
   ClientTable client_table_;
+  std::vector<std::unique_ptr<HeldDatagrams>> parting_;  // Let through; actions borrow them.
   IndexQueue unanswered_;
   IndexQueue unconfirmed_;
   IndexQueue asked_once_;

@@ -83,6 +83,7 @@ IndexQueue* UdpFlows::queue_of(Standing standing) {
     case Standing::kUnconfirmed: return &unconfirmed_;
     case Standing::kConfirmed: return nullptr;
     case Standing::kAskedOnce: return &asked_once_;
+    case Standing::kAsked: return nullptr;
   }
   unreachable("standing outside its enum");
 }

@@ -1,0 +1,67 @@
+// UDP flows that wait for a verdict: the host hears nothing of them, and their first datagrams are
+// kept. Let through they go out in their order; refused they are answered as by policy itself.
+#include <utility>
+
+#include "flow/udp/udp_flows.h"
+
+namespace sluice::flow {
+
+std::uint32_t UdpFlows::begin_asking(const FlowKey& key, const wire::Endpoint& target, Turn turn) {
+  const std::uint32_t index = create(key, target, UdpId{}, turn.now);
+  Flow& flow = flows_.at(index);
+  flow.held = std::make_unique<HeldDatagrams>();
+  flow.standing = Standing::kAsked;
+  timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
+  turn.out.push(AskPolicy{.flow = id_of(index), .key = key});
+  return index;
+}
+
+void UdpFlows::on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn) {
+  Flow* flow = flows_.find(handle);
+  if (flow == nullptr || flow->held == nullptr || ruling.stage != AskStage::kNewFlow) return;
+  admission_.answered();
+  flow->standing = Standing::kConfirmed;  // It waits no longer.
+  if (ruling.verdict == policy::Verdict::kAccepted) {
+    let_through(handle.index, turn);
+  } else {
+    refuse(handle.index, ruling.verdict, turn);
+  }
+}
+
+void UdpFlows::let_through(std::uint32_t index, Turn turn) {
+  Flow& flow = flows_.at(index);
+  flow.socket = socket_for(flow.key.guest, turn.out);
+  ++sockets_.at(flow.socket.index).flows;
+  flow.active = turn.now;
+  timers_.arm(flow.timer, turn.now + kUnanswered);
+  const bool published = flow.side == policy::FlowSide::kInboundDatagram;
+  const bool once = flow.held->batches().size() == 1;
+  set_standing(index, published ? Standing::kUnanswered
+                      : once    ? Standing::kAskedOnce
+                                : Standing::kConfirmed);
+  for (const HeldDatagrams::Batch& batch : flow.held->batches()) {
+    flow.bytes_to_host += batch.bytes.size();
+    turn.out.push(SendUdp{.socket = flow.socket,
+                          .target = flow.target,
+                          .payload = batch.bytes,
+                          .segment_size = batch.segment_size,
+                          .hop_limit = batch.hop_limit,
+                          .local = flow.local});
+  }
+  parting_.push_back(std::move(flow.held));
+}
+
+[[gnu::cold]] void UdpFlows::refuse(std::uint32_t index, policy::Verdict verdict, Turn turn) {
+  Flow& flow = flows_.at(index);
+  flow.verdict = admission_.refuse(verdict);
+  const auto& batches = flow.held->batches();
+  link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                   {.protocol = wire::IpProtocol::kUdp,
+                    .guest = flow.key.guest,
+                    .remote = flow.key.remote,
+                    .payload = batches.empty() ? ByteView{} : ByteView(batches.front().bytes)},
+                   turn);
+  remove(index, policy::Outcome::kNotAccepted, turn);
+}
+
+}  // namespace sluice::flow

@@ -158,8 +158,8 @@ TEST_F(PcapFileTest, WhatIsBeyondTheSnapLengthIsCut) {
 TEST_F(PcapFileTest, AFileThatCannotBeOpenedIsAnError) {
   const auto file = PcapFile::open("/nonexistent/directory/frames.pcap");
   ASSERT_FALSE(file.has_value());
-  EXPECT_EQ(file.error().error, ENOENT);
-  EXPECT_EQ(PcapFile::open("/dev/full").error().error, ENOSPC);
+  EXPECT_EQ(file.error(), (sys::SysError{sys::SysOp::kOpen, ENOENT}));
+  EXPECT_EQ(PcapFile::open("/dev/full").error(), (sys::SysError{sys::SysOp::kWrite, ENOSPC}));
 }
 
 TEST_F(PcapFileTest, AWriteErrorIsToldOnceAndEndsTheCapture) {

@@ -59,7 +59,7 @@ struct Bench {
   DnsRcode take_rcode() { return DnsView::parse(take<DnsAnswer>().message).value().header().rcode; }
 };
 
-TEST(DnsRelay, dns_query_resolves) {
+TEST(DnsRelay, AQuestionIsResolved) {
   Bench b;
   const Bytes query = make_query("example.com", {.id = 0x4242});
   EXPECT_EQ(b.query(query), DnsQueryOutcome::kForwarded);

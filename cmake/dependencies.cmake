@@ -1,6 +1,13 @@
 # Libraries of Debian 12. See docs/adr/0002-libraries.md for why each was chosen.
 find_package(PkgConfig REQUIRED)
 find_package(fmt REQUIRED)
+# Compiled here once, rather than in each file that formats; src/CMakeLists.txt links it.
+add_library(sluice_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cc)
+target_include_directories(sluice_fmt SYSTEM PUBLIC
+  $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
+target_link_libraries(sluice_fmt PUBLIC sluice_options)
+sluice_fat_objects(sluice_fmt)
+add_library(sluice::fmt ALIAS sluice_fmt)
 pkg_check_modules(MNL REQUIRED IMPORTED_TARGET libmnl)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(CAPNG REQUIRED IMPORTED_TARGET libcap-ng)

@@ -1,6 +1,6 @@
 // The Internet checksum over a small header, a full packet and a super-frame.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/prng.h"
 #include "micro/harness.h"

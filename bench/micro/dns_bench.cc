@@ -1,5 +1,5 @@
 // The DNS relay, through the engine: an answer out of its cache, and one that a resolver gives.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstring>
 

@@ -5,7 +5,7 @@
 // whoever erases a flow knows its index. Keys are those of one guest: one address, many ports.
 #include <absl/container/flat_hash_map.h>
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <unordered_map>

@@ -1,5 +1,5 @@
 // ICMP echo, and what answers for neighbours and routers: ARP and NDP.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "micro/guest_frames.h"
 

@@ -1,6 +1,6 @@
 // micro_bench: what one operation of the core costs in time, instructions and allocations.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <optional>

@@ -1,6 +1,6 @@
 // The decision on a new flow: the policy's search with many rules, the limits, and where the
 // guest's address leads on the host.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

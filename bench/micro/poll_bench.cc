@@ -1,6 +1,6 @@
 // A turn of the worker with nothing to do, while flows are alive: what an event that is not for
 // them costs. Ten microseconds pass with each turn, so timers come due as they would.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "micro/guest_frames.h"
 

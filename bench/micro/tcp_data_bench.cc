@@ -1,6 +1,6 @@
 // TCP payload both ways through a flow that relays: single frames, super-frames, and a mebibyte at
 // a time, also to a guest that opens its window only a little.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "micro/guest_tcp.h"
 

@@ -1,5 +1,5 @@
 // How TCP flows begin and end: SYNs of the guest, clients of a published port, whole connections.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "micro/guest_tcp.h"
 

@@ -1,5 +1,5 @@
 // The timer wheel with `count` timers armed: arm and cancel one more, move one, and let one expire.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/prng.h"
 #include "base/timer_wheel.h"

@@ -1,6 +1,6 @@
 // UDP both ways: single datagrams, rows of them (GSO), fragments and new flows.
 #include <benchmark/benchmark.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "flow/ip/fragmenter.h"
 #include "micro/guest_frames.h"

@@ -1,6 +1,6 @@
 #include "app/command_line.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <vector>
 

@@ -1,7 +1,7 @@
 #include "config/place_text.h"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/un.h>

@@ -8,7 +8,7 @@
 // Where rinetd silently does something else than what stands there, this does what stands there: a
 // last line without its newline counts, a port above 65535 is an error (rinetd keeps its lower 16
 // bits). A timeout is of UDP sessions only, as rinetd's is.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,6 @@
 #include "config/rule_checks.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <tuple>

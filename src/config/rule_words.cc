@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "config/forward_config.h"
 #include "config/messages.h"
 #include "config/place_text.h"

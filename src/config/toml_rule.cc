@@ -1,6 +1,6 @@
 #include "config/toml_rule.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <utility>
 

@@ -1,6 +1,6 @@
 #include "config/units.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <charconv>
 #include <iterator>

@@ -1,6 +1,6 @@
 #include "driver/published.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <array>
 #include <cerrno>

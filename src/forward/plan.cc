@@ -1,6 +1,6 @@
 #include "forward/plan.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <tuple>
 

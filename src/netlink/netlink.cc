@@ -1,6 +1,6 @@
 #include "netlink/netlink.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>

@@ -1,6 +1,6 @@
 #include "netlink/nf_tables.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -1,6 +1,6 @@
 #include "serve/outputs.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cerrno>
 #include <utility>

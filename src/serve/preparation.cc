@@ -1,6 +1,6 @@
 #include "serve/preparation.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <csignal>
 #include <utility>

@@ -1,6 +1,6 @@
 #include "serve/server.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cstdio>

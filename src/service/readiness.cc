@@ -1,6 +1,6 @@
 #include "service/readiness.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "service/systemd_library.h"
 

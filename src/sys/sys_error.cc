@@ -1,6 +1,6 @@
 #include "sys/sys_error.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <string.h>
 
 #include "base/unreachable.h"

@@ -1,6 +1,6 @@
 #include "telemetry/snapshot.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace sluice::telemetry {
 

@@ -1,6 +1,6 @@
 // The command ends in the middle of a run, as driver/worker goes about it: what the guest's
 // programs wrote is delivered, or else its host sees a RST.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "check.h"
 #include "world.h"

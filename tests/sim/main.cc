@@ -3,7 +3,7 @@
 //   sim --seeds 20000 [--first 1]     seeds that once failed first, then a range of them
 //   sim --seed N                      one seed, told frame by frame
 //   sim --seeds 100000 --jobs 2       in several processes
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

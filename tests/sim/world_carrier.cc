@@ -1,6 +1,6 @@
 // Connections of a run that were handed over: their packets' way to the socket in the guest's
 // kernel, and what joins that to the host's (driver/fast_path/carrier).
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // The link of a run, its faults, and the guest's stack above it.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 

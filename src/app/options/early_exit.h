@@ -1,7 +1,7 @@
 // The end of a command line that leaves nothing to run.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <expected>
 #include <string>

@@ -1,6 +1,6 @@
 #include "app/options/help.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <iterator>
 #include <string_view>

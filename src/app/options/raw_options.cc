@@ -1,6 +1,6 @@
 #include "app/options/raw_options.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
 

@@ -1,7 +1,7 @@
 // Options whose value has a unit, times and sizes, and those whose value is one of a few words.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #include "app/run/network_choice.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,5 @@
 #include "app/run/network_options.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <optional>
 #include <string>

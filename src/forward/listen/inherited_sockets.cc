@@ -1,7 +1,7 @@
 #include "forward/listen/inherited_sockets.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>

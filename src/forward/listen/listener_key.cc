@@ -1,6 +1,6 @@
 #include "forward/listen/listener_key.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>

@@ -1,7 +1,7 @@
 #include "forward/listen/listener_open.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 #include "forward/supervisor/announce.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <signal.h>
 
 #include <algorithm>

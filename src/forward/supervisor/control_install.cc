@@ -1,5 +1,5 @@
 // How a plan comes into force: at the start, and over a reload.
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <utility>

@@ -1,6 +1,6 @@
 #include "forward/supervisor/listener_set.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "forward/supervisor/worker_pool.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>

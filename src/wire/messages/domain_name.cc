@@ -1,6 +1,6 @@
 #include "wire/messages/domain_name.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 namespace sluice::wire {
 namespace {

@@ -1,6 +1,6 @@
 #include "wire/print/pretty.h"
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include "base/overloaded.h"
 #include "wire/ip/icmp.h"

@@ -48,7 +48,7 @@ def stand_alone(tree, compiler):
         # Through the standard input, or #pragma once in a main file would warn.
         return path, subprocess.run(
             [compiler, "-std=c++23", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
-             "-DFMT_HEADER_ONLY=1", "-DSLUICE_VERSION=\"0\"", "-iquote", os.path.join(tree.root, "src"),
+             "-DSLUICE_VERSION=\"0\"", "-iquote", os.path.join(tree.root, "src"),
              "-x", "c++", "-"],
             input=f'#include "{path[4:]}"\n', capture_output=True, text=True, check=False)
 

@@ -1,5 +1,5 @@
 // The manual pages and the completions know every command and every option of --help, and no other.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cctype>

@@ -1,5 +1,5 @@
 // What rinetd 0.73 accepts and refuses was learned from its binary, line by line.
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include "config/forward_config.h"

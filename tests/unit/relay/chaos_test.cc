@@ -2,7 +2,7 @@
 // half-close, close early and reset. Each stream's bytes are compared at both ends: equal where
 // nobody reset, a prefix where somebody did. SLUICE_CHAOS_SEED=N runs one seed only. (What the real
 // kernel's timers do is not in the seed.)
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -1,7 +1,7 @@
 #include "forward/listen/upgrade.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>

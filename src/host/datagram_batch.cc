@@ -3,46 +3,33 @@
 namespace sluice::host {
 namespace {
 
-// What one UDP_SEGMENT send may carry.
-constexpr std::size_t kSendBytesMax = 65'000;
 // Segments must fit the path's MTU, which for most is Ethernet's less the headers of IPv6. Larger
 // datagrams go out alone, and the kernel fragments them.
 constexpr std::size_t kSegmentMax = 1452;
 
 }  // namespace
 
-bool DatagramBatch::extend(ByteView payload) {
-  if (sends_used_ == 0) return false;
-  Send& last = sends_[sends_used_ - 1];
-  OutgoingDatagram& outgoing = outgoing_[sends_used_ - 1];
-  if (!last.open || payload.empty() || payload.size() > outgoing.segment_size) return false;
-  const std::size_t parts = outgoing.payload.size();
-  if (parts >= kMaxGsoSegments || last.bytes + payload.size() > kSendBytesMax) return false;
-  outgoing.payload = std::span(outgoing.payload.data(), parts + 1);
-  last.bytes += payload.size();
-  last.open = payload.size() == outgoing.segment_size;
-  return true;
-}
-
-void DatagramBatch::begin_send(ByteView payload, std::uint16_t segment_size) {
+[[gnu::noinline]] bool DatagramBatch::begin_send(ByteView payload, std::uint16_t segment_size) {
+  if (sends_used_ == kSendsMax) return false;
   const bool open = segment_size == 0 && !payload.empty() && payload.size() <= kSegmentMax;
-  OutgoingDatagram& outgoing = outgoing_[sends_used_];
-  outgoing = route_;
-  outgoing.payload = std::span(parts_).subspan(parts_used_, 1);
-  outgoing.segment_size = open ? static_cast<std::uint16_t>(payload.size()) : segment_size;
-  sends_[sends_used_++] = {.bytes = payload.size(), .open = open};
+  outgoing_[sends_used_] = route_;
+  sends_[sends_used_++] = {
+      .bytes = static_cast<std::uint32_t>(payload.size()),
+      .first_part = static_cast<std::uint16_t>(parts_used_),
+      .parts = 1,
+      .segment_size = open ? static_cast<std::uint16_t>(payload.size()) : segment_size,
+      .open = open};
+  return true;
 }
 
-bool DatagramBatch::add(ByteView payload, std::uint16_t segment_size) {
-  if (parts_used_ == kPartsMax) return false;
-  if (segment_size != 0 || !extend(payload)) {
-    if (sends_used_ == kSendsMax) return false;
-    begin_send(payload, segment_size);
+void DatagramBatch::prepare() {
+  for (std::size_t i = 0; i < sends_used_; ++i) {
+    const Send& send = sends_[i];
+    outgoing_[i].payload = std::span(parts_).subspan(send.first_part, send.parts);
+    // One alone needs no segmentation.
+    outgoing_[i].segment_size =
+        send.bytes > send.segment_size ? send.segment_size : std::uint16_t{};
   }
-  // The kernel does not write to what it sends.
-  parts_[parts_used_++] = {.iov_base = const_cast<std::uint8_t*>(payload.data()),
-                           .iov_len = payload.size()};
-  return true;
 }
 
 void DatagramBatch::drop(std::size_t send, BatchResult& result) const {
@@ -50,10 +37,7 @@ void DatagramBatch::drop(std::size_t send, BatchResult& result) const {
 }
 
 BatchResult DatagramBatch::flush(UdpSocket& socket) {
-  for (std::size_t i = 0; i < sends_used_; ++i) {
-    // One alone needs no segmentation.
-    if (sends_[i].bytes <= outgoing_[i].segment_size) outgoing_[i].segment_size = 0;
-  }
+  prepare();
   refusals_.clear();
   BatchResult result;
   std::size_t at = 0;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -37,13 +38,26 @@ class DatagramBatch {
   // Where all goes that is added from here on: target, hop limit, source and scope of `route`; the
   // rest is not looked at.
   void direct(const OutgoingDatagram& route) {
-    if (same_route(route)) return;
     route_ = route;
     if (sends_used_ > 0) sends_[sends_used_ - 1].open = false;
   }
+  // Whether all goes there already, without a scope: to ask costs less than to direct it again,
+  // which begins another send.
+  [[nodiscard]] bool goes_to(const wire::Endpoint& target, std::uint8_t hop_limit,
+                             const std::optional<wire::IpAddress>& source) const {
+    return target == route_.target && hop_limit == route_.hop_limit && source == route_.source &&
+           route_.scope_id == 0;
+  }
   // False: it is full; flush() and add again. `segment_size` above zero: `payload` is several
   // datagrams of this size, the last may be shorter.
-  [[nodiscard]] bool add(ByteView payload, std::uint16_t segment_size);
+  [[nodiscard]] bool add(ByteView payload, std::uint16_t segment_size) {
+    if (parts_used_ == kPartsMax) return false;
+    if ((segment_size != 0 || !extend(payload)) && !begin_send(payload, segment_size)) return false;
+    // The kernel does not write to what it sends.
+    parts_[parts_used_++] = {.iov_base = const_cast<std::uint8_t*>(payload.data()),
+                             .iov_len = payload.size()};
+    return true;
+  }
 
   [[nodiscard]] bool empty() const { return sends_used_ == 0; }
   void clear() {
@@ -58,22 +72,36 @@ class DatagramBatch {
   static constexpr std::size_t kPartsMax = 512;
 
   struct Send {
-    std::size_t bytes = 0;
+    std::uint32_t bytes = 0;
+    std::uint16_t first_part = 0;
+    std::uint16_t parts = 0;
+    std::uint16_t segment_size = 0;
     bool open = false;  // Another datagram of the same size may follow.
   };
 
-  [[nodiscard]] bool same_route(const OutgoingDatagram& route) const {
-    return route.target == route_.target && route.hop_limit == route_.hop_limit &&
-           route.source == route_.source && route.scope_id == route_.scope_id;
+  // What one UDP_SEGMENT send may carry.
+  static constexpr std::size_t kSendBytesMax = 65'000;
+
+  // The short way of a datagram that follows others of its size; in line for its sake.
+  [[nodiscard]] bool extend(ByteView payload) {
+    if (sends_used_ == 0) return false;
+    Send& last = sends_[sends_used_ - 1];
+    if (!last.open || payload.empty() || payload.size() > last.segment_size) return false;
+    if (last.parts >= kMaxGsoSegments || last.bytes + payload.size() > kSendBytesMax) return false;
+    ++last.parts;
+    last.bytes += static_cast<std::uint32_t>(payload.size());
+    last.open = payload.size() == last.segment_size;
+    return true;
   }
-  [[nodiscard]] bool extend(ByteView payload);
-  void begin_send(ByteView payload, std::uint16_t segment_size);
+  // False: there is no room for another send.
+  [[nodiscard]] bool begin_send(ByteView payload, std::uint16_t segment_size);
+  void prepare();
   void drop(std::size_t send, BatchResult& result) const;
 
   DatagramScratch& scratch_;
   OutgoingDatagram route_;
   std::array<Send, kSendsMax> sends_;
-  std::array<OutgoingDatagram, kSendsMax> outgoing_;  // The same sends, as the socket wants them.
+  std::array<OutgoingDatagram, kSendsMax> outgoing_;  // Their routes; all of them in flush().
   std::array<iovec, kPartsMax> parts_;
   std::size_t sends_used_ = 0;
   std::size_t parts_used_ = 0;

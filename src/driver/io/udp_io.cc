@@ -60,7 +60,9 @@ void UdpIo::close(const flow::CloseUdp& action) {
 [[gnu::noinline]] void UdpIo::send(const flow::SendUdp& action, flow::Turn turn) {
   if (action.socket != batch_socket_) flush(turn);
   batch_socket_ = action.socket;
-  batch_.direct({.target = action.target, .hop_limit = action.hop_limit, .source = action.local});
+  if (!batch_.goes_to(action.target, action.hop_limit, action.local)) {
+    batch_.direct({.target = action.target, .hop_limit = action.hop_limit, .source = action.local});
+  }
   if (batch_.add(action.payload, action.segment_size)) return;
   flush(turn);
   batch_socket_ = action.socket;

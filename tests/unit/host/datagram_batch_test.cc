@@ -89,10 +89,10 @@ TEST_F(DatagramBatchTest, OnlyWhatGoesTheSameWaySharesASend) {
       with([](OutgoingDatagram& route) { route.source = wire::IpAddress::v4(0x0a000002); }),
       with([](OutgoingDatagram& route) { route.scope_id = 3; })};
   for (const OutgoingDatagram& route : routes) {
-    for (int i = 0; i < 2; ++i) {
-      batch.direct(route);
-      ASSERT_TRUE(batch.add(ByteView(bytes), 0));
-    }
+    EXPECT_FALSE(batch.goes_to(route.target, route.hop_limit, route.source));
+    batch.direct(route);
+    EXPECT_EQ(batch.goes_to(route.target, route.hop_limit, route.source), route.scope_id == 0);
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(batch.add(ByteView(bytes), 0));
   }
   // A way that was left and is taken again keeps the order.
   batch.direct(to(1));

@@ -28,14 +28,16 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   return static_cast<int>(std::min<std::uint32_t>(value, INT_MAX));
 }
 
-[[nodiscard]] OpenError failure(int error, std::string step = "") {
-  return OpenError{error, std::move(step)};
+// `step` is what failed, when it is not the address: "device 'eth9'".
+[[nodiscard]] sys::SetupError failure(int error, std::string step = "") {
+  return {std::move(step), error, {}};
 }
 
-[[nodiscard]] std::expected<sys::KernelFd, OpenError> make_socket(sys::Kernel& kernel, int family,
-                                                                  const ListenerKey& spec,
-                                                                  const SocketPlan& options,
-                                                                  OpenedSocket& out) {
+[[nodiscard]] std::expected<sys::KernelFd, sys::SetupError> make_socket(sys::Kernel& kernel,
+                                                                        int family,
+                                                                        const ListenerKey& spec,
+                                                                        const SocketPlan& options,
+                                                                        OpenedSocket& out) {
   const bool udp = spec.protocol == policy::Protocol::kUdp;
   if (!udp && options.multipath) {
     auto socket = sys::open_socket(kernel, family, SOCK_STREAM, sys::kProtocolMptcp);
@@ -47,15 +49,17 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   return std::move(*socket);
 }
 
-[[nodiscard]] std::expected<void, OpenError> checked(std::expected<void, sys::SysError> result) {
+[[nodiscard]] std::expected<void, sys::SetupError> checked(
+    std::expected<void, sys::SysError> result) {
   if (result) return {};
   return std::unexpected(failure(result.error().error));
 }
 
 // Before bind().
-[[nodiscard]] std::expected<void, OpenError> prepare(const sys::KernelFd& socket, int family,
-                                                     const ListenerKey& spec,
-                                                     const SocketPlan& options, Sharing sharing) {
+[[nodiscard]] std::expected<void, sys::SetupError> prepare(const sys::KernelFd& socket, int family,
+                                                           const ListenerKey& spec,
+                                                           const SocketPlan& options,
+                                                           Sharing sharing) {
   if (spec.protocol == policy::Protocol::kUdp) {
     set_datagram_options(socket, options);
   } else {
@@ -82,11 +86,11 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   return {};
 }
 
-[[nodiscard]] std::expected<OpenedSocket, OpenError> open_at(sys::Kernel& kernel,
-                                                             const wire::Endpoint& endpoint,
-                                                             const ListenerKey& spec,
-                                                             const SocketPlan& options,
-                                                             Sharing sharing) {
+[[nodiscard]] std::expected<OpenedSocket, sys::SetupError> open_at(sys::Kernel& kernel,
+                                                                   const wire::Endpoint& endpoint,
+                                                                   const ListenerKey& spec,
+                                                                   const SocketPlan& options,
+                                                                   Sharing sharing) {
   const int family = sys::address_family(endpoint.address.family());
   OpenedSocket opened;
   auto socket = make_socket(kernel, family, spec, options, opened);
@@ -191,10 +195,10 @@ void set_datagram_options(const sys::KernelFd& socket, const SocketPlan& options
   sys::force_buffer(socket, sys::BufferKind::kSend, size_of(options.send_buffer));
 }
 
-std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
-                                                          const ListenerKey& spec,
-                                                          const SocketPlan& options,
-                                                          Sharing sharing) {
+std::expected<OpenedSocket, sys::SetupError> open_inet_listener(sys::Kernel& kernel,
+                                                                const ListenerKey& spec,
+                                                                const SocketPlan& options,
+                                                                Sharing sharing) {
   auto opened = open_at(kernel, spec.endpoint, spec, options, sharing);
   if (opened || spec.kind != ListenerKind::kEverywhere) return opened;
   const int error = opened.error().error;
@@ -204,8 +208,8 @@ std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
   return open_at(kernel, v4, spec, options, sharing);
 }
 
-std::expected<sys::KernelFd, OpenError> open_unix_listener(sys::Kernel& kernel,
-                                                           const std::string& path) {
+std::expected<sys::KernelFd, sys::SetupError> open_unix_listener(sys::Kernel& kernel,
+                                                                 const std::string& path) {
   const auto address = sys::unix_sockaddr(path);
   if (!address) return std::unexpected(failure(ENAMETOOLONG));
   auto socket = sys::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
@@ -226,13 +230,13 @@ std::expected<sys::KernelFd, OpenError> open_unix_listener(sys::Kernel& kernel,
   return std::move(*socket);
 }
 
-std::expected<sys::KernelFd, OpenError> duplicate(const sys::KernelFd& socket) {
+std::expected<sys::KernelFd, sys::SetupError> duplicate(const sys::KernelFd& socket) {
   const int fd = socket.kernel().fcntl_int(socket.get(), F_DUPFD_CLOEXEC, 0);
   if (fd < 0) return std::unexpected(failure(errno));
   return sys::KernelFd(socket.kernel(), fd);
 }
 
-std::string describe(const OpenError& error, const ListenerKey& spec) {
+std::string describe(const sys::SetupError& error, const ListenerKey& spec) {
   std::string hint;
   if (error.error == EADDRINUSE) {
     hint = spec.kind == ListenerKind::kUnix

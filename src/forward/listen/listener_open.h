@@ -15,14 +15,10 @@
 #include "forward/listen/listener_key.h"
 #include "forward/plan.h"
 #include "sys/kernel.h"
+#include "sys/setup_error.h"
 #include "wire/address.h"
 
 namespace sluice::forward {
-
-struct OpenError {
-  int error = 0;
-  std::string step;  // What failed, when it is not the address: "device 'eth9'"; may be empty.
-};
 
 enum class Sharing : std::uint8_t { kFirst, kBesideOurOwn };
 
@@ -51,22 +47,20 @@ class BoundPath {
 };
 
 // kAddress and kEverywhere. Not yet accepting anything when it fails.
-[[nodiscard]] std::expected<OpenedSocket, OpenError> open_inet_listener(sys::Kernel& kernel,
-                                                                        const ListenerKey& spec,
-                                                                        const SocketPlan& options,
-                                                                        Sharing sharing);
+[[nodiscard]] std::expected<OpenedSocket, sys::SetupError> open_inet_listener(
+    sys::Kernel& kernel, const ListenerKey& spec, const SocketPlan& options, Sharing sharing);
 // A socket file that nobody listens on is replaced.
-[[nodiscard]] std::expected<sys::KernelFd, OpenError> open_unix_listener(sys::Kernel& kernel,
-                                                                         const std::string& path);
+[[nodiscard]] std::expected<sys::KernelFd, sys::SetupError> open_unix_listener(
+    sys::Kernel& kernel, const std::string& path);
 
 // Options for sockets that were opened by others.
 void set_stream_options(const sys::KernelFd& socket, const SocketPlan& options);
 void set_datagram_options(const sys::KernelFd& socket, const SocketPlan& options);
 
 // Another descriptor of the same socket.
-[[nodiscard]] std::expected<sys::KernelFd, OpenError> duplicate(const sys::KernelFd& socket);
+[[nodiscard]] std::expected<sys::KernelFd, sys::SetupError> duplicate(const sys::KernelFd& socket);
 
 // "cannot listen on 0.0.0.0:80: Permission denied; ports below 1024 need root or …"
-[[nodiscard]] std::string describe(const OpenError& error, const ListenerKey& spec);
+[[nodiscard]] std::string describe(const sys::SetupError& error, const ListenerKey& spec);
 
 }  // namespace sluice::forward

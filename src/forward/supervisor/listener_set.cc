@@ -84,7 +84,7 @@ void ListenerSet::add_socket(Listener& listener, std::uint32_t worker, sys::Kern
 }
 
 // One socket, a descriptor for each worker.
-std::expected<void, OpenError> ListenerSet::share(sys::KernelFd socket, Listener& listener) {
+std::expected<void, sys::SetupError> ListenerSet::share(sys::KernelFd socket, Listener& listener) {
   for (std::uint32_t worker = 1; worker < workers_; ++worker) {
     auto copy = duplicate(socket);
     if (!copy) return std::unexpected(std::move(copy.error()));
@@ -94,8 +94,8 @@ std::expected<void, OpenError> ListenerSet::share(sys::KernelFd socket, Listener
   return {};
 }
 
-std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options, Change& change,
-                                                      Listener& listener) {
+std::expected<void, sys::SetupError> ListenerSet::open_inet(const SocketPlan& options,
+                                                            Change& change, Listener& listener) {
   ListenerKey spec = listener.spec;
   std::uint32_t worker = 0;
   for (sys::KernelFd& socket : inherited_.take_over(spec)) {
@@ -126,10 +126,11 @@ std::expected<void, OpenError> ListenerSet::open_inet(const SocketPlan& options,
   return {};
 }
 
-std::expected<Listener, OpenError> ListenerSet::open(const ListenerKey& spec,
-                                                     const SocketPlan& options, Change& change) {
+std::expected<Listener, sys::SetupError> ListenerSet::open(const ListenerKey& spec,
+                                                           const SocketPlan& options,
+                                                           Change& change) {
   Listener listener{.spec = spec, .bound = {}, .sockets = {}, .path = {}, .rule = {}};
-  std::expected<sys::KernelFd, OpenError> socket;
+  std::expected<sys::KernelFd, sys::SetupError> socket;
   if (is_inet(spec)) {
     if (auto opened = open_inet(options, change, listener); !opened) {
       return std::unexpected(std::move(opened.error()));

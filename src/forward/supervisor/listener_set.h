@@ -101,11 +101,13 @@ class ListenerSet {
                                                           Change& change);
   [[nodiscard]] std::expected<void, std::string> add_spec(const Plan& plan, ListenerKey spec,
                                                           Change& change);
-  [[nodiscard]] std::expected<Listener, OpenError> open(const ListenerKey& spec,
-                                                        const SocketPlan& options, Change& change);
-  [[nodiscard]] std::expected<void, OpenError> open_inet(const SocketPlan& options, Change& change,
-                                                         Listener& listener);
-  [[nodiscard]] std::expected<void, OpenError> share(sys::KernelFd socket, Listener& listener);
+  [[nodiscard]] std::expected<Listener, sys::SetupError> open(const ListenerKey& spec,
+                                                              const SocketPlan& options,
+                                                              Change& change);
+  [[nodiscard]] std::expected<void, sys::SetupError> open_inet(const SocketPlan& options,
+                                                               Change& change, Listener& listener);
+  [[nodiscard]] std::expected<void, sys::SetupError> share(sys::KernelFd socket,
+                                                           Listener& listener);
   void add_socket(Listener& listener, std::uint32_t worker, sys::KernelFd socket);
   [[nodiscard]] bool is_our_port(const ListenerKey& spec, const Change& change) const;
   [[nodiscard]] const Listener* find(const std::string& key, const Change& change) const;

@@ -14,7 +14,7 @@
 namespace sluice::driver {
 namespace {
 
-using flow::test::Bytes;
+using dns::test::Bytes;
 using flow::test::endpoint;
 
 class DnsIoTest : public ::testing::Test, protected WorkerRig {
@@ -40,8 +40,8 @@ class DnsIoTest : public ::testing::Test, protected WorkerRig {
   }
   // The question as it went to the resolver, by its answer.
   [[nodiscard]] std::string answer_to(const std::string& asked,
-                                      const flow::test::AnswerOptions& options) const {
-    const Bytes bytes = flow::test::make_answer({asked.begin(), asked.end()}, options);
+                                      const dns::test::AnswerOptions& options) const {
+    const Bytes bytes = dns::test::make_answer({asked.begin(), asked.end()}, options);
     return {bytes.begin(), bytes.end()};
   }
   [[nodiscard]] wire::DnsRcode rcode(std::size_t at) const {
@@ -50,7 +50,7 @@ class DnsIoTest : public ::testing::Test, protected WorkerRig {
   }
 
   const wire::Endpoint resolver_ = endpoint("192.0.2.53:53");
-  const Bytes query_ = flow::test::make_query("example.org");
+  const Bytes query_ = dns::test::make_query("example.org");
   std::string path_ = "/tmp/sluice-dns-io-XXXXXX";
 };
 

@@ -82,7 +82,7 @@ class Reply {
     driver_.turn(datagram_frame(guest_endpoint(family, 5000), remote_, flow::test::stream(0, 64)));
   }
   void operator()() {
-    driver_.engine.udp().on_received(driver_.udp, {remote_, std::nullopt, bytes_, segment_},
+    driver_.engine.udp().on_received(driver_.udp, remote_, std::nullopt, bytes_, segment_,
                                      {driver_.now, driver_.sink});
     driver_.settle();
     ++done_;

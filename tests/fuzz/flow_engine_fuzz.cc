@@ -265,7 +265,7 @@ class Harness {
     if ((pick & 2) != 0) from.port.value = pick;
     const std::uint16_t segment = input.u16();
     const std::size_t length = input.u16();
-    engine_.udp().on_received(id, {from, std::nullopt, ByteView(bytes_).first(length), segment},
+    engine_.udp().on_received(id, from, std::nullopt, ByteView(bytes_).first(length), segment,
                               {now_, sink_});
     if ((pick & 4) != 0) {
       engine_.on_udp_error(id, last_target_, {.kind = flow::IcmpErrorKind::kPortUnreachable},

@@ -245,8 +245,7 @@ void World::dispatch(const Event& event) {
     case EventKind::kUdpReply: {
       Reply& reply = replies_[event.a];
       settle();
-      engine_.udp().on_received(reply.udp, {reply.from, std::nullopt, reply.bytes, 0},
-                                {now_, sink_});
+      engine_.udp().on_received(reply.udp, reply.from, std::nullopt, reply.bytes, 0, {now_, sink_});
       settle();
       return;
     }

@@ -119,10 +119,8 @@ void UdpIo::close(const flow::CloseUdp& action) {
   if (!count) return;
   if (most > 1) socket.guess.found(*count);
   for (const host::IncomingDatagram& datagram : slots.first(*count)) {
-    engine_.udp().on_received(socket.id,
-                              {datagram.source, datagram.destination,
-                               host::DatagramRows::bytes_of(datagram), datagram.segment_size},
-                              turn);
+    engine_.udp().on_received(socket.id, datagram.source, datagram.destination,
+                              host::DatagramRows::bytes_of(datagram), datagram.segment_size, turn);
   }
 }
 

@@ -10,8 +10,8 @@ constexpr std::uint32_t kStepMax = 8 * 1024;
 
 }  // namespace
 
-std::optional<Receiver::Piece> Receiver::trim(wire::SeqNum sequence, ByteView payload, bool fin,
-                                              DropCounters& drops) const {
+std::optional<Receiver::Piece> Receiver::cut(wire::SeqNum sequence, ByteView payload, bool fin,
+                                             DropCounters& drops) const {
   std::int32_t ahead = sequence - received;
   if (guest_finished) {
     const auto length = static_cast<std::int32_t>(payload.size()) + (fin ? 1 : 0);
@@ -40,39 +40,11 @@ std::optional<Receiver::Piece> Receiver::trim(wire::SeqNum sequence, ByteView pa
   return Piece{first, payload, fin};
 }
 
-bool Receiver::chain(ByteView bytes, ActionSink& out) {
-  if (range_first == kNoRange) {
-    range_first = out.add_range(bytes);
-    range_last = range_first;
-    write_offset = stream_offset;
-    range_bytes = static_cast<std::uint32_t>(bytes.size());
-    return true;
-  }
-  if (write_offset + range_bytes != stream_offset) [[unlikely]]
-    return false;
-  const std::uint32_t range = out.add_range(bytes);
-  out.link_range(range_last, range);
-  range_last = range;
-  range_bytes += static_cast<std::uint32_t>(bytes.size());
-  return true;
-}
-
-void Receiver::advance(std::uint32_t length) {
-  if (gaps != nullptr && !gaps->stashed.empty()) [[unlikely]] {
-    const wire::SeqNum end = gaps->stashed.end_of_range_at(received + length);
-    length = distance(received, end);
-    gaps->stashed.trim(end);
-  }
-  received += length;
-  stream_offset += length;
-}
-
-void Receiver::note_fin(bool fin) {
-  const bool was_early =
-      gaps != nullptr && gaps->early_fin.has_value() && *gaps->early_fin == received;
-  if (!fin && !was_early) return;
-  guest_finished = true;
-  received += 1;
+// Of `length` bytes that fill a gap, and what waits behind it.
+[[gnu::cold]] std::uint32_t Receiver::join(std::uint32_t length) {
+  const wire::SeqNum end = gaps->stashed.end_of_range_at(received + length);
+  gaps->stashed.trim(end);
+  return distance(received, end);
 }
 
 [[gnu::cold]] wire::SackBlock Receiver::note_early(const Piece& piece) {

@@ -61,14 +61,47 @@ struct Receiver {
 
   // Cuts off what is old and what lies beyond the window. Nothing where no byte counts.
   [[nodiscard]] std::optional<Piece> trim(wire::SeqNum sequence, ByteView payload, bool fin,
-                                          DropCounters& drops) const;
+                                          DropCounters& drops) const {
+    const bool next = !guest_finished && sequence == received;
+    if (next && payload.size() <= distance(received, window_edge)) [[likely]]
+      return Piece{0, payload, fin};
+    return cut(sequence, payload, fin, drops);
+  }
   // Adds to the chain of ranges. False when they have to be stashed: what is stashed lies behind
   // the chain, and order is kept.
-  [[nodiscard]] bool chain(ByteView bytes, ActionSink& out);
+  [[nodiscard]] bool chain(ByteView bytes, ActionSink& out) {
+    const auto length = static_cast<std::uint32_t>(bytes.size());
+    if (range_first == kNoRange) {
+      range_first = out.add_range(bytes);
+      range_last = range_first;
+      write_offset = stream_offset;
+      range_bytes = length;
+      return true;
+    }
+    if (write_offset + range_bytes != stream_offset) [[unlikely]]
+      return false;
+    const std::uint32_t range = out.add_range(bytes);
+    out.link_range(range_last, range);
+    range_last = range;
+    range_bytes += length;
+    return true;
+  }
   // So many bytes at `received` are in the chain or stashed; what waited behind the gap follows.
-  void advance(std::uint32_t length);
+  void advance(std::uint32_t length) {
+    if (gaps != nullptr && !gaps->stashed.empty()) [[unlikely]]
+      length = join(length);
+    received += length;
+    stream_offset += length;
+  }
   // The guest's FIN, if the piece or one that came early has it, is next.
-  void note_fin(bool fin);
+  void note_fin(bool fin) {
+    const bool was_early =
+        gaps != nullptr && gaps->early_fin.has_value() && *gaps->early_fin == received;
+    if (!fin && !was_early) [[likely]]
+      return;
+    guest_finished = true;
+    received += 1;
+  }
   // A piece ahead of a gap; its range, to be remembered by stashed() once its bytes are.
   [[nodiscard]] wire::SackBlock note_early(const Piece& piece);
   // False when no more ranges can be remembered.
@@ -123,6 +156,9 @@ struct Receiver {
   }
 
  private:
+  [[nodiscard]] std::optional<Piece> cut(wire::SeqNum sequence, ByteView payload, bool fin,
+                                         DropCounters& drops) const;
+  [[nodiscard]] std::uint32_t join(std::uint32_t length);
   void roll_back(std::uint32_t lost);
 };
 

@@ -112,13 +112,15 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   return handle.index;
 }
 
-[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const UdpReceived& received, Turn turn) {
-  const wire::Endpoint& from = received.from;
+[[gnu::noinline]] void UdpFlows::on_received(UdpId socket, const wire::Endpoint& from,
+                                             const std::optional<wire::IpAddress>& local,
+                                             ByteView datagrams, std::uint16_t segment_size,
+                                             Turn turn) {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return;
   std::uint32_t index = FlowTable::kNone;
   if (owner->published) {
-    index = flow_of_client({socket, received.local.value_or(wire::IpAddress{}), from}, turn);
+    index = flow_of_client({socket, local.value_or(wire::IpAddress{}), from}, turn);
     if (index == FlowTable::kNone) return;
   } else {
     index = index_of(
@@ -137,9 +139,8 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     const bool once = flow.standing == Standing::kAskedOnce;
     set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
   }
-  flow.bytes_to_guest += received.datagrams.size();
-  link_.send_udp(flow.key.remote, flow.key.guest, received.datagrams, received.segment_size,
-                 turn.out);
+  flow.bytes_to_guest += datagrams.size();
+  link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, turn.out);
 }
 
 std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,

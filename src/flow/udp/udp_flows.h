@@ -31,13 +31,6 @@
 
 namespace sluice::flow {
 
-struct UdpReceived {
-  wire::Endpoint from;
-  std::optional<wire::IpAddress> local;  // The address it was sent to, for published ports.
-  ByteView datagrams;                    // One, or a batch of `segment_size` bytes each.
-  std::uint16_t segment_size = 0;
-};
-
 class UdpFlows {
  public:
   // RFC 4787, REQ-5 asks for two minutes at least once a session is answered; an unanswered one
@@ -50,8 +43,11 @@ class UdpFlows {
   // `datagrams` is the payload: one datagram, or a batch of `segment_size` bytes each.
   void on_datagram(const wire::IpPacketView& packet, const wire::UdpView& header,
                    ByteView datagrams, std::uint16_t segment_size, Turn turn);
-  // From the host, for the guest.
-  void on_received(UdpId socket, const UdpReceived& received, Turn turn);
+  // From the host, for the guest. `local` is the address it was sent to, for published ports;
+  // `datagrams` one datagram, or a batch of `segment_size` bytes each.
+  void on_received(UdpId socket, const wire::Endpoint& from,
+                   const std::optional<wire::IpAddress>& local, ByteView datagrams,
+                   std::uint16_t segment_size, Turn turn);
   // Answers an AskPolicy.
   void on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn);
   // The datagrams that were kept and let through are on their way.

@@ -150,7 +150,7 @@ TEST_F(NoAllocation, UdpBothWays) {
         ++sent;
       }
     }
-    engine_.udp().on_received(socket, {remote, std::nullopt, reply, 0}, {now_, sink_});
+    engine_.udp().on_received(socket, remote, std::nullopt, reply, 0, {now_, sink_});
     if (engine_.next_wakeup() <= now_) engine_.on_timers({now_, sink_});
     clear();
   }

@@ -19,7 +19,7 @@ class InboundTest : public TcpFixture {
                               std::optional<wire::IpAddress> local = std::nullopt) {
     clear();
     const Bytes payload = stream(0, 12);
-    engine().udp().on_received(port_, {client, local, payload, 0}, {now, sink});
+    engine().udp().on_received(port_, client, local, payload, 0, {now, sink});
     collect();
     if (frames.empty()) return std::nullopt;
     return take_frame();
@@ -69,9 +69,8 @@ TEST_F(InboundTest, TheIdlestEndpointOfOneQuestionMakesRoomForADescriptor) {
   (void)ask_from(1003);  // Asks two:
   (void)ask_from(1003, 54);
   const Bytes answer_bytes = stream(0, 12);  // The frame borrows them.
-  engine().udp().on_received(
-      answered, {{wire::IpAddress::v4(0xc633'6401), wire::Port{53}}, std::nullopt, answer_bytes, 0},
-      {now, sink});
+  engine().udp().on_received(answered, {wire::IpAddress::v4(0xc633'6401), wire::Port{53}},
+                             std::nullopt, answer_bytes, 0, {now, sink});
   const UdpId newest = ask_from(1004);
 
   EXPECT_EQ(give_up(), silent);
@@ -155,11 +154,11 @@ TEST_F(InboundTest, LateAnswersToThoseThatMadeRoomCountAsTheirs) {
   feed(udp_frame(network(), service_, peer, stream(0, 4)));
   const UdpId socket = all<OpenUdp>()[0].socket;
   const Bytes answer_bytes = stream(0, 4);  // The frames borrow them.
-  engine().udp().on_received(socket, {peer, std::nullopt, answer_bytes, 0}, {now, sink});
+  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, {now, sink});
   collect();
   for (std::uint32_t i = 0; i < 10; ++i) (void)ask(stranger(i));
   clear();
-  engine().udp().on_received(socket, {peer, std::nullopt, answer_bytes, 0}, {now, sink});
+  engine().udp().on_received(socket, peer, std::nullopt, answer_bytes, 0, {now, sink});
   collect();
   EXPECT_EQ(frames.size(), 1u);
 }

@@ -18,7 +18,7 @@ TEST_F(UdpFlowsTest, DatagramsGoBothWays) {
   EXPECT_EQ(datagrams[0].action.target, remote);
   EXPECT_EQ(datagrams[0].bytes, stream(0, 300));
   const Bytes reply = stream(7, 200);
-  engine().udp().on_received(open[0].socket, {remote, std::nullopt, reply, 0}, {now, sink});
+  engine().udp().on_received(open[0].socket, remote, std::nullopt, reply, 0, {now, sink});
   collect();
   const Received received = take_frame();
   EXPECT_EQ(received.packet().source, remote.address);
@@ -71,7 +71,7 @@ TEST_F(UdpFlowsTest, LargeRepliesAreFragmented) {
   feed(udp_frame(network(), kGuest, remote, {1}));
   const UdpId socket = take<OpenUdp>().socket;
   const Bytes reply = stream(0, 4000);
-  engine().udp().on_received(socket, {remote, std::nullopt, reply, 0}, {now, sink});
+  engine().udp().on_received(socket, remote, std::nullopt, reply, 0, {now, sink});
   collect();
   ASSERT_EQ(frames.size(), 3u);
   std::size_t total = 0;

@@ -115,6 +115,7 @@ class World final : private GuestStack, private CarriedStack {
     bool ever = false;
     bool refused = false;  // Any of them, or nothing was said.
     bool never = false;
+    bool again = false;  // A late SYN is a flow of its own.
     bool answer_planned = false;
     std::uint32_t number = 0;
     flow::FlowId flow{};

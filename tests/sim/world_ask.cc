@@ -60,6 +60,7 @@ void World::draw_ruling(Asked& asked, const flow::AskPolicy& question) {
   asked.ever = true;
   asked.answer_planned = false;
   asked.flow = question.flow;
+  if (question.stage == flow::AskStage::kNewFlow && asked.number > 0) asked.again = true;
   ++asked.number;
   asked.ruling = {.stage = question.stage};
   asked.never = ask_prng_.below(100) < plan.never;
@@ -114,7 +115,8 @@ void World::check_asked() {
   for (std::uint32_t i = 0; i < asked_.size(); ++i) {
     const Asked& asked = asked_[i];
     check(!asked.open, "no question is left open");
-    if (i >= scenario_.connections.size() || !asked.refused || host_.flows_of(i) > 1) continue;
+    if (i >= scenario_.connections.size() || !asked.refused || asked.again || host_.flows_of(i) > 1)
+      continue;
     check(host_.result(i).received == 0, "the host gets nothing of what is refused");
   }
 }

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from microkit import callgrind
+from micro import callgrind
 
 DUMP = """# callgrind format
 version: 1

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from microkit import comparison, timing
+from micro import comparison, timing
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 COMPARE = os.path.join(ROOT, "bench", "compare")

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from microkit import ranksum
+from micro import ranksum
 
 
 def by_enumeration(first, second):

@@ -37,8 +37,11 @@ constexpr std::size_t kLingeringMax = 4096;
 [[nodiscard]] bool wants_hand_over(const TcpFlow& flow, HandOverWhen when) {
   const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.room_only;
   if (when == HandOverWhen::kNever || hopeless) return false;
-  if (when == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return true;
   const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;
+  // A server of the guest's whose queue is full drops our ACK after it sent a SYN-ACK, or has sent
+  // a SYN cookie and knows of nothing (tcp(7), tcp_syncookies). Bytes show that it has us.
+  const bool stands = !flow.inbound || moved > 0;
+  if (when == HandOverWhen::kAlways && flow.hand_overs_failed == 0) return stands;
   return moved >= std::max(kBytesFirst, flow.hand_over_after) &&
          moved >= flow.turns * kBytesEachTurn;
 }

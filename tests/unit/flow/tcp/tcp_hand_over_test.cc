@@ -73,24 +73,34 @@ TEST_F(TcpHandOver, AlwaysIsAtOnce) {
   EXPECT_EQ(order.flow, c.id);
 }
 
+// A SYN-ACK may be a SYN cookie, behind which there is no connection yet.
 TEST_F(TcpHandOver, AClientOfAPublishedPortToo) {
   tcp().set_hand_over(HandOverWhen::kAlways);
   const wire::Endpoint guest = endpoint("10.0.2.15:80");
   const auto id = tcp().on_inbound(kServer, guest, 64 * 1024, {now, sink});
   collect();
-  GuestSegment answer{.guest = guest,
-                      .remote = kServer,
-                      .sequence = wire::SeqNum{7000},
-                      .acknowledgment = take_frame().tcp().sequence() + 1,
-                      .flags = wire::kSyn | wire::kAck,
-                      .options = {.mss = 1460, .window_scale = 3, .sack_permitted = true}};
+  Connection c{.id = *id,
+               .guest = guest,
+               .remote = kServer,
+               .next = wire::SeqNum{7000},
+               .host_next = take_frame().tcp().sequence() + 1};
+  GuestSegment answer = ack(c);
+  answer.flags = wire::kSyn | wire::kAck;
+  answer.options = {.mss = 1460, .window_scale = 3, .sack_permitted = true};
   feed(answer);
+  c.next += 1;
+  EXPECT_TRUE(all<HandOverTcp>().empty());
+  clear();
+
+  host_sends(c, stream(0, 10));
+  EXPECT_TRUE(all<HandOverTcp>().empty());
+  feed(ack(c));
   const auto order = take<HandOverTcp>();
   EXPECT_EQ(order.flow, *id);
   EXPECT_EQ(order.snapshot.peer, guest);
   EXPECT_EQ(order.snapshot.receive_next, wire::SeqNum{7001});
+  EXPECT_EQ(order.snapshot.send_next, c.host_next);
   EXPECT_EQ(order.snapshot.send_scale, 3u);
-  EXPECT_EQ(order.snapshot.send_window, 0xffffu);  // A SYN's window is never scaled.
 }
 
 // Nothing new is asked once the agent is gone, whatever was on its way to it.

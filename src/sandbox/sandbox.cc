@@ -53,6 +53,7 @@ constexpr std::array kConditional = {
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, SIOCOUTQ},
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, SIOCGIFINDEX},  // Of a resolver's interface.
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, TCGETS},  // isatty(), by stdio and the logger.
+    SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_DUPFD_CLOEXEC},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_GETFL},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_SETFL},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_GETPIPE_SZ},

@@ -85,10 +85,21 @@ bool HandOvers::has_descriptors() const {
   return used + kOthers < options_.descriptor_limit / 4 * 3;
 }
 
+bool HandOvers::hold_places(std::size_t count) {
+  const int any = inject_v4_.valid() ? inject_v4_.get() : inject_v6_.get();
+  while (places_.size() < count) {
+    const int fd = kernel_.fcntl_int(any, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) return false;
+    places_.emplace_back(kernel_, fd);
+  }
+  places_.resize(count);
+  return true;
+}
+
 void HandOvers::hand_over(const flow::HandOverTcp& action, flow::Turn turn) {
   const SlabHandle handle = asked_.emplace();
   const Instant deadline = turn.now + kAnswerWithin;
-  if (!has_descriptors() || !flush_releases() ||
+  if (!has_descriptors() || !hold_places(asked_.size()) || !flush_releases() ||
       !agent_.hand_over(handle.pack(), action.snapshot, deadline)) {
     asked_.erase(handle);
     ++refused_;
@@ -162,7 +173,11 @@ void HandOvers::on_agent(Settled settled) {
 }
 
 void HandOvers::hear_agent(flow::Turn turn) {
-  while (auto message = agent_.receive()) {
+  const auto receive = [this] {
+    if (!places_.empty()) places_.pop_back();  // For the socket that may come with it.
+    return agent_.receive();
+  };
+  while (auto message = receive()) {
     std::visit(Overloaded{[&](agent::AgentReady& m) { on_message(std::move(m)); },
                           [&](agent::AgentMissing& m) { on_message(m); },
                           [&](agent::AgentHandedOver& m) { on_message(std::move(m), turn); },
@@ -170,7 +185,9 @@ void HandOvers::hear_agent(flow::Turn turn) {
                           [&](agent::AgentRepaired& m) { on_message(m); },
                           [&](agent::AgentGone&) { lose_agent(turn); }},
                *message);
+    (void)hold_places(asked_.size());
   }
+  (void)hold_places(asked_.size());  // Nothing came with the last one.
   (void)flush_releases();
 }
 

@@ -90,6 +90,8 @@ class HandOvers {
   // Whether all are told: nothing that is asked may overtake one.
   bool flush_releases();
   [[nodiscard]] bool has_descriptors() const;
+  // One place for each socket that may come. False: there is none left.
+  [[nodiscard]] bool hold_places(std::size_t count);
 
   sys::EventLoop& loop_;
   flow::Engine& engine_;
@@ -101,6 +103,9 @@ class HandOvers {
   UniqueFd inject_v4_;
   UniqueFd inject_v6_;
   Slab<Asked> asked_;
+  // Descriptors that only hold the places of the sockets that were asked for: new flows would take
+  // them meanwhile, and a socket that finds no place is lost, its connection with it.
+  std::vector<sys::KernelFd> places_;
   std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
   std::size_t bytes_waiting_ = 0;    // In packets of all that were asked for.
   Instant check_at_ = kNever;        // When to see whether the agent still answers.

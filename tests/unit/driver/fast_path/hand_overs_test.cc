@@ -21,17 +21,17 @@ constexpr std::string_view kFailed = "hand-overs that failed";
 constexpr std::string_view kInjected = "packets put back on the fast path";
 constexpr std::string_view kRepairs = "repairs of the fast path";
 
-// Nothing can be opened or received while it lives.
-class NoDescriptors {
+// While it lives, a descriptor that is opened or received must be below `most`.
+class DescriptorLimit {
  public:
-  NoDescriptors() {
+  explicit DescriptorLimit(rlim_t most) {
     ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit none{.rlim_cur = 0, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
+    const rlimit limit{.rlim_cur = most, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
   }
-  NoDescriptors(const NoDescriptors&) = delete;
-  NoDescriptors& operator=(const NoDescriptors&) = delete;
-  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
 
  private:
   rlimit before_{};
@@ -102,7 +102,8 @@ TEST_F(FastPathTest, AMissingPieceMeansTheTap) {
 }
 
 TEST_F(FastPathTest, AwaitHurriesTheAgent) {
-  ASSERT_TRUE(agent::send_ready(agent.get(), -1, -1));
+  const relay::Connection inject = relay::tcp_connection();
+  ASSERT_TRUE(agent::send_ready(agent.get(), inject.near.get(), -1));
   EXPECT_TRUE(path->await());
   EXPECT_EQ(take_orders<agent::HurryOrder>().size(), 1U);
   const Link link = open();
@@ -520,6 +521,24 @@ TEST_F(FastPathTest, AnAnswerToNothingIsIgnored) {
   expect_carried(link);
 }
 
+TEST_F(FastPathTest, NewFlowsDoNotTakeItsDescriptor) {
+  ready();
+  Link link = open();
+  const agent::HandOverOrder order = take_order();
+  relay::Connection made = relay::tcp_connection();
+  link.guest = std::move(made.far);
+  ASSERT_TRUE(agent::send_handed_over(agent.get(), order.tag, made.near.get()));
+  made.near.reset();
+  {
+    const DescriptorLimit few(256);
+    std::vector<UniqueFd> others;
+    while (others.empty() || others.back().valid()) others.emplace_back(::dup(agent.get()));
+    turn();
+    EXPECT_EQ(carrier().size(), 1U);
+  }
+  expect_carried(link);
+}
+
 TEST_F(FastPathTest, WithoutADescriptorForItBothSidesAreReset) {
   ready();
   Link link = open();
@@ -529,7 +548,7 @@ TEST_F(FastPathTest, WithoutADescriptorForItBothSidesAreReset) {
   ASSERT_TRUE(agent::send_handed_over(agent.get(), order.tag, made.near.get()));
   made.near.reset();
   {
-    const NoDescriptors none;
+    const DescriptorLimit none(0);
     turn();
   }
   EXPECT_NE(end_of(made.far.get()), -1);  // The kernel has closed it.

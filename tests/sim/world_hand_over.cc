@@ -226,6 +226,8 @@ std::optional<std::uint32_t> World::note_offer(ByteView frame) {
   if (!flags.ack() || flags.rst() || guests_[connection].fin_was_sent()) return connection;
   HandOver& hand_over = hand_overs_[connection];
   const wire::SeqNum acknowledgment = segment->acknowledgment();
+  // A late SYN may begin another connection of the same name.
+  if (flags.syn()) hand_over.acknowledged.reset();
   // One that another overtook says nothing.
   if (hand_over.acknowledged && acknowledgment < *hand_over.acknowledged) return connection;
   const bool scaled = scenario_.connections[connection].window_scale.has_value() && !flags.syn();

@@ -182,7 +182,7 @@ void TcpFlows::release_kept(TcpFlow& flow) {
 }
 
 void TcpFlows::timer_gated(TcpFlow& flow, Gated& state, Turn turn) {
-  KeptBytes& kept = *flow.kept;
+  const KeptBytes& kept = *flow.kept;
   if (turn.now >= kept.until) {
     if (!kept.is_let_through()) {
       refuse(flow, policy::Verdict::kFirstBytesTimedOut, turn);

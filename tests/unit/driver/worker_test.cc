@@ -49,6 +49,18 @@ class WorkerTest : public ::testing::Test, protected WorkerRig {
     link->written.clear();
     return c;
   }
+  // One whose guest has sent 500 bytes that its host does not take yet.
+  Connection open_stalled() {
+    const Connection c = open("10.0.2.15:40000");
+    kernel.script("sendmsg", -1, EAGAIN);
+    kernel.script("sendmsg", -1, EAGAIN);
+    feed({flow::test::tcp_frame(network, {.guest = c.guest,
+                                          .remote = endpoint("198.51.100.7:80"),
+                                          .sequence = kIsn + 1,
+                                          .acknowledgment = c.host_next,
+                                          .payload = flow::test::stream(0, 500)})});
+    return c;
+  }
   [[nodiscard]] std::string payload(std::size_t at) const {
     const flow::test::Received received = frame(at);
     const ByteView bytes = received.tcp().payload();
@@ -148,14 +160,7 @@ TEST_F(WorkerTest, ASnapshotHasFlowsAndEveryReason) {
 }
 
 TEST_F(WorkerTest, TheEndIsWhenWhatTheGuestLeftIsDelivered) {
-  const Connection c = open("10.0.2.15:40000");
-  kernel.script("sendmsg", -1, EAGAIN);
-  kernel.script("sendmsg", -1, EAGAIN);
-  feed({flow::test::tcp_frame(network, {.guest = c.guest,
-                                        .remote = endpoint("198.51.100.7:80"),
-                                        .sequence = kIsn + 1,
-                                        .acknowledgment = c.host_next,
-                                        .payload = flow::test::stream(0, 500)})});
+  const Connection c = open_stalled();
   worker->begin_drain(*this);
   Undelivered left = worker->undelivered();
   EXPECT_EQ(left.flows, 1U);
@@ -171,14 +176,7 @@ TEST_F(WorkerTest, TheEndIsWhenWhatTheGuestLeftIsDelivered) {
 }
 
 TEST_F(WorkerTest, WhatIsGivenUpIsNamed) {
-  const Connection c = open("10.0.2.15:40000");
-  kernel.script("sendmsg", -1, EAGAIN);
-  kernel.script("sendmsg", -1, EAGAIN);
-  feed({flow::test::tcp_frame(network, {.guest = c.guest,
-                                        .remote = endpoint("198.51.100.7:80"),
-                                        .sequence = kIsn + 1,
-                                        .acknowledgment = c.host_next,
-                                        .payload = flow::test::stream(0, 500)})});
+  const Connection c = open_stalled();
   worker->begin_drain(*this);
   (void)worker->undelivered();
   const auto given_up = worker->finish();

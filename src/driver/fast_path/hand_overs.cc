@@ -311,6 +311,7 @@ void HandOvers::lose_agent(flow::Turn turn) {
     ++refused_;
     engine_.tcp().on_socket_lost(id, turn);
   });
+  places_.clear();
   releases_.clear();
   if (ready_) {
     telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");

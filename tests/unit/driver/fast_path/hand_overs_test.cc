@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <filesystem>
+
 #include "unit/driver/fast_path/hand_overs_fixture.h"
 
 namespace sluice::driver {
@@ -36,6 +38,19 @@ class DescriptorLimit {
  private:
   rlimit before_{};
 };
+
+// How many of our descriptors are of the same socket.
+std::size_t descriptors_like(int fd) {
+  namespace fs = std::filesystem;
+  const fs::path own = "/proc/self/fd";
+  const fs::path wanted = fs::read_symlink(own / std::to_string(fd));
+  std::size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(own)) {
+    std::error_code gone;  // The iterator's own.
+    if (fs::read_symlink(entry.path(), gone) == wanted) ++count;
+  }
+  return count;
+}
 
 class FastPathTest : public FastPathFixture {
  protected:
@@ -646,6 +661,15 @@ TEST_F(FastPathTest, ASilentAgentCountsAsGone) {
   Link later = open();
   expect_on_the_tap(later);
   EXPECT_EQ(counter(kFailed), 1U);
+}
+
+TEST_F(FastPathTest, ASilentAgentKeepsNoDescriptors) {
+  ready();
+  const std::size_t before = descriptors_like(inject_v4.near.get());
+  ASSERT_EQ(open_asked(3).size(), 3U);
+  EXPECT_EQ(descriptors_like(inject_v4.near.get()), before + 3);
+  pass_time(10s);
+  EXPECT_EQ(descriptors_like(inject_v4.near.get()), before);
 }
 
 TEST_F(FastPathTest, ALateAnswerIsAnAnswer) {

@@ -44,6 +44,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, leave)
+    config.pluginmanager.register(OneTask(config))
     if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
         config.pluginmanager.register(Turns(run))
 
@@ -87,6 +88,22 @@ def pytest_runtest_call(item):
     signal.setitimer(signal.ITIMER_REAL, seconds)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class OneTask:
+    """Lets a worker's tests be its only task, for they need its main thread: execnet 1.9 starts a
+    task beside the main thread while the one before is only just ending. With -v, xdist would ask
+    each worker for its Python in a task of its own.
+    """
+
+    def __init__(self, config):
+        self._option = config.option
+
+    @pytest.hookimpl(hookwrapper=True, optionalhook=True)
+    def pytest_xdist_newgateway(self):
+        verbose, self._option.verbose = self._option.verbose, 0
+        yield
+        self._option.verbose = verbose
 
 
 class Turns:

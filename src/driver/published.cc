@@ -40,11 +40,34 @@ constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
 // "Everywhere" includes IPv6 only where the host has it.
 [[nodiscard]] bool may_be_left_out(const policy::PortMap& map, const wire::IpAddress& address,
                                    const flow::GuestNetwork& network, int error) {
+  if (map.if_free && (error == EADDRINUSE || error == EACCES)) return true;
   return !map.address && !address.is_v4() && network.ipv4 &&
          (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
 }
 
 }  // namespace
+
+std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
+                                                       const policy::PortMap& map,
+                                                       const wire::Endpoint& endpoint,
+                                                       const wire::Endpoint& guest) {
+  if (map.protocol == policy::Protocol::kTcp) {
+    auto listener = host::TcpListener::open(
+        kernel, endpoint,
+        {.device = map.interface, .accepted = {.urgent_inline = true, .guarded = true}});
+    if (!listener) return std::unexpected(listener.error());
+    tcp.push_back({std::move(*listener), guest});
+    return {};
+  }
+  auto socket = host::UdpSocket::open(kernel, endpoint.address.family(),
+                                      {.bind = endpoint,
+                                       .packet_info = true,
+                                       .receive_buffer = kPublishedBuffer,
+                                       .device = map.interface});
+  if (!socket) return std::unexpected(socket.error());
+  udp.push_back({std::move(*socket), guest});
+  return {};
+}
 
 std::expected<PublishedPorts, std::string> PublishedPorts::open(
     sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
@@ -58,24 +81,9 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
         const wire::Endpoint endpoint{address, wire::Port{host_port}};
         const wire::Endpoint guest{address.is_v4() ? network.guest_v4 : network.guest_v6,
                                    wire::Port{guest_port}};
-        if (map.protocol == policy::Protocol::kTcp) {
-          auto listener = host::TcpListener::open(
-              kernel, endpoint, {.accepted = {.urgent_inline = true, .guarded = true}});
-          if (!listener) {
-            if (may_be_left_out(map, address, network, listener.error().error)) continue;
-            return std::unexpected(bind_error(map, endpoint, listener.error()));
-          }
-          ports.tcp.push_back({std::move(*listener), guest});
-        } else {
-          auto socket = host::UdpSocket::open(
-              kernel, address.family(),
-              {.bind = endpoint, .packet_info = true, .receive_buffer = kPublishedBuffer});
-          if (!socket) {
-            if (may_be_left_out(map, address, network, socket.error().error)) continue;
-            return std::unexpected(bind_error(map, endpoint, socket.error()));
-          }
-          ports.udp.push_back({std::move(*socket), guest});
-        }
+        const auto added = ports.add(kernel, map, endpoint, guest);
+        if (added || may_be_left_out(map, address, network, added.error().error)) continue;
+        return std::unexpected(bind_error(map, endpoint, added.error()));
       }
     }
   }

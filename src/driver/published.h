@@ -37,6 +37,12 @@ struct PublishedPorts {
   [[nodiscard]] static std::expected<PublishedPorts, std::string> open(
       sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
       const flow::GuestNetwork& network);
+
+ private:
+  [[nodiscard]] std::expected<void, sys::SysError> add(sys::Kernel& kernel,
+                                                       const policy::PortMap& map,
+                                                       const wire::Endpoint& endpoint,
+                                                       const wire::Endpoint& guest);
 };
 
 class PortPublisher {

@@ -20,12 +20,13 @@ constexpr Duration kLookEach = std::chrono::microseconds(20);
 Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
     : loop_(loop),
       engine_(std::move(options.engine), options.seeds, loop.now()),
+      outbound_(std::move(options.outbound)),
       link_(std::move(options.link)),
-      tcp_(kernel, loop, engine_.tcp()),
+      tcp_({kernel, loop, outbound_}, engine_.tcp()),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
-      udp_(kernel, loop, engine_),
-      ping_(kernel, loop, engine_, udp_),
-      dns_(kernel, loop, engine_, std::move(options.resolvers)),
+      udp_({kernel, loop, outbound_}, engine_),
+      ping_({kernel, loop, outbound_}, engine_, udp_),
+      dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
       addresses_(std::move(options.addresses)) {

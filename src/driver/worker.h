@@ -37,6 +37,7 @@ struct WorkerOptions {
   std::optional<netlink::AddressWatch> addresses;  // None: nobody tells which are the host's.
   agent::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
   FastPathOptions hand_overs;
+  host::Outbound outbound;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
 };
@@ -106,6 +107,7 @@ class Worker {
   sys::EventLoop& loop_;
   flow::Engine engine_;
   flow::ActionSink sink_;
+  const host::Outbound outbound_;
   std::unique_ptr<link::Link> link_;
   TcpIo tcp_;
   HandOvers hand_overs_;

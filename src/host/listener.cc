@@ -22,6 +22,9 @@ std::expected<TcpListener, sys::SysError> TcpListener::open(sys::Kernel& kernel,
       return std::unexpected(set.error());
     }
   }
+  if (const auto set = sys::bind_to_device(*fd, options.device); !set) {
+    return std::unexpected(set.error());
+  }
   if (const auto bound = sys::bind_to(*fd, endpoint); !bound) return std::unexpected(bound.error());
   if (kernel.listen(fd->get(), options.backlog) != 0) {
     return std::unexpected(sys::last_error(sys::SysOp::kListen));

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <string_view>
 
 #include "host/tcp_socket.h"
 #include "sys/kernel.h"
@@ -16,7 +17,8 @@ struct ListenOptions {
   // A socket bound to "::" takes IPv4 connections too.
   bool dual_stack = false;
   int backlog = 4096;
-  TcpOptions accepted{};  // Of all that it accepts.
+  std::string_view device{};  // Only connections that come in there; empty: by any.
+  TcpOptions accepted{};      // Of all that it accepts.
 };
 
 struct AcceptedConnection {

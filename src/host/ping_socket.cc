@@ -19,16 +19,19 @@ int protocol_of(wire::IpFamily family) {
 
 std::expected<PingSocket, sys::SysError> PingSocket::open(sys::Kernel& kernel,
                                                           wire::IpFamily family,
-                                                          std::optional<wire::IpAddress> source) {
+                                                          const Outbound::Way& way) {
   auto fd = sys::open_socket(kernel, sys::address_family(family), SOCK_DGRAM, protocol_of(family));
   if (!fd) return std::unexpected(fd.error());
   const bool v4 = family == wire::IpFamily::kV4;
   const auto errors = v4 ? sys::set_option(*fd, IPPROTO_IP, IP_RECVERR, 1)
                          : sys::set_option(*fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
   if (!errors) return std::unexpected(errors.error());
+  if (const auto bound = sys::bind_to_device(*fd, way.device); !bound) {
+    return std::unexpected(bound.error());
+  }
   // Port 0 lets the kernel choose the identifier now, so that identifier() is right at once.
   const wire::IpAddress any = v4 ? wire::IpAddress::v4(0U) : wire::IpAddress{};
-  if (const auto bound = sys::bind_to(*fd, {source.value_or(any), wire::Port{0}}); !bound) {
+  if (const auto bound = sys::bind_to(*fd, {way.address.value_or(any), wire::Port{0}}); !bound) {
     return std::unexpected(bound.error());
   }
   return PingSocket(std::move(*fd), family);

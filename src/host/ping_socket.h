@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "host/error_queue.h"
 #include "host/hop_limit.h"
+#include "host/outbound.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 #include "wire/address.h"
@@ -28,9 +29,9 @@ class PingSocket {
  public:
   PingSocket() = default;  // Holds no socket; only for slots that are filled later.
 
-  // `source`: the address to ping from, the system's choice if none.
-  [[nodiscard]] static std::expected<PingSocket, sys::SysError> open(
-      sys::Kernel& kernel, wire::IpFamily family, std::optional<wire::IpAddress> source = {});
+  [[nodiscard]] static std::expected<PingSocket, sys::SysError> open(sys::Kernel& kernel,
+                                                                     wire::IpFamily family,
+                                                                     const Outbound::Way& way = {});
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }

@@ -64,13 +64,18 @@ std::expected<TcpSocket, sys::SysError> TcpSocket::open(sys::Kernel& kernel, wir
     return std::unexpected(marked.error());
   }
   if (options.source) {
-    // The port is chosen at connect(), where it need only be unique for this target.
-    sys::prefer_option(socket.fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (const auto bound = sys::bind_to(socket.fd_, {*options.source, wire::Port{0}}); !bound) {
-      return std::unexpected(bound.error());
-    }
+    const auto bound = socket.leave_by({.address = options.source});
+    if (!bound) return std::unexpected(bound.error());
   }
   return socket;
+}
+
+[[gnu::cold]] std::expected<void, sys::SysError> TcpSocket::leave_by(const Outbound::Way& way) {
+  if (const auto bound = sys::bind_to_device(fd_, way.device); !bound) return bound;
+  if (!way.address) return {};
+  // The port is chosen at connect(), where it need only be unique for this target.
+  sys::prefer_option(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  return sys::bind_to(fd_, {*way.address, wire::Port{0}});
 }
 
 std::expected<void, sys::SysError> TcpSocket::start_connect(const wire::Endpoint& target,

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 
+#include "host/outbound.h"
 #include "sys/io_result.h"
 #include "sys/kernel.h"
 #include "sys/socket_options.h"
@@ -41,6 +42,8 @@ class TcpSocket {
   [[nodiscard]] static std::expected<TcpSocket, sys::SysError> open(sys::Kernel& kernel,
                                                                     wire::IpFamily family,
                                                                     const TcpOptions& options = {});
+  // Before start_connect().
+  [[nodiscard]] std::expected<void, sys::SysError> leave_by(const Outbound::Way& way);
   // Wait for writable, then ask connect_result().
   [[nodiscard]] std::expected<void, sys::SysError> start_connect(const wire::Endpoint& target,
                                                                  std::uint32_t scope_id = 0);

@@ -109,6 +109,7 @@ bool collide(const PortMap& a, const PortMap& b) {
   const bool apart = a.host_first.value + a.count <= b.host_first.value ||
                      b.host_first.value + b.count <= a.host_first.value;
   if (apart) return false;
+  if (!a.interface.empty() && !b.interface.empty() && a.interface != b.interface) return false;
   if (!a.address || !b.address || *a.address == *b.address) return true;
   return a.address->family() == b.address->family() &&
          (a.address->is_unspecified() || b.address->is_unspecified());

@@ -23,6 +23,8 @@ struct PortMap {
   wire::Port host_first;
   wire::Port guest_first;
   std::uint16_t count = 1;  // Ports in each range.
+  std::string interface{};  // Only what comes in there; empty: by any. No text of ours names one.
+  bool if_free = false;     // What another program has, or what needs privileges, is left out.
 
   friend bool operator==(const PortMap&, const PortMap&) = default;
 };
@@ -34,11 +36,11 @@ struct PortMapError {
 
 [[nodiscard]] std::expected<PortMap, PortMapError> parse_port_map(std::string_view text);
 
-// The shortest text that parses to the same map.
+// The shortest text that parses to the same map, but for its interface.
 [[nodiscard]] std::string to_string(const PortMap& map);
 
-// True when both would listen on one port of the host: same protocol, a port in common, and the
-// same address or one of them everywhere.
+// True when both would listen on one port of the host: same protocol, a port in common, the same
+// address or one of them everywhere, and the same interface or one of them by any.
 [[nodiscard]] bool collide(const PortMap& a, const PortMap& b);
 
 }  // namespace sluice::policy

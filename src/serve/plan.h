@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flow/core/guest_network.h"
+#include "host/outbound.h"
 #include "policy/fast_path_use.h"
 #include "policy/limits.h"
 #include "policy/port_map.h"
@@ -26,6 +27,8 @@ struct ServePlan {
   bool host_addresses = false;  // Whether the host's own addresses are within reach.
   std::vector<wire::Prefix> nat64_prefixes{};
   std::vector<policy::PortMap> publish{};
+
+  host::Outbound outbound{};
 
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
 };

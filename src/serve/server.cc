@@ -112,6 +112,7 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
           .agent = std::move(ends.agent),
           .hand_overs = {.when = always ? flow::HandOverWhen::kAlways : flow::HandOverWhen::kLong,
                          .descriptor_limit = sys::fd_soft_limit()},
+          .outbound = plan.outbound,
           .keep_report = outputs.wants_report(),
           .flow_log = outputs.take_flow_log()};
 }

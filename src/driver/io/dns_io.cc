@@ -14,13 +14,13 @@ constexpr std::size_t kLengthSize = 2;  // RFC 1035, 4.2.2
 
 }  // namespace
 
-DnsIo::DnsIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
-             resolv::ResolverConfig resolvers)
-    : kernel_(kernel),
-      loop_(loop),
+DnsIo::DnsIo(IoContext context, flow::Engine& engine, resolv::ResolverConfig resolvers)
+    : kernel_(context.kernel),
+      loop_(context.loop),
       engine_(engine),
+      outbound_(context.outbound),
       resolvers_(std::move(resolvers)),
-      udp_(kernel, loop) {
+      udp_(context) {
   hand_over_resolvers();
 }
 
@@ -86,14 +86,26 @@ void DnsIo::open_waiting(flow::Turn turn) {
   }
 }
 
+std::expected<host::TcpSocket, sys::SysError> DnsIo::connect(const dns::OpenDnsTcp& action) const {
+  auto socket = host::TcpSocket::open(kernel_, action.resolver.address.family());
+  if (!socket) return socket;
+  if (const host::Outbound::Way* const way = outbound_.way_to(action.resolver.address)) {
+    if (const auto left = socket->leave_by(*way); !left) return std::unexpected(left.error());
+  }
+  const std::uint32_t scope = scope_of(action.resolver_index, action.resolver);
+  if (const auto started = socket->start_connect(action.resolver, scope); !started) {
+    return std::unexpected(started.error());
+  }
+  return socket;
+}
+
 void DnsIo::open_tcp(dns::OpenDnsTcp& action, flow::Turn turn) {
   if (tcp_.size() >= kTcpMax) {
     waiting_.push_back(std::move(action));
     return;
   }
   if (buffer_ == nullptr) buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kMessageMax);
-  auto socket = host::TcpSocket::connect(
-      kernel_, action.resolver, {.scope_id = scope_of(action.resolver_index, action.resolver)});
+  auto socket = connect(action);
   if (!socket) {
     fail(action.slot, turn);
     return;

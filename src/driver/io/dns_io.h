@@ -10,20 +10,18 @@
 
 #include "driver/io/dns_sockets.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "flow/core/action.h"
 #include "flow/engine/engine.h"
 #include "host/tcp_socket.h"
 #include "resolv/resolver_config.h"
-#include "sys/event_loop.h"
-#include "sys/kernel.h"
 
 namespace sluice::driver {
 
 class DnsIo {
  public:
   // References are not owned. Hands the resolvers to the engine.
-  DnsIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
-        resolv::ResolverConfig resolvers);
+  DnsIo(IoContext context, flow::Engine& engine, resolv::ResolverConfig resolvers);
 
   // Call it before the engine is given questions, so that they find the resolvers of now.
   void follow_resolvers(Instant now);
@@ -44,6 +42,8 @@ class DnsIo {
   };
 
   void hand_over_resolvers();
+  [[nodiscard]] std::expected<host::TcpSocket, sys::SysError> connect(
+      const dns::OpenDnsTcp& action) const;
   // The interface of the resolver that was at this place of the list.
   [[nodiscard]] std::uint32_t scope_of(std::size_t index, const wire::Endpoint& resolver) const;
   void open_tcp(dns::OpenDnsTcp& action, flow::Turn turn);
@@ -60,6 +60,7 @@ class DnsIo {
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
   flow::Engine& engine_;
+  const host::Outbound& outbound_;
   resolv::ResolverConfig resolvers_;
   DnsSockets udp_;
   std::vector<dns::DnsAction> actions_;  // Those being carried out.

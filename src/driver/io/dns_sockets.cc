@@ -71,8 +71,12 @@ SlabHandle DnsSockets::open(const wire::Endpoint& resolver, std::uint32_t scope_
   if (buffer_ == nullptr) {
     buffer_ = std::make_unique_for_overwrite<std::uint8_t[]>(kBatch * kMessageMax);
   }
-  auto socket =
-      host::UdpSocket::open(kernel_, resolver.address.family(), {.receive_offload = false});
+  host::UdpOptions options{.receive_offload = false};
+  if (const host::Outbound::Way* const way = outbound_.way_to(resolver.address)) {
+    options.device = way->device;
+    if (way->address) options.bind = wire::Endpoint{*way->address, {}};
+  }
+  auto socket = host::UdpSocket::open(kernel_, resolver.address.family(), options);
   if (!socket || !socket->connect(resolver, scope_id)) return {};
   const SlabHandle handle = sockets_.emplace(Socket{.socket = std::move(*socket),
                                                     .resolver = resolver,

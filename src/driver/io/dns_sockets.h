@@ -18,9 +18,8 @@
 #include "base/time.h"
 #include "dns/dns_pending.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "host/udp_socket.h"
-#include "sys/event_loop.h"
-#include "sys/kernel.h"
 
 namespace sluice::driver {
 
@@ -30,7 +29,8 @@ class DnsSockets {
   static constexpr Duration kOpenFor = std::chrono::milliseconds(500);
 
   // References are not owned.
-  DnsSockets(sys::Kernel& kernel, sys::EventLoop& loop) : kernel_(kernel), loop_(loop) {}
+  explicit DnsSockets(IoContext context)
+      : kernel_(context.kernel), loop_(context.loop), outbound_(context.outbound) {}
 
   // Sends a question with the next flush(); `message` is borrowed until then. Those that cannot be
   // sent are appended to `failed` and not forgotten.
@@ -84,6 +84,7 @@ class DnsSockets {
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
+  const host::Outbound& outbound_;
   Slab<Socket> sockets_;
   std::vector<SlabHandle> current_;  // One for each resolver that was asked lately.
   std::vector<Place> places_;        // By the lower half of the slot.

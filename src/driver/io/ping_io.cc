@@ -15,8 +15,9 @@ PingIo::Socket* PingIo::find(flow::PingId id) {
 }
 
 void PingIo::open(const flow::OpenPing& action, flow::Turn turn) {
-  auto socket =
-      open_with_room(&room_, turn, [&] { return host::PingSocket::open(kernel_, action.family); });
+  auto socket = open_with_room(&room_, turn, [&] {
+    return host::PingSocket::open(kernel_, action.family, outbound_.of(action.family));
+  });
   if (!socket) {
     const int error = socket.error().error;
     const bool forbidden = error == EACCES || error == EPERM;

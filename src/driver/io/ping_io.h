@@ -8,19 +8,22 @@
 #include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "flow/core/action.h"
 #include "flow/engine/engine.h"
 #include "host/ping_socket.h"
-#include "sys/event_loop.h"
-#include "sys/kernel.h"
 
 namespace sluice::driver {
 
 class PingIo {
  public:
   // References are not owned.
-  PingIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, DescriptorRoom& room)
-      : kernel_(kernel), loop_(loop), engine_(engine), room_(room) {}
+  PingIo(IoContext context, flow::Engine& engine, DescriptorRoom& room)
+      : kernel_(context.kernel),
+        loop_(context.loop),
+        engine_(engine),
+        room_(room),
+        outbound_(context.outbound) {}
 
   void open(const flow::OpenPing& action, flow::Turn turn);
   void send(const flow::SendPing& action, flow::Turn turn);
@@ -48,6 +51,7 @@ class PingIo {
   sys::EventLoop& loop_;
   flow::Engine& engine_;
   DescriptorRoom& room_;
+  const host::Outbound& outbound_;
   std::deque<Socket> sockets_;
   std::unique_ptr<std::uint8_t[]> buffer_;  // Taken with the first socket.
   bool told_forbidden_ = false;

@@ -38,11 +38,12 @@ flow::HostError host_error(int error) {
   }
 }
 
-TcpIo::TcpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::TcpFlows& flows)
-    : kernel_(kernel),
-      loop_(loop),
+TcpIo::TcpIo(IoContext context, flow::TcpFlows& flows)
+    : kernel_(context.kernel),
+      loop_(context.loop),
       flows_(flows),
-      peek_offset_supported_(host::peek_offset_supported(kernel, wire::IpFamily::kV4)),
+      outbound_(context.outbound),
+      peek_offset_supported_(host::peek_offset_supported(kernel_, wire::IpFamily::kV4)),
       peek_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPeekMax)) {
   note_spill_free();
 }
@@ -85,7 +86,7 @@ void TcpIo::connect(const flow::ConnectTcp& action, flow::Turn turn) {
   auto socket =
       open_with_room(room_, turn, [&] { return socket_for(action.target.address.family()); });
   const auto started =
-      socket ? socket->start_connect(action.target) : std::unexpected(socket.error());
+      socket ? start_connect(*socket, action.target) : std::unexpected(socket.error());
   if (!started) {
     flows_.on_connect_failed(action.flow, host_error(started.error().error), turn);
     return;
@@ -99,6 +100,14 @@ void TcpIo::connect(const flow::ConnectTcp& action, flow::Turn turn) {
     return;
   }
   if (connection.socket.is_established()) on_established(connection, turn);
+}
+
+std::expected<void, sys::SysError> TcpIo::start_connect(host::TcpSocket& socket,
+                                                        const wire::Endpoint& target) const {
+  if (const host::Outbound::Way* const way = outbound_.way_to(target.address)) [[unlikely]] {
+    if (auto left = socket.leave_by(*way); !left) return left;
+  }
+  return socket.start_connect(target);
 }
 
 std::expected<host::TcpSocket, sys::SysError> TcpIo::socket_for(wire::IpFamily family) {

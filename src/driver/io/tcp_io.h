@@ -12,13 +12,12 @@
 #include "base/stream_buffer.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "driver/io/late_resets.h"
 #include "driver/io/settled.h"
 #include "flow/core/action.h"
 #include "flow/tcp/tcp_flows.h"
 #include "host/tcp_socket.h"
-#include "sys/event_loop.h"
-#include "sys/kernel.h"
 
 namespace sluice::driver {
 
@@ -35,7 +34,7 @@ class TcpIo {
   static constexpr std::uint32_t kRoomAtFirst = 64 * 1024;
 
   // References are not owned.
-  TcpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::TcpFlows& flows);
+  TcpIo(IoContext context, flow::TcpFlows& flows);
 
   // Who may give up a descriptor for a connect. Not owned.
   void set_room(DescriptorRoom& room) { room_ = &room; }
@@ -100,6 +99,8 @@ class TcpIo {
   void note_spill_free();
   [[nodiscard]] std::expected<void, sys::SysError> watch(const Connection& connection);
   [[nodiscard]] std::expected<host::TcpSocket, sys::SysError> socket_for(wire::IpFamily family);
+  [[nodiscard]] std::expected<void, sys::SysError> start_connect(
+      host::TcpSocket& socket, const wire::Endpoint& target) const;
   void on_established(Connection& connection, flow::Turn turn);
   static void set_room(Connection& connection, std::uint32_t room);
   [[nodiscard]] std::expected<std::size_t, sys::SysError> send_ranges(Connection& connection,
@@ -119,6 +120,7 @@ class TcpIo {
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
   flow::TcpFlows& flows_;
+  const host::Outbound& outbound_;
   DescriptorRoom* room_ = nullptr;
   bool peek_offset_supported_;
   BlockPool pool_{kSpillMax};

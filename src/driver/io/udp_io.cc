@@ -6,8 +6,8 @@
 
 namespace sluice::driver {
 
-UdpIo::UdpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine)
-    : kernel_(kernel), loop_(loop), engine_(engine) {}
+UdpIo::UdpIo(IoContext context, flow::Engine& engine)
+    : kernel_(context.kernel), loop_(context.loop), engine_(engine), outbound_(context.outbound) {}
 
 UdpIo::Socket* UdpIo::find(flow::UdpId id) {
   if (id.index >= sockets_.size()) return nullptr;
@@ -20,8 +20,12 @@ std::expected<void, sys::SysError> UdpIo::watch(const Socket& socket) {
 }
 
 void UdpIo::open(const flow::OpenUdp& action, flow::Turn turn) {
-  auto socket =
-      open_with_room(this, turn, [&] { return host::UdpSocket::open(kernel_, action.family, {}); });
+  // One socket is for all targets of an endpoint, so those on this machine go this way, too.
+  const host::Outbound::Way& way = outbound_.of(action.family);
+  host::UdpOptions options{.device = way.device};
+  if (way.address) options.bind = wire::Endpoint{*way.address, {}};
+  auto socket = open_with_room(
+      this, turn, [&] { return host::UdpSocket::open(kernel_, action.family, options); });
   if (!socket) {
     engine_.udp().on_open_failed(action.socket, turn);
     return;

@@ -10,21 +10,20 @@
 #include "base/burst_guess.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "driver/io/settled.h"
 #include "flow/core/action.h"
 #include "flow/engine/engine.h"
 #include "host/datagram_batch.h"
 #include "host/datagram_rows.h"
 #include "host/udp_socket.h"
-#include "sys/event_loop.h"
-#include "sys/kernel.h"
 
 namespace sluice::driver {
 
 class UdpIo final : public DescriptorRoom {
  public:
   // References are not owned.
-  UdpIo(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine);
+  UdpIo(IoContext context, flow::Engine& engine);
 
   void open(const flow::OpenUdp& action, flow::Turn turn);
   // Gathers; datagrams go out with flush() at the latest. Their bytes must live until then.
@@ -56,6 +55,7 @@ class UdpIo final : public DescriptorRoom {
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
   flow::Engine& engine_;
+  const host::Outbound& outbound_;
   std::deque<Socket> sockets_;
   host::DatagramScratch scratch_;
 

@@ -16,6 +16,7 @@ enum class DropReason : std::uint8_t {
   kSpoofedSource,     // A source that no guest can have: multicast, loopback, ours.
   kNotForUs,          // Multicast and broadcast that nobody here serves.
   kFamilyDisabled,    // -4 or -6 excludes it.
+  kProtocolDisabled,  // The guest's network has no such flows.
   kHopLimit,          // The TTL ran out here.
   kTcpUnknownFlow,    // A segment of no flow; answered with RST.
   kTcpOutsideWindow,  // Not one byte inside the window.
@@ -62,6 +63,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kSpoofedSource: return "spoofed-source";
     case DropReason::kNotForUs: return "not-for-us";
     case DropReason::kFamilyDisabled: return "family-disabled";
+    case DropReason::kProtocolDisabled: return "protocol-disabled";
     case DropReason::kHopLimit: return "hop-limit";
     case DropReason::kTcpUnknownFlow: return "tcp-unknown-flow";
     case DropReason::kTcpOutsideWindow: return "tcp-outside-window";

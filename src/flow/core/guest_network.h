@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "wire/address.h"
@@ -21,6 +23,22 @@ namespace detail {
 }
 
 }  // namespace detail
+
+// What the guest's network does for it: all of it, unless somebody wants less.
+struct GuestServices {
+  // Which flows there are at all. What is off is dropped without an answer.
+  bool tcp = true;
+  bool udp = true;
+  bool echo = true;
+  // How the guest learns its network.
+  bool dhcp = true;
+  bool dhcpv6 = true;
+  bool neighbour_discovery = true;  // NDP whole, router advertisements included.
+  bool router_advertisements = true;
+  // What these tell of names.
+  bool tells_resolvers = true;
+  bool tells_search_domains = true;
+};
 
 struct GuestNetwork {
   wire::MacAddress guest_mac{{0x52, 0x54, 0x00, 0x12, 0x34, 0x56}};
@@ -41,7 +59,32 @@ struct GuestNetwork {
   bool dns = true;           // Offer our DNS address to the guest, and relay what it asks there.
   std::uint16_t mtu = 1500;  // Of an IP packet, in bytes.
   std::vector<std::string> search_domains;
+  // The guest's own name, and its whole name (RFC 4702, RFC 4704), for it to be told; empty: none.
   std::string host_name;
+  std::string full_name;
+
+  GuestServices services{};
+  // Resolvers that the guest is told in the place of our DNS address; it asks them past us.
+  std::vector<wire::IpAddress> other_resolvers;
+  // Which addresses stand for the host's loopback, where that is within reach; nothing: the
+  // gateway's.
+  std::optional<wire::IpAddress> loopback_v4;
+  std::optional<wire::IpAddress> loopback_v6;
+  // Addresses that stand for the host's own ones: first for second, of one family.
+  std::vector<std::pair<wire::IpAddress, wire::IpAddress>> aliases;
+
+  // What the guest is told to ask for names, of one family.
+  [[nodiscard]] std::vector<wire::IpAddress> told_resolvers(wire::IpFamily family) const {
+    std::vector<wire::IpAddress> told;
+    if (!services.tells_resolvers) return told;
+    for (const wire::IpAddress& other : other_resolvers) {
+      if (other.family() == family) told.push_back(other);
+    }
+    if (other_resolvers.empty() && dns) {
+      told.push_back(family == wire::IpFamily::kV4 ? dns_v4 : dns_v6);
+    }
+    return told;
+  }
 
   [[nodiscard]] bool on_subnet(const wire::IpAddress& address) const {
     if (address.is_v4()) return subnet(gateway_v4, prefix_length_v4).contains(address);

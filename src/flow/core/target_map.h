@@ -1,6 +1,7 @@
 // Where on the host's side an address that the guest asks for leads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -32,12 +33,18 @@ class TargetMap {
     return other(remote);
   }
 
-  // What the guest sees as the sender of what came from `host`: loopback stands behind the gateway.
+  // What the guest sees as the sender of what came from `host`: an alias where one leads there, and
+  // for loopback the address that stands for it.
   [[nodiscard]] wire::IpAddress as_guest_sees(const wire::IpAddress& host) const {
     const bool hidden = host.is_loopback() || host.is_unspecified() || host == network_->guest_v4 ||
                         host == network_->guest_v6;
-    if (!hidden) return host;
-    return host.is_v4() ? network_->gateway_v4 : network_->gateway_v6;
+    if (!hidden) [[likely]] {
+      for (const auto& [alias, target] : network_->aliases) {
+        if (target == host) return alias;
+      }
+      return host;
+    }
+    return host.is_v4() ? loopback_v4() : loopback_v6();
   }
 
   // Behind the gateway's address several clients may share a port number: another one, in a row
@@ -52,15 +59,27 @@ class TargetMap {
   // nothing where the guest has but one, or `guest` is not its address.
   struct Ends {
     wire::IpAddress guest;
-    wire::IpAddress gateway;
+    wire::IpAddress host;
   };
   [[nodiscard]] std::optional<Ends> in_other_family(const wire::IpAddress& guest) const {
     if (!network_->ipv4 || !network_->ipv6) return std::nullopt;
-    if (guest == network_->guest_v4) return Ends{network_->guest_v6, network_->gateway_v6};
-    if (guest == network_->guest_v6) return Ends{network_->guest_v4, network_->gateway_v4};
+    if (guest == network_->guest_v4) return Ends{network_->guest_v6, loopback_v6()};
+    if (guest == network_->guest_v6) return Ends{network_->guest_v4, loopback_v4()};
     return std::nullopt;
   }
 
+  [[nodiscard]] const GuestNetwork& network() const { return *network_; }
+  // The gateway, unless another address was chosen for it.
+  [[nodiscard]] bool stands_for_loopback(const wire::IpAddress& address) const {
+    const auto& chosen = address.is_v4() ? network_->loopback_v4 : network_->loopback_v6;
+    return chosen ? address == *chosen : is_gateway(address);
+  }
+  // Its loopback or, by an alias, another address of its own.
+  [[nodiscard]] bool stands_for_host(const wire::IpAddress& address) const {
+    return stands_for_loopback(address) ||
+           std::ranges::any_of(network_->aliases,
+                               [&](const auto& alias) { return alias.first == address; });
+  }
   [[nodiscard]] bool is_gateway(const wire::IpAddress& address) const {
     return address == network_->gateway_v4 || address == network_->gateway_v6 ||
            address == network_->gateway_link_local();
@@ -71,13 +90,23 @@ class TargetMap {
 
  private:
   [[nodiscard]] Target other(const wire::Endpoint& remote) const {
-    if (is_gateway(remote.address)) {
-      if (!host_loopback_) return {TargetKind::kRefused, {}};
+    if (host_loopback_ && stands_for_loopback(remote.address)) {
       return {TargetKind::kHost, {loopback(remote.address), remote.port}};
     }
-    if (network_->is_dns(remote.address)) return {TargetKind::kRefused, {}};
+    if (is_gateway(remote.address) || network_->is_dns(remote.address)) {
+      return {TargetKind::kRefused, {}};
+    }
+    for (const auto& [alias, target] : network_->aliases) {
+      if (alias == remote.address) return {TargetKind::kHost, {target, remote.port}};
+    }
     if (network_->on_subnet(remote.address)) return {TargetKind::kUnreachable, {}};
     return {TargetKind::kHost, remote};
+  }
+  [[nodiscard]] wire::IpAddress loopback_v4() const {
+    return network_->loopback_v4.value_or(network_->gateway_v4);
+  }
+  [[nodiscard]] wire::IpAddress loopback_v6() const {
+    return network_->loopback_v6.value_or(network_->gateway_v6);
   }
   [[nodiscard]] static wire::IpAddress loopback(const wire::IpAddress& like) {
     if (like.is_v4()) return wire::IpAddress::v4(0x7f00'0001);

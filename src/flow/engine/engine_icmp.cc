@@ -63,7 +63,11 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress&
 }
 
 void Engine::on_echo(const wire::IpPacketView& packet, Turn turn) {
-  if (is_ours(packet.destination)) {
+  if (!options_.network.services.echo) {
+    drop(DropReason::kProtocolDisabled);
+    return;
+  }
+  if (is_ours(packet.destination) || targets_.stands_for_host(packet.destination)) {
     answer_echo(packet, turn.out);
     return;
   }

@@ -39,10 +39,12 @@ void add_configuration(const GuestNetwork& network, DhcpMessage& reply) {
   reply.routers.push_back(network.gateway_v4);
   reply.mtu = network.mtu;
   reply.host_name = network.host_name;
+  if (!network.full_name.empty()) reply.full_name = wire::DomainName::from_text(network.full_name);
   if (length < 31) {
     reply.broadcast_address = IpAddress::v4(network.gateway_v4.v4_value() | ~mask);
   }
-  if (network.dns) reply.dns_servers.push_back(network.dns_v4);
+  reply.dns_servers = network.told_resolvers(wire::IpFamily::kV4);
+  if (!network.services.tells_search_domains) return;
   for (const std::string& text : network.search_domains) {
     if (const auto name = wire::DomainName::from_text(text)) reply.domain_search.push_back(*name);
   }
@@ -110,13 +112,14 @@ std::optional<std::size_t> emit_within(DhcpMessage& reply, MutableBytes out) {
   if (const auto length = reply.emit(out)) return length;
   reply.domain_name.clear();
   reply.host_name.clear();
+  reply.full_name.reset();
   return reply.emit(out);
 }
 
 }  // namespace
 
 std::size_t answer_dhcp(const GuestNetwork& network, ByteView message, MutableBytes out) {
-  if (!network.ipv4) return 0;
+  if (!network.ipv4 || !network.services.dhcp) return 0;
   const auto request = DhcpMessage::parse(message);
   if (!request || request->operation != wire::DhcpOperation::kRequest) return 0;
   // The guest is on our link: there is no relay agent between us.

@@ -62,7 +62,9 @@ void add_leases(const GuestNetwork& network, const Dhcpv6Message& request, Dhcpv
 }
 
 void add_configuration(const GuestNetwork& network, Dhcpv6Message& reply) {
-  if (network.dns) reply.dns_servers.push_back(network.dns_v6);
+  if (!network.full_name.empty()) reply.full_name = wire::DomainName::from_text(network.full_name);
+  reply.dns_servers = network.told_resolvers(wire::IpFamily::kV6);
+  if (!network.services.tells_search_domains) return;
   for (const std::string& text : network.search_domains) {
     if (const auto name = wire::DomainName::from_text(text)) reply.domain_list.push_back(*name);
   }
@@ -127,7 +129,8 @@ std::optional<Dhcpv6Message> respond(const GuestNetwork& network, const Dhcpv6Me
 std::size_t answer_dhcpv6(const GuestNetwork& network, const Dhcpv6Client& client, ByteView message,
                           MutableBytes out) {
   const wire::IpAddress& address = client.endpoint.address;
-  if (!network.ipv6 || address.is_v4() || address.is_multicast() || address.is_unspecified()) {
+  if (!network.ipv6 || !network.services.dhcpv6 || address.is_v4() || address.is_multicast() ||
+      address.is_unspecified()) {
     return 0;
   }
   const auto request = Dhcpv6Message::parse(message);

@@ -71,9 +71,9 @@ wire::RouterAdvertisement advertisement(const GuestNetwork& network) {
                               .length = prefix.length,
                               // RFC 4862, 5.5.3: interface identifiers have 64 bits.
                               .autonomous = prefix.length == 64});
-  if (!network.dns) return message;
-  message.dns_servers.push_back(network.dns_v6);
+  message.dns_servers = network.told_resolvers(wire::IpFamily::kV6);
   message.dns_lifetime_seconds = kRouterLifetimeSeconds;
+  if (!network.dns || !network.services.tells_search_domains) return message;
   for (const std::string& text : network.search_domains) {
     if (const auto name = wire::DomainName::from_text(text))
       message.search_domains.push_back(*name);
@@ -84,6 +84,7 @@ wire::RouterAdvertisement advertisement(const GuestNetwork& network) {
 
 std::size_t answer(const GuestNetwork& network, const wire::RouterSolicitation& asked,
                    const IpAddress& source, const MacAddress& sender, MutableBytes out) {
+  if (!network.services.router_advertisements) return 0;
   // RFC 4861, 6.1.1: who has no address yet must not name a link-layer address.
   if (source.is_unspecified()) {
     if (asked.source_link_address) return 0;
@@ -147,8 +148,9 @@ NeighbourAnswer answer_arp(const GuestNetwork& network, ByteView arp, MutableByt
 NeighbourAnswer answer_ndp(const GuestNetwork& network, const MacAddress& sender,
                            const wire::IpPacketView& packet, MutableBytes out) {
   // RFC 4861, 6.1.1 and 7.1.1: hop limit 255 proves that no router forwarded the packet.
-  if (!network.ipv6 || packet.hop_limit != wire::kNdpHopLimit || packet.fragment ||
-      packet.source.is_multicast() || !is_unicast(sender)) {
+  if (!network.ipv6 || !network.services.neighbour_discovery ||
+      packet.hop_limit != wire::kNdpHopLimit || packet.fragment || packet.source.is_multicast() ||
+      !is_unicast(sender)) {
     return {};
   }
   const auto icmp = wire::Icmpv6View::parse(packet.payload);
@@ -166,7 +168,10 @@ NeighbourAnswer answer_ndp(const GuestNetwork& network, const MacAddress& sender
 }
 
 std::size_t emit_router_advertisement(const GuestNetwork& network, MutableBytes out) {
-  if (!network.ipv6) return 0;
+  if (!network.ipv6 || !network.services.neighbour_discovery ||
+      !network.services.router_advertisements) {
+    return 0;
+  }
   return emit_message(network, advertisement(network), network.gateway_link_local(),
                       kAllNodesAddress, wire::multicast_mac(kAllNodesAddress), out);
 }

@@ -118,6 +118,10 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
                       segment.payload().size(), segment.flags().bits);
   const TcpArrival arrival{packet, segment};
   if (index == FlowTable::kNone) {
+    if (!targets_.network().services.tcp) {
+      admission_.drops().count(DropReason::kProtocolDisabled);
+      return;
+    }
     const wire::TcpFlags flags = segment.flags();
     if (flags.syn() && !flags.ack() && !flags.rst()) {
       on_syn(key, arrival, turn);

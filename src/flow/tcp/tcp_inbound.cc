@@ -59,13 +59,13 @@ void TcpFlows::drop_half_open(Turn turn) {
 }
 
 // Nobody listens there. A client of the host's loopback called "localhost", which is both families;
-// the guest's server may have chosen the other one, and both stand for the same gateway.
+// the guest's server may have chosen the other one, and both have an address for that.
 bool TcpFlows::retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn) {
-  if (state.other_family || !targets_.is_gateway(flow.key.remote.address)) return false;
+  if (state.other_family || !targets_.stands_for_loopback(flow.key.remote.address)) return false;
   const auto ends = targets_.in_other_family(flow.key.guest.address);
   if (!ends) return false;
   FlowKey key{{ends->guest, flow.key.guest.port},
-              {ends->gateway, flow.key.remote.port},
+              {ends->host, flow.key.remote.port},
               wire::IpProtocol::kTcp};
   if (!find_free_name(key)) return false;
   table_.erase(flow.key, flow.id.index);

@@ -54,6 +54,10 @@ std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
 
 [[gnu::noinline]] std::uint32_t UdpFlows::open(const FlowKey& key, const wire::IpPacketView& packet,
                                                Turn turn) {
+  if (!targets_.network().services.udp) {
+    admission_.drops().count(DropReason::kProtocolDisabled);
+    return FlowTable::kNone;
+  }
   const Target target = targets_.target_of(key.remote);
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);

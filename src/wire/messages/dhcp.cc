@@ -102,6 +102,17 @@ class OptionReader {
   const Options& options_;
 };
 
+// RFC 4702, 2.1: flags, two bytes that are obsolete, the name.
+constexpr std::size_t kFullNameStart = 3;
+constexpr std::uint8_t kFullNameCanonical = 0x04;  // The E bit.
+
+[[nodiscard]] std::optional<DomainName> read_full_name(ByteView data) {
+  if (data.size() <= kFullNameStart || (data[0] & kFullNameCanonical) == 0) return std::nullopt;
+  const auto name = read_name(data.subspan(kFullNameStart), 0);
+  if (!name) return std::nullopt;
+  return name->name;
+}
+
 void read_options(const OptionReader& in, DhcpMessage& message) {
   message.subnet_mask = in.address(DhcpOption::kSubnetMask);
   message.routers = in.addresses(DhcpOption::kRouter);
@@ -110,6 +121,7 @@ void read_options(const OptionReader& in, DhcpMessage& message) {
   message.domain_name = in.text(DhcpOption::kDomainName);
   auto search = read_name_list(in.bytes(DhcpOption::kDomainSearch), Compression::kAllowed);
   if (search) message.domain_search = *std::move(search);
+  message.full_name = read_full_name(in.bytes(DhcpOption::kFullName));
   message.mtu = in.u16(DhcpOption::kMtu);
   message.broadcast_address = in.address(DhcpOption::kBroadcastAddress);
   message.requested_address = in.address(DhcpOption::kRequestedAddress);
@@ -165,6 +177,11 @@ class OptionWriter {
     const std::vector<std::uint8_t> data(value.begin(), value.end());
     bytes(code, data);
   }
+  void full_name(const DomainName& name) {
+    std::vector<std::uint8_t> data{kFullNameCanonical, 0, 0};
+    data.insert(data.end(), name.wire().begin(), name.wire().end());
+    bytes(DhcpOption::kFullName, data);
+  }
   void names(DhcpOption code, const std::vector<DomainName>& list) {
     std::vector<std::uint8_t> data;
     for (const DomainName& name : list) {
@@ -193,6 +210,7 @@ void write_options(OptionWriter out, const DhcpMessage& message) {
   out.text(DhcpOption::kHostName, message.host_name);
   out.text(DhcpOption::kDomainName, message.domain_name);
   out.names(DhcpOption::kDomainSearch, message.domain_search);
+  if (message.full_name) out.full_name(*message.full_name);
   out.bytes(DhcpOption::kParameterList, message.parameter_list);
   out.bytes(DhcpOption::kClientId, message.client_id);
   out.u16(DhcpOption::kMaxMessageSize, message.max_message_size);

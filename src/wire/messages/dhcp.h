@@ -1,5 +1,5 @@
 // DHCP for IPv4 (RFC 2131), its options (RFC 2132), long options (RFC 3396) and the domain search
-// list (RFC 3397).
+// list (RFC 3397), the client's full name (RFC 4702).
 //
 //    0               1               2               3
 //   +---------------+---------------+---------------+---------------+
@@ -68,6 +68,7 @@ enum class DhcpOption : std::uint8_t {
   kRenewalTime = 58,
   kRebindingTime = 59,
   kClientId = 61,
+  kFullName = 81,
   kDomainSearch = 119,
   kEnd = 255,
 };
@@ -97,6 +98,8 @@ struct DhcpMessage {
   std::string host_name{};
   std::string domain_name{};
   std::vector<DomainName> domain_search{};
+  // The client's own whole name (RFC 4702), in its canonical form; the older text form is left out.
+  std::optional<DomainName> full_name{};
   std::optional<std::uint16_t> mtu{};
   std::optional<IpAddress> broadcast_address{};
   std::optional<IpAddress> requested_address{};

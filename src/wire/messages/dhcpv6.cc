@@ -97,6 +97,10 @@ std::expected<void, ParseError> read_option(Dhcpv6Option code, ByteView data,
   } else if (code == Dhcpv6Option::kDomainList) {
     auto names = read_name_list(data, Compression::kForbidden);
     if (names) message.domain_list = *std::move(names);
+  } else if (code == Dhcpv6Option::kFullName && data.size() > 1) {
+    // RFC 4704, 4: flags, and the name.
+    const auto name = read_name(data.subspan(1), 0);
+    if (name) message.full_name = name->name;
   } else if (code == Dhcpv6Option::kStatusCode) {
     message.status = read_status(data);
   } else if (code == Dhcpv6Option::kPreference && data.size() == 1) {
@@ -170,6 +174,11 @@ void write_lists(ByteWriter& out, const Dhcpv6Message& message) {
   if (!message.domain_list.empty()) {
     const OptionScope scope(out, Dhcpv6Option::kDomainList);
     for (const DomainName& name : message.domain_list) write_name(out, name);
+  }
+  if (message.full_name) {
+    const OptionScope scope(out, Dhcpv6Option::kFullName);
+    out.u8(0);
+    write_name(out, *message.full_name);
   }
 }
 

@@ -56,6 +56,7 @@ enum class Dhcpv6Option : std::uint16_t {
   kRapidCommit = 14,
   kDnsServers = 23,
   kDomainList = 24,
+  kFullName = 39,
 };
 
 enum class Dhcpv6StatusCode : std::uint16_t {
@@ -104,6 +105,7 @@ struct Dhcpv6Message {
   std::vector<std::uint16_t> option_request{};
   std::vector<IpAddress> dns_servers{};
   std::vector<DomainName> domain_list{};
+  std::optional<DomainName> full_name{};  // The client's own (RFC 4704).
   std::optional<Dhcpv6Status> status{};
   std::optional<std::uint8_t> preference{};
   std::optional<std::uint16_t> elapsed_centiseconds{};

@@ -1,6 +1,7 @@
 #include "driver/published.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 
@@ -53,6 +54,38 @@ TEST_F(PublishedPortsTest, APortInUseIsToldWithTheOption) {
   EXPECT_EQ(ports.error(),
             "--publish 8080:80: cannot listen on 0.0.0.0:8080: Address already in use; another "
             "program has this port: choose a different one");
+}
+
+TEST_F(PublishedPortsTest, WhatIsOnlyWantedIfFreeIsLeftOut) {
+  auto map = policy::parse_port_map("127.0.0.1:8080-8082:80-82").value();
+  map.if_free = true;
+  kernel.script("bind", -1, EADDRINUSE);
+  kernel.script("bind", 0);
+  kernel.script("bind", -1, EACCES);
+  const auto ports = PublishedPorts::open(kernel, {map}, {});
+  ASSERT_TRUE(ports.has_value()) << ports.error();
+  ASSERT_EQ(ports->tcp.size(), 1U);
+  EXPECT_EQ(wire::to_string(ports->tcp[0].guest), "10.0.2.15:81");
+
+  kernel.script("bind", -1, EADDRNOTAVAIL);
+  EXPECT_FALSE(PublishedPorts::open(kernel, {map}, {}).has_value()) << "that is a mistake";
+}
+
+TEST_F(PublishedPortsTest, AnInterfaceBindsBothKindsToIt) {
+  for (const char* const text : {"8080:80", "5353:53/udp"}) {
+    auto map = policy::parse_port_map(text).value();
+    map.interface = "eth0";
+    kernel.calls.clear();
+    ASSERT_TRUE(PublishedPorts::open(kernel, {map}, {}).has_value());
+    EXPECT_EQ(std::ranges::count_if(kernel.calls,
+                                    [](const sys::FakeKernel::Call& call) {
+                                      return call.name == "setsockopt" &&
+                                             call.first == SOL_SOCKET &&
+                                             call.second == SO_BINDTODEVICE;
+                                    }),
+              2)
+        << text;
+  }
 }
 
 class PortPublisherTest : public ::testing::Test, protected WorkerRig {

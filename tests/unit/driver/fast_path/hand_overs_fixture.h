@@ -56,7 +56,7 @@ class FastPathFixture : public flow::test::TcpFixture {
     io.reset();
     now = loop_->now();
     restart({});
-    io.emplace(kernel, *loop_, tcp());
+    io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
     path.emplace(kernel, *loop_, engine(), *io, std::move(ours), options);
   }
   [[nodiscard]] Carrier& carrier() { return path->carrier(); }
@@ -312,6 +312,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   }
 
   std::optional<sys::EventLoop> loop_;
+  host::Outbound outbound_;
   UniqueFd listener_;
   wire::Endpoint server_;
   flow::TcpId connected_;

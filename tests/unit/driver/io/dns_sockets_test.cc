@@ -25,7 +25,7 @@ class DnsSocketsTest : public testing::TestWithParam<wire::IpFamily> {
       : loop_(sys::EventLoop::create(sys::real_kernel()).value()),
         resolver_(open_resolver()),
         at_(resolver_.local_endpoint().value()),
-        sockets_(sys::real_kernel(), loop_) {}
+        sockets_({sys::real_kernel(), loop_, outbound_}) {}
 
   static host::UdpSocket open_resolver() {
     return host::UdpSocket::open(sys::real_kernel(), GetParam(),
@@ -84,6 +84,7 @@ class DnsSocketsTest : public testing::TestWithParam<wire::IpFamily> {
   host::DatagramScratch scratch_;
   host::UdpSocket resolver_;
   wire::Endpoint at_;
+  host::Outbound outbound_;
   DnsSockets sockets_;
   Instant now_{1000s};
   std::vector<std::uint32_t> delivered_;

@@ -24,7 +24,7 @@ class TcpIoTest : public flow::test::TcpFixture {
     auto loop = sys::EventLoop::create(kernel);
     EXPECT_TRUE(loop.has_value());
     loop_.emplace(std::move(*loop));
-    io.emplace(kernel, *loop_, tcp());
+    io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
   }
 
   // Carries out what the engine wants of TCP, as the worker does.
@@ -85,6 +85,7 @@ class TcpIoTest : public flow::test::TcpFixture {
 
   sys::FakeKernel kernel;
   std::optional<sys::EventLoop> loop_;
+  host::Outbound outbound_;
   std::optional<TcpIo> io;
   flow::TcpId id;
 };

@@ -56,6 +56,28 @@ DhcpMessage request_of(DhcpMessageType type) {
   return m;
 }
 
+TEST(DhcpServer, TellsOnlyWhatItsServicesSay) {
+  GuestNetwork network;
+  network.search_domains = {"lan"};
+  network.full_name = "guest.example.com";
+  network.other_resolvers = {IpAddress::v4(0x0909'0909), wire::parse_ip("2001:db8::9").value()};
+  auto reply = ask(request_of(DhcpMessageType::kDiscover), network);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->message.dns_servers, std::vector{IpAddress::v4(0x0909'0909)});
+  EXPECT_EQ(reply->message.full_name, wire::DomainName::from_text("guest.example.com"));
+
+  network.services.tells_resolvers = false;
+  network.services.tells_search_domains = false;
+  reply = ask(request_of(DhcpMessageType::kDiscover), network);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(reply->message.dns_servers.empty());
+  EXPECT_TRUE(reply->message.domain_search.empty());
+  EXPECT_TRUE(reply->message.domain_name.empty());
+
+  network.services.dhcp = false;
+  EXPECT_FALSE(ask(request_of(DhcpMessageType::kDiscover), network).has_value());
+}
+
 TEST(DhcpServer, DiscoverGetsAnOffer) {
   GuestNetwork network;
   network.host_name = "guest";

@@ -61,6 +61,29 @@ Dhcpv6Message to_us(Dhcpv6MessageType type) {
   return m;
 }
 
+TEST(Dhcpv6Server, TellsOnlyWhatItsServicesSay) {
+  GuestNetwork network;
+  network.search_domains = {"lan"};
+  network.full_name = "guest.example.com";
+  network.other_resolvers = {wire::IpAddress::v4(0x0909'0909),
+                             wire::parse_ip("2001:db8::9").value()};
+  auto reply = ask(request_of(Dhcpv6MessageType::kInformationRequest), network);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->dns_servers, std::vector{wire::parse_ip("2001:db8::9").value()});
+  EXPECT_EQ(reply->domain_list.size(), 1U);
+  EXPECT_EQ(reply->full_name, wire::DomainName::from_text("guest.example.com"));
+
+  network.services.tells_resolvers = false;
+  network.services.tells_search_domains = false;
+  reply = ask(request_of(Dhcpv6MessageType::kInformationRequest), network);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_TRUE(reply->dns_servers.empty());
+  EXPECT_TRUE(reply->domain_list.empty());
+
+  network.services.dhcpv6 = false;
+  EXPECT_FALSE(ask(request_of(Dhcpv6MessageType::kInformationRequest), network).has_value());
+}
+
 TEST(Dhcpv6Server, SolicitGetsAnAdvertisement) {
   GuestNetwork network;
   network.search_domains = {"example.com"};

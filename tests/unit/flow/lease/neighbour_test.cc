@@ -246,6 +246,19 @@ TEST(Ndp, UnaskedAdvertisementGoesToAllNodes) {
   EXPECT_EQ(emit_router_advertisement(kNetwork, MutableBytes(out).first(60)), 0u);
 }
 
+TEST(Ndp, WithoutItsServicesItIsSilent) {
+  GuestNetwork network;
+  std::array<std::uint8_t, 1514> out{};
+  network.services.router_advertisements = false;
+  EXPECT_EQ(emit_router_advertisement(network, out), 0U);
+  EXPECT_FALSE(ask_ndp(wire::RouterSolicitation{}, IpAddress(), kAllRouters, 255, network).message);
+  const wire::NeighborSolicitation whom{network.gateway_v6, kGuestMac};
+  const IpAddress group = wire::solicited_node_multicast(network.gateway_v6);
+  EXPECT_TRUE(ask_ndp(whom, network.guest_v6, group, 255, network).message);
+  network.services.neighbour_discovery = false;
+  EXPECT_FALSE(ask_ndp(whom, network.guest_v6, group, 255, network).message);
+}
+
 TEST(Ndp, ForwardedOrBrokenMessagesAreIgnored) {
   const wire::NeighborSolicitation ns{kNetwork.gateway_v6, kGuestMac};
   const IpAddress group = wire::solicited_node_multicast(kNetwork.gateway_v6);

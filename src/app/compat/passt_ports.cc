@@ -1,0 +1,151 @@
+#include "app/compat/passt_ports.h"
+
+#include <array>
+#include <bitset>
+#include <charconv>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace sluice::app {
+namespace {
+
+constexpr std::size_t kPorts = std::numeric_limits<std::uint16_t>::max() + std::size_t{1};
+constexpr std::string_view kShape =
+    "none, all, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them if "
+    "need be";
+
+struct Range {
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+};
+
+// Which port of the guest each port of the host leads to; 0: none.
+class Forwarding {
+ public:
+  void lead(const Range& host, std::uint16_t guest_first) {
+    for (std::uint32_t port = host.first; port <= host.last; ++port) {
+      to_[port] = static_cast<std::uint16_t>(guest_first + (port - host.first));
+    }
+  }
+  void exclude(const Range& host) {
+    for (std::uint32_t port = host.first; port <= host.last; ++port) excluded_.set(port);
+  }
+
+  // As few maps as there can be; each is `like` otherwise.
+  [[nodiscard]] std::vector<policy::PortMap> maps(const policy::PortMap& like) const {
+    std::vector<policy::PortMap> maps;
+    for (std::uint32_t port = 1; port < kPorts; ++port) {
+      if (to_[port] == 0 || excluded_.test(port)) continue;
+      policy::PortMap* const last = maps.empty() ? nullptr : &maps.back();
+      if (last != nullptr && last->host_first.value + last->count == port &&
+          last->guest_first.value + last->count == to_[port]) {
+        ++last->count;
+        continue;
+      }
+      policy::PortMap map = like;
+      map.host_first = wire::Port{static_cast<std::uint16_t>(port)};
+      map.guest_first = wire::Port{to_[port]};
+      maps.push_back(std::move(map));
+    }
+    return maps;
+  }
+
+ private:
+  std::array<std::uint16_t, kPorts> to_{};
+  std::bitset<kPorts> excluded_;
+};
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, port);
+  if (error != std::errc{} || stop != end || port == 0) return std::nullopt;
+  return port;
+}
+
+std::optional<Range> parse_range(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_port(text.substr(0, dash));
+  if (!first) return std::nullopt;
+  if (dash == std::string_view::npos) return Range{*first, *first};
+  const auto last = parse_port(text.substr(dash + 1));
+  if (!last || *last < *first) return std::nullopt;
+  return Range{*first, *last};
+}
+
+// One part between commas. False where it is none.
+bool read_part(std::string_view part, Forwarding& forwarding, bool& any_named) {
+  if (part.starts_with('~')) {
+    const auto range = parse_range(part.substr(1));
+    if (range) forwarding.exclude(*range);
+    return range.has_value();
+  }
+  const std::size_t colon = part.find(':');
+  const auto host = parse_range(part.substr(0, colon));
+  const auto guest = colon == std::string_view::npos ? host : parse_range(part.substr(colon + 1));
+  if (!host || !guest) return false;
+  // A lone port behind the colon is where the range begins there.
+  const bool alone = guest->first == guest->last;
+  if (!alone && guest->last - guest->first != host->last - host->first) return false;
+  if (guest->first + (host->last - host->first) >= static_cast<int>(kPorts)) return false;
+  forwarding.lead(*host, guest->first);
+  any_named = true;
+  return true;
+}
+
+// Cuts "ADDRESS%INTERFACE/" off the front of `text`, either of them or none.
+bool take_place(std::string_view& text, policy::PortMap& map) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return true;
+  std::string_view place = text.substr(0, slash);
+  text.remove_prefix(slash + 1);
+  if (const std::size_t percent = place.find('%'); percent != std::string_view::npos) {
+    map.interface = place.substr(percent + 1);
+    if (map.interface.empty()) return false;
+    place = place.substr(0, percent);
+    if (place.empty()) return true;
+  }
+  if (place.size() > 2 && place.starts_with('[') && place.ends_with(']')) {
+    place = place.substr(1, place.size() - 2);
+  }
+  const auto address = wire::parse_ip(place);
+  if (address) map.address = *address;
+  return address.has_value();
+}
+
+}  // namespace
+
+std::expected<std::vector<policy::PortMap>, Mistake> parse_passt_ports(
+    std::string_view option, std::string_view text, policy::Protocol protocol,
+    const EphemeralPorts& ephemeral) {
+  const auto wrong = [&] {
+    return fail("{}: '{}' are no ports; expected {}", option, text, kShape);
+  };
+  if (text == "none") return std::vector<policy::PortMap>{};
+  policy::PortMap like;
+  like.protocol = protocol;
+  std::string_view rest = text;
+  if (!take_place(rest, like)) return wrong();
+
+  const auto forwarding = std::make_unique<Forwarding>();
+  bool any_named = false;
+  if (rest != "all") {
+    while (true) {
+      const std::size_t comma = rest.find(',');
+      if (!read_part(rest.substr(0, comma), *forwarding, any_named)) return wrong();
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+  }
+  if (!any_named) {
+    forwarding->lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
+    forwarding->exclude({ephemeral.first, ephemeral.last});
+    like.if_free = true;
+  }
+  return forwarding->maps(like);
+}
+
+}  // namespace sluice::app

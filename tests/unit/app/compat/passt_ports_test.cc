@@ -1,0 +1,73 @@
+#include "app/compat/passt_ports.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sluice::app {
+namespace {
+
+// The maps as text, an interface and "if free" behind them.
+std::string ports(std::string_view text) {
+  const auto maps =
+      parse_passt_ports("-t", text, policy::Protocol::kTcp, {.first = 32'768, .last = 60'999});
+  if (!maps) return maps.error().text;
+  std::string all;
+  for (const policy::PortMap& map : *maps) {
+    if (!all.empty()) all += ' ';
+    all += policy::to_string(map);
+    if (!map.interface.empty()) all += "%" + map.interface;
+    if (map.if_free) all += "?";
+  }
+  return all;
+}
+
+TEST(PasstPorts, EachFormOfItsManual) {
+  EXPECT_EQ(ports("none"), "");
+  EXPECT_EQ(ports("22"), "22:22");
+  EXPECT_EQ(ports("22:23"), "22:23");
+  EXPECT_EQ(ports("22,25"), "22:22 25:25");
+  EXPECT_EQ(ports("22-80"), "22-80:22-80");
+  EXPECT_EQ(ports("22-80:32-90"), "22-80:32-90");
+  EXPECT_EQ(ports("192.0.2.1/22"), "192.0.2.1:22:22");
+  EXPECT_EQ(ports("192.0.2.1%eth0/22"), "192.0.2.1:22:22%eth0");
+  EXPECT_EQ(ports("%eth0/22"), "22:22%eth0");
+  EXPECT_EQ(ports("::1/22"), "[::1]:22:22");
+  EXPECT_EQ(ports("[::1]/22"), "[::1]:22:22");
+  EXPECT_EQ(ports("2000-5000,~3000-3010"), "2000-2999:2000-2999 3011-5000:3011-5000");
+  EXPECT_EQ(ports("192.0.2.1/20-30,~25"), "192.0.2.1:20-24:20-24 192.0.2.1:26-30:26-30");
+}
+
+TEST(PasstPorts, ExclusionsAloneMeanAllOthersButTheEphemeral) {
+  EXPECT_EQ(ports("~20000-20010"),
+            "1-19999:1-19999? 20011-32767:20011-32767? 61000-65535:61000-65535?");
+  EXPECT_EQ(ports("all"), "1-32767:1-32767? 61000-65535:61000-65535?");
+  EXPECT_EQ(ports("127.0.0.1/all"),
+            "127.0.0.1:1-32767:1-32767? 127.0.0.1:61000-65535:61000-65535?");
+}
+
+TEST(PasstPorts, ALonePortBehindTheColonIsWhereTheRangeBegins) {
+  EXPECT_EQ(ports("8000-8010:80"), "8000-8010:80-90");
+}
+
+TEST(PasstPorts, NeighboursAreOneMap) {
+  EXPECT_EQ(ports("80,81,82,90:190"), "80-82:80-82 90:190");
+  EXPECT_EQ(ports("80,80:8080"), "80:8080") << "the later counts";
+}
+
+TEST(PasstPorts, WhatIsNoneIsRefusedWhole) {
+  for (const char* const text :
+       {"",          "0",          "65536",         "22,",         ",22",
+        "22-",       "-22",        "80-22",         "22-80:32-91", "65000-65535:65000-65536",
+        "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22",         "~",
+        "22:",       "22:x",       "auto",          "22 23",       "+22"}) {
+    const auto maps = parse_passt_ports("-t", text, policy::Protocol::kTcp, {});
+    ASSERT_FALSE(maps.has_value()) << text;
+    EXPECT_TRUE(maps.error().text.starts_with("-t: '" + std::string(text) +
+                                              "' are no ports; expected none, all"))
+        << maps.error().text;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::app

@@ -12,6 +12,9 @@ MAY_INCLUDE = {
     "wire/messages": {"wire/link", "wire", "base"},
     "wire/print": {"wire/transport", "wire/messages", "wire/link", "wire/ip", "wire", "base"},
     "wire/transport": {"wire", "base"},
+    "virtio": {"wire", "base"},
+    "virtio/net": {"virtio/ring", "virtio", "wire", "base"},
+    "virtio/ring": {"virtio", "wire", "base"},
     "sys": {"wire", "base"},
     "policy": {"wire", "base"},
     "dns": {"wire", "base"},
@@ -102,8 +105,8 @@ DOORS = {
 }
 
 # The core: bytes, times and seeds are arguments there.
-SANS_IO = {"wire", "policy", "dns", "flow"}
+SANS_IO = {"wire", "virtio", "policy", "dns", "flow"}
 
 # Where objects on the data path live.
-NO_SHARED_OWNERSHIP = {"base", "trace", "wire", "policy", "dns", "flow", "driver", "link", "host",
-                       "sys", "relay"}
+NO_SHARED_OWNERSHIP = {"base", "trace", "wire", "virtio", "policy", "dns", "flow", "driver",
+                       "link", "host", "sys", "relay"}

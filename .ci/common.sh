@@ -14,6 +14,8 @@ check_packages=(
   openssl openssh-client openssh-server git util-linux procps pyflakes3 rinetd
   python3-pytest python3-pytest-xdist
 )
+# The guests of tests/machine. Their kernel is unpacked from its package, not installed.
+machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl)
 # The peers, the clients and the tools of the lab.
 lab_packages=(
   iproute2 iperf3 iputils-ping util-linux passt slirp4netns

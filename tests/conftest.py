@@ -11,16 +11,19 @@ import pytest
 
 BUILD = pathlib.Path(__file__).resolve().parent.parent / "build"
 # A test that says nothing else may take this long.
-SECONDS = {"forward": 30, "netns": 600}
+SECONDS = {"forward": 30, "netns": 600, "machine": 600}
 
 
 def pytest_addoption(parser):
-    group = parser.getgroup("sluice", "sluice: what tests/netns and tests/forward run")
+    group = parser.getgroup("sluice", "sluice: what tests/netns, tests/machine and "
+                            "tests/forward run")
     group.addoption("--sluice", metavar="PROGRAM", default=str(BUILD / "release/sluice"))
     group.addoption("--pasta", metavar="PROGRAM", default="pasta")
-    group.addoption("--engine", choices=("sluice", "pasta", "direct", "socat", "rinetd"),
-                    default="sluice", help="run the tests that it can pass over another program "
-                    "than sluice: what fails there too is the test's fault")
+    group.addoption("--passt", metavar="PROGRAM", default="passt")
+    engines = ("sluice", "pasta", "direct", "socat", "rinetd", "passt", "slirp")
+    group.addoption("--engine", choices=engines, default="sluice",
+                    help="run the tests that it can pass over another program than sluice: what "
+                    "fails there too is the test's fault")
     group.addoption("--clients", metavar="FOLDER", default=newest_clients(),
                     help="the lab's clients (default: newest build)")
     group.addoption("--fast-path", choices=("auto", "off", "require"),

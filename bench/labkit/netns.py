@@ -204,6 +204,10 @@ class Network:
         self._children.remove(child)
         return subprocess.CompletedProcess(command, child.returncode, out, err)
 
+    def children(self):
+        """Those that popen() has started and nobody has stopped."""
+        return list(self._children)
+
     def note_guest(self, inode):
         """A guest's namespace: what is left in it is killed by close()."""
         self._guests.add(inode)

@@ -166,6 +166,11 @@ class Context:
         os.chmod(self.folder, 0o777)
 
     @property
+    def big_mib(self):
+        """Of a transfer that is to take a while."""
+        return 64 if self.fast else 1024
+
+    @property
     def srv(self):
         return self.net.SRV[self.family]
 

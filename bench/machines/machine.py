@@ -1,0 +1,175 @@
+"""A guest that is started, told what to run, and ended. QEMU's and User Mode Linux's are alike."""
+
+import os
+import shlex
+import shutil
+import signal
+import socket
+import time
+
+from labkit import processes
+
+from . import kit as kits
+from . import line as lines
+
+
+class GuestError(Exception):
+    """A guest did something else than it must; the message has the end of its console."""
+
+
+class Machine:
+    """One guest, which runs in the namespace hst of a network. close() ends it.
+
+    A subclass gives its program, package and command line.
+    """
+
+    program = ""
+    package = ""
+    # Machines with other load have been seen to take ten times what a quiet one does.
+    boot_seconds = 120
+
+    def __init__(self, network, kit, folder, link, **settings):
+        self.link = link  # How it is joined to its engine: links.py.
+        self.kernel = None
+        self._network = network
+        self._kit = kit
+        self._settings = settings
+        self._console = os.path.join(folder, f"{self.program}.{id(self):x}.console")
+        self._child = None
+        self._line = None
+
+    @classmethod
+    def check_present(cls):
+        if not shutil.which(cls.program):
+            raise kits.Missing(f"no {cls.program} (package {cls.package})")
+
+    def command(self, kit, serial):
+        """The command line; `serial` is the descriptor of the guest's end of the line."""
+        raise NotImplementedError
+
+    @property
+    def pid(self):
+        """The process that started it: of `ip netns exec`, which becomes the program."""
+        return self._child.pid
+
+    def children(self):
+        return [self._child] if self._child else []
+
+    def is_alive(self):
+        return self._child is not None and self._child.poll() is None
+
+    def start(self):
+        """Starts it, without waiting for it to boot."""
+        ours, theirs = socket.socketpair()
+        inherited = (theirs.fileno(), *self.link.descriptors())
+        with open(self._console, "ab") as console:
+            self._child = self._network.popen(
+                self._network.hst, self.command(self._kit, theirs.fileno()), stdout=console,
+                stderr=console, pass_fds=inherited, env=self._environment())
+        theirs.close()
+        self.link.started()
+        self._line = lines.Line(ours, self.is_alive)
+        return self
+
+    def boot(self):
+        """Starts it and waits until it takes commands."""
+        self.start()
+        self.wait_ready()
+        return self
+
+    def wait_ready(self):
+        """Until it takes commands: at the start, and after a reboot."""
+        self.kernel = self._said(lambda: self._line.wait_ready(self.boot_seconds))
+
+    def run(self, command, timeout=60):
+        """Runs a command, words or a line of shell, and returns its Result."""
+        text = command if isinstance(command, str) else shlex.join(map(str, command))
+        return self._said(lambda: self._line.run(text, timeout))
+
+    def ok(self, command, timeout=60):
+        """The standard output of a command that must not fail."""
+        done = self.run(command, timeout)
+        if done.returncode != 0:
+            raise GuestError(f"in the guest, `{command}` ended with {done.returncode}: "
+                             f"{(done.stderr + done.stdout).strip()[-400:]}{self._console_end()}")
+        return done.stdout
+
+    def network_up(self, family=None, timeout=90):
+        """Addresses by DHCP and router advertisements, or of one family alone."""
+        self.ok(f"/kit/network {family or ''}", timeout)
+
+    def reboot(self):
+        """`reboot -f`, and until it takes commands again."""
+        self._said(lambda: self._line.send("reboot -f"))
+        self.wait_ready()
+
+    def kill(self):
+        """Ends it as a crash would."""
+        if self.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+            self._child.wait()
+        self.close()
+
+    def close(self):
+        if self._child is not None:
+            self._network.stop(self._child)
+        if self._line is not None:
+            self._line.close()
+
+    def console(self):
+        """What the guest's kernel, and the program that runs it, have printed."""
+        with open(self._console, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def cpu_seconds(self):
+        return sum(sum(processes.cpu_seconds(pid)) for pid in processes.descendants(self.pid))
+
+    def _said(self, action):
+        try:
+            return action()
+        except (lines.Silence, OSError) as error:
+            raise GuestError(f"{error}{self._console_end()}") from None
+
+    def _console_end(self):
+        time.sleep(0.1)
+        return f"\n--- the end of {self.program}'s console:\n{self.console()[-2500:]}"
+
+    @staticmethod
+    def _environment():
+        # User Mode Linux keeps its memory there, and one on a tmpfs of its own breaks it.
+        return {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+
+
+class Qemu(Machine):
+    """QEMU without KVM, which a test must not need: Debian's cloud kernel, emulated."""
+
+    program = "qemu-system-x86_64"
+    package = "qemu-system-x86"
+
+    def command(self, kit, serial):
+        if kit.kernel is None:
+            raise kits.Missing(f"no kernel for guests of QEMU (package {kits.CLOUD})")
+        memory = self._settings.get("memory", 320)
+        words = [self.program, "-accel", "tcg", "-M", "pc", "-nodefaults", "-no-user-config",
+                 "-display", "none", "-m", str(memory), "-smp", str(self._settings.get("cpus", 1)),
+                 "-kernel", kit.kernel, "-initrd", kit.initrd,
+                 # No random numbers come from a keyboard: the processor's are trusted.
+                 "-cpu", "max",
+                 "-append", "console=ttyS0 kit_port=ttyS1 panic=-1 quiet random.trust_cpu=on",
+                 "-serial", "stdio", "-chardev", f"socket,id=kit,fd={serial}",
+                 "-serial", "chardev:kit"]
+        return [str(word) for word in [*words, *self.link.qemu(memory)]]
+
+
+class Uml(Machine):
+    """User Mode Linux: a Linux kernel that is a process. No emulation, up in a second."""
+
+    program = "linux.uml"
+    package = "user-mode-linux"
+
+    def command(self, kit, serial):
+        memory = self._settings.get("memory", 320)
+        words = [self.program, f"mem={memory}M", f"initrd={kit.initrd}", "root=/dev/ram",
+                 "rdinit=/init", "con=null", "con0=null,fd:1", f"ssl0=fd:{serial}",
+                 "kit_port=ttyS0", "panic=-1", "quiet"]
+        return [str(word) for word in [*words, *self.link.uml()]]

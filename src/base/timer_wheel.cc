@@ -41,15 +41,12 @@ void TimerWheel::arm(TimerNode& node, Instant deadline) {
 
 void TimerWheel::cancel(TimerNode& node) { node.unlink(); }
 
-// The level is that of the highest six-bit digit in which the deadline differs from now: within
-// that digit's slot the lower digits are sorted out when the slot's time comes.
+// Within the slot the lower digits are sorted out when its time comes.
 void TimerWheel::place(TimerNode& node) {
   constexpr std::uint64_t kReach = (std::uint64_t{1} << (kLevelBits * kLevels)) - 1;
   std::uint64_t tick = std::max(tick_of(node.deadline_), now_tick_);
   tick = std::min(tick, now_tick_ | kReach);
-  const std::uint64_t difference = tick ^ now_tick_;
-  const auto level =
-      difference == 0 ? 0U : static_cast<unsigned>(std::bit_width(difference) - 1) / kLevelBits;
+  const std::size_t level = level_of(tick ^ now_tick_);
   const std::size_t slot = (tick >> (level * kLevelBits)) % kSlots;
   TimerNode& head = levels_[level].slots[slot];
   node.prev_ = head.prev_;
@@ -90,15 +87,17 @@ TimerNode* TimerWheel::pop_due(Instant now) {
 
     // Skips to the next tick at which something can happen.
     const std::uint64_t later = slot + 1 < kSlots ? levels_[0].occupied >> (slot + 1) : 0;
-    std::uint64_t next = later != 0 ? now_tick_ + 1 + static_cast<unsigned>(std::countr_zero(later))
-                                    : (now_tick_ | (kSlots - 1)) + 1;
-    if (later == 0 && next_wakeup() == kNever) next = target;
+    std::uint64_t next = target;
+    if (later != 0) {
+      next = now_tick_ + 1 + static_cast<unsigned>(std::countr_zero(later));
+    } else if (const Instant wakeup = next_wakeup(); wakeup < now) {
+      next = tick_of(wakeup);  // However far it is, in one step: a machine may have slept for days.
+    }
     const std::uint64_t previous = now_tick_;
     now_tick_ = std::min(next, target);
-    for (std::size_t level = kLevels - 1; level > 0; --level) {
-      // Entering a new slot of this level: its timers go to the levels below.
-      if ((now_tick_ >> (level * kLevelBits)) != (previous >> (level * kLevelBits))) cascade(level);
-    }
+    // Entering a new slot of a level: its timers go to the levels below.
+    std::size_t level = std::min(level_of(now_tick_ ^ previous), kLevels - 1);
+    for (; level > 0; --level) cascade(level);
   }
 }
 

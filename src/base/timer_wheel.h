@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -74,6 +75,10 @@ class TimerWheel {
     std::uint64_t occupied = 0;           // Bit i: slot i may hold timers.
   };
 
+  // Of the highest six-bit digit in which two ticks differ, given their exclusive or.
+  [[nodiscard]] static std::size_t level_of(std::uint64_t difference) {
+    return difference == 0 ? 0 : static_cast<unsigned>(std::bit_width(difference) - 1) / kLevelBits;
+  }
   void place(TimerNode& node);
   void cascade(std::size_t level);
   [[nodiscard]] bool slot_empty(const TimerNode& head) const { return head.next_ == &head; }

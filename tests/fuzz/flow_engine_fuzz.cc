@@ -34,7 +34,7 @@ flow::EngineOptions options() {
 
 class Harness {
  public:
-  Harness() : bytes_(kPeekMax, 0x5a), engine_(options(), {}, now_) {
+  Harness() : engine_(options(), {}, now_) {
     engine_.set_resolvers({{wire::IpAddress::v4(0xc000'0235), wire::Port{53}}});
   }
 
@@ -265,11 +265,11 @@ class Harness {
     if ((pick & 2) != 0) from.port.value = pick;
     const std::uint16_t segment = input.u16();
     const std::size_t length = input.u16();
-    engine_.udp().on_received(id, from, std::nullopt, ByteView(bytes_).first(length), segment,
+    engine_.udp().on_received(id, from, std::nullopt, ByteView(kHostBytes).first(length), segment,
                               {now_, sink_});
     if ((pick & 4) != 0) {
       engine_.on_udp_error(id, last_target_, {.kind = flow::IcmpErrorKind::kPortUnreachable},
-                           ByteView(bytes_).first(length % 600), {now_, sink_});
+                           ByteView(kHostBytes).first(length % 600), {now_, sink_});
     }
   }
 
@@ -492,9 +492,9 @@ class Harness {
     const flow::PeekStatus status = count > 0        ? flow::PeekStatus::kData
                                     : limp_ % 3 == 0 ? flow::PeekStatus::kEndOfStream
                                                      : flow::PeekStatus::kWouldBlock;
-    engine_.tcp().on_peeked(action.flow,
-                            {action.sequence, status, ByteView(bytes_).first(count), count == max},
-                            {now_, sink_});
+    engine_.tcp().on_peeked(
+        action.flow, {action.sequence, status, ByteView(kHostBytes).first(count), count == max},
+        {now_, sink_});
     sink_.frames().clear();
   }
   void carry_out(const flow::DiscardTcp& action) {
@@ -610,10 +610,12 @@ class Harness {
   // Closed while the action was on its way.
   bool gone(const SlabHandle& id) const { return std::ranges::find(gone_, key(id)) != gone_.end(); }
 
+  // What hosts send. Made once: each input has a harness of its own.
+  static inline const std::vector<std::uint8_t> kHostBytes =
+      std::vector<std::uint8_t>(kPeekMax, 0x5a);
   static inline const wire::IpAddress kRemote6 = wire::parse_ip("2600::7").value();
 
   Instant now_{std::chrono::seconds{1000}};
-  std::vector<std::uint8_t> bytes_;
   flow::Engine engine_;
   flow::ActionSink sink_;
   std::vector<std::vector<std::uint8_t>> burst_;

@@ -168,10 +168,11 @@ class ActionSink {
   }
   void shrink_frame(std::size_t header_length) { frames_.shrink(header_length); }
 
-  std::uint32_t add_range(ByteView bytes) {
-    ranges_.push_back({bytes, kNoRange});
-    return static_cast<std::uint32_t>(ranges_.size() - 1);
+  // Where the next add_range() puts its bytes.
+  [[nodiscard]] std::uint32_t next_range() const {
+    return static_cast<std::uint32_t>(ranges_.size());
   }
+  void add_range(ByteView bytes) { ranges_.push_back({bytes, kNoRange}); }
   void link_range(std::uint32_t previous, std::uint32_t next) { ranges_[previous].next = next; }
 
   [[nodiscard]] std::vector<Action>& actions() { return actions_; }

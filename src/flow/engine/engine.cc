@@ -78,7 +78,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
     return;
   }
   link_.learn_guest_mac(sender);
-  on_packet(*packet, sender, offload, turn);
+  on_packet(*packet, offload, turn);
 }
 
 void Engine::end_burst(BurstEnd end, Turn turn) {
@@ -98,17 +98,17 @@ void Engine::on_arp(ByteView payload, ActionSink& out) {
   if (answer.guest_mac) link_.learn_guest_mac(*answer.guest_mac);
 }
 
-void Engine::on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                       const wire::VirtioNetHeader& offload, Turn turn) {
+void Engine::on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload,
+                       Turn turn) {
   if (!source_is_possible(packet)) {
     drop(DropReason::kSpoofedSource);
     return;
   }
   if (packet.fragment) [[unlikely]] {
-    on_fragment(packet, sender, turn);
+    on_fragment(packet, turn);
     return;
   }
-  dispatch(packet, sender, offload, turn);
+  dispatch(packet, offload, turn);
 }
 
 // A source of 0.0.0.0 or :: is how a host without an address asks for one.
@@ -125,8 +125,7 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
   return targets_.is_gateway(address) || options_.network.is_dns(address);
 }
 
-[[gnu::cold]] void Engine::on_fragment(const wire::IpPacketView& packet,
-                                       const wire::MacAddress& sender, Turn turn) {
+[[gnu::cold]] void Engine::on_fragment(const wire::IpPacketView& packet, Turn turn) {
   FragmentReassembly::Result result = reassembly_.add(fragment_of(packet), turn.now);
   switch (result.outcome) {
     case FragmentOutcome::kStored:
@@ -153,15 +152,15 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
     whole.protocol = upper->protocol;
     whole.payload = upper->payload;
   }
-  dispatch(whole, sender, {}, turn);
+  dispatch(whole, {}, turn);
 }
 
 [[gnu::noinline]] void Engine::dispatch(const wire::IpPacketView& packet,
-                                        const wire::MacAddress& sender,
                                         const wire::VirtioNetHeader& offload, Turn turn) {
   const bool to_one = !packet.destination.is_multicast() && !packet.destination.is_v4_broadcast();
+  const bool beyond_us = to_one && !is_ours(packet.destination);
   wire::IpPacketView onward = packet;
-  if (to_one && !is_ours(packet.destination)) [[likely]] {
+  if (beyond_us) [[likely]] {
     // We are the guest's router (RFC 1812, 5.3.1; RFC 8200, 3).
     if (packet.hop_limit <= 1) {
       drop(DropReason::kHopLimit);
@@ -182,11 +181,11 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
       drop(DropReason::kNotForUs);
     }
   } else if (packet.protocol == wire::IpProtocol::kUdp) {
-    on_udp(onward, sender, offload, turn);
+    on_udp(onward, offload, beyond_us, turn);
   } else if (packet.protocol == wire::IpProtocol::kIcmp) {
     on_icmp(onward, checked, turn);
   } else if (packet.protocol == wire::IpProtocol::kIcmpv6) {
-    on_icmpv6(onward, sender, checked, turn);
+    on_icmpv6(onward, checked, turn);
   } else {
     drop(DropReason::kForeignProtocol);
     link_.send_error(IcmpErrorKind::kProtocolUnreachable, packet, turn);
@@ -212,8 +211,8 @@ void Engine::on_returned(ByteView packet, Turn turn) {
   if (view) on_tcp(*view, true, turn);
 }
 
-void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                    const wire::VirtioNetHeader& offload, Turn turn) {
+void Engine::on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload,
+                    bool beyond_us, Turn turn) {
   const auto udp = wire::UdpView::parse(packet.payload);
   if (!udp) {
     drop(DropReason::kMalformed);
@@ -223,27 +222,27 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::MacAddress& se
     drop(DropReason::kBadChecksum);
     return;
   }
-  const wire::Endpoint remote{packet.destination, udp->destination_port()};
-  if (is_ours(packet.destination) || packet.destination.is_multicast() ||
-      packet.destination.is_v4_broadcast()) {
-    // The gateway stands for the host's loopback: where the guest may go there, and where a client
-    // there began.
-    const bool to_loopback = targets_.is_gateway(packet.destination) &&
-                             remote.port.value != kPortDhcpServer &&
-                             (targets_.target_of(remote).kind == TargetKind::kHost ||
-                              udp_.knows({packet.source, udp->source_port()}, remote));
-    if (!to_loopback) {
-      on_udp_service(packet, *udp, sender, turn);
-      return;
-    }
+  if (!beyond_us && !leads_to_loopback(packet, *udp)) [[unlikely]] {
+    on_udp_service(packet, *udp, turn);
+    return;
   }
-  const bool row = offload.gso_kind() == wire::VirtioNetHeader::kGsoUdpL4;
-  udp_.on_datagram(packet, *udp, udp->payload(), row ? offload.gso_size : std::uint16_t{0}, turn);
+  const bool batch = offload.gso_kind() == wire::VirtioNetHeader::kGsoUdpL4;
+  udp_.on_datagram(packet, *udp, udp->payload(), batch ? offload.gso_size : std::uint16_t{0}, turn);
+}
+
+// The gateway stands for the host's loopback: where the guest may go there, and where a client
+// there began.
+[[gnu::noinline]] bool Engine::leads_to_loopback(const wire::IpPacketView& packet,
+                                                 const wire::UdpView& udp) const {
+  const wire::Endpoint remote{packet.destination, udp.destination_port()};
+  return targets_.is_gateway(packet.destination) && remote.port.value != kPortDhcpServer &&
+         (targets_.target_of(remote).kind == TargetKind::kHost ||
+          udp_.knows({packet.source, udp.source_port()}, remote));
 }
 
 // DHCP, DHCPv6 and DNS; anything else to an address of ours meets a closed port.
-void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
-                            const wire::MacAddress& sender, Turn turn) {
+[[gnu::noinline]] void Engine::on_udp_service(const wire::IpPacketView& packet,
+                                              const wire::UdpView& udp, Turn turn) {
   const wire::Endpoint guest{packet.source, udp.source_port()};
   const wire::Endpoint remote{packet.destination, udp.destination_port()};
   const bool v4 = packet.family == wire::IpFamily::kV4;
@@ -252,7 +251,8 @@ void Engine::on_udp_service(const wire::IpPacketView& packet, const wire::UdpVie
     turn.out.shrink_frame(answer_dhcp(options_.network, udp.payload(), room));
   } else if (!v4 && remote.port.value == kPortDhcpv6Server) {
     const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
-    turn.out.shrink_frame(answer_dhcpv6(options_.network, {sender, guest}, udp.payload(), room));
+    turn.out.shrink_frame(
+        answer_dhcpv6(options_.network, {link_.guest_mac(), guest}, udp.payload(), room));
   } else if (targets_.is_dns(remote)) {
     on_dns_query(guest, udp.payload(), turn);
   } else if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {

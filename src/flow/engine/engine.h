@@ -129,24 +129,23 @@ class Engine {
     return {link_, admission_, targets_, timers_, static_cast<std::uint32_t>(kind), seeds.table};
   }
   void on_arp(ByteView payload, ActionSink& out);
-  void on_packet(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                 const wire::VirtioNetHeader& offload, Turn turn);
-  void on_fragment(const wire::IpPacketView& packet, const wire::MacAddress& sender, Turn turn);
-  void dispatch(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                const wire::VirtioNetHeader& offload, Turn turn);
+  void on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
+  void on_fragment(const wire::IpPacketView& packet, Turn turn);
+  void dispatch(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   void on_tcp(const wire::IpPacketView& packet, bool checked, Turn turn);
-  void on_udp(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-              const wire::VirtioNetHeader& offload, Turn turn);
-  void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp,
-                      const wire::MacAddress& sender, Turn turn);
+  // `beyond_us`: to one host, which is not us.
+  void on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload,
+              bool beyond_us, Turn turn);
+  [[nodiscard]] bool leads_to_loopback(const wire::IpPacketView& packet,
+                                       const wire::UdpView& udp) const;
+  void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp, Turn turn);
   void on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn);
   void settle_dns(Turn turn);
   void deliver_dns(Turn turn);
   void count_dns(dns::DnsQueryOutcome outcome);
   void learn_nat64(const wire::DnsView& answer);
   void on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn);
-  void on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender, bool checked,
-                 Turn turn);
+  void on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn);
   void on_echo(const wire::IpPacketView& packet, Turn turn);
   void answer_echo(const wire::IpPacketView& packet, ActionSink& out);
 

@@ -24,8 +24,7 @@ void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) 
   }
 }
 
-void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress& sender,
-                       bool checked, Turn turn) {
+void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn) {
   const auto icmp = wire::Icmpv6View::parse(packet.payload);
   if (!icmp || packet.family != wire::IpFamily::kV6) {
     drop(DropReason::kMalformed);
@@ -43,7 +42,7 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, const wire::MacAddress&
     case wire::Icmpv6Type::kNeighborSolicitation:
     case wire::Icmpv6Type::kNeighborAdvertisement: {
       const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
-      const NeighbourAnswer answer = answer_ndp(options_.network, sender, packet, room);
+      const NeighbourAnswer answer = answer_ndp(options_.network, link_.guest_mac(), packet, room);
       turn.out.shrink_frame(answer.length);
       if (answer.guest_mac) link_.learn_guest_mac(*answer.guest_mac);
       return;

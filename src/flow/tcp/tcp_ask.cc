@@ -58,28 +58,8 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
   abort(flow, policy::Outcome::kNotAccepted, turn);
 }
 
-void TcpFlows::segment_gated(TcpFlow& flow, Gated& state, const wire::TcpView& segment, Turn turn) {
-  Relaying& relaying = state.relaying;
-  const wire::TcpFlags flags = segment.flags();
-  if (flags.syn() || flags.rst()) {
-    segment_control(flow, relaying, segment, turn);
-    return;
-  }
-  if (!flags.ack()) {
-    admission_.drops().count(DropReason::kMalformed);
-    return;
-  }
-  touch(flow);
-  if (!segment.payload().empty() || flags.fin()) {
-    if (!keep_data(flow, relaying, segment, turn)) return;
-  } else if (segment.sequence() < relaying.rx.received) {
-    receive_old_number(flow, relaying.rx, segment.sequence(), turn.out);
-  }
-  receive_ack(flow, relaying, segment, turn);
-}
-
-// False when the flow is gone.
-bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn) {
+[[gnu::cold]] bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
+                                       Turn turn) {
   Receiver& rx = state.rx;
   KeptBytes& kept = *flow.kept;
   flow.ack_due = true;
@@ -145,8 +125,9 @@ void TcpFlows::write_kept(TcpFlow& flow, Gated& state, Turn turn) {
   }
   kept.until = turn.now + kOfferAgain;
   arm(flow, kept.until);
-  turn.out.push(
-      WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), turn.out.add_range(rest)});
+  const std::uint32_t range = turn.out.next_range();
+  turn.out.add_range(rest);
+  turn.out.push(WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), range});
 }
 
 void TcpFlows::written_gated(TcpFlow& flow, const TcpWritten& written, Turn turn) {

@@ -31,11 +31,6 @@ TcpFlows::TcpFlows(const FlowContext& context, const SipKey& isn_key,
 
 TcpFlows::~TcpFlows() = default;
 
-std::uint32_t TcpFlows::index_of(const FlowKey& key) const {
-  return table_.find(
-      key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
-}
-
 const TcpFlow* TcpFlows::find(const FlowKey& key) const {
   const std::uint32_t index = index_of(key);
   return index == FlowTable::kNone ? nullptr : &flows_.at(index);
@@ -52,12 +47,6 @@ TcpFlow& TcpFlows::create(const FlowKey& key, TcpId& id, Instant now) {
   flow.moved = now;
   SLUICE_PROBE(flow_created, id.index, key.guest.port.value, key.remote.port.value);
   return flow;
-}
-
-void TcpFlows::touch(TcpFlow& flow) {
-  if (flow.touched) return;
-  flow.touched = true;
-  touched_.push_back(flow.id.index);
 }
 
 void TcpFlows::arm(TcpFlow& flow, Instant deadline) {
@@ -149,7 +138,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
           [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
           [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
           [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
-          [&](Gated& state) { segment_gated(flow, state, segment, turn); },
+          [&](Gated& state) { segment_relaying(flow, state.relaying, segment, turn); },
       },
       flow.state);
 }
@@ -158,6 +147,7 @@ void TcpFlows::end_burst(BurstEnd end, Turn turn) {
   burst_end_ = end;
   if (!parting_.empty()) [[unlikely]]
     parting_.clear();
+  if (touched_.empty()) return;
   ending_.swap(touched_);
   for (const std::uint32_t index : ending_) {
     // A flow may have ended within the burst, and its place be another's by now.

@@ -169,12 +169,19 @@ class TcpFlows {
   };
 
   [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
-  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard, gnu::always_inline]] std::uint32_t index_of(const FlowKey& key) const {
+    return table_.find(
+        key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
+  }
   [[nodiscard]] TcpFlow& create(const FlowKey& key, TcpId& id, Instant now);
   void remove(TcpId id, policy::Outcome outcome, Turn turn);
   void report(const TcpFlow& flow, policy::Outcome outcome, Turn turn);
   void finish_if_done(TcpFlow& flow, Relaying& state, Turn turn);
-  void touch(TcpFlow& flow);
+  void touch(TcpFlow& flow) {
+    if (flow.touched) return;
+    flow.touched = true;
+    touched_.push_back(flow.id.index);
+  }
   void arm(TcpFlow& flow, Instant deadline);
   [[nodiscard]] wire::SeqNum initial_sequence(const FlowKey& key, Instant now) const;
 
@@ -200,6 +207,7 @@ class TcpFlows {
   void segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpView& segment, Turn turn);
 
   // tcp_receive.cc
+  // A segment of a connection that stands, with its first bytes kept or not.
   void segment_relaying(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
   void segment_control(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
   void receive_old_number(TcpFlow& flow, const Receiver& rx, wire::SeqNum sequence,
@@ -230,7 +238,7 @@ class TcpFlows {
   // tcp_ask.cc
   void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
   void refuse(TcpFlow& flow, policy::Verdict verdict, Turn turn);
-  void segment_gated(TcpFlow& flow, Gated& state, const wire::TcpView& segment, Turn turn);
+  // What it sends before it is judged. False when the flow is gone.
   [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
                                Turn turn);
   void end_gated_burst(TcpFlow& flow, Turn turn);

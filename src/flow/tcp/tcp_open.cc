@@ -151,14 +151,12 @@ void TcpFlows::segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpA
   relaying.rx.host_room = room;
   relaying.rx.window_edge = relaying.rx.received + std::min<std::uint32_t>(room, 0xffff);
   touch(flow);
-  const bool more = !segment.payload().empty() || flags.fin();
+  Relaying* stands = &relaying;
   if (flow.kept != nullptr) [[unlikely]] {
     Gated gated{std::move(relaying)};
-    auto& now_gated = flow.state.emplace<Gated>(std::move(gated));
-    if (more) segment_gated(flow, now_gated, segment, turn);
-  } else if (more) {
-    segment_relaying(flow, relaying, segment, turn);
+    stands = &flow.state.emplace<Gated>(std::move(gated)).relaying;
   }
+  if (!segment.payload().empty() || flags.fin()) segment_relaying(flow, *stands, segment, turn);
 }
 
 // The last ACK of ours may have been lost: a repeated FIN is answered again.

@@ -30,7 +30,11 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
   }
   touch(flow);
   if (!segment.payload().empty() || flags.fin()) {
-    receive_data(flow, state, segment, turn.out);
+    if (flow.kept == nullptr) [[likely]] {
+      receive_data(flow, state, segment, turn.out);
+    } else if (!keep_data(flow, state, segment, turn)) {
+      return;
+    }
   } else if (segment.sequence() < state.rx.received) [[unlikely]] {
     receive_old_number(flow, state.rx, segment.sequence(), turn.out);
   }

@@ -70,20 +70,19 @@ struct Receiver {
   // Adds to the chain of ranges. False when they have to be stashed: what is stashed lies behind
   // the chain, and order is kept.
   [[nodiscard]] bool chain(ByteView bytes, ActionSink& out) {
-    const auto length = static_cast<std::uint32_t>(bytes.size());
-    if (range_first == kNoRange) {
-      range_first = out.add_range(bytes);
-      range_last = range_first;
+    const std::uint32_t range = out.next_range();
+    if (!has_chain()) {
+      range_first = range;
       write_offset = stream_offset;
-      range_bytes = length;
-      return true;
-    }
-    if (write_offset + range_bytes != stream_offset) [[unlikely]]
+      range_bytes = 0;
+    } else if (write_offset + range_bytes == stream_offset) [[likely]] {
+      out.link_range(range_last, range);
+    } else {
       return false;
-    const std::uint32_t range = out.add_range(bytes);
-    out.link_range(range_last, range);
+    }
+    out.add_range(bytes);
     range_last = range;
-    range_bytes += length;
+    range_bytes += static_cast<std::uint32_t>(bytes.size());
     return true;
   }
   // So many bytes at `received` are in the chain or stashed; what waited behind the gap follows.

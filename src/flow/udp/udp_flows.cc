@@ -13,11 +13,6 @@ UdpFlows::UdpFlows(const FlowContext& context)
       published_table_(context.table_secret),
       client_table_(context.table_secret) {}
 
-std::uint32_t UdpFlows::index_of(const FlowKey& key) const {
-  return flow_table_.find(
-      key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
-}
-
 [[gnu::noinline]] void UdpFlows::on_datagram(const wire::IpPacketView& packet,
                                              const wire::UdpView& header, ByteView datagrams,
                                              std::uint16_t segment_size, Turn turn) {

@@ -126,7 +126,10 @@ class UdpFlows {
     std::uint64_t bytes_to_guest = 0;
   };
 
-  [[nodiscard]] std::uint32_t index_of(const FlowKey& key) const;
+  [[nodiscard, gnu::always_inline]] std::uint32_t index_of(const FlowKey& key) const {
+    return flow_table_.find(
+        key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
+  }
   [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
   [[nodiscard]] std::uint32_t flow_of_client(const ClientKey& client, Turn turn);
   [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Turn turn);

@@ -24,7 +24,7 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
 }
 
 // The flow of a datagram that came to a published port; a new one for a new client.
-std::uint32_t UdpFlows::flow_of_client(const ClientKey& client, Turn turn) {
+[[gnu::noinline]] std::uint32_t UdpFlows::flow_of_client(const ClientKey& client, Turn turn) {
   const wire::Endpoint& from = client.client;
   const std::uint32_t found = client_table_.find(
       client, [this](std::uint32_t index) { return client_key(flows_.at(index)); });

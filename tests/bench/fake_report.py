@@ -109,7 +109,7 @@ class Fake:
     def document(self):
         return {
             "schema": 2, "taken": "2026-11-21T12:00:00Z",
-            "command": ["bench/lab", "run", "--json", "a file.json"],
+            "command": ["bench/lab/run", "--json", "a file.json"],
             "machine": {"kernel": "6.12.1", "cpu": "Imagined CPU | 3.0 GHz", "cores": 2,
                         "memory_mib": 7800, "load": [0.1, 0.2, 0.3]},
             "versions": {"sluice": "sluice 0.1", "pasta": "0.0~git20230309", "iperf3": None,

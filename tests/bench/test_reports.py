@@ -228,7 +228,7 @@ class TestMarkdown:
         assert re.search(r"- slirp4netns is better than sluice in idle rss: "
                          r"[34]\.\d+ against [56]\.\d+ MiB\.", text)
         assert "Imagined CPU \\| 3.0 GHz" in text
-        assert "bench/lab run --json 'a file.json'" in text
+        assert "bench/lab/run --json 'a file.json'" in text
 
     def test_overlapping_ranges_are_said(self):
         fake = fake_report.Fake()

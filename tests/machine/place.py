@@ -136,7 +136,7 @@ class Guest(Context):
         return self.net.SRV[family]
 
     def serve_in_guest(self, *words):
-        """bench/clients/lab_server in the guest, until the test's end."""
+        """bench/lab/clients/lab_server in the guest, until the test's end."""
         # It ends with its standard input.
         options = " ".join(map(str, words))
         self.ok("rm -f /run/server; "

@@ -1,7 +1,7 @@
 """What every namespace test uses: its context, servers inside a namespace, the marks of a test.
 
 A test is a function of the fixture t, a Context with three fresh namespaces (see
-bench/labkit/netns.py); with @each_family it runs once per address family. Commands run as the guest
+bench/lab/labkit/netns.py); with @each_family it runs once per address family. Commands run as the guest
 of the engine under test, started in hst as an unprivileged user; servers are sockets of this very
 process, opened inside srv.
 """
@@ -285,7 +285,7 @@ class Context:
         return opened
 
     def lab_server(self, *words):
-        """bench/clients/lab_server in srv."""
+        """bench/lab/clients/lab_server in srv."""
         child = self.net.popen(self.net.srv, [self.client("lab-server"), *map(str, words)],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         check(child.stdout.readline() == b"ready\n", "lab-server does not start")

@@ -29,7 +29,7 @@ def no_dead_header(tree):
     for source in tree.sources:
         for path, _ in source.includes():
             # As the compiler looks: beside the file, then in src, tests and bench.
-            for folder in (os.path.dirname(source.path), "src", "tests", "bench"):
+            for folder in (os.path.dirname(source.path), "src", "tests", "bench", "bench/lab"):
                 header = os.path.normpath(os.path.join(folder, path))
                 if header in tree.known:
                     users.setdefault(header, set()).add(source.path)

@@ -20,7 +20,7 @@
 
 namespace {
 
-// As bench/profilekit/allocations.py reads it.
+// As bench/profile/profilekit/allocations.py reads it.
 struct Counters {
   std::atomic<std::uint64_t> programs;     // That have begun to count.
   std::atomic<std::uint64_t> allocations;  // malloc, calloc and the aligned forms.

@@ -1,6 +1,6 @@
 // Echo servers in the plainest form: one thread, one peer at a time, blocking calls. sockperf's
 // server for one socket is built the same way, which makes the two comparable
-// (bench/labkit/agreement.py); the event loop's own calls are no part of a round trip here.
+// (bench/lab/labkit/agreement.py); the event loop's own calls are no part of a round trip here.
 #pragma once
 
 #include <thread>

@@ -86,7 +86,7 @@ def read(path):
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
     except OSError as error:
-        raise BadReport(f"{path}: {error.strerror}; bench/lab run --json FILE writes a report") \
+        raise BadReport(f"{path}: {error.strerror}; bench/lab/run --json FILE writes a report") \
             from error
     except ValueError as error:
         raise BadReport(f"{path}: not JSON: {error}") from error
@@ -96,7 +96,7 @@ def read(path):
         if len(found) > 5:
             lines.append(f"{path}: and {len(found) - 5} more like these")
         lines.append("This lab reads the reports that it writes (docs/lab_report.md): "
-                     "take this one again with bench/lab run --json FILE.")
+                     "take this one again with bench/lab/run --json FILE.")
         raise BadReport("\n".join(lines))
     return document
 

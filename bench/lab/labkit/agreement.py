@@ -20,7 +20,7 @@ What stays different: sockperf reads the cycle counter and looks at its header, 
 clock_gettime (tens of nanoseconds each) and keeps a histogram, exact to 0.4%. sockperf of Debian 12
 has no IPv6, so the check runs over IPv4; the clients' code does not tell the two apart.
 
-`bench/lab agree` runs it; alone, from bench/: /usr/bin/python3 -m labkit.agreement --help
+`bench/lab/run agree` runs it; alone, from bench/lab/: /usr/bin/python3 -m labkit.agreement --help
 """
 
 import argparse

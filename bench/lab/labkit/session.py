@@ -70,7 +70,7 @@ class Session:
             os.path.exists(os.path.join(options.clients, name)))
         if not self.cells:
             raise processes.LabError(f"no cell's name contains {' or '.join(options.only)}; "
-                                     "bench/lab run --list names them all")
+                                     "bench/lab/run --list names them all")
         missing = install.missing_peers(options)
         yardsticks = ("direct",) if options.smoke else YARDSTICKS
         self.available = {*yardsticks, *(name for name in options.wanted if name not in missing)}
@@ -181,7 +181,7 @@ def agree(options):
     _require_root()
     options.clients = options.clients or install.clients_folder()
     if not options.clients:
-        raise processes.LabError("the clients are not built: bench/lab run --build")
+        raise processes.LabError("the clients are not built: bench/lab/run --build")
     return agreement.command(options)
 
 

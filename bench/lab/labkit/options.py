@@ -9,16 +9,16 @@ from .cells import QUICK, SMOKE, WHOLE
 from .forwarder_configs import PROGRAMS
 from .registry import ENGINES
 
-RUN_HELP = """Measures all engines in all cells, interleaved, and prints the tables.
+MEASURE_HELP = """Measures all engines in all cells, interleaved, and prints the tables.
 
 A whole run takes about half an hour, --quick at most three, --smoke seconds. It needs root and
 Debian's packages: what is missing is named, or installed with --install. Each engine runs as an
 ordinary user between namespaces that are made for the run and removed after it."""
 
-RUN_MORE = """examples:
-  bench/lab run --quick --install          from a clean checkout to the first tables
-  bench/lab run --json new.json --markdown new.md --plots plots
-  bench/lab run --only crr --engine sluice --engine pasta --rounds 9
+MEASURE_MORE = """examples:
+  bench/lab/run --quick --install          from a clean checkout to the first tables
+  bench/lab/run --json new.json --markdown new.md --plots plots
+  bench/lab/run --only crr --engine sluice --engine pasta --rounds 9
 
 exit status: 0 measured, thresholds hold; 1 a threshold does not hold, or a figure of ours is
 missing; 2 the command line is wrong; 125 the lab could not run."""
@@ -30,21 +30,21 @@ YARDSTICKS = ("direct", "loopback")
 
 def parse(words):
     parser = argparse.ArgumentParser(
-        prog="bench/lab", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="bench/lab/run", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="The lab: sluice beside its peers, with the direct path and loopback as "
-                    "yardsticks.\nWithout a sub-command it runs. `bench/lab COMMAND --help` "
-                    "says more of each.")
+                    "yardsticks.\nWithout a sub-command it measures. `bench/lab/run COMMAND "
+                    "--help` says more of each.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _run_parser(commands)
+    _measure_parser(commands)
     _report_parser(commands)
     _show_parser(commands)
     _agree_parser(commands)
     _sweep_parser(commands)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
-        words = ["run", *words]
+        words = ["measure", *words]
     options = parser.parse_args(words)
-    if options.command == "run":
-        _finish_run(commands.choices["run"], options)
+    if options.command == "measure":
+        _finish_measure(commands.choices["measure"], options)
     if options.command == "agree":
         options.quick, options.seconds = False, SECONDS
     return options
@@ -55,8 +55,8 @@ def _sub(commands, name, text, more=None):
                                formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
-def _run_parser(commands):
-    parser = _sub(commands, "run", RUN_HELP, RUN_MORE)
+def _measure_parser(commands):
+    parser = _sub(commands, "measure", MEASURE_HELP, MEASURE_MORE)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true",
                       help="one round of one second, the cells that matter most")
@@ -106,14 +106,14 @@ def _add_places(parser):
 
 def _report_parser(commands):
     parser = _sub(commands, "report", "Compares two reports, cell by cell.",
-                  "Both files come from `bench/lab run --json FILE`.")
+                  "Both files come from `bench/lab/run --json FILE`.")
     parser.add_argument("old", metavar="OLD")
     parser.add_argument("new", metavar="NEW")
 
 
 def _show_parser(commands):
     parser = _sub(commands, "show", "Shows a report again.",
-                  "FILE comes from `bench/lab run --json FILE`.")
+                  "FILE comes from `bench/lab/run --json FILE`.")
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--markdown", action="store_true", help="as Markdown")
     parser.add_argument("--plots", metavar="DIR", help="SVG files instead (python3-matplotlib)")
@@ -150,7 +150,7 @@ def _engine_programs():
     return dict.fromkeys(engine.program for engine in ENGINES.values())
 
 
-def _finish_run(parser, options):
+def _finish_measure(parser, options):
     short = options.quick or options.smoke
     options.tier = SMOKE if options.smoke else QUICK if options.quick else WHOLE
     options.quick = short  # For the workloads: fewer operations.

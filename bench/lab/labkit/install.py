@@ -9,7 +9,8 @@ from . import forwarders, processes
 from .forwarder_configs import KINDS
 from .registry import ENGINES
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+HERE = os.path.dirname(os.path.realpath(__file__))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 BUILD = os.path.join(ROOT, "build/release")
 SHELL = os.path.join(ROOT, ".ci/common.sh")
 # Without these nothing is measured. Engines and forwarders are only missed.
@@ -99,12 +100,12 @@ def prepare(options):
         options.clients = options.clients or clients_folder()
     tools, peers = missing_tools(options), missing_peers(options)
     packages = sorted(tools | {package for _, package in peers.values() if package})
-    line = f"apt-get install {' '.join(packages)}   (or: bench/lab run --install)"
+    line = f"apt-get install {' '.join(packages)}   (or: bench/lab/run --install)"
     if tools:
         raise processes.LabError(f"packages are missing: {line}")
     if not options.clients:
-        raise processes.LabError("the clients are not built: bench/lab run --build")
+        raise processes.LabError("the clients are not built: bench/lab/run --build")
     if "sluice" in peers:
-        raise processes.LabError(f"{peers['sluice'][0]}: bench/lab run --build builds it")
+        raise processes.LabError(f"{peers['sluice'][0]}: bench/lab/run --build builds it")
     said = [why for why, _ in peers.values()]
     return [*said, f"to have them: {line}"] if packages else said

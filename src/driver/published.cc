@@ -52,9 +52,10 @@ std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
                                                        const wire::Endpoint& endpoint,
                                                        const wire::Endpoint& guest) {
   if (map.protocol == policy::Protocol::kTcp) {
-    auto listener = host::TcpListener::open(
-        kernel, endpoint,
-        {.device = map.interface, .accepted = {.urgent_inline = true, .guarded = true}});
+    auto listener = host::TcpListener::open(kernel, endpoint,
+                                            {.freebind = map.freebind,
+                                             .device = map.interface,
+                                             .accepted = {.urgent_inline = true, .guarded = true}});
     if (!listener) return std::unexpected(listener.error());
     tcp.push_back({std::move(*listener), guest});
     return {};
@@ -63,6 +64,7 @@ std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
                                       {.bind = endpoint,
                                        .packet_info = true,
                                        .receive_buffer = kPublishedBuffer,
+                                       .freebind = map.freebind,
                                        .device = map.interface});
   if (!socket) return std::unexpected(socket.error());
   udp.push_back({std::move(*socket), guest});

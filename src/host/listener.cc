@@ -22,6 +22,10 @@ std::expected<TcpListener, sys::SysError> TcpListener::open(sys::Kernel& kernel,
       return std::unexpected(set.error());
     }
   }
+  if (options.freebind) {
+    const auto set = sys::allow_any_address(*fd, endpoint.address.family());
+    if (!set) return std::unexpected(set.error());
+  }
   if (const auto set = sys::bind_to_device(*fd, options.device); !set) {
     return std::unexpected(set.error());
   }

@@ -17,6 +17,7 @@ struct ListenOptions {
   // A socket bound to "::" takes IPv4 connections too.
   bool dual_stack = false;
   int backlog = 4096;
+  bool freebind = false;      // IP_FREEBIND: an address that is not the host's, or not yet.
   std::string_view device{};  // Only connections that come in there; empty: by any.
   TcpOptions accepted{};      // Of all that it accepts.
 };

@@ -139,6 +139,9 @@ UdpSocket UdpSocket::adopt(sys::KernelFd fd) {
   // Missing before Linux 5.0; datagrams then come one by one.
   if (options.receive_offload) sys::prefer_option(fd_, SOL_UDP, UDP_GRO, 1);
   sys::prefer_buffers(fd_, options.receive_buffer, options.send_buffer);
+  if (options.freebind) {
+    if (const auto set = sys::allow_any_address(fd_, family_); !set) return set;
+  }
   if (const auto bound = sys::bind_to_device(fd_, options.device); !bound) return bound;
   return sys::set_mark(fd_, options.mark);
 }

@@ -30,6 +30,7 @@ struct UdpOptions {
   std::optional<std::uint32_t> mark = std::nullopt;
   std::uint32_t receive_buffer = 0;  // SO_RCVBUF in bytes; 0 leaves the system's default.
   std::uint32_t send_buffer = 0;     // SO_SNDBUF, likewise.
+  bool freebind = false;             // IP_FREEBIND: an address that is not the host's, or not yet.
   std::string_view device = {};      // SO_BINDTODEVICE; empty: any.
   // IP_TRANSPARENT: `bind` need not be an address of ours. Needs CAP_NET_ADMIN.
   bool transparent = false;

@@ -24,6 +24,7 @@ struct PortMap {
   wire::Port guest_first;
   std::uint16_t count = 1;  // Ports in each range.
   std::string interface{};  // Only what comes in there; empty: by any. No text of ours names one.
+  bool freebind = false;    // `address` need not be the host's, or not yet.
   bool if_free = false;     // What another program has, or what needs privileges, is left out.
 
   friend bool operator==(const PortMap&, const PortMap&) = default;

@@ -125,8 +125,16 @@ bool ResolverConfig::find_interfaces() {
   return changed;
 }
 
+ResolverConfig ResolverConfig::of(const std::vector<wire::Endpoint>& resolvers) {
+  ResolverConfig config("");
+  for (const wire::Endpoint& resolver : resolvers) {
+    config.current_.resolvers.push_back({.endpoint = resolver});
+  }
+  return config;
+}
+
 bool ResolverConfig::refresh(Instant now) {
-  if (now < checked_ + std::chrono::seconds(1)) return false;
+  if (path_.empty() || now < checked_ + std::chrono::seconds(1)) return false;
   checked_ = now;
   if (watch_.valid()) {
     auto text = newest_resolv_conf(watch_.get());

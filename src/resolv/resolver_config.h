@@ -38,6 +38,9 @@ class ResolverConfig {
   // Does not read yet.
   explicit ResolverConfig(std::string path = "/etc/resolv.conf") : path_(std::move(path)) {}
 
+  // These and no others, whatever the file says.
+  [[nodiscard]] static ResolverConfig of(const std::vector<wire::Endpoint>& resolvers);
+
   // Reads the file. One that is missing, unreadable or names no resolver means the one on this
   // machine, 127.0.0.1, as it does to the C library.
   [[nodiscard]] const ResolvConf& load();
@@ -57,7 +60,7 @@ class ResolverConfig {
   // Whether an index is another than before.
   [[nodiscard]] bool find_interfaces();
 
-  std::string path_;
+  std::string path_;  // Empty: nothing is read.
   ResolvConf current_;
   bool guess_ = false;
   std::string text_;

@@ -40,7 +40,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getrusage),
     // Files that are open: logs, captures.
     SCMP_SYS(fstat), SCMP_SYS(stat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(lseek),
-    SCMP_SYS(pread64), SCMP_SYS(fsync), SCMP_SYS(fdatasync)};
+    SCMP_SYS(pread64), SCMP_SYS(ftruncate), SCMP_SYS(fsync), SCMP_SYS(fdatasync)};
 
 constexpr std::uint64_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC;
 

@@ -16,8 +16,8 @@
 namespace sluice::serve {
 
 struct ServePlan {
-  // As this host allows it. Search domains are filled in from the host's, unless names are not
-  // relayed at all.
+  // As this host allows it. Where it has no search domains they are filled in from the host's,
+  // unless names are not relayed at all.
   flow::GuestNetwork network{};
 
   std::vector<policy::Rule> deny{};
@@ -29,6 +29,8 @@ struct ServePlan {
   std::vector<policy::PortMap> publish{};
 
   host::Outbound outbound{};
+  // Whom to ask for names; none: whom the host's resolv.conf names, as it changes.
+  std::vector<wire::Endpoint> resolvers{};
 
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
 };

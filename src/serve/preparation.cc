@@ -24,9 +24,15 @@ namespace {
 }
 
 // Whom the relay asks, from now to the end of the guest.
-[[nodiscard]] std::expected<void, std::string> find_resolvers(resolv::ResolverConfig& resolvers,
-                                                              flow::GuestNetwork& network) {
-  network.search_domains = resolvers.load().search;
+[[nodiscard]] std::expected<void, std::string> find_resolvers(
+    const std::vector<wire::Endpoint>& chosen, resolv::ResolverConfig& resolvers,
+    flow::GuestNetwork& network) {
+  const resolv::ResolvConf& host = resolvers.load();
+  if (network.search_domains.empty()) network.search_domains = host.search;
+  if (!chosen.empty()) {
+    resolvers = resolv::ResolverConfig::of(chosen);
+    return {};
+  }
   if (resolvers.is_guess()) {
     telemetry::log_warn(
         "{} names no resolver; names are asked of {}, as the C library does; to mend it, add a "
@@ -61,7 +67,7 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
   flow::GuestNetwork network = plan.network;
   resolv::ResolverConfig resolvers;
   if (network.dns) {
-    if (auto found = find_resolvers(resolvers, network); !found) {
+    if (auto found = find_resolvers(plan.resolvers, resolvers, network); !found) {
       return std::unexpected(found.error());
     }
   }

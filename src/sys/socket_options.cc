@@ -52,6 +52,11 @@ std::expected<void, SysError> bind_to_device(const KernelFd& fd, std::string_vie
   return std::unexpected(last_error(SysOp::kSetSockOpt));
 }
 
+std::expected<void, SysError> allow_any_address(const KernelFd& fd, wire::IpFamily family) {
+  return family == wire::IpFamily::kV4 ? set_option(fd, IPPROTO_IP, IP_FREEBIND, 1)
+                                       : set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+}
+
 std::expected<void, SysError> make_transparent(const KernelFd& fd, wire::IpFamily family) {
   return family == wire::IpFamily::kV4 ? set_option(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
                                        : set_option(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);

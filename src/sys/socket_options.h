@@ -33,6 +33,9 @@ void prefer_option(const KernelFd& fd, int level, int name, int value);
 // SO_BINDTODEVICE; an empty name: any device.
 [[nodiscard]] std::expected<void, SysError> bind_to_device(const KernelFd& fd,
                                                            std::string_view device);
+// IP_FREEBIND: bind() then takes an address that the host does not have, or not yet.
+[[nodiscard]] std::expected<void, SysError> allow_any_address(const KernelFd& fd,
+                                                              wire::IpFamily family);
 // IP_TRANSPARENT: bind() then takes an address that is not ours. Needs CAP_NET_ADMIN.
 [[nodiscard]] std::expected<void, SysError> make_transparent(const KernelFd& fd,
                                                              wire::IpFamily family);

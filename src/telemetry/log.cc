@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <string>
 
 #include "base/unreachable.h"
 
@@ -13,6 +15,33 @@ namespace {
 
 std::string_view program = "sluice";
 int descriptor = STDERR_FILENO;
+
+std::size_t bound = 0;  // Of the file behind `descriptor`.
+std::size_t size = 0;   // Its own, where it has a bound.
+
+// A message that cannot be written is lost: there is nobody left to tell.
+void write_whole(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    size += static_cast<std::size_t>(written);
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+// What stays is what the last lines of the newer half are.
+void make_room(std::size_t coming) {
+  if (bound == 0 || size + coming <= bound) return;
+  std::string kept(std::min(bound / 2, size), '\0');
+  const ssize_t got =
+      ::pread(descriptor, kept.data(), kept.size(), static_cast<off_t>(size - kept.size()));
+  kept.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  kept.erase(0, kept.find('\n') == std::string::npos ? kept.size() : kept.find('\n') + 1);
+  if (::ftruncate(descriptor, 0) != 0) return;
+  size = 0;
+  write_whole(kept);
+}
 
 // As compilers write it, for the same reason: people know these words.
 std::string_view label(LogLevel level) {
@@ -53,6 +82,11 @@ std::optional<LogLevel> parse_log_level(std::string_view text) {
 void set_log_program(std::string_view name) { program = name; }
 void set_log_level(LogLevel level) { current_log_level = level; }
 void set_log_descriptor(int fd) { descriptor = fd; }
+void set_log_bound(std::size_t bytes) {
+  bound = bytes;
+  const off_t end = ::lseek(descriptor, 0, SEEK_END);
+  size = end > 0 ? static_cast<std::size_t>(end) : 0;
+}
 
 void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args args) {
   fmt::memory_buffer message;
@@ -70,16 +104,11 @@ void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args arg
   }
   line.push_back('\n');
 
-  // A message that cannot be written is lost: there is nobody left to tell. The caller's errno
-  // stays, as messages are often written between a failed call and the look at why.
+  // The caller's errno stays, as messages are often written between a failed call and the look at
+  // why.
   const int saved = errno;
-  std::string_view rest(line.data(), line.size());
-  while (!rest.empty()) {
-    const ssize_t written = ::write(descriptor, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) break;
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  make_room(line.size());
+  write_whole({line.data(), line.size()});
   errno = saved;
 }
 

@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -23,6 +24,9 @@ void set_log_program(std::string_view program);
 void set_log_level(LogLevel level);
 // Where messages go instead of standard error; the descriptor stays the caller's.
 void set_log_descriptor(int fd);
+// That descriptor is a file's, for reading too and with O_APPEND, which shall not grow above so
+// many bytes: the older half is given up for what is new. 0, as at first: no bound.
+void set_log_bound(std::size_t bytes);
 
 extern LogLevel current_log_level;  // Read by log_enabled() only.
 [[nodiscard]] inline bool log_enabled(LogLevel level) { return level <= current_log_level; }

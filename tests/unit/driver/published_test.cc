@@ -71,6 +71,15 @@ TEST_F(PublishedPortsTest, WhatIsOnlyWantedIfFreeIsLeftOut) {
   EXPECT_FALSE(PublishedPorts::open(kernel, {map}, {}).has_value()) << "that is a mistake";
 }
 
+TEST_F(PublishedPortsTest, AddressesToComeNeedNotBeTheHosts) {
+  for (const char* const text : {"192.0.2.77:48080:80", "192.0.2.77:45353:53/udp"}) {
+    auto map = policy::parse_port_map(text).value();
+    EXPECT_FALSE(PublishedPorts::open(sys::real_kernel(), {map}, {}).has_value()) << text;
+    map.freebind = true;
+    EXPECT_TRUE(PublishedPorts::open(sys::real_kernel(), {map}, {}).has_value()) << text;
+  }
+}
+
 TEST_F(PublishedPortsTest, AnInterfaceBindsBothKindsToIt) {
   for (const char* const text : {"8080:80", "5353:53/udp"}) {
     auto map = policy::parse_port_map(text).value();

@@ -63,6 +63,15 @@ TEST(ListenerReal, WhatItAcceptsHasItsOptions) {
   EXPECT_EQ(error, ECONNRESET);
 }
 
+TEST(ListenerReal, AnAddressThatIsNotTheHostsNeedsToBeAskedFor) {
+  for (const char* const address : {"192.0.2.77", "2001:db8::77"}) {
+    const wire::Endpoint foreign{sys::ip(address), wire::Port{0}};
+    EXPECT_FALSE(TcpListener::open(sys::real_kernel(), foreign).has_value()) << address;
+    EXPECT_TRUE(TcpListener::open(sys::real_kernel(), foreign, {.freebind = true}).has_value())
+        << address;
+  }
+}
+
 TEST(ListenerReal, DualStackTakesIpv4) {
   auto listener =
       TcpListener::open(sys::real_kernel(), {sys::ip("::"), wire::Port{0}}, {.dual_stack = true});

@@ -37,6 +37,13 @@ TEST(ResolverConfig, ReadsWhatTheLibraryReads) {
   EXPECT_FALSE(parse_resolv_conf("options ndots:2\n").use_vc());
 }
 
+TEST(ResolverConfig, ChosenOnesStayWhateverTheFileSays) {
+  const wire::Endpoint chosen = wire::parse_endpoint("192.0.2.53:53").value();
+  ResolverConfig config = ResolverConfig::of({chosen});
+  EXPECT_FALSE(config.refresh(Instant(10s)));
+  EXPECT_EQ(config.current().endpoints(), std::vector{chosen});
+}
+
 TEST(ResolverConfig, InterfacesAreFoundByNameOrNumber) {
   const std::filesystem::path path =
       std::filesystem::path(testing::TempDir()) / "sluice_resolver_config_test";

@@ -8,6 +8,7 @@
 #include "app/compat/rinetd_command.h"
 #include "app/forward/forward_command.h"
 #include "app/run/run.h"
+#include "app/vm/vm.h"
 #include "base/unreachable.h"
 #include "sys/standard_descriptors.h"
 
@@ -31,6 +32,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
   if (!invocation) return std::unexpected(invocation.error());
   switch (invocation->command) {
     case CommandId::kRun: return sluice::app::start_run(invocation->arguments);
+    case CommandId::kVm: return sluice::app::start_vm(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

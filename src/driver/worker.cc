@@ -54,7 +54,8 @@ std::expected<void, sys::SysError> Worker::watch(int fd, std::uint32_t number) {
 }
 
 Instant Worker::next_wakeup(Instant now) {
-  if (engine_.has_deferred() || hand_overs_.carrier().has_ready()) return now;
+  if ((engine_.has_deferred() && link_->has_room()) || hand_overs_.carrier().has_ready())
+    return now;
   return std::min({engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
                    published_.next_wakeup(), reporter_.next_wakeup(now)});
 }
@@ -64,7 +65,7 @@ void Worker::turn(Instant limit, Outside& outside) {
   const std::size_t count = loop_.wait(events_, now, std::min(limit, next_wakeup(now))).value_or(0);
   SLUICE_PROBE(poll_returned, trace::kNoTraceFlow, count, 0);
   now = loop_.now();
-  if (engine_.has_deferred()) {
+  if (engine_.has_deferred() && link_->has_room()) {
     engine_.run_deferred({now, sink_});
     settle(now);
   }
@@ -146,6 +147,8 @@ FramesWritten Worker::write_frames(Instant now) {
       [&](const flow::StashTcp action) { tcp_.stash(action); },
       [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
       [&](const flow::PeekTcp action) {
+        if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]
+          return;
         tcp_.peek(action, write_frames(now));
         write_frames(now);  // The guest need not wait for what follows.
       },

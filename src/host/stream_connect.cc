@@ -3,7 +3,7 @@
 #include <netinet/tcp.h>
 
 #include "sys/sockaddr.h"
-#include "sys/unix_address.h"
+#include "sys/unix_socket.h"
 
 namespace sluice::host {
 namespace {

@@ -36,6 +36,9 @@ class Link {
   [[nodiscard]] virtual Burst read_burst(Depth depth) = 0;
   // Nothing of the batch is needed when it returns. How many frames could not be written.
   [[nodiscard]] virtual std::size_t write(const wire::FrameBatch& batch) = 0;
+  // Whether it takes a batch whole, of what one peek gives at least. A link that says no shows
+  // by its descriptors when that may have changed; what must go out is written all the same.
+  [[nodiscard]] virtual bool has_room() const { return true; }
   // At the end of each turn, and in the end: for what gathers.
   virtual void flush() {}
 };

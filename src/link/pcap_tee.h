@@ -21,6 +21,7 @@ class PcapTee final : public Link {
   [[nodiscard]] Burst read_burst(Depth depth) override;
   // Written down first: an answer never stands before its question.
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
+  [[nodiscard]] bool has_room() const override { return inner_->has_room(); }
   void flush() override;
 
  private:

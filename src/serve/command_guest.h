@@ -26,6 +26,7 @@ class CommandGuest final : public Guest {
  public:
   explicit CommandGuest(CommandPlan plan) : plan_(std::move(plan)) {}
 
+  [[nodiscard]] std::string_view program() const override { return "sluice run"; }
   [[nodiscard]] std::span<const int> signals() const override { return netns::kChildSignals; }
   [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting& setting) override;
   [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) override;

@@ -1,6 +1,6 @@
-// Whose network we are: a command in namespaces of its own (command_guest.h), or whatever else
-// gives a link, ends one day, and takes signals. The server (server.h) makes these calls, in this
-// order:
+// Whose network we are: a command in namespaces of its own (command_guest.h), a virtual machine
+// (machine_guest.h), or whatever else gives a link, ends one day, and takes signals. The server
+// (server.h) makes these calls, in this order:
 //
 //   begin()        the guest sets itself up, while we go on
 //   await()        blocks until it gives its link
@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/agent.h"
@@ -54,6 +55,8 @@ class Guest {
   // Ends it where start() has not been reached.
   virtual ~Guest() = default;
 
+  // Who speaks in what we print: "sluice run".
+  [[nodiscard]] virtual std::string_view program() const = 0;
   // Those it wants to hear of by on_signal(). SIGUSR1 is ours.
   [[nodiscard]] virtual std::span<const int> signals() const = 0;
 

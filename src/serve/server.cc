@@ -23,7 +23,7 @@
 namespace sluice::serve {
 namespace {
 
-// When people begin to wonder why the command has not ended yet.
+// When people begin to wonder why we have not ended yet.
 constexpr Duration kTellAfter = std::chrono::seconds(5);
 // What our own descriptor of signals is called; the guest's places follow.
 constexpr std::uint32_t kSignals = 0;
@@ -35,7 +35,7 @@ constexpr std::uint32_t kGuest = 1;
 
 void tell_left(const driver::Undelivered& left) {
   telemetry::log_warn(
-      "the command has ended; {} still {} to be delivered, at least {} (SIGINT gives them up)",
+      "the guest has ended; {} still {} to be delivered, at least {} (SIGINT gives them up)",
       connections(left.flows), left.flows == 1 ? "has bytes" : "have bytes",
       telemetry::human_bytes(left.bytes));
 }
@@ -52,7 +52,7 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
   }
   if (given_up.size() > kNamedMax) whom += fmt::format(" and {} more", given_up.size() - kNamedMax);
   telemetry::log_warn(
-      "{} reset before all that the command sent was delivered; at least {} are missing: {}",
+      "{} reset before all that the guest sent was delivered; at least {} are missing: {}",
       connections(given_up.size()) + (given_up.size() == 1 ? " was" : " were"),
       telemetry::human_bytes(bytes), whom);
 }
@@ -226,7 +226,7 @@ void Server::drain() {
 void Server::on_signals() {
   while (const auto info = signals_.read()) {
     if (info->ssi_signo == SIGUSR1) {
-      std::fputs(telemetry::status_text(worker_.snapshot(), "sluice run").c_str(), stderr);
+      std::fputs(telemetry::status_text(worker_.snapshot(), guest_.program()).c_str(), stderr);
     } else if (draining_) {
       abandoned_ = abandoned_ || info->ssi_signo == SIGINT || info->ssi_signo == SIGTERM;
     } else {

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "sys/sys_error.h"
+
 namespace sluice::sys {
 
 struct SetupError {
@@ -12,7 +14,12 @@ struct SetupError {
   std::string hint;  // How to mend it; may be empty.
 
   // "/dev/net/tun: Permission denied; as root run: chmod 666 /dev/net/tun"
-  [[nodiscard]] std::string describe() const;
+  [[nodiscard]] std::string describe() const {
+    std::string text = step;
+    if (error != 0) text += ": " + errno_text(error);
+    if (!hint.empty()) text += "; " + hint;
+    return text;
+  }
 };
 
 }  // namespace sluice::sys

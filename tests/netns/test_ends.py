@@ -92,7 +92,7 @@ def test_a_signal_gives_up_what_no_server_takes(t):
         (status, _, err), seconds = elapsed(lambda child=child: finish(child))
         check(seconds < 3, f"{path}: it took {seconds:.1f} s to give up")
         check_equal(status, 0, "the command's status")
-        check("reset before all that the command sent was delivered" in err
+        check("reset before all that the guest sent was delivered" in err
               and f"{port}" in err, f"{path}: it said {err!r}")
         go_on.set()
         _, end = server.result(60)

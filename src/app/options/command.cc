@@ -37,6 +37,45 @@ Signals go to COMMAND. SIGUSR1 prints the counters of dropped packets.
     .words = WordsAre::kCommandLine,
 };
 
+constinit const Command kVmCommand{
+    .id = CommandId::kVm,
+    .name = "vm",
+    .program = "sluice vm",
+    .summary = "the network of a virtual machine",
+    .usage = "[OPTIONS] --socket PATH\n[OPTIONS] --datagram PATH | --seqpacket PATH | --fd N",
+    .introduction =
+        R"(Be the network of a virtual machine, without privileges. Its monitor hands us
+its frames by a socket; addresses, routes and resolvers the guest learns by DHCP
+and router advertisements. Whatever it does is decided, counted and, if you
+like, told. One machine is served at a time; one that connects again finds its
+connections.
+)",
+    .options = kVmOptions,
+    .ending = R"(
+Examples:
+  sluice vm --socket /tmp/vm0.sock
+  qemu-system-x86_64 ... \
+    -netdev stream,id=n0,server=off,addr.type=unix,addr.path=/tmp/vm0.sock \
+    -device virtio-net-pci,netdev=n0
+      QEMU 7.2 or later; with ',reconnect-ms=500' (9.2) it outlives us
+  sluice vm --socket /tmp/vm0.sock -p 127.0.0.1:2222:22 --report
+      port 2222 of this machine leads to the guest's ssh; a table in the end
+  sluice vm --seqpacket /tmp/uml.sock
+  linux.uml ... vec0:transport=bess,dst=/tmp/uml.sock
+      User Mode Linux
+  sluice vm --one-off --fd 3
+      a socket that whoever starts us has opened, as muvm and Lima do
+
+Signals:
+  SIGTERM, SIGINT, SIGHUP  deliver what the guest has sent, and end; a second
+                           one: end now
+  SIGUSR1                  print the counters of dropped packets
+
+Exit status: 0; 125 if sluice could not start; 2 for a bad option.
+)",
+    .words = WordsAre::kOperands,
+};
+
 constinit const Command kForwardCommand{
     .id = CommandId::kForward,
     .name = "forward",
@@ -89,6 +128,8 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 2> all_commands() { return {&kRunCommand, &kForwardCommand}; }
+std::array<const Command*, 3> all_commands() {
+  return {&kRunCommand, &kVmCommand, &kForwardCommand};
+}
 
 }  // namespace sluice::app

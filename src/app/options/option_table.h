@@ -2,102 +2,19 @@
 // which the manual pages and the completions are tested.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <string_view>
+#include "app/options/guest_option_table.h"
+#include "app/options/option_spec.h"
 
 namespace sluice::app {
 
-// Of all commands: a name that two of them share, such as --verbose, means the same in both.
-enum class OptionId : std::uint8_t {
-  kAddress,
-  kGateway,
-  kDns,
-  kNoDns,
-  kOnlyV4,
-  kOnlyV6,
-  kMtu,
-  kMac,
-  kInterface,
-  kPublish,
-  kHostLoopback,
-  kHostAddresses,
-  kNat64Prefix,
-  kDeny,
-  kAllow,
-  kMaxFlows,
-  kNewFlowsPerSecond,
-  kReport,
-  kReportFile,
-  kFlowLog,
-  kPcap,
-  kTrace,
-  kLogLevel,
-  kVerbose,
-  kFastPath,
-  kAsRoot,
-  kPid,
-  kConfig,
-  kCheck,
-  kBalance,
-  kFraming,
-  kProxyIn,
-  kProxyFrom,
-  kProxyOut,
-  kConnectFrom,
-  kTimeoutConnect,
-  kTimeoutIdle,
-  kTimeoutHalfClosed,
-  kTimeoutUdp,
-  kRelay,
-  kBufferSize,
-  kWorkers,
-  kDrainTimeout,
-  kNoWatch,
-  kPidFile,
-  kUser,
-  kLogFile,
-  kLogFormat,
-  kHelp,
-  kVersion,
-  kCount,  // How many there are.
-};
-
-enum class OptionKind : std::uint8_t {
-  kFlag,           // --pid
-  kOptionalValue,  // --report or --report=json
-  kValue,          // --mtu N; the last one counts
-  kList,           // --deny RULE, as often as one likes
-};
-
-struct OptionSpec {
-  OptionId id;
-  OptionKind kind;
-  std::string_view names;  // As CLI11 takes them: "-p,--publish".
-  std::string_view value;  // The value's name in --help; empty for a flag.
-  std::string_view group;  // Heading in --help. Options of a group stand together.
-  std::string_view help;   // Lines are broken by hand, 53 columns at most.
-};
-
 inline constexpr std::array kRunOptions{
-    OptionSpec{OptionId::kAddress, OptionKind::kList, "--address", "IP/LENGTH",
-               "The guest's network",
-               "address of the guest and length of its prefix;\n"
-               "once for IPv4 and once for IPv6\n"
-               "(default: 10.0.2.15/24 and fd00::15/64, or others\n"
-               "where these would hide a network of the host)"},
-    OptionSpec{OptionId::kGateway, OptionKind::kList, "--gateway", "IP", "The guest's network",
-               "address of the gateway, inside that prefix\n"
-               "(default: the one that ends in 2)"},
-    OptionSpec{OptionId::kDns, OptionKind::kList, "--dns", "IP", "The guest's network",
-               "address where we answer DNS, inside that prefix\n"
-               "(default: the one that ends in 3)"},
+    guest_option::kAddress,
+    guest_option::kGateway,
+    guest_option::kDns,
     OptionSpec{OptionId::kNoDns, OptionKind::kFlag, "--no-dns", "", "The guest's network",
                "do not relay DNS, leave /etc/resolv.conf alone"},
-    OptionSpec{OptionId::kOnlyV4, OptionKind::kFlag, "-4,--ipv4-only", "", "The guest's network",
-               "no IPv6"},
-    OptionSpec{OptionId::kOnlyV6, OptionKind::kFlag, "-6,--ipv6-only", "", "The guest's network",
-               "no IPv4"},
+    guest_option::kOnlyV4,
+    guest_option::kOnlyV6,
     OptionSpec{OptionId::kMtu, OptionKind::kValue, "--mtu", "N", "The guest's network",
                "largest IP packet, 68 to 65520, with IPv6 from 1280\n"
                "(default: 1500; offloads make it fast)"},
@@ -106,48 +23,21 @@ inline constexpr std::array kRunOptions{
                "(default: 52:54:00:12:34:56)"},
     OptionSpec{OptionId::kInterface, OptionKind::kValue, "--interface", "NAME",
                "The guest's network", "name of the guest's interface (default: tap0)"},
-
-    OptionSpec{OptionId::kPublish, OptionKind::kList, "-p,--publish", "[ADDR:]HOST:GUEST[/udp]",
-               "What may pass",
-               "lead a port of the host to one of the guest;\n"
-               "ranges as 8000-8010:80-90; IPv6 as [::1]:80:80"},
-    OptionSpec{OptionId::kHostLoopback, OptionKind::kFlag, "--host-loopback", "", "What may pass",
-               "the gateway's address leads to the host's loopback"},
-    OptionSpec{OptionId::kHostAddresses, OptionKind::kFlag, "--host-addresses", "", "What may pass",
-               "the host's own addresses may be reached; else only\n"
-               "those that an --allow names (not 0.0.0.0/0 or ::/0)"},
-    OptionSpec{OptionId::kDeny, OptionKind::kList, "--deny", "CIDR[:PORTS]", "What may pass",
-               "refuse these targets; ports as 80, 80-90 or\n"
-               "22,80-90 (always: link-local addresses, and those\n"
-               "where clouds keep credentials)"},
-    OptionSpec{OptionId::kAllow, OptionKind::kList, "--allow", "CIDR[:PORTS]", "What may pass",
-               "permit these; the longer prefix wins, then the rule\n"
-               "of fewer ports, then --allow"},
-    OptionSpec{OptionId::kNat64Prefix, OptionKind::kList, "--nat64-prefix", "PREFIX",
-               "What may pass",
-               "the network's NAT64 prefix: addresses in it count as\n"
-               "the IPv4 addresses in them (64:ff9b::/96 always does)"},
-    OptionSpec{OptionId::kMaxFlows, OptionKind::kValue, "--max-flows", "N", "What may pass",
-               "flows at a time (default: 65536; 0: no limit)"},
-    OptionSpec{OptionId::kNewFlowsPerSecond, OptionKind::kValue, "--new-flows-per-second", "N",
-               "What may pass", "new flows in any second (default: 0, no limit)"},
-
-    OptionSpec{OptionId::kReport, OptionKind::kOptionalValue, "--report", "text|json",
-               "What you see", "in the end, print whom the command talked to"},
-    OptionSpec{OptionId::kReportFile, OptionKind::kValue, "--report-file", "FILE", "What you see",
-               "print the report there (default: standard error)"},
-    OptionSpec{OptionId::kFlowLog, OptionKind::kValue, "--flow-log", "FILE", "What you see",
-               "append a line of JSON as each flow ends"},
-    OptionSpec{OptionId::kPcap, OptionKind::kValue, "--pcap", "FILE", "What you see",
-               "capture every frame for tcpdump or wireshark"},
-    OptionSpec{OptionId::kTrace, OptionKind::kValue, "--trace", "TARGET[:FILE]", "What you see",
-               "in the end, print where the time went; crr is the\n"
-               "connect cycle; FILE.json is for ui.perfetto.dev"},
-    OptionSpec{OptionId::kLogLevel, OptionKind::kValue, "--log-level", "LEVEL", "What you see",
-               "error, warn, info, debug or trace (default: warn)"},
-    OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",
-               "the same as --log-level info"},
-
+    guest_option::kPublish,
+    guest_option::kHostLoopback,
+    guest_option::kHostAddresses,
+    guest_option::kDeny,
+    guest_option::kAllow,
+    guest_option::kNat64Prefix,
+    guest_option::kMaxFlows,
+    guest_option::kNewFlowsPerSecond,
+    guest_option::kReport,
+    guest_option::kReportFile,
+    guest_option::kFlowLog,
+    guest_option::kPcap,
+    guest_option::kTrace,
+    guest_option::kLogLevel,
+    guest_option::kVerbose,
     OptionSpec{OptionId::kFastPath, OptionKind::kValue, "--fast-path", "WHEN", "Others",
                "let the guest's kernel carry TCP: auto (connections\n"
                "for which it pays; the default), off, or require\n"
@@ -157,9 +47,57 @@ inline constexpr std::array kRunOptions{
                "its network (default: it is who you are)"},
     OptionSpec{OptionId::kPid, OptionKind::kFlag, "--pid", "", "Others",
                "give the command a PID namespace of its own too"},
-    OptionSpec{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "", "Others", "print this"},
-    OptionSpec{OptionId::kVersion, OptionKind::kFlag, "-V,--version", "", "Others",
-               "print the version"},
+    guest_option::kHelp,
+    guest_option::kVersion,
+};
+
+inline constexpr std::array kVmOptions{
+    OptionSpec{OptionId::kSocket, OptionKind::kValue, "--socket", "PATH", "The machine",
+               "listen there: each frame has its length before it, as\n"
+               "QEMU's '-netdev stream' and libkrun's unixstream have"},
+    OptionSpec{OptionId::kDatagram, OptionKind::kValue, "--datagram", "PATH", "The machine",
+               "take datagrams there, a frame each: vfkit, libkrun's\n"
+               "unixgram, QEMU's '-netdev dgram'"},
+    OptionSpec{OptionId::kSeqpacket, OptionKind::kValue, "--seqpacket", "PATH", "The machine",
+               "listen there, a frame is a packet: User Mode Linux's\n"
+               "'transport=bess'"},
+    OptionSpec{OptionId::kFd, OptionKind::kValue, "--fd", "N", "The machine",
+               "a socket of one of these kinds that you have opened:\n"
+               "connected, or listening"},
+    OptionSpec{OptionId::kOneOff, OptionKind::kFlag, "--one-off", "", "The machine",
+               "end when the first machine has left\n"
+               "(default: wait for the next)"},
+    guest_option::kAddress,
+    guest_option::kGateway,
+    guest_option::kDns,
+    OptionSpec{OptionId::kNoDns, OptionKind::kFlag, "--no-dns", "", "The guest's network",
+               "do not relay DNS"},
+    guest_option::kOnlyV4,
+    guest_option::kOnlyV6,
+    OptionSpec{OptionId::kMtu, OptionKind::kValue, "--mtu", "N", "The guest's network",
+               "largest IP packet, which DHCP and IPv6 tell the guest:\n"
+               "68 to 65520, with IPv6 from 1280\n"
+               "(default: 65520 by a stream, 1500 by packets)"},
+    OptionSpec{OptionId::kMac, OptionKind::kValue, "--mac", "MAC", "The guest's network",
+               "hardware address of the guest, until it tells it\n"
+               "(default: 52:54:00:12:34:56)"},
+    guest_option::kPublish,
+    guest_option::kHostLoopback,
+    guest_option::kHostAddresses,
+    guest_option::kDeny,
+    guest_option::kAllow,
+    guest_option::kNat64Prefix,
+    guest_option::kMaxFlows,
+    guest_option::kNewFlowsPerSecond,
+    guest_option::kReport,
+    guest_option::kReportFile,
+    guest_option::kFlowLog,
+    guest_option::kPcap,
+    guest_option::kTrace,
+    guest_option::kLogLevel,
+    guest_option::kVerbose,
+    guest_option::kHelp,
+    guest_option::kVersion,
 };
 
 inline constexpr std::array kForwardOptions{

@@ -170,6 +170,19 @@ void TcpFlows::run_deferred(Turn turn) {
   resuming_.clear();
 }
 
+bool TcpFlows::defer(const PeekTcp& action) {
+  TcpFlow* flow = find(action.flow);
+  if (flow == nullptr) return false;
+  Relaying* state = standing(*flow);
+  if (state == nullptr || !state->tx.peek_pending || action.sequence != state->tx.sent) {
+    return false;
+  }
+  state->tx.peek_pending = false;
+  flow->deferred = true;
+  deferred_.push_back(action.flow);
+  return true;
+}
+
 // Both directions are through: a repeat of the guest's FIN may still come.
 void TcpFlows::finish_if_done(TcpFlow& flow, Relaying& state, Turn turn) {
   if (flow.host_failed) [[unlikely]] {

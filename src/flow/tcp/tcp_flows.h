@@ -126,6 +126,9 @@ class TcpFlows {
   // Flows that could read on but let others go first. Call run_deferred() on the next turn.
   [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
   void run_deferred(Turn turn);
+  // The guest's link has no room. Whether this can wait until run_deferred(): what was not sent
+  // before can, and the flow asks again then; a repair goes out.
+  [[nodiscard]] bool defer(const PeekTcp& action);
   // What the spill may still take over all flows. What their windows count on of it is never more.
   void set_spill_free(std::size_t bytes) { spill_.set_free(bytes); }
 

@@ -4,8 +4,6 @@
 #include <fmt/core.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,7 +12,7 @@
 
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
-#include "sys/unix_address.h"
+#include "sys/unix_socket.h"
 
 namespace sluice::forward {
 namespace {
@@ -118,49 +116,7 @@ constexpr int kDatagramBuffer = 4 * 1024 * 1024;
   return opened;
 }
 
-// Whether the name is a socket of a program that is gone.
-[[nodiscard]] bool is_stale(sys::Kernel& kernel, const sys::SocketAddress& address,
-                            const std::string& path) {
-  struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const auto probe = sys::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
-  return probe && kernel.connect(probe->get(), address.get(), address.length) != 0 &&
-         errno == ECONNREFUSED;
-}
-
 }  // namespace
-
-BoundPath::BoundPath(const std::string& path) {
-  struct stat status{};
-  if (path.empty() || path.front() == '@' || ::lstat(path.c_str(), &status) != 0) return;
-  path_ = path;
-  device_ = status.st_dev;
-  inode_ = status.st_ino;
-}
-
-BoundPath::BoundPath(BoundPath&& other) noexcept
-    : path_(std::exchange(other.path_, {})), device_(other.device_), inode_(other.inode_) {}
-
-BoundPath& BoundPath::operator=(BoundPath&& other) noexcept {
-  if (this != &other) {
-    remove();
-    path_ = std::exchange(other.path_, {});
-    device_ = other.device_;
-    inode_ = other.inode_;
-  }
-  return *this;
-}
-
-BoundPath::~BoundPath() { remove(); }
-
-void BoundPath::remove() {
-  if (path_.empty()) return;
-  struct stat status{};
-  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
-    ::unlink(path_.c_str());
-  }
-  path_.clear();
-}
 
 void set_stream_options(const sys::KernelFd& socket, const SocketPlan& options) {
   sys::prefer_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -210,21 +166,9 @@ std::expected<OpenedSocket, sys::SetupError> open_inet_listener(sys::Kernel& ker
 
 std::expected<sys::KernelFd, sys::SetupError> open_unix_listener(sys::Kernel& kernel,
                                                                  const std::string& path) {
-  const auto address = sys::unix_sockaddr(path);
-  if (!address) return std::unexpected(failure(ENAMETOOLONG));
-  auto socket = sys::open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
+  auto socket = sys::bind_unix(kernel, SOCK_STREAM, path, 0666);
   if (!socket) return std::unexpected(failure(socket.error().error));
-  // bind() makes the file with the socket's own mode, less the umask. To change it by its path
-  // afterwards would follow a link that somebody has put there meanwhile.
-  (void)::fchmod(socket->get(), 0666);
-  int bound = kernel.bind(socket->get(), address->get(), address->length);
-  if (bound != 0 && errno == EADDRINUSE && path.front() != '@') {
-    if (!is_stale(kernel, *address, path)) return std::unexpected(failure(EADDRINUSE));
-    if (::unlink(path.c_str()) != 0) return std::unexpected(failure(errno));
-    bound = kernel.bind(socket->get(), address->get(), address->length);
-  }
-  if (bound != 0) return std::unexpected(failure(errno));
-  BoundPath made(path);
+  sys::BoundPath made(path);
   if (kernel.listen(socket->get(), kBacklog) != 0) return std::unexpected(failure(errno));
   made.forget();
   return std::move(*socket);

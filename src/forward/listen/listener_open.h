@@ -6,8 +6,6 @@
 // anybody else has the port, and gets it before it listens; those beside it bind with it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <expected>
 #include <string>
@@ -26,24 +24,6 @@ struct OpenedSocket {
   sys::KernelFd socket;
   wire::Endpoint bound;            // Of kUnix: nothing.
   bool multipath_refused = false;  // Plain TCP, as the kernel has no MPTCP.
-};
-
-// A name in the file system that we made; removed when this goes, if it is still ours.
-class BoundPath {
- public:
-  BoundPath() = default;
-  // Of a socket that is bound there now. Empty for the abstract namespace.
-  explicit BoundPath(const std::string& path);
-  BoundPath(BoundPath&& other) noexcept;
-  BoundPath& operator=(BoundPath&& other) noexcept;
-  ~BoundPath();
-  void remove();
-  void forget() { path_.clear(); }
-
- private:
-  std::string path_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
 };
 
 // kAddress and kEverywhere. Not yet accepting anything when it fails.

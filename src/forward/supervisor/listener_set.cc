@@ -140,7 +140,7 @@ std::expected<Listener, sys::SetupError> ListenerSet::open(const ListenerKey& sp
   if (spec.kind == ListenerKind::kUnix) {
     std::vector<sys::KernelFd> handed = inherited_.take_over(spec);
     socket = handed.empty() ? open_unix_listener(kernel_, spec.path) : std::move(handed.front());
-    if (socket) listener.path = BoundPath(spec.path);
+    if (socket) listener.path = sys::BoundPath(spec.path);
   } else {
     const sys::KernelFd& activated = inherited_.activated()[spec.activated].socket;
     if (spec.protocol == policy::Protocol::kUdp) {

@@ -28,6 +28,7 @@
 #include "forward/plan.h"
 #include "forward/worker/worker.h"
 #include "sys/kernel.h"
+#include "sys/unix_socket.h"
 
 namespace sluice::forward {
 
@@ -43,7 +44,7 @@ struct Listener {
   ListenerKey spec;
   wire::Endpoint bound;  // Of kAddress and kEverywhere.
   std::vector<ListenerSocket> sockets;
-  BoundPath path;
+  sys::BoundPath path;
   std::weak_ptr<LiveRule> rule;  // Since the last commit.
 };
 

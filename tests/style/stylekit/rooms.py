@@ -66,15 +66,19 @@ MAY_INCLUDE = {
                        "forward/log", "forward/datagram", "forward", "service", "telemetry",
                        "relay", "host", "policy", "sys", "wire", "base"},
     "config": {"forward", "telemetry", "policy", "wire", "base"},
-    "app": {"app/run", "app/options", "app/forward", "app/compat", "config", "telemetry",
+    "app": {"app/vm", "app/run", "app/options", "app/forward", "app/compat", "config", "telemetry",
             "flow", "policy", "sys", "wire", "base"},
     "app/compat": {"app/options", "app/forward", "config", "forward", "telemetry", "flow",
                    "policy", "sys", "wire", "base"},
     "app/forward": {"app/options", "config", "forward", "telemetry", "relay", "host", "flow",
                     "policy", "sys", "wire", "base"},
+    "app/guest": {"app/options", "config", "serve", "telemetry", "netlink", "flow", "policy",
+                  "sys", "wire", "base"},
     "app/options": {"config", "telemetry", "flow", "policy", "sys", "wire", "base"},
-    "app/run": {"app/options", "config", "serve", "netns", "telemetry", "netlink", "flow",
+    "app/run": {"app/guest", "app/options", "config", "serve", "netns", "telemetry", "flow",
                 "policy", "sys", "wire", "base"},
+    "app/vm": {"app/guest", "app/options", "config", "serve", "link", "telemetry", "flow",
+               "policy", "sys", "wire", "base"},
 }
 
 # The headers of a folder that others may include; of a folder that does not stand here, all.
@@ -99,7 +103,7 @@ DOORS = {
     "agent": {"agent.h", "agent_process.h"},
     "netns": {"child_process.h", "guest_files.h", "hosts_file.h", "namespaces.h", "ssh_files.h"},
     "driver": {"published.h", "worker.h"},
-    "serve": {"command_guest.h", "outputs.h", "plan.h", "server.h"},
+    "serve": {"command_guest.h", "machine_guest.h", "outputs.h", "plan.h", "server.h"},
     "forward": {"plan.h", "supervisor/supervisor.h"},
     "config": {"forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
 }

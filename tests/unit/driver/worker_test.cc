@@ -118,6 +118,23 @@ TEST_F(WorkerTest, FramesThatTheLinkLosesAreCounted) {
   EXPECT_EQ(link->writes, 1U);
 }
 
+TEST_F(WorkerTest, WhatALinkHasNoRoomForStaysWithTheHost) {
+  const Connection c = open("10.0.2.15:40000");
+  const std::size_t reads = kernel.count("recvmsg");
+  link->room = false;
+  turn({{c.fd, EPOLLIN}});
+  EXPECT_EQ(kernel.count("recvmsg"), reads);
+  EXPECT_TRUE(link->written.empty());
+  turn();
+  EXPECT_TRUE(kernel.timeout_was_null || kernel.timeout.tv_sec > 0 || kernel.timeout.tv_nsec > 0);
+  link->room = true;
+  kernel.script_data("what the host says");
+  turn({{link->fds[0], EPOLLIN}});
+  turn();
+  ASSERT_EQ(link->written.size(), 1U);
+  EXPECT_EQ(payload(0), "what the host says");
+}
+
 TEST_F(WorkerTest, ALinkIsWrittenOnceForABurst) {
   std::vector<Bytes> burst;
   for (int i = 0; i < 20; ++i) {

@@ -33,6 +33,7 @@ class TestLink final : public Link {
     }
     return lost;
   }
+  [[nodiscard]] bool has_room() const override { return room; }
   void flush() override { ++flushed; }
 
   // What it says of itself.
@@ -41,6 +42,7 @@ class TestLink final : public Link {
   std::size_t lost = 0;  // Of each batch.
   bool drained = true;
   bool gone = false;
+  bool room = true;
   // What the next burst is, and what is said of each of its frames.
   std::vector<Bytes> incoming;
   wire::VirtioNetHeader offload;

@@ -16,6 +16,7 @@ namespace {
 // What the server does with it is written down in `heard`.
 class FakeGuest final : public Guest {
  public:
+  [[nodiscard]] std::string_view program() const override { return "sluice run"; }
   [[nodiscard]] std::span<const int> signals() const override { return {}; }
   [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting&) override {
     return {};

@@ -256,6 +256,30 @@ TEST_F(TcpStream, LostDataIsSentToTheGuestAgain) {
   EXPECT_EQ(repeat.tcp().payload().size(), 500u);
 }
 
+TEST_F(TcpStream, WhatTheLinkHasNoRoomForIsAskedForAgainLater) {
+  Connection c = establish();
+  actions.clear();
+  tcp().on_readable(c.id, false, {now, sink});
+  collect();
+  EXPECT_TRUE(tcp().defer(take<PeekTcp>()));
+  ASSERT_TRUE(engine().has_deferred());
+  actions.clear();
+  // Neither an event nor an ACK asks in between.
+  tcp().on_readable(c.id, false, {now, sink});
+  feed(ack(c));
+  EXPECT_TRUE(all<PeekTcp>().empty());
+  engine().run_deferred({now, sink});
+  collect();
+  EXPECT_FALSE(engine().has_deferred());
+  answer_peek(c, stream(0, 500), false);
+  EXPECT_EQ(take_frame().tcp().payload().size(), 500u);
+  // A repair does not wait.
+  clear();
+  pass(1100ms);
+  EXPECT_FALSE(tcp().defer(take<PeekTcp>()));
+  EXPECT_FALSE(engine().has_deferred());
+}
+
 TEST_F(TcpStream, NothingIsAskedAfterTheEnd) {
   Connection c = establish();
   host_ends(c);

@@ -1,4 +1,4 @@
-#include "app/run/network_choice.h"
+#include "app/guest/network_choice.h"
 
 #include <fmt/core.h>
 
@@ -55,14 +55,13 @@ std::optional<IpAddress> first_free(std::span<const IpAddress> networks, std::ui
 
 void warn(const Prefix& own, const Prefix& hidden, NetworkChoice& choice) {
   choice.warnings.push_back(
-      fmt::format("the guest's network {} hides {} of the host from the command; --address chooses "
-                  "another",
+      fmt::format("the guest's network {} hides {} of the host from it; --address chooses another",
                   wire::to_string(own), wire::to_string(hidden)));
 }
 
 }  // namespace
 
-NetworkChoice choose_network(const RunOptions& options, const netlink::HostRoutes& routes) {
+NetworkChoice choose_network(const GuestOptions& options, const netlink::HostRoutes& routes) {
   NetworkChoice choice{.network = options.network, .warnings = {}};
   GuestNetwork& network = choice.network;
   if (network.ipv4) {

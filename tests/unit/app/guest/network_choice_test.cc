@@ -1,4 +1,4 @@
-#include "app/run/network_choice.h"
+#include "app/guest/network_choice.h"
 
 #include <gtest/gtest.h>
 
@@ -39,12 +39,12 @@ TEST(NetworkChoice, AnotherWhereTheUsualIsTheHosts) {
   EXPECT_EQ(wire::to_string(vpn.network.guest_v4), "192.168.127.15");
   ASSERT_EQ(vpn.warnings.size(), 1u);
   EXPECT_EQ(vpn.warnings[0],
-            "the guest's network fd00::/64 hides fd00::/8 of the host from the command; --address "
+            "the guest's network fd00::/64 hides fd00::/8 of the host from it; --address "
             "chooses another");
 }
 
 TEST(NetworkChoice, WhatTheUserNamedStaysAndIsWarnedOf) {
-  RunOptions options;
+  GuestOptions options;
   options.chosen_v4 = true;
   const NetworkChoice choice = choose_network(options, routes({"10.0.2.0/25"}));
   EXPECT_EQ(wire::to_string(choice.network.guest_v4), "10.0.2.15");
@@ -58,7 +58,7 @@ TEST(NetworkChoice, NoWayByIpv4WhereTheHostHasNone) {
   EXPECT_TRUE(choose_network({}, routes({}, true, true)).ipv4_default_route);
   // Nothing is known of a host without any way: one may come.
   EXPECT_TRUE(choose_network({}, routes({}, false, false)).ipv4_default_route);
-  RunOptions options;
+  GuestOptions options;
   options.network.ipv6 = false;
   EXPECT_TRUE(choose_network(options, routes({}, false, true)).ipv4_default_route);
   options = {};

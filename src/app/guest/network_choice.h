@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "app/run/run_options.h"
+#include "app/guest/guest_options.h"
 #include "flow/core/guest_network.h"
 #include "netlink/host_routes.h"
 
@@ -20,7 +20,7 @@ struct NetworkChoice {
   std::vector<std::string> warnings;
 };
 
-[[nodiscard]] NetworkChoice choose_network(const RunOptions& options,
+[[nodiscard]] NetworkChoice choose_network(const GuestOptions& options,
                                            const netlink::HostRoutes& routes);
 
 }  // namespace sluice::app

@@ -1,4 +1,4 @@
-#include "app/run/network_options.h"
+#include "app/guest/network_options.h"
 
 #include <array>
 #include <optional>
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "app/options/number_option.h"
-#include "app/run/run_options.h"
 
 namespace sluice::app {
 namespace {
@@ -209,7 +208,8 @@ std::expected<void, Mistake> read_link(const RawOptions& raw, GuestNetwork& netw
 
 }  // namespace
 
-std::expected<GuestNetwork, Mistake> network_options(const RawOptions& raw) {
+std::expected<GuestNetwork, Mistake> network_options(const RawOptions& raw,
+                                                     std::uint16_t default_mtu) {
   Requests requests;
   if (auto ok = read_guest_addresses(raw.all(OptionId::kAddress), requests); !ok) {
     return std::unexpected(ok.error());
@@ -225,7 +225,7 @@ std::expected<GuestNetwork, Mistake> network_options(const RawOptions& raw) {
   }
 
   GuestNetwork network;
-  network.mtu = kMtuDefault;
+  network.mtu = default_mtu;
   network.dns = !raw.has(OptionId::kNoDns);
   network.ipv4 = !raw.has(OptionId::kOnlyV6);
   network.ipv6 = !raw.has(OptionId::kOnlyV4);

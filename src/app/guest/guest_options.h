@@ -1,0 +1,53 @@
+// What `sluice run` and `sluice vm` are asked about their guest: its network, what may pass, and
+// what one sees of it.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "app/options/early_exit.h"
+#include "app/options/raw_options.h"
+#include "flow/core/guest_network.h"
+#include "policy/limits.h"
+#include "policy/port_map.h"
+#include "policy/rule.h"
+#include "telemetry/log.h"
+#include "telemetry/snapshot.h"
+#include "telemetry/trace/trace_target.h"
+
+namespace sluice::app {
+
+struct GuestOptions {
+  // Families, addresses, MTU, MAC and whether DNS is relayed. At least one family is on; its
+  // addresses are distinct and in one subnet. Search domains and the host's name are not set here.
+  flow::GuestNetwork network;
+  // Whether the user named an address of that family's network.
+  bool chosen_v4 = false;
+  bool chosen_v6 = false;
+
+  bool host_loopback = false;   // --host-loopback
+  bool host_addresses = false;  // --host-addresses
+  std::vector<wire::Prefix> nat64_prefixes;
+  std::vector<policy::PortMap> publish;
+
+  std::vector<policy::Rule> deny;
+  std::vector<policy::Rule> allow;
+  policy::LimitOptions limits;
+
+  telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
+  std::string report_file;  // Empty: standard error.
+  std::string flow_log;     // Empty: none; as is the next.
+  std::string pcap;
+  const telemetry::TraceTarget* trace = nullptr;  // --trace; null: none.
+  std::string trace_file;                         // Empty: standard error.
+  telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;
+};
+
+// `default_mtu` where --mtu is not given.
+[[nodiscard]] std::expected<void, Mistake> read_guest_options(const RawOptions& raw,
+                                                              std::uint16_t default_mtu,
+                                                              GuestOptions& options);
+
+}  // namespace sluice::app

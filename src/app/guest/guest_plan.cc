@@ -1,0 +1,39 @@
+#include "app/guest/guest_plan.h"
+
+#include <utility>
+
+#include "netlink/host_routes.h"
+#include "telemetry/log.h"
+
+namespace sluice::app {
+
+NetworkChoice network_for(const GuestOptions& options) {
+  const auto routes = netlink::read_host_routes();
+  if (!routes) telemetry::log_info("the host's routes: {}", routes.error().describe());
+  NetworkChoice choice = choose_network(options, routes ? *routes : netlink::HostRoutes{});
+  for (const std::string& warning : choice.warnings) telemetry::log_warn("{}", warning);
+  return choice;
+}
+
+serve::OutputPlan output_plan(const GuestOptions& options) {
+  return {.report = options.report,
+          .report_file = options.report_file,
+          .flow_log = options.flow_log,
+          .pcap = options.pcap,
+          .trace = options.trace,
+          .trace_file = options.trace_file};
+}
+
+serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork network) {
+  return {.network = std::move(network),
+          .deny = options.deny,
+          .allow = options.allow,
+          .limits = options.limits,
+          .host_loopback = options.host_loopback,
+          .host_addresses = options.host_addresses,
+          .nat64_prefixes = options.nat64_prefixes,
+          .publish = options.publish,
+          .fast_path = policy::FastPathUse::kOff};
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,19 @@
+// The plans of what is served and of what is written down of it, from a guest's options.
+#pragma once
+
+#include "app/guest/guest_options.h"
+#include "app/guest/network_choice.h"
+#include "serve/outputs.h"
+#include "serve/plan.h"
+
+namespace sluice::app {
+
+// The guest's network as it becomes on this host. Whose routes cannot be read is served the usual
+// one. What a person should know of it has been printed.
+[[nodiscard]] NetworkChoice network_for(const GuestOptions& options);
+
+[[nodiscard]] serve::OutputPlan output_plan(const GuestOptions& options);
+// Without fast path.
+[[nodiscard]] serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork network);
+
+}  // namespace sluice::app

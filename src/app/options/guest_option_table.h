@@ -1,0 +1,118 @@
+// The options that `run` and `vm` share: those of a guest, whoever it is.
+#pragma once
+
+#include "app/options/option_spec.h"
+
+namespace sluice::app::guest_option {
+
+inline constexpr OptionSpec kAddress{OptionId::kAddress,
+                                     OptionKind::kList,
+                                     "--address",
+                                     "IP/LENGTH",
+                                     "The guest's network",
+                                     "address of the guest and length of its prefix;\n"
+                                     "once for IPv4 and once for IPv6\n"
+                                     "(default: 10.0.2.15/24 and fd00::15/64, or others\n"
+                                     "where these would hide a network of the host)"};
+inline constexpr OptionSpec kGateway{OptionId::kGateway,
+                                     OptionKind::kList,
+                                     "--gateway",
+                                     "IP",
+                                     "The guest's network",
+                                     "address of the gateway, inside that prefix\n"
+                                     "(default: the one that ends in 2)"};
+inline constexpr OptionSpec kDns{OptionId::kDns,
+                                 OptionKind::kList,
+                                 "--dns",
+                                 "IP",
+                                 "The guest's network",
+                                 "address where we answer DNS, inside that prefix\n"
+                                 "(default: the one that ends in 3)"};
+inline constexpr OptionSpec kOnlyV4{OptionId::kOnlyV4,     OptionKind::kFlag, "-4,--ipv4-only", "",
+                                    "The guest's network", "no IPv6"};
+inline constexpr OptionSpec kOnlyV6{OptionId::kOnlyV6,     OptionKind::kFlag, "-6,--ipv6-only", "",
+                                    "The guest's network", "no IPv4"};
+inline constexpr OptionSpec kPublish{OptionId::kPublish,
+                                     OptionKind::kList,
+                                     "-p,--publish",
+                                     "[ADDR:]HOST:GUEST[/udp]",
+                                     "What may pass",
+                                     "lead a port of the host to one of the guest;\n"
+                                     "ranges as 8000-8010:80-90; IPv6 as [::1]:80:80"};
+inline constexpr OptionSpec kHostLoopback{
+    OptionId::kHostLoopback, OptionKind::kFlag,
+    "--host-loopback",       "",
+    "What may pass",         "the gateway's address leads to the host's loopback"};
+inline constexpr OptionSpec kHostAddresses{OptionId::kHostAddresses,
+                                           OptionKind::kFlag,
+                                           "--host-addresses",
+                                           "",
+                                           "What may pass",
+                                           "the host's own addresses may be reached; else only\n"
+                                           "those that an --allow names (not 0.0.0.0/0 or ::/0)"};
+inline constexpr OptionSpec kDeny{OptionId::kDeny,
+                                  OptionKind::kList,
+                                  "--deny",
+                                  "CIDR[:PORTS]",
+                                  "What may pass",
+                                  "refuse these targets; ports as 80, 80-90 or\n"
+                                  "22,80-90 (always: link-local addresses, and those\n"
+                                  "where clouds keep credentials)"};
+inline constexpr OptionSpec kAllow{OptionId::kAllow,
+                                   OptionKind::kList,
+                                   "--allow",
+                                   "CIDR[:PORTS]",
+                                   "What may pass",
+                                   "permit these; the longer prefix wins, then the rule\n"
+                                   "of fewer ports, then --allow"};
+inline constexpr OptionSpec kNat64Prefix{OptionId::kNat64Prefix,
+                                         OptionKind::kList,
+                                         "--nat64-prefix",
+                                         "PREFIX",
+                                         "What may pass",
+                                         "the network's NAT64 prefix: addresses in it count as\n"
+                                         "the IPv4 addresses in them (64:ff9b::/96 always does)"};
+inline constexpr OptionSpec kMaxFlows{
+    OptionId::kMaxFlows, OptionKind::kValue,
+    "--max-flows",       "N",
+    "What may pass",     "flows at a time (default: 65536; 0: no limit)"};
+inline constexpr OptionSpec kNewFlowsPerSecond{OptionId::kNewFlowsPerSecond,
+                                               OptionKind::kValue,
+                                               "--new-flows-per-second",
+                                               "N",
+                                               "What may pass",
+                                               "new flows in any second (default: 0, no limit)"};
+inline constexpr OptionSpec kReport{
+    OptionId::kReport, OptionKind::kOptionalValue,
+    "--report",        "text|json",
+    "What you see",    "in the end, print whom the guest talked to"};
+inline constexpr OptionSpec kReportFile{
+    OptionId::kReportFile, OptionKind::kValue,
+    "--report-file",       "FILE",
+    "What you see",        "print the report there (default: standard error)"};
+inline constexpr OptionSpec kFlowLog{OptionId::kFlowLog, OptionKind::kValue,
+                                     "--flow-log",       "FILE",
+                                     "What you see",     "append a line of JSON as each flow ends"};
+inline constexpr OptionSpec kPcap{OptionId::kPcap, OptionKind::kValue,
+                                  "--pcap",        "FILE",
+                                  "What you see",  "capture every frame for tcpdump or wireshark"};
+inline constexpr OptionSpec kTrace{OptionId::kTrace,
+                                   OptionKind::kValue,
+                                   "--trace",
+                                   "TARGET[:FILE]",
+                                   "What you see",
+                                   "in the end, print where the time went; crr is the\n"
+                                   "connect cycle; FILE.json is for ui.perfetto.dev"};
+inline constexpr OptionSpec kLogLevel{
+    OptionId::kLogLevel, OptionKind::kValue,
+    "--log-level",       "LEVEL",
+    "What you see",      "error, warn, info, debug or trace (default: warn)"};
+inline constexpr OptionSpec kVerbose{OptionId::kVerbose, OptionKind::kFlag,
+                                     "-v,--verbose",     "",
+                                     "What you see",     "the same as --log-level info"};
+inline constexpr OptionSpec kHelp{OptionId::kHelp, OptionKind::kFlag, "-h,--help", "",
+                                  "Others",        "print this"};
+inline constexpr OptionSpec kVersion{OptionId::kVersion, OptionKind::kFlag,  "-V,--version", "",
+                                     "Others",           "print the version"};
+
+}  // namespace sluice::app::guest_option

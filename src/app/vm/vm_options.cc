@@ -1,0 +1,119 @@
+#include "app/vm/vm_options.h"
+
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "app/options/command.h"
+#include "app/options/help.h"
+#include "app/options/number_option.h"
+#include "app/options/raw_options.h"
+#include "sys/unix_socket.h"
+
+namespace sluice::app {
+namespace {
+
+using link::FrameSocketKind;
+
+struct PathOption {
+  OptionId id;
+  std::string_view name;
+  FrameSocketKind kind;
+};
+constexpr PathOption kPathOptions[] = {
+    {OptionId::kSocket, "--socket", FrameSocketKind::kStream},
+    {OptionId::kDatagram, "--datagram", FrameSocketKind::kDatagram},
+    {OptionId::kSeqpacket, "--seqpacket", FrameSocketKind::kSeqpacket},
+};
+
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_path(const PathOption& option,
+                                                                   const std::string& path) {
+  if (path.empty()) return fail("{}: the path is empty", option.name);
+  if (path.size() > sys::kUnixPathMax) {
+    return fail("{}: '{}' is too long for a socket; expected at most {} bytes", option.name, path,
+                sys::kUnixPathMax);
+  }
+  return serve::MachineSocketPath{option.kind, path};
+}
+
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_descriptor(const std::string& text) {
+  constexpr int kMax = std::numeric_limits<int>::max();
+  const auto fd = parse_number<int>("--fd", text, 0, kMax);
+  if (!fd) return std::unexpected(fd.error());
+  return serve::MachineDescriptor{*fd};
+}
+
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_link(const RawOptions& raw) {
+  std::optional<serve::MachineLink> link;
+  std::string_view given;
+  const auto take = [&](std::string_view name, auto read) -> std::expected<void, Mistake> {
+    if (link) return fail("{} and {} exclude each other: a machine has one link", given, name);
+    auto made = read();
+    if (!made) return std::unexpected(std::move(made.error()));
+    link = std::move(*made);
+    given = name;
+    return {};
+  };
+  for (const PathOption& option : kPathOptions) {
+    if (!raw.has(option.id)) continue;
+    const std::string& path = raw.all(option.id).back();
+    if (auto ok = take(option.name, [&] { return read_path(option, path); }); !ok) {
+      return std::unexpected(std::move(ok.error()));
+    }
+  }
+  if (raw.has(OptionId::kFd)) {
+    const std::string& text = raw.all(OptionId::kFd).back();
+    if (auto ok = take("--fd", [&] { return read_descriptor(text); }); !ok) {
+      return std::unexpected(std::move(ok.error()));
+    }
+  }
+  if (!link) {
+    return fail(
+        "nothing says by what the machine's frames come; expected --socket PATH (QEMU), "
+        "--datagram PATH, --seqpacket PATH or --fd N");
+  }
+  return std::move(*link);
+}
+
+[[nodiscard]] std::uint16_t default_mtu(const serve::MachineLink& link) {
+  const auto* const place = std::get_if<serve::MachineSocketPath>(&link);
+  const bool packets = place != nullptr && place->kind != FrameSocketKind::kStream;
+  return packets ? kPacketMtu : kStreamMtu;
+}
+
+[[nodiscard]] std::expected<void, Mistake> interpret(const RawOptions& raw, VmOptions& options) {
+  if (!raw.words.empty()) {
+    return fail("'{}' is no option; expected options only, as the machine is not ours to start",
+                raw.words.front());
+  }
+  auto link = read_link(raw);
+  if (!link) return std::unexpected(std::move(link.error()));
+  options.machine.link = std::move(*link);
+  if (raw.has(OptionId::kOneOff)) {
+    if (raw.has(OptionId::kDatagram)) {
+      return fail(
+          "--one-off: nothing tells that who sends datagrams has left; expected it with "
+          "--socket or --seqpacket");
+    }
+    options.machine.guests = link::Guests::kOnlyOne;
+  }
+  return read_guest_options(raw, default_mtu(options.machine.link), options);
+}
+
+}  // namespace
+
+std::expected<VmOptions, EarlyExit> parse_vm_options(std::span<const char* const> arguments) {
+  const auto wrong = [](const Mistake& mistake) {
+    return std::unexpected(usage_error(kVmCommand.program, mistake));
+  };
+  auto raw = split_arguments(kVmCommand, arguments);
+  if (!raw) return wrong(raw.error());
+  if (const auto exit = help_or_version(kVmCommand, *raw)) return std::unexpected(*exit);
+  VmOptions options;
+  if (auto ok = interpret(*raw, options); !ok) return wrong(ok.error());
+  return options;
+}
+
+}  // namespace sluice::app

@@ -1,0 +1,110 @@
+#include "serve/machine_guest.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/overloaded.h"
+#include "sys/sys_error.h"
+#include "telemetry/log.h"
+
+namespace sluice::serve {
+namespace {
+
+using link::ChannelEnd;
+using link::PeerNews;
+
+void tell_end(const ChannelEnd& end) {
+  switch (end.why) {
+    case ChannelEnd::Why::kClosed: telemetry::log_info("the guest has left"); return;
+    case ChannelEnd::Why::kError:
+      telemetry::log_warn("the guest's connection failed: {}", sys::errno_text(end.error));
+      return;
+    case ChannelEnd::Why::kBadLength:
+      telemetry::log_warn(
+          "the guest's connection is closed: a frame cannot have {} bytes ({} to {}); expected "
+          "each frame with its length before it, 32 bits, big-endian, as QEMU's '-netdev stream' "
+          "sends them",
+          end.length, link::kFrameMin, link::kFrameMax);
+      return;
+  }
+}
+
+void tell(const PeerNews& news) {
+  switch (news.what) {
+    case PeerNews::What::kCame:
+      if (news.address.empty()) {
+        telemetry::log_info("a guest has come");
+      } else {
+        telemetry::log_info("a guest has come, from '{}'", news.address);
+      }
+      return;
+    case PeerNews::What::kWent: tell_end(news.end); return;
+    case PeerNews::What::kTurnedAway:
+      telemetry::log_warn(
+          "a second guest was turned away: one is served at a time; start another 'sluice vm' "
+          "with a socket of its own");
+      return;
+    case PeerNews::What::kNameless:
+      telemetry::log_warn(
+          "frames come from a datagram socket without a name, which cannot be answered; its owner "
+          "must bind() it to a path");
+      return;
+    case PeerNews::What::kRefused:
+      if (news.end.error == EACCES || news.end.error == EPERM) {
+        telemetry::log_warn(
+            "the guest cannot be answered: {}; its socket must be one that this user may write",
+            sys::errno_text(news.end.error));
+      } else {
+        telemetry::log_info("the guest has left: {}", sys::errno_text(news.end.error));
+      }
+      return;
+    case PeerNews::What::kNotTaken:
+      telemetry::log_warn("a guest could not be accepted: {}", sys::errno_text(news.end.error));
+      return;
+  }
+}
+
+}  // namespace
+
+std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting&) {
+  sys::Kernel& kernel = sys::real_kernel();
+  auto socket =
+      std::visit(Overloaded{[&](const MachineSocketPath& place) {
+                              return link::open_frame_socket(kernel, place.kind, place.path);
+                            },
+                            [&](const MachineDescriptor& given) {
+                              return link::take_frame_socket(kernel, given.fd);
+                            }},
+                 plan_.link);
+  if (!socket) return std::unexpected(socket.error());
+  socket_.emplace(std::move(*socket));
+  const auto* const place = std::get_if<MachineSocketPath>(&plan_.link);
+  if (place == nullptr) return {};
+  auto file = SocketFile::keep(sys::BoundPath(place->path));
+  if (!file) return std::unexpected(file.error());
+  file_ = std::move(*file);
+  telemetry::log_info("waiting for a guest at '{}'", place->path);
+  return {};
+}
+
+std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kernel) {
+  auto opened =
+      link::SocketLink::create(kernel, std::move(*socket_), {.guests = plan_.guests, .tell = tell});
+  socket_.reset();
+  if (!opened) {
+    return std::unexpected(
+        sys::SetupError{std::string(sys::name_of(opened.error().op)), opened.error().error, ""});
+  }
+  return GuestEnds{std::move(*opened), {}};
+}
+
+void MachineGuest::on_signal(const signalfd_siginfo& info) {
+  telemetry::log_info("ending, as asked to by SIG{}",
+                      ::sigabbrev_np(static_cast<int>(info.ssi_signo)));
+  exit_status_ = 0;
+}
+
+void MachineGuest::on_link_gone() { exit_status_ = 0; }
+
+}  // namespace sluice::serve

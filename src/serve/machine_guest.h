@@ -1,0 +1,67 @@
+// A virtual machine as the guest: `sluice vm`. Its link is a socket of its monitor's; we neither
+// start nor end it. Not thread-safe.
+#pragma once
+
+#include <array>
+#include <csignal>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "link/frame_socket.h"
+#include "link/socket_link.h"
+#include "serve/guest.h"
+#include "serve/socket_file.h"
+
+namespace sluice::serve {
+
+// A socket that is made there; its monitors connect, or send.
+struct MachineSocketPath {
+  link::FrameSocketKind kind = link::FrameSocketKind::kStream;
+  std::string path{};
+};
+// A socket that was handed to us under this number.
+struct MachineDescriptor {
+  int fd = -1;
+};
+// By what the machine's frames come: one alternative for each kind of link.
+using MachineLink = std::variant<MachineSocketPath, MachineDescriptor>;
+
+struct MachinePlan {
+  MachineLink link{};
+  link::Guests guests = link::Guests::kOneAfterAnother;
+};
+
+class MachineGuest final : public Guest {
+ public:
+  explicit MachineGuest(MachinePlan plan) : plan_(std::move(plan)) {}
+
+  [[nodiscard]] std::string_view program() const override { return "sluice vm"; }
+  [[nodiscard]] std::span<const int> signals() const override { return kSignals; }
+  // Its socket is open when this returns: monitors may connect from then on.
+  [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting& setting) override;
+  [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) override;
+  [[nodiscard]] std::expected<void, sys::SetupError> start() override { return {}; }
+  void kill() override {}
+
+  [[nodiscard]] int signalled() const override { return -1; }
+  [[nodiscard]] std::vector<int> descriptors() const override { return {}; }
+  void on_ready(std::size_t) override {}
+  void on_signal(const signalfd_siginfo& info) override;
+  void on_link_gone() override;
+
+  [[nodiscard]] std::optional<int> exit_status() const override { return exit_status_; }
+  [[nodiscard]] const std::optional<sys::SetupError>& failure() const override { return failure_; }
+
+ private:
+  static constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
+
+  MachinePlan plan_;
+  std::optional<link::FrameSocket> socket_;  // From begin() to await().
+  SocketFile file_;
+  std::optional<int> exit_status_;
+  std::optional<sys::SetupError> failure_;  // None: there is nothing that could not run.
+};
+
+}  // namespace sluice::serve

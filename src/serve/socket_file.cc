@@ -1,0 +1,73 @@
+#include "serve/socket_file.h"
+
+#include <linux/capability.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "sandbox/capabilities.h"
+#include "sandbox/helper_process.h"
+#include "sandbox/seccomp_filter.h"
+
+namespace sluice::serve {
+namespace {
+
+constexpr std::array kAllowed = {SCMP_SYS(read),  SCMP_SYS(lstat),        SCMP_SYS(newfstatat),
+                                 SCMP_SYS(statx), SCMP_SYS(unlink),       SCMP_SYS(unlinkat),
+                                 SCMP_SYS(close), SCMP_SYS(brk),          SCMP_SYS(munmap),
+                                 SCMP_SYS(futex), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+                                 SCMP_SYS(exit),  SCMP_SYS(exit_group)};
+
+// Where we are root, the directory may be another user's.
+constexpr std::array<unsigned, 1> kCapabilities = {CAP_DAC_OVERRIDE};
+
+[[noreturn]] void run_remover(UniqueFd channel, sys::BoundPath path) {
+  const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
+  channel = sandbox::stand_alone(std::move(channel), "sluice-socket", mode);
+  // It has work to do when its parent dies. Had that died before, the channel tells.
+  ::prctl(PR_SET_PDEATHSIG, 0);
+  if (!sandbox::drop_privileges_but(kCapabilities)) ::_exit(1);
+  if (!sandbox::load_allow_list(mode, {.allowed = kAllowed})) ::_exit(1);
+  char byte = 0;
+  while (::read(channel.get(), &byte, 1) < 0 && errno == EINTR) {
+  }
+  path.remove();
+  ::_exit(0);
+}
+
+}  // namespace
+
+std::expected<SocketFile, sys::SetupError> SocketFile::keep(sys::BoundPath path) {
+  if (path.empty()) return SocketFile();
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return std::unexpected(sys::SetupError{"socketpair", errno, ""});
+  }
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return std::unexpected(sys::SetupError{"start a process for the socket's file", errno, ""});
+  }
+  if (pid == 0) {
+    ours.reset();
+    run_remover(std::move(theirs), std::move(path));
+  }
+  path.forget();
+  return SocketFile(std::move(ours), pid);
+}
+
+SocketFile::~SocketFile() {
+  if (remover_ < 0) return;
+  channel_.reset();
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(remover_), &info, WEXITED) != 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace sluice::serve

@@ -1,0 +1,96 @@
+#include "serve/machine_guest.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+
+#include "base/unique_fd.h"
+#include "telemetry/log.h"
+
+namespace sluice::serve {
+namespace {
+
+class MachineGuestTest : public ::testing::Test {
+ protected:
+  MachineGuestTest() {
+    char pattern[] = "/tmp/sluice-machine-XXXXXX";
+    folder = ::mkdtemp(pattern);
+    path = folder + "/vm.sock";
+  }
+  ~MachineGuestTest() override { std::filesystem::remove_all(folder); }
+
+  [[nodiscard]] std::expected<void, sys::SetupError> begin(MachineGuest& guest) const {
+    return guest.begin({.network = network,
+                        .resolver_options = options,
+                        .fast_path = policy::FastPathUse::kOff,
+                        .signals = signals,
+                        .descriptor_limit = {}});
+  }
+  [[nodiscard]] UniqueFd connect() const {
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM, 0));
+    const auto address = sys::unix_sockaddr(path);
+    EXPECT_EQ(::connect(socket.get(), address->get(), address->length), 0);
+    return socket;
+  }
+
+  std::string folder;
+  std::string path;
+  flow::GuestNetwork network;
+  std::vector<std::string> options;
+  sys::SavedSignals signals;
+};
+
+TEST_F(MachineGuestTest, MonitorsMayConnectOnceItHasBegun) {
+  {
+    MachineGuest guest({.link = MachineSocketPath{.path = path}});
+    ASSERT_TRUE(begin(guest).has_value());
+    UniqueFd first = connect();
+    auto ends = guest.await(sys::real_kernel());
+    ASSERT_TRUE(ends.has_value());
+    EXPECT_FALSE(ends->link->read_burst(link::Link::Depth::kToTheEnd).gone);
+    first.reset();
+    EXPECT_FALSE(ends->link->read_burst(link::Link::Depth::kToTheEnd).gone);
+    EXPECT_FALSE(guest.exit_status().has_value());
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(MachineGuestTest, ADescriptorThatIsNoSocketIsRefusedWithItsNumber) {
+  MachineGuest guest({.link = MachineDescriptor{9999}});
+  const auto begun = begin(guest);
+  ASSERT_FALSE(begun.has_value());
+  EXPECT_TRUE(begun.error().describe().starts_with("descriptor 9999: "));
+}
+
+TEST_F(MachineGuestTest, ASignalOrTheEndOfTheLinkEndsIt) {
+  MachineGuest guest({.link = MachineSocketPath{.path = path}});
+  signalfd_siginfo info{};
+  info.ssi_signo = SIGTERM;
+  guest.on_signal(info);
+  EXPECT_EQ(guest.exit_status(), 0);
+  MachineGuest other({.link = MachineSocketPath{.path = path}});
+  other.on_link_gone();
+  EXPECT_EQ(other.exit_status(), 0);
+}
+
+TEST_F(MachineGuestTest, WhatAPersonShouldKnowIsPrinted) {
+  MachineGuest guest({.link = MachineSocketPath{.path = path}});
+  ASSERT_TRUE(begin(guest).has_value());
+  const auto ends = guest.await(sys::real_kernel());
+  ASSERT_TRUE(ends.has_value());
+  const UniqueFd first = connect();
+  const UniqueFd second = connect();
+  testing::internal::CaptureStderr();
+  (void)ends->link->read_burst(link::Link::Depth::kToTheEnd);
+  ASSERT_EQ(::send(first.get(), "GET /", 5, 0), 5);
+  (void)ends->link->read_burst(link::Link::Depth::kToTheEnd);
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("a second guest was turned away"), std::string::npos) << said;
+  EXPECT_NE(said.find("a frame cannot have 1195725856 bytes"), std::string::npos) << said;
+}
+
+}  // namespace
+}  // namespace sluice::serve

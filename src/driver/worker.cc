@@ -22,6 +22,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       engine_(std::move(options.engine), options.seeds, loop.now()),
       outbound_(std::move(options.outbound)),
       link_(std::move(options.link)),
+      link_features_(link_->features()),
       tcp_({kernel, loop, outbound_}, engine_.tcp()),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
       udp_({kernel, loop, outbound_}, engine_),
@@ -112,6 +113,11 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   const Instant now = settled.now;
   dns_.follow_resolvers(now);
   const link::Link::Burst burst = link_->read_burst(depth);
+  if (const wire::LinkFeatures features = link_->features(); features != link_features_)
+      [[unlikely]] {
+    link_features_ = features;
+    engine_.set_link_features(features);
+  }
   for (const wire::FrameIn& frame : burst.frames) {
     engine_.on_frame(frame.bytes, frame.offload, {now, sink_});
   }

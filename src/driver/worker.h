@@ -109,6 +109,7 @@ class Worker {
   flow::ActionSink sink_;
   const host::Outbound outbound_;
   std::unique_ptr<link::Link> link_;
+  wire::LinkFeatures link_features_;  // As the engine has them.
   TcpIo tcp_;
   HandOvers hand_overs_;
   UdpIo udp_;

@@ -27,7 +27,8 @@ class Link {
   Link& operator=(const Link&) = delete;
   virtual ~Link() = default;
 
-  // What frames may leave to the other side. The same for the life of the link.
+  // What frames may leave to the other side. Another only behind a read_burst(), for what is
+  // written from there on.
   [[nodiscard]] virtual wire::LinkFeatures features() const = 0;
   // Readable when read_burst() has something, each of them. The same for the life of the link: one
   // whose descriptors come and go has an epoll of its own and shows that.

@@ -33,6 +33,9 @@ class EventLoop {
   [[nodiscard]] std::expected<std::size_t, SysError> wait(std::span<epoll_event> events,
                                                           Instant now, Instant deadline);
 
+  // Readable while an event waits; for a loop within another.
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
   // CLOCK_MONOTONIC.
   [[nodiscard]] Instant now() const;
 

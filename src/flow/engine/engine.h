@@ -79,6 +79,8 @@ class Engine {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      dns::DnsUpstream upstream = dns::DnsUpstream::kUdpFirst);
 
+  // What the link does for us, where that changes: a guest's driver negotiates it.
+  void set_link_features(const wire::LinkFeatures& features) { link_.set_features(features); }
   // All addresses that the host has now; again whenever they change.
   void set_host_addresses(std::vector<wire::IpAddress> addresses) {
     admission_.reach().set_host_addresses(std::move(addresses));

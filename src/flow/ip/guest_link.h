@@ -40,6 +40,7 @@ class GuestLink {
 
   [[nodiscard]] const GuestNetwork& network() const { return *network_; }
   [[nodiscard]] const wire::LinkFeatures& features() const { return features_; }
+  void set_features(const wire::LinkFeatures& features) { features_ = features; }
   [[nodiscard]] const wire::MacAddress& guest_mac() const { return guest_mac_; }
   // Answers go to whoever spoke last: there is one guest on the link.
   void learn_guest_mac(const wire::MacAddress& mac) { guest_mac_ = mac; }

@@ -53,6 +53,19 @@ ReceiveQueue::Written ReceiveQueue::write(const wire::FrameBatch& batch) {
   return written;
 }
 
+ReceiveQueue::Filled ReceiveQueue::fill(const wire::FrameBatch& batch, std::size_t from) {
+  Filled filled{.next = from};
+  for (auto frame = batch.begin() + static_cast<std::ptrdiff_t>(from); frame != batch.end();
+       ++frame) {
+    if (!write_frame(batch, *frame, batch.size() - filled.next)) break;
+    ++filled.next;
+  }
+  finish();
+  filled.call = ring_.needs_call();
+  counters_.frames += filled.next - from;
+  return filled;
+}
+
 bool ReceiveQueue::write_frame(const wire::FrameBatch& batch, const wire::FrameOut& frame,
                                std::size_t frames_left) {
   const std::size_t size = format_.size + frame.header_length + frame.payload.size();

@@ -30,6 +30,14 @@ class ReceiveQueue {
   // the ring's fault() afterwards.
   [[nodiscard]] Written write(const wire::FrameBatch& batch);
 
+  struct Filled {
+    std::size_t next = 0;  // The first frame for which there was no room, or the batch's size.
+    bool call = false;
+  };
+  // The same from frame `from` on, as far as there is room for one after the other: for who keeps
+  // the rest.
+  [[nodiscard]] Filled fill(const wire::FrameBatch& batch, std::size_t from);
+
   [[nodiscard]] const ReceiveCounters& counters() const { return counters_; }
 
  private:

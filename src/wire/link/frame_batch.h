@@ -16,6 +16,8 @@ struct LinkFeatures {
   bool checksum = false;  // The link completes checksums.
   bool tso = false;       // The link takes TCP super-frames.
   bool uso = false;       // The link takes batches of UDP datagrams.
+
+  friend constexpr bool operator==(const LinkFeatures&, const LinkFeatures&) = default;
 };
 
 struct FrameIn {

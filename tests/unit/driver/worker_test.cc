@@ -68,6 +68,19 @@ class WorkerTest : public ::testing::Test, protected WorkerRig {
   }
 };
 
+// A machine's driver negotiates, and may be another one later.
+TEST_F(WorkerTest, WhatTheLinkDoesIsAskedBehindEachBurst) {
+  const auto needs_checksum = [&](bool offered, const char* from) {
+    link->offers.checksum = offered;
+    link->offloads.clear();
+    (void)open(from);
+    return !link->offloads.empty() && link->offloads.front().needs_checksum();
+  };
+  EXPECT_FALSE(needs_checksum(false, "10.0.2.15:40000"));
+  EXPECT_TRUE(needs_checksum(true, "10.0.2.15:40001"));
+  EXPECT_FALSE(needs_checksum(false, "10.0.2.15:40002"));
+}
+
 TEST_F(WorkerTest, AConnectionIsAnsweredOnceTheHostHas) {
   feed({flow::test::tcp_frame(network, syn(endpoint("10.0.2.15:40000")))});
   EXPECT_TRUE(link->written.empty());

@@ -27,6 +27,7 @@ class TestLink final : public Link {
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override {
     ++writes;
     for (const wire::FrameOut& frame : batch) {
+      offloads.push_back(frame.offload);
       const ByteView header = batch.header(frame);
       Bytes& whole = written.emplace_back(header.begin(), header.end());
       whole.insert(whole.end(), frame.payload.begin(), frame.payload.end());
@@ -49,6 +50,7 @@ class TestLink final : public Link {
   // What was done with it.
   std::vector<Depth> depths;
   std::vector<Bytes> written;
+  std::vector<wire::VirtioNetHeader> offloads;  // Of these.
   std::size_t writes = 0;
   std::size_t flushed = 0;
 

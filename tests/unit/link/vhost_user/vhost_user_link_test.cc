@@ -1,0 +1,435 @@
+// A link over shared memory, with a front-end and a driver of the test's: frames both ways, kicks
+// and calls by their number, and what a hostile one can do.
+#include "link/vhost_user/vhost_user_link.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <functional>
+
+#include "unit/link/vhost_user/front_end.h"
+#include "virtio/ring/queue_config.h"
+
+namespace sluice::link {
+namespace {
+
+using test::FrontEnd;
+using virtio::Feature;
+using virtio::FeatureSet;
+
+constexpr FeatureSet kPlain{Feature::kVersion1, Feature::kMrgRxbuf};
+constexpr FeatureSet kEventIndex{Feature::kVersion1, Feature::kMrgRxbuf, Feature::kEventIdx};
+
+// Front-ends of the test's, without a path.
+class PairedFrontEnds final : public FrontEnds {
+ public:
+  PairedFrontEnds() : waiting_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  [[nodiscard]] int descriptor() const override { return waiting_.get(); }
+  [[nodiscard]] std::optional<sys::KernelFd> take() override {
+    if (sockets_.empty()) return std::nullopt;
+    sys::KernelFd socket(sys::real_kernel(), sockets_.front().release());
+    sockets_.erase(sockets_.begin());
+    std::uint64_t count = 0;
+    if (sockets_.empty()) (void)!::read(waiting_.get(), &count, sizeof count);
+    return socket;
+  }
+  // The front-end's end.
+  [[nodiscard]] UniqueFd connect() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    sockets_.emplace_back(ends[0]);
+    const std::uint64_t one = 1;
+    EXPECT_EQ(::write(waiting_.get(), &one, sizeof one), 8);
+    return UniqueFd(ends[1]);
+  }
+
+ private:
+  UniqueFd waiting_;
+  std::vector<UniqueFd> sockets_;
+};
+
+class VhostUserLinkTest : public ::testing::Test {
+ protected:
+  explicit VhostUserLinkTest(std::uint16_t pairs = 1) {
+    auto ends = std::make_unique<PairedFrontEnds>();
+    front_ends = ends.get();
+    VhostUserOptions options{.device = {.mac = {}, .mtu = 1500, .queue_pairs_max = pairs},
+                             .one_off = false,
+                             .tell = [this](const std::string& line) { told.push_back(line); },
+                             .note = [](const std::string&) {}};
+    auto made = VhostUserLink::create(sys::real_kernel(), std::move(ends), std::move(options));
+    EXPECT_TRUE(made);
+    link = std::move(*made);
+  }
+  // Turns until nothing is there; keeps what came.
+  void pump() {
+    for (int i = 0; i < 100 && ready(); ++i) turn();
+    EXPECT_FALSE(ready()) << "it is awake for nothing";
+  }
+  void turn() {
+    ++turns;
+    for (const wire::FrameIn& frame : link->read_burst(Link::Depth::kAsExpected).frames) {
+      frames.emplace_back(frame.bytes.begin(), frame.bytes.end());
+    }
+    link->flush();
+  }
+  [[nodiscard]] bool ready() const {
+    pollfd poll{.fd = link->descriptors()[0], .events = POLLIN, .revents = 0};
+    return ::poll(&poll, 1, 0) == 1;
+  }
+  [[nodiscard]] std::unique_ptr<FrontEnd> connect() {
+    return std::make_unique<FrontEnd>(front_ends->connect(), [this] { pump(); });
+  }
+  [[nodiscard]] std::unique_ptr<FrontEnd> connect(FeatureSet features) {
+    auto front_end = connect();
+    front_end->start(features);
+    return front_end;
+  }
+  std::size_t write(const std::vector<std::string>& all) {
+    wire::FrameBatch batch;
+    for (const std::string& frame : all) {
+      std::ranges::copy(frame, batch.add(frame.size(), {}, {}).begin());
+    }
+    return link->write(batch);
+  }
+  [[nodiscard]] static std::string frame(std::size_t number, std::size_t size = 60) {
+    std::string bytes(size, static_cast<char>('a' + number % 26));
+    bytes[0] = static_cast<char>(number);
+    return bytes;
+  }
+
+  PairedFrontEnds* front_ends = nullptr;
+  std::unique_ptr<VhostUserLink> link;
+  std::vector<std::string> frames;
+  std::vector<std::string> told;
+  std::size_t turns = 0;
+};
+
+TEST_F(VhostUserLinkTest, WithoutAFrontEndFramesAreLost) {
+  EXPECT_FALSE(ready());
+  EXPECT_EQ(write({frame(1), frame(2)}), 2U);
+}
+
+TEST_F(VhostUserLinkTest, FramesGoBothWays) {
+  const auto guest = connect(kPlain);
+  guest->transmit(frame(1));
+  guest->transmit(frame(2, 1500));
+  pump();
+  EXPECT_EQ(frames, (std::vector{frame(1), frame(2, 1500)}));
+  EXPECT_EQ(guest->transmitted(), 2U);
+  guest->offer_buffers(8);
+  EXPECT_EQ(write({frame(3), frame(4, 5000)}), 0U);
+  EXPECT_EQ(guest->receive(), (std::vector{frame(3), frame(4, 5000)}));
+  EXPECT_EQ(told, std::vector<std::string>{});
+}
+
+TEST_F(VhostUserLinkTest, ABurstIsOneCallAndOneKick) {
+  const auto guest = connect(kEventIndex);
+  guest->offer_buffers(32);
+  pump();
+  (void)guest->receive();
+  EXPECT_EQ(write({frame(1), frame(2), frame(3)}), 0U);
+  EXPECT_EQ(guest->calls(0), 1U);
+  // The driver looks at its ring anyway, and has not asked for another.
+  EXPECT_EQ(write({frame(4)}), 0U);
+  EXPECT_EQ(guest->calls(0), 0U);
+  EXPECT_EQ(guest->receive().size(), 4U);
+  std::size_t kicks = 0;
+  for (std::size_t i = 0; i < 20; ++i) kicks += guest->transmit(frame(i)) ? 1 : 0;
+  EXPECT_EQ(kicks, 1U);
+  pump();
+  EXPECT_EQ(frames.size(), 20U);
+}
+
+TEST_F(VhostUserLinkTest, ABusyGuestIsLookedAtWithoutKicks) {
+  for (const FeatureSet features : {kPlain, kEventIndex}) {
+    const auto guest = connect(features);
+    std::size_t kicks = 0;
+    for (std::size_t i = 0; i < 10; ++i) {
+      kicks += guest->transmit(frame(i)) ? 1 : 0;
+      kicks += guest->transmit(frame(i)) ? 1 : 0;
+      turn();
+    }
+    EXPECT_LE(kicks, 2U);
+    pump();
+    EXPECT_EQ(frames.size(), 20U);
+    // Idle again: the next one kicks.
+    EXPECT_TRUE(guest->transmit(frame(1)));
+    pump();
+    EXPECT_EQ(frames.size(), 21U);
+    frames.clear();
+    guest->close();
+  }
+}
+
+TEST_F(VhostUserLinkTest, AnIdleGuestWakesNobody) {
+  const auto guest = connect(kPlain);
+  guest->transmit(frame(1));
+  pump();
+  const std::size_t before = turns;
+  pump();
+  EXPECT_EQ(turns, before);
+}
+
+TEST_F(VhostUserLinkTest, FramesWaitForBuffersAndThenAreLost) {
+  for (const FeatureSet features : {kPlain, kEventIndex}) {
+    const auto guest = connect(features);
+    guest->offer_buffers(2);
+    pump();
+    EXPECT_EQ(write({frame(1), frame(2), frame(3)}), 0U);
+    EXPECT_FALSE(link->has_room());
+    EXPECT_EQ(guest->receive(), (std::vector{frame(1), frame(2)}));
+    EXPECT_EQ(write({frame(4)}), 0U);
+    guest->offer_buffers(8);
+    pump();
+    EXPECT_EQ(guest->receive(), (std::vector{frame(3), frame(4)})) << "in order";
+    EXPECT_TRUE(link->has_room());
+    guest->close();
+  }
+  const auto guest = connect(kPlain);
+  std::size_t lost = 0;
+  for (std::size_t i = 0; i < 100; ++i) lost += write({frame(i, 60'000)});
+  EXPECT_GT(lost, 0U);
+  EXPECT_LT(lost, 100U);
+}
+
+// The driver has some buffers, and each is too small: it kicks for those behind them.
+TEST_F(VhostUserLinkTest, AFrameThatNeedsMoreBuffersThanThereAreIsDeliveredLater) {
+  for (const FeatureSet features : {kPlain, kEventIndex}) {
+    const auto guest = connect(features);
+    guest->offer_buffers(3);
+    pump();
+    EXPECT_EQ(write({frame(7, 20'000)}), 0U);
+    EXPECT_TRUE(guest->receive().empty());
+    for (std::size_t i = 0; i < 10; ++i) {
+      guest->offer_buffers(1);
+      pump();
+    }
+    EXPECT_EQ(guest->receive(), std::vector{frame(7, 20'000)});
+    guest->close();
+  }
+}
+
+TEST_F(VhostUserLinkTest, WhatADriverTakesIsToldBehindAnEvent) {
+  EXPECT_FALSE(link->features().checksum);
+  const auto guest =
+      connect({Feature::kVersion1, Feature::kGuestCsum, Feature::kGuestTso4, Feature::kGuestTso6});
+  EXPECT_TRUE(link->features().checksum);
+  EXPECT_TRUE(link->features().tso);
+  EXPECT_FALSE(link->features().uso);
+  guest->close();
+  EXPECT_FALSE(link->features().checksum);
+}
+
+TEST_F(VhostUserLinkTest, OneFrontEndComesAfterAnother) {
+  auto first = connect(kPlain);
+  const auto second = connect();
+  first->transmit(frame(1));
+  pump();
+  first.reset();
+  pump();
+  second->start(kPlain);
+  second->transmit(frame(2));
+  pump();
+  EXPECT_EQ(frames, (std::vector{frame(1), frame(2)}));
+  EXPECT_EQ(told, std::vector<std::string>{}) << "to go is no fault";
+}
+
+TEST_F(VhostUserLinkTest, ADriverBeginsAnewInTheSameSession) {
+  const auto guest = connect(kPlain);
+  guest->transmit(frame(1));
+  pump();
+  for (std::uint32_t ring : {0U, 1U}) {
+    guest->send(VhostRequest::kGetVringBase, VhostVringState{ring, 0});
+    (void)guest->answer();
+  }
+  EXPECT_EQ(write({frame(2)}), 1U);
+  guest->send(VhostRequest::kSetStatus, VhostNumber{0});
+  guest->start_ring(0);
+  guest->start_ring(1);
+  guest->transmit(frame(3));
+  guest->offer_buffers(1);
+  pump();
+  EXPECT_EQ(write({frame(4)}), 0U);
+  EXPECT_EQ(frames, (std::vector{frame(1), frame(3)}));
+  EXPECT_EQ(guest->receive(), std::vector{frame(4)});
+}
+
+TEST_F(VhostUserLinkTest, WhatWasThereBeforeARingBeganIsRead) {
+  const auto guest = connect(kEventIndex);
+  for (std::size_t i = 0; i < 3; ++i) guest->transmit(frame(i));
+  pump();
+  guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  const auto base = guest->answer();
+  ASSERT_TRUE(base);
+  guest->transmit(frame(3));
+  EXPECT_EQ(frames.size(), 3U);
+  guest->resume_ring(1, static_cast<std::uint32_t>(*base >> 32));
+  pump();
+  EXPECT_EQ(frames.size(), 4U);
+}
+
+// User Mode Linux says 0 of a packed ring that was never used.
+TEST_F(VhostUserLinkTest, APackedRingThatIsUnusedBeginsAtItsBeginning) {
+  const auto guest = connect();
+  guest->negotiate({Feature::kVersion1, Feature::kRingPacked});
+  guest->share_memory();
+  guest->start_ring(1);
+  guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  EXPECT_EQ(guest->answer().value_or(0) >> 32, virtio::kPackedStart);
+  // The last descriptor to be used in an odd turn was the first of this one.
+  guest->put_descriptor(1, 0, {.address = 0, .length = 0, .flags = 0, .next = 0x8080});
+  guest->resume_ring(1, 0);
+  guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  EXPECT_EQ(guest->answer().value_or(1) >> 32, 0U);
+}
+
+TEST_F(VhostUserLinkTest, ADisabledRingIsNotTouched) {
+  const auto guest = connect(kPlain);
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{1, 0});
+  guest->transmit(frame(1));
+  pump();
+  EXPECT_EQ(guest->transmitted(), 0U);
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{1, 1});
+  pump();
+  EXPECT_EQ(frames, std::vector{frame(1)});
+}
+
+TEST_F(VhostUserLinkTest, ABrokenRingIsToldOnceAndTheOtherGoesOn) {
+  const auto guest = connect(kPlain);
+  guest->put_descriptor(1, 0, {.address = 0, .length = 100});
+  guest->make_available(1, 0);
+  for (int i = 0; i < 10; ++i) {
+    guest->kick(1);
+    pump();
+  }
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("queue 1"), std::string::npos) << told[0];
+  EXPECT_FALSE(guest->ended());
+  guest->offer_buffers(1);
+  EXPECT_EQ(write({frame(5)}), 0U);
+  EXPECT_EQ(guest->receive(), std::vector{frame(5)});
+  // Set up anew it is served again.
+  guest->start_ring(1);
+  guest->transmit(frame(6));
+  pump();
+  EXPECT_EQ(frames, std::vector{frame(6)});
+}
+
+TEST_F(VhostUserLinkTest, ABrokenReceiveRingHoldsNothing) {
+  const auto guest = connect(kPlain);
+  guest->set_available(0, 1000);
+  EXPECT_EQ(write({frame(1)}), 1U);
+  EXPECT_EQ(write({frame(1)}), 1U);
+  EXPECT_EQ(told.size(), 1U);
+  EXPECT_TRUE(link->has_room());
+}
+
+TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayEndsTheSessionOnly) {
+  const auto guest = connect(kPlain);
+  guest->transmit(frame(1));
+  guest->cut_memory();
+  guest->kick(1);
+  pump();
+  EXPECT_TRUE(guest->ended());
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("cut short"), std::string::npos) << told[0];
+  const auto next = connect(kPlain);
+  next->transmit(frame(2));
+  pump();
+  EXPECT_EQ(frames.back(), frame(2));
+}
+
+TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayUnderAWriteEndsTheSession) {
+  const auto guest = connect(kPlain);
+  guest->offer_buffers(4);
+  pump();
+  guest->cut_memory();
+  (void)write({frame(1)});
+  pump();
+  EXPECT_TRUE(guest->ended());
+}
+
+TEST_F(VhostUserLinkTest, MemoryThatIsUnmappedStopsTheRingsInIt) {
+  const auto guest = connect(kPlain);
+  guest->send(VhostRequest::kRemMemReg,
+              VhostRegion{.guest_address = FrontEnd::kGuestBase,
+                          .size = FrontEnd::kMemory,
+                          .user_address = FrontEnd::kUserBase},
+              {}, true);
+  EXPECT_EQ(guest->answer(), 1U) << "rings were in it";
+  guest->kick(1);
+  pump();
+  EXPECT_EQ(write({frame(1)}), 1U);
+  EXPECT_FALSE(guest->ended());
+}
+
+TEST_F(VhostUserLinkTest, NonsenseEndsTheSessionAndTheNextIsServed) {
+  const std::vector<std::function<void(FrontEnd&)>> all = {
+      [](FrontEnd& f) { f.send_bytes(std::array<std::uint8_t, 12>{}); },
+      [](FrontEnd& f) { f.send_bytes(std::array<std::uint8_t, 12>{99, 0, 0, 0, 1}); },
+      [](FrontEnd& f) { f.send(VhostRequest::kSetFeatures, VhostNumber{~0ULL}); },
+      [](FrontEnd& f) { f.send(VhostRequest::kSetVringNum, VhostVringState{77, 1}); },
+      [](FrontEnd& f) { f.send(VhostRequest::kSetOwner, {}, {f.memory_file()}); },
+      // A file cannot be watched for kicks.
+      [](FrontEnd& f) {
+        f.send(VhostRequest::kSetVringKick, VhostVringFd{1, true}, {f.memory_file()});
+      },
+      // Rings outside of the memory.
+      [](FrontEnd& f) {
+        f.send(VhostRequest::kSetVringAddr, VhostVringAddress{.index = 1, .descriptors = ~0ULL});
+      },
+      [](FrontEnd& f) {
+        VhostTable table{.count = 2};
+        table.regions[0] = table.regions[1] = {.guest_address = 0, .size = 4096};
+        f.send(VhostRequest::kSetMemTable, table, {f.memory_file(), f.memory_file()});
+      }};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto guest = connect(kPlain);
+    all[i](*guest);
+    EXPECT_TRUE(guest->ended()) << i;
+    EXPECT_EQ(told.size(), i + 1) << i;
+  }
+  const auto guest = connect(kPlain);
+  guest->transmit(frame(1));
+  pump();
+  EXPECT_EQ(frames, std::vector{frame(1)});
+}
+
+TEST_F(VhostUserLinkTest, AFullDescriptorForCallsHoldsNobodyUp) {
+  const auto guest = connect(kPlain);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  const UniqueFd writer(ends[1]);
+  ASSERT_GT(::fcntl(writer.get(), F_SETPIPE_SZ, 4096), 0);
+  guest->send(VhostRequest::kSetVringCall, VhostVringFd{0, true}, {writer.get()});
+  for (int i = 0; i < 1000; ++i) {
+    guest->offer_buffers(1);
+    (void)write({frame(1)});
+    (void)guest->receive();
+  }
+  SUCCEED();
+}
+
+class VhostUserPairsTest : public VhostUserLinkTest {
+ protected:
+  VhostUserPairsTest() : VhostUserLinkTest(2) {}
+};
+
+TEST_F(VhostUserPairsTest, EachPairIsRead) {
+  const auto guest = connect({Feature::kVersion1, Feature::kMrgRxbuf, Feature::kMq});
+  guest->send(VhostRequest::kGetQueueNum);
+  EXPECT_EQ(guest->answer(), 2U);
+  guest->start_ring(2);
+  guest->start_ring(3);
+  guest->transmit(frame(1), 1);
+  guest->transmit(frame(2), 3);
+  pump();
+  std::ranges::sort(frames);
+  EXPECT_EQ(frames, (std::vector{frame(1), frame(2)}));
+}
+
+}  // namespace
+}  // namespace sluice::link

@@ -18,7 +18,16 @@ class MockPackedDriver final : public MockDriver {
         used_(PackedPosition::of_word(options.base >> 16)),
         room_(options.size),
         slots_(options.size) {
-    for (std::size_t i = 0; i < options.size; ++i) ids_.push_back(static_cast<std::uint16_t>(i));
+    for (std::size_t i = 0; i < options.size; ++i) {
+      ids_.push_back(static_cast<std::uint16_t>(i));
+      // As if all was used up to the start: by this turn of the ring, and behind it by the last.
+      const bool bits = next_.wrap == (i < next_.index);
+      write_descriptor(descriptor(i), {0, 0,
+                                       bits ? static_cast<std::uint16_t>(Descriptor::kAvailable |
+                                                                         Descriptor::kUsed)
+                                            : std::uint16_t{0},
+                                       0});
+    }
   }
 
   // One descriptor as it is, but for the two flags that make it available.

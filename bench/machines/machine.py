@@ -3,8 +3,8 @@
 import os
 import shlex
 import shutil
-import signal
 import socket
+import subprocess
 import time
 
 from labkit import processes
@@ -42,6 +42,13 @@ class Machine:
     def check_present(cls):
         if not shutil.which(cls.program):
             raise kits.Missing(f"no {cls.program} (package {cls.package})")
+
+    @classmethod
+    def version(cls):
+        """What the program says of itself, as one line."""
+        done = subprocess.run([cls.program, "--version"], capture_output=True, text=True,
+                              check=False)
+        return (done.stdout.strip() or "unknown").splitlines()[0]
 
     def command(self, kit, serial):
         """The command line; `serial` is the descriptor of the guest's end of the line."""
@@ -105,9 +112,10 @@ class Machine:
 
     def kill(self):
         """Ends it as a crash would."""
-        if self.is_alive():
-            os.kill(self.pid, signal.SIGKILL)
-            self._child.wait()
+        # User Mode Linux has helpers, which would keep its sockets.
+        below = processes.descendants(self.pid)
+        processes.kill_now(self._child)
+        processes.kill_all([pid for pid in below[1:] if processes.is_alive(pid)], grace=0)
         self.close()
 
     def close(self):

@@ -24,8 +24,10 @@ def pytest_generate_tests(metafunc):
     if marker:
         setups = [places.SETUPS[name] for name in marker.args]
     else:
+        options = metafunc.config.option
+        everywhere = metafunc.definition.get_closest_marker("every_link") or not options.fast
         setups = [setup for setup in places.SETUPS.values()
-                  if setup.engine == metafunc.config.option.engine]
+                  if setup.engine == options.engine and (setup.is_chief or everywhere)]
     # One worker has all tests of a guest, which boots once.
     parameters = [pytest.param(setup, id=setup.name, marks=pytest.mark.xdist_group(setup.name))
                   for setup in setups]

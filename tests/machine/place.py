@@ -22,6 +22,11 @@ class Setup:
     link: str
 
     @property
+    def is_chief(self):
+        """Whether it has all tests also with --fast; others differ in how frames come alone."""
+        return self.link not in ("datagram", "descriptor", "vhost-user/2")
+
+    @property
     def name(self):
         kind = self.machine.__name__.lower()
         return "-".join([kind, self.link.replace("/", "x"), self.engine])

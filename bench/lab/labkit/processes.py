@@ -82,6 +82,12 @@ def kill_all(pids, grace=1.0):
             time.sleep(0.01)
 
 
+def kill_now(child):
+    """A child of ours, without a chance to tidy up."""
+    child.kill()
+    child.wait()
+
+
 def holds_tap(pid):
     """Whether a process has /dev/net/tun open: then it is the one that serves."""
     try:

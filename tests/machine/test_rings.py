@@ -1,0 +1,57 @@
+"""DPDK's testpmd as guest: rings that are filled as fast as the engine empties them, of both
+layouts and of several queues, by a driver that just vanishes."""
+
+import pytest
+
+from harness import check
+from labkit import netns, processes
+from machines import engines, testpmd
+from machines import kit as kits
+
+LAYOUTS = {"split": {}, "packed": {"packed": True}, "two-queues": {"queues": 2}}
+PORT = 7011
+
+
+@pytest.fixture
+def engine(request, tmp_path):
+    path = request.config.option.sluice
+    try:
+        engines.Sluice.check_present(path, "vhost-user")
+        testpmd.Testpmd.check_present()
+    except kits.Missing as missing:
+        pytest.skip(str(missing))
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o777)
+    with netns.Network() as network:
+        made = engines.Sluice(network, path, str(tmp_path), "vhost-user/2").start()
+        made.network, made.folder = network, str(tmp_path)
+        yield made
+        check(made.is_alive(), f"the engine has ended: {made.said()[-2000:]}")
+
+
+def sends(engine, **layout):
+    """Until packets of this testpmd reach srv."""
+    sender = testpmd.Testpmd(engine.network, engine.folder, engine.link(), **layout)
+    try:
+        sender.start(engine.network.SRV[4], PORT)
+        srv = engine.network.srv
+        before = testpmd.received_packets(engine.network, srv)
+        processes.wait_until(
+            lambda: testpmd.received_packets(engine.network, srv) - before >= 1000, 60,
+            f"too few packets come through: {sender.said()[-800:]}", 0.2)
+    except BaseException:
+        sender.close()
+        raise
+    return sender
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_packets_of_full_rings_come_through(engine, layout):
+    told = sends(engine, **LAYOUTS[layout]).finish()
+    check(told["sent"] >= 1000, f"testpmd says {told}")
+
+
+def test_driver_killed_while_it_sends_and_another_started(engine):
+    for layout in LAYOUTS.values():
+        sends(engine, **layout).kill()
+    sends(engine).finish()

@@ -96,7 +96,7 @@ def _verdict(asked, value, passes):
     return {"asked": asked, "value": value, "holds": None if value is None else passes(value)}
 
 
-def _summary(samples):
+def summary(samples):
     values = [sample["value"] for sample in samples]
     keys = dict.fromkeys(key for sample in samples for key, value in sample.items()
                          if key != "value" and is_number(value))
@@ -114,7 +114,7 @@ def _cell_entry(results, cell):
         "mtu": cell.mtu or None, "direction": cell.direction, "streams": cell.streams,
         "congestion": cell.congestion, "flows": cell.flows, "derived_from": cell.derived_from,
         "engines": list(samples), "samples": samples,
-        "summary": {engine: _summary(taken) for engine, taken in samples.items() if taken},
+        "summary": {engine: summary(taken) for engine, taken in samples.items() if taken},
         "swing": swing, "doubtful": swing is not None and swing > SWING,
         "verdicts": results.verdicts(cell),
     }

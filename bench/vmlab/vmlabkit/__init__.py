@@ -1,0 +1,1 @@
+"""bench/vmlab/run: engines that serve virtual machines, beside each other in one run."""

@@ -1,0 +1,167 @@
+"""What the lab measures side by side: each row is a kind of guest, an engine and a link of theirs.
+
+The yardsticks are routing alone (direct) and pasta, which serves a namespace and no machine.
+"""
+
+import dataclasses
+import os
+import tempfile
+
+from labkit import engines as namespace_engines
+from labkit import processes
+
+from machines import engines, kit, machine, testpmd
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    machine: type | None = None
+    engine: str | None = None
+    link: str | None = None
+
+    @property
+    def emulated(self):
+        return self.machine is machine.Qemu
+
+
+ROWS = {row.name: row for row in (
+    Row("direct"),
+    Row("pasta"),
+    Row("qemu slirp", machine.Qemu, "slirp", "slirp"),
+    Row("qemu passt", machine.Qemu, "passt", "stream"),
+    Row("qemu passt-vhost", machine.Qemu, "passt", "vhost-user"),
+    Row("qemu sluice", machine.Qemu, "sluice", "stream"),
+    Row("qemu sluice-vhost", machine.Qemu, "sluice", "vhost-user"),
+    Row("uml passt-vhost", machine.Uml, "passt", "vhost-user"),
+    Row("uml sluice-bess", machine.Uml, "sluice", "bess"),
+    Row("uml sluice-vhost", machine.Uml, "sluice", "vhost-user"),
+    Row("testpmd passt-vhost", testpmd.Testpmd, "passt", "vhost-user"),
+    Row("testpmd sluice-vhost", testpmd.Testpmd, "sluice", "vhost-user"),
+)}
+
+
+def path_of(engine, options):
+    return {"sluice": options.sluice, "passt": options.passt, "slirp": None}[engine]
+
+
+def missing(row, options):
+    """Why a row cannot be measured here, or None."""
+    try:
+        if row.name == "pasta":
+            engines.Engine.check_present(options.pasta, None)
+        elif row.engine:
+            engines.ENGINES[row.engine].check_present(path_of(row.engine, options), row.link)
+            row.machine.check_present()
+    except kit.Missing as why:
+        return str(why)
+    return None
+
+
+class Guest:
+    """A machine that is up, as labkit's places have it."""
+
+    def __init__(self, row, network, made_kit, options, folder):
+        self.row = row
+        self.network = network
+        self.engine = engines.ENGINES[row.engine](network, path_of(row.engine, options), folder,
+                                                  row.link).start()
+        self._machine = None
+        if row.machine is not testpmd.Testpmd:
+            # 8 streams at the largest MTU need room.
+            self._machine = row.machine(network, made_kit, folder, self.engine.link(), memory=512)
+            self._machine.boot()
+            self._machine.network_up()
+
+    @property
+    def pid(self):
+        """Whose processor time counts: of libslirp, which is a part of QEMU, none does."""
+        return None if self.row.engine == "slirp" else self.engine.pid
+
+    def server(self, family):
+        return self.network.SRV[family]
+
+    def client(self, name):
+        return name
+
+    def run(self, command, timeout):
+        try:
+            return self._machine.run(command, timeout)
+        except machine.GuestError as error:
+            raise processes.LabError(str(error)) from None
+
+    def set_mtu(self, mtu):
+        done = self.run(f"ip link set $(cat /run/link) mtu {mtu}", 30)
+        if done.returncode != 0:
+            raise processes.LabError(f"the guest takes no MTU of {mtu}: {done.stderr.strip()}")
+
+    def is_alive(self):
+        return self.engine.is_alive() and (self._machine is None or self._machine.is_alive())
+
+    def stop(self):
+        if self._machine:
+            self._machine.close()
+        self.engine.stop()
+
+
+class Namespace:
+    """A yardstick: no machine."""
+
+    def __init__(self, row, network, options):
+        self.row = row
+        self.network = network
+        self._clients = options.clients
+        if row.name == "pasta":
+            self._place = namespace_engines.Pasta().start(network, options.pasta, 65520, 4)
+        else:
+            self._place = namespace_engines.Plain(row.name, network, network.cli, network.SRV)
+        self.pid = self._place.pid
+        self.server = self._place.server
+        self.run = self._place.run
+
+    def client(self, name):
+        return os.path.join(self._clients, name)
+
+    def set_mtu(self, mtu):
+        """The guest's interface of pasta; the veth of routing keeps its 1500."""
+        if self.pid:
+            self.run(["sh", "-c", f"ip link set eth0 mtu {mtu}"], 10)
+
+    def is_alive(self):
+        return not self.pid or processes.is_alive(self.pid)
+
+    def stop(self):
+        if self.pid:
+            self._place.stop()
+
+
+class Places:
+    """Every row's place, made at its first use and kept for the run."""
+
+    def __init__(self, network, options, made_kit):
+        self.network = network
+        self.options = options
+        self._kit = made_kit
+        self._made = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="sluice-vmlab-",
+                                                   ignore_cleanup_errors=True)
+        self.folder = self._folder.name
+        os.chmod(self.folder, 0o777)
+
+    def of(self, row):
+        place = self._made.get(row.name)
+        if place is None or not place.is_alive():
+            if place is not None:
+                place.stop()
+            self._made[row.name] = None
+            if row.machine is None:
+                place = Namespace(row, self.network, self.options)
+            else:
+                place = Guest(row, self.network, self._kit, self.options, self.folder)
+            self._made[row.name] = place
+        return place
+
+    def close(self):
+        for place in filter(None, self._made.values()):
+            place.stop()
+        self._folder.cleanup()

@@ -60,7 +60,7 @@ std::uint32_t TcpListeners::accept_some(StreamListener& listener, std::uint32_t 
 void TcpListeners::pause() {
   if (pause_timer_.armed()) return;
   context_.timers.arm(pause_timer_, context_.now + host::kAcceptPause);
-  watch_all(0);
+  (void)watch_all(0);  // One that goes on asks in vain until the pause ends.
   if (context_.now < next_warning_) return;
   next_warning_ = context_.now + kWarningEvery;
   telemetry::log_warn(
@@ -68,13 +68,21 @@ void TcpListeners::pause() {
       "(ulimit -n, LimitNOFILE=) or set limits of connections");
 }
 
-void TcpListeners::on_timer() { watch_all(EPOLLIN); }
+void TcpListeners::on_timer() {
+  // One that stays unwatched would never accept again.
+  if (!watch_all(EPOLLIN)) {
+    context_.timers.arm(pause_timer_, context_.now + host::kAcceptPause);
+  }
+}
 
-void TcpListeners::watch_all(std::uint32_t events) {
+bool TcpListeners::watch_all(std::uint32_t events) {
+  bool all = true;
   listeners_.for_each([&](SlabHandle handle, StreamListener& listener) {
-    (void)context_.loop.modify(listener.socket.get(), events,
-                               EventTag::of(EventKind::kListener, handle).pack());
+    const auto watched = context_.loop.modify(listener.socket.get(), events,
+                                              EventTag::of(EventKind::kListener, handle).pack());
+    all = all && watched.has_value();
   });
+  return all;
 }
 
 }  // namespace sluice::forward

@@ -62,7 +62,8 @@ class TcpListeners {
  private:
   // Returns how many it took, at most `most`.
   std::uint32_t accept_some(StreamListener& listener, std::uint32_t most);
-  void watch_all(std::uint32_t events);
+  // Whether all listeners are watched for these now.
+  [[nodiscard]] bool watch_all(std::uint32_t events);
 
   WorkerContext& context_;
   AcceptSink& sink_;

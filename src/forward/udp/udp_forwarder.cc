@@ -41,16 +41,22 @@ UdpForwarder::UdpForwarder(WorkerContext& context, const UdpBounds& bounds)
 
 UdpForwarder::~UdpForwarder() { end_all(); }
 
-SlabHandle UdpForwarder::listen(sys::KernelFd socket, std::shared_ptr<LiveRule> rule,
-                                std::uint16_t port, std::uint16_t port_offset) {
+std::expected<SlabHandle, sys::SysError> UdpForwarder::listen(sys::KernelFd socket,
+                                                              std::shared_ptr<LiveRule> rule,
+                                                              std::uint16_t port,
+                                                              std::uint16_t port_offset) {
   const SlabHandle handle = listeners_.emplace();
   UdpListener& listener = *listeners_.find(handle);
   listener.socket = host::UdpSocket::adopt(std::move(socket));
   listener.rule = std::move(rule);
   listener.port = port;
   listener.port_offset = port_offset;
-  (void)context_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
-                          EventTag::of(EventKind::kUdpListener, handle).pack());
+  const auto watched = context_.loop.add(listener.socket.fd(), EPOLLIN | EPOLLET,
+                                         EventTag::of(EventKind::kUdpListener, handle).pack());
+  if (!watched) {
+    listeners_.erase(handle);
+    return std::unexpected(watched.error());
+  }
   take_over_closed(handle);
   return handle;
 }
@@ -90,7 +96,8 @@ void UdpForwarder::close(SlabHandle handle) {
     forget(handle, *listener);
     return;
   }
-  // What comes from now on must not wake us; errors about answers still do.
+  // What comes from now on is not to wake us; errors about answers still do. Where that cannot be
+  // had, each datagram wakes us once, and is not read.
   (void)context_.loop.modify(listener->socket.fd(), EPOLLET,
                              EventTag::of(EventKind::kUdpListener, handle).pack());
 }

@@ -37,6 +37,7 @@
 #include "host/datagram_rows.h"
 #include "host/udp_socket.h"
 #include "policy/token_bucket.h"
+#include "sys/sys_error.h"
 
 namespace sluice::forward {
 
@@ -61,9 +62,12 @@ class UdpForwarder {
   UdpForwarder& operator=(const UdpForwarder&) = delete;
 
   // Takes over a bound socket that set_datagram_options() has prepared. The result names the
-  // listener. Sessions of closed listeners whose clients it reaches go on with it.
-  [[nodiscard]] SlabHandle listen(sys::KernelFd socket, std::shared_ptr<LiveRule> rule,
-                                  std::uint16_t port, std::uint16_t port_offset);
+  // listener. Sessions of closed listeners whose clients it reaches go on with it. Fails when the
+  // socket cannot be watched, and closes it.
+  [[nodiscard]] std::expected<SlabHandle, sys::SysError> listen(sys::KernelFd socket,
+                                                                std::shared_ptr<LiveRule> rule,
+                                                                std::uint16_t port,
+                                                                std::uint16_t port_offset);
   // New sessions follow this rule; those that are go on as they began.
   void set_rule(SlabHandle listener, std::shared_ptr<LiveRule> rule);
   // Reads no more from clients; answers still go out until the sessions end.

@@ -169,22 +169,18 @@ void Worker::carry_out(Apply& apply) {
 }
 
 void Worker::add_listener(WorkerListener listener) {
-  Known known{.udp = listener.rule->plan.listens_udp(), .listed = true};
-  if (known.udp) {
-    known.handle = udp_.listen(std::move(listener.socket), std::move(listener.rule), listener.port,
-                               listener.port_offset);
-  } else {
-    const auto added = listeners_.add({.serves = {.rule = std::move(listener.rule),
-                                                  .port = listener.port,
-                                                  .port_offset = listener.port_offset},
-                                       .socket = std::move(listener.socket)});
-    if (!added) {
-      telemetry::log_error("cannot watch a listener: {}", added.error().describe());
-      return;
-    }
-    known.handle = *added;
+  const bool udp = listener.rule->plan.listens_udp();
+  const auto added = udp ? udp_.listen(std::move(listener.socket), std::move(listener.rule),
+                                       listener.port, listener.port_offset)
+                         : listeners_.add({.serves = {.rule = std::move(listener.rule),
+                                                      .port = listener.port,
+                                                      .port_offset = listener.port_offset},
+                                           .socket = std::move(listener.socket)});
+  if (!added) {
+    telemetry::log_error("cannot watch a listener: {}", added.error().describe());
+    return;
   }
-  known_.emplace(listener.id, known);
+  known_.emplace(listener.id, Known{.handle = *added, .udp = udp, .listed = true});
 }
 
 void Worker::set_rule(const Known& known, std::shared_ptr<LiveRule> rule) {

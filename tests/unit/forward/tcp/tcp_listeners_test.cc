@@ -72,6 +72,19 @@ TEST_F(TcpListenersTest, WithoutADescriptorAllListenersPause) {
   }
 }
 
+TEST_F(TcpListenersTest, AListenerThatCannotBeWatchedAgainIsTriedAgain) {
+  script({EMFILE, 0});
+  testing::internal::CaptureStderr();
+  event();
+  (void)testing::internal::GetCapturedStderr();
+  kernel.script("epoll_ctl", -1, ENOMEM);
+  ASSERT_TRUE(resumes_within(host::kAcceptPause + 10ms));
+  EXPECT_EQ(kernel.watched.at(7).events, 0U);
+  EXPECT_TRUE(resumes_within(host::kAcceptPause + 10ms));
+  EXPECT_EQ(kernel.watched.at(7).events, EPOLLIN);
+  EXPECT_FALSE(resumes_within(10s));
+}
+
 TEST_F(TcpListenersTest, AnErrorOfTheListenerEndsTheTurnOnly) {
   for (const int error : {EINVAL, EBADF, EACCES}) {
     script({error, 0});

@@ -30,7 +30,7 @@ class UdpForwarderTest : public LoopFixture<UdpForwarder> {
     door = endpoint("127.0.0.1", port);
     counters = rule->counters;
     sys::KernelFd opened = listener_socket(fd, rule->plan);
-    return forwarder->listen(std::move(opened), std::move(rule), port, 0);
+    return *forwarder->listen(std::move(opened), std::move(rule), port, 0);
   }
   static std::uint16_t port_of_socket(int fd) {
     sys::SocketAddress name;

@@ -460,7 +460,7 @@ TEST_F(UdpToTcpTest, ASessionOfAClosedListenerGoesOn) {
   door = endpoint("127.0.0.1", port_of(fd.get()));
   const auto rule = live(rule_to({port_of(listener.get())}));
   const SlabHandle handle =
-      forwarder->listen(listener_socket(fd.release(), rule->plan), rule, door.port.value, 0);
+      *forwarder->listen(listener_socket(fd.release(), rule->plan), rule, door.port.value, 0);
   const Peer client;
   ASSERT_EQ(client.send(door, "x"), 0);
   auto stream = accepted(listener);

@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 from . import cpio
 
@@ -29,6 +30,8 @@ UML_MODULES = "/usr/lib/uml/modules"
 # With what they need. What a kernel has built in is not among its modules.
 MODULES = ("virtio_pci", "virtio_net", "ipv6")
 SCRIPTS = {"init": "guest_init.sh", "kit/dhcp": "guest_dhcp.sh", "kit/network": "guest_network.sh"}
+# An archive that nobody has asked for in this long is removed.
+DAYS_KEPT = 2
 # Programs of this machine that guests have too, where it has them.
 PROGRAMS = ("iperf3", "curl")
 
@@ -128,7 +131,16 @@ def _initrd(clients, trees):
         fresh = path.with_suffix(".fresh")
         fresh.write_bytes(content)
         fresh.rename(path)
+    os.utime(path)
+    _forget_old()
     return path
+
+
+def _forget_old():
+    """Each build of the clients makes an archive anew; a guest that reboots may read its own."""
+    for path in CACHE.glob("guest-*.cpio"):
+        if time.time() - path.stat().st_mtime > DAYS_KEPT * 86400:
+            path.unlink()
 
 
 def _add_programs(archive, clients):

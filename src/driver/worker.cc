@@ -1,6 +1,7 @@
 #include "driver/worker.h"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "base/overloaded.h"
@@ -125,8 +126,7 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
                     {now, sink_});
   settle(now);
   if (burst.gone) [[unlikely]] {
-    link_gone_ = true;
-    for (const int fd : link_->descriptors()) (void)loop_.remove(fd);
+    close_link();
     outside.on_link_gone();
   }
 }
@@ -207,6 +207,11 @@ void Worker::begin_drain(Outside& outside) {
   const Instant now = loop_.now();
   if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
   engine_.tcp().begin_drain(now);
+}
+
+void Worker::close_link() {
+  if (std::exchange(link_gone_, true)) return;
+  for (const int fd : link_->descriptors()) (void)loop_.remove(fd);
 }
 
 Undelivered Worker::undelivered() {

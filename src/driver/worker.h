@@ -88,6 +88,8 @@ class Worker {
   // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
   // it, until which turns go on.
   void begin_drain(Outside& outside);
+  // Nothing more is read of the guest.
+  void close_link();
   [[nodiscard]] Undelivered undelivered();
   // Ends all flows, and writes what was gathered. Returns those whose hosts do not get everything.
   [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish();

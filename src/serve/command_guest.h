@@ -40,6 +40,7 @@ class CommandGuest final : public Guest {
   void on_link_gone() override;
 
   [[nodiscard]] std::optional<int> exit_status() const override { return exit_status_; }
+  [[nodiscard]] bool goes_on() const override { return false; }
   [[nodiscard]] const std::optional<sys::SetupError>& failure() const override {
     return child_->exec_error();
   }

@@ -79,6 +79,8 @@ class Guest {
 
   // Nothing while it runs. What the shell is told: 128 + n when signal n ended it.
   [[nodiscard]] virtual std::optional<int> exit_status() const = 0;
+  // Whether it may go on sending after that: then what it had sent until then is all that counts.
+  [[nodiscard]] virtual bool goes_on() const = 0;
   // Why it could not run; complete once exit_status() has answered.
   [[nodiscard]] virtual const std::optional<sys::SetupError>& failure() const = 0;
 };

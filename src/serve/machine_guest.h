@@ -52,6 +52,7 @@ class MachineGuest final : public Guest {
   void on_link_gone() override;
 
   [[nodiscard]] std::optional<int> exit_status() const override { return exit_status_; }
+  [[nodiscard]] bool goes_on() const override { return true; }
   [[nodiscard]] const std::optional<sys::SetupError>& failure() const override { return failure_; }
 
  private:

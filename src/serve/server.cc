@@ -207,6 +207,7 @@ void Server::drain() {
   on_signals();  // Those that came before the end were the guest's.
   draining_ = true;
   worker_.begin_drain(*this);
+  if (guest_.goes_on()) worker_.close_link();
   Instant tell_at = worker_.now() + kTellAfter;
   while (!abandoned_) {
     const driver::Undelivered left = worker_.undelivered();

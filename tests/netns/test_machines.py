@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -318,6 +319,29 @@ def test_one_that_is_killed_leaves_no_file_and_another_replaces_what_is_left(t, 
     check_equal(second.returncode, 125, "exit status of a second one")
     check("another program has it" in second.stderr, second.stderr)
     machine.end()
+
+
+def test_a_machine_that_goes_on_does_not_hold_the_end(t, machine):
+    machine.start()
+    started = threading.Event()
+
+    def take(connection):
+        started.set()
+        return digester(connection)
+
+    t.listen(7002, take)
+    machine.start_python("""
+s = connect(args[0], 7002)
+while True: s.sendall(bytes(1 << 16))
+""", t.srv)
+    check(started.wait(20), "nothing is sent")
+    machine.end()
+
+
+def test_a_descriptor_that_is_not_open_is_a_mistake(t, machine):
+    done = t.net.run(t.net.hst, [t.path, "vm", "--fd", "9"], True, env=ENVIRONMENT)
+    check_equal(done.returncode, 2, "exit status")
+    check("descriptor 9 is not open" in done.stderr, done.stderr)
 
 
 @pytest.mark.parametrize("kind", ["stream", "seqpacket", "datagram"])

@@ -38,11 +38,13 @@ class FakeGuest final : public Guest {
   }
   void on_link_gone() override { heard += "link-gone "; }
   [[nodiscard]] std::optional<int> exit_status() const override { return status; }
+  [[nodiscard]] bool goes_on() const override { return lives_on; }
   [[nodiscard]] const std::optional<sys::SetupError>& failure() const override { return none; }
 
   std::vector<int> fds{50, 51};
   int news_before_end = 0;  // How often place 0 is ready before it ends.
   std::optional<int> status;
+  bool lives_on = false;
   std::optional<sys::SetupError> none;
   std::string heard;
 };
@@ -121,6 +123,14 @@ TEST_F(ServerTest, TheGuestHearsThatItsLinkIsGone) {
   ASSERT_TRUE(run().has_value());
   EXPECT_EQ(guest.heard, "link-gone ready0 ");
   EXPECT_EQ(rig.link->depths.size(), 1U);  // Neither by an event nor by the end.
+}
+
+TEST_F(ServerTest, AGuestThatGoesOnIsHeardOnceMoreAndNotAgain) {
+  guest.lives_on = true;
+  rig.kernel.script_events({{50, EPOLLIN}});
+  ASSERT_TRUE(run().has_value());
+  EXPECT_EQ(rig.link->depths.size(), 1U);
+  for (const int fd : rig.link->fds) EXPECT_FALSE(rig.kernel.watched.contains(fd));
 }
 
 TEST_F(ServerTest, AGuestThatCannotBeWatchedIsNotServed) {

@@ -4,6 +4,7 @@ An Engine is one process in hst, at one socket. It outlives its guests, which co
 another. link() is what the next guest is joined by.
 """
 
+import itertools
 import os
 import pathlib
 import shutil
@@ -15,6 +16,9 @@ from labkit import processes
 
 from . import kit as kits
 from . import links
+
+# No name is used again, also by another of the same test.
+_numbers = itertools.count()
 
 
 class Engine:
@@ -31,7 +35,7 @@ class Engine:
         self._link = link
         self._ports = ports
         self._options = list(options)
-        self._socket = os.path.join(folder, f"{self.name}.{id(self):x}")
+        self._socket = os.path.join(folder, f"{self.name}.{next(_numbers)}")
         self._errors = open(os.memfd_create(self.name), "w+b")
         self._child = None
         self._others = []  # What stands between it and the guest.
@@ -87,7 +91,7 @@ class Engine:
         if self._link == "stream":
             return links.Stream(self._socket)
         if self._link == "datagram":
-            return links.Datagram(self._socket, f"{self._socket}.guest")
+            return links.Datagram(self._socket, f"{self._socket}.guest{next(_numbers)}")
         if self._link == "descriptor":
             return links.Descriptor(self._guest_end.detach())
         if self._link == "bess":

@@ -1,5 +1,6 @@
 """A guest that is started, told what to run, and ended. QEMU's and User Mode Linux's are alike."""
 
+import itertools
 import os
 import shlex
 import shutil
@@ -11,6 +12,9 @@ from labkit import processes
 
 from . import kit as kits
 from . import line as lines
+
+# No name is used again, also by another of the same test.
+_numbers = itertools.count()
 
 
 class GuestError(Exception):
@@ -34,7 +38,7 @@ class Machine:
         self._network = network
         self._kit = kit
         self._settings = settings
-        self._console = os.path.join(folder, f"{self.program}.{id(self):x}.console")
+        self._console = os.path.join(folder, f"{self.program}.{next(_numbers)}.console")
         self._child = None
         self._line = None
 
@@ -72,7 +76,9 @@ class Machine:
         with open(self._console, "ab") as console:
             self._child = self._network.popen(
                 self._network.hst, self.command(self._kit, theirs.fileno()), stdout=console,
-                stderr=console, pass_fds=inherited, env=self._environment())
+                stderr=console, pass_fds=inherited, env=self._environment(),
+                # An engine who is nobody writes to a socket of QEMU's.
+                umask=0)
         theirs.close()
         self.link.started()
         self._line = lines.Line(ours, self.is_alive)

@@ -1,6 +1,7 @@
 """DPDK's testpmd as a guest without a kernel: it fills the rings of a vhost-user engine with UDP as
 fast as they take it, which no Linux guest here can."""
 
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ PACKAGE = "dpdk-dev"
 ENGINE_MAC = "52:54:00:12:34:01"
 ETHERNET_IP_UDP = 14 + 20 + 8
 
+# No name is used again, also by another of the same test.
+_numbers = itertools.count()
+
 
 class Testpmd:
     """Sends datagrams of one size to one address, from start() to close()."""
@@ -25,8 +29,8 @@ class Testpmd:
     def __init__(self, network, folder, link, queues=1, packed=False):
         self.link = link
         self._network = network
-        self._prefix = f"kit{os.getpid()}x{id(self):x}"
-        self._log = os.path.join(folder, f"testpmd.{id(self):x}.log")
+        self._prefix = f"kit{os.getpid()}x{next(_numbers)}"
+        self._log = os.path.join(folder, f"testpmd.{next(_numbers)}.log")
         self._queues = queues
         self._packed = packed
         self._child = None

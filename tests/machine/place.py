@@ -5,10 +5,12 @@ import os
 import shutil
 import tempfile
 
-from harness import Context, check
+from harness import Context, Failure, check
 from labkit import netns
 from machines import engines, machine
 
+# Guests in a row that do not come up, after which no test of theirs waits for another.
+FAILURES_MOST = 2
 # Published on the host, TCP and UDP, for tests of that.
 PORTS = (7017, 7018)
 
@@ -58,6 +60,7 @@ class Place:
         self._type.check_present(self._path, setup.link)
         setup.machine.check_present()
         self.net = self.engine = self.machine = None
+        self._failures = []
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="sluice-test-")
@@ -72,6 +75,8 @@ class Place:
         """A guest that has its addresses; a new one where a test has left none behind."""
         if self.engine is not None:
             return
+        if len(self._failures) >= FAILURES_MOST:
+            raise Failure(f"given up, as before: {self._failures[-1]}")
         try:
             self.net = netns.Network()
             self.net.__enter__()
@@ -80,7 +85,9 @@ class Place:
             self.engine = self._type(self.net, self._path, self.folder, self.setup.link, PORTS)
             self.engine.start()
             self.new_machine()
-        except BaseException:
+            self._failures = []
+        except BaseException as failure:
+            self._failures.append(failure)
             self.spoil()
             raise
 

@@ -2,13 +2,13 @@
 // knows: kicks and calls are its user's.
 //
 //   GuestMemory memory;
-//   if (!memory.add({.guest_address = 0, .user_address = 0x7000'0000, .bytes = mapped})) return;
-//   Virtqueue queue;
-//   QueueConfig config{.size = 256};
+//   if (!memory.add({.guest_address = ram_at, .user_address = user, .bytes = mapped})) return;
+//   QueueConfig config{.size = 256, .features = {.event_index = true}};
 //   const RingSizes sizes = ring_sizes(config.size, config.features);
-//   config.descriptors = memory.find_user(0x7000'0000, sizes.descriptors);
-//   config.driver = memory.find_user(0x7000'1000, sizes.driver);
-//   config.device = memory.find_user(0x7000'2000, sizes.device);
+//   config.descriptors = memory.find_user(descriptors_at, sizes.descriptors);
+//   config.driver = memory.find_user(driver_at, sizes.driver);
+//   config.device = memory.find_user(device_at, sizes.device);
+//   Virtqueue queue;
 //   if (!queue.start(memory, config)) return;  // The error says what is wrong with them.
 //   do {
 //     const auto taken = queue.take(32);

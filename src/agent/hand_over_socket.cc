@@ -21,10 +21,6 @@ constexpr std::uint32_t kOptionSegmentSize = 2;
 constexpr std::uint32_t kOptionWindowScale = 3;
 constexpr std::uint32_t kOptionSack = 4;
 
-// States of the kernel's, as TCP_INFO tells them (the kernel's include/net/tcp_states.h).
-constexpr std::uint8_t kEstablished = 1;
-constexpr std::uint8_t kCloseWait = 8;
-
 template <typename T>
 std::expected<void, sys::SysError> set(const sys::KernelFd& fd, int level, int option,
                                        const T& value) {
@@ -142,15 +138,12 @@ std::expected<void, sys::SysError> HandOverSocket::hear() {
 }
 
 HandOverSocket::State HandOverSocket::state() const {
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  if (::getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
-    return {.progress = Progress::kDead};
-  }
-  State out{.has_received = info.tcpi_bytes_received > 0};
-  if (info.tcpi_state != kEstablished && info.tcpi_state != kCloseWait) {
+  const auto info = sys::read_tcp_info(fd_.kernel(), fd_.get());
+  if (!info) return {.progress = Progress::kDead};
+  State out{.has_received = info->bytes_received > 0};
+  if (!info->established) {
     out.progress = Progress::kDead;
-  } else if (info.tcpi_segs_in > 0) {
+  } else if (info->segments_in > 0) {
     out.progress = Progress::kAnswered;
   }
   return out;

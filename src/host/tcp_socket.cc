@@ -9,7 +9,6 @@
 #include <array>
 #include <climits>
 
-#include "host/tcp_info.h"
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
 
@@ -88,7 +87,7 @@ std::expected<void, sys::SysError> TcpSocket::start_connect(const wire::Endpoint
 }
 
 bool TcpSocket::is_established() const {
-  const auto info = read_tcp_info(fd_.kernel(), fd_.get());
+  const auto info = sys::read_tcp_info(fd_.kernel(), fd_.get());
   return info && info->established;
 }
 
@@ -203,7 +202,7 @@ void TcpSocket::close_and_forget() {
 }
 
 std::expected<std::uint32_t, sys::SysError> TcpSocket::unanswered_probes() {
-  const auto info = read_tcp_info(fd_.kernel(), fd_.get());
+  const auto info = sys::read_tcp_info(fd_.kernel(), fd_.get());
   if (!info) return std::unexpected(info.error());
   return info->unanswered_probes;
 }

@@ -1,6 +1,6 @@
 #include "sys/socket_options.h"
 
-#include <netinet/tcp.h>
+#include <linux/tcp.h>  // It has all of TCP_INFO, and excludes <netinet/tcp.h>.
 
 #include <algorithm>
 #include <climits>
@@ -9,6 +9,10 @@
 
 namespace sluice::sys {
 namespace {
+
+// States of the kernel's (its include/net/tcp_states.h).
+constexpr std::uint8_t kEstablished = 1;
+constexpr std::uint8_t kCloseWait = 8;
 
 void prefer_unless_zero(const KernelFd& fd, int level, int name, std::uint32_t value) {
   if (value == 0) return;
@@ -94,6 +98,18 @@ std::expected<wire::Endpoint, SysError> local_endpoint_of(const KernelFd& fd) {
   }
   if (const auto endpoint = from_sockaddr(address.storage, address.length)) return *endpoint;
   return std::unexpected(SysError{SysOp::kGetSockName, EAFNOSUPPORT});
+}
+
+std::expected<TcpInfo, SysError> read_tcp_info(Kernel& kernel, int fd) {
+  tcp_info info{};
+  socklen_t length = sizeof info;
+  if (kernel.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) {
+    return std::unexpected(last_error(SysOp::kGetSockOpt));
+  }
+  return TcpInfo{.established = info.tcpi_state == kEstablished || info.tcpi_state == kCloseWait,
+                 .unanswered_probes = info.tcpi_probes,
+                 .segments_in = info.tcpi_segs_in,
+                 .bytes_received = info.tcpi_bytes_received};
 }
 
 }  // namespace sluice::sys

@@ -1,4 +1,4 @@
-// Helpers that the socket classes share.
+// Options of sockets, set and read: what all who make some share.
 #pragma once
 
 #include <cstdint>
@@ -59,5 +59,16 @@ void prefer_buffers(const KernelFd& fd, std::uint32_t receive, std::uint32_t sen
                                                     const wire::Endpoint& endpoint,
                                                     std::uint32_t scope_id = 0);
 [[nodiscard]] std::expected<wire::Endpoint, SysError> local_endpoint_of(const KernelFd& fd);
+
+// TCP_INFO, tcp(7).
+struct TcpInfo {
+  // The handshake is over and neither side has ended the connection, or the peer has its own only:
+  // what the kernel calls ESTABLISHED or CLOSE-WAIT.
+  bool established = false;
+  std::uint8_t unanswered_probes = 0;  // Keep-alives or window probes in a row.
+  std::uint32_t segments_in = 0;
+  std::uint64_t bytes_received = 0;  // In order, a FIN counted like a byte.
+};
+[[nodiscard]] std::expected<TcpInfo, SysError> read_tcp_info(Kernel& kernel, int fd);
 
 }  // namespace sluice::sys

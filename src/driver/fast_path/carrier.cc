@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/unreachable.h"
-#include "host/tcp_info.h"
+#include "sys/socket_options.h"
 
 namespace sluice::driver {
 namespace {
@@ -107,7 +107,7 @@ bool Carrier::close(const flow::CloseTcp& action) {
 bool Carrier::has_received(flow::TcpId id, wire::SeqNum sequence) {
   const Carried* carried = find(id);
   if (carried == nullptr) return true;
-  const auto info = host::read_tcp_info(pools_.kernel(), carried->guest_fd);
+  const auto info = sys::read_tcp_info(pools_.kernel(), carried->guest_fd);
   return !info ||
          sequence <= carried->guest_begin + static_cast<std::uint32_t>(info->bytes_received);
 }
@@ -224,7 +224,7 @@ void Carrier::look_for_segments(Instant now) {
       const Duration half = std::chrono::seconds(carried.keep_alive) / 2;
       look_at_ = std::min(look_at_, now + std::max(half, kLookOften));
     }
-    const auto info = host::read_tcp_info(pools_.kernel(), carried.guest_fd);
+    const auto info = sys::read_tcp_info(pools_.kernel(), carried.guest_fd);
     if (!info || info->segments_in == carried.segments_seen) return;
     const std::uint32_t segments = info->segments_in - carried.segments_seen;
     carried.segments_seen = info->segments_in;

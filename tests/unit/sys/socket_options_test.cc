@@ -1,4 +1,4 @@
-#include "host/tcp_info.h"
+#include "sys/socket_options.h"
 
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
@@ -7,21 +7,21 @@
 #include "unit/sys/fake_kernel.h"
 #include "unit/sys/loopback.h"
 
-namespace sluice::host {
+namespace sluice::sys {
 namespace {
 
 TEST(TcpInfoFake, AFailedCallIsTold) {
-  sys::FakeKernel kernel;
+  FakeKernel kernel;
   kernel.script("getsockopt", -1, ENOTCONN);
   const auto info = read_tcp_info(kernel, 7);
   ASSERT_FALSE(info.has_value());
-  EXPECT_EQ(info.error(), (sys::SysError{sys::SysOp::kGetSockOpt, ENOTCONN}));
+  EXPECT_EQ(info.error(), (SysError{SysOp::kGetSockOpt, ENOTCONN}));
 }
 
 // The state is the first byte.
 TEST(TcpInfoFake, EstablishedIsWhoseOwnSideIsOpen) {
   for (int state = TCP_ESTABLISHED; state <= TCP_CLOSING; ++state) {
-    sys::FakeKernel kernel;
+    FakeKernel kernel;
     kernel.script_value(state);
     EXPECT_EQ(read_tcp_info(kernel, 7)->established,
               state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)
@@ -30,20 +30,18 @@ TEST(TcpInfoFake, EstablishedIsWhoseOwnSideIsOpen) {
 }
 
 TEST(TcpInfoReal, CountsWhatCame) {
-  const sys::KernelFd listener(sys::real_kernel(),
-                               ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sys::SocketAddress address = sys::to_sockaddr({sys::ip("127.0.0.1"), wire::Port{0}});
+  const KernelFd listener(real_kernel(), ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SocketAddress address = to_sockaddr({ip("127.0.0.1"), wire::Port{0}});
   ASSERT_EQ(::bind(listener.get(), address.get(), address.length), 0);
   ASSERT_EQ(::listen(listener.get(), 1), 0);
-  EXPECT_FALSE(read_tcp_info(sys::real_kernel(), listener.get())->established);
+  EXPECT_FALSE(read_tcp_info(real_kernel(), listener.get())->established);
   ASSERT_EQ(::getsockname(listener.get(), address.get(), &address.length), 0);
-  const sys::KernelFd client(sys::real_kernel(), ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const KernelFd client(real_kernel(), ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   ASSERT_EQ(::connect(client.get(), address.get(), address.length), 0);
-  sys::KernelFd served(sys::real_kernel(),
-                       ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  KernelFd served(real_kernel(), ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   ASSERT_EQ(::send(client.get(), "12345", 5, 0), 5);
-  ASSERT_TRUE(sys::wait_for(served.get(), POLLIN));
-  const auto info = read_tcp_info(sys::real_kernel(), served.get());
+  ASSERT_TRUE(wait_for(served.get(), POLLIN));
+  const auto info = read_tcp_info(real_kernel(), served.get());
   ASSERT_TRUE(info.has_value());
   EXPECT_TRUE(info->established);
   EXPECT_EQ(info->bytes_received, 5U);
@@ -52,4 +50,4 @@ TEST(TcpInfoReal, CountsWhatCame) {
 }
 
 }  // namespace
-}  // namespace sluice::host
+}  // namespace sluice::sys

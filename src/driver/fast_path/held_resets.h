@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "driver/io/rechecks.h"
 #include "flow/core/action.h"
 #include "wire/seq_num.h"
 
@@ -30,7 +31,7 @@ class HeldResets {
 
   // False when there is no room for more; `reset` is as it was then.
   [[nodiscard]] bool add(Reset&& reset, Instant now);
-  [[nodiscard]] Instant next_wakeup() const { return next_; }
+  [[nodiscard]] Instant next_wakeup() const { return waiting_.next_wakeup(); }
   // Takes those out that need not wait any longer.
   [[nodiscard]] std::vector<Reset> take_due(Instant now, const HasAll& has_all);
 
@@ -38,12 +39,11 @@ class HeldResets {
   struct Waiting {
     Reset reset;
     Instant until{};
-    Instant look_at{};
-    Duration pause{};
   };
+  static constexpr Duration kPauseFirst = std::chrono::milliseconds(1);
+  static constexpr Duration kPauseMax = std::chrono::milliseconds(32);
 
-  std::vector<Waiting> waiting_;
-  Instant next_ = kNever;
+  Rechecks<Waiting> waiting_{kPauseFirst, kPauseMax};
 };
 
 }  // namespace sluice::driver

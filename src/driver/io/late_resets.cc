@@ -1,6 +1,5 @@
 #include "driver/io/late_resets.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -9,9 +8,6 @@ namespace {
 
 // A peer that acknowledges nothing for so long is reset nevertheless.
 constexpr Duration kPatience = std::chrono::seconds(1);
-// Nothing tells of acknowledgements, so they are asked for, each time after twice the pause.
-constexpr Duration kPauseFirst = std::chrono::milliseconds(1);
-constexpr Duration kPauseMax = std::chrono::milliseconds(64);
 // Beyond so many a guest makes us keep more than it is worth.
 constexpr std::size_t kWaitingMax = 1024;
 
@@ -40,21 +36,16 @@ std::expected<std::size_t, sys::SysError> send_from(host::TcpSocket& socket, Str
 }
 
 LateResets::~LateResets() {
-  for (Waiting& waiting : waiting_) waiting.entry.socket.reset();
+  waiting_.for_each([](Waiting& waiting) { waiting.entry.socket.reset(); });
 }
 
 void LateResets::add(Entry entry, Instant now) {
-  Waiting waiting{.entry = std::move(entry),
-                  .left = SIZE_MAX,
-                  .moved = now,
-                  .look_at = now,
-                  .pause = kPauseFirst};
+  Waiting waiting{.entry = std::move(entry), .left = SIZE_MAX, .moved = now};
   if (waiting_.size() == kWaitingMax || !goes_on(waiting, now)) {
     waiting.entry.socket.reset();
     return;
   }
-  next_ = std::min(next_, waiting.look_at);
-  waiting_.push_back(std::move(waiting));
+  waiting_.add(std::move(waiting), now);
 }
 
 bool LateResets::goes_on(Waiting& waiting, Instant now) {
@@ -71,21 +62,14 @@ bool LateResets::goes_on(Waiting& waiting, Instant now) {
   if (left == 0) return false;
   if (left < waiting.left) waiting.moved = now;
   waiting.left = left;
-  if (now - waiting.moved >= kPatience) return false;
-  waiting.look_at = now + waiting.pause;
-  waiting.pause = std::min(2 * waiting.pause, kPauseMax);
-  return true;
+  return now - waiting.moved < kPatience;
 }
 
 void LateResets::on_time(Instant now) {
-  next_ = kNever;
-  std::erase_if(waiting_, [&](Waiting& waiting) {
-    if (waiting.look_at <= now && !goes_on(waiting, now)) {
-      waiting.entry.socket.reset();
-      return true;
-    }
-    next_ = std::min(next_, waiting.look_at);
-    return false;
+  waiting_.look(now, [now](Waiting& waiting) {
+    if (goes_on(waiting, now)) return false;
+    waiting.entry.socket.reset();
+    return true;
   });
 }
 

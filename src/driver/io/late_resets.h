@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <vector>
 
 #include "base/stream_buffer.h"
 #include "base/time.h"
+#include "driver/io/rechecks.h"
 #include "host/tcp_socket.h"
 
 namespace sluice::driver {
@@ -40,7 +40,7 @@ class LateResets {
   // Resets it at once where nothing is under way.
   void add(Entry entry, Instant now);
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
-  [[nodiscard]] Instant next_wakeup() const { return next_; }
+  [[nodiscard]] Instant next_wakeup() const { return waiting_.next_wakeup(); }
   void on_time(Instant now);
 
  private:
@@ -48,15 +48,15 @@ class LateResets {
     Entry entry;
     std::size_t left = 0;  // Bytes that the peer has not acknowledged.
     Instant moved{};       // When that was last less.
-    Instant look_at{};
-    Duration pause{};
   };
+  // Nothing tells of acknowledgements, so they are asked for.
+  static constexpr Duration kPauseFirst = std::chrono::milliseconds(1);
+  static constexpr Duration kPauseMax = std::chrono::milliseconds(64);
 
   // False once there is nothing left to wait for.
   [[nodiscard]] static bool goes_on(Waiting& waiting, Instant now);
 
-  std::vector<Waiting> waiting_;
-  Instant next_ = kNever;
+  Rechecks<Waiting> waiting_{kPauseFirst, kPauseMax};
 };
 
 }  // namespace sluice::driver

@@ -158,7 +158,9 @@ class Sluice(Engine):
         way = self.WAYS[self._link.partition("/")[0]]
         ports = [word for port in self._ports
                  for word in ("-p", f"{port}:{port}", "-p", f"{port}:{port}/udp")]
-        return [self.path, "vm", way, self._socket, *ports, *self._options]
+        queues = self._link.partition("/")[2]
+        more = ["--queues", queues] if queues else []
+        return [self.path, "vm", way, self._socket, *more, *ports, *self._options]
 
 
 class Slirp:

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/overloaded.h"
+#include "link/vhost_user/vhost_user_link.h"
 #include "sys/sys_error.h"
 #include "telemetry/log.h"
 
@@ -65,13 +66,28 @@ void tell(const PeerNews& news) {
   }
 }
 
+// The file that is made for the link, if one is.
+[[nodiscard]] const std::string* path_of(const MachineLink& link) {
+  return std::visit(
+      Overloaded{[](const MachineSocketPath& place) { return &place.path; },
+                 [](const MachineVhostUser& place) { return &place.path; },
+                 [](const MachineDescriptor&) -> const std::string* { return nullptr; }},
+      link);
+}
+
 }  // namespace
 
-std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting&) {
+std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& setting) {
+  mac_ = setting.network.guest_mac;
+  mtu_ = setting.network.mtu;
   sys::Kernel& kernel = sys::real_kernel();
   auto socket =
       std::visit(Overloaded{[&](const MachineSocketPath& place) {
                               return link::open_frame_socket(kernel, place.kind, place.path);
+                            },
+                            [&](const MachineVhostUser& place) {
+                              return link::open_frame_socket(kernel, link::FrameSocketKind::kStream,
+                                                             place.path);
                             },
                             [&](const MachineDescriptor& given) {
                               return link::take_frame_socket(kernel, given.fd);
@@ -79,18 +95,36 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting&) {
                  plan_.link);
   if (!socket) return std::unexpected(socket.error());
   socket_.emplace(std::move(*socket));
-  const auto* const place = std::get_if<MachineSocketPath>(&plan_.link);
-  if (place == nullptr) return {};
-  auto file = SocketFile::keep(sys::BoundPath(place->path));
+  const std::string* const path = path_of(plan_.link);
+  if (path == nullptr) return {};
+  auto file = SocketFile::keep(sys::BoundPath(*path));
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
-  telemetry::log_info("waiting for a guest at '{}'", place->path);
+  telemetry::log_info("waiting for a guest at '{}'", *path);
   return {};
 }
 
+std::expected<std::unique_ptr<link::Link>, sys::SysError> MachineGuest::open_link(
+    sys::Kernel& kernel) {
+  const auto* const vhost_user = std::get_if<MachineVhostUser>(&plan_.link);
+  if (vhost_user == nullptr) {
+    return link::SocketLink::create(kernel, std::move(*socket_),
+                                    {.guests = plan_.guests, .tell = tell});
+  }
+  link::VhostUserOptions options;
+  options.device.mac = mac_;
+  options.device.mtu = mtu_;
+  options.device.queue_pairs_max = vhost_user->queues;
+  options.one_off = plan_.guests == link::Guests::kOnlyOne;
+  options.tell = [](const std::string& line) { telemetry::log_warn("{}", line); };
+  options.note = [](const std::string& line) { telemetry::log_info("{}", line); };
+  return link::VhostUserLink::create(
+      kernel, std::make_unique<link::ListeningFrontEnds>(std::move(socket_->socket)),
+      std::move(options));
+}
+
 std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kernel) {
-  auto opened =
-      link::SocketLink::create(kernel, std::move(*socket_), {.guests = plan_.guests, .tell = tell});
+  auto opened = open_link(kernel);
   socket_.reset();
   if (!opened) {
     return std::unexpected(

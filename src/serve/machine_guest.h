@@ -1,9 +1,11 @@
-// A virtual machine as the guest: `sluice vm`. Its link is a socket of its monitor's; we neither
-// start nor end it. Not thread-safe.
+// A virtual machine as the guest: `sluice vm`. Its link is a socket of its monitor's, or memory
+// that the monitor shares; we neither start nor end it. Not thread-safe.
 #pragma once
 
 #include <array>
 #include <csignal>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,6 +15,7 @@
 #include "link/socket_link.h"
 #include "serve/guest.h"
 #include "serve/socket_file.h"
+#include "wire/address.h"
 
 namespace sluice::serve {
 
@@ -25,8 +28,16 @@ struct MachineSocketPath {
 struct MachineDescriptor {
   int fd = -1;
 };
+// Queues in the machine's memory, about which its monitor (the front-end of vhost-user) speaks with
+// us by a socket that is made there.
+struct MachineVhostUser {
+  static constexpr std::uint16_t kQueuesMax = 16;
+
+  std::string path{};
+  std::uint16_t queues = 1;  // Pairs of them, at most.
+};
 // By what the machine's frames come: one alternative for each kind of link.
-using MachineLink = std::variant<MachineSocketPath, MachineDescriptor>;
+using MachineLink = std::variant<MachineSocketPath, MachineDescriptor, MachineVhostUser>;
 
 struct MachinePlan {
   MachineLink link{};
@@ -58,7 +69,13 @@ class MachineGuest final : public Guest {
  private:
   static constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
 
+  [[nodiscard]] std::expected<std::unique_ptr<link::Link>, sys::SysError> open_link(
+      sys::Kernel& kernel);
+
   MachinePlan plan_;
+  // What a machine is told of its interface where we are its device.
+  wire::MacAddress mac_;
+  std::uint16_t mtu_ = 0;
   std::optional<link::FrameSocket> socket_;  // From begin() to await().
   SocketFile file_;
   std::optional<int> exit_status_;

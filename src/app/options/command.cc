@@ -42,7 +42,9 @@ constinit const Command kVmCommand{
     .name = "vm",
     .program = "sluice vm",
     .summary = "the network of a virtual machine",
-    .usage = "[OPTIONS] --socket PATH\n[OPTIONS] --datagram PATH | --seqpacket PATH | --fd N",
+    .usage =
+        "[OPTIONS] --socket PATH | --vhost-user PATH\n"
+        "[OPTIONS] --datagram PATH | --seqpacket PATH | --fd N",
     .introduction =
         R"(Be the network of a virtual machine, without privileges. Its monitor hands us
 its frames by a socket; addresses, routes and resolvers the guest learns by DHCP
@@ -63,6 +65,12 @@ Examples:
   sluice vm --seqpacket /tmp/uml.sock
   linux.uml ... vec0:transport=bess,dst=/tmp/uml.sock
       User Mode Linux
+  sluice vm --vhost-user /tmp/vm0.sock
+  qemu-system-x86_64 ... -m 1G -machine memory-backend=m0 \
+    -object memory-backend-memfd,id=m0,size=1G,share=on \
+    -chardev socket,id=c0,path=/tmp/vm0.sock,reconnect=1 \
+    -netdev vhost-user,id=n0,chardev=c0 -device virtio-net-pci,netdev=n0
+      the machine's memory is shared, and no frame is copied by its monitor
   sluice vm --one-off --fd 3
       a socket that whoever starts us has opened, as muvm and Lima do
 

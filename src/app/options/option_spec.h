@@ -38,6 +38,8 @@ enum class OptionId : std::uint8_t {
   kSocket,
   kDatagram,
   kSeqpacket,
+  kVhostUser,
+  kQueues,
   kFd,
   kOneOff,
   kConfig,

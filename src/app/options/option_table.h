@@ -61,6 +61,14 @@ inline constexpr std::array kVmOptions{
     OptionSpec{OptionId::kSeqpacket, OptionKind::kValue, "--seqpacket", "PATH", "The machine",
                "listen there, a frame is a packet: User Mode Linux's\n"
                "'transport=bess'"},
+    OptionSpec{OptionId::kVhostUser, OptionKind::kValue, "--vhost-user", "PATH", "The machine",
+               "listen there for a front-end of vhost-user, which\n"
+               "shares the machine's memory: the fastest; QEMU with\n"
+               "'memory-backend-memfd,share=on', cloud-hypervisor,\n"
+               "crosvm, User Mode Linux, DPDK"},
+    OptionSpec{OptionId::kQueues, OptionKind::kValue, "--queues", "N", "The machine",
+               "with --vhost-user: pairs of queues, 1 to 16, that the\n"
+               "machine may use (default: 1)"},
     OptionSpec{OptionId::kFd, OptionKind::kValue, "--fd", "N", "The machine",
                "a socket of one of these kinds that you have opened:\n"
                "connected, or listening"},
@@ -77,7 +85,7 @@ inline constexpr std::array kVmOptions{
     OptionSpec{OptionId::kMtu, OptionKind::kValue, "--mtu", "N", "The guest's network",
                "largest IP packet, which DHCP and IPv6 tell the guest:\n"
                "68 to 65520, with IPv6 from 1280\n"
-               "(default: 65520 by a stream, 1500 by packets)"},
+               "(default: 65520 by a stream, 1500 otherwise)"},
     OptionSpec{OptionId::kMac, OptionKind::kValue, "--mac", "MAC", "The guest's network",
                "hardware address of the guest, until it tells it\n"
                "(default: 52:54:00:12:34:56)"},

@@ -28,14 +28,34 @@ constexpr PathOption kPathOptions[] = {
     {OptionId::kSeqpacket, "--seqpacket", FrameSocketKind::kSeqpacket},
 };
 
-[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_path(const PathOption& option,
-                                                                   const std::string& path) {
-  if (path.empty()) return fail("{}: the path is empty", option.name);
+[[nodiscard]] std::expected<void, Mistake> check_path(std::string_view name,
+                                                      const std::string& path) {
+  if (path.empty()) return fail("{}: the path is empty", name);
   if (path.size() > sys::kUnixPathMax) {
-    return fail("{}: '{}' is too long for a socket; expected at most {} bytes", option.name, path,
+    return fail("{}: '{}' is too long for a socket; expected at most {} bytes", name, path,
                 sys::kUnixPathMax);
   }
+  return {};
+}
+
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_path(const PathOption& option,
+                                                                   const std::string& path) {
+  if (auto ok = check_path(option.name, path); !ok) return std::unexpected(std::move(ok.error()));
   return serve::MachineSocketPath{option.kind, path};
+}
+
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_vhost_user(const RawOptions& raw) {
+  serve::MachineVhostUser link{.path = raw.all(OptionId::kVhostUser).back()};
+  if (auto ok = check_path("--vhost-user", link.path); !ok) {
+    return std::unexpected(std::move(ok.error()));
+  }
+  if (raw.has(OptionId::kQueues)) {
+    const auto queues = parse_number<std::uint16_t>("--queues", raw.all(OptionId::kQueues).back(),
+                                                    1, serve::MachineVhostUser::kQueuesMax);
+    if (!queues) return std::unexpected(queues.error());
+    link.queues = *queues;
+  }
+  return link;
 }
 
 [[nodiscard]] std::expected<serve::MachineLink, Mistake> read_descriptor(const std::string& text) {
@@ -69,10 +89,17 @@ constexpr PathOption kPathOptions[] = {
       return std::unexpected(std::move(ok.error()));
     }
   }
+  if (raw.has(OptionId::kVhostUser)) {
+    if (auto ok = take("--vhost-user", [&] { return read_vhost_user(raw); }); !ok) {
+      return std::unexpected(std::move(ok.error()));
+    }
+  } else if (raw.has(OptionId::kQueues)) {
+    return fail("--queues: only a machine that shares its memory has them; expected --vhost-user");
+  }
   if (!link) {
     return fail(
         "nothing says by what the machine's frames come; expected --socket PATH (QEMU), "
-        "--datagram PATH, --seqpacket PATH or --fd N");
+        "--vhost-user PATH, --datagram PATH, --seqpacket PATH or --fd N");
   }
   return std::move(*link);
 }
@@ -80,7 +107,9 @@ constexpr PathOption kPathOptions[] = {
 [[nodiscard]] std::uint16_t default_mtu(const serve::MachineLink& link) {
   const auto* const place = std::get_if<serve::MachineSocketPath>(&link);
   const bool packets = place != nullptr && place->kind != FrameSocketKind::kStream;
-  return packets ? kPacketMtu : kStreamMtu;
+  // Larger than any segment are frames by vhost-user anyway, as the driver lets us offload.
+  const bool shared = std::holds_alternative<serve::MachineVhostUser>(link);
+  return packets || shared ? kPacketMtu : kStreamMtu;
 }
 
 [[nodiscard]] std::expected<void, Mistake> interpret(const RawOptions& raw, VmOptions& options) {
@@ -95,7 +124,7 @@ constexpr PathOption kPathOptions[] = {
     if (raw.has(OptionId::kDatagram)) {
       return fail(
           "--one-off: nothing tells that who sends datagrams has left; expected it with "
-          "--socket or --seqpacket");
+          "--socket, --seqpacket or --vhost-user");
     }
     options.machine.guests = link::Guests::kOnlyOne;
   }

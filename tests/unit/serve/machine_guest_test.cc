@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 
 #include "base/unique_fd.h"
@@ -41,6 +43,25 @@ class MachineGuestTest : public ::testing::Test {
   std::vector<std::string> options;
   sys::SavedSignals signals;
 };
+
+TEST_F(MachineGuestTest, AFrontEndMayConnectOnceItHasBegun) {
+  {
+    MachineGuest guest({.link = MachineVhostUser{.path = path}});
+    ASSERT_TRUE(begin(guest).has_value());
+    const UniqueFd front_end = connect();
+    auto ends = guest.await(sys::real_kernel());
+    ASSERT_TRUE(ends.has_value());
+    const auto turn = [&] { return ends->link->read_burst(link::Link::Depth::kToTheEnd); };
+    EXPECT_FALSE(turn().gone);
+    const std::array<std::uint32_t, 3> get_features{1, 1, 0};
+    ASSERT_EQ(::send(front_end.get(), get_features.data(), sizeof get_features, 0), 12);
+    EXPECT_FALSE(turn().gone);
+    std::array<std::uint32_t, 5> answer{};
+    EXPECT_EQ(::recv(front_end.get(), answer.data(), sizeof answer, MSG_DONTWAIT), 20);
+    EXPECT_EQ(answer[2], 8U);
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
 
 TEST_F(MachineGuestTest, MonitorsMayConnectOnceItHasBegun) {
   {

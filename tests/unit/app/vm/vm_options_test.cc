@@ -44,6 +44,18 @@ TEST(VmOptions, EachKindOfSocketHasItsOption) {
   EXPECT_EQ(options->machine.guests, link::Guests::kOnlyOne);
 }
 
+TEST(VmOptions, SharedMemoryHasQueues) {
+  const auto plain = parse({"--vhost-user", "/run/vm.sock"});
+  ASSERT_TRUE(plain.has_value());
+  const auto& link = std::get<serve::MachineVhostUser>(plain->machine.link);
+  EXPECT_EQ(link.path, "/run/vm.sock");
+  EXPECT_EQ(link.queues, 1);
+  EXPECT_EQ(plain->network.mtu, 1500);
+  const auto more = parse({"--vhost-user", "s", "--queues", "4", "--one-off"});
+  ASSERT_TRUE(more.has_value());
+  EXPECT_EQ(std::get<serve::MachineVhostUser>(more->machine.link).queues, 4);
+}
+
 TEST(VmOptions, WhatIsAskedOfAGuestIsAskedAsRunDoes) {
   const auto options =
       parse({"--socket", "s", "--mtu", "9000", "-p", "8080:80", "--deny", "192.0.2.0/24",
@@ -64,6 +76,10 @@ TEST(VmOptions, MistakesSayWhatWasExpected) {
             "--socket and --fd exclude each other: a machine has one link");
   EXPECT_EQ(mistake({"--fd", "x"}), "--fd: 'x' is not a number; expected 0 to 2147483647");
   EXPECT_TRUE(mistake({"--datagram", "a", "--one-off"}).starts_with("--one-off: nothing tells"));
+  EXPECT_EQ(mistake({"--socket", "a", "--vhost-user", "b"}),
+            "--socket and --vhost-user exclude each other: a machine has one link");
+  EXPECT_TRUE(mistake({"--socket", "a", "--queues", "2"}).starts_with("--queues: only a machine"));
+  EXPECT_TRUE(mistake({"--vhost-user", "a", "--queues", "17"}).ends_with("expected 1 to 16"));
   const std::string long_path(108, 'p');
   EXPECT_TRUE(mistake({"--socket", long_path.c_str()}).ends_with("expected at most 107 bytes"));
   EXPECT_TRUE(mistake({"--socket", "a", "qemu"}).starts_with("'qemu' is no option; expected"));

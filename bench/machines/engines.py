@@ -155,11 +155,11 @@ class Sluice(Engine):
         _check_help([path, "vm"], cls.WAYS[link.partition("/")[0]])
 
     def command(self):
-        way = self.WAYS[self._link.partition("/")[0]]
+        kind, _, queues = self._link.partition("/")
+        way = self.WAYS[kind]
+        more = ["--queues", queues] if queues else []
         ports = [word for port in self._ports
                  for word in ("-p", f"{port}:{port}", "-p", f"{port}:{port}/udp")]
-        queues = self._link.partition("/")[2]
-        more = ["--queues", queues] if queues else []
         return [self.path, "vm", way, self._socket, *more, *ports, *self._options]
 
 

@@ -1,6 +1,9 @@
 """DPDK's testpmd as guest: rings that are filled as fast as the engine empties them, of both
 layouts and of several queues, by a driver that just vanishes."""
 
+import os
+import tempfile
+
 import pytest
 
 from harness import check
@@ -13,18 +16,17 @@ PORT = 7011
 
 
 @pytest.fixture
-def engine(request, tmp_path):
+def engine(request):
     path = request.config.option.sluice
     try:
         engines.Sluice.check_present(path, "vhost-user")
         testpmd.Testpmd.check_present()
     except kits.Missing as missing:
         pytest.skip(str(missing))
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
-    with netns.Network() as network:
-        made = engines.Sluice(network, path, str(tmp_path), "vhost-user/2").start()
-        made.network, made.folder = network, str(tmp_path)
+    with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder, netns.Network() as network:
+        os.chmod(folder, 0o777)
+        made = engines.Sluice(network, path, folder, "vhost-user/2").start()
+        made.network, made.folder = network, folder
         yield made
         check(made.is_alive(), f"the engine has ended: {made.said()[-2000:]}")
 

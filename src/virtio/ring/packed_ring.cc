@@ -224,6 +224,9 @@ void PackedRing::publish() {
   run_begin_.reset();
   published_used_ = next_used_;
   slots_unpublished_ = 0;
+  // Where the driver was asked last says nothing once the ring may have turned since: unlike the
+  // indices of a split ring, places come again.
+  if (unasked_) asked_at_.reset();
   unasked_ = true;
 }
 

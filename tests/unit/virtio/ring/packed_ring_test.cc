@@ -119,6 +119,30 @@ TEST_F(PackedRingTest, TheFirstOfABatchIsSeenLast) {
   EXPECT_EQ(driver_->take_used(), (MockDriver::Used{1, 4}));
 }
 
+// The place of the last question may be turns of the ring ago, so that it tells nothing.
+TEST_F(PackedRingTest, WhatIsPublishedInSeveralPartsIsCalledFor) {
+  begin({.event_index = true});
+  const auto offer = [&](std::size_t chains) {
+    for (std::size_t i = 0; i < chains; ++i) ASSERT_TRUE(driver_->offer({kData}));
+    driver_->show();
+  };
+  offer(1);
+  pass(1);
+  EXPECT_TRUE(queue_.needs_call());
+  driver_->want_call_behind(1);
+  for (int i = 0; i < 3; ++i) {
+    offer(3);
+    pass(3);
+  }
+  EXPECT_TRUE(queue_.needs_call());
+  driver_->want_calls(MockDriver::Calls::kNever);
+  for (int i = 0; i < 3; ++i) {
+    offer(3);
+    pass(3);
+  }
+  EXPECT_FALSE(queue_.needs_call());
+}
+
 TEST_F(PackedRingTest, InOrderOneDescriptorStandsForABatch) {
   begin({.in_order = true});
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(driver_->offer({kData, kData}));

@@ -50,6 +50,7 @@ complete -c sluice -n '__sluice_in vm' -l socket -r -F -d 'Listen for a stream o
 complete -c sluice -n '__sluice_in vm' -l datagram -r -F -d 'Take datagrams'
 complete -c sluice -n '__sluice_in vm' -l seqpacket -r -F -d 'Listen for packets'
 complete -c sluice -n '__sluice_in vm' -l vhost-user -r -F -d 'Listen for a front-end of vhost-user'
+complete -c sluice -n '__sluice_in vm' -l vhost-user-connect -r -F -d 'Connect to a front-end of vhost-user'
 complete -c sluice -n '__sluice_in vm' -l queues -x -d 'Pairs of queues that the machine may use'
 complete -c sluice -n '__sluice_in vm' -l fd -x -d 'A socket that is open'
 complete -c sluice -n '__sluice_in vm' -l one-off -d 'End with the first machine'

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/overloaded.h"
-#include "link/vhost_user/vhost_user_link.h"
+#include "serve/front_end_dialer.h"
 #include "sys/sys_error.h"
 #include "telemetry/log.h"
 
@@ -81,6 +81,14 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& set
   mac_ = setting.network.guest_mac;
   mtu_ = setting.network.mtu;
   sys::Kernel& kernel = sys::real_kernel();
+  if (const auto* const place = std::get_if<MachineVhostUser>(&plan_.link);
+      place != nullptr && place->role == MachineVhostUser::Role::kConnect) {
+    auto dialer = FrontEndDialer::start(kernel, place->path);
+    if (!dialer) return std::unexpected(dialer.error());
+    front_ends_ = std::move(*dialer);
+    telemetry::log_info("waiting for a front-end that listens at '{}'", place->path);
+    return {};
+  }
   auto socket =
       std::visit(Overloaded{[&](const MachineSocketPath& place) {
                               return link::open_frame_socket(kernel, place.kind, place.path);
@@ -118,9 +126,10 @@ std::expected<std::unique_ptr<link::Link>, sys::SysError> MachineGuest::open_lin
   options.one_off = plan_.guests == link::Guests::kOnlyOne;
   options.tell = [](const std::string& line) { telemetry::log_warn("{}", line); };
   options.note = [](const std::string& line) { telemetry::log_info("{}", line); };
-  return link::VhostUserLink::create(
-      kernel, std::make_unique<link::ListeningFrontEnds>(std::move(socket_->socket)),
-      std::move(options));
+  if (!front_ends_) {
+    front_ends_ = std::make_unique<link::ListeningFrontEnds>(std::move(socket_->socket));
+  }
+  return link::VhostUserLink::create(kernel, std::move(front_ends_), std::move(options));
 }
 
 std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kernel) {

@@ -13,6 +13,7 @@
 
 #include "link/frame_socket.h"
 #include "link/socket_link.h"
+#include "link/vhost_user/vhost_user_link.h"
 #include "serve/guest.h"
 #include "serve/socket_file.h"
 #include "wire/address.h"
@@ -29,10 +30,12 @@ struct MachineDescriptor {
   int fd = -1;
 };
 // Queues in the machine's memory, about which its monitor (the front-end of vhost-user) speaks with
-// us by a socket that is made there.
+// us by a socket.
 struct MachineVhostUser {
+  enum class Role : std::uint8_t { kListen, kConnect };  // Ours: who makes the socket.
   static constexpr std::uint16_t kQueuesMax = 16;
 
+  Role role = Role::kListen;
   std::string path{};
   std::uint16_t queues = 1;  // Pairs of them, at most.
 };
@@ -76,7 +79,9 @@ class MachineGuest final : public Guest {
   // What a machine is told of its interface where we are its device.
   wire::MacAddress mac_;
   std::uint16_t mtu_ = 0;
-  std::optional<link::FrameSocket> socket_;  // From begin() to await().
+  // From begin() to await(), one of these.
+  std::optional<link::FrameSocket> socket_;
+  std::unique_ptr<link::FrontEnds> front_ends_;
   SocketFile file_;
   std::optional<int> exit_status_;
   std::optional<sys::SetupError> failure_;  // None: there is nothing that could not run.

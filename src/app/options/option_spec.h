@@ -39,6 +39,7 @@ enum class OptionId : std::uint8_t {
   kDatagram,
   kSeqpacket,
   kVhostUser,
+  kVhostUserConnect,
   kQueues,
   kFd,
   kOneOff,

@@ -66,8 +66,12 @@ inline constexpr std::array kVmOptions{
                "shares the machine's memory: the fastest; QEMU with\n"
                "'memory-backend-memfd,share=on', cloud-hypervisor,\n"
                "crosvm, User Mode Linux, DPDK"},
+    OptionSpec{OptionId::kVhostUserConnect, OptionKind::kValue, "--vhost-user-connect", "PATH",
+               "The machine",
+               "the same where the front-end listens: connect there,\n"
+               "and again whenever it has gone"},
     OptionSpec{OptionId::kQueues, OptionKind::kValue, "--queues", "N", "The machine",
-               "with --vhost-user: pairs of queues, 1 to 16, that the\n"
+               "by shared memory: pairs of queues, 1 to 16, that the\n"
                "machine may use (default: 1)"},
     OptionSpec{OptionId::kFd, OptionKind::kValue, "--fd", "N", "The machine",
                "a socket of one of these kinds that you have opened:\n"

@@ -28,6 +28,11 @@ constexpr PathOption kPathOptions[] = {
     {OptionId::kSeqpacket, "--seqpacket", FrameSocketKind::kSeqpacket},
 };
 
+constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
+    {OptionId::kVhostUser, "--vhost-user"},
+    {OptionId::kVhostUserConnect, "--vhost-user-connect"},
+};
+
 [[nodiscard]] std::expected<void, Mistake> check_path(std::string_view name,
                                                       const std::string& path) {
   if (path.empty()) return fail("{}: the path is empty", name);
@@ -44,9 +49,12 @@ constexpr PathOption kPathOptions[] = {
   return serve::MachineSocketPath{option.kind, path};
 }
 
-[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_vhost_user(const RawOptions& raw) {
-  serve::MachineVhostUser link{.path = raw.all(OptionId::kVhostUser).back()};
-  if (auto ok = check_path("--vhost-user", link.path); !ok) {
+[[nodiscard]] std::expected<serve::MachineLink, Mistake> read_vhost_user(const RawOptions& raw,
+                                                                         OptionId id,
+                                                                         std::string_view name) {
+  serve::MachineVhostUser link{.path = raw.all(id).back()};
+  if (id == OptionId::kVhostUserConnect) link.role = serve::MachineVhostUser::Role::kConnect;
+  if (auto ok = check_path(name, link.path); !ok) {
     return std::unexpected(std::move(ok.error()));
   }
   if (raw.has(OptionId::kQueues)) {
@@ -89,11 +97,14 @@ constexpr PathOption kPathOptions[] = {
       return std::unexpected(std::move(ok.error()));
     }
   }
-  if (raw.has(OptionId::kVhostUser)) {
-    if (auto ok = take("--vhost-user", [&] { return read_vhost_user(raw); }); !ok) {
+  for (const auto& [id, name] : kVhostUserOptions) {
+    if (!raw.has(id)) continue;
+    if (auto ok = take(name, [&] { return read_vhost_user(raw, id, name); }); !ok) {
       return std::unexpected(std::move(ok.error()));
     }
-  } else if (raw.has(OptionId::kQueues)) {
+  }
+  if (raw.has(OptionId::kQueues) &&
+      (!link || !std::holds_alternative<serve::MachineVhostUser>(*link))) {
     return fail("--queues: only a machine that shares its memory has them; expected --vhost-user");
   }
   if (!link) {

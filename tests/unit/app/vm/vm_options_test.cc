@@ -51,6 +51,10 @@ TEST(VmOptions, SharedMemoryHasQueues) {
   EXPECT_EQ(link.path, "/run/vm.sock");
   EXPECT_EQ(link.queues, 1);
   EXPECT_EQ(plain->network.mtu, 1500);
+  const auto connects = parse({"--vhost-user-connect", "s"});
+  ASSERT_TRUE(connects.has_value());
+  EXPECT_EQ(std::get<serve::MachineVhostUser>(connects->machine.link).role,
+            serve::MachineVhostUser::Role::kConnect);
   const auto more = parse({"--vhost-user", "s", "--queues", "4", "--one-off"});
   ASSERT_TRUE(more.has_value());
   EXPECT_EQ(std::get<serve::MachineVhostUser>(more->machine.link).queues, 4);

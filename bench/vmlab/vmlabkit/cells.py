@@ -178,7 +178,7 @@ def _datagrams():
 
 
 def _packets():
-    """What reaches srv's interface of all that fills the rings."""
+    """What reaches srv of all that fills the rings."""
 
     def measure(lab, place):
         sender = testpmd.Testpmd(lab.network, lab.places.folder, place.engine.link())
@@ -186,11 +186,11 @@ def _packets():
             sender.start(place.server(4), UDP_SINK, PACKET)
             time.sleep(1)
             meter = Meter(place)
-            before = testpmd.received_packets(lab.network, lab.network.srv)
+            before = testpmd.received_datagrams(lab.network, lab.network.srv)
             started = time.monotonic()
             time.sleep(lab.options.seconds)
             seconds = time.monotonic() - started
-            came = testpmd.received_packets(lab.network, lab.network.srv) - before
+            came = testpmd.received_datagrams(lab.network, lab.network.srv) - before
             cost = meter.per("cpu_per_gb", came * PACKET / 1e9)
             told = sender.finish()
         finally:

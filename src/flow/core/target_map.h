@@ -82,7 +82,7 @@ class TargetMap {
   }
   [[nodiscard]] bool is_gateway(const wire::IpAddress& address) const {
     return address == network_->gateway_v4 || address == network_->gateway_v6 ||
-           address == network_->gateway_link_local();
+           (address.is_link_local() && address == network_->gateway_link_local());
   }
   [[nodiscard]] bool is_dns(const wire::Endpoint& remote) const {
     return remote.port.value == 53 && network_->is_dns(remote.address);

@@ -39,6 +39,7 @@ Program program_called(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   if (name == "rinetd") return Program::kRinetd;
   if (name == "oi") return Program::kOi;
+  if (name == "passt") return Program::kPasst;
   return Program::kSluice;
 }
 

@@ -5,6 +5,7 @@
 
 #include "app/command_line.h"
 #include "app/compat/oi_command.h"
+#include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"
 #include "app/forward/forward_command.h"
 #include "app/run/run.h"
@@ -43,6 +44,7 @@ std::expected<int, EarlyExit> start(Words words) {
     case Program::kSluice: return start_sluice(words);
     case Program::kRinetd: return sluice::app::start_rinetd(words);
     case Program::kOi: return sluice::app::start_oi(words);
+    case Program::kPasst: return sluice::app::start_passt(words);
   }
   sluice::unreachable("program outside its enum");
 }

@@ -142,6 +142,11 @@ std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kerne
   return GuestEnds{std::move(*opened), {}};
 }
 
+std::expected<void, sys::SetupError> MachineGuest::start() {
+  if (plan_.ready) plan_.ready();
+  return {};
+}
+
 void MachineGuest::on_signal(const signalfd_siginfo& info) {
   telemetry::log_info("ending, as asked to by SIG{}",
                       ::sigabbrev_np(static_cast<int>(info.ssi_signo)));

@@ -5,6 +5,7 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ using MachineLink = std::variant<MachineSocketPath, MachineDescriptor, MachineVh
 struct MachinePlan {
   MachineLink link{};
   link::Guests guests = link::Guests::kOneAfterAnother;
+  // Called once, when all that serves it is ready and before we are confined; may be empty.
+  std::function<void()> ready{};
 };
 
 class MachineGuest final : public Guest {
@@ -56,7 +59,7 @@ class MachineGuest final : public Guest {
   // Its socket is open when this returns: monitors may connect from then on.
   [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting& setting) override;
   [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) override;
-  [[nodiscard]] std::expected<void, sys::SetupError> start() override { return {}; }
+  [[nodiscard]] std::expected<void, sys::SetupError> start() override;
   void kill() override {}
 
   [[nodiscard]] int signalled() const override { return -1; }

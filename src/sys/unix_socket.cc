@@ -92,4 +92,22 @@ std::expected<KernelFd, SysError> bind_unix(Kernel& kernel, int type, const std:
   return socket;
 }
 
+bool somebody_listens(Kernel& kernel, const std::string& path) {
+  const auto address = unix_sockaddr(path);
+  const auto probe = open_socket(kernel, AF_UNIX, SOCK_STREAM, 0);
+  // A queue that is full is somebody's.
+  return address && probe &&
+         (kernel.connect(probe->get(), address->get(), address->length) == 0 || errno == EAGAIN);
+}
+
+std::expected<KernelFd, SysError> connect_datagram(Kernel& kernel, const std::string& path) {
+  const auto address = unix_sockaddr(path);
+  if (!address) return std::unexpected(SysError{SysOp::kConnect, ENAMETOOLONG});
+  auto socket = open_socket(kernel, AF_UNIX, SOCK_DGRAM, 0);
+  if (socket && kernel.connect(socket->get(), address->get(), address->length) != 0) {
+    return std::unexpected(last_error(SysOp::kConnect));
+  }
+  return socket;
+}
+
 }  // namespace sluice::sys

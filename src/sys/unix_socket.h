@@ -49,4 +49,11 @@ class BoundPath {
 [[nodiscard]] std::expected<KernelFd, SysError> bind_unix(Kernel& kernel, int type,
                                                           const std::string& path, mode_t mode);
 
+// Whether somebody accepts connections there. Asks by making one.
+[[nodiscard]] bool somebody_listens(Kernel& kernel, const std::string& path);
+
+// A datagram socket that is connected to `path`, such as the system's log.
+[[nodiscard]] std::expected<KernelFd, SysError> connect_datagram(Kernel& kernel,
+                                                                 const std::string& path);
+
 }  // namespace sluice::sys

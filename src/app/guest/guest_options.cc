@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "app/guest/network_options.h"
+#include "app/options/interface_name.h"
 #include "app/options/log_level_option.h"
 #include "app/options/number_option.h"
 #include "wire/ip/nat64.h"
@@ -63,6 +64,32 @@ Checked read_nat64(const std::vector<std::string>& texts, GuestOptions& options)
           text);
     }
     options.nat64_prefixes.push_back(*prefix);
+  }
+  return {};
+}
+
+// An address where it is one, else an interface, for both families.
+Checked read_outbound(const std::vector<std::string>& texts, GuestOptions& options) {
+  for (const std::string& text : texts) {
+    const auto address = wire::parse_ip(text);
+    if (!address) {
+      if (!is_interface_name(text)) {
+        return fail("--outbound: '{}' is neither an IP address nor an interface", text);
+      }
+      if (!options.outbound.v4.device.empty()) {
+        return fail("--outbound: '{}' is a second interface after '{}'", text,
+                    options.outbound.v4.device);
+      }
+      options.outbound.v4.device = text;
+      options.outbound.v6.device = text;
+      continue;
+    }
+    auto& way = address->is_v4() ? options.outbound.v4 : options.outbound.v6;
+    if (way.address) {
+      return fail("--outbound: '{}' is a second {} address; expected one of each family", text,
+                  address->is_v4() ? "IPv4" : "IPv6");
+    }
+    way.address = *address;
   }
   return {};
 }
@@ -174,6 +201,7 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   options.network = std::move(*network);
   note_chosen(raw, options);
   if (auto ok = read_publish(raw.all(OptionId::kPublish), options); !ok) return ok;
+  if (auto ok = read_outbound(raw.all(OptionId::kOutbound), options); !ok) return ok;
   if (auto ok = read_rules("--deny", raw.all(OptionId::kDeny), options.deny); !ok) return ok;
   if (auto ok = read_rules("--allow", raw.all(OptionId::kAllow), options.allow); !ok) return ok;
   if (auto ok = read_nat64(raw.all(OptionId::kNat64Prefix), options); !ok) return ok;

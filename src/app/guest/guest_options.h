@@ -10,6 +10,7 @@
 #include "app/options/early_exit.h"
 #include "app/options/raw_options.h"
 #include "flow/core/guest_network.h"
+#include "host/outbound.h"
 #include "policy/limits.h"
 #include "policy/port_map.h"
 #include "policy/rule.h"
@@ -31,6 +32,8 @@ struct GuestOptions {
   bool host_addresses = false;  // --host-addresses
   std::vector<wire::Prefix> nat64_prefixes;
   std::vector<policy::PortMap> publish;
+  host::Outbound outbound;                // --outbound
+  std::vector<wire::Endpoint> resolvers;  // Whom to ask for names; none: as the host does.
 
   std::vector<policy::Rule> deny;
   std::vector<policy::Rule> allow;

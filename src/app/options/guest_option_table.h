@@ -50,6 +50,14 @@ inline constexpr OptionSpec kHostAddresses{OptionId::kHostAddresses,
                                            "What may pass",
                                            "the host's own addresses may be reached; else only\n"
                                            "those that an --allow names (not 0.0.0.0/0 or ::/0)"};
+inline constexpr OptionSpec kOutbound{OptionId::kOutbound,
+                                      OptionKind::kList,
+                                      "--outbound",
+                                      "IP|INTERFACE",
+                                      "What may pass",
+                                      "from where the host's side of flows goes out: an\n"
+                                      "address of the host, once for IPv4 and once for IPv6,\n"
+                                      "an interface, or both (default: as routes lead)"};
 inline constexpr OptionSpec kDeny{OptionId::kDeny,
                                   OptionKind::kList,
                                   "--deny",

@@ -20,6 +20,7 @@ enum class OptionId : std::uint8_t {
   kPublish,
   kHostLoopback,
   kHostAddresses,
+  kOutbound,
   kNat64Prefix,
   kDeny,
   kAllow,

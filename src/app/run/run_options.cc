@@ -1,10 +1,10 @@
 #include "app/run/run_options.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "app/options/command.h"
 #include "app/options/help.h"
+#include "app/options/interface_name.h"
 #include "app/options/raw_options.h"
 #include "app/options/value_option.h"
 
@@ -17,16 +17,6 @@ constexpr config::Named<policy::FastPathUse> kFastPaths[] = {
     {"auto", policy::FastPathUse::kAuto},
     {"off", policy::FastPathUse::kOff},
     {"require", policy::FastPathUse::kRequire}};
-
-// The kernel's rules for the name of an interface: dev_valid_name() and IFNAMSIZ.
-bool is_interface_name(std::string_view name) {
-  constexpr std::size_t kLongest = 15;
-  if (name.empty() || name.size() > kLongest || name == "." || name == "..") return false;
-  return std::none_of(name.begin(), name.end(), [](char c) {
-    // '%' would have the kernel choose a number.
-    return c == '/' || c == ':' || c == '%' || c <= ' ' || c == '\x7f';
-  });
-}
 
 Checked read_interface(const std::vector<std::string>& texts, RunOptions& options) {
   for (const std::string& text : texts) {

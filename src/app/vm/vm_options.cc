@@ -144,6 +144,12 @@ constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
 
 }  // namespace
 
+std::expected<VmOptions, Mistake> read_vm_options(const RawOptions& raw) {
+  VmOptions options;
+  if (auto ok = interpret(raw, options); !ok) return std::unexpected(std::move(ok.error()));
+  return options;
+}
+
 std::expected<VmOptions, EarlyExit> parse_vm_options(std::span<const char* const> arguments) {
   const auto wrong = [](const Mistake& mistake) {
     return std::unexpected(usage_error(kVmCommand.program, mistake));
@@ -151,9 +157,9 @@ std::expected<VmOptions, EarlyExit> parse_vm_options(std::span<const char* const
   auto raw = split_arguments(kVmCommand, arguments);
   if (!raw) return wrong(raw.error());
   if (const auto exit = help_or_version(kVmCommand, *raw)) return std::unexpected(*exit);
-  VmOptions options;
-  if (auto ok = interpret(*raw, options); !ok) return wrong(ok.error());
-  return options;
+  auto options = read_vm_options(*raw);
+  if (!options) return wrong(options.error());
+  return std::move(*options);
 }
 
 }  // namespace sluice::app

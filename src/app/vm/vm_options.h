@@ -7,6 +7,7 @@
 
 #include "app/guest/guest_options.h"
 #include "app/options/early_exit.h"
+#include "app/options/raw_options.h"
 #include "serve/machine_guest.h"
 
 namespace sluice::app {
@@ -21,6 +22,9 @@ inline constexpr std::uint16_t kPacketMtu = 1500;
 struct VmOptions : GuestOptions {
   serve::MachinePlan machine;
 };
+
+// From words that somebody has taken apart.
+[[nodiscard]] std::expected<VmOptions, Mistake> read_vm_options(const RawOptions& raw);
 
 // `arguments` are those after "vm".
 [[nodiscard]] std::expected<VmOptions, EarlyExit> parse_vm_options(

@@ -104,6 +104,10 @@ TEST(RunOptions, EveryOptionArrives) {
                                 "[::1]:53:53/udp",
                                 "--host-loopback",
                                 "--host-addresses",
+                                "--outbound",
+                                "192.0.2.1",
+                                "--outbound",
+                                "eth1",
                                 "--nat64-prefix",
                                 "2001:db8:64::/96",
                                 "--deny",
@@ -142,6 +146,10 @@ TEST(RunOptions, EveryOptionArrives) {
   EXPECT_EQ(policy::to_string(o.publish[1]), "[::1]:53:53/udp");
   EXPECT_TRUE(o.host_loopback);
   EXPECT_TRUE(o.host_addresses);
+  ASSERT_TRUE(o.outbound.v4.address.has_value());
+  EXPECT_EQ(wire::to_string(*o.outbound.v4.address), "192.0.2.1");
+  EXPECT_EQ(o.outbound.v4.device, "eth1");
+  EXPECT_EQ(o.outbound.v6.device, "eth1");
   ASSERT_EQ(o.nat64_prefixes.size(), 1u);
   EXPECT_EQ(wire::to_string(o.nat64_prefixes[0]), "2001:db8:64::/96");
   ASSERT_EQ(o.deny.size(), 2u);

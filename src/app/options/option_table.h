@@ -2,6 +2,8 @@
 // which the manual pages and the completions are tested.
 #pragma once
 
+#include <array>
+
 #include "app/options/guest_option_table.h"
 #include "app/options/option_spec.h"
 

@@ -104,6 +104,8 @@ void Engine::on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHe
     drop(DropReason::kSpoofedSource);
     return;
   }
+  if (!link_.knows_guest_address(packet.family)) [[unlikely]]
+    link_.learn_guest_address(packet.source);
   if (packet.fragment) [[unlikely]] {
     on_fragment(packet, turn);
     return;

@@ -45,6 +45,7 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn
       const NeighbourAnswer answer = answer_ndp(options_.network, link_.guest_mac(), packet, room);
       turn.out.shrink_frame(answer.length);
       if (answer.guest_mac) link_.learn_guest_mac(*answer.guest_mac);
+      if (answer.probed) link_.learn_guest_address(*answer.probed);
       return;
     }
     case wire::Icmpv6Type::kDestinationUnreachable:

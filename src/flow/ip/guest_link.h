@@ -12,6 +12,7 @@
 #include "flow/core/action.h"
 #include "flow/core/guest_network.h"
 #include "flow/ip/fragmenter.h"
+#include "flow/ip/guest_addresses.h"
 #include "flow/ip/icmp_error.h"
 #include "wire/address.h"
 #include "wire/ip_protocol.h"
@@ -45,6 +46,18 @@ class GuestLink {
   // Answers go to whoever spoke last: there is one guest on the link.
   void learn_guest_mac(const wire::MacAddress& mac) { guest_mac_ = mac; }
 
+  // Those of the guest.
+  [[nodiscard]] bool knows_guest_address(wire::IpFamily family) const {
+    return addresses_.knows(family);
+  }
+  void learn_guest_address(const wire::IpAddress& address) { addresses_.learn(*network_, address); }
+  [[nodiscard]] wire::IpAddress taken_for(const wire::IpAddress& offered) const {
+    return addresses_.taken(*network_, offered);
+  }
+  [[nodiscard]] wire::IpAddress meant_by(const wire::IpAddress& taken) const {
+    return addresses_.meant(*network_, taken);
+  }
+
   // The largest TCP payload of one segment on this link, without options.
   [[nodiscard]] std::uint16_t segment_size_max(wire::IpFamily family) const;
   // The largest TCP payload that one frame may carry when the peer's segments hold `mss` bytes.
@@ -76,6 +89,7 @@ class GuestLink {
   const GuestNetwork* network_;  // Not owned.
   wire::LinkFeatures features_;
   wire::MacAddress guest_mac_;
+  GuestAddresses addresses_;
   IcmpErrorLimiter error_limiter_;
   std::uint32_t next_identification_ = 1;
 };

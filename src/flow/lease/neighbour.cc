@@ -163,6 +163,7 @@ NeighbourAnswer answer_ndp(const GuestNetwork& network, const MacAddress& sender
     result.length = answer(network, *router, packet.source, sender, out);
   } else if (const auto* neighbour = std::get_if<wire::NeighborSolicitation>(&*message)) {
     result.length = answer(network, *neighbour, packet, sender, out);
+    if (packet.source.is_unspecified() && result.length == 0) result.probed = neighbour->target;
   }
   return result;
 }

@@ -22,6 +22,8 @@ struct NeighbourAnswer {
   std::size_t length = 0;  // Of the frame in `out`; zero for none.
   // Who spoke. There is one guest on the link, so this is where frames for it go.
   std::optional<wire::MacAddress> guest_mac{};
+  // An address that the guest is about to take (RFC 4862, 5.4): we do not answer for it.
+  std::optional<wire::IpAddress> probed{};
 };
 
 // `arp` is what follows the Ethernet header.

@@ -6,7 +6,9 @@ namespace sluice::flow {
 std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint& client,
                                                            const wire::Endpoint& guest,
                                                            std::uint32_t room, Turn turn) {
-  FlowKey key{guest, {targets_.as_guest_sees(client.address), client.port}, wire::IpProtocol::kTcp};
+  FlowKey key{{link_.taken_for(guest.address), guest.port},
+              {targets_.as_guest_sees(client.address), client.port},
+              wire::IpProtocol::kTcp};
   if (!find_free_name(key))
     return std::unexpected(admission_.refuse(policy::Verdict::kTooManyFlows));
   constexpr auto kSide = policy::FlowSide::kInboundStream;
@@ -62,9 +64,9 @@ void TcpFlows::drop_half_open(Turn turn) {
 // the guest's server may have chosen the other one, and both have an address for that.
 bool TcpFlows::retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn) {
   if (state.other_family || !targets_.stands_for_loopback(flow.key.remote.address)) return false;
-  const auto ends = targets_.in_other_family(flow.key.guest.address);
+  const auto ends = targets_.in_other_family(link_.meant_by(flow.key.guest.address));
   if (!ends) return false;
-  FlowKey key{{ends->guest, flow.key.guest.port},
+  FlowKey key{{link_.taken_for(ends->guest), flow.key.guest.port},
               {ends->host, flow.key.remote.port},
               wire::IpProtocol::kTcp};
   if (!find_free_name(key)) return false;

@@ -35,7 +35,8 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
     }
     return found;
   }
-  FlowKey key{sockets_.at(client.socket.index).guest,
+  const wire::Endpoint& guest = sockets_.at(client.socket.index).guest;
+  FlowKey key{{link_.taken_for(guest.address), guest.port},
               {targets_.as_guest_sees(from.address), from.port},
               wire::IpProtocol::kUdp};
   for (int tries = 0;; ++tries) {

@@ -93,8 +93,12 @@ virtio::QueueConfig NetQueues::config_of(const VhostRing& ring) const {
   config.descriptors = memory.find_user(ring.address->descriptors, sizes.descriptors);
   config.driver = memory.find_user(ring.address->available, sizes.driver);
   config.device = memory.find_user(ring.address->used, sizes.device);
-  if (config.features.packed && ring.base == 0 && is_unused(config.descriptors)) {
-    config.base = virtio::kPackedStart;
+  if (config.features.packed) {
+    // Nothing is under way in a ring that begins, so that both ends stand at one place. DPDK tells
+    // that of what is available only.
+    const std::uint32_t place = ring.base & 0xffff;
+    const bool unused = ring.base == 0 && is_unused(config.descriptors);
+    config.base = unused ? virtio::kPackedStart : place | (place << 16);
   }
   return config;
 }

@@ -278,6 +278,10 @@ TEST_F(VhostUserLinkTest, APackedRingThatIsUnusedBeginsAtItsBeginning) {
   guest->start_ring(1);
   guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
   EXPECT_EQ(guest->answer().value_or(0) >> 32, virtio::kPackedStart);
+  // DPDK says where the driver is, and nothing of what was used.
+  guest->resume_ring(1, 0x8000);
+  guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  EXPECT_EQ(guest->answer().value_or(0) >> 32, virtio::kPackedStart);
   // The last descriptor to be used in an odd turn was the first of this one.
   guest->put_descriptor(1, 0, {.address = 0, .length = 0, .flags = 0, .next = 0x8080});
   guest->resume_ring(1, 0);

@@ -136,7 +136,7 @@ class VhostSession {
   bool has_features_ = false;          // SET_FEATURES has come.
   std::optional<bool> offers_config_;  // From when it first asked.
   std::string refused_;
-  UniqueFd requests_;                  // Kept open: nothing is asked of the front-end.
+  UniqueFd requests_;  // Kept open: nothing is asked of the front-end.
 };
 
 }  // namespace sluice::link

@@ -9,10 +9,10 @@
 
 namespace sluice::sandbox {
 
-UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode) {
+UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode, ParentsEnd end) {
   // Before the command runs: it has this user, and perhaps every right in the guest's namespaces.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (end == ParentsEnd::kIsOurs) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, name);
   // What the terminal or the guest sends to the whole group is not for us.
   ::setsid();

@@ -2,7 +2,6 @@
 
 #include <linux/capability.h>
 #include <seccomp.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,9 +27,8 @@ constexpr std::array<unsigned, 1> kCapabilities = {CAP_DAC_OVERRIDE};
 
 [[noreturn]] void run_remover(UniqueFd channel, sys::BoundPath path) {
   const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
-  channel = sandbox::stand_alone(std::move(channel), "sluice-socket", mode);
-  // It has work to do when its parent dies. Had that died before, the channel tells.
-  ::prctl(PR_SET_PDEATHSIG, 0);
+  channel =
+      sandbox::stand_alone(std::move(channel), "sluice-socket", mode, sandbox::ParentsEnd::kIsSeen);
   if (!sandbox::drop_privileges_but(kCapabilities)) ::_exit(1);
   if (!sandbox::load_allow_list(mode, {.allowed = kAllowed})) ::_exit(1);
   char byte = 0;

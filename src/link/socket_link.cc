@@ -51,6 +51,7 @@ std::expected<std::unique_ptr<SocketLink>, sys::SysError> SocketLink::create(
     }
     return link;
   }
+  link->newest_counts_ = socket.kind == FrameSocketKind::kSeqpacket;
   // By edges: what cannot be accepted must not wake us again and again.
   if (link->control(EPOLL_CTL_ADD, socket.socket.get(), EPOLLIN | EPOLLET, Watched::kListener) !=
       0) {
@@ -127,6 +128,7 @@ void SocketLink::look_at_events() {
       break;
     }
     sys::KernelFd socket(kernel_, fd);
+    if (peer_.valid() && newest_counts_) drop_peer({.why = ChannelEnd::Why::kClosed});
     if (peer_.valid()) {
       if (!std::exchange(told_turned_away_, true)) tell({.what = PeerNews::What::kTurnedAway});
       continue;
@@ -162,12 +164,16 @@ bool SocketLink::read_peer() {
   return true;
 }
 
-[[gnu::cold]] void SocketLink::end_peer(const ChannelEnd& end) {
+[[gnu::cold]] void SocketLink::drop_peer(const ChannelEnd& end) {
   tell({.what = PeerNews::What::kWent, .end = end});
   // Another process may have this socket too, which would leave it among the watched.
   (void)control(EPOLL_CTL_DEL, peer_.get(), 0, Watched::kPeer);
   peer_.reset();
   wants_room_ = false;
+}
+
+[[gnu::cold]] void SocketLink::end_peer(const ChannelEnd& end) {
+  drop_peer(end);
   gone_ = !listener_.valid() || options_.guests == Guests::kOnlyOne;
   if (gone_) return;
   accept_some();  // One may have come before this one's end was seen.

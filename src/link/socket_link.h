@@ -5,8 +5,9 @@
 //   auto link = SocketLink::create(kernel, std::move(*socket), {.tell = log_it});
 //
 // A socket that listens serves one guest after another: who comes while one is there is turned
-// away, and flows know nothing of it, so that a monitor that connects again finds them. Nobody
-// there: what is written is lost, which TCP repairs.
+// away, but for packets, where the newest counts: User Mode Linux that reboots executes itself anew
+// and keeps the connection of before open. Flows know nothing of it, so that a monitor that
+// connects again finds them. Nobody there: what is written is lost, which TCP repairs.
 //
 // Behind its one descriptor is an epoll of its own, with the socket that listens and the one that
 // frames come by. Nothing blocks: what a socket does not take waits in the channel, within bounds.
@@ -77,6 +78,7 @@ class SocketLink final : public Link {
   void accept_some();
   void keep_spare();
   [[nodiscard]] bool read_peer();
+  void drop_peer(const ChannelEnd& end);
   void end_peer(const ChannelEnd& end);
   void update_interest();
   void tell(const PeerNews& news) const {
@@ -92,6 +94,7 @@ class SocketLink final : public Link {
   sys::KernelFd peer_;      // Invalid while nobody is there.
   sys::KernelFd spare_;     // Given up for a guest where flows have taken all other descriptors.
   std::vector<wire::FrameIn> frames_;
+  bool newest_counts_ = false;
   bool wants_room_ = false;  // Something waits until the peer's socket takes it.
   bool gone_ = false;
   bool told_turned_away_ = false;  // Once for each guest that is served.

@@ -218,6 +218,20 @@ TEST_F(SocketLinkTest, WhoComesWhileOneIsThereIsTurnedAwayAndWhoComesAfterItIsNo
   EXPECT_EQ(turn(), Texts{b});
 }
 
+TEST_F(SocketLinkTest, OfPacketsTheNewestConnectionCounts) {
+  listen(Kind::kSeqpacket);
+  const UniqueFd first = connect(SOCK_SEQPACKET);
+  send(first, a);
+  EXPECT_EQ(turn(), Texts{a});
+  const UniqueFd second = connect(SOCK_SEQPACKET);
+  (void)turn();
+  EXPECT_EQ(heard(), (std::vector{What::kCame, What::kWent, What::kCame}));
+  std::uint8_t byte = 0;
+  EXPECT_EQ(::recv(first.get(), &byte, 1, MSG_DONTWAIT), 0);
+  send(second, b);
+  EXPECT_EQ(turn(), Texts{b});
+}
+
 TEST_F(SocketLinkTest, ABadLengthEndsItsConnectionAndNoOther) {
   listen(Kind::kStream);
   const UniqueFd bad = connect(SOCK_STREAM);

@@ -382,8 +382,9 @@ std::expected<PasstOptions, EarlyExit> parse_passt_options(std::span<const char*
     const auto taken = option->take(draft, {name, option->value != nullptr ? ::optarg : ""});
     if (!taken) return std::unexpected(mistake(taken.error()));
   }
-  if (::optind < count) {
-    return std::unexpected(mistake({fmt::format("'{}' is unexpected", sorted[::optind])}));
+  const auto rest = static_cast<std::size_t>(::optind);
+  if (rest < words.size()) {
+    return std::unexpected(mistake({fmt::format("'{}' is unexpected", sorted[rest])}));
   }
   auto options = finish_passt_options(std::move(draft));
   if (!options) return std::unexpected(mistake(options.error()));

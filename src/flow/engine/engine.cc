@@ -104,8 +104,6 @@ void Engine::on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHe
     drop(DropReason::kSpoofedSource);
     return;
   }
-  if (!link_.knows_guest_address(packet.family)) [[unlikely]]
-    link_.learn_guest_address(packet.source);
   if (packet.fragment) [[unlikely]] {
     on_fragment(packet, turn);
     return;
@@ -204,6 +202,7 @@ void Engine::on_tcp(const wire::IpPacketView& packet, bool checked, Turn turn) {
     drop(DropReason::kBadChecksum);
     return;
   }
+  note_source(packet);
   tcp_.on_segment(packet, *segment, turn);
 }
 
@@ -224,6 +223,7 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeade
     drop(DropReason::kBadChecksum);
     return;
   }
+  note_source(packet);
   if (!beyond_us && !leads_to_loopback(packet, *udp)) [[unlikely]] {
     on_udp_service(packet, *udp, turn);
     return;

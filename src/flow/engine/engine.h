@@ -134,6 +134,11 @@ class Engine {
   void on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   void on_fragment(const wire::IpPacketView& packet, Turn turn);
   void dispatch(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
+  // Of a packet whose checksum holds: one that was damaged on its way must teach us nothing.
+  void note_source(const wire::IpPacketView& packet) {
+    if (!link_.knows_guest_address(packet.family)) [[unlikely]]
+      link_.learn_guest_address(packet.source);
+  }
   void on_tcp(const wire::IpPacketView& packet, bool checked, Turn turn);
   // `beyond_us`: to one host, which is not us.
   void on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload,

@@ -17,6 +17,7 @@ void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) 
     drop(DropReason::kBadChecksum);
     return;
   }
+  note_source(packet);
   if (icmp->type() == wire::IcmpType::kEchoRequest && icmp->code() == 0) {
     on_echo(packet, turn);
   } else {
@@ -34,6 +35,7 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn
     drop(DropReason::kBadChecksum);
     return;
   }
+  note_source(packet);
   switch (icmp->type()) {
     case wire::Icmpv6Type::kEchoRequest:
       if (icmp->code() == 0) on_echo(packet, turn);

@@ -89,5 +89,17 @@ TEST_F(ServicesTest, AnAliasLeadsToItsTargetAndBack) {
   EXPECT_EQ(take_frame().packet().source, ip("10.9.9.9")) << "the host answers pings itself";
 }
 
+TEST_F(ServicesTest, ADamagedPacketTeachesNoAddressOfTheGuests) {
+  Bytes damaged = udp_frame(network(), {ip("10.0.2.99"), wire::Port{4000}},
+                            endpoint("203.0.113.9:53"), {1, 2, 3});
+  damaged.back() ^= 0xff;
+  feed(std::move(damaged));
+  EXPECT_EQ(drops(DropReason::kBadChecksum), 1U);
+  ASSERT_TRUE(tcp().on_inbound(endpoint("198.51.100.1:4000"), {network().guest_v4, wire::Port{80}},
+                               65'536, {now, sink}));
+  collect();
+  EXPECT_EQ(take_frame().packet().destination, network().guest_v4);
+}
+
 }  // namespace
 }  // namespace sluice::flow::test

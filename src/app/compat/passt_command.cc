@@ -127,7 +127,7 @@ void add_aliases(const PasstOptions& options, flow::GuestNetwork& network) {
 }  // namespace
 
 std::expected<int, EarlyExit> start_passt(std::span<const char* const> words) {
-  auto options = parse_passt_options(words, free_socket());
+  auto options = parse_passt_options(words, free_socket);
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program("passt");
   telemetry::set_log_level(options->vm.log_level);

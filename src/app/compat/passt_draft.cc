@@ -26,7 +26,8 @@ void add_words(PasstDraft& draft) {
   if (draft.raw.has(OptionId::kFd)) {
     if (!draft.raw.has(OptionId::kOneOff)) draft.flag(OptionId::kOneOff);
   } else {
-    draft.value(draft.vhost_user ? OptionId::kVhostUser : OptionId::kSocket, draft.socket);
+    draft.value(draft.vhost_user ? OptionId::kVhostUser : OptionId::kSocket,
+                draft.socket.value_or(""));
   }
 }
 

@@ -29,7 +29,7 @@ struct PasstDraft {
   RawOptions raw;
   PasstOptions done;
 
-  std::string socket;
+  std::optional<std::string> socket;  // Nothing: not said, and not needed with --fd.
   bool vhost_user = false;
   std::optional<std::uint8_t> netmask;  // Bits; nothing: by the class of the address (RFC 4632).
   std::optional<wire::MacAddress> gateway_mac;

@@ -355,7 +355,7 @@ struct GetoptTables {
 }  // namespace
 
 std::expected<PasstOptions, EarlyExit> parse_passt_options(std::span<const char* const> words,
-                                                           const std::string& default_socket) {
+                                                           std::string (*free_socket)()) {
   // getopt sorts the words, never their letters.
   std::vector<char*> sorted;
   sorted.reserve(words.size() + 1);
@@ -364,7 +364,6 @@ std::expected<PasstOptions, EarlyExit> parse_passt_options(std::span<const char*
   const int count = static_cast<int>(words.size());
   const GetoptTables tables = getopt_tables();
   PasstDraft draft;
-  draft.socket = default_socket;
   ::optind = 0;  // Begin anew, also after another call.
   while (true) {
     const int found =
@@ -386,6 +385,7 @@ std::expected<PasstOptions, EarlyExit> parse_passt_options(std::span<const char*
   if (rest < words.size()) {
     return std::unexpected(mistake({fmt::format("'{}' is unexpected", sorted[rest])}));
   }
+  if (!draft.socket && !draft.raw.has(OptionId::kFd)) draft.socket = free_socket();
   auto options = finish_passt_options(std::move(draft));
   if (!options) return std::unexpected(mistake(options.error()));
   return std::move(*options);

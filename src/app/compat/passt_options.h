@@ -30,9 +30,10 @@ struct PasstOptions {
   std::vector<std::string> differences;  // A sentence each.
 };
 
-// `words` is the whole command line, argv[0] first; `default_socket` is where to listen if it does
-// not say. The exit code of a mistake is 1, as passt's.
+// `words` is the whole command line, argv[0] first. `free_socket` says where to listen if they do
+// not: it is asked only then, as it tries places where others may serve. The exit code of a mistake
+// is 1, as passt's.
 [[nodiscard]] std::expected<PasstOptions, EarlyExit> parse_passt_options(
-    std::span<const char* const> words, const std::string& default_socket);
+    std::span<const char* const> words, std::string (*free_socket)());
 
 }  // namespace sluice::app

@@ -2,12 +2,13 @@
 
 #include <array>
 #include <bitset>
-#include <charconv>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "policy/parse_number.h"
 
 namespace sluice::app {
 namespace {
@@ -58,20 +59,12 @@ class Forwarding {
   std::bitset<kPorts> excluded_;
 };
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, port);
-  if (error != std::errc{} || stop != end || port == 0) return std::nullopt;
-  return port;
-}
-
 std::optional<Range> parse_range(std::string_view text) {
   const std::size_t dash = text.find('-');
-  const auto first = parse_port(text.substr(0, dash));
+  const auto first = policy::parse_port_number(text.substr(0, dash));
   if (!first) return std::nullopt;
   if (dash == std::string_view::npos) return Range{*first, *first};
-  const auto last = parse_port(text.substr(dash + 1));
+  const auto last = policy::parse_port_number(text.substr(dash + 1));
   if (!last || *last < *first) return std::nullopt;
   return Range{*first, *last};
 }

@@ -86,7 +86,7 @@ MAY_INCLUDE = {
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
     "policy": {"access_list.h", "fast_path_use.h", "guest_limits.h", "limits.h", "outcome.h", "policy.h",
-               "port_map.h", "protocol.h", "reach.h", "rule.h", "token_bucket.h", "verdict.h"},
+               "parse_number.h", "port_map.h", "protocol.h", "reach.h", "rule.h", "token_bucket.h", "verdict.h"},
     "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h",
              "core/guest_network.h", "engine/engine.h", "ip/icmp_error.h",
              "tcp/tcp_flows.h"},

@@ -13,7 +13,7 @@ namespace {
 
 std::expected<PasstOptions, EarlyExit> parse(std::vector<const char*> words) {
   words.insert(words.begin(), "passt");
-  return parse_passt_options(words, "/tmp/passt_7.socket");
+  return parse_passt_options(words, [] { return std::string("/tmp/passt_7.socket"); });
 }
 
 PasstOptions options(std::vector<const char*> words) {
@@ -45,6 +45,19 @@ TEST(PasstOptions, WithoutAnyItServesAtTheSocketThatWasFree) {
   EXPECT_TRUE(done.vm.host_addresses);
   EXPECT_EQ(done.vm.network.mtu, 65'520);
   EXPECT_TRUE(done.vm.publish.empty());
+}
+
+// To look for a free one is to connect where others may serve one guest, and end with it.
+TEST(PasstOptions, NobodyLooksForASocketThatIsNamed) {
+  const auto not_asked = [] {
+    ADD_FAILURE() << "it looked";
+    return std::string();
+  };
+  for (const std::vector<const char*>& words :
+       {std::vector{"passt", "-s", "/tmp/x.socket"}, {"passt", "--fd", "5"}, {"passt", "--help"}}) {
+    (void)parse_passt_options(words, not_asked);
+  }
+  EXPECT_NE(mistake({"-s", ""}).find("--socket: the path is empty"), std::string::npos);
 }
 
 // What libvirt 9 and 11 start.

@@ -87,7 +87,7 @@ MAY_INCLUDE = {
 DOORS = {
     "policy": {"access_list.h", "fast_path_use.h", "guest_limits.h", "limits.h", "outcome.h", "policy.h",
                "parse_number.h", "port_map.h", "protocol.h", "reach.h", "rule.h", "token_bucket.h", "verdict.h"},
-    "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h",
+    "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h", "core/frame_owner.h",
              "core/guest_network.h", "engine/engine.h", "ip/icmp_error.h",
              "tcp/tcp_flows.h"},
     "dns": {"dns_names.h", "dns_pending.h", "dns_relay.h", "dns_reply.h",

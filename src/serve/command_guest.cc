@@ -70,9 +70,11 @@ std::expected<GuestEnds, sys::SetupError> CommandGuest::await(sys::Kernel& kerne
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
   }
-  return GuestEnds{
-      std::make_unique<link::TapLink>(kernel, std::move(opened->queues.front()), features),
-      pending_->take_agent()};
+  GuestEnds ends;
+  ends.links.push_back(
+      std::make_unique<link::TapLink>(kernel, std::move(opened->queues.front()), features));
+  ends.agents.push_back(pending_->take_agent());
+  return ends;
 }
 
 std::expected<void, sys::SetupError> CommandGuest::start() {

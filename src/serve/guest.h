@@ -1,9 +1,9 @@
 // Whose network we are: a command in namespaces of its own (command_guest.h), a virtual machine
-// (machine_guest.h), or whatever else gives a link, ends one day, and takes signals. The server
+// (machine_guest.h), or whatever else gives links, ends one day, and takes signals. The server
 // (server.h) makes these calls, in this order:
 //
 //   begin()        the guest sets itself up, while we go on
-//   await()        blocks until it gives its link
+//   await()        blocks until it gives its links
 //   start()        it may run: all that serves it is ready
 //                  … the server confines itself, and turns …
 //   on_ready(), on_signal()     until exit_status() is there
@@ -36,6 +36,8 @@ struct GuestSetting {
   const flow::GuestNetwork& network;
   const std::vector<std::string>& resolver_options;  // Of the host's resolv.conf.
   policy::FastPathUse fast_path;
+  // How many workers there are for it, each in a thread of its own; one at least.
+  std::uint32_t workers = 1;
   // As they were before we changed them, for what the guest starts.
   const sys::SavedSignals& signals;
   std::optional<std::uint64_t> descriptor_limit;
@@ -43,8 +45,12 @@ struct GuestSetting {
 
 // What the guest gives.
 struct GuestEnds {
-  std::unique_ptr<link::Link> link;
-  agent::GuestAgent agent;  // None: nothing can be handed over to the guest's kernel.
+  // One for each worker: it decides how many there are, at most as many as it was asked for, and
+  // one at least. They are used by their workers' threads at once; what they share they lock.
+  std::vector<std::unique_ptr<link::Link>> links;
+  // One for each link, in that order; a worker that has none hands nothing over to the guest's
+  // kernel.
+  std::vector<agent::GuestAgent> agents;
 };
 
 class Guest {

@@ -139,7 +139,9 @@ std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kerne
     return std::unexpected(
         sys::SetupError{std::string(sys::name_of(opened.error().op)), opened.error().error, ""});
   }
-  return GuestEnds{std::move(*opened), {}};
+  GuestEnds ends;
+  ends.links.push_back(std::move(*opened));
+  return ends;
 }
 
 std::expected<void, sys::SetupError> MachineGuest::start() {

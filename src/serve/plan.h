@@ -3,6 +3,7 @@
 // counted. A plan is immutable once made.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct ServePlan {
   std::vector<wire::Endpoint> resolvers{};
 
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
+
+  // How many threads serve the guest, where its link has queues for so many; one at least.
+  std::uint32_t workers = 1;
 };
 
 }  // namespace sluice::serve

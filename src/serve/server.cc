@@ -101,15 +101,16 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
 
 [[nodiscard]] driver::WorkerOptions worker_options(const ServePlan& plan, Preparation& prepared,
                                                    GuestEnds ends, Outputs& outputs) {
-  flow::EngineOptions engine = engine_options(plan, prepared.network, ends.link->features());
+  flow::EngineOptions engine =
+      engine_options(plan, prepared.network, ends.links.front()->features());
   const bool always = plan.fast_path == policy::FastPathUse::kRequire;
-  return {.link = with_capture(std::move(ends.link), outputs),
+  return {.link = with_capture(std::move(ends.links.front()), outputs),
           .engine = std::move(engine),
           .seeds = draw_seeds(),
           .published = std::move(prepared.published),
           .resolvers = std::move(prepared.resolvers),
           .addresses = std::move(prepared.addresses),
-          .agent = std::move(ends.agent),
+          .agent = ends.agents.empty() ? agent::GuestAgent() : std::move(ends.agents.front()),
           .hand_overs = {.when = always ? flow::HandOverWhen::kAlways : flow::HandOverWhen::kLong,
                          .descriptor_limit = sys::fd_soft_limit()},
           .outbound = plan.outbound,
@@ -130,6 +131,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   const GuestSetting setting{.network = prepared->network,
                              .resolver_options = prepared->resolvers.current().options,
                              .fast_path = plan.fast_path,
+                             .workers = plan.workers,
                              .signals = prepared->signals.saved(),
                              .descriptor_limit = prepared->descriptor_limit};
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());

@@ -58,8 +58,8 @@ class CommandGuestTest : public ::testing::Test {
 
 TEST_F(CommandGuestTest, ItsExitStatusIsTheCommands) {
   if (!start({"sh", "-c", "exit 7"})) GTEST_SKIP() << "no namespaces here";
-  ASSERT_NE(ends.link, nullptr);
-  EXPECT_EQ(ends.link->descriptors().size(), 1U);
+  ASSERT_EQ(ends.links.size(), 1U);
+  EXPECT_EQ(ends.links.front()->descriptors().size(), 1U);
   EXPECT_EQ(guest->signalled(), guest->descriptors()[0]);
   EXPECT_EQ(end(), 7);
   EXPECT_FALSE(guest->failure().has_value());

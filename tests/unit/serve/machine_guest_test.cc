@@ -51,7 +51,7 @@ TEST_F(MachineGuestTest, AFrontEndMayConnectOnceItHasBegun) {
     const UniqueFd front_end = connect();
     auto ends = guest.await(sys::real_kernel());
     ASSERT_TRUE(ends.has_value());
-    const auto turn = [&] { return ends->link->read_burst(link::Link::Depth::kToTheEnd); };
+    const auto turn = [&] { return ends->links.front()->read_burst(link::Link::Depth::kToTheEnd); };
     EXPECT_FALSE(turn().gone);
     const std::array<std::uint32_t, 3> get_features{1, 1, 0};
     ASSERT_EQ(::send(front_end.get(), get_features.data(), sizeof get_features, 0), 12);
@@ -70,9 +70,9 @@ TEST_F(MachineGuestTest, MonitorsMayConnectOnceItHasBegun) {
     UniqueFd first = connect();
     auto ends = guest.await(sys::real_kernel());
     ASSERT_TRUE(ends.has_value());
-    EXPECT_FALSE(ends->link->read_burst(link::Link::Depth::kToTheEnd).gone);
+    EXPECT_FALSE(ends->links.front()->read_burst(link::Link::Depth::kToTheEnd).gone);
     first.reset();
-    EXPECT_FALSE(ends->link->read_burst(link::Link::Depth::kToTheEnd).gone);
+    EXPECT_FALSE(ends->links.front()->read_burst(link::Link::Depth::kToTheEnd).gone);
     EXPECT_FALSE(guest.exit_status().has_value());
     EXPECT_TRUE(std::filesystem::exists(path));
   }
@@ -105,9 +105,9 @@ TEST_F(MachineGuestTest, WhatAPersonShouldKnowIsPrinted) {
   const UniqueFd first = connect();
   const UniqueFd second = connect();
   testing::internal::CaptureStderr();
-  (void)ends->link->read_burst(link::Link::Depth::kToTheEnd);
+  (void)ends->links.front()->read_burst(link::Link::Depth::kToTheEnd);
   ASSERT_EQ(::send(first.get(), "GET /", 5, 0), 5);
-  (void)ends->link->read_burst(link::Link::Depth::kToTheEnd);
+  (void)ends->links.front()->read_burst(link::Link::Depth::kToTheEnd);
   const std::string said = testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("a second guest was turned away"), std::string::npos) << said;
   EXPECT_NE(said.find("a frame cannot have 1195725856 bytes"), std::string::npos) << said;

@@ -22,7 +22,8 @@ TcpFlows::TcpFlows(const FlowContext& context, const SipKey& isn_key,
       timer_kind_(context.timer_kind),
       isn_key_(isn_key),
       options_(options),
-      table_(context.table_secret) {
+      table_(context.table_secret),
+      held_acks_(options.answer_wait) {
   touched_.reserve(256);
   ending_.reserve(256);
   deferred_.reserve(256);
@@ -92,6 +93,8 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   }
   if (std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
+  if (flow->ack_by != kNever) [[unlikely]]
+    forget_held_ack(*flow);
   table_.erase(flow->key, id.index);
   flows_.erase(id);
 }

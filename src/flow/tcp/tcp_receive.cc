@@ -176,7 +176,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
     touch(*flow);
     return;
   }
-  send_ack(*flow, *state, turn.out);
+  if (!held_acks_.hold(*flow, *state, turn.now)) send_ack(*flow, *state, turn.out);
   consider_hand_over(*flow, *state, turn);
   finish_if_done(*flow, *state, turn);
 }

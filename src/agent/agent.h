@@ -9,6 +9,8 @@
 // tuples, a mark, a policy route). docs/fast_path.md has the whole story.
 //
 // What the agent passes is trusted no further than the guest: a socket in its own namespace.
+//
+// Each worker of ours has a talk of its own with the one agent, and hears of nobody else's.
 #pragma once
 
 #include <cstdint>
@@ -26,15 +28,16 @@
 
 namespace sluice::agent {
 
-// The agent has set up all it needs. The sockets send whole IP packets into the guest's loopback,
-// as if its kernel had turned them there; invalid where the guest has no such family. They are
-// connected, non-blocking, and never reach the tap. Checksums must be right and complete. A packet
-// that no socket waits for is answered with a reset (IPv6) or not at all (IPv4).
+// The agent has set up all it needs. The sockets, which are this worker's own, send whole IP
+// packets into the guest's loopback, as if its kernel had turned them there; invalid where the
+// guest has no such family. They are connected, non-blocking, and never reach the tap. Checksums
+// must be right and complete. A packet that no socket waits for is answered with a reset (IPv6) or
+// not at all (IPv4).
 struct AgentReady {
   UniqueFd inject_v4;
   UniqueFd inject_v6;
 };
-// A piece of the fast path is missing here; the agent ends.
+// A piece of the fast path is missing here; nothing more comes.
 struct AgentMissing {
   sys::SetupError error;
 };
@@ -84,7 +87,7 @@ class GuestAgent {
   [[nodiscard]] std::expected<void, sys::SysError> release(const wire::Endpoint& guest,
                                                            const wire::Endpoint& remote);
   // Something in the guest took away what the agent had set up: table, rules, routes. Puts it back
-  // with the names of all connections that were handed over and not released.
+  // with the names of all connections that were handed over and not released, whoever asked.
   [[nodiscard]] std::expected<void, sys::SysError> repair();
 
   // Blocks for the next message; AgentGone when none comes within `patience`. For the start.

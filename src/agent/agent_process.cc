@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "agent/agent_channels.h"
 #include "agent/agent_wire.h"
 #include "agent/divert.h"
 #include "agent/hand_over_socket.h"
@@ -57,11 +58,6 @@ constexpr int kInjectBuffer = 4 << 20;
 
 Instant now() { return sys::steady_now(sys::real_kernel()); }
 
-bool is_closed(const UniqueFd& channel) {
-  char first = 0;
-  return ::recv(channel.get(), &first, sizeof first, MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 std::unexpected<sys::SetupError> missing(const char* step, int error) {
   return std::unexpected(sys::SetupError{step, error, ""});
 }
@@ -95,15 +91,16 @@ std::expected<void, sys::SetupError> probe_sockets(wire::IpFamily family) {
 
 class Agent {
  public:
-  Agent(UniqueFd channel, Divert divert)
-      : channel_(std::move(channel)), divert_(std::move(divert)) {}
+  Agent(AgentChannels channels, Divert divert)
+      : channels_(std::move(channels)), divert_(std::move(divert)) {}
 
-  // Until the channel closes.
+  // Until the last channel closes.
   void serve();
 
  private:
   // A connection on its way.
   struct Job {
+    std::size_t worker = 0;  // Who asked, and is answered.
     HandOverOrder order;
     std::optional<HandOverSocket> socket = std::nullopt;
     int error = 0;
@@ -124,8 +121,8 @@ class Agent {
   };
 
   [[nodiscard]] Duration patience() const;
-  void carry_out(std::span<const AgentOrder> orders);
-  void repair(std::vector<DivertedConnection>& released);
+  void carry_out(std::span<const AgentChannels::Order> orders);
+  void repair(std::span<const std::size_t> askers, std::vector<DivertedConnection>& released);
   void make_socket(Job& job);
   void divert(std::span<Job> jobs, std::span<const DivertedConnection> released);
   static void go_live(Job& job);
@@ -137,10 +134,10 @@ class Agent {
   // False when the connection has to stay, and was passed on after all.
   [[nodiscard]] bool retire(Job& job);
   void forget_retired();
-  // The other end is gone; serve() finds out.
+  // The other end is gone; receive() finds out.
   static void ignore(const std::expected<void, sys::SysError>&) {}
 
-  UniqueFd channel_;
+  AgentChannels channels_;
   Divert divert_;
   std::vector<Job> under_way_;
   std::deque<Retired> retired_;  // The first to go in front.
@@ -155,7 +152,7 @@ Duration Agent::patience() const {
 void Agent::serve() {
   while (true) {
     const bool idle = under_way_.empty() && retired_.empty();
-    const auto orders = receive_orders(channel_.get(), patience());
+    const auto orders = channels_.receive(patience());
     if (!orders) return;
     if (orders->empty() && idle) divert_.rest();
     forget_retired();
@@ -169,32 +166,37 @@ void Agent::serve() {
   }
 }
 
-void Agent::carry_out(std::span<const AgentOrder> orders) {
+void Agent::carry_out(std::span<const AgentChannels::Order> orders) {
   std::vector<DivertedConnection> released;
-  std::size_t repairs = 0;
+  std::vector<std::size_t> repairs;  // Who asked for one.
   const std::size_t before = under_way_.size();
-  for (const AgentOrder& order : orders) {
+  for (const auto& [worker, order] : orders) {
     std::visit(Overloaded{
-                   [&](const HandOverOrder& o) { under_way_.push_back({.order = o}); },
+                   [&, who = worker](const HandOverOrder& o) {
+                     under_way_.push_back({.worker = who, .order = o});
+                   },
                    [&](const ReleaseOrder& o) { released.push_back({o.guest, o.remote}); },
-                   [&](const RepairOrder&) { ++repairs; },
+                   [&, who = worker](const RepairOrder&) { repairs.push_back(who); },
                    [](const HurryOrder&) {},  // It has been ready all along.
                },
                order);
   }
   // Repairs come before hand-overs: those who ask for one have seen that nothing works.
-  for (; repairs > 0; --repairs) repair(released);
+  if (!repairs.empty()) repair(repairs, released);
   const std::span<Job> jobs = std::span(under_way_).subspan(before);
   for (Job& job : jobs) make_socket(job);
   divert(jobs, released);
   for (Job& job : jobs) go_live(job);
 }
 
-void Agent::repair(std::vector<DivertedConnection>& released) {
+// All that is asked at once is done once: everything is put back, whoever misses it.
+void Agent::repair(std::span<const std::size_t> askers, std::vector<DivertedConnection>& released) {
   (void)divert_.change(released, {});
   released.clear();
   const auto done = divert_.repair();
-  ignore(send_repaired(channel_.get(), done ? 0 : done.error().error));
+  for (const std::size_t worker : askers) {
+    ignore(send_repaired(channels_.fd(worker), done ? 0 : done.error().error));
+  }
 }
 
 void Agent::make_socket(Job& job) {
@@ -267,7 +269,7 @@ Agent::Outcome Agent::look_at(Job& job) {
 }
 
 Agent::Outcome Agent::pass_on(Job& job) {
-  const auto sent = send_handed_over(channel_.get(), job.order.tag, job.socket->fd());
+  const auto sent = send_handed_over(channels_.fd(job.worker), job.order.tag, job.socket->fd());
   if (sent) {
     // It lives on by the descriptor that is on its way.
     job.socket->release().reset();
@@ -287,7 +289,7 @@ void Agent::take_back(std::span<Job> jobs) {
   if (!names.empty()) (void)divert_.change(names, {});
   for (Job& job : jobs) {
     if (job.socket && !retire(job)) continue;
-    ignore(send_refused(channel_.get(), job.order.tag, job.error));
+    ignore(send_refused(channels_.fd(job.worker), job.order.tag, job.error));
   }
 }
 
@@ -309,7 +311,24 @@ void Agent::forget_retired() {
   while (!retired_.empty() && retired_.front().until <= now()) retired_.pop_front();
 }
 
-std::expected<Agent, sys::SetupError> set_up(UniqueFd& channel, const AgentContext& context,
+// Of one worker, which has its own: what the kernel keeps for a socket is not shared then.
+struct InjectSockets {
+  sys::KernelFd v4;
+  sys::KernelFd v6;
+};
+
+std::expected<InjectSockets, sys::SetupError> open_inject_sockets(
+    std::span<const wire::IpFamily> families) {
+  InjectSockets sockets;
+  for (const wire::IpFamily family : families) {
+    auto opened = open_inject_socket(family);
+    if (!opened) return std::unexpected(opened.error());
+    (family == wire::IpFamily::kV4 ? sockets.v4 : sockets.v6) = std::move(*opened);
+  }
+  return sockets;
+}
+
+std::expected<Agent, sys::SetupError> set_up(AgentChannels& channels, const AgentContext& context,
                                              sandbox::SeccompMode mode) {
   std::vector<wire::IpFamily> families;
   if (context.ipv4) families.push_back(wire::IpFamily::kV4);
@@ -324,31 +343,36 @@ std::expected<Agent, sys::SetupError> set_up(UniqueFd& channel, const AgentConte
   }
   auto divert = Divert::set_up(*index, families);
   if (!divert) return std::unexpected(divert.error());
-  std::array<sys::KernelFd, 2> inject;  // IPv4, IPv6.
-  for (const wire::IpFamily family : families) {
-    auto opened = open_inject_socket(family);
+  std::vector<InjectSockets> inject;  // By worker.
+  while (inject.size() < channels.size()) {
+    auto opened = open_inject_sockets(families);
     if (!opened) return std::unexpected(opened.error());
-    inject[family == wire::IpFamily::kV4 ? 0 : 1] = std::move(*opened);
+    inject.push_back(std::move(*opened));
   }
   if (auto done = sandbox::enter_agent_sandbox(mode); !done) return std::unexpected(done.error());
-  if (auto sent = send_ready(channel.get(), inject[0].get(), inject[1].get()); !sent) {
-    return std::unexpected(sys::SetupError{"pass the raw sockets on", sent.error().error, ""});
+  for (std::size_t worker = 0; worker < channels.size(); ++worker) {
+    const auto sent =
+        send_ready(channels.fd(worker), inject[worker].v4.get(), inject[worker].v6.get());
+    if (sent) continue;
+    // The others have theirs. One that is gone already misses nothing.
+    (void)send_missing(channels.fd(worker), {"pass the raw sockets on", sent.error().error, ""});
   }
-  return Agent(std::move(channel), std::move(*divert));
+  return Agent(std::move(channels), std::move(*divert));
 }
 
 }  // namespace
 
 void run_guest_agent(AgentContext context) {
   const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
-  UniqueFd channel = sandbox::stand_alone(std::move(context.channel), "sluice-agent", mode);
-  (void)has_news_within(channel.get(), kBeginAfter);
-  if (is_closed(channel)) ::_exit(0);
-  auto agent = set_up(channel, context, mode);
+  AgentChannels channels(sandbox::stand_alone(std::move(context.channels), "sluice-agent", mode));
+  if (!channels.await_news(kBeginAfter)) ::_exit(0);
+  auto agent = set_up(channels, context, mode);
   if (agent) {
     agent->serve();
   } else {
-    (void)send_missing(channel.get(), agent.error());
+    for (std::size_t worker = 0; worker < channels.size(); ++worker) {
+      (void)send_missing(channels.fd(worker), agent.error());
+    }
   }
   ::_exit(0);
 }

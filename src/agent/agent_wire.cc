@@ -1,6 +1,5 @@
 #include "agent/agent_wire.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -121,15 +120,16 @@ std::expected<void, sys::SysError> send_order(int channel, const AgentOrder& ord
   return {};
 }
 
-bool has_news_within(int channel, Duration at_most) {
-  pollfd item{.fd = channel, .events = POLLIN, .revents = 0};
+bool wait_for_news(std::span<pollfd> channels, Duration at_most) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(at_most);
   const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (at_most - seconds).count()};
-  return ::ppoll(&item, 1, &timeout, nullptr) == 1;
+  const timespec* const limit = at_most == kForever ? nullptr : &timeout;
+  return ::ppoll(channels.data(), channels.size(), limit, nullptr) > 0;
 }
 
 std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most) {
-  if (at_most != kForever && !has_news_within(channel, at_most)) return std::vector<AgentOrder>{};
+  pollfd item{.fd = channel, .events = POLLIN, .revents = 0};
+  if (at_most != kForever && !wait_for_news({&item, 1}, at_most)) return std::vector<AgentOrder>{};
   std::array<OrderPacket, kMostOrders> packets;
   std::array<iovec, kMostOrders> parts{};
   std::array<mmsghdr, kMostOrders> headers{};

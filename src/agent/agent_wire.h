@@ -2,6 +2,8 @@
 // SCM_RIGHTS. Both ends are the same program, so the layout is our own affair.
 #pragma once
 
+#include <poll.h>
+
 #include <array>
 #include <cstdint>
 #include <expected>
@@ -38,13 +40,13 @@ inline constexpr std::size_t kMostOrders = 32;
 // Our end. Does not block: EAGAIN when the agent has not read what was sent before.
 [[nodiscard]] std::expected<void, sys::SysError> send_order(int channel, const AgentOrder& order);
 
-// The agent's end. Whether there is an order, or will be before `at_most` is over. True as well
-// when the other end is gone.
-[[nodiscard]] bool has_news_within(int channel, Duration at_most);
+inline constexpr Duration kForever = Duration::max();
+// The agent's end. Whether one of the channels has something, or will before `at_most` is over:
+// POLLIN for an order, and as well when the other end is gone.
+[[nodiscard]] bool wait_for_news(std::span<pollfd> channels, Duration at_most);
 
 // The agent's end. Waits for an order, but not for longer than `at_most`, and takes what is queued
 // with it. Nothing once the other end is gone.
-inline constexpr Duration kForever = Duration::max();
 [[nodiscard]] std::optional<std::vector<AgentOrder>> receive_orders(int channel, Duration at_most);
 
 // The agent's end. Waits for room. Descriptors stay the caller's. An error: not sent.

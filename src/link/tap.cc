@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -96,8 +97,10 @@ std::expected<Tap, Failure> open_with(const std::string& name, const TapOptions&
 std::string step_text(TapStep step) {
   switch (step) {
     case TapStep::kName: return "interface name";
+    case TapStep::kQueues: return "queues of a tap interface";
     case TapStep::kOpenDevice: return kDevice;
     case TapStep::kCreate: return std::string(kDevice) + ": create a tap interface";
+    case TapStep::kOwner: return "give the tap an owner";
     case TapStep::kHeaderSize: return "set the size of the tap's header";
   }
   unreachable("TapStep out of range");
@@ -106,6 +109,7 @@ std::string step_text(TapStep step) {
 std::string hint_for(TapStep step, int error) {
   switch (step) {
     case TapStep::kName: return "expected 1 to 15 bytes without '/', ':', '%' or blanks";
+    case TapStep::kQueues: return "expected 1 to " + std::to_string(kMaxTapQueues);
     case TapStep::kOpenDevice:
       if (error == EACCES || error == EPERM) return "as root run: chmod 666 /dev/net/tun";
       if (error == ENOENT || error == ENODEV || error == ENXIO) {
@@ -117,6 +121,7 @@ std::string hint_for(TapStep step, int error) {
       if (error == EPERM) return "the network namespace must be owned by the caller";
       if (error == EBUSY) return "an interface of this name exists; choose another";
       return "";
+    case TapStep::kOwner: return "where the system knows one user only, let one worker do";
     case TapStep::kHeaderSize: return "";
   }
   unreachable("TapStep out of range");
@@ -148,8 +153,11 @@ std::expected<Tap, sys::SetupError> open_tap(const std::string& name, const TapO
   // Net names that dev_valid_name() refuses, and "%", which would be a template.
   const bool dots = name == "." || name == "..";
   if (name.empty() || name.size() >= IFNAMSIZ || dots ||
-      name.find_first_of("/:% \t\n\v\f\r") != std::string::npos || options.queues == 0) {
+      name.find_first_of("/:% \t\n\v\f\r") != std::string::npos) {
     return std::unexpected(setup_error_of(TapStep::kName, EINVAL));
+  }
+  if (options.queues == 0 || options.queues > kMaxTapQueues) {
+    return std::unexpected(setup_error_of(TapStep::kQueues, EINVAL));
   }
   auto tap = open_with(name, options);
   const bool header_refused =
@@ -162,6 +170,16 @@ std::expected<Tap, sys::SetupError> open_tap(const std::string& name, const TapO
   }
   if (!tap) return std::unexpected(setup_error_of(tap.error().step, tap.error().error));
   return std::move(*tap);
+}
+
+std::expected<void, sys::SetupError> forbid_more_queues(const UniqueFd& queue) {
+  // The kernel asks whether somebody is the owner or may change the interface. So the owner is a
+  // user that nobody is, or else another than the command: root, who needs no permission.
+  constexpr std::array<unsigned long, 2> kOwners = {4'294'967'294, 0};
+  for (const unsigned long owner : kOwners) {
+    if (::ioctl(queue.get(), TUNSETOWNER, owner) == 0) return {};
+  }
+  return std::unexpected(setup_error_of(TapStep::kOwner, errno));
 }
 
 }  // namespace sluice::link

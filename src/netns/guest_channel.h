@@ -15,7 +15,7 @@
 
 namespace sluice::netns {
 
-inline constexpr std::size_t kMaxLinkQueues = 16;
+inline constexpr std::size_t kMaxLinkQueues = 64;
 
 // The guest's link: a descriptor a queue, and a number that only its opener and its user
 // understand (which offloads were granted, for instance).

@@ -102,14 +102,14 @@ std::expected<OpenedLink, sys::SetupError> set_up(const ChildContext& context) {
 }
 
 // A guest without an agent is as good, but slower.
-void start_agent(const ChildContext& context, UniqueFd channel) {
+void start_agent(const ChildContext& context, std::vector<UniqueFd> channels) {
   if (clone_beside(context) != 0) return;
   const auto has = [&](wire::IpFamily family) {
     return std::ranges::any_of(context.options.network.addresses, [family](const auto& item) {
       return item.address.family() == family;
     });
   };
-  agent::run_guest_agent({.channel = std::move(channel),
+  agent::run_guest_agent({.channels = std::move(channels),
                           .interface = context.options.network.interface,
                           .ipv4 = has(wire::IpFamily::kV4),
                           .ipv6 = has(wire::IpFamily::kV6)});
@@ -128,7 +128,7 @@ void run_guest_child(ChildContext context) {
     }
     if (!context.channel.send(std::move(*link))) ::_exit(kExitSetupFailed);
   }
-  if (context.agent_channel.valid()) start_agent(context, std::move(context.agent_channel));
+  if (!context.agent_channels.empty()) start_agent(context, std::move(context.agent_channels));
   const auto go = context.channel.receive();
   if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitSetupFailed);
   if (context.options.pid_namespace == PidNamespace::kOwn) {

@@ -1,6 +1,8 @@
 // The child's side of spawn_guest(): from a bare clone to COMMAND. Never returns.
 #pragma once
 
+#include <vector>
+
 #include "base/unique_fd.h"
 #include "netns/guest_channel.h"
 #include "netns/namespaces.h"
@@ -10,7 +12,7 @@ namespace sluice::netns {
 struct ChildContext {
   const GuestOptions& options;
   const GuestChannel& channel;
-  UniqueFd agent_channel;  // The agent's end; invalid when there is to be none.
+  std::vector<UniqueFd> agent_channels;  // The agent's ends; none when there is to be no agent.
   bool new_user_namespace = false;
   // Ours before the clone: what a new user namespace maps.
   uid_t uid = 0;

@@ -52,7 +52,7 @@ void run_guest_init(const GuestOptions& options, const GuestChannel& channel,
   if (command == 0) exec_command(options, channel);
 
   // Sockets and pipes of the parent must not live on in init, which never calls exec.
-  sys::close_descriptors_but(channel.fd());
+  sys::close_descriptors_but({channel.fd()});
   // Nor may the command find rights in init that it lacks. (Real root needs its own to signal a
   // command that has changed its user.)
   if (new_user_namespace && !sandbox::drop_privileges()) ::_exit(kExitSetupFailed);

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <tuple>
 
 #include "base/overloaded.h"
 #include "netns/guest_child.h"
@@ -53,14 +52,15 @@ std::expected<PendingGuest, sys::SetupError> spawn_guest(const GuestOptions& opt
   auto ends = GuestChannel::pair();
   if (!ends) return std::unexpected(sys::SetupError{"socketpair", ends.error().error, ""});
 
-  agent::GuestAgent agent;
-  UniqueFd agent_channel;
-  if (options.agent == AgentUse::kOn) {
+  std::vector<agent::GuestAgent> agents;
+  std::vector<UniqueFd> agent_channels;
+  while (agents.size() < options.agent_channels) {
     auto agent_ends = agent::GuestAgent::pair();
     if (!agent_ends) {
       return std::unexpected(sys::SetupError{"socketpair", agent_ends.error().error, ""});
     }
-    std::tie(agent, agent_channel) = std::move(*agent_ends);
+    agents.push_back(std::move(agent_ends->first));
+    agent_channels.push_back(std::move(agent_ends->second));
   }
 
   const bool new_user_namespace = needs_user_namespace();
@@ -81,16 +81,16 @@ std::expected<PendingGuest, sys::SetupError> spawn_guest(const GuestOptions& opt
   }
   if (pid == 0) {
     ends->first.close();
-    agent.close();
+    agents.clear();
     run_guest_child({.options = options,
                      .channel = ends->second,
-                     .agent_channel = std::move(agent_channel),
+                     .agent_channels = std::move(agent_channels),
                      .new_user_namespace = new_user_namespace,
                      .uid = uid,
                      .gid = gid});
   }
   return PendingGuest(static_cast<pid_t>(pid), UniqueFd(pidfd), std::move(ends->first),
-                      std::move(agent));
+                      std::move(agents));
 }
 
 PendingGuest::~PendingGuest() {

@@ -40,8 +40,6 @@ enum class GuestUser : std::uint8_t {
   kRoot,    // User and group 0, with every right over them.
 };
 enum class PidNamespace : std::uint8_t { kShared, kOwn };
-// Whether an agent of ours is left in the guest's namespaces (agent.h).
-enum class AgentUse : std::uint8_t { kOff, kOn };
 
 // Runs in the child, inside the new network namespace.
 using LinkOpener = std::function<std::expected<OpenedLink, sys::SetupError>()>;
@@ -53,7 +51,9 @@ struct GuestOptions {
   std::vector<GuestFile> files = {};  // In the place of the system's.
   GuestUser user = GuestUser::kCaller;
   PidNamespace pid_namespace = PidNamespace::kShared;
-  AgentUse agent = AgentUse::kOff;
+  // How many workers of ours talk to the agent that is left in the guest's namespaces (agent.h);
+  // none: there is no agent.
+  std::size_t agent_channels = 0;
   // What the command gets back.
   sys::SavedSignals signals = {};
   std::optional<std::uint64_t> descriptor_limit = std::nullopt;
@@ -78,25 +78,26 @@ class PendingGuest {
   // What could not be had but is not needed; complete after await_link().
   [[nodiscard]] const std::vector<sys::SetupError>& warnings() const { return warnings_; }
 
-  // Our end of the talk with the agent, which sets itself up meanwhile: AgentReady or AgentMissing
-  // comes first. Once; no agent without AgentUse::kOn.
-  [[nodiscard]] agent::GuestAgent take_agent() { return std::move(agent_); }
+  // Our ends of the talks with the agent, which sets itself up meanwhile: AgentReady or
+  // AgentMissing comes first by each. Once; as many as GuestOptions::agent_channels.
+  [[nodiscard]] std::vector<agent::GuestAgent> take_agents() { return std::move(agents_); }
 
   // Lets COMMAND start. Once, after await_link().
   [[nodiscard]] std::expected<ChildProcess, sys::SetupError> release() &&;
 
  private:
   friend std::expected<PendingGuest, sys::SetupError> spawn_guest(const GuestOptions& options);
-  PendingGuest(pid_t pid, UniqueFd pidfd, GuestChannel channel, agent::GuestAgent agent)
+  PendingGuest(pid_t pid, UniqueFd pidfd, GuestChannel channel,
+               std::vector<agent::GuestAgent> agents)
       : pid_(pid),
         pidfd_(std::move(pidfd)),
         channel_(std::move(channel)),
-        agent_(std::move(agent)) {}
+        agents_(std::move(agents)) {}
 
   pid_t pid_;
   UniqueFd pidfd_;  // Invalid once released or moved from.
   GuestChannel channel_;
-  agent::GuestAgent agent_;
+  std::vector<agent::GuestAgent> agents_;
   std::vector<sys::SetupError> warnings_;
 };
 

@@ -5,11 +5,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "sys/close_descriptors.h"
 
 namespace sluice::sandbox {
 
-UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode, ParentsEnd end) {
+std::vector<UniqueFd> stand_alone(std::vector<UniqueFd> channels, const char* name,
+                                  SeccompMode mode, ParentsEnd end) {
   // Before the command runs: it has this user, and perhaps every right in the guest's namespaces.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (end == ParentsEnd::kIsOurs) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -24,14 +27,23 @@ UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode, Paren
                            SIGUSR2, SIGPIPE, SIGALRM}) {
     ::signal(number, SIG_IGN);
   }
-  UniqueFd kept(::fcntl(channel.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  channel.reset();
-  sys::close_descriptors_but(kept.get());
+  std::vector<int> kept;
+  for (UniqueFd& channel : channels) {
+    channel = UniqueFd(::fcntl(channel.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+    kept.push_back(channel.get());
+  }
+  sys::close_descriptors_but(std::move(kept));
   // Pipes that we inherited must not wait for us. Those who look for a bug want to read of it.
   const int last = mode == SeccompMode::kKill ? STDERR_FILENO : STDOUT_FILENO;
   const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
   for (int fd = STDIN_FILENO; fd <= last && nothing.valid(); ++fd) ::dup2(nothing.get(), fd);
-  return kept;
+  return channels;
+}
+
+UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode, ParentsEnd end) {
+  std::vector<UniqueFd> channels;
+  channels.push_back(std::move(channel));
+  return std::move(stand_alone(std::move(channels), name, mode, end).front());
 }
 
 }  // namespace sluice::sandbox

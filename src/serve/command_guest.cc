@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kEnd = 0;
 constexpr std::size_t kChannel = 1;
 
+static_assert(link::kMaxTapQueues <= netns::kMaxLinkQueues);
+
 [[nodiscard]] netns::InterfacePlan interface_of(const CommandPlan& plan,
                                                 const flow::GuestNetwork& network) {
   netns::InterfacePlan result{.interface = plan.interface,
@@ -32,8 +34,8 @@ constexpr std::size_t kChannel = 1;
 }
 
 [[nodiscard]] std::expected<netns::OpenedLink, sys::SetupError> open_link(
-    const std::string& interface) {
-  auto tap = link::open_tap(interface);
+    const std::string& interface, std::size_t queues) {
+  auto tap = link::open_tap(interface, {.queues = queues});
   if (!tap) return std::unexpected(tap.error());
   return netns::OpenedLink{std::move(tap->queues), tap->features.pack()};
 }
@@ -44,12 +46,11 @@ std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& set
   auto spawned = netns::spawn_guest(
       {.command = plan_.command,
        .network = interface_of(plan_, setting.network),
-       .open_link = [this] { return open_link(plan_.interface); },
+       .open_link = [&] { return open_link(plan_.interface, setting.workers); },
        .files = command_files(setting.network, setting.resolver_options),
        .user = plan_.user,
        .pid_namespace = plan_.pid_namespace,
-       .agent = setting.fast_path == policy::FastPathUse::kOff ? netns::AgentUse::kOff
-                                                               : netns::AgentUse::kOn,
+       .agent_channels = setting.fast_path == policy::FastPathUse::kOff ? 0U : setting.workers,
        .signals = setting.signals,
        .descriptor_limit = setting.descriptor_limit});
   if (!spawned) return std::unexpected(spawned.error());
@@ -70,10 +71,17 @@ std::expected<GuestEnds, sys::SetupError> CommandGuest::await(sys::Kernel& kerne
   if (!features.checksum || !features.tso4) {
     telemetry::log_info("the kernel refuses offloads on the tap; frames stay within the MTU");
   }
+  // Nobody is in the namespace yet.
+  if (opened->queues.size() > 1) {
+    if (auto done = link::forbid_more_queues(opened->queues.front()); !done) {
+      return std::unexpected(done.error());
+    }
+  }
   GuestEnds ends;
-  ends.links.push_back(
-      std::make_unique<link::TapLink>(kernel, std::move(opened->queues.front()), features));
-  ends.agents.push_back(pending_->take_agent());
+  for (UniqueFd& queue : opened->queues) {
+    ends.links.push_back(std::make_unique<link::TapLink>(kernel, std::move(queue), features));
+  }
+  ends.agents = pending_->take_agents();
   return ends;
 }
 

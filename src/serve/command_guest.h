@@ -1,5 +1,6 @@
-// A command in namespaces of its own as the guest: `sluice run`. Its link is a tap there. Shares
-// our process group and our terminal (netns/child_process.h). Not thread-safe.
+// A command in namespaces of its own as the guest: `sluice run`. Its links are the queues of a tap
+// there, as many as there are workers (link::kMaxTapQueues at most). Shares our process group and
+// our terminal (netns/child_process.h). Not thread-safe.
 #pragma once
 
 #include <optional>

@@ -12,6 +12,7 @@
 #include <array>
 #include <chrono>
 #include <fstream>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <thread>
@@ -118,15 +119,20 @@ class AgentGuest {
     return guest;
   }
 
-  void start_agent(const char* interface = kTap) {
-    auto ends = GuestAgent::pair();
-    ASSERT_TRUE(ends.has_value());
-    agent = std::move(ends->first);
-    agent_pid = ::fork();
-    if (agent_pid == 0) {
-      agent.close();
-      run_guest_agent({.channel = std::move(ends->second), .interface = interface});
+  void start_agent(const char* interface = kTap) { start_agent_of({&agent}, interface); }
+  // One that serves so many workers.
+  void start_agent_of(std::initializer_list<GuestAgent*> workers, const char* interface = kTap) {
+    std::vector<UniqueFd> channels;
+    for (GuestAgent* const worker : workers) {
+      auto ends = GuestAgent::pair();
+      ASSERT_TRUE(ends.has_value());
+      *worker = std::move(ends->first);
+      channels.push_back(std::move(ends->second));
     }
+    agent_pid = ::fork();
+    if (agent_pid != 0) return;
+    for (GuestAgent* const worker : workers) worker->close();
+    run_guest_agent({.channels = std::move(channels), .interface = interface});
   }
   void start_ready_agent() {
     start_agent();
@@ -139,6 +145,10 @@ class AgentGuest {
   // The next message, when it is one of these.
   template <typename T>
   [[nodiscard]] std::optional<T> next() {
+    return next<T>(agent);
+  }
+  template <typename T>
+  [[nodiscard]] static std::optional<T> next(GuestAgent& agent) {
     if (!sys::wait_for(agent.fd(), POLLIN, 5000)) return std::nullopt;
     auto message = agent.receive();
     if (!message) return std::nullopt;

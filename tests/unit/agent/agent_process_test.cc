@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 
+#include <array>
 #include <fstream>
 #include <map>
+#include <vector>
 
 #include "agent_guest.h"
 #include "sandbox/capabilities.h"
@@ -104,6 +106,117 @@ TEST(AgentProcess, KeepsLittle) {
     EXPECT_EQ(fields["NoNewPrivs"], "1");
     const bool filtered = sandbox::seccomp_mode_from_environment() == sandbox::SeccompMode::kKill;
     EXPECT_EQ(fields["Seccomp"], filtered ? "2" : "0");
+  });
+}
+
+// An agent with two workers, each of which has the other end of a connection of its own.
+class Workers {
+ public:
+  void start(AgentGuest& guest) {
+    guest.start_agent_of({&first, &second});
+    for (GuestAgent* const worker : {&first, &second}) {
+      auto ready = AgentGuest::next<AgentReady>(*worker);
+      ASSERT_TRUE(ready.has_value());
+      EXPECT_TRUE(ready->inject_v4.valid() && ready->inject_v6.valid());
+      inject.push_back(std::move(*ready));
+    }
+  }
+  [[nodiscard]] static UniqueFd hand_over(GuestAgent& worker, const wire::TcpSnapshot& remote) {
+    EXPECT_TRUE(worker.hand_over(1, remote, soon()));
+    auto done = AgentGuest::next<AgentHandedOver>(worker);
+    return done ? std::move(done->socket) : UniqueFd();
+  }
+
+  GuestAgent first;
+  GuestAgent second;
+  std::vector<AgentReady> inject;  // By worker.
+};
+
+void with_workers(const std::function<void(AgentGuest&, Workers&)>& body) {
+  in_guest([&](AgentGuest& guest) {
+    Workers workers;
+    workers.start(guest);
+    if (!::testing::Test::HasFailure()) body(guest, workers);
+  });
+}
+
+TEST(AgentProcess, EachWorkerIsAnsweredItsOwn) {
+  with_workers([](AgentGuest& guest, Workers& workers) {
+    const std::array remotes = {remote_end(kV4, 1), remote_end(kV6, 2)};
+    const UniqueFd ours = guest.connect(remotes[0]);
+    const UniqueFd other = guest.connect(remotes[1]);
+    // The same tag means another thing to each.
+    ASSERT_TRUE(workers.first.hand_over(5, remotes[0], soon()));
+    ASSERT_TRUE(workers.second.hand_over(5, remotes[1], soon()));
+    ASSERT_TRUE(workers.second.hand_over(6, remote_end(kV4, 3), soon()));  // Nobody's.
+    const auto done = AgentGuest::next<AgentHandedOver>(workers.first);
+    ASSERT_TRUE(done.has_value());
+    expect_both_ways(ours, done->socket, 100'000);
+    const auto others = AgentGuest::next<AgentHandedOver>(workers.second);
+    ASSERT_TRUE(others.has_value());
+    EXPECT_EQ(others->tag, 5U);
+    expect_both_ways(other, others->socket, 100'000);
+    EXPECT_EQ(AgentGuest::next<AgentRefused>(workers.second)->tag, 6U);
+    EXPECT_FALSE(workers.first.receive().has_value());
+  });
+}
+
+TEST(AgentProcess, AnyWorkersRepairPutsBackTheNamesOfAll) {
+  with_workers([](AgentGuest& guest, Workers& workers) {
+    const std::array remotes = {remote_end(kV4, 1), remote_end(kV4, 2)};
+    const UniqueFd ours = guest.connect(remotes[0]);
+    const UniqueFd other = guest.connect(remotes[1]);
+    const UniqueFd theirs = Workers::hand_over(workers.first, remotes[0]);
+    const UniqueFd others = Workers::hand_over(workers.second, remotes[1]);
+    ASSERT_TRUE(theirs.valid() && others.valid());
+    ASSERT_TRUE(delete_mark_rule(kV4));
+    ASSERT_TRUE(workers.second.repair());
+    EXPECT_EQ(AgentGuest::next<AgentRepaired>(workers.second)->error, 0);
+    expect_both_ways(ours, theirs, 1000);
+    expect_both_ways(other, others, 1000);
+    EXPECT_TRUE(guest.frames().empty());
+    EXPECT_FALSE(workers.first.receive().has_value());
+  });
+}
+
+TEST(AgentProcess, AWorkerThatIsGoneLeavesTheOthersTheirAgent) {
+  with_workers([](AgentGuest& guest, Workers& workers) {
+    const std::array remotes = {remote_end(kV4, 1), remote_end(kV4, 2)};
+    const UniqueFd ours = guest.connect(remotes[0]);
+    const UniqueFd theirs = Workers::hand_over(workers.first, remotes[0]);
+    ASSERT_TRUE(theirs.valid());
+    // Nobody is left to take one that is on its way.
+    const wire::TcpSnapshot late = remote_end(kV4, 3);
+    const UniqueFd late_ours = guest.connect(late);
+    ASSERT_TRUE(workers.first.hand_over(2, late, soon()));
+    workers.first.close();
+
+    const UniqueFd other = guest.connect(remotes[1]);
+    const UniqueFd others = Workers::hand_over(workers.second, remotes[1]);
+    ASSERT_TRUE(others.valid());
+    expect_both_ways(other, others, 1000);
+    // Whoever carries what the first one had handed over is none of the agent's business.
+    expect_both_ways(ours, theirs, 1000);
+    ASSERT_TRUE(workers.second.repair());
+    EXPECT_TRUE(AgentGuest::next<AgentRepaired>(workers.second).has_value());
+
+    workers.second.close();
+    int status = -1;
+    EXPECT_EQ(::waitpid(guest.agent_pid, &status, 0), guest.agent_pid);
+    EXPECT_EQ(status, 0);
+  });
+}
+
+TEST(AgentProcess, EveryWorkerHearsWhatIsMissing) {
+  in_guest([](AgentGuest& guest) {
+    Workers workers;
+    guest.start_agent_of({&workers.first, &workers.second}, "tap9");
+    for (GuestAgent* const worker : {&workers.first, &workers.second}) {
+      ASSERT_TRUE(sys::wait_for(worker->fd(), POLLIN, 5000));
+      const auto message = worker->receive();
+      ASSERT_TRUE(message.has_value());
+      EXPECT_TRUE(std::holds_alternative<AgentMissing>(*message));
+    }
   });
 }
 

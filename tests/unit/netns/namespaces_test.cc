@@ -265,14 +265,14 @@ bool is_ready(agent::GuestAgent& agent) {
 }
 
 TEST_P(Guest, AgentIsNoChildOfTheCommand) {
-  options.agent = AgentUse::kOn;
+  options.agent_channels = 1;
   // The command has nothing to wait for.
   options.command = {"sh", "-c", "wait && exec sleep 0.2"};
   auto guest = spawn_guest(options);
   ASSERT_TRUE(guest.has_value());
   const auto link = guest->await_link();  // Without it the tap is gone.
   ASSERT_TRUE(link.has_value());
-  agent::GuestAgent agent = guest->take_agent();
+  agent::GuestAgent agent = std::move(guest->take_agents().at(0));
   const pid_t pid = guest->pid();
   EXPECT_TRUE(is_ready(agent));
   auto child = std::move(*guest).release();
@@ -297,7 +297,7 @@ TEST_P(Guest, AgentIsNoChildOfTheCommand) {
 }
 
 TEST_P(Guest, AgentDiesWithUs) {
-  options.agent = AgentUse::kOn;
+  options.agent_channels = 1;
   std::array<int, 2> fds{};
   ASSERT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
   const UniqueFd out(fds[0]);
@@ -306,7 +306,7 @@ TEST_P(Guest, AgentDiesWithUs) {
     auto guest = spawn_guest(options);
     if (!guest) return 1;
     const auto link = guest->await_link();
-    agent::GuestAgent agent = guest->take_agent();
+    agent::GuestAgent agent = std::move(guest->take_agents().at(0));
     if (!is_ready(agent)) return 2;
     // The agent does not keep what we have open; the guest, which does, dies with us.
     ::_exit(0);
@@ -318,7 +318,28 @@ TEST_P(Guest, AgentDiesWithUs) {
 TEST_P(Guest, NoAgentUnlessAsked) {
   auto guest = spawn_guest(options);
   ASSERT_TRUE(guest.has_value());
-  EXPECT_LT(guest->take_agent().fd(), 0);
+  EXPECT_TRUE(guest->take_agents().empty());
+}
+
+TEST_P(Guest, OneAgentTalksToEachWorker) {
+  options.agent_channels = 3;
+  options.command = {"sleep", "0.2"};
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  const auto link = guest->await_link();
+  ASSERT_TRUE(link.has_value());
+  std::vector<agent::GuestAgent> agents = guest->take_agents();
+  ASSERT_EQ(agents.size(), 3U);
+  for (agent::GuestAgent& agent : agents) EXPECT_TRUE(is_ready(agent));
+  auto child = std::move(*guest).release();
+  ASSERT_TRUE(child.has_value());
+  EXPECT_EQ(finish(*child), 0);
+  if (GetParam() == PidNamespace::kOwn) return;
+  // It is one process, and ours to wait for once nobody talks to it.
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), 0);
+  agents.clear();
+  EXPECT_GT(::waitpid(-1, nullptr, 0), 0);
+  EXPECT_EQ(::waitpid(-1, nullptr, 0), -1);
 }
 
 // What `sluice run` does, in a process that the test can watch being stopped.

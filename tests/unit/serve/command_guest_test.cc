@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <chrono>
 #include <csignal>
 #include <string>
 
+#include "link/tap.h"
 #include "unit/sys/loopback.h"
 
 namespace sluice::serve {
@@ -21,7 +23,8 @@ class CommandGuestTest : public ::testing::Test {
     guest.emplace(CommandPlan{.command = std::move(command)});
     if (!guest->begin({.network = network,
                        .resolver_options = none,
-                       .fast_path = policy::FastPathUse::kOff,
+                       .fast_path = fast_path,
+                       .workers = workers,
                        .signals = saved,
                        .descriptor_limit = {}})) {
       return false;
@@ -51,6 +54,8 @@ class CommandGuestTest : public ::testing::Test {
     return without_names;
   }();
   std::vector<std::string> none;
+  policy::FastPathUse fast_path = policy::FastPathUse::kOff;
+  std::uint32_t workers = 1;
   sys::SavedSignals saved;
   std::optional<CommandGuest> guest;
   GuestEnds ends;
@@ -64,6 +69,37 @@ TEST_F(CommandGuestTest, ItsExitStatusIsTheCommands) {
   EXPECT_EQ(end(), 7);
   EXPECT_FALSE(guest->failure().has_value());
   EXPECT_LT(guest->descriptors()[0], 0);  // Its end is told once.
+}
+
+TEST_F(CommandGuestTest, EachWorkerHasALinkAndTalksToTheAgent) {
+  workers = 3;
+  fast_path = policy::FastPathUse::kAuto;
+  if (!start({"sleep", "1000"})) GTEST_SKIP() << "no namespaces here";
+  ASSERT_EQ(ends.links.size(), 3U);
+  ASSERT_EQ(ends.agents.size(), 3U);
+  for (agent::GuestAgent& agent : ends.agents) {
+    EXPECT_FALSE(std::holds_alternative<agent::AgentGone>(agent.await(std::chrono::seconds(30))));
+  }
+  for (const auto& link : ends.links) {
+    EXPECT_EQ(link->descriptors().size(), 1U);
+    EXPECT_EQ(link->features(), ends.links.front()->features());
+    EXPECT_FALSE(link->read_burst(link::Link::Depth::kToTheEnd).gone);
+  }
+  guest->kill();
+  EXPECT_EQ(end(), 128 + SIGKILL);
+}
+
+TEST_F(CommandGuestTest, WithoutFastPathThereIsNobodyToTalkTo) {
+  workers = 2;
+  if (!start({"true"})) GTEST_SKIP() << "no namespaces here";
+  EXPECT_EQ(ends.links.size(), 2U);
+  EXPECT_TRUE(ends.agents.empty());
+  EXPECT_EQ(end(), 0);
+}
+
+TEST_F(CommandGuestTest, MoreWorkersThanATapHasQueuesAreAnError) {
+  workers = link::kMaxTapQueues + 1;
+  EXPECT_FALSE(start({"true"}));
 }
 
 TEST_F(CommandGuestTest, ACommandThatIsNotThereIsAFailure) {

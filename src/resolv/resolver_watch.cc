@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <utility>
 
 #include "sandbox/capabilities.h"
 #include "sandbox/helper_process.h"
@@ -48,6 +48,9 @@ void drain(int inotify) {
 }
 
 [[noreturn]] void run_watcher(UniqueFd channel, const std::string& path) {
+  const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
+  channel = sandbox::stand_alone(std::move(channel), "sluice-names", mode);
+  if (!sandbox::drop_privileges()) ::_exit(1);
   const UniqueFd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   std::optional<std::string> sent;
   while (true) {
@@ -93,22 +96,11 @@ std::optional<std::string> read_resolv_conf(const std::string& path) {
 }
 
 std::expected<UniqueFd, sys::SetupError> watch_resolv_conf(const std::string& path) {
-  std::array<int, 2> fds{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
-    return std::unexpected(sys::SetupError{"socketpair", errno, ""});
-  }
-  UniqueFd ours(fds[0]);
-  UniqueFd theirs(fds[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return std::unexpected(sys::SetupError{"start a process for names", errno, ""});
-  if (pid == 0) {
-    ours.reset();
-    const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
-    UniqueFd channel = sandbox::stand_alone(std::move(theirs), "sluice-names", mode);
-    if (!sandbox::drop_privileges()) ::_exit(1);
-    run_watcher(std::move(channel), path);
-  }
-  return ours;
+  auto watcher = sandbox::HelperProcess::start(
+      "start a process for names", SOCK_SEQPACKET,
+      [&path](UniqueFd channel) { run_watcher(std::move(channel), path); });
+  if (!watcher) return std::unexpected(watcher.error());
+  return std::move(*watcher).release();
 }
 
 std::optional<std::string> newest_resolv_conf(int watch) {

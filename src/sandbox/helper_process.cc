@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <utility>
+#include <array>
+#include <cerrno>
 
 #include "sys/close_descriptors.h"
 
@@ -44,6 +47,38 @@ UniqueFd stand_alone(UniqueFd channel, const char* name, SeccompMode mode, Paren
   std::vector<UniqueFd> channels;
   channels.push_back(std::move(channel));
   return std::move(stand_alone(std::move(channels), name, mode, end).front());
+}
+
+std::expected<HelperProcess, sys::SetupError> HelperProcess::start(const char* step, int type,
+                                                                   const Work& work) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    return std::unexpected(sys::SetupError{"socketpair", errno, ""});
+  }
+  UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return std::unexpected(sys::SetupError{step, errno, ""});
+  if (pid == 0) {
+    // Or it would never see the end of ours.
+    ours.reset();
+    work(std::move(theirs));
+    ::_exit(1);
+  }
+  return HelperProcess(std::move(ours), pid);
+}
+
+HelperProcess::~HelperProcess() {
+  if (pid_ < 0) return;
+  channel_.reset();
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0 && errno == EINTR) {
+  }
+}
+
+UniqueFd HelperProcess::release() && {
+  pid_ = -1;
+  return std::move(channel_);
 }
 
 }  // namespace sluice::sandbox

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <seccomp.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,7 +12,6 @@
 #include <vector>
 
 #include "sandbox/capabilities.h"
-#include "sandbox/helper_process.h"
 #include "sandbox/seccomp_filter.h"
 #include "sys/control_message.h"
 #include "sys/unix_socket.h"
@@ -83,34 +81,16 @@ std::expected<std::unique_ptr<FrontEndDialer>, sys::SetupError> FrontEndDialer::
     sys::Kernel& kernel, const std::string& path) {
   const auto address = sys::unix_sockaddr(path);
   if (!address) return std::unexpected(sys::SetupError{path, ENAMETOOLONG, ""});
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return std::unexpected(sys::SetupError{"socketpair", errno, ""});
-  }
-  sys::KernelFd ours(kernel, ends[0]);
-  UniqueFd theirs(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    return std::unexpected(
-        sys::SetupError{"start a process that connects to the front-end", errno, ""});
-  }
-  if (pid == 0) {
-    ours.reset();
-    run_dialer(std::move(theirs), *address);
-  }
-  return std::unique_ptr<FrontEndDialer>(new FrontEndDialer(std::move(ours), pid));
-}
-
-FrontEndDialer::~FrontEndDialer() {
-  channel_.reset();
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(dialer_), &info, WEXITED) != 0 && errno == EINTR) {
-  }
+  auto dialer = sandbox::HelperProcess::start(
+      "start a process that connects to the front-end", SOCK_STREAM,
+      [&address](UniqueFd channel) { run_dialer(std::move(channel), *address); });
+  if (!dialer) return std::unexpected(dialer.error());
+  return std::unique_ptr<FrontEndDialer>(new FrontEndDialer(kernel, std::move(*dialer)));
 }
 
 void FrontEndDialer::expect() {
   // It is asked for one at a time, so that there is room; where it has died, nobody comes.
-  (void)channel_.kernel().send(channel_.get(), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  (void)kernel_->send(dialer_.channel(), "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 std::optional<sys::KernelFd> FrontEndDialer::take() {
@@ -122,13 +102,12 @@ std::optional<sys::KernelFd> FrontEndDialer::take() {
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  sys::Kernel& kernel = channel_.kernel();
-  if (kernel.recvmsg(channel_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1) {
+  if (kernel_->recvmsg(dialer_.channel(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1) {
     return std::nullopt;
   }
   std::vector<UniqueFd> came = sys::take_descriptors(message);
   if (came.size() != 1) return std::nullopt;
-  return sys::KernelFd(kernel, came.front().release());
+  return sys::KernelFd(*kernel_, came.front().release());
 }
 
 }  // namespace sluice::serve

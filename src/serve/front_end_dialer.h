@@ -3,14 +3,13 @@
 // connects when it is asked to, and passes the socket on. Not thread-safe.
 #pragma once
 
-#include <sys/types.h>
-
 #include <expected>
 #include <memory>
 #include <string>
+#include <utility>
 
-#include "base/unique_fd.h"
 #include "link/vhost_user/vhost_user_link.h"
+#include "sandbox/helper_process.h"
 #include "sys/kernel.h"
 #include "sys/setup_error.h"
 
@@ -21,18 +20,17 @@ class FrontEndDialer final : public link::FrontEnds {
   // For a process with one thread. Nobody need listen yet. The kernel is not owned.
   [[nodiscard]] static std::expected<std::unique_ptr<FrontEndDialer>, sys::SetupError> start(
       sys::Kernel& kernel, const std::string& path);
-  ~FrontEndDialer() override;
 
-  [[nodiscard]] int descriptor() const override { return channel_.get(); }
+  [[nodiscard]] int descriptor() const override { return dialer_.channel(); }
   [[nodiscard]] std::optional<sys::KernelFd> take() override;
   void expect() override;
 
  private:
-  FrontEndDialer(sys::KernelFd channel, pid_t dialer)
-      : channel_(std::move(channel)), dialer_(dialer) {}
+  FrontEndDialer(sys::Kernel& kernel, sandbox::HelperProcess dialer)
+      : kernel_(&kernel), dialer_(std::move(dialer)) {}
 
-  sys::KernelFd channel_;
-  pid_t dialer_;
+  sys::Kernel* kernel_;  // Not owned.
+  sandbox::HelperProcess dialer_;
 };
 
 }  // namespace sluice::serve

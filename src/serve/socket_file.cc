@@ -3,14 +3,13 @@
 #include <linux/capability.h>
 #include <seccomp.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "sandbox/capabilities.h"
-#include "sandbox/helper_process.h"
 #include "sandbox/seccomp_filter.h"
 
 namespace sluice::serve {
@@ -25,7 +24,7 @@ constexpr std::array kAllowed = {SCMP_SYS(read),  SCMP_SYS(lstat),        SCMP_S
 // Where we are root, the directory may be another user's.
 constexpr std::array<unsigned, 1> kCapabilities = {CAP_DAC_OVERRIDE};
 
-[[noreturn]] void run_remover(UniqueFd channel, sys::BoundPath path) {
+[[noreturn]] void run_remover(UniqueFd channel, sys::BoundPath& path) {
   const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
   channel =
       sandbox::stand_alone(std::move(channel), "sluice-socket", mode, sandbox::ParentsEnd::kIsSeen);
@@ -42,30 +41,12 @@ constexpr std::array<unsigned, 1> kCapabilities = {CAP_DAC_OVERRIDE};
 
 std::expected<SocketFile, sys::SetupError> SocketFile::keep(sys::BoundPath path) {
   if (path.empty()) return SocketFile();
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
-    return std::unexpected(sys::SetupError{"socketpair", errno, ""});
-  }
-  UniqueFd ours(ends[0]);
-  UniqueFd theirs(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    return std::unexpected(sys::SetupError{"start a process for the socket's file", errno, ""});
-  }
-  if (pid == 0) {
-    ours.reset();
-    run_remover(std::move(theirs), std::move(path));
-  }
+  auto remover = sandbox::HelperProcess::start(
+      "start a process for the socket's file", SOCK_STREAM,
+      [&path](UniqueFd channel) { run_remover(std::move(channel), path); });
+  if (!remover) return std::unexpected(remover.error());
   path.forget();
-  return SocketFile(std::move(ours), pid);
-}
-
-SocketFile::~SocketFile() {
-  if (remover_ < 0) return;
-  channel_.reset();
-  siginfo_t info{};
-  while (::waitid(P_PID, static_cast<id_t>(remover_), &info, WEXITED) != 0 && errno == EINTR) {
-  }
+  return SocketFile(std::move(*remover));
 }
 
 }  // namespace sluice::serve

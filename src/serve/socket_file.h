@@ -3,12 +3,10 @@
 // thread-safe.
 #pragma once
 
-#include <sys/types.h>
-
 #include <expected>
 #include <utility>
 
-#include "base/unique_fd.h"
+#include "sandbox/helper_process.h"
 #include "sys/setup_error.h"
 #include "sys/unix_socket.h"
 
@@ -20,21 +18,15 @@ class SocketFile {
   [[nodiscard]] static std::expected<SocketFile, sys::SetupError> keep(sys::BoundPath path);
 
   SocketFile() = default;
-  SocketFile(SocketFile&& other) noexcept
-      : channel_(std::move(other.channel_)), remover_(std::exchange(other.remover_, -1)) {}
-  SocketFile& operator=(SocketFile&& other) noexcept {
-    std::swap(channel_, other.channel_);
-    std::swap(remover_, other.remover_);
-    return *this;
-  }
+  SocketFile(SocketFile&& other) noexcept = default;
+  SocketFile& operator=(SocketFile&& other) noexcept = default;
   // The file is gone when this returns.
-  ~SocketFile();
+  ~SocketFile() = default;
 
  private:
-  SocketFile(UniqueFd channel, pid_t remover) : channel_(std::move(channel)), remover_(remover) {}
+  explicit SocketFile(sandbox::HelperProcess remover) : remover_(std::move(remover)) {}
 
-  UniqueFd channel_;  // Its other end sees when we are gone.
-  pid_t remover_ = -1;
+  sandbox::HelperProcess remover_;  // It sees by its channel when we are gone.
 };
 
 }  // namespace sluice::serve

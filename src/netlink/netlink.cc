@@ -5,6 +5,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -74,6 +75,18 @@ void NetlinkBatch::change_link(std::uint32_t index, const LinkChange& change) {
     mnl_attr_nest_end(header, families);
   }
   commit(fmt::format("set up interface {}{}", index, change.up ? " (up)" : ""));
+}
+
+void NetlinkBatch::remove_discipline(std::uint32_t index) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_NEWQDISC;
+  header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_REPLACE;
+  auto* message = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(tcmsg)));
+  message->tcm_family = AF_UNSPEC;
+  message->tcm_ifindex = static_cast<int>(index);
+  message->tcm_parent = TC_H_ROOT;
+  mnl_attr_put_strz(header, TCA_KIND, "noqueue");
+  commit(fmt::format("remove the queueing discipline of interface {}", index));
 }
 
 void NetlinkBatch::add_address(std::uint32_t index, const wire::IpAddress& address,

@@ -31,6 +31,8 @@ struct LinkChange {
 class NetlinkBatch {
  public:
   void change_link(std::uint32_t index, const LinkChange& change);
+  // Packets go to the interface's own queues without waiting in a queueing discipline before them.
+  void remove_discipline(std::uint32_t index);
   // IPv6 addresses are usable at once: duplicate address detection is skipped.
   void add_address(std::uint32_t index, const wire::IpAddress& address, std::uint8_t length);
   void add_default_route(std::uint32_t index, const wire::IpAddress& gateway);

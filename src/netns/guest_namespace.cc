@@ -68,6 +68,14 @@ std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
   // All ports are the guest's. Root needs no permission, and as whom else it runs is its affair.
   if (::geteuid() != 0) try_sysctl("ipv4/ip_unprivileged_port_start", "0");
 
+  if (network.several_queues) {
+    // For each of the 256 that such a tap may have the kernel would make a discipline with rings
+    // of that length: 25 MiB, and 10 ms. A tap has queues of its own, and fills them at once.
+    netlink::NetlinkBatch before_it_is_up;
+    before_it_is_up.remove_discipline(*index);
+    if (auto done = netlink->run(before_it_is_up); !done) warnings.push_back(done.error());
+  }
+
   netlink::NetlinkBatch batch;
   batch.change_link(kLoopbackIndex, {.up = true});
   batch.change_link(*index, {.mtu = network.mtu,

@@ -26,6 +26,7 @@ struct InterfacePlan {
   std::optional<wire::MacAddress> mac = std::nullopt;
   // The tap drops what does not fit its queue, so the queue is long.
   std::uint32_t transmit_queue = 4096;
+  bool several_queues = false;  // The tap has a queue for each of our workers.
 };
 
 // Configures the guest's interface, which must exist. Returns warnings: settings that would be

@@ -16,12 +16,14 @@ constexpr std::size_t kChannel = 1;
 static_assert(link::kMaxTapQueues <= netns::kMaxLinkQueues);
 
 [[nodiscard]] netns::InterfacePlan interface_of(const CommandPlan& plan,
-                                                const flow::GuestNetwork& network) {
+                                                const GuestSetting& setting) {
+  const flow::GuestNetwork& network = setting.network;
   netns::InterfacePlan result{.interface = plan.interface,
                               .addresses = {},
                               .gateways = {},
                               .mtu = network.mtu,
-                              .mac = network.guest_mac};
+                              .mac = network.guest_mac,
+                              .several_queues = setting.workers > 1};
   if (network.ipv4) {
     result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
     if (plan.ipv4_default_route) result.gateways.push_back(network.gateway_v4);
@@ -45,7 +47,7 @@ static_assert(link::kMaxTapQueues <= netns::kMaxLinkQueues);
 std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& setting) {
   auto spawned = netns::spawn_guest(
       {.command = plan_.command,
-       .network = interface_of(plan_, setting.network),
+       .network = interface_of(plan_, setting),
        .open_link = [&] { return open_link(plan_.interface, setting.workers); },
        .files = command_files(setting.network, setting.resolver_options),
        .user = plan_.user,

@@ -86,6 +86,13 @@ TEST_P(Guest, NetworkIsThereAtOnce) {
   EXPECT_EQ(run("set -- $(cat /proc/sys/net/ipv4/ping_group_range) && test $1 = 0"), 0);
 }
 
+TEST_P(Guest, ATapOfSeveralQueuesHasNoDisciplineBeforeThem) {
+  if (::system("command -v ip >/dev/null") != 0) GTEST_SKIP() << "no program ip";
+  EXPECT_NE(run("ip link show tap0 | grep -q 'qdisc noqueue'"), 0);
+  options.network.several_queues = true;
+  EXPECT_EQ(run("ip link show tap0 | grep -q 'qdisc noqueue'"), 0);
+}
+
 TEST_P(Guest, ResolvConfIsTheGuestsOnly) {
   if (::access("/etc/resolv.conf", F_OK) != 0) GTEST_SKIP() << "no /etc/resolv.conf to cover";
   options.files = {{"/etc/resolv.conf", "nameserver 192.0.2.53\n"}};

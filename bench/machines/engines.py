@@ -96,7 +96,8 @@ class Engine:
             return links.Descriptor(self._guest_end.detach())
         if self._link == "bess":
             return links.Bess(self._socket)
-        queues = int(self._link.partition("/")[2] or 1)
+        # Pairs of queues, and workers: "vhost-user/2/2".
+        queues = int((self._link.split("/")[1:] or [1])[0])
         return links.VhostUser(self._socket, queues)
 
     def stop(self):
@@ -145,19 +146,24 @@ class Passt(Engine):
 
 class Sluice(Engine):
     name = "sluice"
-    links = ("stream", "datagram", "descriptor", "bess", "vhost-user", "vhost-user/2")
+    links = ("stream", "datagram", "descriptor", "bess", "vhost-user", "vhost-user/2",
+             "vhost-user/2/2")
     WAYS = {"stream": "--socket", "datagram": "--datagram", "bess": "--seqpacket",
             "descriptor": "--fd", "vhost-user": "--vhost-user"}
+    NUMBERS = ("--queues", "--workers")
 
     @classmethod
     def check_present(cls, path, link):
         super().check_present(path, link)
-        _check_help([path, "vm"], cls.WAYS[link.partition("/")[0]])
+        kind, *numbers = link.split("/")
+        _check_help([path, "vm"], cls.WAYS[kind])
+        for option, _ in zip(cls.NUMBERS, numbers):
+            _check_help([path, "vm"], option)
 
     def command(self):
-        kind, _, queues = self._link.partition("/")
+        kind, *numbers = self._link.split("/")
         way = self.WAYS[kind]
-        more = ["--queues", queues] if queues else []
+        more = [word for pair in zip(self.NUMBERS, numbers) for word in pair]
         ports = [word for port in self._ports
                  for word in ("-p", f"{port}:{port}", "-p", f"{port}:{port}/udp")]
         return [self.path, "vm", way, self._socket, *more, *ports, *self._options]

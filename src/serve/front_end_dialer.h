@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/vhost_user_back_end.h"
 #include "sandbox/helper_process.h"
 #include "sys/kernel.h"
 #include "sys/setup_error.h"

@@ -80,6 +80,7 @@ void tell(const PeerNews& news) {
 std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& setting) {
   mac_ = setting.network.guest_mac;
   mtu_ = setting.network.mtu;
+  workers_ = setting.workers;
   sys::Kernel& kernel = sys::real_kernel();
   if (const auto* const place = std::get_if<MachineVhostUser>(&plan_.link);
       place != nullptr && place->role == MachineVhostUser::Role::kConnect) {
@@ -112,35 +113,50 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& set
   return {};
 }
 
-std::expected<std::unique_ptr<link::Link>, sys::SysError> MachineGuest::open_link(
-    sys::Kernel& kernel) {
+std::expected<MachineGuest::Links, sys::SysError> MachineGuest::open_links(sys::Kernel& kernel) {
   const auto* const vhost_user = std::get_if<MachineVhostUser>(&plan_.link);
-  if (vhost_user == nullptr) {
-    return link::SocketLink::create(kernel, std::move(*socket_),
-                                    {.guests = plan_.guests, .tell = tell});
-  }
+  if (vhost_user != nullptr) return open_queues(kernel, *vhost_user);
+  auto link =
+      link::SocketLink::create(kernel, std::move(*socket_), {.guests = plan_.guests, .tell = tell});
+  if (!link) return std::unexpected(link.error());
+  Links links;
+  links.push_back(std::move(*link));
+  return links;
+}
+
+std::expected<MachineGuest::Links, sys::SysError> MachineGuest::open_queues(
+    sys::Kernel& kernel, const MachineVhostUser& vhost_user) {
   link::VhostUserOptions options;
   options.device.mac = mac_;
   options.device.mtu = mtu_;
-  options.device.queue_pairs_max = vhost_user->queues;
+  options.device.queue_pairs_max = vhost_user.queues;
+  options.workers = workers_;
   options.one_off = plan_.guests == link::Guests::kOnlyOne;
   options.tell = [](const std::string& line) { telemetry::log_warn("{}", line); };
   options.note = [](const std::string& line) { telemetry::log_info("{}", line); };
   if (!front_ends_) {
     front_ends_ = std::make_unique<link::ListeningFrontEnds>(std::move(socket_->socket));
   }
-  return link::VhostUserLink::create(kernel, std::move(front_ends_), std::move(options));
+  auto back_end =
+      link::VhostUserBackEnd::create(kernel, std::move(front_ends_), std::move(options));
+  if (!back_end) return std::unexpected(back_end.error());
+  back_end_ = std::move(*back_end);
+  Links links;
+  for (std::size_t worker = 0; worker < back_end_->workers(); ++worker) {
+    links.push_back(back_end_->link(worker));
+  }
+  return links;
 }
 
 std::expected<GuestEnds, sys::SetupError> MachineGuest::await(sys::Kernel& kernel) {
-  auto opened = open_link(kernel);
+  auto opened = open_links(kernel);
   socket_.reset();
   if (!opened) {
     return std::unexpected(
         sys::SetupError{std::string(sys::name_of(opened.error().op)), opened.error().error, ""});
   }
   GuestEnds ends;
-  ends.links.push_back(std::move(*opened));
+  ends.links = std::move(*opened);
   return ends;
 }
 

@@ -14,7 +14,7 @@
 
 #include "link/frame_socket.h"
 #include "link/socket_link.h"
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/vhost_user_back_end.h"
 #include "serve/guest.h"
 #include "serve/socket_file.h"
 #include "wire/address.h"
@@ -75,16 +75,22 @@ class MachineGuest final : public Guest {
  private:
   static constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
 
-  [[nodiscard]] std::expected<std::unique_ptr<link::Link>, sys::SysError> open_link(
-      sys::Kernel& kernel);
+  using Links = std::vector<std::unique_ptr<link::Link>>;
+  [[nodiscard]] std::expected<Links, sys::SysError> open_links(sys::Kernel& kernel);
+  // One for each worker, as far as there are pairs of queues.
+  [[nodiscard]] std::expected<Links, sys::SysError> open_queues(sys::Kernel& kernel,
+                                                                const MachineVhostUser& vhost_user);
 
   MachinePlan plan_;
   // What a machine is told of its interface where we are its device.
   wire::MacAddress mac_;
   std::uint16_t mtu_ = 0;
+  std::uint32_t workers_ = 1;
   // From begin() to await(), one of these.
   std::optional<link::FrameSocket> socket_;
   std::unique_ptr<link::FrontEnds> front_ends_;
+  // Outlives its links, which await() gives.
+  std::unique_ptr<link::VhostUserBackEnd> back_end_;
   SocketFile file_;
   std::optional<int> exit_status_;
   std::optional<sys::SetupError> failure_;  // None: there is nothing that could not run.

@@ -70,7 +70,6 @@ std::expected<MemoryRegion, MemoryFault> GuestMemory::remove(std::uint64_t guest
   if (found == regions_.end()) return std::unexpected(MemoryFault::kNoSuchRegion);
   const MemoryRegion removed = *found;
   regions_.erase(found);
-  last_hit_ = {};
   return removed;
 }
 
@@ -81,24 +80,32 @@ std::expected<void, MemoryFault> GuestMemory::replace(std::span<const MemoryRegi
     insert(fresh, region);
   }
   regions_.swap(fresh);
-  last_hit_ = {};
   return {};
 }
 
-void GuestMemory::clear() {
-  regions_.clear();
-  last_hit_ = {};
-}
+void GuestMemory::clear() { regions_.clear(); }
 
-MutableBytes GuestMemory::search(std::uint64_t guest_address, std::uint64_t length) const {
+const MemoryRegion* GuestMemory::region_of(std::uint64_t guest_address) const {
   const auto behind =
       std::ranges::upper_bound(regions_, guest_address, {}, &MemoryRegion::guest_address);
-  if (behind == regions_.begin()) return {};
+  if (behind == regions_.begin()) return nullptr;
   const MemoryRegion& region = *std::prev(behind);
-  const std::uint64_t offset = guest_address - region.guest_address;
-  if (offset >= region.bytes.size()) return {};
-  last_hit_ = region;
-  return region.bytes.subspan(offset, std::min(length, region.bytes.size() - offset));
+  return guest_address - region.guest_address < region.bytes.size() ? &region : nullptr;
+}
+
+MutableBytes GuestMemory::find(std::uint64_t guest_address, std::uint64_t length) const {
+  const MemoryRegion* const region = region_of(guest_address);
+  if (region == nullptr) return {};
+  const std::uint64_t offset = guest_address - region->guest_address;
+  return region->bytes.subspan(offset, std::min(length, region->bytes.size() - offset));
+}
+
+MutableBytes MemoryFinder::search(std::uint64_t guest_address, std::uint64_t length) {
+  const MemoryRegion* const region = memory_->region_of(guest_address);
+  if (region == nullptr) return {};
+  last_ = *region;
+  const std::uint64_t offset = guest_address - last_.guest_address;
+  return last_.bytes.subspan(offset, std::min(length, last_.bytes.size() - offset));
 }
 
 MutableBytes GuestMemory::find_user(std::uint64_t user_address, std::uint64_t length) const {

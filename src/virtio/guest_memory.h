@@ -1,6 +1,7 @@
 // Where a guest's memory lies in this process: regions by guest-physical address and by the
 // address that the front-end has them at (vhost-user gives a ring's addresses so). It never owns a
-// mapping: whoever maps and unmaps tells it, and stops the queues first. Not thread-safe.
+// mapping: whoever maps and unmaps tells it, and stops the queues first. While nobody changes it,
+// any thread may look.
 #pragma once
 
 #include <array>
@@ -50,21 +51,10 @@ class GuestMemory {
 
   // As much of [address, address + length) as lies in one region, from its beginning on: the whole
   // range, a first piece (what follows may lie in the next region), or nothing.
-  [[nodiscard]] MutableBytes find(std::uint64_t guest_address, std::uint64_t length) const {
-    const MemoryRegion& last = last_hit_;
-    // Differences of unsigned numbers, so that no sum can wrap.
-    const std::uint64_t offset = guest_address - last.guest_address;
-    if (offset < last.bytes.size() && length <= last.bytes.size() - offset) [[likely]] {
-      return last.bytes.subspan(offset, length);
-    }
-    return search(guest_address, length);
-  }
-  // The whole range, or nothing where it is not wholly in one region.
-  [[nodiscard]] MutableBytes find_whole(std::uint64_t guest_address, std::uint64_t length) const {
-    const MutableBytes found = find(guest_address, length);
-    return found.size() == length ? found : MutableBytes{};
-  }
-  // The same by the front-end's address; for rings, so it need not be quick.
+  [[nodiscard]] MutableBytes find(std::uint64_t guest_address, std::uint64_t length) const;
+  // The region of a guest-physical address, or none.
+  [[nodiscard]] const MemoryRegion* region_of(std::uint64_t guest_address) const;
+  // A whole range by the front-end's address; for rings, so it need not be quick.
   [[nodiscard]] MutableBytes find_user(std::uint64_t user_address, std::uint64_t length) const;
 
   // While a guest is migrated, its front-end wants to know what pages we write. Without a log,
@@ -81,14 +71,41 @@ class GuestMemory {
   }
 
  private:
-  [[nodiscard]] MutableBytes search(std::uint64_t guest_address, std::uint64_t length) const;
   [[gnu::cold]] void note_written(ByteView bytes) const;
   [[gnu::cold]] void note_written(std::span<const MutableBytes> pieces, std::size_t length) const;
 
   std::vector<MemoryRegion> regions_;  // By guest address.
-  // Guests have their packets in one region, mostly.
-  mutable MemoryRegion last_hit_;
   DirtyLog dirty_log_;
+};
+
+// A queue's own way to its guest's memory: guests have their packets in one region, mostly, so that
+// the one that was found last is looked at first. Made anew when the memory changes; not
+// thread-safe.
+class MemoryFinder {
+ public:
+  // Not owned.
+  explicit MemoryFinder(const GuestMemory& memory) : memory_(&memory) {}
+
+  // As GuestMemory::find().
+  [[nodiscard]] MutableBytes find(std::uint64_t guest_address, std::uint64_t length) {
+    // Differences of unsigned numbers, so that no sum can wrap.
+    const std::uint64_t offset = guest_address - last_.guest_address;
+    if (offset < last_.bytes.size() && length <= last_.bytes.size() - offset) [[likely]] {
+      return last_.bytes.subspan(offset, length);
+    }
+    return search(guest_address, length);
+  }
+  // The whole range, or nothing where it is not wholly in one region.
+  [[nodiscard]] MutableBytes find_whole(std::uint64_t guest_address, std::uint64_t length) {
+    const MutableBytes found = find(guest_address, length);
+    return found.size() == length ? found : MutableBytes{};
+  }
+
+ private:
+  [[nodiscard]] MutableBytes search(std::uint64_t guest_address, std::uint64_t length);
+
+  const GuestMemory* memory_;
+  MemoryRegion last_;  // Empty until something is found.
 };
 
 }  // namespace sluice::virtio

@@ -79,6 +79,20 @@ def test_connections_one_after_another(t):
     check_equal(json.loads(said)["n"], 300, "connections")
 
 
+@pytest.mark.setups("qemu-vhost-userx2-sluice", "qemu-vhost-userx2x2-sluice")
+@each_family
+def test_each_processor_has_its_queue(t):
+    """Linux sends by the queue of the processor, and finds there what comes back."""
+    t.lab_server("--echo", 7007)
+    t.lab_server("--transfer", 7020)
+    for mask in (1, 2):
+        said = t.ok(f"taskset {mask} crr-client {t.srv} 7007 100 --json", 120)
+        check_equal(json.loads(said)["n"], 100, f"connections of the processors {mask}")
+        said = json.loads(t.ok(f"taskset {mask} transfer-client {t.srv} 7020 --bytes {2 << 20} "
+                               "--direction both --json", 200))
+        check(said["ok"], f"the transfer: {said['problem']}")
+
+
 @any_engine
 @each_family
 def test_connections_side_by_side(t):

@@ -1,5 +1,5 @@
 """DPDK's testpmd as guest: rings that are filled as fast as the engine empties them, of one queue
-and of two, and by a driver that just vanishes."""
+and of two, packed ones, and by a driver that just vanishes; with one worker and with two."""
 
 import os
 import tempfile
@@ -11,21 +11,23 @@ from labkit import netns, processes
 from machines import engines, testpmd
 from machines import kit as kits
 
-LAYOUTS = {"one-queue": {}, "two-queues": {"queues": 2}}
+LAYOUTS = {"one-queue": {}, "two-queues": {"queues": 2}, "packed": {"packed": True},
+           "two-packed-queues": {"queues": 2, "packed": True}}
+LINKS = {"one-worker": "vhost-user/2", "two-workers": "vhost-user/2/2"}
 PORT = 7011
 
 
-@pytest.fixture
+@pytest.fixture(params=LINKS.values(), ids=LINKS)
 def engine(request):
     path = request.config.option.sluice
     try:
-        engines.Sluice.check_present(path, "vhost-user")
+        engines.Sluice.check_present(path, request.param)
         testpmd.Testpmd.check_present()
     except kits.Missing as missing:
         pytest.skip(str(missing))
     with tempfile.TemporaryDirectory(prefix="sluice-test-") as folder, netns.Network() as network:
         os.chmod(folder, 0o777)
-        made = engines.Sluice(network, path, folder, "vhost-user/2").start()
+        made = engines.Sluice(network, path, folder, request.param).start()
         made.network, made.folder = network, folder
         yield made
         check(made.is_alive(), f"the engine has ended: {made.said()[-2000:]}")

@@ -28,8 +28,10 @@ struct sigaction others{};
 [[nodiscard]] bool mend(std::uintptr_t address) {
   for (Range& range : ranges) {
     const std::uintptr_t end = range.end.load(std::memory_order_acquire);
-    const std::uintptr_t begin = range.begin.load(std::memory_order_relaxed);
+    const std::uintptr_t begin = range.begin.load(std::memory_order_acquire);
     if (address < begin || address >= end) continue;
+    // Its owner may have let go of it meanwhile, and begun another in its place.
+    if (range.end.load(std::memory_order_relaxed) != end) continue;
     range.broken.store(true, std::memory_order_release);
     void* const mapping = reinterpret_cast<void*>(begin);
     const void* const pages =

@@ -1,10 +1,12 @@
 #include "link/vhost_user/net_queues.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
+
+#include "link/vhost_user/ring_config.h"
 
 namespace sluice::link {
 namespace {
@@ -16,33 +18,54 @@ constexpr std::size_t kWorthALook = 2;
   return std::unexpected(VhostRefusal{std::string(why)});
 }
 
-[[nodiscard]] bool runs(const VhostRing* ring) { return ring != nullptr && ring->enabled; }
-
-// User Mode Linux begins a packed ring at 0, as if it were a split one. By that, both ends would
-// stand at the first descriptor in an even turn, and it was used in the one before: a bit tells.
-[[nodiscard]] bool is_unused(ByteView descriptors) {
-  constexpr std::size_t kFlagsHigh = 15;  // Virtio 1.2, 2.8.1: bit 15 of the flags is USED.
-  return descriptors.size() > kFlagsHigh && (descriptors[kFlagsHigh] & 0x80) == 0;
-}
-
-// Asks for a kick for buffers beyond those that are there, which are too few. True when some came
-// meanwhile.
-[[nodiscard]] bool await_buffers(virtio::Virtqueue& ring) {
-  // An event index behind them would be one that the driver has passed.
-  const auto rest = ring.take(virtio::kQueueSizeMax);
-  const bool more = ring.enable_kicks();
-  if (rest) ring.put_back(rest->size());
-  return more;
-}
-
 }  // namespace
 
-NetQueues::NetQueues(sys::Kernel& kernel, const virtio::NetDevice& device, Kicks& kicks, Tell tell)
-    : kernel_(&kernel),
-      device_(device),
+NetQueues::NetQueues(sys::Kernel& kernel, Kicks& kicks, Setup setup)
+    : device_(setup.device),
       kicks_(&kicks),
-      tell_(std::move(tell)),
-      pairs_(device.queue_pairs_max) {}
+      tell_(std::move(setup.tell)),
+      shared_{.calls = RingCalls(kernel),
+              .tell_fault = [this](std::size_t index,
+                                   virtio::RingFault fault) { tell_fault(index, fault); }},
+      shares_(setup.workers) {
+  const std::size_t pairs =
+      std::min<std::size_t>(device_.queue_pairs_max, virtio::ReceiveSteering::kPairsMax);
+  for (std::size_t i = 0; i < pairs; ++i) pairs_.emplace_back(i, shared_);
+  if (setup.workers == 1) return;
+  for (Share& share : shares_) share.mutex.share();
+  for (Pair& pair : pairs_) pair.receive.mutex().share();
+}
+
+void NetQueues::lock_all() {
+  if (shares_.size() > 1) {
+    changes_ = true;
+    gate_.lock();
+  }
+  for (Share& share : shares_) share.mutex.lock();
+  for (Pair& pair : pairs_) pair.receive.mutex().lock();
+}
+
+void NetQueues::unlock_all() {
+  for (Pair& pair : pairs_) pair.receive.mutex().unlock();
+  for (Share& share : shares_) share.mutex.unlock();
+  if (shares_.size() > 1) {
+    changes_ = false;
+    gate_.unlock();
+  }
+}
+
+void NetQueues::enter(Share& share) {
+  if (changes_.load(std::memory_order_relaxed)) [[unlikely]] {
+    const std::scoped_lock wait(gate_);
+  }
+  share.mutex.lock();
+  share.entered = true;
+}
+
+void NetQueues::leave(Share& share) {
+  share.entered = false;
+  share.mutex.unlock();
+}
 
 VhostDone NetQueues::set_table(std::span<const VhostRegion> regions, std::vector<UniqueFd> files) {
   return memory_.set_table(regions, files);
@@ -63,9 +86,12 @@ void NetQueues::set_features(std::uint64_t features) {
   memory_.log_writes(accepted_.has(virtio::Feature::kLogAll));
   const virtio::NetHeaderFormat format = virtio::header_format(accepted_);
   for (Pair& pair : pairs_) {
-    pair.receive.set_format(format);
+    pair.receive.queue().set_format(format);
     pair.transmit.set_format(format);
   }
+  // What others have built by the features of before must not reach a driver that took fewer.
+  epoch_.fetch_add(1);
+  for (std::size_t worker = 1; worker < shares_.size(); ++worker) wake_other(worker);
 }
 
 NetQueues::Place NetQueues::place_of(std::size_t index) {
@@ -74,46 +100,32 @@ NetQueues::Place NetQueues::place_of(std::size_t index) {
   if (control) return {.queue = &control_.ring(), .ring = &control_ring_};
   if (index / 2 >= pairs_.size()) return {};
   Pair& pair = pairs_[index / 2];
+  const std::size_t worker = index / 2 % shares_.size();
   if (index % 2 == 0) {
-    return {.queue = &pair.receive.ring(), .ring = &pair.receive_ring, .pair = &pair};
+    return {.queue = &pair.receive.queue().ring(),
+            .ring = &pair.receive.ring(),
+            .pair = &pair,
+            .worker = worker};
   }
   return {.queue = &pair.transmit.ring(),
           .ring = &pair.transmit_ring,
           .pair = &pair,
-          .transmits = true};
-}
-
-virtio::QueueConfig NetQueues::config_of(const VhostRing& ring) const {
-  virtio::QueueConfig config;
-  config.size = ring.size;
-  config.features = virtio::ring_features(accepted_);
-  config.base = ring.base;
-  const virtio::RingSizes sizes = virtio::ring_sizes(config.size, config.features);
-  const virtio::GuestMemory& memory = memory_.guest();
-  config.descriptors = memory.find_user(ring.address->descriptors, sizes.descriptors);
-  config.driver = memory.find_user(ring.address->available, sizes.driver);
-  config.device = memory.find_user(ring.address->used, sizes.device);
-  if (config.features.packed) {
-    // Nothing is under way in a ring that begins, so that both ends stand at one place. DPDK tells
-    // that of what is available only.
-    const std::uint32_t place = ring.base & 0xffff;
-    const bool unused = ring.base == 0 && is_unused(config.descriptors);
-    config.base = unused ? virtio::kPackedStart : place | (place << 16);
-  }
-  return config;
+          .transmits = true,
+          .worker = worker};
 }
 
 VhostDone NetQueues::start_ring(std::size_t index, const VhostRing& ring) {
   const Place place = place_of(index);
   if (place.queue == nullptr) return refuse("a ring belongs to no queue of the device");
-  const auto started = place.queue->start(memory_.guest(), config_of(ring));
+  const auto started =
+      place.queue->start(memory_.guest(), ring_config(ring, accepted_, memory_.guest()));
   if (!started) return refuse(virtio::text_of(started.error()));
-  if (!kicks_->watch(index, ring.kick.get())) {
+  if (!kicks_->watch(place.worker, index, ring.kick.get())) {
     place.queue->stop();
     return refuse("a descriptor for kicks cannot be watched");
   }
   *place.ring = &ring;
-  never_block(ring);
+  shared_.calls.never_block(ring);
   if (place.pair == nullptr) {
     control_told_ = false;
     serve_control();
@@ -121,9 +133,10 @@ VhostDone NetQueues::start_ring(std::size_t index, const VhostRing& ring) {
     // Nobody kicks for what was there before.
     place.pair->looks = true;
     place.pair->transmit_told = false;
+    wake_other(place.worker);
   } else {
-    place.pair->receive_told = false;
-    place.queue->disable_kicks();
+    place.pair->receive.on_started();
+    look_who_runs();
   }
   return {};
 }
@@ -131,62 +144,129 @@ VhostDone NetQueues::start_ring(std::size_t index, const VhostRing& ring) {
 std::uint32_t NetQueues::stop_ring(std::size_t index) {
   const Place place = place_of(index);
   if (place.queue == nullptr || *place.ring == nullptr) return 0;
-  if (place.transmits && place.pair->transmit.release()) call(*place.ring);
-  if (place.pair == pairs_.data() && !place.transmits) drop_held();
-  kicks_->unwatch((*place.ring)->kick.get());
+  if (place.transmits && place.pair->transmit.release()) shared_.calls.call(*place.ring);
+  if (place.pair != nullptr && !place.transmits) place.pair->receive.drop_held();
+  kicks_->unwatch(place.worker, (*place.ring)->kick.get());
   *place.ring = nullptr;
   const std::uint32_t base = place.queue->base();
   place.queue->stop();
+  look_who_runs();
   return base;
 }
 
 void NetQueues::ring_changed(std::size_t index) {
   const Place place = place_of(index);
   if (place.queue == nullptr || *place.ring == nullptr) return;
-  never_block(**place.ring);
-  if (place.pair != nullptr && place.transmits) place.pair->looks = true;
-  if (place.pair == nullptr) serve_control();
-}
-
-void NetQueues::forget() {
-  drop_held();
-  memory_.clear();
-  accepted_ = {};
-  control_state_ = {};
-}
-
-void NetQueues::on_kick(std::size_t ring) {
-  const Place place = place_of(ring);
-  if (place.queue == nullptr) return;
+  shared_.calls.never_block(**place.ring);
   if (place.pair == nullptr) {
     serve_control();
   } else if (place.transmits) {
     place.pair->looks = true;
+    wake_other(place.worker);
   } else {
-    deliver_held();
+    look_who_runs();
   }
 }
 
-void NetQueues::read(virtio::FrameBurst& burst) {
-  if (control_looks_) serve_control();
+// Virtio 1.2, 5.1.6.5.5: a driver that has the control queue uses as many pairs as it said, of
+// those that are there.
+void NetQueues::look_who_runs() {
+  const bool says = accepted_.has(virtio::Feature::kCtrlVq) && accepted_.has(virtio::Feature::kMq);
+  const std::size_t used = says ? control_state_.queue_pairs : pairs_.size();
+  std::uint64_t running = 0;
+  for (std::size_t i = 0; i < std::min(used, pairs_.size()); ++i) {
+    if (runs(pairs_[i].receive.ring())) running |= std::uint64_t{1} << i;
+  }
+  running_ = running;
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    read_pair(pairs_[(turn_ + i) % pairs_.size()], burst);
+    ReceiveEnd& receive = pairs_[i].receive;
+    if (!receive.holds() || (running >> i & 1) != 0) continue;
+    if (running == 0) {
+      receive.drop_held();
+    } else {
+      receive.hand_held_to(pairs_[static_cast<std::size_t>(std::countr_zero(running))].receive);
+    }
   }
-  turn_ = (turn_ + 1) % pairs_.size();
+  wake_for_room(0);
 }
 
-void NetQueues::read_pair(Pair& pair, virtio::FrameBurst& burst) {
+void NetQueues::forget() {
+  for (Pair& pair : pairs_) pair.receive.drop_held();
+  memory_.clear();
+  broken_ = false;
+  accepted_ = {};
+  epoch_.fetch_add(1);
+  control_state_ = {};
+  steering_.forget();
+  for (std::size_t worker = 1; worker < shares_.size(); ++worker) wake_other(worker);
+}
+
+void NetQueues::on_kick(std::size_t worker, std::size_t ring) {
+  Share& share = shares_[worker];
+  enter(share);
+  const Place place = place_of(ring);
+  const bool is_mine = place.queue != nullptr && place.worker == worker;
+  if (is_mine && place.transmits) place.pair->looks = true;
+  leave(share);
+  if (!is_mine || place.transmits) return;
+  if (place.pair == nullptr) {
+    // What a command says may concern all.
+    const Exclusive all(*this);
+    serve_control();
+    return;
+  }
+  {
+    const std::scoped_lock lock(place.pair->receive.mutex());
+    place.pair->receive.deliver_held();
+    place.pair->receive.call_if_due();
+    note_broken();
+  }
+  wake_for_room(worker);
+}
+
+NetQueues::Seen NetQueues::read(std::size_t worker, virtio::FrameBurst& burst) {
+  if (worker == 0 && control_looks_) [[unlikely]] {
+    const Exclusive all(*this);
+    serve_control();
+  }
+  Share& share = shares_[worker];
+  enter(share);
+  const std::size_t step = shares_.size();
+  const std::size_t mine = (pairs_.size() - worker + step - 1) / step;
+  for (std::size_t i = 0; i < mine; ++i) {
+    read_pair(worker + (share.turn + i) % mine * step, burst);
+  }
+  share.turn = (share.turn + 1) % mine;
+  share.epoch = epoch_.load();
+  Seen seen{.more = worker == 0 && control_looks_ && runs(control_ring_),
+            .features = virtio::link_features(accepted_)};
+  for (std::size_t i = worker; i < pairs_.size(); i += step) {
+    seen.more = seen.more || (pairs_[i].looks && runs(pairs_[i].transmit_ring));
+  }
+  note_broken();
+  if (burst.frames().empty()) release(worker);
+  return seen;
+}
+
+void NetQueues::read_pair(std::size_t number, virtio::FrameBurst& burst) {
+  Pair& pair = pairs_[number];
   if (!pair.looks || !runs(pair.transmit_ring)) return;
   const std::size_t before = burst.frames().size();
+  const bool learns = !std::has_single_bit(running_.load(std::memory_order_relaxed));
   do {
+    const std::size_t known = burst.frames().size();
     const auto drained = pair.transmit.read(burst);
     if (!drained) {
       pair.looks = false;
-      const auto index = static_cast<std::size_t>(&pair - pairs_.data());
       if (!std::exchange(pair.transmit_told, true)) {
-        tell_fault(virtio::transmit_queue_index(index), drained.error());
+        tell_fault(virtio::transmit_queue_index(number), drained.error());
       }
       return;
+    }
+    if (learns) {
+      for (const wire::FrameIn& frame : burst.frames().subspan(known)) {
+        steering_.learn(frame.bytes, number);
+      }
     }
     if (!*drained || burst.frames().size() - before >= kWorthALook) {
       pair.transmit.ring().disable_kicks();
@@ -196,15 +276,19 @@ void NetQueues::read_pair(Pair& pair, virtio::FrameBurst& burst) {
   pair.looks = false;
 }
 
-bool NetQueues::may_have_more() const {
-  if (control_looks_ && runs(control_ring_)) return true;
-  return std::ranges::any_of(
-      pairs_, [](const Pair& pair) { return pair.looks && runs(pair.transmit_ring); });
+void NetQueues::release(std::size_t worker) {
+  Share& share = shares_[worker];
+  if (!share.entered) return;
+  publish(worker);
+  leave(share);
 }
 
-void NetQueues::release() {
-  for (Pair& pair : pairs_) {
-    if (pair.transmit_ring != nullptr && pair.transmit.release()) call(pair.transmit_ring);
+void NetQueues::publish(std::size_t worker) {
+  for (std::size_t i = worker; i < pairs_.size(); i += shares_.size()) {
+    Pair& pair = pairs_[i];
+    if (pair.transmit_ring != nullptr && pair.transmit.release()) {
+      shared_.calls.call(pair.transmit_ring);
+    }
   }
 }
 
@@ -212,90 +296,94 @@ void NetQueues::serve_control() {
   if (!runs(control_ring_)) return;
   const auto served = control_.serve(
       {.accepted = accepted_, .queue_pairs_max = device_.queue_pairs_max}, control_state_);
-  if (served && served->call) call(control_ring_);
+  look_who_runs();
+  if (served && served->call) shared_.calls.call(control_ring_);
   control_looks_ = served && served->more;
   if (!served && !std::exchange(control_told_, true)) {
     tell_fault(virtio::control_queue_index(device_, accepted_), served.error());
   }
 }
 
-std::size_t NetQueues::write(const wire::FrameBatch& batch) {
-  if (!runs(pairs_.front().receive_ring)) return batch.size();
-  if (!held_.empty()) deliver_held();
-  const std::size_t delivered = held_.empty() ? deliver(batch, 0) : 0;
-  return delivered == batch.size() ? 0 : hold(batch, delivered);
-}
-
-// Kicks of a receive queue are wanted only while there are frames and no buffers.
-std::size_t NetQueues::deliver(const wire::FrameBatch& batch, std::size_t from) {
-  Pair& pair = pairs_.front();
-  virtio::Virtqueue& ring = pair.receive.ring();
-  std::size_t next = from;
-  while (next < batch.size()) {
-    const virtio::ReceiveQueue::Filled filled = pair.receive.fill(batch, next);
-    if (filled.call) call(pair.receive_ring);
-    if (filled.next == batch.size()) return filled.next;
-    if (const auto fault = ring.fault()) {
-      if (!std::exchange(pair.receive_told, true)) tell_fault(0, *fault);
-      return filled.next;
-    }
-    next = filled.next;
-    if (!await_buffers(ring)) return next;
-    ring.disable_kicks();
-  }
-  return next;
-}
-
-std::size_t NetQueues::hold(const wire::FrameBatch& batch, std::size_t from) {
+std::size_t NetQueues::write(std::size_t worker, const wire::FrameBatch& batch) {
+  const std::uint64_t running = running_.load(std::memory_order_relaxed);
+  if (running == 0 || batch.empty()) return batch.size();
+  const bool spread = !std::has_single_bit(running);
+  const auto first = static_cast<std::size_t>(std::countr_zero(running));
   std::size_t lost = 0;
-  const bool broken = pairs_.front().receive.ring().fault().has_value();
-  for (auto frame = batch.begin() + static_cast<std::ptrdiff_t>(from); frame != batch.end();
-       ++frame) {
-    const ByteView header = batch.header(*frame);
-    const std::size_t size = header.size() + frame->payload.size();
-    if (broken || held_bytes_ + size > kHeldBytesMax) {
-      ++lost;
-      continue;
+  std::uint64_t written = 0;
+  // Frames of a flow stand together, mostly: what goes by one pair is written at once.
+  for (Run run{.pair = first}; run.from < batch.size(); run.from = run.until) {
+    if (!spread) {
+      run.until = batch.size();
+    } else {
+      run.until = run.from + 1;
+      run.pair = pair_of(batch, run.from, running);
+      while (run.until < batch.size() && pair_of(batch, run.until, running) == run.pair) {
+        ++run.until;
+      }
     }
-    const MutableBytes room = held_.add(size, {}, frame->offload);
-    std::ranges::copy(header, room.begin());
-    std::ranges::copy(frame->payload, room.begin() + static_cast<std::ptrdiff_t>(header.size()));
-    held_bytes_ += size;
+    lost += write_run(worker, batch, run);
+    written |= std::uint64_t{1} << run.pair;
   }
+  for (; written != 0; written &= written - 1) {
+    ReceiveEnd& receive = pairs_[static_cast<std::size_t>(std::countr_zero(written))].receive;
+    const std::scoped_lock lock(receive.mutex());
+    receive.call_if_due();
+  }
+  wake_for_room(worker);
   return lost;
 }
 
-void NetQueues::deliver_held() {
-  if (held_.empty() || !runs(pairs_.front().receive_ring)) return;
-  held_given_ = deliver(held_, held_given_);
-  if (held_given_ < held_.size()) return;
-  pairs_.front().receive.ring().disable_kicks();
-  drop_held();
+std::size_t NetQueues::pair_of(const wire::FrameBatch& batch, std::size_t frame,
+                               std::uint64_t running) const {
+  const auto at = batch.begin() + static_cast<std::ptrdiff_t>(frame);
+  const std::size_t pair = steering_.pair_of(batch.header(*at));
+  const bool is_there = (running >> pair & 1) != 0;
+  return is_there ? pair : static_cast<std::size_t>(std::countr_zero(running));
 }
 
-void NetQueues::drop_held() {
-  held_.clear();
-  held_bytes_ = 0;
-  held_given_ = 0;
+std::size_t NetQueues::write_run(std::size_t worker, const wire::FrameBatch& batch,
+                                 const Run& run) {
+  ReceiveEnd& receive = pairs_[run.pair].receive;
+  const std::scoped_lock lock(receive.mutex());
+  if (shares_[worker].epoch != epoch_.load()) [[unlikely]]
+    return run.until - run.from;
+  const std::size_t lost = receive.write(batch, run.from, run.until);
+  note_broken();
+  return lost;
 }
 
-// It need not be an eventfd, and need not be read.
-void NetQueues::never_block(const VhostRing& ring) const {
-  if (ring.call.valid()) (void)kernel_->fcntl_int(ring.call.get(), F_SETFL, O_NONBLOCK);
+bool NetQueues::has_room(std::size_t worker) {
+  if (shared_.held.none()) [[likely]]
+    return true;
+  // Said before it is looked at again, so that whoever empties the last queue sees it.
+  shares_[worker].waits_for_room = true;
+  return shared_.held.none();
 }
 
-// A descriptor that takes nothing more tells the driver of enough.
-void NetQueues::call(const VhostRing* ring) const {
-  if (ring == nullptr || !ring->call.valid()) return;
-  const std::uint64_t one = 1;
-  (void)kernel_->write(ring->call.get(), &one, sizeof one);
+// What the first worker does is done in its turn, which goes on to read.
+void NetQueues::wake_other(std::size_t worker) {
+  if (worker != 0) kicks_->wake(worker);
+}
+
+// The caller looks by itself.
+void NetQueues::wake_for_room(std::size_t caller) {
+  if (shares_.size() == 1 || !shared_.held.none()) return;
+  for (std::size_t worker = 0; worker < shares_.size(); ++worker) {
+    std::atomic<bool>& waits = shares_[worker].waits_for_room;
+    if (worker != caller && waits.load() && waits.exchange(false)) kicks_->wake(worker);
+  }
+}
+
+// Under a lock that keeps the memory as it is.
+void NetQueues::note_broken() {
+  if (memory_.broken() && !broken_.exchange(true)) [[unlikely]]
+    kicks_->wake(0);
 }
 
 void NetQueues::tell_fault(std::size_t index, virtio::RingFault fault) const {
   tell_(fmt::format("the guest broke its queue {}, which is not served until it is set up anew: {}",
                     index, virtio::text_of(fault)));
 }
-
-wire::LinkFeatures NetQueues::features() const { return virtio::link_features(accepted_); }
 
 }  // namespace sluice::link

@@ -53,12 +53,12 @@ ReceiveQueue::Written ReceiveQueue::write(const wire::FrameBatch& batch) {
   return written;
 }
 
-ReceiveQueue::Filled ReceiveQueue::fill(const wire::FrameBatch& batch, std::size_t from) {
+ReceiveQueue::Filled ReceiveQueue::fill(const wire::FrameBatch& batch, std::size_t from,
+                                        std::size_t until) {
   Filled filled{.next = from};
-  for (auto frame = batch.begin() + static_cast<std::ptrdiff_t>(from); frame != batch.end();
-       ++frame) {
-    if (!write_frame(batch, *frame, batch.size() - filled.next)) break;
-    ++filled.next;
+  auto frame = batch.begin() + static_cast<std::ptrdiff_t>(from);
+  for (; filled.next < until; ++filled.next, ++frame) {
+    if (!write_frame(batch, *frame, until - filled.next)) break;
   }
   finish();
   filled.call = ring_.needs_call();

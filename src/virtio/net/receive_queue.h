@@ -31,12 +31,12 @@ class ReceiveQueue {
   [[nodiscard]] Written write(const wire::FrameBatch& batch);
 
   struct Filled {
-    std::size_t next = 0;  // The first frame for which there was no room, or the batch's size.
+    std::size_t next = 0;  // The first frame for which there was no room, or `until`.
     bool call = false;
   };
-  // The same from frame `from` on, as far as there is room for one after the other: for who keeps
-  // the rest.
-  [[nodiscard]] Filled fill(const wire::FrameBatch& batch, std::size_t from);
+  // The same for frames [from, until) of the batch, as far as there is room for one after the
+  // other: for who keeps the rest.
+  [[nodiscard]] Filled fill(const wire::FrameBatch& batch, std::size_t from, std::size_t until);
 
   [[nodiscard]] const ReceiveCounters& counters() const { return counters_; }
 

@@ -5,7 +5,7 @@
 namespace sluice::virtio {
 
 ChainStore::ChainStore(const GuestMemory& memory, std::size_t queue_size)
-    : memory_(&memory), chain_max_(std::max(queue_size, kIndirectMax)), burst_pieces_(kChainsMax) {
+    : memory_(memory), chain_max_(std::max(queue_size, kIndirectMax)), burst_pieces_(kChainsMax) {
   chains_.reserve(kChainsMax);
   readable_.reserve(burst_pieces_ + chain_max_);
   writable_.reserve(burst_pieces_ + chain_max_);
@@ -20,7 +20,7 @@ std::optional<RingFault> ChainStore::add_slowly(const Descriptor& descriptor) {
   std::uint64_t left = descriptor.length;
   while (left > 0) {
     // Regions that lie side by side for the guest may lie anywhere here.
-    const MutableBytes piece = memory_->find(address, left);
+    const MutableBytes piece = memory_.find(address, left);
     if (piece.empty()) return RingFault::kWildAddress;
     if (piece_count() >= chain_max_) return RingFault::kChainTooLong;
     push(piece, write);
@@ -31,7 +31,7 @@ std::optional<RingFault> ChainStore::add_slowly(const Descriptor& descriptor) {
   return std::nullopt;
 }
 
-std::expected<ByteView, RingFault> ChainStore::indirect_table(const Descriptor& descriptor) const {
+std::expected<ByteView, RingFault> ChainStore::indirect_table(const Descriptor& descriptor) {
   if (descriptor.is(Descriptor::kNext)) return std::unexpected(RingFault::kIndirectWithNext);
   if (descriptor.length == 0 || descriptor.length % Descriptor::kSize != 0) {
     return std::unexpected(RingFault::kIndirectBadSize);
@@ -39,7 +39,7 @@ std::expected<ByteView, RingFault> ChainStore::indirect_table(const Descriptor& 
   if (descriptor.length / Descriptor::kSize > chain_max_) {
     return std::unexpected(RingFault::kIndirectTooLong);
   }
-  const MutableBytes table = memory_->find_whole(descriptor.address, descriptor.length);
+  const MutableBytes table = memory_.find_whole(descriptor.address, descriptor.length);
   if (table.empty()) return std::unexpected(RingFault::kWildAddress);
   return table;
 }

@@ -41,7 +41,7 @@ class ChainStore {
   }
   [[nodiscard]] std::optional<RingFault> add(const Descriptor& descriptor) {
     const bool write = descriptor.is(Descriptor::kWrite);
-    const MutableBytes found = memory_->find(descriptor.address, descriptor.length);
+    const MutableBytes found = memory_.find(descriptor.address, descriptor.length);
     const std::uint32_t length = descriptor.length;
     if (length == 0 || found.size() != length || piece_count() >= chain_max_ ||
         (!write && writable_bytes_ > 0) || total_bytes() + length > UINT32_MAX) [[unlikely]] {
@@ -51,8 +51,7 @@ class ChainStore {
     return std::nullopt;
   }
   // The table that an indirect descriptor tells of.
-  [[nodiscard]] std::expected<ByteView, RingFault> indirect_table(
-      const Descriptor& descriptor) const;
+  [[nodiscard]] std::expected<ByteView, RingFault> indirect_table(const Descriptor& descriptor);
   // What a chain is called by its ring, as struct Chain has it.
   struct Finished {
     std::uint16_t id = 0;
@@ -90,9 +89,9 @@ class ChainStore {
   // Finds the fault, or the pieces of a range over several regions.
   [[nodiscard, gnu::cold]] std::optional<RingFault> add_slowly(const Descriptor& descriptor);
 
-  const GuestMemory* memory_;  // Not owned.
-  std::size_t chain_max_;      // Pieces of one chain.
-  std::size_t burst_pieces_;   // Above it, of either kind, no further chain is begun.
+  MemoryFinder memory_;
+  std::size_t chain_max_;     // Pieces of one chain.
+  std::size_t burst_pieces_;  // Above it, of either kind, no further chain is begun.
   std::vector<Chain> chains_;
   std::vector<ByteView> readable_;
   std::vector<MutableBytes> writable_;

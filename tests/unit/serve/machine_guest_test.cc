@@ -27,6 +27,7 @@ class MachineGuestTest : public ::testing::Test {
     return guest.begin({.network = network,
                         .resolver_options = options,
                         .fast_path = policy::FastPathUse::kOff,
+                        .workers = workers,
                         .signals = signals,
                         .descriptor_limit = {}});
   }
@@ -42,6 +43,7 @@ class MachineGuestTest : public ::testing::Test {
   flow::GuestNetwork network;
   std::vector<std::string> options;
   sys::SavedSignals signals;
+  std::uint32_t workers = 1;
 };
 
 TEST_F(MachineGuestTest, AFrontEndMayConnectOnceItHasBegun) {
@@ -61,6 +63,20 @@ TEST_F(MachineGuestTest, AFrontEndMayConnectOnceItHasBegun) {
     EXPECT_EQ(answer[2], 8U);
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(MachineGuestTest, ThereIsALinkForEachWorkerAsFarAsThereAreQueues) {
+  workers = 3;
+  MachineGuest two({.link = MachineVhostUser{.path = path, .queues = 2}});
+  ASSERT_TRUE(begin(two).has_value());
+  auto ends = two.await(sys::real_kernel());
+  ASSERT_TRUE(ends.has_value());
+  EXPECT_EQ(ends->links.size(), 2U);
+  MachineGuest one({.link = MachineSocketPath{.path = path + "2"}});
+  ASSERT_TRUE(begin(one).has_value());
+  auto end = one.await(sys::real_kernel());
+  ASSERT_TRUE(end.has_value());
+  EXPECT_EQ(end->links.size(), 1U);
 }
 
 TEST_F(MachineGuestTest, MonitorsMayConnectOnceItHasBegun) {

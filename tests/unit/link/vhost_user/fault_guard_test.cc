@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
+#include <thread>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -57,6 +60,26 @@ TEST(GuardedRange, OthersAreNotConcerned) {
   EXPECT_EQ(whole.read(7), 7);
   EXPECT_TRUE(first->broken());
   EXPECT_FALSE(second->broken());
+}
+
+TEST(GuardedRange, SeveralThreadsMayFaultInItAtOnce) {
+  const Mapping mapping;
+  mapping.at[5] = 5;
+  const auto guard = GuardedRange::claim({mapping.at, kSize});
+  mapping.cut();
+  std::atomic<int> waiting{4};
+  std::array<std::thread, 4> threads;
+  for (std::size_t i = 0; i < threads.size(); ++i) {
+    threads[i] = std::thread([&, i] {
+      --waiting;
+      while (waiting > 0) std::this_thread::yield();
+      for (std::size_t at = i; at < kSize; at += 4096) EXPECT_EQ(mapping.read(at), 0);
+    });
+  }
+  // Others come and go meanwhile.
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(GuardedRange::claim({mapping.at + 8192, 4096}));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(guard->broken());
 }
 
 TEST(GuardedRange, MovedItGuardsTheSame) {

@@ -118,11 +118,10 @@ class FrontEnd {
     send(VhostRequest::kSetVringKick, VhostVringFd{number, true}, {rings_[index].kick.get()});
     send(VhostRequest::kSetVringEnable, VhostVringState{index, 1});
   }
-  void start(virtio::FeatureSet features) {
+  void start(virtio::FeatureSet features, std::uint32_t pairs = 1) {
     negotiate(features);
     share_memory();
-    start_ring(0);
-    start_ring(1);
+    for (std::uint32_t ring = 0; ring < 2 * pairs; ++ring) start_ring(ring);
   }
 
   // The driver's side. Kicks where the device asked for it; true then.
@@ -134,22 +133,31 @@ class FrontEnd {
     describe(ring, slot, static_cast<std::uint32_t>(kHeader + frame.size()), 0);
     return make_available(ring, slot);
   }
-  void offer_buffers(std::size_t count) {
+  // Of the control queue: the bytes of a command, and a byte for the answer.
+  void command(std::size_t ring, const std::vector<std::uint8_t>& bytes) {
+    const std::uint16_t slot = rings_[ring].available % kRingSize;
+    const auto next = static_cast<std::uint16_t>((slot + 1) % kRingSize);
+    std::ranges::copy(bytes, bytes_ + kData + (ring * kRingSize + slot) * kBuffer);
+    describe(ring, slot, static_cast<std::uint32_t>(bytes.size()), kNext, next);
+    describe(ring, next, 1, kWrite);
+    (void)make_available(ring, slot);
+  }
+  void offer_buffers(std::size_t count, std::size_t ring = 0) {
     for (std::size_t i = 0; i < count; ++i) {
-      const std::uint16_t slot = rings_[0].available % kRingSize;
-      describe(0, slot, kBuffer, kWrite);
-      (void)make_available(0, slot);
+      const std::uint16_t slot = rings_[ring].available % kRingSize;
+      describe(ring, slot, kBuffer, kWrite);
+      (void)make_available(ring, slot);
     }
   }
   // Buffers that the device has used: their frames, put together from all parts.
-  [[nodiscard]] std::vector<std::string> receive() {
+  [[nodiscard]] std::vector<std::string> receive(std::size_t ring = 0) {
     std::vector<std::string> frames;
     std::size_t parts = 0;
-    while (rings_[0].used != load(at(0, kUsed) + 2)) {
-      const std::size_t entry = at(0, kUsed) + 4 + 8 * (rings_[0].used % kRingSize);
+    while (rings_[ring].used != load(at(ring, kUsed) + 2)) {
+      const std::size_t entry = at(ring, kUsed) + 4 + 8 * (rings_[ring].used % kRingSize);
       const std::uint16_t slot = load(entry);
       const std::uint16_t length = load(entry + 4);
-      const std::uint8_t* from = bytes_ + kData + slot * kBuffer;
+      const std::uint8_t* from = bytes_ + kData + (ring * kRingSize + slot) * kBuffer;
       std::size_t skip = 0;
       if (parts == 0) {
         parts = features_.has(virtio::Feature::kMrgRxbuf) ? from[10] : 1;
@@ -158,14 +166,18 @@ class FrontEnd {
       }
       frames.back().append(reinterpret_cast<const char*>(from) + skip, length - skip);
       --parts;
-      ++rings_[0].used;
+      ++rings_[ring].used;
     }
     if (features_.has(virtio::Feature::kEventIdx))
-      store(at(0, kAvailable) + 4 + 2 * kRingSize, rings_[0].used);
+      store(at(ring, kAvailable) + 4 + 2 * kRingSize, rings_[ring].used);
     return frames;
   }
   [[nodiscard]] std::size_t transmitted(std::size_t ring = 1) const {
     return load(at(ring, kUsed) + 2);
+  }
+  // Chains that the device has and did not use.
+  [[nodiscard]] std::size_t outstanding(std::size_t ring) const {
+    return static_cast<std::uint16_t>(rings_[ring].available - load(at(ring, kUsed) + 2));
   }
   // How often it was called, since this was last asked.
   [[nodiscard]] std::uint64_t calls(std::size_t ring) const {
@@ -233,9 +245,10 @@ class FrontEnd {
   void store(std::size_t offset, std::uint16_t value) {
     __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes_ + offset), value, __ATOMIC_RELEASE);
   }
-  void describe(std::size_t ring, std::uint16_t slot, std::uint32_t length, std::uint16_t flags) {
+  void describe(std::size_t ring, std::uint16_t slot, std::uint32_t length, std::uint16_t flags,
+                std::uint16_t next = 0) {
     const std::size_t buffer = kData + (ring * kRingSize + slot) * kBuffer;
-    put_descriptor(ring, slot, {kGuestBase + buffer, length, flags, 0});
+    put_descriptor(ring, slot, {kGuestBase + buffer, length, flags, next});
   }
 
   Pump pump_;

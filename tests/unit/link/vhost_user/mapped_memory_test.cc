@@ -28,7 +28,7 @@ TEST(MappedMemory, WhatIsSharedIsTheSameMemory) {
   const UniqueFd file = memory_file(2 * kMiB);
   MappedMemory memory;
   ASSERT_TRUE(memory.add(region(0x10'0000, kMiB, 4096), file));
-  const MutableBytes bytes = memory.guest().find_whole(0x10'0000, kMiB);
+  const MutableBytes bytes = memory.guest().find(0x10'0000, kMiB);
   ASSERT_EQ(bytes.size(), kMiB);
   bytes[5] = 42;
   std::uint8_t read = 0;
@@ -42,7 +42,7 @@ TEST(MappedMemory, AnOffsetNeedNotBeThatOfAPage) {
   const UniqueFd file = memory_file(kMiB);
   MappedMemory memory;
   ASSERT_TRUE(memory.add(region(0, 4096, 100), file));
-  memory.guest().find_whole(0, 1)[0] = 7;
+  memory.guest().find(0, 1)[0] = 7;
   std::uint8_t read = 0;
   ASSERT_EQ(::pread(file.get(), &read, 1, 100), 1);
   EXPECT_EQ(read, 7);
@@ -131,7 +131,7 @@ TEST(MappedMemory, AFileThatIsCutShortLeavesZerosAndIsToldOf) {
   const UniqueFd file = memory_file(kMiB);
   MappedMemory memory;
   ASSERT_TRUE(memory.add(region(0, kMiB), file));
-  const MutableBytes bytes = memory.guest().find_whole(0, kMiB);
+  const MutableBytes bytes = memory.guest().find(0, kMiB);
   bytes[0] = 1;
   ASSERT_EQ(::ftruncate(file.get(), 0), 0);
   volatile std::uint8_t* const gone = bytes.data() + kMiB / 2;
@@ -153,13 +153,13 @@ TEST(MappedMemory, PagesAreMarkedWhileThatIsAskedFor) {
     EXPECT_EQ(::pread(log.get(), &byte, 1, 0), 1);
     return byte;
   };
-  memory.guest().written(memory.guest().find_whole(0, 1));
+  memory.guest().written(memory.guest().find(0, 1));
   EXPECT_EQ(marks(), 0);
   memory.log_writes(true);
-  memory.guest().written(memory.guest().find_whole(4096, 1));
+  memory.guest().written(memory.guest().find(4096, 1));
   EXPECT_EQ(marks(), 2);
   memory.log_writes(false);
-  memory.guest().written(memory.guest().find_whole(0, 1));
+  memory.guest().written(memory.guest().find(0, 1));
   EXPECT_EQ(marks(), 2);
 }
 

@@ -8,102 +8,24 @@
 
 #include <functional>
 
-#include "unit/link/vhost_user/front_end.h"
+#include "unit/link/vhost_user/link_fixture.h"
 #include "virtio/ring/queue_config.h"
 
 namespace sluice::link {
 namespace {
 
+using test::flow_frame;
 using test::FrontEnd;
+using test::kEventIndex;
+using test::kPairs;
+using test::kPlain;
+using test::Way;
 using virtio::Feature;
 using virtio::FeatureSet;
 
-constexpr FeatureSet kPlain{Feature::kVersion1, Feature::kMrgRxbuf};
-constexpr FeatureSet kEventIndex{Feature::kVersion1, Feature::kMrgRxbuf, Feature::kEventIdx};
-
-// Front-ends of the test's, without a path.
-class PairedFrontEnds final : public FrontEnds {
- public:
-  PairedFrontEnds() : waiting_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-  [[nodiscard]] int descriptor() const override { return waiting_.get(); }
-  [[nodiscard]] std::optional<sys::KernelFd> take() override {
-    if (sockets_.empty()) return std::nullopt;
-    sys::KernelFd socket(sys::real_kernel(), sockets_.front().release());
-    sockets_.erase(sockets_.begin());
-    std::uint64_t count = 0;
-    if (sockets_.empty()) (void)!::read(waiting_.get(), &count, sizeof count);
-    return socket;
-  }
-  // The front-end's end.
-  [[nodiscard]] UniqueFd connect() {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-    sockets_.emplace_back(ends[0]);
-    const std::uint64_t one = 1;
-    EXPECT_EQ(::write(waiting_.get(), &one, sizeof one), 8);
-    return UniqueFd(ends[1]);
-  }
-
- private:
-  UniqueFd waiting_;
-  std::vector<UniqueFd> sockets_;
-};
-
-class VhostUserLinkTest : public ::testing::Test {
+class VhostUserLinkTest : public test::VhostUserTest {
  protected:
-  explicit VhostUserLinkTest(std::uint16_t pairs = 1) {
-    auto ends = std::make_unique<PairedFrontEnds>();
-    front_ends = ends.get();
-    VhostUserOptions options{.device = {.mac = {}, .mtu = 1500, .queue_pairs_max = pairs},
-                             .one_off = false,
-                             .tell = [this](const std::string& line) { told.push_back(line); },
-                             .note = [](const std::string&) {}};
-    auto made = VhostUserLink::create(sys::real_kernel(), std::move(ends), std::move(options));
-    EXPECT_TRUE(made);
-    link = std::move(*made);
-  }
-  // Turns until nothing is there; keeps what came.
-  void pump() {
-    for (int i = 0; i < 100 && ready(); ++i) turn();
-    EXPECT_FALSE(ready()) << "it is awake for nothing";
-  }
-  void turn() {
-    ++turns;
-    for (const wire::FrameIn& frame : link->read_burst(Link::Depth::kAsExpected).frames) {
-      frames.emplace_back(frame.bytes.begin(), frame.bytes.end());
-    }
-    link->flush();
-  }
-  [[nodiscard]] bool ready() const {
-    pollfd poll{.fd = link->descriptors()[0], .events = POLLIN, .revents = 0};
-    return ::poll(&poll, 1, 0) == 1;
-  }
-  [[nodiscard]] std::unique_ptr<FrontEnd> connect() {
-    return std::make_unique<FrontEnd>(front_ends->connect(), [this] { pump(); });
-  }
-  [[nodiscard]] std::unique_ptr<FrontEnd> connect(FeatureSet features) {
-    auto front_end = connect();
-    front_end->start(features);
-    return front_end;
-  }
-  std::size_t write(const std::vector<std::string>& all) {
-    wire::FrameBatch batch;
-    for (const std::string& frame : all) {
-      std::ranges::copy(frame, batch.add(frame.size(), {}, {}).begin());
-    }
-    return link->write(batch);
-  }
-  [[nodiscard]] static std::string frame(std::size_t number, std::size_t size = 60) {
-    std::string bytes(size, static_cast<char>('a' + number % 26));
-    bytes[0] = static_cast<char>(number);
-    return bytes;
-  }
-
-  PairedFrontEnds* front_ends = nullptr;
-  std::unique_ptr<VhostUserLink> link;
-  std::vector<std::string> frames;
-  std::vector<std::string> told;
-  std::size_t turns = 0;
+  explicit VhostUserLinkTest(std::uint16_t pairs = 1) : VhostUserTest(pairs, 1) {}
 };
 
 TEST_F(VhostUserLinkTest, WithoutAFrontEndFramesAreLost) {
@@ -423,16 +345,114 @@ class VhostUserPairsTest : public VhostUserLinkTest {
 };
 
 TEST_F(VhostUserPairsTest, EachPairIsRead) {
-  const auto guest = connect({Feature::kVersion1, Feature::kMrgRxbuf, Feature::kMq});
+  const auto guest = connect(kPairs, 2);
   guest->send(VhostRequest::kGetQueueNum);
   EXPECT_EQ(guest->answer(), 2U);
-  guest->start_ring(2);
-  guest->start_ring(3);
   guest->transmit(frame(1), 1);
   guest->transmit(frame(2), 3);
   pump();
   std::ranges::sort(frames);
   EXPECT_EQ(frames, (std::vector{frame(1), frame(2)}));
+}
+
+TEST_F(VhostUserPairsTest, AFlowGoesBackByThePairItCameBy) {
+  const auto guest = connect(kPairs, 2);
+  guest->transmit(flow_frame(1, Way::kFromGuest), 1);
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  guest->offer_buffers(16, 0);
+  guest->offer_buffers(16, 2);
+  pump();
+  const std::string first = flow_frame(1, Way::kToGuest);
+  const std::string second = flow_frame(2, Way::kToGuest);
+  EXPECT_EQ(write({first, second, second, first, frame(3)}), 0U);
+  EXPECT_EQ(guest->receive(0), (std::vector{first, first, frame(3)}));
+  EXPECT_EQ(guest->receive(2), (std::vector{second, second}));
+  EXPECT_EQ(guest->calls(0), 1U) << "however often a batch comes back to a queue";
+  EXPECT_EQ(guest->calls(2), 1U);
+  // The guest moves it.
+  guest->transmit(flow_frame(2, Way::kFromGuest), 1);
+  pump();
+  EXPECT_EQ(write({second}), 0U);
+  EXPECT_EQ(guest->receive(0), std::vector{second});
+  EXPECT_TRUE(guest->receive(2).empty());
+}
+
+TEST_F(VhostUserPairsTest, APairThatIsNotEnabledFallsBackToTheFirstThatIs) {
+  const auto guest = connect(kPairs, 2);
+  guest->transmit(flow_frame(1, Way::kFromGuest), 1);
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  guest->offer_buffers(16, 0);
+  guest->offer_buffers(16, 2);
+  pump();
+  const std::string first = flow_frame(1, Way::kToGuest);
+  const std::string second = flow_frame(2, Way::kToGuest);
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{2, 0});
+  EXPECT_EQ(write({first, second}), 0U);
+  EXPECT_EQ(guest->receive(0), (std::vector{first, second}));
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{2, 1});
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{0, 0});
+  EXPECT_EQ(write({first, second}), 0U);
+  EXPECT_EQ(guest->receive(2), (std::vector{first, second}));
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{2, 0});
+  EXPECT_EQ(write({first, second}), 2U);
+}
+
+TEST_F(VhostUserPairsTest, FramesThatWaitAtAPairGoOnWhenItIsDisabled) {
+  const auto guest = connect(kPairs, 2);
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  guest->offer_buffers(1, 0);
+  pump();
+  const std::string second = flow_frame(2, Way::kToGuest);
+  EXPECT_EQ(write({second, second, frame(1)}), 0U);
+  EXPECT_FALSE(link->has_room());
+  EXPECT_EQ(guest->receive(0), std::vector{frame(1)}) << "another pair is not held up";
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{2, 0});
+  guest->offer_buffers(4, 0);
+  pump();
+  EXPECT_EQ(guest->receive(0), (std::vector{second, second}));
+  EXPECT_TRUE(link->has_room());
+  // Without any pair there is nothing that they could wait for.
+  EXPECT_EQ(write({second, second, second, second}), 0U);
+  EXPECT_FALSE(link->has_room());
+  guest->send(VhostRequest::kSetVringEnable, VhostVringState{0, 0});
+  EXPECT_TRUE(link->has_room());
+}
+
+TEST_F(VhostUserPairsTest, ARingThatBreaksHoldsNothing) {
+  const auto guest = connect(kPairs, 2);
+  EXPECT_EQ(write({frame(1)}), 0U);
+  EXPECT_FALSE(link->has_room());
+  guest->set_available(0, 1000);
+  guest->kick(0);
+  pump();
+  EXPECT_TRUE(link->has_room());
+  EXPECT_EQ(told.size(), 1U);
+}
+
+// A driver that has the control queue says how many pairs it uses; it begins with one.
+TEST_F(VhostUserPairsTest, ByTheControlQueueADriverSaysHowManyPairsItUses) {
+  FeatureSet features = kPairs;
+  features.add(Feature::kCtrlVq);
+  const auto guest = connect(features, 2);
+  guest->start_ring(4);
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  guest->offer_buffers(8, 0);
+  guest->offer_buffers(8, 2);
+  pump();
+  const std::string second = flow_frame(2, Way::kToGuest);
+  EXPECT_EQ(write({second}), 0U);
+  EXPECT_EQ(guest->receive(0), std::vector{second});
+  // VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, 2.
+  guest->command(4, {4, 0, 2, 0});
+  pump();
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  pump();
+  EXPECT_EQ(write({second}), 0U);
+  EXPECT_EQ(guest->receive(2), std::vector{second});
+  guest->command(4, {4, 0, 1, 0});
+  pump();
+  EXPECT_EQ(write({second}), 0U);
+  EXPECT_EQ(guest->receive(0), std::vector{second});
 }
 
 }  // namespace

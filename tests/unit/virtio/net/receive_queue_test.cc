@@ -85,11 +85,12 @@ TEST_P(ReceiveQueueTest, FillStopsAtTheFirstFrameWithoutRoomAndGoesOnFromThere) 
   add_frame(54, 100);
   add_frame(54, 9000);
   add_frame(54, 200);
-  EXPECT_EQ(queue_.fill(batch_, 0).next, 1U);
+  EXPECT_EQ(queue_.fill(batch_, 0, 3).next, 1U);
   EXPECT_EQ(receive().second, expected(54, 100));
-  EXPECT_EQ(queue_.fill(batch_, 1).next, 1U) << "a later one does not overtake it";
+  EXPECT_EQ(queue_.fill(batch_, 1, 3).next, 1U) << "a later one does not overtake it";
   for (int i = 0; i < 8; ++i) offer({1600});
-  EXPECT_EQ(queue_.fill(batch_, 1).next, 3U);
+  EXPECT_EQ(queue_.fill(batch_, 1, 2).next, 2U);
+  EXPECT_EQ(queue_.fill(batch_, 2, 3).next, 3U);
   EXPECT_EQ(receive().second, expected(54, 9000));
   EXPECT_EQ(receive().second, expected(54, 200));
   EXPECT_EQ(queue_.counters().frames, 3U);

@@ -47,12 +47,13 @@ constexpr std::uint64_t kWriting = O_ACCMODE | O_CREAT | O_TRUNC;
 constexpr std::array kConditional = {
     SeccompRule{SCMP_SYS(socket), 0, kWholeArgument, AF_INET},
     SeccompRule{SCMP_SYS(socket), 0, kWholeArgument, AF_INET6},
-    SeccompRule{SCMP_SYS(mmap), 2, PROT_EXEC, 0},
-    SeccompRule{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
+    SeccompRule{SCMP_SYS(mmap), 2, PROT_EXEC, 0}, SeccompRule{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, SIOCINQ},
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, SIOCOUTQ},
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, SIOCGIFINDEX},  // Of a resolver's interface.
     SeccompRule{SCMP_SYS(ioctl), 1, kWholeArgument, TCGETS},  // isatty(), by stdio and the logger.
+    // What a virtual machine's queues have in flight, for a front-end to keep.
+    SeccompRule{SCMP_SYS(memfd_create), 1, kWholeArgument, MFD_CLOEXEC},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_DUPFD_CLOEXEC},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_GETFL},
     SeccompRule{SCMP_SYS(fcntl), 1, kWholeArgument, F_SETFL},

@@ -30,6 +30,18 @@ class FuzzedDevice final : public VhostDevice {
   }
   VhostDone set_log(const VhostLog& log, UniqueFd) override { return answer(log.size); }
   void set_features(std::uint64_t) override {}
+  std::expected<UniqueFd, VhostRefusal> make_inflight(VhostInflight& inflight) override {
+    require(inflight.queues > 0 && inflight.queues <= kRings, "queues that there are");
+    return UniqueFd();
+  }
+  VhostDone set_inflight(const VhostInflight& inflight, UniqueFd) override {
+    require(running_ == 0, "what is in flight moves while no ring runs");
+    return answer(inflight.size);
+  }
+  void forget_inflight() override { require(running_ == 0, "no ring notes it any more"); }
+  void clear_inflight(std::size_t index) override {
+    require((running_ >> index & 1) == 0, "nothing of it is in flight");
+  }
   VhostDone start_ring(std::size_t index, const VhostRing& ring) override {
     require(index < kRings && (running_ >> index & 1) == 0, "a ring begins once");
     require(ring.size > 0 && ring.size <= 32'768 && ring.address.has_value(), "it is set up");

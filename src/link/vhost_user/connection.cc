@@ -65,11 +65,19 @@ std::expected<std::optional<VhostConnection::Received>, std::string> VhostConnec
   return Received{*message, std::exchange(descriptors_, {})};
 }
 
-bool VhostConnection::send(const VhostMessage& answer) {
+bool VhostConnection::send(const VhostMessage& answer, const UniqueFd& descriptor) {
   std::array<std::uint8_t, kVhostMessageMax> out;
   const std::size_t size = emit_vhost_message(answer, VhostKind::kAnswer, out);
+  iovec part{.iov_base = out.data(), .iov_len = size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(int))> control{};
+  sys::ControlWriter writer(control);
+  if (const int fd = descriptor.get(); descriptor.valid()) writer.add_descriptors({&fd, 1});
+  writer.attach_to(message);
   const ssize_t sent =
-      socket_.kernel().send(socket_.get(), out.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL);
+      socket_.kernel().sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   return sent == static_cast<ssize_t>(size);
 }
 

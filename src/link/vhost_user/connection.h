@@ -30,7 +30,8 @@ class VhostConnection {
   // there will be none; it is empty where the front-end went away between two messages.
   [[nodiscard]] std::expected<std::optional<Received>, std::string> receive();
   // Answers are small and waited for: one that is not taken at once was not wanted.
-  [[nodiscard]] bool send(const VhostMessage& answer);
+  // A descriptor that is valid goes along, as a copy.
+  [[nodiscard]] bool send(const VhostMessage& answer, const UniqueFd& descriptor = UniqueFd());
 
  private:
   enum class Step : std::uint8_t { kDone, kNotYet };

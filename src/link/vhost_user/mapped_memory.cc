@@ -2,11 +2,15 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "virtio/ring/inflight_packed.h"
+#include "virtio/ring/inflight_split.h"
 
 namespace sluice::link {
 namespace {
@@ -15,6 +19,14 @@ constexpr std::uint64_t kPage = 4096;
 
 [[nodiscard]] std::unexpected<VhostRefusal> refuse(std::string_view why) {
   return std::unexpected(VhostRefusal{std::string(why)});
+}
+
+// Both layouts of rings have room in it, each part at its own lines of the cache.
+[[nodiscard]] std::uint64_t inflight_part(std::size_t queue_size) {
+  constexpr std::size_t kAlignment = 64;
+  const std::size_t size = std::max(virtio::InflightSplit::region_size(queue_size),
+                                    virtio::InflightPacked::region_size(queue_size));
+  return (size + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 }  // namespace
@@ -136,17 +148,45 @@ void MappedMemory::apply_log() {
   guest_.set_dirty_log(on ? virtio::DirtyLog(log_.front().bytes()) : virtio::DirtyLog());
 }
 
+std::expected<UniqueFd, VhostRefusal> MappedMemory::make_inflight(VhostInflight& inflight) {
+  inflight.offset = 0;
+  inflight.size = std::uint64_t{inflight.queues} * inflight_part(inflight.queue_size);
+  UniqueFd file(::memfd_create("sluice-inflight", MFD_CLOEXEC));
+  if (!file.valid() || ::ftruncate(file.get(), static_cast<off_t>(inflight.size)) != 0) {
+    return refuse("there is no memory for what is in flight");
+  }
+  return file;
+}
+
+VhostDone MappedMemory::set_inflight(const VhostInflight& inflight, const UniqueFd& file) {
+  inflight_.clear();
+  auto mapping = FileMapping::map(file, inflight.offset, inflight.size);
+  if (!mapping) return std::unexpected(mapping.error());
+  inflight_.push_back(std::move(*mapping));
+  inflight_queues_ = inflight.queues;
+  return {};
+}
+
+MutableBytes MappedMemory::inflight_of(std::size_t queue) const {
+  if (inflight_.empty() || queue >= inflight_queues_) return {};
+  const MutableBytes all = inflight_.front().bytes();
+  const std::size_t part = all.size() / inflight_queues_;
+  return all.subspan(queue * part, part);
+}
+
 void MappedMemory::clear() {
   guest_.clear();
   guest_.set_dirty_log({});
   regions_.clear();
   log_.clear();
+  inflight_.clear();
 }
 
 bool MappedMemory::broken() const {
   const auto of_region = [](const Region& region) { return region.mapping.broken(); };
-  const auto of_log = [](const FileMapping& mapping) { return mapping.broken(); };
-  return std::ranges::any_of(regions_, of_region) || std::ranges::any_of(log_, of_log);
+  const auto of_mapping = [](const FileMapping& mapping) { return mapping.broken(); };
+  return std::ranges::any_of(regions_, of_region) || std::ranges::any_of(log_, of_mapping) ||
+         std::ranges::any_of(inflight_, of_mapping);
 }
 
 }  // namespace sluice::link

@@ -1,7 +1,7 @@
 // A guest's memory as a front-end shares it: files, of which parts are mapped here for as long as
 // they are in its table. Owns the mappings and feeds virtio::GuestMemory, and maps the log of dirty
-// pages. What is asked for is checked before it is mapped; what is taken away later is found by
-// GuardedRange and told by broken(). Not thread-safe.
+// pages and the region of what is in flight. What is asked for is checked before it is mapped; what
+// is taken away later is found by GuardedRange and told by broken(). Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +59,11 @@ class MappedMemory {
   // Pages are marked there while `logging` is asked for.
   [[nodiscard]] VhostDone set_log(const VhostLog& log, const UniqueFd& file);
   void log_writes(bool logging);
+  // Of each queue a part of the same size, by its number: virtio::QueueConfig::inflight.
+  [[nodiscard]] static std::expected<UniqueFd, VhostRefusal> make_inflight(VhostInflight& inflight);
+  [[nodiscard]] VhostDone set_inflight(const VhostInflight& inflight, const UniqueFd& file);
+  [[nodiscard]] MutableBytes inflight_of(std::size_t queue) const;
+  void forget_inflight() { inflight_.clear(); }
   void clear();
 
   [[nodiscard]] const virtio::GuestMemory& guest() const { return guest_; }
@@ -74,7 +79,9 @@ class MappedMemory {
   void apply_log();
 
   std::vector<Region> regions_;
-  std::vector<FileMapping> log_;  // At most one.
+  std::vector<FileMapping> log_;       // At most one.
+  std::vector<FileMapping> inflight_;  // The same.
+  std::size_t inflight_queues_ = 0;
   bool logging_ = false;
   virtio::GuestMemory guest_;
 };

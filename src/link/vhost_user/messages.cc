@@ -19,6 +19,8 @@ constexpr std::uint64_t kNoDescriptor = 1U << 8;
 constexpr std::size_t kRegionSize = 32;
 constexpr std::size_t kTableHead = 8;
 constexpr std::size_t kConfigHead = 12;
+constexpr std::size_t kInflightSize = 20;
+constexpr std::size_t kInflightPadded = 24;
 
 enum class Form : std::uint8_t {
   kNothing,
@@ -29,6 +31,7 @@ enum class Form : std::uint8_t {
   kRegion,
   kTable,
   kLog,
+  kInflight,
   kConfig
 };
 
@@ -65,6 +68,8 @@ constexpr std::array kShapes = {
     Shape{kSetBackendReqFd, Form::kNothing, 1, 1, "SET_BACKEND_REQ_FD"},
     Shape{kGetConfig, Form::kConfig, 0, 0, "GET_CONFIG"},
     Shape{kSetConfig, Form::kConfig, 0, 0, "SET_CONFIG"},
+    Shape{kGetInflightFd, Form::kInflight, 0, 0, "GET_INFLIGHT_FD"},
+    Shape{kSetInflightFd, Form::kInflight, 1, 1, "SET_INFLIGHT_FD"},
     Shape{kResetDevice, Form::kNothing, 0, 0, "RESET_DEVICE"},
     Shape{kGetMaxMemSlots, Form::kNothing, 0, 0, "GET_MAX_MEM_SLOTS"},
     Shape{kAddMemReg, Form::kRegion, 1, 1, "ADD_MEM_REG"},
@@ -182,6 +187,20 @@ using Parsed = std::expected<VhostPayload, VhostError>;
   return config;
 }
 
+[[nodiscard]] Parsed parse_inflight(ByteView payload) {
+  if (payload.size() != kInflightSize && payload.size() != kInflightPadded) {
+    return std::unexpected(VhostError::kSize);
+  }
+  NativeReader in(payload);
+  VhostInflight inflight;
+  inflight.size = in.u64();
+  inflight.offset = in.u64();
+  inflight.queues = in.next<std::uint16_t>();
+  inflight.queue_size = in.next<std::uint16_t>();
+  inflight.padded = payload.size() == kInflightPadded;
+  return inflight;
+}
+
 [[nodiscard]] constexpr std::size_t fixed_size_of(Form form) {
   switch (form) {
     case Form::kNothing: return 0;
@@ -192,6 +211,7 @@ using Parsed = std::expected<VhostPayload, VhostError>;
     case Form::kRegion: return 8 + kRegionSize;
     case Form::kLog: return 16;
     case Form::kTable:
+    case Form::kInflight:
     case Form::kConfig: break;
   }
   return 0;
@@ -200,6 +220,7 @@ using Parsed = std::expected<VhostPayload, VhostError>;
 [[nodiscard]] Parsed parse_payload(Form form, ByteView payload, std::size_t descriptors) {
   if (form == Form::kTable) return parse_table(payload, descriptors);
   if (form == Form::kConfig) return parse_config(payload);
+  if (form == Form::kInflight) return parse_inflight(payload);
   if (payload.size() != fixed_size_of(form)) return std::unexpected(VhostError::kSize);
   NativeReader in(payload);
   switch (form) {
@@ -217,6 +238,7 @@ using Parsed = std::expected<VhostPayload, VhostError>;
     }
     case Form::kNothing:
     case Form::kTable:
+    case Form::kInflight:
     case Form::kConfig: break;
   }
   return VhostNothing{};
@@ -252,6 +274,13 @@ void emit_payload(const VhostPayload& payload, NativeWriter& out) {
                         [&](const VhostLog& log) {
                           out.add(log.size);
                           out.add(log.offset);
+                        },
+                        [&](const VhostInflight& inflight) {
+                          out.add(inflight.size);
+                          out.add(inflight.offset);
+                          out.add(inflight.queues);
+                          out.add(inflight.queue_size);
+                          if (inflight.padded) out.add(std::uint32_t{0});
                         },
                         [&](const VhostConfig& config) {
                           out.add(config.offset);

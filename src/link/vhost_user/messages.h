@@ -45,6 +45,8 @@ enum class VhostRequest : std::uint32_t {
   kSetBackendReqFd = 21,
   kGetConfig = 24,
   kSetConfig = 25,
+  kGetInflightFd = 31,
+  kSetInflightFd = 32,
   kResetDevice = 34,
   kGetMaxMemSlots = 36,
   kAddMemReg = 37,
@@ -115,6 +117,15 @@ struct VhostLog {
   std::uint64_t offset = 0;
   friend bool operator==(const VhostLog&, const VhostLog&) = default;
 };
+// Memory in which it is noted what of each queue is in flight: so many queues of one size.
+struct VhostInflight {
+  std::uint64_t size = 0;
+  std::uint64_t offset = 0;
+  std::uint16_t queues = 0;
+  std::uint16_t queue_size = 0;
+  bool padded = true;  // With the four bytes behind it that QEMU's structure has.
+  friend bool operator==(const VhostInflight&, const VhostInflight&) = default;
+};
 struct VhostConfig {
   std::uint32_t offset = 0;
   std::uint32_t size = 0;  // At most kVhostConfigMax: so much of `bytes` counts.
@@ -123,8 +134,9 @@ struct VhostConfig {
   friend bool operator==(const VhostConfig&, const VhostConfig&) = default;
 };
 
-using VhostPayload = std::variant<VhostNothing, VhostNumber, VhostVringState, VhostVringAddress,
-                                  VhostVringFd, VhostRegion, VhostTable, VhostLog, VhostConfig>;
+using VhostPayload =
+    std::variant<VhostNothing, VhostNumber, VhostVringState, VhostVringAddress, VhostVringFd,
+                 VhostRegion, VhostTable, VhostLog, VhostInflight, VhostConfig>;
 
 // The payload is of the kind that the request has: who switches by it may take it for granted.
 struct VhostMessage {

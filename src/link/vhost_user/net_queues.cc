@@ -67,20 +67,6 @@ void NetQueues::leave(Share& share) {
   share.mutex.unlock();
 }
 
-VhostDone NetQueues::set_table(std::span<const VhostRegion> regions, std::vector<UniqueFd> files) {
-  return memory_.set_table(regions, files);
-}
-
-VhostDone NetQueues::add_region(const VhostRegion& region, UniqueFd file) {
-  return memory_.add(region, file);
-}
-
-VhostDone NetQueues::remove_region(const VhostRegion& region) { return memory_.remove(region); }
-
-VhostDone NetQueues::set_log(const VhostLog& log, UniqueFd file) {
-  return memory_.set_log(log, file);
-}
-
 void NetQueues::set_features(std::uint64_t features) {
   accepted_ = virtio::FeatureSet(features);
   memory_.log_writes(accepted_.has(virtio::Feature::kLogAll));
@@ -92,6 +78,10 @@ void NetQueues::set_features(std::uint64_t features) {
   // What others have built by the features of before must not reach a driver that took fewer.
   epoch_.fetch_add(1);
   for (std::size_t worker = 1; worker < shares_.size(); ++worker) wake_other(worker);
+}
+
+void NetQueues::clear_inflight(std::size_t index) {
+  std::ranges::fill(memory_.inflight_of(index), std::uint8_t{0});
 }
 
 NetQueues::Place NetQueues::place_of(std::size_t index) {
@@ -117,8 +107,9 @@ NetQueues::Place NetQueues::place_of(std::size_t index) {
 VhostDone NetQueues::start_ring(std::size_t index, const VhostRing& ring) {
   const Place place = place_of(index);
   if (place.queue == nullptr) return refuse("a ring belongs to no queue of the device");
-  const auto started =
-      place.queue->start(memory_.guest(), ring_config(ring, accepted_, memory_.guest()));
+  virtio::QueueConfig config = ring_config(ring, accepted_, memory_.guest());
+  config.inflight = memory_.inflight_of(index);
+  const auto started = place.queue->start(memory_.guest(), config);
   if (!started) return refuse(virtio::text_of(started.error()));
   if (!kicks_->watch(place.worker, index, ring.kick.get())) {
     place.queue->stop();

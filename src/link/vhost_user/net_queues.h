@@ -77,11 +77,28 @@ class NetQueues final : public VhostDevice {
   };
 
   [[nodiscard]] VhostDone set_table(std::span<const VhostRegion> regions,
-                                    std::vector<UniqueFd> files) override;
-  [[nodiscard]] VhostDone add_region(const VhostRegion& region, UniqueFd file) override;
-  [[nodiscard]] VhostDone remove_region(const VhostRegion& region) override;
-  [[nodiscard]] VhostDone set_log(const VhostLog& log, UniqueFd file) override;
+                                    std::vector<UniqueFd> files) override {
+    return memory_.set_table(regions, files);
+  }
+  [[nodiscard]] VhostDone add_region(const VhostRegion& region, UniqueFd file) override {
+    return memory_.add(region, file);
+  }
+  [[nodiscard]] VhostDone remove_region(const VhostRegion& region) override {
+    return memory_.remove(region);
+  }
+  [[nodiscard]] VhostDone set_log(const VhostLog& log, UniqueFd file) override {
+    return memory_.set_log(log, file);
+  }
   void set_features(std::uint64_t features) override;
+  [[nodiscard]] std::expected<UniqueFd, VhostRefusal> make_inflight(
+      VhostInflight& inflight) override {
+    return MappedMemory::make_inflight(inflight);
+  }
+  [[nodiscard]] VhostDone set_inflight(const VhostInflight& inflight, UniqueFd file) override {
+    return memory_.set_inflight(inflight, file);
+  }
+  void forget_inflight() override { memory_.forget_inflight(); }
+  void clear_inflight(std::size_t index) override;
   [[nodiscard]] VhostDone start_ring(std::size_t index, const VhostRing& ring) override;
   [[nodiscard]] std::uint32_t stop_ring(std::size_t index) override;
   void ring_changed(std::size_t index) override;

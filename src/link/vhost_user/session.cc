@@ -19,6 +19,15 @@ namespace {
 constexpr std::uint64_t kMtuMin = 68;
 constexpr std::uint64_t kMtuMax = 65'535;
 
+[[nodiscard]] VhostDone check_inflight(const VhostInflight& inflight, std::size_t rings,
+                                       std::uint32_t ring_size_max) {
+  if (inflight.queues == 0 || inflight.queues > rings || inflight.queue_size == 0 ||
+      inflight.queue_size > ring_size_max) {
+    return refuse("what is in flight is asked for of queues that there are not");
+  }
+  return {};
+}
+
 }  // namespace
 
 VhostSession::VhostSession(const VhostOffer& offer, VhostDevice& device)
@@ -34,10 +43,11 @@ std::uint64_t VhostSession::offered_features() const {
 // each of QEMU's queue pairs, the answer is the same.
 std::uint64_t VhostSession::offered_protocol() {
   if (!offers_config_) offers_config_ = owned_;
-  const std::uint64_t always =
-      VhostProtocol::kMq | VhostProtocol::kLogShmfd | VhostProtocol::kRarp |
-      VhostProtocol::kReplyAck | VhostProtocol::kNetMtu | VhostProtocol::kBackendReq |
-      VhostProtocol::kResetDevice | VhostProtocol::kMemSlots | VhostProtocol::kStatus;
+  const std::uint64_t always = VhostProtocol::kMq | VhostProtocol::kLogShmfd |
+                               VhostProtocol::kRarp | VhostProtocol::kReplyAck |
+                               VhostProtocol::kNetMtu | VhostProtocol::kBackendReq |
+                               VhostProtocol::kResetDevice | VhostProtocol::kMemSlots |
+                               VhostProtocol::kStatus | VhostProtocol::kInflightShmfd;
   return *offers_config_ ? always | VhostProtocol::kConfig : always;
 }
 
@@ -49,6 +59,7 @@ std::uint64_t VhostSession::queue_number() const {
 
 std::expected<std::optional<VhostMessage>, VhostRefusal> VhostSession::on_message(
     const VhostMessage& message, std::vector<UniqueFd> descriptors) {
+  descriptor_.reset();
   const Result done = carry_out(message, std::move(descriptors));
   refused_ = done ? std::string() : done.error().why;
   if (done && !std::holds_alternative<VhostNothing>(*done)) {
@@ -101,6 +112,11 @@ VhostSession::Result VhostSession::carry_out(const VhostMessage& message,
       return change_memory(message, std::move(descriptors));
     case VhostRequest::kSetLogBase:
       return set_log(std::get<VhostLog>(message.payload), std::move(first));
+
+    case VhostRequest::kGetInflightFd:
+      return get_inflight(std::get<VhostInflight>(message.payload));
+    case VhostRequest::kSetInflightFd:
+      return set_inflight(std::get<VhostInflight>(message.payload), std::move(first));
 
     case VhostRequest::kSetVringNum: return set_size(state());
     case VhostRequest::kSetVringBase: return set_base(state());
@@ -169,6 +185,26 @@ VhostSession::Result VhostSession::set_log(const VhostLog& log, UniqueFd file) {
   return VhostNumber{0};  // Waited for with or without need_reply.
 }
 
+VhostSession::Result VhostSession::get_inflight(VhostInflight inflight) {
+  const VhostDone possible = check_inflight(inflight, rings_.size(), offer_.ring_size_max);
+  if (!possible) return std::unexpected(possible.error());
+  auto file = device_.make_inflight(inflight);
+  if (!file) return std::unexpected(file.error());
+  descriptor_ = std::move(*file);
+  return inflight;
+}
+
+VhostSession::Result VhostSession::set_inflight(const VhostInflight& inflight, UniqueFd file) {
+  const VhostDone possible = check_inflight(inflight, rings_.size(), offer_.ring_size_max);
+  if (!possible) return std::unexpected(possible.error());
+  const std::vector<std::size_t> running = stop_all();
+  const VhostDone done = device_.set_inflight(inflight, std::move(file));
+  const VhostDone again = start_again(running);
+  if (!done) return std::unexpected(done.error());
+  if (!again) return std::unexpected(again.error());
+  return VhostNothing{};
+}
+
 VhostSession::Result VhostSession::change_memory(const VhostMessage& message,
                                                  std::vector<UniqueFd> descriptors) {
   const std::vector<std::size_t> running = stop_all();
@@ -207,6 +243,7 @@ VhostSession::Result VhostSession::set_base(const VhostVringState& state) {
 VhostSession::Result VhostSession::get_base(const VhostVringState& state) {
   if (state.index >= rings_.size()) return no_such_ring(state.index);
   stop(state.index);
+  device_.clear_inflight(state.index);
   rings_[state.index].kick.reset();
   return VhostVringState{state.index, rings_[state.index].base};
 }
@@ -285,9 +322,10 @@ VhostDone VhostSession::start_again(std::span<const std::size_t> rings) {
 }
 
 // The device is as new. The memory stays, and so does whom to call: who resets a device need not
-// send them again.
+// send them again. What was in flight is of the device of before.
 void VhostSession::reset() {
   (void)stop_all();
+  device_.forget_inflight();
   const bool enabled = has_features_ && (features_ & kVhostProtocolFeatures) == 0;
   for (VhostRing& ring : rings_) {
     ring.size = 0;

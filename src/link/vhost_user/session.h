@@ -27,6 +27,7 @@ struct VhostProtocol {
   static constexpr std::uint64_t kNetMtu = 1U << 4;
   static constexpr std::uint64_t kBackendReq = 1U << 5;
   static constexpr std::uint64_t kConfig = 1U << 9;
+  static constexpr std::uint64_t kInflightShmfd = 1U << 12;
   static constexpr std::uint64_t kResetDevice = 1U << 13;
   static constexpr std::uint64_t kMemSlots = 1U << 15;
   static constexpr std::uint64_t kStatus = 1U << 16;
@@ -57,6 +58,16 @@ class VhostDevice {
   // Where pages that were written to are marked, while the features have kVhostLogAll.
   [[nodiscard]] virtual VhostDone set_log(const VhostLog& log, UniqueFd file) = 0;
   virtual void set_features(std::uint64_t features) = 0;
+  // A file of zeros with room for what `inflight` says, whose size is set by it.
+  [[nodiscard]] virtual std::expected<UniqueFd, VhostRefusal> make_inflight(
+      VhostInflight& inflight) = 0;
+  // Where it is noted from the next start of a ring on; what is found there is taken up again.
+  // Rings are stopped.
+  [[nodiscard]] virtual VhostDone set_inflight(const VhostInflight& inflight, UniqueFd file) = 0;
+  // Nothing is noted any more.
+  virtual void forget_inflight() = 0;
+  // Where this ring stands is somebody else's to say.
+  virtual void clear_inflight(std::size_t index) = 0;
 
   // The ring is borrowed until it is stopped; its call and whether it is enabled may change.
   [[nodiscard]] virtual VhostDone start_ring(std::size_t index, const VhostRing& ring) = 0;
@@ -90,6 +101,8 @@ class VhostSession {
       const VhostMessage& message, std::vector<UniqueFd> descriptors);
   // Why the last message was acknowledged as not done; empty where it was.
   [[nodiscard]] const std::string& refused() const { return refused_; }
+  // What goes along with the last answer; not valid where nothing does.
+  [[nodiscard]] UniqueFd take_descriptor() { return std::move(descriptor_); }
   // The front-end is gone.
   void end();
 
@@ -108,6 +121,8 @@ class VhostSession {
   [[nodiscard]] static Result set_mtu(std::uint64_t mtu);
   [[nodiscard]] Result get_config(const VhostConfig& asked) const;
   [[nodiscard]] Result set_log(const VhostLog& log, UniqueFd file);
+  [[nodiscard]] Result get_inflight(VhostInflight inflight);
+  [[nodiscard]] Result set_inflight(const VhostInflight& inflight, UniqueFd file);
   [[nodiscard]] Result change_memory(const VhostMessage& message,
                                      std::vector<UniqueFd> descriptors);
   [[nodiscard]] Result set_size(const VhostVringState& state);
@@ -136,6 +151,7 @@ class VhostSession {
   bool has_features_ = false;          // SET_FEATURES has come.
   std::optional<bool> offers_config_;  // From when it first asked.
   std::string refused_;
+  UniqueFd descriptor_;
   UniqueFd requests_;  // Kept open: nothing is asked of the front-end.
 };
 

@@ -140,7 +140,7 @@ void VhostUserBackEnd::on_messages() {
     }
     if (!answer) {
       end_session(fmt::format("{}: {}", to_string(message.request), answer.error().why));
-    } else if (*answer && !peer_->connection.send(**answer)) {
+    } else if (*answer && !peer_->connection.send(**answer, peer_->session.take_descriptor())) {
       end_session("it takes no answers");
     }
   }

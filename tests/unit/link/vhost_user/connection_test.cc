@@ -114,5 +114,21 @@ TEST_F(VhostConnectionTest, AnswersThatNobodyTakesAreNotKept) {
   EXPECT_LT(sent, 1'000'000U);
 }
 
+TEST_F(VhostConnectionTest, ADescriptorGoesAlongWithAnAnswer) {
+  const UniqueFd file(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(connection->send({VhostRequest::kGetInflightFd, false, VhostInflight{}}, file));
+  std::array<std::uint8_t, kVhostMessageMax> in{};
+  iovec part{.iov_base = in.data(), .iov_len = in.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  EXPECT_EQ(::recvmsg(front_end.get(), &message, 0), 12 + 24);
+  EXPECT_EQ(sys::take_descriptors(message).size(), 1U);
+  EXPECT_TRUE(file.valid()) << "it is ours still";
+}
+
 }  // namespace
 }  // namespace sluice::link

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
@@ -86,6 +87,34 @@ class FrontEnd {
     pump_();
   }
 
+  // Has another at its other end, and says all to it again; its memory and rings are as they were.
+  void reconnect(UniqueFd socket) { left_.push_back(std::exchange(socket_, std::move(socket))); }
+  void set_pump(Pump pump) { pump_ = std::move(pump); }
+  void spoil_inflight() const {
+    const std::vector<std::uint8_t> nonsense(4096, 0xff);
+    EXPECT_EQ(::pwrite(inflight_file_.get(), nonsense.data(), nonsense.size(), 0), 4096);
+  }
+  // Memory in which it is noted what of so many rings is in flight.
+  void ask_for_inflight(std::uint16_t rings) {
+    send(VhostRequest::kGetInflightFd, VhostInflight{.queues = rings, .queue_size = kRingSize});
+    std::array<std::uint8_t, kVhostMessageMax> in{};
+    iovec part{.iov_base = in.data(), .iov_len = in.size()};
+    alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    ASSERT_EQ(::recvmsg(socket_.get(), &message, MSG_DONTWAIT), 12 + 24);
+    auto descriptors = sys::take_descriptors(message);
+    ASSERT_EQ(descriptors.size(), 1U);
+    inflight_file_ = std::move(descriptors.front());
+    inflight_ = {.queues = rings, .queue_size = kRingSize};
+    std::memcpy(&inflight_.size, in.data() + kVhostHeaderSize, sizeof inflight_.size);
+    std::memcpy(&inflight_.offset, in.data() + kVhostHeaderSize + 8, sizeof inflight_.offset);
+  }
+  void send_inflight() { send(VhostRequest::kSetInflightFd, inflight_, {inflight_file_.get()}); }
+
   void negotiate(virtio::FeatureSet features) {
     features_ = features;
     send(VhostRequest::kSetProtocolFeatures, VhostNumber{VhostProtocol::kReplyAck});
@@ -116,7 +145,8 @@ class FrontEnd {
                            .available = kUserBase + at(index, kAvailable)});
     send(VhostRequest::kSetVringCall, VhostVringFd{number, true}, {rings_[index].call.get()});
     send(VhostRequest::kSetVringKick, VhostVringFd{number, true}, {rings_[index].kick.get()});
-    send(VhostRequest::kSetVringEnable, VhostVringState{index, 1});
+    // Where the ring was refused, nobody is there any more.
+    if (!ended()) send(VhostRequest::kSetVringEnable, VhostVringState{index, 1});
   }
   void start(virtio::FeatureSet features, std::uint32_t pairs = 1) {
     negotiate(features);
@@ -253,6 +283,9 @@ class FrontEnd {
 
   Pump pump_;
   UniqueFd socket_;
+  std::vector<UniqueFd> left_;
+  VhostInflight inflight_;
+  UniqueFd inflight_file_;
   UniqueFd file_;
   std::uint8_t* bytes_ = nullptr;
   virtio::FeatureSet features_;

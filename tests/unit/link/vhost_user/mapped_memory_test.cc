@@ -8,6 +8,9 @@
 
 #include <limits>
 
+#include "virtio/ring/inflight_packed.h"
+#include "virtio/ring/inflight_split.h"
+
 namespace sluice::link {
 namespace {
 
@@ -161,6 +164,32 @@ TEST(MappedMemory, PagesAreMarkedWhileThatIsAskedFor) {
   memory.log_writes(false);
   memory.guest().written(memory.guest().find(0, 1));
   EXPECT_EQ(marks(), 2);
+}
+
+TEST(MappedMemory, EachQueueHasItsPartOfWhatIsInFlight) {
+  VhostInflight inflight{.queues = 3, .queue_size = 256};
+  auto file = MappedMemory::make_inflight(inflight);
+  ASSERT_TRUE(file);
+  MappedMemory memory;
+  EXPECT_TRUE(memory.inflight_of(0).empty());
+  ASSERT_TRUE(memory.set_inflight(inflight, *file));
+  for (std::size_t queue = 0; queue < 3; ++queue) {
+    const MutableBytes part = memory.inflight_of(queue);
+    EXPECT_GE(part.size(), virtio::InflightPacked::region_size(256));
+    EXPECT_GE(part.size(), virtio::InflightSplit::region_size(256));
+    EXPECT_EQ(part.front(), 0);
+    part.front() = static_cast<std::uint8_t>(queue + 1);
+  }
+  EXPECT_TRUE(memory.inflight_of(3).empty());
+  // Whoever maps it next finds what was noted.
+  MappedMemory other;
+  ASSERT_TRUE(other.set_inflight(inflight, *file));
+  EXPECT_EQ(other.inflight_of(2).front(), 3);
+  other.forget_inflight();
+  EXPECT_TRUE(other.inflight_of(2).empty());
+  ASSERT_EQ(::ftruncate(file->get(), 0), 0);
+  EXPECT_EQ(memory.inflight_of(2).front(), 0);
+  EXPECT_TRUE(memory.broken());
 }
 
 }  // namespace

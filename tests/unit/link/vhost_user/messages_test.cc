@@ -56,7 +56,7 @@ TEST(VhostMessages, AHeaderThatIsWrongIsRefused) {
   EXPECT_EQ(header_of(1, 2, 0).error(), VhostError::kVersion);
   EXPECT_EQ(header_of(1, 0, 0).error(), VhostError::kVersion);
   EXPECT_EQ(header_of(1, 1 | 4, 0).error(), VhostError::kAnswer);
-  for (const std::uint32_t request : {0U, 22U, 23U, 26U, 31U, 35U, 41U, 42U, 1000U, ~0U}) {
+  for (const std::uint32_t request : {0U, 22U, 23U, 26U, 33U, 35U, 41U, 42U, 1000U, ~0U}) {
     EXPECT_EQ(header_of(request, 1, 0).error(), VhostError::kUnknown) << request;
   }
   EXPECT_EQ(header_of(24, 1, kVhostPayloadMax + 1).error(), VhostError::kSize);
@@ -181,6 +181,31 @@ TEST(VhostMessages, AnAnswerSaysThatItIsOne) {
   const Bytes wanted =
       native(std::uint32_t{1}, std::uint32_t{5}, std::uint32_t{8}, std::uint64_t{42});
   EXPECT_TRUE(std::ranges::equal(wanted, ByteView(out).first(20)));
+}
+
+// QEMU sends its structure, others what the document has.
+TEST(VhostMessages, WhatIsInFlightComesWithAndWithoutPadding) {
+  VhostInflight inflight{.size = 0x1000, .offset = 0x20, .queues = 2, .queue_size = 256};
+  const Bytes short_form =
+      native(inflight.size, inflight.offset, inflight.queues, inflight.queue_size);
+  Bytes long_form = short_form;
+  long_form.resize(24);
+  EXPECT_EQ(parse(VhostRequest::kGetInflightFd, long_form)->payload, VhostPayload(inflight));
+  inflight.padded = false;
+  EXPECT_EQ(parse(VhostRequest::kSetInflightFd, short_form, 1)->payload, VhostPayload(inflight));
+  EXPECT_EQ(parse(VhostRequest::kSetInflightFd, short_form, 0).error(), VhostError::kDescriptors);
+  for (const std::size_t size : {0U, 19U, 21U, 23U, 25U}) {
+    EXPECT_EQ(parse(VhostRequest::kGetInflightFd, Bytes(size)).error(), VhostError::kSize) << size;
+  }
+  // An answer has the form of its question.
+  std::array<std::uint8_t, kVhostMessageMax> out;
+  EXPECT_EQ(
+      emit_vhost_message({VhostRequest::kGetInflightFd, false, inflight}, VhostKind::kAnswer, out),
+      kVhostHeaderSize + 20);
+  inflight.padded = true;
+  EXPECT_EQ(
+      emit_vhost_message({VhostRequest::kGetInflightFd, false, inflight}, VhostKind::kAnswer, out),
+      kVhostHeaderSize + 24);
 }
 
 }  // namespace

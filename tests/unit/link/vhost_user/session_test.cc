@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,17 @@ class NotingDevice final : public VhostDevice {
     return answer();
   }
   void set_features(std::uint64_t) override { note("features"); }
+  std::expected<UniqueFd, VhostRefusal> make_inflight(VhostInflight& inflight) override {
+    inflight.size = 4096;
+    if (refuses) return std::unexpected(VhostRefusal{"it will not"});
+    return UniqueFd(::open("/dev/null", O_RDWR));
+  }
+  VhostDone set_inflight(const VhostInflight&, UniqueFd file) override {
+    note(file.valid() ? "inflight" : "inflight nothing");
+    return answer();
+  }
+  void forget_inflight() override { inflight_is_known = false; }
+  void clear_inflight(std::size_t index) override { cleared = index; }
   VhostDone start_ring(std::size_t index, const VhostRing& ring) override {
     note("start " + std::to_string(index) + " at " + std::to_string(ring.base));
     return answer();
@@ -45,6 +57,8 @@ class NotingDevice final : public VhostDevice {
 
   Lines lines;
   bool refuses = false;
+  bool inflight_is_known = true;
+  std::optional<std::size_t> cleared;
   std::uint32_t stands_at = 77;
 
  private:
@@ -302,6 +316,39 @@ TEST_F(VhostSessionTest, ItsEndStopsWhatRuns) {
   EXPECT_EQ(device.take(), (Lines{"stop 0", "stop 1"}));
   session.end();
   EXPECT_EQ(device.take(), Lines{});
+}
+
+TEST_F(VhostSessionTest, WhatIsInFlightIsNotedInAFileThatItGives) {
+  const VhostInflight asked{.queues = 2, .queue_size = 256};
+  const Answer answer = send(VhostRequest::kGetInflightFd, asked);
+  ASSERT_TRUE(answer && *answer);
+  VhostInflight given = asked;
+  given.size = 4096;
+  EXPECT_EQ((*answer)->payload, VhostPayload(given));
+  EXPECT_TRUE(session.take_descriptor().valid());
+  EXPECT_FALSE(session.take_descriptor().valid()) << "once";
+  tell(VhostRequest::kSetInflightFd, given, 1);
+  EXPECT_EQ(device.take(), Lines{"inflight"});
+}
+
+TEST_F(VhostSessionTest, WhatIsInFlightIsOfQueuesThatThereAre) {
+  for (const VhostInflight wrong :
+       {VhostInflight{.queues = 0, .queue_size = 256}, VhostInflight{.queues = 2, .queue_size = 0},
+        VhostInflight{.queues = 99, .queue_size = 256},
+        VhostInflight{.queues = 2, .queue_size = 0xffff}}) {
+    EXPECT_FALSE(send(VhostRequest::kGetInflightFd, wrong));
+    EXPECT_FALSE(send(VhostRequest::kSetInflightFd, wrong, 1));
+  }
+  EXPECT_EQ(device.take(), Lines{});
+}
+
+// The front-end knows where it stands, and may begin it elsewhere.
+TEST_F(VhostSessionTest, ARingWhoseBaseIsToldHasNothingInFlight) {
+  (void)send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  EXPECT_EQ(device.cleared, 1U);
+  EXPECT_TRUE(device.inflight_is_known);
+  tell(VhostRequest::kSetStatus, VhostNumber{0});
+  EXPECT_FALSE(device.inflight_is_known);
 }
 
 }  // namespace

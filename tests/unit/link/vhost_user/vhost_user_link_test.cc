@@ -339,6 +339,92 @@ TEST_F(VhostUserLinkTest, AFullDescriptorForCallsHoldsNobodyUp) {
   SUCCEED();
 }
 
+// A back-end that ends in the middle of a turn, as one that is killed does; another takes over.
+class VhostUserTakeoverTest : public VhostUserLinkTest {
+ protected:
+  struct Other : VhostUserLinkTest {
+    using VhostUserLinkTest::frames;
+    using VhostUserLinkTest::front_ends;
+    using VhostUserLinkTest::links;
+    using VhostUserLinkTest::pump;
+    void TestBody() override {}
+  };
+};
+
+TEST_F(VhostUserTakeoverTest, WhatWasInFlightIsTakenAgainAndNothingElseIs) {
+  for (const FeatureSet features : {kPlain, kEventIndex}) {
+    // Goes last: what it has in hand it never gives back to a driver who looks.
+    Other killed;
+    auto guest = std::make_unique<FrontEnd>(killed.front_ends->connect(), [&] { killed.pump(); });
+    guest->negotiate(features);
+    guest->share_memory();
+    guest->ask_for_inflight(2);
+    guest->send_inflight();
+    guest->start_ring(0);
+    guest->start_ring(1);
+    guest->transmit(frame(1));
+    killed.pump();
+    EXPECT_EQ(guest->transmitted(), 1U);
+    guest->transmit(frame(2));
+    guest->transmit(frame(3));
+    EXPECT_EQ(killed.links[0]->read_burst(Link::Depth::kAsExpected).frames.size(), 2U);
+    EXPECT_EQ(guest->transmitted(), 1U) << "it has told the driver nothing of them";
+    guest->transmit(frame(4));
+
+    guest->reconnect(front_ends->connect());
+    guest->set_pump([this] { pump(); });
+    guest->negotiate(features);
+    guest->share_memory();
+    guest->send_inflight();
+    // What it says of where they stand is from before all that.
+    guest->resume_ring(0, 0);
+    guest->resume_ring(1, 0);
+    pump();
+    EXPECT_EQ(frames, (std::vector{frame(2), frame(3), frame(4)}));
+    EXPECT_EQ(guest->transmitted(), 4U);
+    EXPECT_EQ(guest->outstanding(1), 0U);
+    guest->transmit(frame(5));
+    guest->offer_buffers(2);
+    pump();
+    EXPECT_EQ(frames.back(), frame(5));
+    EXPECT_EQ(write({frame(6), frame(7)}), 0U);
+    EXPECT_EQ(guest->receive(), (std::vector{frame(6), frame(7)}));
+    EXPECT_EQ(told, std::vector<std::string>{});
+    guest->close();
+    frames.clear();
+  }
+}
+
+TEST_F(VhostUserTakeoverTest, ADriverThatBeginsAnewHasNothingInFlight) {
+  const auto guest = connect();
+  guest->negotiate(kPlain);
+  guest->share_memory();
+  guest->ask_for_inflight(2);
+  guest->send_inflight();
+  guest->start_ring(1);
+  for (int i = 0; i < 5; ++i) guest->transmit(frame(1));
+  pump();
+  guest->send(VhostRequest::kGetVringBase, VhostVringState{1, 0});
+  EXPECT_EQ(guest->answer().value_or(0) >> 32, 5U);
+  guest->start_ring(1);
+  guest->transmit(frame(2));
+  pump();
+  EXPECT_EQ(frames.size(), 6U);
+  EXPECT_EQ(guest->transmitted(), 1U);
+}
+
+TEST_F(VhostUserTakeoverTest, ARegionOfNonsenseIsRefused) {
+  const auto guest = connect();
+  guest->negotiate(kPlain);
+  guest->share_memory();
+  guest->ask_for_inflight(2);
+  guest->spoil_inflight();
+  guest->send_inflight();
+  guest->start_ring(1);
+  EXPECT_TRUE(guest->ended());
+  EXPECT_EQ(told.size(), 1U);
+}
+
 class VhostUserPairsTest : public VhostUserLinkTest {
  protected:
   VhostUserPairsTest() : VhostUserLinkTest(2) {}

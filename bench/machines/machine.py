@@ -12,6 +12,7 @@ from labkit import processes
 
 from . import kit as kits
 from . import line as lines
+from . import qmp
 
 # No name is used again, also by another of the same test.
 _numbers = itertools.count()
@@ -38,7 +39,8 @@ class Machine:
         self._network = network
         self._kit = kit
         self._settings = settings
-        self._console = os.path.join(folder, f"{self.program}.{next(_numbers)}.console")
+        self._stem = os.path.join(folder, f"{self.program}.{next(_numbers)}")
+        self._console = f"{self._stem}.console"
         self._child = None
         self._line = None
 
@@ -171,8 +173,30 @@ class Qemu(Machine):
                  "-cpu", "max",
                  "-append", "console=ttyS0 kit_port=ttyS1 panic=-1 quiet random.trust_cpu=on",
                  "-serial", "stdio", "-chardev", f"socket,id=kit,fd={serial}",
-                 "-serial", "chardev:kit"]
+                 "-serial", "chardev:kit", "-qmp", f"unix:{self._stem}.qmp,server=on,wait=off"]
+        if incoming := self._settings.get("incoming"):
+            words += ["-incoming", f"unix:{incoming}"]
         return [str(word) for word in [*words, *self.link.qemu(memory)]]
+
+    def pause(self, seconds):
+        """Stands still for so long, as its own monitor has it stopped."""
+        with qmp.Monitor(f"{self._stem}.qmp") as monitor:
+            monitor.ask("stop")
+            time.sleep(seconds)
+            monitor.ask("cont")
+
+    def migrate(self, path, timeout=300):
+        """Moves the guest to the QEMU that was started with incoming=path, and waits for that.
+
+        This one stands still from then on.
+        """
+        with qmp.Monitor(f"{self._stem}.qmp") as monitor:
+            monitor.ask("migrate", uri=f"unix:{path}")
+            deadline = time.monotonic() + timeout
+            while (state := monitor.ask("query-migrate"))["status"] != "completed":
+                if state["status"] in ("failed", "cancelled") or time.monotonic() > deadline:
+                    raise GuestError(f"the guest does not move: {state}{self._console_end()}")
+                time.sleep(0.1)
 
 
 class Uml(Machine):

@@ -237,6 +237,7 @@ VhostSession::Result VhostSession::set_base(const VhostVringState& state) {
   if (state.index >= rings_.size()) return no_such_ring(state.index);
   stop(state.index);
   rings_[state.index].base = state.value;
+  rings_[state.index].was_reset = false;
   return VhostNothing{};
 }
 
@@ -290,6 +291,7 @@ VhostDone VhostSession::start(std::size_t index) {
   if (ring.size == 0 || !ring.address) return refuse("a ring begins without size or address");
   // It would have to be looked at all the time.
   if (!ring.kick.valid()) return refuse("a ring begins without a descriptor for kicks");
+  if (std::exchange(ring.was_reset, false)) ring.base = 0;
   if (const VhostDone done = device_.start_ring(index, ring); !done) return done;
   ring.started = true;
   return {};
@@ -322,14 +324,15 @@ VhostDone VhostSession::start_again(std::span<const std::size_t> rings) {
 }
 
 // The device is as new. The memory stays, and so does whom to call: who resets a device need not
-// send them again. What was in flight is of the device of before.
+// send them again. What was in flight is of the device of before. Where a ring stood is still told:
+// QEMU 7.2 asks for it behind its reset when a guest is stopped, to be moved or to go on later.
 void VhostSession::reset() {
   (void)stop_all();
   device_.forget_inflight();
   const bool enabled = has_features_ && (features_ & kVhostProtocolFeatures) == 0;
   for (VhostRing& ring : rings_) {
     ring.size = 0;
-    ring.base = 0;
+    ring.was_reset = true;
     ring.address.reset();
     ring.kick.reset();
     ring.enabled = enabled;

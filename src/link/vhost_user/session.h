@@ -39,6 +39,7 @@ inline constexpr std::uint64_t kVhostProtocolFeatures = 1U << 30;
 struct VhostRing {
   std::uint32_t size = 0;
   std::uint32_t base = 0;  // Where it begins, or stood when it was stopped.
+  bool was_reset = false;  // Since then: it is where nothing begins.
   std::optional<VhostVringAddress> address;
   UniqueFd kick;
   UniqueFd call;

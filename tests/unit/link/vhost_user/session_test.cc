@@ -281,6 +281,24 @@ TEST_F(VhostSessionTest, AStatusOfZeroResetsTheDevice) {
   EXPECT_FALSE(send(VhostRequest::kSetStatus, VhostNumber{256}));
 }
 
+TEST_F(VhostSessionTest, WhereARingStoodIsToldBehindAReset) {
+  agree();
+  set_up(1);
+  tell(VhostRequest::kSetStatus, VhostNumber{0});
+  EXPECT_EQ((*send(VhostRequest::kGetVringBase, VhostVringState{1, 0}))->payload,
+            VhostPayload(VhostVringState{1, 77}));
+  device.take();
+  // It goes on from there where that is said, and nowhere else.
+  set_up(1, 77);
+  EXPECT_EQ(device.take(), Lines{"start 1 at 77"});
+  tell(VhostRequest::kResetDevice);
+  EXPECT_EQ(device.take(), Lines{"stop 1"});
+  tell(VhostRequest::kSetVringNum, VhostVringState{1, 256});
+  tell(VhostRequest::kSetVringAddr, VhostVringAddress{.index = 1});
+  tell(VhostRequest::kSetVringKick, VhostVringFd{1, true}, 1);
+  EXPECT_EQ(device.take(), Lines{"start 1 at 0"});
+}
+
 TEST_F(VhostSessionTest, TheConfigurationIsReadWithinItsSpaceAndZeroBehindIt) {
   const auto read = [&](std::uint32_t offset, std::uint32_t size) {
     const Answer answer =

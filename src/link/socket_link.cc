@@ -4,8 +4,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "link/packet_channel.h"
@@ -95,10 +97,15 @@ void SocketLink::look_at_events() {
   constexpr timespec kAtOnce{};
   const int count =
       kernel_.epoll_pwait2(poll_fd_, events.data(), static_cast<int>(events.size()), &kAtOnce);
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
+  const std::span seen(events.data(), static_cast<std::size_t>(std::max(count, 0)));
+  // Whoever comes behind a peer that has left is no second one, and accepted by end_peer().
+  const bool left = std::ranges::any_of(seen, [](const epoll_event& event) {
+    return event.data.u64 == static_cast<std::uint64_t>(Watched::kPeer) &&
+           (event.events & EPOLLHUP) != 0;
+  });
+  for (const epoll_event& event : seen) {
     if (event.data.u64 == static_cast<std::uint64_t>(Watched::kListener)) {
-      accept_some();
+      if (!left) accept_some();
     } else if ((event.events & EPOLLOUT) != 0 && peer_.valid() && channel_->waiting() > 0) {
       if (!channel_->flush()) channel_->await_peer();
     }

@@ -7,8 +7,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "base/unique_fd.h"
 #include "unit/link/frames_of_a_test.h"
@@ -216,6 +220,28 @@ TEST_F(SocketLinkTest, WhoComesWhileOneIsThereIsTurnedAwayAndWhoComesAfterItIsNo
   const UniqueFd third = connect(SOCK_STREAM);
   send(third, prefixed(b));
   EXPECT_EQ(turn(), Texts{b});
+}
+
+TEST_F(SocketLinkTest, WhoComesBehindOneThatLeavesIsNeverTurnedAway) {
+  listen(Kind::kStream);
+  UniqueFd monitor = connect(SOCK_STREAM);
+  std::atomic<std::size_t> taken = 0;
+  std::jthread server([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (readable(10)) taken += link->read_burst(Depth::kAsExpected).frames.size();
+    }
+  });
+  constexpr std::size_t kTurns = 2000;
+  for (std::size_t i = 1; i <= kTurns; ++i) {
+    send(monitor, prefixed(a));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSoonMs);
+    while (taken < i && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    ASSERT_EQ(taken, i) << "its frame is not taken";
+    monitor.reset();
+    monitor = connect(SOCK_STREAM);
+  }
+  server = {};
+  EXPECT_EQ(std::ranges::count(heard(), What::kTurnedAway), 0);
 }
 
 TEST_F(SocketLinkTest, OfPacketsTheNewestConnectionCounts) {

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint16_t kPortDhcpServer = 67;
 constexpr std::uint16_t kPortDhcpv6Server = 547;
+// UDP_MAX_SEGMENTS of Linux, above which it takes no batch.
+constexpr std::size_t kUdpSegmentsMax = 128;
 
 [[nodiscard]] bool checksum_vouched(const wire::VirtioNetHeader& offload) {
   return (offload.flags &
@@ -229,7 +231,13 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeade
     return;
   }
   const bool batch = offload.gso_kind() == wire::VirtioNetHeader::kGsoUdpL4;
-  udp_.on_datagram(packet, *udp, udp->payload(), batch ? offload.gso_size : std::uint16_t{0}, turn);
+  const std::uint16_t each = batch ? offload.gso_size : std::uint16_t{0};
+  // As Linux has it of its guests: a frame may not be work for thousands.
+  if (each > 0 && udp->payload().size() > each * kUdpSegmentsMax) [[unlikely]] {
+    drop(DropReason::kMalformed);
+    return;
+  }
+  udp_.on_datagram(packet, *udp, udp->payload(), each, turn);
 }
 
 // The gateway stands for the host's loopback: where the guest may go there, and where a client

@@ -42,6 +42,16 @@ TEST_F(EngineTest, OtherAddressesStayAsTheyAre) {
   EXPECT_EQ(take<ConnectTcp>().target, endpoint("203.0.113.9:443"));
 }
 
+TEST_F(EngineTest, ABatchOfMoreDatagramsThanAnyoneSendsIsMalformed) {
+  const Bytes bytes = udp_frame(network(), kGuest, endpoint("203.0.113.9:443"), Bytes(1280));
+  wire::VirtioNetHeader offload{.gso_type = wire::VirtioNetHeader::kGsoUdpL4, .gso_size = 10};
+  feed(bytes, offload);
+  EXPECT_EQ(drops(DropReason::kMalformed), 0U);
+  offload.gso_size = 9;
+  feed(bytes, offload);
+  EXPECT_EQ(drops(DropReason::kMalformed), 1U);
+}
+
 TEST_F(EngineTest, DenyListHoldsForAllProtocols) {
   const std::vector<policy::Rule> deny{policy::parse_rule("203.0.113.0/24").value()};
   restart({.policy = policy::Policy(deny, {})});

@@ -2,10 +2,16 @@
 are not ours: a test of sluice that fails here too is the kit's fault."""
 
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
 from harness import check, check_equal, echo
+from labkit import netns, processes
+from machines import kit as kits
 from machines import machine as machines
 
 other_engines = pytest.mark.setups("qemu-slirp-slirp", "qemu-stream-passt", "uml-bess-passt")
@@ -45,3 +51,43 @@ def test_guest_reboots(t):
     t.machine.reboot()
     t.machine.network_up()
     check(t.run("test -e /run/before").returncode != 0, "the guest has not been started anew")
+
+
+STARTS_A_MACHINE = """
+import sys, time
+sys.path[:0] = sys.argv[3:]
+from labkit import netns
+from machines import kit, links, machine
+
+class Alone(links.Link):
+    def uml(self):
+        return []
+
+network = netns.Network().__enter__()
+machine.Uml(network, kit.build(sys.argv[1]), sys.argv[2], Alone()).boot()
+print(network.hst, flush=True)
+time.sleep(1000)
+"""
+
+
+def test_a_machine_ends_with_who_started_it(request, tmp_path, kit):
+    """Also where that is killed, by somebody else's limit of time."""
+    try:
+        machines.Uml.check_present()
+    except kits.Missing as missing:
+        pytest.skip(str(missing))
+    folders = [str(pathlib.Path(module.__file__).parents[1]) for module in (netns, machines)]
+    starter = subprocess.Popen([sys.executable, "-c", STARTS_A_MACHINE,
+                                request.config.option.clients, str(tmp_path), *folders],
+                               stdout=subprocess.PIPE, text=True)
+    name = starter.stdout.readline().strip()
+    check(name, "no machine has come up")
+    inode = os.stat(f"/run/netns/{name}").st_ino
+    check(processes.in_namespaces({inode}), "no machine runs")
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    processes.wait_until(lambda: not processes.in_namespaces({inode}), 60, "something still runs",
+                         0.1)
+    processes.wait_until(lambda: not os.path.exists(f"/run/netns/{name}"), 60,
+                         "its namespace is still there", 0.1)

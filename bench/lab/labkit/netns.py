@@ -5,7 +5,8 @@
 
 hst routes between the two; an engine runs in hst, so that its guest reaches srv through it, and
 cli is the yardstick that reaches srv by routing alone. Needs root. Names are unique to the process,
-and whatever was made is removed by close(), whichever way the block is left.
+and whatever was made is removed by close(), whichever way the block is left, or by reaper.py where
+the process is killed.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ import shutil
 import signal
 import subprocess
 
-from . import processes
+from . import processes, reaper
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 CONGESTION = "/proc/sys/net/ipv4/tcp_congestion_control"
@@ -95,7 +96,8 @@ class Network:
     CLI = {4: "10.0.1.2", 6: "fd01::2"}
 
     def __init__(self):
-        stem = f"sl{os.getpid()}x{next(_counter)}"
+        self._own = f"sl{os.getpid()}x"
+        stem = f"{self._own}{next(_counter)}"
         self.cli, self.hst, self.srv = (f"{stem}{role}" for role in ("c", "h", "s"))
         self._children = []
         self._guests = set()
@@ -115,6 +117,7 @@ class Network:
     # Building.
 
     def _build(self):
+        reaper.start(self._own)
         for name in (self.cli, self.hst, self.srv):
             run(["ip", "netns", "add", name])
             self._made.append(name)

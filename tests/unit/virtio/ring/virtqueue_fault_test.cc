@@ -1,6 +1,7 @@
 // What a driver must not do, in either format.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -144,6 +145,29 @@ TEST_P(VirtqueueFaultTest, ConfigurationsThatCannotBe) {
               c.descriptors = c.descriptors.subspan(8);
             }),
             RingFault::kBadRingArea);
+}
+
+TEST_P(VirtqueueFaultTest, AResetBetweenTakingAndGivingWritesNothingMore) {
+  begin();
+  for (unsigned i = 0; i < 3; ++i) {
+    ASSERT_TRUE(driver_->offer({driver_->readable(numbered(3, i)), driver_->writable(5)}, form()));
+  }
+  driver_->show();
+  ASSERT_EQ(queue_.take(3)->size(), 3U);
+  queue_.give(queue_.held()[0], 5);
+  const Bytes before(driver_->bytes().begin(), driver_->bytes().end());
+  queue_.stop();
+  queue_.publish();
+  EXPECT_FALSE(queue_.needs_call());
+  EXPECT_FALSE(queue_.enable_kicks());
+  EXPECT_TRUE(queue_.held().empty());
+  EXPECT_EQ(queue_.outstanding(), 0U);
+  EXPECT_TRUE(std::ranges::equal(before, driver_->bytes()));
+  // A ring that begins knows nothing of what was under way.
+  begin();
+  EXPECT_TRUE(queue_.take(8)->empty());
+  EXPECT_TRUE(pass().empty());
+  EXPECT_FALSE(driver_->take_used());
 }
 
 // What a processor of the guest writes that has no manners: mostly something that could be.

@@ -55,6 +55,7 @@ complete -c sluice -n '__sluice_in vm' -l vhost-user-connect -r -F -d 'Connect t
 complete -c sluice -n '__sluice_in vm' -l queues -x -d 'Pairs of queues that the machine may use'
 complete -c sluice -n '__sluice_in vm' -l fd -x -d 'A socket that is open'
 complete -c sluice -n '__sluice_in vm' -l one-off -d 'End with the first machine'
+complete -c sluice -n '__sluice_in vm' -l pid-file -r -F -d 'Write our process number there'
 complete -c sluice -n '__sluice_in vm' -l address -x -d 'Address of the guest, with prefix length'
 complete -c sluice -n '__sluice_in vm' -l gateway -x -d 'Address of the gateway'
 complete -c sluice -n '__sluice_in vm' -l dns -x -d 'Address where DNS is answered'

@@ -1,11 +1,15 @@
 #include "serve/machine_guest.h"
 
+#include <fmt/core.h>
+
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/overloaded.h"
 #include "serve/front_end_dialer.h"
+#include "serve/given_front_end.h"
+#include "service/daemon.h"
 #include "sys/sys_error.h"
 #include "telemetry/log.h"
 
@@ -66,13 +70,26 @@ void tell(const PeerNews& news) {
   }
 }
 
-// The file that is made for the link, if one is.
-[[nodiscard]] const std::string* path_of(const MachineLink& link) {
-  return std::visit(
-      Overloaded{[](const MachineSocketPath& place) { return &place.path; },
-                 [](const MachineVhostUser& place) { return &place.path; },
-                 [](const MachineDescriptor&) -> const std::string* { return nullptr; }},
-      link);
+using Role = MachineVhostUser::Role;
+
+// The file that is made for the link; empty: none is.
+[[nodiscard]] std::string path_of(const MachineLink& link) {
+  return std::visit(Overloaded{[](const MachineSocketPath& place) { return place.path; },
+                               [](const MachineVhostUser& place) {
+                                 return place.role == Role::kListen ? place.path : std::string();
+                               },
+                               [](const MachineDescriptor&) { return std::string(); }},
+                    link);
+}
+
+[[nodiscard]] std::expected<link::FrameSocket, sys::SetupError> take_front_end(sys::Kernel& kernel,
+                                                                               int fd) {
+  auto socket = link::take_frame_socket(kernel, fd);
+  if (socket && socket->kind != link::FrameSocketKind::kStream) {
+    return std::unexpected(sys::SetupError{fmt::format("descriptor {}", fd), EPROTOTYPE,
+                                           "front-ends speak by a stream socket"});
+  }
+  return socket;
 }
 
 }  // namespace
@@ -81,9 +98,13 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& set
   mac_ = setting.network.guest_mac;
   mtu_ = setting.network.mtu;
   workers_ = setting.workers;
-  sys::Kernel& kernel = sys::real_kernel();
+  if (auto opened = open_socket(sys::real_kernel()); !opened) return opened;
+  return keep_files();
+}
+
+std::expected<void, sys::SetupError> MachineGuest::open_socket(sys::Kernel& kernel) {
   if (const auto* const place = std::get_if<MachineVhostUser>(&plan_.link);
-      place != nullptr && place->role == MachineVhostUser::Role::kConnect) {
+      place != nullptr && place->role == Role::kConnect) {
     auto dialer = FrontEndDialer::start(kernel, place->path);
     if (!dialer) return std::unexpected(dialer.error());
     front_ends_ = std::move(*dialer);
@@ -95,8 +116,10 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& set
                               return link::open_frame_socket(kernel, place.kind, place.path);
                             },
                             [&](const MachineVhostUser& place) {
-                              return link::open_frame_socket(kernel, link::FrameSocketKind::kStream,
-                                                             place.path);
+                              return place.role == Role::kGiven
+                                         ? take_front_end(kernel, place.fd)
+                                         : link::open_frame_socket(
+                                               kernel, link::FrameSocketKind::kStream, place.path);
                             },
                             [&](const MachineDescriptor& given) {
                               return link::take_frame_socket(kernel, given.fd);
@@ -104,12 +127,25 @@ std::expected<void, sys::SetupError> MachineGuest::begin(const GuestSetting& set
                  plan_.link);
   if (!socket) return std::unexpected(socket.error());
   socket_.emplace(std::move(*socket));
-  const std::string* const path = path_of(plan_.link);
-  if (path == nullptr) return {};
-  auto file = SocketFile::keep(sys::BoundPath(*path));
+  return {};
+}
+
+std::expected<void, sys::SetupError> MachineGuest::keep_files() {
+  const std::string path = path_of(plan_.link);
+  sys::BoundPath made(path);
+  std::optional<service::PidFile> pid_file;
+  if (!plan_.pid_file.empty()) {
+    auto written = service::PidFile::write(plan_.pid_file);
+    if (!written) {
+      return std::unexpected(sys::SetupError{fmt::format("--pid-file: write '{}'", plan_.pid_file),
+                                             written.error().error, ""});
+    }
+    pid_file = std::move(*written);
+  }
+  auto file = SocketFile::keep(std::move(made), std::move(pid_file));
   if (!file) return std::unexpected(file.error());
   file_ = std::move(*file);
-  telemetry::log_info("waiting for a guest at '{}'", *path);
+  if (!path.empty()) telemetry::log_info("waiting for a guest at '{}'", path);
   return {};
 }
 
@@ -131,10 +167,14 @@ std::expected<MachineGuest::Links, sys::SysError> MachineGuest::open_queues(
   options.device.mtu = mtu_;
   options.device.queue_pairs_max = vhost_user.queues;
   options.workers = workers_;
-  options.one_off = plan_.guests == link::Guests::kOnlyOne;
+  // Nobody else comes by a socket that has its peer.
+  const bool alone = socket_ && socket_->connected;
+  options.one_off = alone || plan_.guests == link::Guests::kOnlyOne;
   options.tell = [](const std::string& line) { telemetry::log_warn("{}", line); };
   options.note = [](const std::string& line) { telemetry::log_info("{}", line); };
-  if (!front_ends_) {
+  if (alone) {
+    front_ends_ = std::make_unique<GivenFrontEnd>(std::move(socket_->socket));
+  } else if (!front_ends_) {
     front_ends_ = std::make_unique<link::ListeningFrontEnds>(std::move(socket_->socket));
   }
   auto back_end =

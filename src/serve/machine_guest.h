@@ -33,11 +33,13 @@ struct MachineDescriptor {
 // Queues in the machine's memory, about which its monitor (the front-end of vhost-user) speaks with
 // us by a socket.
 struct MachineVhostUser {
-  enum class Role : std::uint8_t { kListen, kConnect };  // Ours: who makes the socket.
+  // Ours: who makes the socket. kGiven: it was handed to us, connected or listening.
+  enum class Role : std::uint8_t { kListen, kConnect, kGiven };
   static constexpr std::uint16_t kQueuesMax = 16;
 
   Role role = Role::kListen;
-  std::string path{};
+  std::string path{};        // Of kListen and kConnect.
+  int fd = -1;               // Of kGiven.
   std::uint16_t queues = 1;  // Pairs of them, at most.
 };
 // By what the machine's frames come: one alternative for each kind of link.
@@ -46,6 +48,8 @@ using MachineLink = std::variant<MachineSocketPath, MachineDescriptor, MachineVh
 struct MachinePlan {
   MachineLink link{};
   link::Guests guests = link::Guests::kOneAfterAnother;
+  // Written once its socket is open, and removed in the end; empty: none.
+  std::string pid_file{};
   // Called once, when all that serves it is ready and before we are confined; may be empty.
   std::function<void()> ready{};
 };
@@ -76,6 +80,9 @@ class MachineGuest final : public Guest {
   static constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
 
   using Links = std::vector<std::unique_ptr<link::Link>>;
+  // The socket, or who is to get one.
+  [[nodiscard]] std::expected<void, sys::SetupError> open_socket(sys::Kernel& kernel);
+  [[nodiscard]] std::expected<void, sys::SetupError> keep_files();
   [[nodiscard]] std::expected<Links, sys::SysError> open_links(sys::Kernel& kernel);
   // One for each worker, as far as there are pairs of queues.
   [[nodiscard]] std::expected<Links, sys::SysError> open_queues(sys::Kernel& kernel,

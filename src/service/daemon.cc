@@ -62,17 +62,19 @@ void Detachment::detached() {
 std::expected<PidFile, sys::SysError> PidFile::write(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!file.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
-  const std::string text = fmt::format("{}\n", ::getpid());
+  const pid_t writer = ::getpid();
+  const std::string text = fmt::format("{}\n", writer);
   if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     return std::unexpected(sys::last_error(sys::SysOp::kWrite));
   }
-  return PidFile(path);
+  return PidFile(path, writer);
 }
 
 PidFile& PidFile::operator=(PidFile&& other) noexcept {
   if (this != &other) {
     remove();
     path_ = std::exchange(other.path_, {});
+    writer_ = other.writer_;
   }
   return *this;
 }
@@ -92,7 +94,7 @@ void PidFile::remove() {
     if (got > 0) std::from_chars(text.data(), text.data() + got, pid);
   }
   // Without the right to its folder it stays, but names nobody.
-  if (pid == ::getpid() && ::unlink(path_.c_str()) != 0) {
+  if (pid == writer_ && ::unlink(path_.c_str()) != 0) {
     [[maybe_unused]] const int emptied = ::truncate(path_.c_str(), 0);
   }
   path_.clear();

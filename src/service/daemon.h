@@ -1,6 +1,8 @@
 // Detaching from the terminal, and the pid file.
 #pragma once
 
+#include <sys/types.h>
+
 #include <expected>
 #include <string>
 #include <utility>
@@ -25,23 +27,28 @@ class Detachment {
   UniqueFd parent_;
 };
 
-// A file with our pid and a newline. Removed when this goes, unless another pid is in it by then.
+// A file with the pid of who wrote it and a newline. Removed when this goes, unless another pid is
+// in it by then.
 class PidFile {
  public:
   [[nodiscard]] static std::expected<PidFile, sys::SysError> write(const std::string& path);
-  PidFile(PidFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  PidFile(PidFile&& other) noexcept
+      : path_(std::exchange(other.path_, {})), writer_(other.writer_) {}
   PidFile& operator=(PidFile&& other) noexcept;
   ~PidFile() { remove(); }
 
   [[nodiscard]] const std::string& path() const { return path_; }
   // So that a process that takes over may write it as that user.
   void give_to(uid_t uid, gid_t gid) const;
+  // Somebody else, such as a copy of this process, removes it.
+  void forget() { path_.clear(); }
 
  private:
-  explicit PidFile(std::string path) : path_(std::move(path)) {}
+  PidFile(std::string path, pid_t writer) : path_(std::move(path)), writer_(writer) {}
   void remove();
 
   std::string path_;
+  pid_t writer_;
 };
 
 }  // namespace sluice::service

@@ -4,6 +4,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -102,6 +103,20 @@ def test_a_passed_socket_is_served_until_it_closes(passt):
     check(child.poll() is None, "it has ended before its guest")
     ours.close()
     check_equal(child.wait(30), 0, "its exit status")
+
+
+def test_a_passed_socket_may_speak_vhost_user(passt):
+    ours, theirs = socket.socketpair()
+    child = passt.popen("-f", "-q", "--vhost-user", "--fd", theirs.fileno(),
+                        pass_fds=[theirs.fileno()])
+    theirs.close()
+    ours.settimeout(60)
+    # GET_FEATURES, and what it is answered: the request again, and 64 bits.
+    ours.sendall(struct.pack("<III", 1, 1, 0))
+    answer = ours.recv(20, socket.MSG_WAITALL)
+    check_equal(struct.unpack("<III", answer[:12]), (1, 5, 8), "the answer's head")
+    ours.close()
+    check_equal(child.wait(60), 0, "its exit status")
 
 
 def test_messages_go_to_the_log_file(passt):

@@ -300,11 +300,15 @@ def test_one_off_ends_with_its_machine(t, machine):
 
 
 def test_one_that_is_killed_leaves_no_file_and_another_replaces_what_is_left(t, machine):
-    machine.serve()
+    pid_file = t.file("vm.pid")
+    machine.serve("--pid-file", pid_file)
     machine.plug()  # It is past its start.
+    with open(pid_file, encoding="ascii") as file:
+        check_equal(int(file.read()), machine.served.pid, "the number in its pid file")
     machine.served.kill()
     machine.served.wait()
-    processes.wait_until(lambda: not os.path.exists(machine.path), 20, "its socket's file is left")
+    for path in (machine.path, pid_file):
+        processes.wait_until(lambda path=path: not os.path.exists(path), 60, f"{path} is left")
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(machine.path)
     os.chown(machine.path, 65534, 65534)

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <utility>
+#include <variant>
 
 namespace sluice::app {
 namespace {
@@ -88,6 +89,13 @@ std::expected<PasstOptions, Mistake> finish_passt_options(PasstDraft draft) {
   add_words(draft);
   auto vm = read_vm_options(draft.raw);
   if (!vm) return std::unexpected(std::move(vm.error()));
+  if (const auto* const given = std::get_if<serve::MachineDescriptor>(&vm->machine.link);
+      given != nullptr && draft.vhost_user) {
+    vm->machine.link =
+        serve::MachineVhostUser{.role = serve::MachineVhostUser::Role::kGiven, .fd = given->fd};
+    // As at a socket of ours.
+    if (!draft.raw.has(OptionId::kMtu)) vm->network.mtu = kPacketMtu;
+  }
   describe_network(draft, vm->network);
   // passt leads to all of the host, and to its loopback by the gateway.
   vm->host_addresses = true;

@@ -82,6 +82,8 @@ inline constexpr std::array kVmOptions{
     OptionSpec{OptionId::kOneOff, OptionKind::kFlag, "--one-off", "", "The machine",
                "end when the first machine has left\n"
                "(default: wait for the next)"},
+    OptionSpec{OptionId::kPidFile, OptionKind::kValue, "--pid-file", "FILE", "The machine",
+               "write our process number there, once the socket is open"},
     guest_option::kAddress,
     guest_option::kGateway,
     guest_option::kDns,

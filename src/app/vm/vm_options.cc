@@ -139,6 +139,10 @@ constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
     }
     options.machine.guests = link::Guests::kOnlyOne;
   }
+  if (raw.has(OptionId::kPidFile)) {
+    options.machine.pid_file = raw.all(OptionId::kPidFile).back();
+    if (options.machine.pid_file.empty()) return fail("--pid-file: the name of the file is empty");
+  }
   return read_guest_options(raw, default_mtu(options.machine.link), options);
 }
 

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 
 #include "base/unique_fd.h"
 #include "telemetry/log.h"
@@ -93,6 +95,56 @@ TEST_F(MachineGuestTest, MonitorsMayConnectOnceItHasBegun) {
     EXPECT_TRUE(std::filesystem::exists(path));
   }
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(MachineGuestTest, ItsNumberIsInItsFileWhileItLives) {
+  const std::string pid_path = folder + "/pid";
+  {
+    MachineGuest guest({.link = MachineSocketPath{.path = path}, .pid_file = pid_path});
+    ASSERT_TRUE(begin(guest).has_value());
+    pid_t pid = 0;
+    std::ifstream(pid_path) >> pid;
+    EXPECT_EQ(pid, ::getpid());
+  }
+  EXPECT_FALSE(std::filesystem::exists(pid_path));
+}
+
+TEST_F(MachineGuestTest, APidFileThatCannotBeWrittenIsNamedAndNoSocketStays) {
+  MachineGuest guest({.link = MachineSocketPath{.path = path}, .pid_file = folder + "/no/pid"});
+  const auto begun = begin(guest);
+  ASSERT_FALSE(begun.has_value());
+  EXPECT_TRUE(begun.error().describe().starts_with("--pid-file: write '"))
+      << begun.error().describe();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(MachineGuestTest, AFrontEndThatIsHandedOverIsTheOnlyOne) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()), 0);
+  UniqueFd front_end(pair[0]);
+  MachineGuest guest(
+      {.link = MachineVhostUser{.role = MachineVhostUser::Role::kGiven, .fd = pair[1]}});
+  ASSERT_TRUE(begin(guest).has_value());
+  auto ends = guest.await(sys::real_kernel());
+  ASSERT_TRUE(ends.has_value());
+  const auto turn = [&] { return ends->link->read_burst(link::Link::Depth::kToTheEnd); };
+  const std::array<std::uint32_t, 3> get_features{1, 1, 0};
+  ASSERT_EQ(::send(front_end.get(), get_features.data(), sizeof get_features, 0), 12);
+  EXPECT_FALSE(turn().gone);
+  EXPECT_FALSE(turn().gone);
+  std::array<std::uint32_t, 5> answer{};
+  EXPECT_EQ(::recv(front_end.get(), answer.data(), sizeof answer, MSG_DONTWAIT), 20);
+  front_end.reset();
+  EXPECT_TRUE(turn().gone);
+}
+
+TEST_F(MachineGuestTest, AFrontEndBySomethingElseThanAStreamIsRefused) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const UniqueFd front_end(pair[0]);
+  MachineGuest guest(
+      {.link = MachineVhostUser{.role = MachineVhostUser::Role::kGiven, .fd = pair[1]}});
+  EXPECT_FALSE(begin(guest).has_value());
 }
 
 TEST_F(MachineGuestTest, ADescriptorThatIsNoSocketIsRefusedWithItsNumber) {

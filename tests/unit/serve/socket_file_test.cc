@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <string>
 #include <thread>
 
 namespace sluice::serve {
@@ -60,6 +62,33 @@ TEST_F(SocketFileTest, AnOwnerThatIsKilledLeavesNothingEither) {
   using namespace std::chrono_literals;
   for (int i = 0; i < 2000 && std::filesystem::exists(path); ++i) std::this_thread::sleep_for(10ms);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST_F(SocketFileTest, ThePidFileGoesTheSameWay) {
+  const std::string pid_path = folder + "/pid";
+  for (const bool abstract : {false, true}) {
+    {
+      auto pid_file = service::PidFile::write(pid_path);
+      ASSERT_TRUE(pid_file.has_value());
+      const auto file =
+          SocketFile::keep(sys::BoundPath(abstract ? "@name" : path), std::move(*pid_file));
+      ASSERT_TRUE(file.has_value());
+      EXPECT_TRUE(std::filesystem::exists(pid_path));
+    }
+    EXPECT_FALSE(std::filesystem::exists(pid_path));
+  }
+}
+
+TEST_F(SocketFileTest, APidFileWithAnothersNumberStays) {
+  const std::string pid_path = folder + "/pid";
+  {
+    auto pid_file = service::PidFile::write(pid_path);
+    ASSERT_TRUE(pid_file.has_value());
+    const auto file = SocketFile::keep(sys::BoundPath(path), std::move(*pid_file));
+    ASSERT_TRUE(file.has_value());
+    std::ofstream(pid_path) << "1\n";
+  }
+  EXPECT_TRUE(std::filesystem::exists(pid_path));
 }
 
 TEST_F(SocketFileTest, AnAbstractNameNeedsNothing) {

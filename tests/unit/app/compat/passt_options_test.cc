@@ -90,6 +90,16 @@ TEST(PasstOptions, APassedSocketIsOneGuests) {
   EXPECT_EQ(done.vm.log_level, telemetry::LogLevel::kError);
 }
 
+TEST(PasstOptions, APassedSocketMaySpeakVhostUser) {
+  const PasstOptions done = options({"--vhost-user", "--fd", "5"});
+  const auto& link = std::get<serve::MachineVhostUser>(done.vm.machine.link);
+  EXPECT_EQ(link.role, serve::MachineVhostUser::Role::kGiven);
+  EXPECT_EQ(link.fd, 5);
+  EXPECT_EQ(done.vm.machine.guests, link::Guests::kOnlyOne);
+  EXPECT_EQ(done.vm.network.mtu, 1500);
+  EXPECT_EQ(options({"--fd", "5", "--vhost-user", "-m", "9000"}).vm.network.mtu, 9000);
+}
+
 TEST(PasstOptions, UdpFollowsTcpUnlessItIsNamed) {
   const PasstOptions done = options({"-t", "8080:80"});
   ASSERT_EQ(done.vm.publish.size(), 2U);

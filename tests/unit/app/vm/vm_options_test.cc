@@ -60,6 +60,14 @@ TEST(VmOptions, SharedMemoryHasQueues) {
   EXPECT_EQ(std::get<serve::MachineVhostUser>(more->machine.link).queues, 4);
 }
 
+TEST(VmOptions, ItsNumberGoesToAFile) {
+  const auto options = parse({"--socket", "s", "--pid-file", "/run/vm.pid"});
+  ASSERT_TRUE(options.has_value());
+  EXPECT_EQ(options->machine.pid_file, "/run/vm.pid");
+  EXPECT_EQ(mistake({"--socket", "s", "--pid-file", ""}),
+            "--pid-file: the name of the file is empty");
+}
+
 TEST(VmOptions, WhatIsAskedOfAGuestIsAskedAsRunDoes) {
   const auto options =
       parse({"--socket", "s", "--mtu", "9000", "-p", "8080:80", "--deny", "192.0.2.0/24",

@@ -79,6 +79,13 @@ class Engine:
             raise processes.LabError(f"{self.name} ended at start: {self.said()}")
         return os.path.exists(self._socket)
 
+    def kill_and_start(self):
+        """Another takes its place at the same socket, as after a crash."""
+        processes.kill_now(self._child)
+        processes.wait_until(lambda: not os.path.exists(self._socket), 20,
+                             f"the socket of {self.name} outlives it")
+        return self.start()
+
     def is_alive(self):
         return self._child.poll() is None
 

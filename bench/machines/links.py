@@ -101,7 +101,7 @@ class VhostUser(Link):
         # QEMU 7.2 without KVM crashes over vhost-user when the guest uses MSI-X: vectors=0.
         return ["-object", f"memory-backend-memfd,id=memory,size={memory}M,share=on",
                 "-machine", "memory-backend=memory",
-                "-chardev", f"socket,id=engine,path={self.path}",
+                "-chardev", f"socket,id=engine,path={self.path},reconnect=1",
                 "-netdev", f"vhost-user,id=net,chardev=engine,queues={self._queues}",
                 *_card(",vectors=0" + (",mq=on" if self._queues > 1 else ""))]
 

@@ -91,6 +91,25 @@ def test_guest_killed_with_flows_and_started_anew(t):
     check_equal(client.recv(5), b"hello", "what comes back through the published port")
 
 
+@pytest.mark.setups("qemu-vhost-user-sluice", "qemu-vhost-userx2-sluice",
+                    "qemu-vhost-userx2x2-sluice")
+@v4_only
+def test_engine_killed_under_traffic_and_another_goes_on(t):
+    """The rings go on where they stood: the guest does nothing for it."""
+    t.lab_server("--echo", 7007)
+    t.lab_server("--udp-echo", 7007)
+    for _ in range(3):
+        t.ok(f"(rr-client {t.srv} 7007 --rate 500 --seconds 300 --concurrency 8 </dev/null "
+             f">/dev/null 2>&1 &); (udp-rr-client {t.srv} 7007 100000 --size 1400 </dev/null "
+             ">/dev/null 2>&1 &); sleep 1")
+        t.place.engine.kill_and_start()
+        t.ok(f"for i in $(seq 60); do ping -c 1 -W 1 {t.srv} && break; done | grep -q ' 0% '", 150)
+        t.run("killall rr-client udp-rr-client")
+        said = t.ok(f"crr-client {t.srv} 7007 50 --json", 120)
+        check_equal(json.loads(said)["n"], 50, "connections by the next engine")
+        check("broke" not in t.place.engine.said(), t.place.engine.said())
+
+
 def test_idle_guest_lets_its_engine_sleep(t):
     """And what the engine takes of memory, beside the guest's own, is little."""
     # A new guest announces itself for some seconds.

@@ -119,9 +119,7 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     link_features_ = features;
     engine_.set_link_features(features);
   }
-  for (const wire::FrameIn& frame : burst.frames) {
-    engine_.on_frame(frame.bytes, frame.offload, {now, sink_});
-  }
+  for (const wire::FrameIn& frame : burst.frames) engine_.on_frame(frame, {now, sink_});
   engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows,
                     {now, sink_});
   settle(now);

@@ -13,7 +13,7 @@ PcapTee::PcapTee(std::unique_ptr<Link> inner, PcapFile file, OnError on_error)
 Link::Burst PcapTee::read_burst(Depth depth) {
   const Burst burst = inner_->read_burst(depth);
   const auto time = std::chrono::system_clock::now();
-  for (const wire::FrameIn& frame : burst.frames) file_.frame(time, frame.bytes, {});
+  for (const wire::FrameIn& frame : burst.frames) file_.frame(time, frame.whole(), {});
   tell_error();
   return burst;
 }

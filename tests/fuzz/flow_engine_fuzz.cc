@@ -2,7 +2,8 @@
 // flows that it has announced and not closed, and asks for nothing that the driver cannot do.
 //
 // Input, again and again: kind, pick, then what the kind needs. A frame is either raw bytes with an
-// offload header, or a TCP segment near the window of a live flow, so that mutations get deep.
+// offload header, or a TCP segment near the window of a live flow, so that mutations get deep. The
+// upper half of its kind says where it is cut, if it is: what is behind that is no copy of ours.
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -15,6 +16,7 @@
 
 #include "flow/engine/engine.h"
 #include "require.h"
+#include "unit/flow/engine/cut_frame.h"
 #include "wire/byte_cursor.h"
 
 namespace {
@@ -41,6 +43,7 @@ class Harness {
   void step(wire::ByteReader& input) {
     const std::uint8_t kind = input.u8();
     const std::uint8_t pick = input.u8();
+    cut_ = kind >> 4;
     switch (kind % 16) {
       case 0: raw_frame(input); break;
       case 1:
@@ -138,7 +141,16 @@ class Harness {
     // In a block of its own, so that a read behind the end shows.
     frame.shrink_to_fit();
     burst_.push_back(std::move(frame));
-    engine_.on_frame(burst_.back(), offload, {now_, sink_});
+    if (cut_ == 0 || burst_.back().size() < 16) {
+      engine_.on_frame(burst_.back(), offload, {now_, sink_});
+    } else {
+      // The end of all headers is near 60, and near 100 with options.
+      const std::size_t size = burst_.back().size();
+      const std::size_t head =
+          cut_ < 8 ? size * cut_ / 16 : std::min<std::size_t>(size - 1, cut_ * 12U - 40U);
+      pieces_.emplace_back(burst_.back(), head, size / cut_ + 1);
+      engine_.on_frame(pieces_.back().as_it_came(offload), {now_, sink_});
+    }
     if (burst_.size() >= 32) end_burst(flow::BurstEnd::kMoreFollows);
   }
   void end_burst(flow::BurstEnd end) {
@@ -146,6 +158,7 @@ class Harness {
     in_burst_ = false;
     settle();
     burst_.clear();
+    pieces_.clear();
   }
 
   void raw_frame(wire::ByteReader& input) {
@@ -619,6 +632,8 @@ class Harness {
   flow::Engine engine_;
   flow::ActionSink sink_;
   std::vector<std::vector<std::uint8_t>> burst_;
+  std::deque<flow::test::CutFrame> pieces_;  // Of the same burst.
+  unsigned cut_ = 0;                         // Where the next frame is cut.
   bool in_burst_ = false;
   std::uint8_t limp_ = 0;  // How well the host does.
   flow::HandOverWhen hand_over_ = flow::HandOverWhen::kNever;

@@ -175,6 +175,7 @@ class RingHarness {
       (void)transmit_.read(burst());
       for (const wire::FrameIn& frame : burst().frames()) {
         for (const std::uint8_t byte : frame.bytes) sum_ = static_cast<std::uint8_t>(sum_ + byte);
+        for (const ByteView piece : frame.rest) (void)check(piece);
       }
       (void)transmit_.release();
     } else {

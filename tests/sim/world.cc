@@ -34,7 +34,8 @@ constexpr std::uint64_t kEventsMax = 1'000'000;
 constexpr std::uint64_t kHandOverSalt = 0x6861'6ee2;
 constexpr std::uint64_t kEndSalt = 0x656e'647c;     // The same of commands that end in the midst,
 constexpr std::uint64_t kUrgentSalt = 0x7572'6700;  // of urgent bytes,
-constexpr std::uint64_t kAskSalt = 0x6173'6b06;     // and of questions.
+constexpr std::uint64_t kAskSalt = 0x6173'6b06;     // of questions,
+constexpr std::uint64_t kCutSalt = 0x6375'7400;     // and of frames that come in pieces.
 
 [[nodiscard]] Scenario scenario_of(Prng& prng, Prng& carry_prng, Prng urgent_prng) {
   Scenario scenario = draw_scenario(prng);
@@ -51,6 +52,7 @@ World::World(std::uint64_t seed, bool verbose)
       prng_(seed),
       carry_prng_(seed ^ kHandOverSalt),
       ask_prng_(seed ^ kAskSalt),
+      cut_prng_(seed ^ kCutSalt),
       scenario_(scenario_of(prng_, carry_prng_, Prng(seed ^ kUrgentSalt))),
       faults_(scenario_.link.faults),
       now_(std::chrono::seconds(1000 + static_cast<std::int64_t>(prng_.below(100'000)))),
@@ -195,16 +197,29 @@ void World::run_bursts() {
   const std::size_t burst_max = prng_.below(2) == 0 ? burst_.size() : 1 + prng_.below(8);
   std::size_t in_burst = 0;
   for (const std::uint32_t frame : burst_) {
-    engine_.on_frame(frames_[frame].bytes, frames_[frame].offload, {now_, sink_});
+    feed(frames_[frame]);
     if (++in_burst < burst_max) continue;
     in_burst = 0;
     engine_.end_burst(flow::BurstEnd::kMoreFollows, {now_, sink_});
     settle();
+    cut_.clear();
   }
   engine_.end_burst(flow::BurstEnd::kDrained, {now_, sink_});
   settle();
+  cut_.clear();
   for (const std::uint32_t frame : burst_) free_frames_.push_back(frame);
   burst_.clear();
+}
+
+// In one piece, or with a rest that is the guest's and gone with its burst.
+void World::feed(const Frame& frame) {
+  if (frame.bytes.size() < 2 || cut_prng_.below(2) == 0) {
+    engine_.on_frame(frame.bytes, frame.offload, {now_, sink_});
+    return;
+  }
+  const std::size_t head_max = std::min<std::size_t>(frame.bytes.size() - 1, 300);
+  cut_.emplace_back(frame.bytes, 1 + cut_prng_.below(head_max), 1 + cut_prng_.below(2000));
+  engine_.on_frame(cut_.back().as_it_came(frame.offload), {now_, sink_});
 }
 
 void World::dispatch(const Event& event) {

@@ -14,6 +14,7 @@
 #include "guest_tcp.h"
 #include "host.h"
 #include "scenario.h"
+#include "unit/flow/engine/cut_frame.h"
 
 namespace sluice::sim {
 
@@ -136,6 +137,7 @@ class World final : private GuestStack, private CarriedStack {
   void describe_state();
   void step();
   void run_bursts();
+  void feed(const Frame& frame);
   void dispatch(const Event& event);
   void start_connection(std::uint32_t number);
   void check_flows();
@@ -208,6 +210,7 @@ class World final : private GuestStack, private CarriedStack {
   Prng prng_;
   Prng carry_prng_;
   Prng ask_prng_;
+  Prng cut_prng_;
   Scenario scenario_;
   sim::FaultInjector faults_;
   Instant now_;
@@ -221,6 +224,7 @@ class World final : private GuestStack, private CarriedStack {
   std::deque<Frame> frames_;
   std::vector<std::uint32_t> free_frames_;
   std::vector<std::uint32_t> burst_;
+  std::deque<flow::test::CutFrame> cut_;  // Of the burst.
   Instant last_to_engine_{};
   Instant last_to_guest_{};
   Instant last_to_carried_{};

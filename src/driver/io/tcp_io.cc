@@ -221,8 +221,7 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
   if (connection->waiting() == 0) {
     const auto result = send_ranges(*connection, action, turn.out);
     if (!result) {
-      fail(*connection, result.error().error, turn);
-      swallow(action, turn);
+      fail_write(action, result.error().error, turn);
       return;
     }
     sent = *result;
@@ -233,8 +232,7 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
   if (action.offset + sent < action.until) [[unlikely]] {
     spill_ranges(*connection, action, sent, turn.out);
     if (const auto flushed = flush_spill(*connection); !flushed) {
-      fail(*connection, flushed.error().error, turn);
-      swallow(action, turn);
+      fail_write(action, flushed.error().error, turn);
       return;
     }
   } else if (connection->spill != nullptr && !connection->spill->holds_blocks()) {

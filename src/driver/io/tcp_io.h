@@ -111,6 +111,7 @@ class TcpIo {
   [[nodiscard]] std::expected<void, sys::SysError> flush_spill(Connection& connection);
   void fail(Connection& connection, int error, flow::Turn turn);
   void on_error(Connection& connection, int error, flow::Turn turn);
+  void fail_write(const flow::WriteTcp& action, int error, flow::Turn turn);
   void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
   [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_at(Connection& connection,

@@ -16,6 +16,17 @@ namespace sluice::driver {
   flows_.on_host_error(connection.id, host_error(error), turn);
 }
 
+// Bytes that the guest sent from its own memory are read there by the kernel, which says EFAULT
+// where that memory is gone. The host's side is well.
+[[gnu::cold]] void TcpIo::fail_write(const flow::WriteTcp& action, int error, flow::Turn turn) {
+  if (error == EFAULT) {
+    flows_.on_bytes_lost(action.flow, turn);
+    return;
+  }
+  if (Connection* connection = find(action.flow)) fail(*connection, error, turn);
+  swallow(action, turn);
+}
+
 // Nobody will read it; the guest learns that behind what the host sent before.
 [[gnu::cold]] void TcpIo::swallow(const flow::WriteTcp& action, flow::Turn turn) {
   flows_.on_written(action.flow, {action.until - action.offset, 0, kRoomAtFirst}, turn);

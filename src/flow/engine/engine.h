@@ -1,6 +1,6 @@
 // The engine: takes the guest's frames and the host's events, and says what to do about them.
 //
-//   engine.on_frame(frame, offload, {now, sink});   for each frame of a burst
+//   engine.on_frame(frame, {now, sink});   for each frame of a burst
 //   engine.end_burst(end, {now, sink});
 //   … the driver carries out sink.actions(), which may report back and add more …
 //   engine.on_timers({now, sink});                  no later than engine.next_wakeup()
@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/timer_wheel.h"
@@ -53,7 +54,15 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // One Ethernet frame of the guest. What `out` gathers may borrow its bytes.
+  // One Ethernet frame of the guest. What `out` gathers may borrow its bytes, those of its rest
+  // included.
+  void on_frame(const wire::FrameIn& frame, Turn turn) {
+    if (frame.rest.empty()) [[likely]] {
+      on_frame(frame.bytes, frame.offload, turn);
+    } else {
+      on_pieces(frame, turn);
+    }
+  }
   void on_frame(ByteView frame, const wire::VirtioNetHeader& offload, Turn turn);
   // After the last frame of a burst; the next frame begins another.
   void end_burst(BurstEnd end, Turn turn);
@@ -130,6 +139,15 @@ class Engine {
   [[nodiscard]] FlowContext context(TimerKind kind, const EngineSeeds& seeds) {
     return {link_, admission_, targets_, timers_, static_cast<std::uint32_t>(kind), seeds.table};
   }
+  void begin_burst() {
+    if (std::exchange(burst_open_, true)) return;
+    reassembled_.clear();  // The actions that borrowed these were carried out.
+  }
+  // Of no machine: a group of them, or us.
+  [[nodiscard]] bool is_impossible(const wire::MacAddress& sender) const {
+    return sender.is_multicast() || sender == options_.network.gateway_mac;
+  }
+  void on_pieces(const wire::FrameIn& frame, Turn turn);
   void on_arp(ByteView payload, ActionSink& out);
   void on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   void on_fragment(const wire::IpPacketView& packet, Turn turn);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <vector>
 
 #include "base/siphash.h"
@@ -19,6 +20,7 @@
 #include "flow/tcp/tcp_flow.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
+#include "wire/transport/tcp_frame_head.h"
 
 namespace sluice::flow {
 
@@ -79,6 +81,11 @@ class TcpFlows {
 
   // From the guest. `packet` is whole (not a fragment) and its checksum was checked.
   void on_segment(const wire::IpPacketView& packet, const wire::TcpView& segment, Turn turn);
+  // The same of one of which the head is here and `rest` is not, for whose checksum the guest
+  // vouches. False, and nothing has happened, where it is not simply what its connection waits for:
+  // it has to be whole then.
+  [[nodiscard]] bool on_pieces(const wire::TcpFrameHead& head, std::span<const ByteView> rest,
+                               Turn turn);
   // When another burst follows at once, ACKs of bulk data may wait for it.
   void end_burst(BurstEnd end, Turn turn);
 
@@ -99,6 +106,9 @@ class TcpFlows {
   void on_host_error(TcpId id, HostError error, Turn turn);
   // The socket is gone, or its bytes are not what it said before: both sides are reset at once.
   void on_socket_lost(TcpId id, Turn turn);
+  // The guest's bytes are gone that were to be written: its memory was taken away. Both sides are
+  // reset, as what the host has got is not all that the guest sent.
+  void on_bytes_lost(TcpId id, Turn turn);
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);

@@ -15,6 +15,13 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
   return flow.room_only ? WindowTerms::kRoomOnly : WindowTerms::kShared;
 }
 
+// The guest sends bytes.
+void note_question(TcpFlow& flow) {
+  if (!flow.answered) return;
+  flow.answered = false;
+  ++flow.turns;
+}
+
 }  // namespace
 
 [[gnu::noinline]] void TcpFlows::segment_relaying(TcpFlow& flow, Relaying& state,
@@ -100,16 +107,42 @@ void TcpFlows::receive_data(TcpFlow& flow, Relaying& state, const wire::TcpView&
     return;
   }
   if (!piece->bytes.empty()) {
-    if (flow.answered) {
-      flow.answered = false;
-      ++flow.turns;
-    }
+    note_question(flow);
     if (!rx.chain(piece->bytes, out) && !stash(flow.id, rx.stream_offset, piece->bytes, out)) {
       return;  // Found no room.
     }
     rx.advance(static_cast<std::uint32_t>(piece->bytes.size()));
   }
   rx.note_fin(piece->fin);
+}
+
+bool TcpFlows::on_pieces(const wire::TcpFrameHead& head, std::span<const ByteView> rest,
+                         Turn turn) {
+  const wire::TcpView& segment = head.segment;
+  const std::uint32_t index = index_of({{head.source, segment.source_port()},
+                                        {head.destination, segment.destination_port()},
+                                        wire::IpProtocol::kTcp});
+  if (index == FlowTable::kNone) return false;
+  TcpFlow& flow = flows_.at(index);
+  auto* state = std::get_if<Relaying>(&flow.state);
+  // Packets of a flow that stands still wait with the driver, and our DNS reads what it is asked.
+  if (state == nullptr || flow.hand_over == HandOverStage::kAsked || flow.room_only ||
+      !state->rx.is_plainly_next(segment.sequence(), head.payload_size)) {
+    return false;
+  }
+  SLUICE_PROBE_VALUES(frame_in, index, segment.header_length() + head.payload_size, head.tcp.data(),
+                      head.payload_size, segment.flags().bits);
+  flow.lull = turn.now - flow.active;
+  flow.active = turn.now;
+  touch(flow);
+  flow.ack_due = true;
+  note_question(flow);
+  Receiver& rx = state->rx;
+  rx.chain_next(segment.payload(), turn.out);
+  for (const ByteView piece : rest) rx.chain_next(piece, turn.out);
+  rx.note_fin(segment.flags().fin());
+  receive_ack(flow, *state, segment, turn);
+  return true;
 }
 
 [[gnu::cold]] bool TcpFlows::stash(TcpId id, std::uint64_t offset, ByteView bytes,

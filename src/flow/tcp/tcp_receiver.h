@@ -85,6 +85,18 @@ struct Receiver {
     range_bytes += static_cast<std::uint32_t>(bytes.size());
     return true;
   }
+  // Whether a segment of so many bytes is all new, inside the window and next, with nothing stashed
+  // before or behind it.
+  [[nodiscard]] bool is_plainly_next(wire::SeqNum sequence, std::uint32_t bytes) const {
+    const bool fits = sequence == received && bytes <= distance(received, window_edge);
+    const bool in_chain = !has_chain() || write_offset + range_bytes == stream_offset;
+    return fits && in_chain && !guest_finished && !has_gap();
+  }
+  // A piece of such a segment, which is next of all.
+  void chain_next(ByteView bytes, ActionSink& out) {
+    (void)chain(bytes, out);
+    advance(static_cast<std::uint32_t>(bytes.size()));
+  }
   // So many bytes at `received` are in the chain or stashed; what waited behind the gap follows.
   void advance(std::uint32_t length) {
     if (gaps != nullptr && !gaps->stashed.empty()) [[unlikely]]

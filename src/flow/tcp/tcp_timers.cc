@@ -140,6 +140,12 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   abort(*flow, policy::Outcome::kResetByHost, turn);
 }
 
+[[gnu::cold]] void TcpFlows::on_bytes_lost(TcpId id, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || is_over(flow->state)) return;
+  abort(*flow, policy::Outcome::kResetByGuest, turn);
+}
+
 // The host's side has failed: once the guest has all that came before, it is told.
 [[gnu::cold]] void TcpFlows::end_failed(TcpFlow& flow, const Sender& tx, Turn turn) {
   if (!tx.end_seen || !tx.all_acked()) return;

@@ -1,4 +1,6 @@
-// A guest's transmit queue: its chains become frames for the engine. Not thread-safe.
+// A guest's transmit queue: its chains become frames for the engine. A large frame of TCP data for
+// whose checksum the guest vouches is copied as far as its headers may go; its other bytes stay
+// where they are, and are the guest's again with its chain. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +20,14 @@ struct TransmitCounters {
 
 class TransmitQueue {
  public:
+  // What is copied of a frame whose rest is borrowed, virtio-net header included: Ethernet, and the
+  // longest headers of IP and TCP, are 134 bytes of it.
+  static constexpr std::size_t kHeadSize = 192;
+  // From so many bytes on, in pieces of so many on average, a frame is borrowed: below that, to
+  // copy it costs less than to hand it on in pieces.
+  static constexpr std::size_t kBorrowedMin = 4096;
+  static constexpr std::size_t kPieceMin = 1024;
+
   // Started, stopped and asked for its base by the transport.
   [[nodiscard]] Virtqueue& ring() { return ring_; }
   [[nodiscard]] const Virtqueue& ring() const { return ring_; }
@@ -27,14 +37,14 @@ class TransmitQueue {
   // more, as far as is known: then enable_kicks() of the ring, and read again if it says so. A
   // queue that is stopped has nothing and is drained.
   [[nodiscard]] std::expected<bool, RingFault> read(FrameBurst& burst);
-  // Once the burst's frames are done with. Gives their chains back; true when the driver wants to
-  // be told of it. Nothing to do for a queue that had none.
+  // Once the burst's frames are done with, what they borrow included. Gives their chains back; true
+  // when the driver wants to be told of it. Nothing to do for a queue that had none.
   [[nodiscard]] bool release();
 
   [[nodiscard]] const TransmitCounters& counters() const { return counters_; }
 
  private:
-  void copy(const Chain& chain, FrameBurst& burst);
+  void add_frame(const Chain& chain, FrameBurst& burst);
 
   Virtqueue ring_;
   NetHeaderFormat format_;

@@ -3,7 +3,9 @@
 // and whoever fills a batch writes it out before they are used again.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -20,9 +22,23 @@ struct LinkFeatures {
   friend constexpr bool operator==(const LinkFeatures&, const LinkFeatures&) = default;
 };
 
+// Its bytes stay as they are until they are used again. Of some frames of TCP data only the head is
+// here, and the rest is still the guest's own memory: it may be handed to the kernel or be copied,
+// and nothing may depend on it, since the guest can change it at any time.
 struct FrameIn {
   ByteView bytes;  // From the Ethernet header on.
   VirtioNetHeader offload;
+  std::span<const ByteView> rest{};  // What follows `bytes`, where it was not copied.
+  MutableBytes room{};               // Ours: where `bytes` lies, and as long as the whole frame.
+
+  [[nodiscard]] std::size_t size() const { return rest.empty() ? bytes.size() : room.size(); }
+  // In one piece. Copies the rest where there is one.
+  [[nodiscard]] ByteView whole() const {
+    if (rest.empty()) return bytes;
+    auto at = room.begin() + static_cast<std::ptrdiff_t>(bytes.size());
+    for (const ByteView piece : rest) at = std::ranges::copy(piece, at).out;
+    return room;
+  }
 };
 
 // Its headers are header() of the batch; the payload follows them.

@@ -87,7 +87,7 @@ class Sender {
       RC_ASSERT(drained.has_value());
       for (const wire::FrameIn& frame : burst_.frames()) {
         RC_ASSERT(received_ < sent_.size());
-        RC_ASSERT(std::ranges::equal(frame.bytes, sent_[received_]));
+        RC_ASSERT(std::ranges::equal(frame.whole(), sent_[received_]));
         ++received_;
       }
       (void)queue_.release();

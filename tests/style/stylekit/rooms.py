@@ -11,7 +11,7 @@ MAY_INCLUDE = {
     "wire/link": {"wire", "base"},
     "wire/messages": {"wire/link", "wire", "base"},
     "wire/print": {"wire/transport", "wire/messages", "wire/link", "wire/ip", "wire", "base"},
-    "wire/transport": {"wire", "base"},
+    "wire/transport": {"wire/ip", "wire/messages", "wire/link", "wire", "base"},
     "virtio": {"wire", "base"},
     "virtio/net": {"virtio/ring", "virtio", "wire", "base"},
     "virtio/ring": {"virtio", "wire", "base"},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
+#include <sys/mman.h>
 
 #include <array>
 #include <string>
@@ -222,6 +223,21 @@ TEST_P(TcpSocketReal, FullSendBufferIsZeroAndCounted) {
   EXPECT_GT(unacknowledged, 0U);
   EXPECT_LE(unacknowledged, total);
   EXPECT_GT(client.send_buffer_size().value(), 0U);
+}
+
+// What TcpIo counts on, of memory that another process shares with us and then cuts short.
+TEST_P(TcpSocketReal, MemoryThatIsGoneIsAnErrorAndNoSignal) {
+  const UniqueFd file(::memfd_create("guest", MFD_CLOEXEC));
+  constexpr std::size_t kSize = 64 * 1024;
+  ASSERT_EQ(::ftruncate(file.get(), kSize), 0);
+  void* const mapped = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  ASSERT_EQ(::ftruncate(file.get(), 0), 0);
+  const std::array parts{iovec{.iov_base = mapped, .iov_len = kSize}};
+  const auto sent = client.send(parts);
+  ASSERT_FALSE(sent.has_value());
+  EXPECT_EQ(sent.error(), (sys::SysError{sys::SysOp::kSend, EFAULT}));
+  ::munmap(mapped, kSize);
 }
 
 TEST_P(TcpSocketReal, RefusedConnectIsToldByConnectResult) {

@@ -89,6 +89,18 @@ TEST_F(PcapTeeTest, FramesPassBothWaysAndAreWrittenDownInOrder) {
   EXPECT_TRUE(errors.empty());
 }
 
+TEST_F(PcapTeeTest, AFrameInPiecesIsWrittenDownWhole) {
+  wrap(path_);
+  inner->incoming = {{'w', 'h', 'o', 'l', 'e'}, {'o'}};
+  inner->head = 2;
+  const Link::Burst burst = tee->read_burst(Link::Depth::kAsExpected);
+  ASSERT_EQ(burst.frames.size(), 2U);
+  EXPECT_EQ(burst.frames[0].bytes.size(), 2U) << "it passes as it is";
+  EXPECT_EQ(burst.frames[0].rest.size(), 1U);
+  tee->flush();
+  EXPECT_EQ(records(), (std::vector<std::string>{"whole", "o"}));
+}
+
 TEST_F(PcapTeeTest, AFullDiskIsToldOnceAndTheFramesPass) {
   wrap("/dev/full");
   for (int i = 0; i < 3; ++i) {

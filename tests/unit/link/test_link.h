@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <utility>
 #include <vector>
@@ -21,7 +22,16 @@ class TestLink final : public Link {
     depths.push_back(depth);
     read_ = std::exchange(incoming, {});
     frames_.clear();
-    for (const Bytes& bytes : read_) frames_.push_back({bytes, offload});
+    for (const Bytes& bytes : read_) frames_.push_back({.bytes = bytes, .offload = offload});
+    for (wire::FrameIn& frame : frames_) {
+      if (head == 0 || frame.bytes.size() <= head) continue;
+      room_.emplace_back(frame.bytes.begin(), frame.bytes.begin() + head)
+          .resize(frame.bytes.size());
+      pieces_.push_back(frame.bytes.subspan(head));
+      frame.room = room_.back();
+      frame.bytes = ByteView(room_.back()).first(head);
+      frame.rest = {&pieces_.back(), 1};
+    }
     return {frames_, drained, gone};
   }
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override {
@@ -47,6 +57,7 @@ class TestLink final : public Link {
   // What the next burst is, and what is said of each of its frames.
   std::vector<Bytes> incoming;
   wire::VirtioNetHeader offload;
+  std::uint8_t head = 0;  // Not zero: only so much of a frame is copied.
   // What was done with it.
   std::vector<Depth> depths;
   std::vector<Bytes> written;
@@ -57,6 +68,8 @@ class TestLink final : public Link {
  private:
   std::vector<Bytes> read_;
   std::vector<wire::FrameIn> frames_;
+  std::deque<Bytes> room_;
+  std::deque<ByteView> pieces_;
 };
 
 }  // namespace sluice::link

@@ -166,6 +166,30 @@ TEST_F(TcpIoTest, ABrokenHostConnectionResetsTheGuest) {
   EXPECT_FALSE(kernel.closed.empty());
 }
 
+// Bytes are sent from the guest's own memory, which may be gone.
+TEST_F(TcpIoTest, BytesThatAreGoneResetTheirConnectionAndNoOther) {
+  const Connection other = open();
+  const flow::TcpId other_id = id;
+  burst(syn({.guest = flow::test::endpoint("10.0.2.15:40001")}));
+  event(EPOLLOUT);
+  Connection c{.id = id,
+               .guest = flow::test::endpoint("10.0.2.15:40001"),
+               .remote = flow::test::kServer,
+               .next = wire::SeqNum{1000},
+               .host_next = frames.back().tcp().sequence() + 1};
+  burst(ack(c));
+  clear();
+  kernel.script("sendmsg", -1, EFAULT);
+  send_bytes(c, 5000);
+  ASSERT_FALSE(frames.empty());
+  EXPECT_TRUE(frames.back().tcp().flags().rst());
+  EXPECT_EQ(frames.back().tcp().destination_port(), c.guest.port);
+  EXPECT_EQ(flow(c), nullptr);
+  EXPECT_TRUE(io->has_late_resets() || !kernel.closed.empty()) << "the host is reset as well";
+  ASSERT_NE(flow(other), nullptr);
+  EXPECT_FALSE(io->has_failed(other_id));
+}
+
 TEST_F(TcpIoTest, AResetBehindAConnectIsNoRefusal) {
   burst(syn({}));
   kernel.script_value(ECONNRESET);

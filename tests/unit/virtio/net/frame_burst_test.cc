@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace sluice::virtio {
 namespace {
@@ -30,6 +31,33 @@ TEST(FrameBurst, IsFullByBytes) {
   }
   EXPECT_EQ(frames, (FrameBurst::kBytesMax + FrameBurst::kFrameMax - 1) / FrameBurst::kFrameMax);
   for (std::size_t i = 0; i < frames; ++i) EXPECT_EQ(burst.frames()[i].bytes.back(), i);
+}
+
+TEST(FrameBurst, BorrowedPiecesHaveABound) {
+  FrameBurst burst;
+  const std::vector<std::uint8_t> bytes(64);
+  const std::vector<ByteView> others(9, bytes);
+  std::span<const ByteView> oldest;
+  std::size_t frames = 0;
+  for (;; ++frames) {
+    const auto rest = burst.borrow(ByteView(bytes).first(3), others);
+    if (rest.empty()) break;
+    ASSERT_EQ(rest.size(), 10U);
+    if (frames == 0) oldest = rest;
+  }
+  EXPECT_EQ(frames, FrameBurst::kPiecesMax / 10);
+  // They stay where they are.
+  EXPECT_EQ(oldest.front().size(), 3U);
+  EXPECT_EQ(oldest.back().data(), bytes.data());
+  burst.clear();
+  EXPECT_EQ(burst.borrow({}, others).size(), 9U);
+}
+
+TEST(FrameBurst, NobodyBorrowsWhereThatIsNotSafe) {
+  FrameBurst burst;
+  burst.set_borrowing(false);
+  const std::vector<std::uint8_t> bytes(64);
+  EXPECT_TRUE(burst.borrow(bytes, {}).empty());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "unit/flow/engine/guest_frames.h"
 #include "unit/virtio/mock_drivers.h"
 
 namespace sluice::virtio::test {
@@ -98,6 +99,88 @@ TEST_P(TransmitQueueTest, AFrameMayLieInAnyPieces) {
   EXPECT_TRUE(read());
   EXPECT_EQ(frame(0), frame_of(1000));
   EXPECT_EQ(burst_.frames()[0].offload.gso_size, 77);
+}
+
+constexpr wire::VirtioNetHeader kVouched{.flags = wire::VirtioNetHeader::kNeedsCsum};
+
+Bytes tcp_frame(std::size_t payload, wire::TcpFlags flags = wire::kAck) {
+  return flow::test::tcp_frame({}, {.guest = flow::test::endpoint("10.0.2.15:40000"),
+                                    .remote = flow::test::endpoint("198.51.100.7:80"),
+                                    .flags = flags,
+                                    .payload = flow::test::stream(0, payload)});
+}
+
+TEST_P(TransmitQueueTest, LargeTcpDataStaysWhereItIs) {
+  const Bytes sent = tcp_frame(60'000);
+  const MockBuffer first = driver_->readable(ByteView(sent).first(66));
+  const MockBuffer second = driver_->readable(ByteView(sent).subspan(66, 30'000));
+  const MockBuffer third = driver_->readable(ByteView(sent).subspan(30'066));
+  ASSERT_TRUE(driver_->offer({driver_->readable(header_bytes(kVouched)), first, second, third}));
+  driver_->show();
+  EXPECT_TRUE(read());
+  ASSERT_EQ(burst_.frames().size(), 1U);
+  const wire::FrameIn& frame = burst_.frames()[0];
+  EXPECT_EQ(frame.offload, kVouched);
+  EXPECT_EQ(frame.size(), sent.size());
+  const std::size_t head = TransmitQueue::kHeadSize - wire::VirtioNetHeader::kSize;
+  ASSERT_EQ(frame.bytes.size(), head);
+  ASSERT_EQ(frame.rest.size(), 2U);
+  EXPECT_EQ(frame.rest[0].data(), driver_->at(second).data() + (head - 66));
+  EXPECT_EQ(frame.rest[1].data(), driver_->at(third).data());
+  // What was copied stays as it was, and the rest is as it is when it is asked for.
+  std::ranges::fill(driver_->at(first), std::uint8_t{0xff});
+  std::ranges::fill(driver_->at(third), std::uint8_t{0xaa});
+  const ByteView whole = frame.whole();
+  EXPECT_TRUE(std::ranges::equal(whole.first(30'066), ByteView(sent).first(30'066)));
+  EXPECT_EQ(whole.size(), sent.size());
+  EXPECT_EQ(whole.back(), 0xaa);
+  // It is the guest's again only with release().
+  EXPECT_FALSE(driver_->take_used());
+  EXPECT_TRUE(queue_.release());
+  EXPECT_TRUE(driver_->take_used());
+}
+
+TEST_P(TransmitQueueTest, WhatHasToBeLookedAtIsCopied) {
+  const Bytes data = tcp_frame(8000);
+  Bytes padded = data;
+  padded.push_back(0);
+  const std::size_t least = TransmitQueue::kBorrowedMin - wire::VirtioNetHeader::kSize;
+  const std::vector<std::pair<Bytes, wire::VirtioNetHeader>> all = {
+      {data, {}},  // Whose checksum has to be checked.
+      {padded, kVouched},
+      {tcp_frame(8000, wire::kSyn), kVouched},
+      {tcp_frame(least - 55), kVouched},
+      {frame_of(8000), kVouched}};
+  for (const auto& [frame, header] : all) offer(frame, header);
+  driver_->show();
+  EXPECT_TRUE(read());
+  ASSERT_EQ(burst_.frames().size(), all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_TRUE(burst_.frames()[i].rest.empty()) << i;
+    EXPECT_EQ(frame(i), all[i].first) << i;
+  }
+  (void)queue_.release();
+  burst_.clear();
+  offer(tcp_frame(least - 54), kVouched);
+  driver_->show();
+  EXPECT_TRUE(read());
+  EXPECT_FALSE(burst_.frames()[0].rest.empty());
+}
+
+TEST_P(TransmitQueueTest, ManySmallPiecesAreCopied) {
+  Bytes all = header_bytes(kVouched);
+  const Bytes sent = tcp_frame(20'000);
+  std::ranges::copy(sent, std::back_inserter(all));
+  std::vector<MockBuffer> pieces;
+  for (std::size_t at = 0; at < all.size(); at += 500) {
+    pieces.push_back(
+        driver_->readable(ByteView(all).subspan(at, std::min<std::size_t>(500, all.size() - at))));
+  }
+  ASSERT_TRUE(driver_->offer(pieces));
+  driver_->show();
+  EXPECT_TRUE(read());
+  EXPECT_TRUE(burst_.frames()[0].rest.empty());
+  EXPECT_EQ(frame(0), sent);
 }
 
 TEST_P(TransmitQueueTest, ChainsThatAreNoFramesAreCountedAndGivenBack) {

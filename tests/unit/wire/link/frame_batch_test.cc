@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <vector>
 
 namespace sluice::wire {
 namespace {
@@ -60,6 +61,28 @@ TEST(FrameBatch, AfterClearingItIsEmpty) {
   EXPECT_TRUE(batch.empty());
   std::ranges::fill(batch.add(5, {}, {}), 'b');
   EXPECT_EQ(header_of(batch, 0), std::string(5, 'b'));
+}
+
+TEST(FrameIn, WithoutARestIsWholeAsItIs) {
+  const std::array<std::uint8_t, 4> bytes{1, 2, 3, 4};
+  const FrameIn frame{.bytes = bytes, .offload = {}};
+  EXPECT_EQ(frame.size(), 4U);
+  EXPECT_EQ(frame.whole().data(), bytes.data());
+  EXPECT_EQ(frame.whole().size(), 4U);
+}
+
+TEST(FrameIn, PiecesBecomeWholeBehindTheHead) {
+  std::array<std::uint8_t, 6> room{1, 2};
+  const std::array<std::uint8_t, 3> first{3, 4, 5};
+  const std::array<std::uint8_t, 1> second{6};
+  const std::array<ByteView, 2> rest{ByteView(first), ByteView(second)};
+  const FrameIn frame{.bytes = ByteView(room).first(2), .offload = {}, .rest = rest, .room = room};
+  EXPECT_EQ(frame.size(), 6U);
+  for (int again = 0; again < 2; ++again) {
+    const ByteView whole = frame.whole();
+    EXPECT_EQ(whole.data(), room.data());
+    EXPECT_EQ(std::vector<int>(whole.begin(), whole.end()), (std::vector{1, 2, 3, 4, 5, 6}));
+  }
 }
 
 }  // namespace

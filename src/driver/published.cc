@@ -92,6 +92,13 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
   return ports;
 }
 
+std::vector<PublishedPorts> PublishedPorts::split(const flow::FrameOwner& owner) && {
+  std::vector<PublishedPorts> parts(owner.workers());
+  parts.front().tcp = std::move(tcp);
+  for (Udp& port : udp) parts[owner.of_udp(port.guest.port)].udp.push_back(std::move(port));
+  return parts;
+}
+
 std::expected<void, sys::SysError> PortPublisher::begin() {
   for (PublishedPorts::Udp& port : ports_.udp) {
     const auto watched = udp_.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
@@ -126,7 +133,7 @@ void PortPublisher::on_event(const EventTag& tag, flow::Turn turn) {
   if (tag.index >= ports_.tcp.size()) return;
   PublishedPorts::Tcp& port = ports_.tcp[tag.index];
   std::uint32_t count = 0;
-  while (count < port.share.most()) {
+  while (count < port.share.most() && resume_at_ == kNever) {
     auto accepted = port.listener.accept();
     if (!accepted && sys::is_exhaustion(accepted.error().error)) {
       engine_.drops().count(flow::DropReason::kNoDescriptors);
@@ -134,18 +141,38 @@ void PortPublisher::on_event(const EventTag& tag, flow::Turn turn) {
     }
     if (!accepted || !*accepted) break;
     ++count;
+    if (member_ != nullptr && hand_over(**accepted, port.guest, turn.now)) continue;
     auto& [socket, peer] = **accepted;
-    const auto id = engine_.tcp().on_inbound(peer, port.guest, TcpIo::kRoomAtFirst, turn);
-    if (!id) {
-      socket.reset();
-    } else if (!tcp_.adopt(*id, std::move(socket))) [[unlikely]] {
-      engine_.drops().count(flow::DropReason::kNoDescriptors);
-      engine_.tcp().on_socket_lost(*id, turn);
-      pause(turn.now);
-      break;
-    }
+    if (!begin_flow(peer, port.guest, std::move(socket), turn)) break;
   }
   port.share.took(count);
+}
+
+bool PortPublisher::begin_flow(const wire::Endpoint& peer, const wire::Endpoint& guest,
+                               host::TcpSocket socket, flow::Turn turn) {
+  const auto id = engine_.tcp().on_inbound(peer, guest, TcpIo::kRoomAtFirst, turn);
+  if (!id) {
+    socket.reset();
+  } else if (!tcp_.adopt(*id, std::move(socket))) [[unlikely]] {
+    engine_.drops().count(flow::DropReason::kNoDescriptors);
+    engine_.tcp().on_socket_lost(*id, turn);
+    pause(turn.now);
+    return false;
+  }
+  return true;
+}
+
+bool PortPublisher::hand_over(host::AcceptedConnection& client, const wire::Endpoint& guest,
+                              Instant now) {
+  const std::uint32_t owner = engine_.owner_of_inbound(client.peer, guest);
+  if (owner == member_->share().worker) return false;
+  ClientAccepted accepted{client.peer, guest, std::move(client.socket)};
+  if (member_->hand_over(owner, accepted)) return true;
+  // It has many of them waiting already.
+  engine_.drops().count(flow::DropReason::kTooManyFlows);
+  accepted.socket.reset();
+  pause(now);
+  return true;
 }
 
 }  // namespace sluice::driver

@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "driver/group/group_member.h"
 #include "driver/io/event_tag.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
+#include "flow/core/frame_owner.h"
 #include "flow/engine/engine.h"
 #include "host/accept.h"
 #include "host/listener.h"
@@ -33,6 +35,10 @@ struct PublishedPorts {
   std::vector<Tcp> tcp;
   std::vector<Udp> udp;
 
+  // For each worker of a group what it serves: who accepts is the first, and the datagrams of a
+  // port are with the owner of the guest's.
+  [[nodiscard]] std::vector<PublishedPorts> split(const flow::FrameOwner& owner) &&;
+
   // Binds every port of every map. The error is a sentence that names the map.
   [[nodiscard]] static std::expected<PublishedPorts, std::string> open(
       sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
@@ -52,11 +58,16 @@ class PortPublisher {
                 PublishedPorts ports)
       : loop_(loop), engine_(engine), tcp_(tcp), udp_(udp), ports_(std::move(ports)) {}
 
+  // Clients whose flows are other workers' are handed to them. Not owned.
+  void set_group(GroupMember& member) { member_ = &member; }
   // Watches all that was bound. Once.
   [[nodiscard]] std::expected<void, sys::SysError> begin();
 
   // Accepts what waits at a listener, up to its share of a turn.
   void on_event(const EventTag& tag, flow::Turn turn);
+  // The client of a published port as a flow of the guest's. False where there can be no more.
+  bool begin_flow(const wire::Endpoint& peer, const wire::Endpoint& guest, host::TcpSocket socket,
+                  flow::Turn turn);
   // Listeners pause when there is no descriptor, or no watch, left.
   [[nodiscard]] Instant next_wakeup() const { return resume_at_; }
   void on_time(Instant now);
@@ -64,6 +75,9 @@ class PortPublisher {
  private:
   [[nodiscard]] std::expected<void, sys::SysError> watch();
   void pause(Instant now);
+  // Whether another worker has it from here on.
+  [[nodiscard]] bool hand_over(host::AcceptedConnection& client, const wire::Endpoint& guest,
+                               Instant now);
 
   sys::EventLoop& loop_;
   flow::Engine& engine_;
@@ -71,6 +85,7 @@ class PortPublisher {
   UdpIo& udp_;
   PublishedPorts ports_;  // The sockets of UDP until begin(): then they are UdpIo's.
   Instant resume_at_ = kNever;
+  GroupMember* member_ = nullptr;
 };
 
 }  // namespace sluice::driver

@@ -24,15 +24,18 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       outbound_(std::move(options.outbound)),
       link_(std::move(options.link)),
       link_features_(link_->features()),
-      tcp_({kernel, loop, outbound_}, engine_.tcp()),
+      tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
       udp_({kernel, loop, outbound_}, engine_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
-      addresses_(std::move(options.addresses)) {
+      addresses_(std::move(options.addresses)),
+      member_(std::move(options.member)),
+      reports_(options.keep_report) {
   tcp_.set_room(udp_);
+  if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
 
@@ -46,6 +49,13 @@ std::expected<void, sys::SysError> Worker::begin() {
   if (addresses_) {
     const auto watched =
         loop_.add(addresses_->fd(), EPOLLIN, EventTag{EventKind::kHostAddresses}.pack());
+    if (!watched) return watched;
+  }
+  if (member_) {
+    member_->heard_guest(engine_.guest_seen());
+    if (addresses_) member_->tell_host({addresses_->addresses(), {}});
+    const int fd = member_->inbox().fd();
+    const auto watched = loop_.add(fd, EPOLLIN, EventTag{EventKind::kInbox}.pack());
     if (!watched) return watched;
   }
   return published_.begin();
@@ -81,12 +91,16 @@ void Worker::turn(Instant limit, Outside& outside) {
   reporter_.flush_if_due(now);
   link_->flush();
   tcp_.prepare();
+  if (member_) [[unlikely]]
+    tell_others();
 }
 
 void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
   const EventTag tag = EventTag::unpack(event.data.u64);
   switch (tag.kind) {
-    case EventKind::kLink: on_link(link::Link::Depth::kAsExpected, settle(now), outside); return;
+    case EventKind::kLink:
+      if (reads_link()) on_link(link::Link::Depth::kAsExpected, settle(now), outside);
+      return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, settle(now));
@@ -101,11 +115,12 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     case EventKind::kAgent:
       // What the guest sent by the tap was there before it was turned away from it, and a flow may
       // have ended in this very turn.
-      if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
+      if (reads_link()) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
       hand_overs_.on_agent(settle(now));
       settle(now);
       return;
     case EventKind::kHostAddresses: on_host_addresses(); return;
+    case EventKind::kInbox: read_inbox(outside); return;
     case EventKind::kOutside: outside.on_ready(tag.index); return;
   }
 }
@@ -119,10 +134,14 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     link_features_ = features;
     engine_.set_link_features(features);
   }
-  for (const wire::FrameIn& frame : burst.frames) engine_.on_frame(frame, {now, sink_});
+  const bool shared = member_.has_value();
+  for (const wire::FrameIn& frame : shared ? member_->keep_own(burst.frames) : burst.frames) {
+    engine_.on_frame(frame, {now, sink_});
+  }
   engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows,
                     {now, sink_});
   settle(now);
+  if (shared && member_->is_blocked()) pause_link();
   if (burst.gone) [[unlikely]] {
     close_link();
     outside.on_link_gone();
@@ -143,46 +162,44 @@ FramesWritten Worker::write_frames(Instant now) {
 // Carries out all actions, those that their results bring included.
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
-  const Overloaded run{
-      [&](const flow::ConnectTcp action) {
-        tcp_.connect(action, {now, sink_});
-        write_frames(now);  // The answer need not wait for what follows.
-      },
-      [&](const flow::StashTcp action) { tcp_.stash(action); },
-      [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
-      [&](const flow::PeekTcp action) {
-        if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]
-          return;
-        tcp_.peek(action, write_frames(now));
-        write_frames(now);  // The guest need not wait for what follows.
-      },
-      [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
-      [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
-      [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
-      [&](const flow::CloseTcp action) {
-        if (!hand_overs_.close(action)) tcp_.close(action, now);
-      },
-      [&](const flow::HandOverTcp& action) {
-        hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
-      },
-      [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
-      [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-      [&](const flow::AskPolicy action) {
-        // Nobody is there who could be asked.
-        engine_.on_verdict(action.flow,
-                           {.stage = action.stage, .verdict = policy::Verdict::kAskNobody},
-                           {now, sink_});
-      },
-      [](const flow::WithdrawAsk&) {},
-      [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
-      [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
-      [&](const flow::CloseUdp action) { udp_.close(action); },
-      [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
-      [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
-      [&](const flow::ClosePing action) { ping_.close(action); },
-      [&](const flow::ReportFlow action) {
-        reporter_.add(action.summary, engine_.name_of(action.summary.key.remote.address));
-      }};
+  const Overloaded run{[&](const flow::ConnectTcp action) {
+                         tcp_.connect(action, {now, sink_});
+                         write_frames(now);  // The answer need not wait for what follows.
+                       },
+                       [&](const flow::StashTcp action) { tcp_.stash(action); },
+                       [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
+                       [&](const flow::PeekTcp action) {
+                         if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]
+                           return;
+                         tcp_.peek(action, write_frames(now));
+                         write_frames(now);  // The guest need not wait for what follows.
+                       },
+                       [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
+                       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+                       [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
+                       [&](const flow::CloseTcp action) {
+                         if (!hand_overs_.close(action)) tcp_.close(action, now);
+                       },
+                       [&](const flow::HandOverTcp& action) {
+                         hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
+                       },
+                       [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
+                       [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
+                       [&](const flow::AskPolicy action) {
+                         // Nobody is there who could be asked.
+                         engine_.on_verdict(
+                             action.flow,
+                             {.stage = action.stage, .verdict = policy::Verdict::kAskNobody},
+                             {now, sink_});
+                       },
+                       [](const flow::WithdrawAsk&) {},
+                       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
+                       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
+                       [&](const flow::CloseUdp action) { udp_.close(action); },
+                       [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
+                       [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
+                       [&](const flow::ClosePing action) { ping_.close(action); },
+                       [&](const flow::ReportFlow action) { report(action.summary); }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.
@@ -201,10 +218,19 @@ FramesWritten Worker::write_frames(Instant now) {
   return {now, sink_};
 }
 
+void Worker::report(const flow::FlowSummary& summary) {
+  if (member_ && !member_->is_first()) {
+    if (reports_) member_->report(summary);
+    return;
+  }
+  reporter_.add(summary, engine_.name_of(summary.key.remote.address));
+}
+
 void Worker::begin_drain(Outside& outside) {
   const Instant now = loop_.now();
-  if (!link_gone_) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
+  if (reads_link()) on_link(link::Link::Depth::kToTheEnd, settle(now), outside);
   engine_.tcp().begin_drain(now);
+  if (member_) tell_others();
 }
 
 void Worker::close_link() {
@@ -230,6 +256,7 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   settle(now);
   reporter_.finish();
   link_->flush();
+  if (member_) tell_others();
   return given_up;
 }
 
@@ -241,8 +268,10 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
     (void)loop_.remove(addresses_->fd());
     return;
   }
-  if (news->addresses_changed) engine_.set_host_addresses(addresses_->addresses());
   for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
+  if (!news->addresses_changed) return;
+  engine_.set_host_addresses(addresses_->addresses());
+  if (member_) member_->tell_host({addresses_->addresses(), {}});
 }
 
 telemetry::Snapshot Worker::snapshot() const {

@@ -1,7 +1,9 @@
 // One worker: one link, one engine, one loop. It pumps frames and events between them and is the
 // only reader of the clock. It knows neither who its guest is nor what becomes of its counts: who
-// runs it watches the guest in the same loop, and ends it. Single-threaded; owns everything it
-// pumps.
+// runs it watches the guest in the same loop, and ends it. One thread; owns everything it pumps.
+//
+// Where several share a guest (driver/group) each is told its place: it then passes on the frames
+// that are others', and takes what others pass on to it (worker_inbox.cc).
 #pragma once
 
 #include <array>
@@ -12,6 +14,7 @@
 
 #include "driver/fast_path/hand_overs.h"
 #include "driver/flow_reporter.h"
+#include "driver/group/group_member.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/ping_io.h"
 #include "driver/io/settled.h"
@@ -40,6 +43,10 @@ struct WorkerOptions {
   host::Outbound outbound;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
+  std::size_t spill_max = TcpIo::kSpillMax;
+  // None: the guest is this worker's alone. Of several the first has what the guest has but once:
+  // what listens, `addresses`, the report and the log.
+  std::optional<GroupMember> member;
 };
 
 // Who runs a worker: told of what is not the worker's to decide, within a turn, in the order in
@@ -85,6 +92,8 @@ class Worker {
 
   // One round: waits for events, until `limit` at most, and carries out what follows from them.
   void turn(Instant limit, Outside& outside);
+  // Of a group: takes what others have handed to it until now. A turn does that by itself.
+  void read_inbox(Outside& outside);
   // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
   // it, until which turns go on.
   void begin_drain(Outside& outside);
@@ -101,6 +110,15 @@ class Worker {
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
   void on_link(link::Link::Depth depth, Settled settled, Outside& outside);
+  [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
+  // What reports of flows become.
+  void report(const flow::FlowSummary& summary);
+  // worker_inbox.cc
+  void on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now);
+  void on_news(const Inbox::Mail& mail);
+  void tell_others();
+  void pause_link();
+  void resume_link();
   FramesWritten write_frames(Instant now);
   Settled settle(Instant now);
   void on_host_addresses();
@@ -120,7 +138,11 @@ class Worker {
   PortPublisher published_;
   FlowReporter reporter_;
   std::optional<netlink::AddressWatch> addresses_;
+  std::optional<GroupMember> member_;
+  Inbox::Mail mail_;
+  const bool reports_;  // Somebody wants to hear of flows.
   bool link_gone_ = false;
+  bool link_paused_ = false;  // Another worker has no room for its frames.
   std::array<epoll_event, 64> events_;
 };
 

@@ -1,20 +1,41 @@
-// A link that writes down what passes another, both ways, to a capture file. Not thread-safe.
+// A link that writes down what passes another, both ways, to a capture. Not thread-safe; the
+// capture is, as each of a guest's links may have a thread of its own.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include "link/link.h"
 #include "link/pcap_file.h"
 
 namespace sluice::link {
 
-class PcapTee final : public Link {
+// A capture file that several links write to.
+class Capture {
  public:
   // Told once, when the file takes nothing more and the capture ends. The frames pass as before.
   using OnError = std::function<void(const sys::SysError&)>;
 
-  PcapTee(std::unique_ptr<Link> inner, PcapFile file, OnError on_error);
+  Capture(PcapFile file, OnError on_error);
+
+  void add(std::span<const wire::FrameIn> frames);
+  void add(const wire::FrameBatch& batch);
+  void flush();
+
+ private:
+  void tell_error();
+
+  std::mutex lock_;
+  PcapFile file_;
+  OnError on_error_;
+};
+
+class PcapTee final : public Link {
+ public:
+  // The capture is not owned.
+  PcapTee(std::unique_ptr<Link> inner, Capture& capture)
+      : inner_(std::move(inner)), capture_(capture) {}
 
   [[nodiscard]] wire::LinkFeatures features() const override { return inner_->features(); }
   [[nodiscard]] std::span<const int> descriptors() const override { return inner_->descriptors(); }
@@ -25,11 +46,8 @@ class PcapTee final : public Link {
   void flush() override;
 
  private:
-  void tell_error();
-
   std::unique_ptr<Link> inner_;
-  PcapFile file_;
-  OnError on_error_;
+  Capture& capture_;
 };
 
 }  // namespace sluice::link

@@ -17,7 +17,7 @@
 #include "netns/guest_files_keeper.h"
 #include "netns/guest_init.h"
 #include "netns/guest_namespace.h"
-#include "sys/fd_limit.h"
+#include "sys/process_limits.h"
 
 namespace sluice::netns {
 namespace {

@@ -1,5 +1,6 @@
 // Bounds on the flows of one guest, of which strangers never get more than half: the other half is
-// the guest's own whatever comes from outside. Not thread-safe; a worker owns its own.
+// the guest's own whatever comes from outside. Not thread-safe: a worker owns its own, or all share
+// one behind SharedLimits.
 #pragma once
 
 #include <algorithm>
@@ -45,6 +46,18 @@ class GuestLimits {
   FlowLimits all_;
   FlowLimits inbound_;
   FlowLimits streams_;
+};
+
+// The same where several workers have flows of one guest, for all of them together: to be called
+// by any thread, where a flow begins or ends.
+class SharedLimits {
+ public:
+  [[nodiscard]] virtual Verdict admit(FlowSide side, Instant now) = 0;
+  [[nodiscard]] virtual bool has_room(FlowSide side) const = 0;
+  virtual void released(FlowSide side) = 0;
+
+ protected:
+  ~SharedLimits() = default;
 };
 
 }  // namespace sluice::policy

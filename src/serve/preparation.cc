@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "resolv/resolver_watch.h"
-#include "sys/fd_limit.h"
 #include "sys/kernel.h"
+#include "sys/process_limits.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {

@@ -4,19 +4,13 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <limits>
 #include <string>
 #include <utility>
 
-#include "link/pcap_tee.h"
 #include "netns/namespaces.h"
 #include "sandbox/sandbox.h"
+#include "serve/crew.h"
 #include "serve/preparation.h"
-#include "sys/event_loop.h"
-#include "sys/fd_limit.h"
-#include "sys/random.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
 
@@ -57,67 +51,6 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
       telemetry::human_bytes(bytes), whom);
 }
 
-[[nodiscard]] flow::EngineSeeds draw_seeds() {
-  const auto seeds = sys::draw_random<flow::EngineSeeds>();
-  if (!seeds) {
-    telemetry::log_error("getrandom: {}", std::strerror(errno));
-    std::abort();
-  }
-  return *seeds;
-}
-
-// A connection from outside has up to two descriptors, so a quarter of them as connections is half
-// of them at most: the rest is for what the guest begins.
-[[nodiscard]] std::uint32_t inbound_streams(std::uint64_t descriptor_limit) {
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
-      descriptor_limit / 4, 1, std::numeric_limits<std::uint32_t>::max()));
-}
-
-[[nodiscard]] flow::EngineOptions engine_options(const ServePlan& plan,
-                                                 const flow::GuestNetwork& network,
-                                                 const wire::LinkFeatures& link) {
-  return {.network = network,
-          .link = link,
-          .policy = policy::Policy(plan.deny, plan.allow),
-          .limits = plan.limits,
-          .max_inbound_streams = inbound_streams(sys::fd_soft_limit()),
-          .host_loopback = plan.host_loopback,
-          .host_addresses =
-              plan.host_addresses ? policy::HostAddresses::kOpen : policy::HostAddresses::kRefused,
-          .nat64_prefixes = plan.nat64_prefixes,
-          .tcp = {}};
-}
-
-[[nodiscard]] std::unique_ptr<link::Link> with_capture(std::unique_ptr<link::Link> link,
-                                                       Outputs& outputs) {
-  auto file = outputs.take_pcap();
-  if (!file) return link;
-  return std::make_unique<link::PcapTee>(
-      std::move(link), std::move(*file), [](const sys::SysError& error) {
-        telemetry::log_warn("--pcap: writing failed, the capture ends here: {}",
-                            sys::errno_text(error.error));
-      });
-}
-
-[[nodiscard]] driver::WorkerOptions worker_options(const ServePlan& plan, Preparation& prepared,
-                                                   GuestEnds ends, Outputs& outputs) {
-  flow::EngineOptions engine =
-      engine_options(plan, prepared.network, ends.links.front()->features());
-  const bool always = plan.fast_path == policy::FastPathUse::kRequire;
-  return {.link = with_capture(std::move(ends.links.front()), outputs),
-          .engine = std::move(engine),
-          .seeds = draw_seeds(),
-          .published = std::move(prepared.published),
-          .resolvers = std::move(prepared.resolvers),
-          .addresses = std::move(prepared.addresses),
-          .agent = ends.agents.empty() ? agent::GuestAgent() : std::move(ends.agents.front()),
-          .hand_overs = {.when = always ? flow::HandOverWhen::kAlways : flow::HandOverWhen::kLong,
-                         .descriptor_limit = sys::fd_soft_limit()},
-          .outbound = plan.outbound,
-          .keep_report = outputs.wants_report(),
-          .flow_log = outputs.take_flow_log()};
-}
-
 [[nodiscard]] int refused(const std::string& why) {
   telemetry::log_error("{}", why);
   return netns::kExitSetupFailed;
@@ -136,37 +69,41 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
                              .descriptor_limit = prepared->descriptor_limit};
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());
 
-  sys::Kernel& kernel = sys::real_kernel();
-  auto loop = sys::EventLoop::create(kernel);
-  auto ends = guest.await(kernel);
+  auto ends = guest.await(sys::real_kernel());
   if (!ends) return refused(ends.error().describe());
-  if (!loop) return refused(loop.error().describe());
-  driver::Worker worker(kernel, *loop, worker_options(plan, *prepared, std::move(*ends), outputs));
-  if (const auto begun = worker.begin(); !begun) return refused(begun.error().describe());
+  auto crew = Crew::hire(plan, *prepared, std::move(*ends), outputs);
+  if (!crew) return refused(crew.error().describe());
+  driver::WorkerGroup& workers = (*crew)->workers();
+  if (const auto begun = workers.begin(); !begun) return refused(begun.error().describe());
   if (plan.fast_path == policy::FastPathUse::kRequire) {
-    if (const auto ready = worker.await_fast_path(); !ready) {
+    if (const auto ready = workers.await_fast_path(); !ready) {
       return refused("--fast-path=require: " + ready.error().describe());
     }
   }
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
-  if (const auto safe =
-          sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled());
-      !safe) {
+  // Each thread for itself, and before any of them reads a byte of the guest's.
+  const auto confine = [&guest] {
+    return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled());
+  };
+  auto safe = workers.start(confine);
+  if (safe) safe = confine();
+  if (!safe) {
     guest.kill();
     return refused(safe.error().describe());
   }
-  const auto status = Server(worker, guest, prepared->signals).run();
+  workers.go();
+  const auto status = Server(workers, guest, prepared->signals).run();
   if (!status) {
     guest.kill();
     return refused(status.error().describe());
   }
   if (const auto& failure = guest.failure()) telemetry::log_error("{}", failure->describe());
-  outputs.finish(worker.snapshot());
+  outputs.finish(workers.snapshot());
   return *status;
 }
 
 std::expected<void, sys::SysError> Server::watch_all() {
-  if (auto watched = worker_.watch(signals_.fd(), kSignals); !watched) return watched;
+  if (auto watched = workers_.watch(signals_.fd(), kSignals); !watched) return watched;
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
     if (auto watched = watch(i); !watched) return watched;
@@ -177,14 +114,14 @@ std::expected<void, sys::SysError> Server::watch_all() {
 std::expected<void, sys::SysError> Server::watch(std::size_t place) {
   watched_[place] = guest_.descriptors()[place];
   if (watched_[place] < 0) return {};
-  return worker_.watch(watched_[place], static_cast<std::uint32_t>(kGuest + place));
+  return workers_.watch(watched_[place], static_cast<std::uint32_t>(kGuest + place));
 }
 
 std::expected<int, sys::SysError> Server::run() {
   if (auto watched = watch_all(); !watched) return std::unexpected(watched.error());
-  while (!guest_.exit_status()) worker_.turn(kNever, *this);
+  while (!guest_.exit_status()) workers_.turn(kNever, *this);
   drain();
-  tell_given_up(worker_.finish());
+  tell_given_up(workers_.finish(*this));
   return *guest_.exit_status();
 }
 
@@ -196,8 +133,13 @@ void Server::on_ready(std::uint32_t number) {
   }
 }
 
+void Server::on_link_gone() {
+  // Each worker has one, and they may go at the same time.
+  if (!std::exchange(link_gone_, true)) guest_.on_link_gone();
+}
+
 void Server::on_guest(std::size_t place) {
-  if (watched_[place] >= 0) worker_.unwatch(watched_[place]);  // Before the guest closes it.
+  if (watched_[place] >= 0) workers_.unwatch(watched_[place]);  // Before the guest closes it.
   guest_.on_ready(place);
   // It had its place among the watches a moment ago. Where somebody else has it now, the guest's
   // end is still seen by SIGCHLD.
@@ -208,20 +150,20 @@ void Server::on_guest(std::size_t place) {
 void Server::drain() {
   on_signals();  // Those that came before the end were the guest's.
   draining_ = true;
-  worker_.begin_drain(*this);
-  if (guest_.goes_on()) worker_.close_link();
-  Instant tell_at = worker_.now() + kTellAfter;
+  workers_.begin_drain(*this);
+  if (guest_.goes_on()) workers_.close_link();
+  Instant tell_at = workers_.now() + kTellAfter;
   while (!abandoned_) {
-    const driver::Undelivered left = worker_.undelivered();
-    Instant now = worker_.now();
+    const driver::Undelivered left = workers_.undelivered(*this);
+    Instant now = workers_.now();
     if (left.flows == 0 && !left.late_resets) return;
     if (left.flows > 0 && now >= tell_at) {
       tell_at = kNever;
       tell_left(left);
     }
     do {
-      worker_.turn(std::min(left.until, left.flows > 0 ? tell_at : kNever), *this);
-      now = worker_.now();
+      workers_.turn(std::min(left.until, left.flows > 0 ? tell_at : kNever), *this);
+      now = workers_.now();
     } while (now < left.look_again && !abandoned_);
   }
 }
@@ -229,7 +171,7 @@ void Server::drain() {
 void Server::on_signals() {
   while (const auto info = signals_.read()) {
     if (info->ssi_signo == SIGUSR1) {
-      std::fputs(telemetry::status_text(worker_.snapshot(), guest_.program()).c_str(), stderr);
+      std::fputs(telemetry::status_text(workers_.snapshot(), guest_.program()).c_str(), stderr);
     } else if (draining_) {
       abandoned_ = abandoned_ || info->ssi_signo == SIGINT || info->ssi_signo == SIGTERM;
     } else {

@@ -1,12 +1,12 @@
 // Serves one guest, from its set-up until it has ended and what it left in its sockets is
-// delivered: signals, the end, the report. One thread.
+// delivered: signals, the end, the report. One thread, which is the first worker's.
 #pragma once
 
 #include <csignal>
 #include <expected>
 #include <vector>
 
-#include "driver/worker.h"
+#include "driver/worker_group.h"
 #include "serve/guest.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
@@ -23,27 +23,28 @@ namespace sluice::serve {
 class Server final : private driver::Outside {
  public:
   // References are not owned.
-  Server(driver::Worker& worker, Guest& guest, sys::SignalFd& signals)
-      : worker_(worker), guest_(guest), signals_(signals) {}
+  Server(driver::WorkerGroup& workers, Guest& guest, sys::SignalFd& signals)
+      : workers_(workers), guest_(guest), signals_(signals) {}
 
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
 
  private:
   void on_ready(std::uint32_t number) override;
-  void on_link_gone() override { guest_.on_link_gone(); }
+  void on_link_gone() override;
   [[nodiscard]] std::expected<void, sys::SysError> watch_all();
   [[nodiscard]] std::expected<void, sys::SysError> watch(std::size_t place);
   void on_signals();
   void on_guest(std::size_t place);
   void drain();
 
-  driver::Worker& worker_;
+  driver::WorkerGroup& workers_;
   Guest& guest_;
   sys::SignalFd& signals_;
   std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
-  bool draining_ = false;     // The guest has ended.
-  bool abandoned_ = false;    // ... and whoever waits for us does not want to.
+  bool link_gone_ = false;
+  bool draining_ = false;   // The guest has ended.
+  bool abandoned_ = false;  // ... and whoever waits for us does not want to.
 };
 
 }  // namespace sluice::serve

@@ -3,6 +3,24 @@
 #include <fmt/core.h>
 
 namespace sluice::telemetry {
+namespace {
+
+// Of two that count the same, in the same order; one of them may have none.
+void add_all(std::vector<Counter>& to, const std::vector<Counter>& from) {
+  if (to.size() < from.size()) to.resize(from.size());
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    to[i].name = from[i].name;
+    to[i].value += from[i].value;
+  }
+}
+
+}  // namespace
+
+void Snapshot::add(const Snapshot& other) {
+  flows += other.flows;
+  add_all(drops, other.drops);
+  add_all(fast_path, other.fast_path);
+}
 
 std::string status_text(const Snapshot& snapshot, std::string_view program) {
   const std::string drops = format_counters(snapshot.drops);

@@ -18,6 +18,9 @@ struct Snapshot {
   std::vector<Counter> drops{};      // All that can be dropped or refused, zeros included.
   std::vector<Counter> fast_path{};  // The same of what the guest's kernel carries.
   const Report* report = nullptr;    // Flows that ended; borrowed. Null: none is kept.
+
+  // What another worker of the same guest has counted; the report is for all of them already.
+  void add(const Snapshot& other);
 };
 
 enum class ReportFormat : std::uint8_t { kNone, kText, kJson };

@@ -108,6 +108,16 @@ Checked read_limits(const RawOptions& raw, policy::LimitOptions& limits) {
   return read(OptionId::kNewFlowsPerSecond, "--new-flows-per-second", limits.new_flows_per_second);
 }
 
+Checked read_workers(const RawOptions& raw, GuestOptions& options) {
+  for (const std::string& text : raw.all(OptionId::kWorkers)) {
+    const auto workers =
+        parse_number<std::uint32_t>("--workers", text, 1, GuestOptions::kWorkersMax);
+    if (!workers) return std::unexpected(workers.error());
+    options.workers = *workers;
+  }
+  return {};
+}
+
 Checked read_report(const RawOptions& raw, GuestOptions& options) {
   for (const std::string& text : raw.all(OptionId::kReport)) {
     if (text == "json") {
@@ -206,6 +216,7 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   if (auto ok = read_rules("--allow", raw.all(OptionId::kAllow), options.allow); !ok) return ok;
   if (auto ok = read_nat64(raw.all(OptionId::kNat64Prefix), options); !ok) return ok;
   if (auto ok = read_limits(raw, options.limits); !ok) return ok;
+  if (auto ok = read_workers(raw, options); !ok) return ok;
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
   if (auto ok = read_trace(raw, options); !ok) return ok;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct GuestOptions {
   std::vector<policy::Rule> deny;
   std::vector<policy::Rule> allow;
   policy::LimitOptions limits;
+  // Threads that serve the guest, 1 to kWorkersMax; nothing: as its link is best served.
+  static constexpr std::uint32_t kWorkersMax = 16;
+  std::optional<std::uint32_t> workers;
 
   telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
   std::string report_file;  // Empty: standard error.

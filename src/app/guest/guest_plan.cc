@@ -35,7 +35,8 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .publish = options.publish,
           .outbound = options.outbound,
           .resolvers = options.resolvers,
-          .fast_path = policy::FastPathUse::kOff};
+          .fast_path = policy::FastPathUse::kOff,
+          .workers = options.workers.value_or(1)};
 }
 
 }  // namespace sluice::app

@@ -45,6 +45,8 @@ inline constexpr std::array kRunOptions{
                "let the guest's kernel carry TCP: auto (connections\n"
                "for which it pays; the default), off, or require\n"
                "(all of them, and fail where it cannot)"},
+    OptionSpec{OptionId::kWorkers, OptionKind::kValue, "--workers", "N", "Others",
+               "threads that serve the command, 1 to 16 (default: 1)"},
     OptionSpec{OptionId::kAsRoot, OptionKind::kFlag, "--as-root", "", "Others",
                "the command is user 0 in its namespaces and may change\n"
                "its network (default: it is who you are)"},
@@ -76,6 +78,10 @@ inline constexpr std::array kVmOptions{
     OptionSpec{OptionId::kQueues, OptionKind::kValue, "--queues", "N", "The machine",
                "by shared memory: pairs of queues, 1 to 16, that the\n"
                "machine may use (default: 1)"},
+    OptionSpec{OptionId::kWorkers, OptionKind::kValue, "--workers", "N", "The machine",
+               "by shared memory: threads that serve it, 1 to as many\n"
+               "as there are pairs of queues (default: as many, where\n"
+               "there are cores for them)"},
     OptionSpec{OptionId::kFd, OptionKind::kValue, "--fd", "N", "The machine",
                "a socket of one of these kinds that you have opened:\n"
                "connected, or listening"},

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -12,12 +13,20 @@
 #include "serve/machine_guest.h"
 #include "serve/outputs.h"
 #include "serve/server.h"
+#include "sys/process_limits.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
 namespace {
 
 constexpr int kExitSetupFailed = 125;  // As `run` has it.
+
+// A thread for each pair of queues, where there are cores for them; a socket has but one.
+[[nodiscard]] std::uint32_t workers_for(const VmOptions& options) {
+  if (options.workers) return *options.workers;
+  const auto* const shared = std::get_if<serve::MachineVhostUser>(&options.machine.link);
+  return shared == nullptr ? 1 : std::min<std::uint32_t>(shared->queues, sys::usable_cores());
+}
 
 }  // namespace
 
@@ -41,8 +50,9 @@ std::expected<int, EarlyExit> start_vm(std::span<const char* const> arguments) {
     return kExitSetupFailed;
   }
   serve::MachineGuest guest(options->machine);
-  return serve::serve(serve_plan(*options, network_for(*options).network), std::move(*outputs),
-                      guest);
+  serve::ServePlan plan = serve_plan(*options, network_for(*options).network);
+  plan.workers = workers_for(*options);
+  return serve::serve(plan, std::move(*outputs), guest);
 }
 
 }  // namespace sluice::app

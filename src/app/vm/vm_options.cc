@@ -123,6 +123,22 @@ constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
   return packets || shared ? kPacketMtu : kStreamMtu;
 }
 
+// Each needs a queue of its own.
+[[nodiscard]] std::expected<void, Mistake> check_workers(const VmOptions& options) {
+  const std::uint32_t workers = options.workers.value_or(1);
+  const auto* const shared = std::get_if<serve::MachineVhostUser>(&options.machine.link);
+  if (workers > 1 && shared == nullptr) {
+    return fail("--workers: a socket is served by one; expected 1, or --vhost-user");
+  }
+  if (shared != nullptr && workers > shared->queues) {
+    return fail(
+        "--workers: '{}' are more than the machine has pairs of queues; expected 1 to {}, "
+        "or --queues {}",
+        workers, shared->queues, workers);
+  }
+  return {};
+}
+
 [[nodiscard]] std::expected<void, Mistake> interpret(const RawOptions& raw, VmOptions& options) {
   if (!raw.words.empty()) {
     return fail("'{}' is no option; expected options only, as the machine is not ours to start",
@@ -143,7 +159,8 @@ constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
     options.machine.pid_file = raw.all(OptionId::kPidFile).back();
     if (options.machine.pid_file.empty()) return fail("--pid-file: the name of the file is empty");
   }
-  return read_guest_options(raw, default_mtu(options.machine.link), options);
+  if (auto ok = read_guest_options(raw, default_mtu(options.machine.link), options); !ok) return ok;
+  return check_workers(options);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ enum class EventKind : std::uint8_t {
   kCarriedGuest,
   kCarriedHost,
   kHostAddresses,
+  kInbox,
   kOutside,
 };
 

@@ -38,12 +38,13 @@ flow::HostError host_error(int error) {
   }
 }
 
-TcpIo::TcpIo(IoContext context, flow::TcpFlows& flows)
+TcpIo::TcpIo(IoContext context, flow::TcpFlows& flows, std::size_t spill_max)
     : kernel_(context.kernel),
       loop_(context.loop),
       flows_(flows),
       outbound_(context.outbound),
       peek_offset_supported_(host::peek_offset_supported(kernel_, wire::IpFamily::kV4)),
+      pool_(spill_max),
       peek_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(kPeekMax)) {
   note_spill_free();
 }

@@ -26,15 +26,15 @@ namespace sluice::driver {
 
 class TcpIo {
  public:
-  // What all flows together may leave waiting for their host sockets, in bytes.
+  // What all flows of a guest together may leave waiting for their host sockets, in bytes.
   static constexpr std::size_t kSpillMax = 64 * 1024 * 1024;
   // What a fresh socket is taken to have room for, until the kernel is asked: the least that a
   // connected one takes (tcp_wmem's default, grown by the initial congestion window). Asking would
   // cost every short connection a system call.
   static constexpr std::uint32_t kRoomAtFirst = 64 * 1024;
 
-  // References are not owned.
-  TcpIo(IoContext context, flow::TcpFlows& flows);
+  // References are not owned. `spill_max` is this one's part of it.
+  TcpIo(IoContext context, flow::TcpFlows& flows, std::size_t spill_max = kSpillMax);
 
   // Who may give up a descriptor for a connect. Not owned.
   void set_room(DescriptorRoom& room) { room_ = &room; }
@@ -124,7 +124,7 @@ class TcpIo {
   const host::Outbound& outbound_;
   DescriptorRoom* room_ = nullptr;
   bool peek_offset_supported_;
-  BlockPool pool_{kSpillMax};
+  BlockPool pool_;
   std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.
   std::optional<wire::IpFamily> prepare_for_;  // The prepared one was taken.
   LateResets late_resets_;                     // Their spills are of the pool.

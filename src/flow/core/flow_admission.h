@@ -26,10 +26,11 @@ struct Admitted {
 
 class FlowAdmission {
  public:
-  // `policy` is not owned.
+  // `policy` is not owned; nor is `shared`, which is asked in the place of `limits`. Null: nobody
+  // shares them.
   FlowAdmission(const policy::Policy& policy, policy::HostAddresses host,
-                const policy::GuestLimits& limits)
-      : reach_(policy, host), limits_(limits) {}
+                const policy::GuestLimits& limits, policy::SharedLimits* shared = nullptr)
+      : reach_(policy, host), limits_(limits), shared_(shared) {}
 
   // A flow that is accepted counts until released().
   [[nodiscard]] policy::Verdict admit(policy::Protocol protocol, const wire::Endpoint& remote,
@@ -60,12 +61,21 @@ class FlowAdmission {
   void set_ask(const AskOptions& ask) { ask_ = ask; }
   // A flow whose target is decided already: from outside to a published port, or to our DNS.
   [[nodiscard]] policy::Verdict admit_unjudged(policy::FlowSide side, Instant now) {
-    const policy::Verdict verdict = limits_.admit(side, now);
+    const policy::Verdict verdict =
+        shared_ == nullptr ? limits_.admit(side, now) : shared_->admit(side, now);
     return verdict == policy::Verdict::kAccepted ? verdict : refuse(verdict);
   }
   // Whether a flow of this side would find a place; counts nothing.
-  [[nodiscard]] bool has_room(policy::FlowSide side) const { return limits_.has_room(side); }
-  void released(policy::FlowSide side) { limits_.released(side); }
+  [[nodiscard]] bool has_room(policy::FlowSide side) const {
+    return shared_ == nullptr ? limits_.has_room(side) : shared_->has_room(side);
+  }
+  void released(policy::FlowSide side) {
+    if (shared_ == nullptr) {
+      limits_.released(side);
+    } else {
+      shared_->released(side);
+    }
+  }
 
   // Counts a refusal that was found out elsewhere.
   policy::Verdict refuse(policy::Verdict verdict) {
@@ -76,6 +86,7 @@ class FlowAdmission {
   [[nodiscard]] DropCounters& drops() { return drops_; }
   [[nodiscard]] const DropCounters& drops() const { return drops_; }
   [[nodiscard]] policy::Reach& reach() { return reach_; }
+  [[nodiscard]] const policy::Reach& reach() const { return reach_; }
   [[nodiscard]] const policy::GuestLimits& limits() const { return limits_; }
 
  private:
@@ -101,6 +112,7 @@ class FlowAdmission {
 
   policy::Reach reach_;
   policy::GuestLimits limits_;
+  policy::SharedLimits* shared_;
   AskOptions ask_;
   std::size_t asked_ = 0;
   DropCounters drops_;

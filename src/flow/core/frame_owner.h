@@ -44,4 +44,18 @@ class FrameOwner {
   std::array<wire::IpAddress, 2> dns_{};  // Unspecified where there is none.
 };
 
+// One worker's part of it.
+struct FrameShare {
+  FrameOwner owner{};
+  std::uint32_t worker = 0;
+
+  [[nodiscard]] bool is_all() const { return owner.workers() == 1; }
+  [[nodiscard]] bool has_packet(const wire::IpPacketView& packet) const {
+    return is_all() || owner.of_packet(packet) == worker;
+  }
+  [[nodiscard]] bool has_tcp(wire::Port guest, const wire::Endpoint& remote) const {
+    return is_all() || owner.of_tcp(guest, remote) == worker;
+  }
+};
+
 }  // namespace sluice::flow

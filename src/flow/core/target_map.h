@@ -53,7 +53,7 @@ class TargetMap {
     constexpr std::uint32_t kFirst = 1024;
     return {static_cast<std::uint16_t>(kFirst + (port.value * 7919U + 1U) % (65'536U - kFirst))};
   }
-  static constexpr int kPortTries = 64;
+  static constexpr std::uint32_t kPortTries = 64;
 
   // The two ends of a connection from the host's loopback, of the family that `guest` is not;
   // nothing where the guest has but one, or `guest` is not its address.

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "dns/dns_relay.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
+#include "flow/core/frame_owner.h"
 #include "flow/core/target_map.h"
 #include "flow/engine/dns_streams.h"
 #include "flow/ip/fragment_reassembly.h"
@@ -39,6 +41,10 @@ struct EngineOptions {
   policy::HostAddresses host_addresses = policy::HostAddresses::kRefused;
   std::vector<wire::Prefix> nat64_prefixes{};  // Of the host's network: see policy/reach.h.
   TcpFlowsOptions tcp{};
+  // Of several workers of the guest's: which of its frames come here, and the limits of all of
+  // them, which are asked in the place of `limits`. Not owned; null: this one has them alone.
+  FrameShare share{};
+  policy::SharedLimits* shared_limits = nullptr;
 };
 
 // Secrets of this process, drawn once by whoever makes the engine.
@@ -96,6 +102,23 @@ class Engine {
   }
   // A translator's prefix that the host's network has told of.
   void add_nat64_prefix(const wire::Prefix& prefix) { admission_.reach().add_nat64_prefix(prefix); }
+  // These, and those that answers of its DNS have told of.
+  [[nodiscard]] std::span<const wire::Prefix> nat64_prefixes() const {
+    return admission_.reach().nat64_prefixes();
+  }
+
+  // What other workers of the guest's want to know of it, and have found out.
+  [[nodiscard]] GuestSeen guest_seen() const { return link_.seen(); }
+  void merge_guest(const GuestSeen& news) { link_.merge(news); }
+  // Who has the flow of a client that called a published port, on_inbound()'s.
+  [[nodiscard]] std::uint32_t owner_of_inbound(const wire::Endpoint& client,
+                                               const wire::Endpoint& guest) const {
+    return options_.share.owner.of_tcp(guest.port,
+                                       {targets_.as_guest_sees(client.address), client.port});
+  }
+  // Packets that came in fragments and are other workers', each as a frame of its own. To be passed
+  // on and cleared by whoever asks.
+  [[nodiscard]] std::vector<std::vector<std::uint8_t>>& foreign_frames() { return foreign_frames_; }
 
   // sluice ends: every flow is closed and reported. Returns what TcpFlows::shut_down() does.
   std::vector<TcpFlows::GivenUp> shut_down(Turn turn);
@@ -137,7 +160,8 @@ class Engine {
   enum class TimerKind : std::uint32_t { kTcp, kUdp, kPing };
 
   [[nodiscard]] FlowContext context(TimerKind kind, const EngineSeeds& seeds) {
-    return {link_, admission_, targets_, timers_, static_cast<std::uint32_t>(kind), seeds.table};
+    return {link_,       admission_,    targets_, timers_, static_cast<std::uint32_t>(kind),
+            seeds.table, options_.share};
   }
   void begin_burst() {
     if (std::exchange(burst_open_, true)) return;
@@ -151,6 +175,7 @@ class Engine {
   void on_arp(ByteView payload, ActionSink& out);
   void on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   void on_fragment(const wire::IpPacketView& packet, Turn turn);
+  void pass_on(const wire::IpPacketView& whole);
   void dispatch(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   // Of a packet whose checksum holds: one that was damaged on its way must teach us nothing.
   void note_source(const wire::IpPacketView& packet) {
@@ -194,6 +219,7 @@ class Engine {
   DnsStreams dns_streams_;
   std::vector<TcpId> dns_asking_;
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
+  std::vector<std::vector<std::uint8_t>> foreign_frames_;
   std::vector<std::uint8_t> echo_reply_;
   bool burst_open_ = false;
 };

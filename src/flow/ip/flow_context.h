@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/timer_wheel.h"
 #include "flow/core/flow_admission.h"
+#include "flow/core/frame_owner.h"
 #include "flow/core/target_map.h"
 #include "flow/ip/guest_link.h"
 
@@ -19,6 +20,7 @@ struct FlowContext {
   TimerWheel& timers;
   std::uint32_t timer_kind = 0;  // The upper half of each timer's owner value.
   const HashSecret& table_secret;
+  const FrameShare& share;
 };
 
 }  // namespace sluice::flow

@@ -25,6 +25,15 @@ class GuestAddresses {
     }
   }
 
+  // What another has learned; its news are the newer ones.
+  void merge(const GuestAddresses& news) {
+    for (std::size_t at = 0; at < seen_.size(); ++at) {
+      seen_[at] = seen_[at] || news.seen_[at];
+      if (news.other_[at] != wire::IpAddress{}) other_[at] = news.other_[at];
+    }
+  }
+  friend bool operator==(const GuestAddresses&, const GuestAddresses&) = default;
+
   // Where what is meant for `address` goes to.
   [[nodiscard]] wire::IpAddress taken(const GuestNetwork& network,
                                       const wire::IpAddress& address) const {

@@ -34,6 +34,14 @@ struct TcpFrame {
   ByteView payload;
 };
 
+// What frames of the guest's have told of it.
+struct GuestSeen {
+  wire::MacAddress mac;
+  GuestAddresses addresses;
+
+  friend bool operator==(const GuestSeen&, const GuestSeen&) = default;
+};
+
 class GuestLink {
  public:
   GuestLink(const GuestNetwork& network, const wire::LinkFeatures& features)
@@ -56,6 +64,13 @@ class GuestLink {
   }
   [[nodiscard]] wire::IpAddress meant_by(const wire::IpAddress& taken) const {
     return addresses_.meant(*network_, taken);
+  }
+
+  [[nodiscard]] GuestSeen seen() const { return {guest_mac_, addresses_}; }
+  // Seen by another worker of the same guest.
+  void merge(const GuestSeen& news) {
+    guest_mac_ = news.mac;
+    addresses_.merge(news.addresses);
   }
 
   // The largest TCP payload of one segment on this link, without options.

@@ -282,6 +282,7 @@ class TcpFlows {
   GuestLink& link_;
   FlowAdmission& admission_;
   const TargetMap& targets_;
+  const FrameShare& share_;
   TimerWheel& timers_;
   std::uint32_t timer_kind_;
   SipKey isn_key_;

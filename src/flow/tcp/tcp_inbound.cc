@@ -30,10 +30,13 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   return id;
 }
 
-// Behind the gateway's address several clients may share a port number.
+// Behind the gateway's address several clients may share a port number. Where workers share the
+// guest, the name must be one whose frames come to this one.
 bool TcpFlows::find_free_name(FlowKey& key) const {
-  for (int tries = 0; index_of(key) != FlowTable::kNone; ++tries) {
-    if (tries == TargetMap::kPortTries) return false;
+  const std::uint32_t tries_max = TargetMap::kPortTries * share_.owner.workers();
+  for (std::uint32_t tries = 0;
+       index_of(key) != FlowTable::kNone || !share_.has_tcp(key.guest.port, key.remote); ++tries) {
+    if (tries == tries_max) return false;
     key.remote.port = TargetMap::next_port(key.remote.port);
   }
   return true;

@@ -39,7 +39,7 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
   FlowKey key{{link_.taken_for(guest.address), guest.port},
               {targets_.as_guest_sees(from.address), from.port},
               wire::IpProtocol::kUdp};
-  for (int tries = 0;; ++tries) {
+  for (std::uint32_t tries = 0;; ++tries) {
     const std::uint32_t taken = index_of(key);
     if (taken == FlowTable::kNone) break;
     // The guest wrote there from its published port, most likely a late answer, and heard nothing.

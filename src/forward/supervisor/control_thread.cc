@@ -7,6 +7,7 @@
 #include "forward/supervisor/privileges.h"
 #include "sandbox/supervisor_sandbox.h"
 #include "service/readiness.h"
+#include "sys/process_limits.h"
 #include "telemetry/log.h"
 
 namespace sluice::forward {
@@ -25,7 +26,7 @@ ControlThread::ControlThread(sys::Kernel& kernel, const SupervisorOptions& optio
 ControlThread::~ControlThread() = default;
 
 std::expected<void, std::string> ControlThread::start(Plan plan) {
-  const std::uint32_t count = plan.workers == 0 ? usable_cores() : plan.workers;
+  const std::uint32_t count = plan.workers == 0 ? sys::usable_cores() : plan.workers;
   auto pool = WorkerPool::create(kernel_, count, plan.relay);
   if (!pool) return std::unexpected("cannot make workers: " + pool.error().describe());
   pool_ = std::move(*pool);

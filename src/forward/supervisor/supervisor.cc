@@ -11,7 +11,7 @@
 #include "forward/supervisor/control_thread.h"
 #include "service/daemon.h"
 #include "sys/event_loop.h"
-#include "sys/fd_limit.h"
+#include "sys/process_limits.h"
 #include "sys/signal_fd.h"
 #include "telemetry/log.h"
 

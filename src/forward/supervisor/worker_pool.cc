@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -10,23 +9,10 @@
 #include <algorithm>
 
 #include "sandbox/forward_sandbox.h"
-#include "sys/fd_limit.h"
+#include "sys/process_limits.h"
 #include "telemetry/log.h"
 
 namespace sluice::forward {
-
-std::uint32_t usable_cores() {
-  // The kernel refuses a set that is smaller than its own.
-  for (int cores = CPU_SETSIZE; cores <= 64 * CPU_SETSIZE; cores *= 2) {
-    const std::size_t size = CPU_ALLOC_SIZE(cores);
-    cpu_set_t* const set = CPU_ALLOC(cores);
-    const bool known = set != nullptr && ::sched_getaffinity(0, size, set) == 0;
-    const int count = known ? CPU_COUNT_S(size, set) : 0;
-    CPU_FREE(set);
-    if (count > 0) return static_cast<std::uint32_t>(count);
-  }
-  return 1;
-}
 
 // Sources of datagrams can be forged by the million; connections cost those who make them as much
 // as us. So the sessions of all UDP clients never take more than half of the descriptors.

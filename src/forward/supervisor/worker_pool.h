@@ -17,9 +17,6 @@
 
 namespace sluice::forward {
 
-// How many cores this process may run on; one at least.
-[[nodiscard]] std::uint32_t usable_cores();
-
 // Of each worker, where the process may have so many descriptors (0: not known).
 [[nodiscard]] UdpBounds udp_bounds(std::uint64_t descriptors, std::uint32_t workers);
 

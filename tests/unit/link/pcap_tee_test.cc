@@ -22,9 +22,9 @@ class PcapTeeTest : public ::testing::Test {
   void wrap(const std::string& path) {
     auto inner_link = std::make_unique<TestLink>();
     inner = inner_link.get();
-    tee.emplace(std::move(inner_link),
-                PcapFile(UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600))),
-                [this](const sys::SysError& error) { errors.push_back(error); });
+    capture.emplace(PcapFile(UniqueFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600))),
+                    [this](const sys::SysError& error) { errors.push_back(error); });
+    tee.emplace(std::move(inner_link), *capture);
   }
   // The records of the file, without their headers.
   [[nodiscard]] std::vector<std::string> records() const {
@@ -48,6 +48,7 @@ class PcapTeeTest : public ::testing::Test {
 
   std::string path_ = "/tmp/sluice-tee-XXXXXX";
   TestLink* inner = nullptr;
+  std::optional<Capture> capture;
   std::optional<PcapTee> tee;
   std::vector<sys::SysError> errors;
   const std::array<std::uint8_t, 3> first{'o', 'n', 'e'};

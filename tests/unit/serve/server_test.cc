@@ -57,7 +57,10 @@ class ServerTest : public ::testing::Test {
     signals.saved().restore();
   }
   void raise(int signal) { ASSERT_EQ(::kill(::getpid(), signal), 0); }
-  std::expected<int, sys::SysError> run() { return Server(*rig.worker, guest, signals).run(); }
+  std::expected<int, sys::SysError> run() {
+    driver::WorkerGroup workers(*rig.worker);
+    return Server(workers, guest, signals).run();
+  }
 
   driver::WorkerRig rig;
   FakeGuest guest;

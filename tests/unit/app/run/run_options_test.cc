@@ -130,6 +130,8 @@ TEST(RunOptions, EveryOptionArrives) {
                                 "--log-level",
                                 "debug",
                                 "--verbose",
+                                "--workers",
+                                "4",
                                 "--as-root",
                                 "--pid",
                                 "true"});
@@ -164,6 +166,7 @@ TEST(RunOptions, EveryOptionArrives) {
   EXPECT_EQ(o.log_level, telemetry::LogLevel::kDebug);
   EXPECT_TRUE(o.as_root);
   EXPECT_TRUE(o.pid_namespace);
+  EXPECT_EQ(o.workers, 4u);
 }
 
 TEST(RunOptions, GatewayAndDnsFollowTheAddress) {

@@ -68,6 +68,18 @@ TEST(VmOptions, ItsNumberGoesToAFile) {
             "--pid-file: the name of the file is empty");
 }
 
+TEST(VmOptions, EachWorkerHasAQueue) {
+  EXPECT_EQ(parse({"--vhost-user", "s", "--queues", "4"})->workers, std::nullopt);
+  EXPECT_EQ(parse({"--vhost-user", "s", "--queues", "4", "--workers", "3"})->workers, 3U);
+  EXPECT_EQ(parse({"--socket", "s", "--workers", "1"})->workers, 1U);
+  EXPECT_EQ(mistake({"--socket", "s", "--workers", "2"}),
+            "--workers: a socket is served by one; expected 1, or --vhost-user");
+  EXPECT_EQ(mistake({"--vhost-user", "s", "--queues", "2", "--workers", "3"}),
+            "--workers: '3' are more than the machine has pairs of queues; expected 1 to 2, or "
+            "--queues 3");
+  EXPECT_TRUE(mistake({"--vhost-user", "s", "--workers", "0"}).ends_with("expected 1 to 16"));
+}
+
 TEST(VmOptions, WhatIsAskedOfAGuestIsAskedAsRunDoes) {
   const auto options =
       parse({"--socket", "s", "--mtu", "9000", "-p", "8080:80", "--deny", "192.0.2.0/24",

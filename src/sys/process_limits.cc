@@ -1,6 +1,7 @@
-#include "sys/fd_limit.h"
+#include "sys/process_limits.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -43,6 +44,19 @@ void grow_fd_table() {
   if (count == 0) return;
   // The table stays as large as the largest number in it once was.
   const UniqueFd last(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, static_cast<int>(count - 1)));
+}
+
+std::uint32_t usable_cores() {
+  // The kernel refuses a set that is smaller than its own.
+  for (int cores = CPU_SETSIZE; cores <= 64 * CPU_SETSIZE; cores *= 2) {
+    const std::size_t size = CPU_ALLOC_SIZE(cores);
+    cpu_set_t* const set = CPU_ALLOC(cores);
+    const bool known = set != nullptr && ::sched_getaffinity(0, size, set) == 0;
+    const int count = known ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    if (count > 0) return static_cast<std::uint32_t>(count);
+  }
+  return 1;
 }
 
 }  // namespace sluice::sys

@@ -1,4 +1,5 @@
-// The limit on open descriptors, and the kernel's table of them.
+// What this process may have of the machine: open descriptors, with the kernel's table of them, and
+// cores.
 #pragma once
 
 #include <cstdint>
@@ -24,5 +25,8 @@ namespace sluice::sys {
 // the first thread; where it fails nothing is lost but that. Needs standard input to be open.
 inline constexpr std::uint64_t kFdTableMax = 65'536;
 void grow_fd_table();
+
+// How many cores this process may run on; one at least.
+[[nodiscard]] std::uint32_t usable_cores();
 
 }  // namespace sluice::sys

@@ -1,6 +1,7 @@
-#include "sys/fd_limit.h"
+#include "sys/process_limits.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <fstream>
@@ -45,6 +46,20 @@ TEST(FdLimit, TheTableGrowsBeforehandAndNothingStaysOpen) {
     return ::fcntl(2999, F_GETFD) == -1 && errno == EBADF ? 0 : 4;
   });
   EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(UsableCores, AreThoseThatTheProcessMayRunOn) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(usable_cores(), static_cast<std::uint32_t>(CPU_COUNT(&before)));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int core = 0; core < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++core) {
+    if (CPU_ISSET(core, &before)) CPU_SET(core, &one);
+  }
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_EQ(usable_cores(), 1U);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 }  // namespace

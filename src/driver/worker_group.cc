@@ -1,0 +1,106 @@
+#include "driver/worker_group.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+namespace sluice::driver {
+namespace {
+
+// While what the guest left is delivered the first looks at the others so often.
+constexpr Duration kLookAgain = std::chrono::milliseconds(20);
+
+}  // namespace
+
+void WorkerGroup::ask_others(const WorkerThread::Call& call) {
+  for (const auto& other : others_) other->ask(call);
+  for (const auto& other : others_) other->await();
+}
+
+std::expected<void, sys::SysError> WorkerGroup::begin() {
+  if (auto begun = first_.begin(); !begun) return begun;
+  for (const auto& other : others_) {
+    if (auto begun = other->worker().begin(); !begun) return begun;
+  }
+  return {};
+}
+
+std::expected<void, sys::SetupError> WorkerGroup::await_fast_path() {
+  if (auto ready = first_.await_fast_path(); !ready) return ready;
+  for (const auto& other : others_) {
+    if (auto ready = other->worker().await_fast_path(); !ready) return ready;
+  }
+  return {};
+}
+
+std::expected<void, sys::SetupError> WorkerGroup::start(const WorkerThread::Confine& confine) {
+  for (const auto& other : others_) {
+    if (auto started = other->start(confine); !started) return started;
+  }
+  return {};
+}
+
+void WorkerGroup::go() {
+  for (const auto& other : others_) other->go();
+}
+
+void WorkerGroup::turn(Instant limit, Outside& outside) {
+  // Nothing else tells that another has delivered its last byte.
+  if (draining_ && !others_.empty()) limit = std::min(limit, now() + kLookAgain);
+  first_.turn(limit, outside);
+}
+
+void WorkerGroup::begin_drain(Outside& outside) {
+  draining_ = true;
+  ask_others([](Worker& worker, Outside& out) { worker.begin_drain(out); });
+  first_.begin_drain(outside);
+}
+
+void WorkerGroup::close_link() {
+  ask_others([](Worker& worker, Outside&) { worker.close_link(); });
+  first_.close_link();
+}
+
+Undelivered WorkerGroup::undelivered(Outside& outside) {
+  first_.read_inbox(outside);
+  Undelivered all = first_.undelivered();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const Undelivered left = worker.undelivered();
+    const std::lock_guard guard(lock);
+    all.flows += left.flows;
+    all.bytes += left.bytes;
+    all.late_resets = all.late_resets || left.late_resets;
+    all.until = std::min(all.until, left.until);
+    all.look_again = std::max(all.look_again, left.look_again);
+  });
+  return all;
+}
+
+std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
+  std::vector<flow::TcpFlows::GivenUp> given_up;
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    auto theirs = worker.finish();
+    const std::lock_guard guard(lock);
+    given_up.insert(given_up.end(), theirs.begin(), theirs.end());
+  });
+  for (const auto& other : others_) other->stop();
+  first_.read_inbox(outside);  // The last of their reports.
+  auto ours = first_.finish();
+  given_up.insert(given_up.end(), ours.begin(), ours.end());
+  return given_up;
+}
+
+telemetry::Snapshot WorkerGroup::snapshot() {
+  telemetry::Snapshot all = first_.snapshot();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const telemetry::Snapshot theirs = worker.snapshot();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,58 @@
+// All workers of a guest, as whoever serves it sees them: one, or a group of them (driver/group),
+// of which the first runs in the caller's thread and the others in their own. What is asked of them
+// all is asked at once, and answered when all have.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <vector>
+
+#include "driver/worker.h"
+#include "driver/worker_thread.h"
+#include "telemetry/snapshot.h"
+
+namespace sluice::driver {
+
+class WorkerGroup {
+ public:
+  // The first is not owned.
+  explicit WorkerGroup(Worker& first, std::vector<std::unique_ptr<WorkerThread>> others = {})
+      : first_(first), others_(std::move(others)) {}
+
+  // How many there are.
+  [[nodiscard]] std::size_t size() const { return 1 + others_.size(); }
+
+  // As Worker has them, of each.
+  [[nodiscard]] std::expected<void, sys::SysError> begin();
+  [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path();
+
+  // The others' threads, each confined when this returns. Not the caller's.
+  [[nodiscard]] std::expected<void, sys::SetupError> start(const WorkerThread::Confine& confine);
+  // They serve from here on.
+  void go();
+
+  [[nodiscard]] std::expected<void, sys::SysError> watch(int fd, std::uint32_t number) {
+    return first_.watch(fd, number);
+  }
+  void unwatch(int fd) { first_.unwatch(fd); }
+  // A round of the first.
+  void turn(Instant limit, Outside& outside);
+  void begin_drain(Outside& outside);
+  void close_link();
+  // Of all together.
+  [[nodiscard]] Undelivered undelivered(Outside& outside);
+  // ... and their threads have ended.
+  [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish(Outside& outside);
+
+  [[nodiscard]] Instant now() const { return first_.now(); }
+  [[nodiscard]] telemetry::Snapshot snapshot();
+
+ private:
+  void ask_others(const WorkerThread::Call& call);
+
+  Worker& first_;
+  std::vector<std::unique_ptr<WorkerThread>> others_;
+  bool draining_ = false;
+};
+
+}  // namespace sluice::driver

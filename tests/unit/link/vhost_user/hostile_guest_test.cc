@@ -12,13 +12,15 @@
 #include <thread>
 
 #include "base/prng.h"
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/vhost_user_back_end.h"
 #include "unit/link/vhost_user/front_end.h"
+#include "unit/link/vhost_user/link_fixture.h"
 
 namespace sluice::link {
 namespace {
 
 using test::FrontEnd;
+using test::PairedFrontEnds;
 using virtio::Feature;
 using virtio::FeatureSet;
 
@@ -28,30 +30,6 @@ constexpr FeatureSet kSplitRich{Feature::kVersion1, Feature::kMrgRxbuf, Feature:
                                 Feature::kIndirectDesc};
 constexpr FeatureSet kPackedRich{Feature::kVersion1, Feature::kMrgRxbuf, Feature::kEventIdx,
                                  Feature::kIndirectDesc, Feature::kRingPacked};
-
-// Those of the test, one at a time.
-class NextFrontEnd final : public FrontEnds {
- public:
-  NextFrontEnd() : waiting_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-  [[nodiscard]] int descriptor() const override { return waiting_.get(); }
-  [[nodiscard]] std::optional<sys::KernelFd> take() override {
-    std::uint64_t count = 0;
-    if (::read(waiting_.get(), &count, sizeof count) != sizeof count) return std::nullopt;
-    return sys::KernelFd(sys::real_kernel(), next_.release());
-  }
-  [[nodiscard]] UniqueFd connect() {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-    next_ = UniqueFd(ends[0]);
-    const std::uint64_t one = 1;
-    EXPECT_EQ(::write(waiting_.get(), &one, sizeof one), 8);
-    return UniqueFd(ends[1]);
-  }
-
- private:
-  UniqueFd waiting_;
-  UniqueFd next_;
-};
 
 // The guest's memory, seen by another of its processors.
 class Memory {
@@ -73,16 +51,16 @@ class Memory {
 class HostileGuestTest : public testing::TestWithParam<FeatureSet> {
  protected:
   HostileGuestTest() {
-    auto ends = std::make_unique<NextFrontEnd>();
+    auto ends = std::make_unique<PairedFrontEnds>();
     front_ends = ends.get();
     auto made =
-        VhostUserLink::create(sys::real_kernel(), std::move(ends),
-                              {.device = {.mac = {}, .mtu = 1500, .queue_pairs_max = 1},
-                               .one_off = false,
-                               .tell = [this](const std::string& line) { told.push_back(line); },
-                               .note = [](const std::string&) {}});
+        VhostUserBackEnd::create(sys::real_kernel(), std::move(ends),
+                                 {.device = {.mac = {}, .mtu = 1500, .queue_pairs_max = 1},
+                                  .tell = [this](const std::string& line) { told.push_back(line); },
+                                  .note = [](const std::string&) {}});
     EXPECT_TRUE(made);
-    link = std::move(*made);
+    back_end = std::move(*made);
+    link = back_end->link(0);
   }
   [[nodiscard]] bool ready() const {
     pollfd poll{.fd = link->descriptors()[0], .events = POLLIN, .revents = 0};
@@ -123,8 +101,9 @@ class HostileGuestTest : public testing::TestWithParam<FeatureSet> {
     guest->close();
   }
 
-  NextFrontEnd* front_ends = nullptr;
-  std::unique_ptr<VhostUserLink> link;
+  PairedFrontEnds* front_ends = nullptr;
+  std::unique_ptr<VhostUserBackEnd> back_end;
+  std::unique_ptr<Link> link;  // Gone before it.
   std::size_t frames = 0;
   std::vector<std::string> told;
 };

@@ -127,7 +127,7 @@ TEST_F(MachineGuestTest, AFrontEndThatIsHandedOverIsTheOnlyOne) {
   ASSERT_TRUE(begin(guest).has_value());
   auto ends = guest.await(sys::real_kernel());
   ASSERT_TRUE(ends.has_value());
-  const auto turn = [&] { return ends->link->read_burst(link::Link::Depth::kToTheEnd); };
+  const auto turn = [&] { return ends->links.front()->read_burst(link::Link::Depth::kToTheEnd); };
   const std::array<std::uint32_t, 3> get_features{1, 1, 0};
   ASSERT_EQ(::send(front_end.get(), get_features.data(), sizeof get_features, 0), 12);
   EXPECT_FALSE(turn().gone);

@@ -5,11 +5,13 @@
 // Input: a byte of features, one of the size, then operations, a byte each with what they need.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
 #include "base/bytes.h"
 #include "require.h"
+#include "unit/flow/engine/guest_frames.h"
 #include "unit/virtio/mock_drivers.h"
 #include "virtio/net/receive_queue.h"
 #include "virtio/net/transmit_queue.h"
@@ -31,7 +33,8 @@ class RingHarness {
     driver_ = make_mock_driver({.size = size,
                                 .features = features,
                                 .base = packed ? kPackedStart : 0,
-                                .data_bytes = 2048});
+                                .data_bytes = 2048,
+                                .table_entries = kChainMax});
     const FeatureSet accepted = (flags & 16) != 0
                                     ? FeatureSet{Feature::kVersion1, Feature::kMrgRxbuf}
                                     : FeatureSet{Feature::kVersion1};
@@ -58,7 +61,9 @@ class RingHarness {
 
  private:
   void step() {
-    switch (input_.u8() % 12) {
+    const std::uint8_t operation = input_.u8();
+    if (operation >= kLargeFrames) return offer_large();
+    switch (operation % 12) {
       case 0: return scribble(driver_->bytes(), input_.u16());
       case 1: return scribble(driver_->bytes(), input_.u8());
       case 2: return offer();
@@ -100,7 +105,7 @@ class RingHarness {
     }
   }
   void offer() {
-    std::vector<MockBuffer> chain(input_.u8() % 6U);
+    std::vector<MockBuffer> chain(input_.u8() % (kChainMax + 1));
     for (MockBuffer& buffer : chain) {
       const std::uint16_t place = input_.u16();
       buffer = {MockDriver::kGuestBase + place % (driver_->bytes().size() + other_.size() + 8),
@@ -109,6 +114,31 @@ class RingHarness {
     if (chain.empty()) return;
     (void)driver_->offer(
         chain, input_.u8() % 2 == 0 ? MockDriver::Form::kDirect : MockDriver::Form::kIndirect);
+  }
+  // A segment of TCP data so large that its payload may stay where it is, anywhere in the memory.
+  void offer_large() {
+    constexpr std::uint32_t kHead = 204;
+    constexpr std::uint32_t kPiece = 1700;
+    static const std::vector<std::uint8_t> head = [] {
+      std::vector<std::uint8_t> bytes(wire::VirtioNetHeader::kSize);
+      bytes[0] = wire::VirtioNetHeader::kNeedsCsum;
+      const auto frame =
+          flow::test::tcp_frame({}, {.guest = flow::test::endpoint("10.0.2.15:40000"),
+                                     .remote = flow::test::endpoint("198.51.100.7:80"),
+                                     .flags = wire::kAck,
+                                     .payload = flow::test::stream(0, kHead + 3 * kPiece - 66)});
+      bytes.insert(bytes.end(), frame.begin(), frame.end());
+      bytes.resize(kHead);
+      return bytes;
+    }();
+    const MutableBytes memory = driver_->bytes();
+    std::ranges::copy(head, memory.last(kHead).begin());
+    std::array<MockBuffer, 4> chain;
+    chain[0] = {MockDriver::kGuestBase + memory.size() - kHead, kHead, false};
+    for (MockBuffer& buffer : std::span(chain).subspan(1)) {
+      buffer = {MockDriver::kGuestBase + input_.u16() % (memory.size() - kPiece), kPiece, false};
+    }
+    (void)driver_->offer(chain);
   }
   void take(std::size_t count) {
     const auto fault = queue_->fault();
@@ -188,6 +218,9 @@ class RingHarness {
     }
     given_ = 0;
   }
+
+  static constexpr std::uint8_t kLargeFrames = 0xf0;
+  static constexpr std::size_t kChainMax = 5;  // Memory that is small is made and cleared soon.
 
   wire::ByteReader& input_;
   std::unique_ptr<MockDriver> driver_;

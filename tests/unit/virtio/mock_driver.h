@@ -31,6 +31,7 @@ struct MockOptions {
   RingFeatures features{};
   std::uint32_t base = 0;                // Split: both indices; packed: QueueConfig::base.
   std::size_t data_bytes = 1024 * 1024;  // For buffers.
+  std::size_t table_entries = 64;        // Of the indirect table that each slot has.
 };
 
 struct MockBuffer {
@@ -43,7 +44,6 @@ class MockDriver {
  public:
   static constexpr std::uint64_t kGuestBase = 0x4000'0000;
   static constexpr std::uint64_t kUserBase = 0x7f00'0000'0000;
-  static constexpr std::size_t kTableEntries = 64;  // Of the indirect table that each slot has.
 
   struct Used {
     std::uint16_t id = 0;
@@ -56,7 +56,7 @@ class MockDriver {
     driver_at_ = align(sizes.descriptors);
     device_at_ = align(driver_at_ + sizes.driver);
     tables_at_ = align(device_at_ + sizes.device);
-    data_at_ = align(tables_at_ + options.size * kTableEntries * Descriptor::kSize);
+    data_at_ = align(tables_at_ + options.size * options.table_entries * Descriptor::kSize);
     storage_.resize((data_at_ + options.data_bytes) / sizeof(Line) + 1);
     bytes_ = {reinterpret_cast<std::uint8_t*>(storage_.data()), data_at_ + options.data_bytes};
     data_next_ = data_at_;
@@ -136,7 +136,7 @@ class MockDriver {
   }
   // Fills an indirect table and returns its descriptor.
   [[nodiscard]] MockBuffer fill_table(std::size_t slot, std::span<const MockBuffer> chain) {
-    const std::size_t at = tables_at_ + slot * kTableEntries * Descriptor::kSize;
+    const std::size_t at = tables_at_ + slot * options_.table_entries * Descriptor::kSize;
     for (std::size_t i = 0; i < chain.size(); ++i) {
       const bool last = i + 1 == chain.size();
       const unsigned write = chain[i].writable ? Descriptor::kWrite : 0U;

@@ -28,6 +28,8 @@ def pytest_addoption(parser):
                     help="the lab's clients (default: newest build)")
     group.addoption("--fast-path", choices=("auto", "off", "require"),
                     help="given to every sluice run (default: nothing is given)")
+    group.addoption("--workers", type=int,
+                    help="given to every sluice run (default: nothing is given)")
     group.addoption("--fast", action="store_true",
                     help="64 MiB instead of 1 GiB, short runs, without the tests that take long")
 

@@ -160,6 +160,7 @@ class Context:
         self.family = family
         self.net = network
         self.fast = options.fast
+        self.workers = options.workers
         self._closing = contextlib.ExitStack()
         self.folder = self._closing.enter_context(
             tempfile.TemporaryDirectory(prefix="sluice-test-", ignore_cleanup_errors=True))
@@ -190,6 +191,7 @@ class Context:
             return engines.pasta_command(self.path, list(command), None, list(options))
         # What the test itself says about it comes later and counts.
         way = [f"--fast-path={self.options.fast_path}"] if self.options.fast_path else []
+        way += [f"--workers={self.workers}"] if self.workers else []
         return engines.sluice_command(self.path, list(command), None, [*way, *options])
 
     @property

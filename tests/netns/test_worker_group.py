@@ -4,7 +4,7 @@ import json
 import os
 
 from harness import (GATEWAY, GUEST_PRELUDE, PYTHON, check, check_equal, each_family, echo,
-                     read_line, v4_only)
+                     processes, read_line, v4_only)
 from test_datagrams import serve_echo
 from test_dns import Resolver
 from test_policy import json_of
@@ -26,13 +26,18 @@ def test_workers_are_threads_that_are_confined(t):
     child = t.start(["sh", "-c", "echo up; sleep 60"], WORKERS)
     read_line(child)
     engine = t.engine_pid(child)
-    check_equal(workers_of(engine), ["sluice-w1"], "threads")
-    for task in os.listdir(f"/proc/{engine}/task"):
+    # They are started, and confined, while the command already starts.
+    processes.wait_until(lambda: workers_of(engine) == ["sluice-w1"], 20, "one more thread")
+
+    def status_of(task):
         with open(f"/proc/{engine}/task/{task}/status", encoding="utf-8") as file:
-            status = dict(line.split(":", 1) for line in file)
-        check_equal(status["Seccomp"].strip(), "2", "a filter of system calls")
-        check_equal(status["NoNewPrivs"].strip(), "1", "no new privileges")
-        check_equal(int(status["CapEff"], 16), 0, "capabilities")
+            return dict(line.split(":", 1) for line in file)
+
+    for task in os.listdir(f"/proc/{engine}/task"):
+        processes.wait_until(lambda task=task: status_of(task)["Seccomp"].strip() == "2", 20,
+                             "no filter of system calls")
+        check_equal(status_of(task)["NoNewPrivs"].strip(), "1", "no new privileges")
+        check_equal(int(status_of(task)["CapEff"], 16), 0, "capabilities")
 
 
 @each_family

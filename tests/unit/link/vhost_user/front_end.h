@@ -154,11 +154,13 @@ class FrontEnd {
     for (std::uint32_t ring = 0; ring < 2 * pairs; ++ring) start_ring(ring);
   }
 
-  // The driver's side. Kicks where the device asked for it; true then.
-  bool transmit(const std::string& frame, std::size_t ring = 1) {
+  // The driver's side. Kicks where the device asked for it; true then. `flags` are those of the
+  // virtio-net header. A frame that is larger than a buffer lies in the next ones as well.
+  bool transmit(const std::string& frame, std::size_t ring = 1, std::uint8_t flags = 0) {
     const std::uint16_t slot = rings_[ring].available % kRingSize;
     std::uint8_t* const buffer = bytes_ + kData + (ring * kRingSize + slot) * kBuffer;
     std::memset(buffer, 0, kHeader);
+    buffer[0] = flags;
     std::memcpy(buffer + kHeader, frame.data(), frame.size());
     describe(ring, slot, static_cast<std::uint32_t>(kHeader + frame.size()), 0);
     return make_available(ring, slot);

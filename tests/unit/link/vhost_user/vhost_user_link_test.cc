@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
+#include <cerrno>
 #include <functional>
 
+#include "unit/flow/engine/guest_frames.h"
 #include "unit/link/vhost_user/link_fixture.h"
 #include "virtio/ring/queue_config.h"
 
@@ -273,6 +276,50 @@ TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayUnderAWriteEndsTheSession) {
   pump();
   guest->cut_memory();
   (void)write({frame(1)});
+  pump();
+  EXPECT_TRUE(guest->ended());
+}
+
+// As the guest's kernel sends it: its bytes are read where they lie, by whoever wants them.
+std::string large_tcp_frame() {
+  const auto bytes = flow::test::tcp_frame({}, {.guest = flow::test::endpoint("10.0.2.15:40000"),
+                                                .remote = flow::test::endpoint("198.51.100.7:80"),
+                                                .payload = flow::test::stream(0, 20'000)});
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_F(VhostUserLinkTest, LargeTcpDataIsTheGuestsAgainWhenItIsDoneWith) {
+  const auto guest = connect(kPlain);
+  guest->transmit(large_tcp_frame(), 1, wire::VirtioNetHeader::kNeedsCsum);
+  const Link::Burst burst = link->read_burst(Link::Depth::kAsExpected);
+  ASSERT_EQ(burst.frames.size(), 1U);
+  EXPECT_FALSE(burst.frames[0].rest.empty());
+  EXPECT_LT(burst.frames[0].bytes.size(), 200U);
+  EXPECT_TRUE(std::ranges::equal(burst.frames[0].whole(), large_tcp_frame(), {}, {},
+                                 [](char byte) { return static_cast<std::uint8_t>(byte); }));
+  EXPECT_EQ(guest->transmitted(), 0U);
+  link->flush();
+  EXPECT_EQ(guest->transmitted(), 1U);
+}
+
+TEST_F(VhostUserLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
+  const auto guest = connect(kPlain);
+  guest->transmit(large_tcp_frame(), 1, wire::VirtioNetHeader::kNeedsCsum);
+  const Link::Burst burst = link->read_burst(Link::Depth::kAsExpected);
+  ASSERT_EQ(burst.frames.size(), 1U);
+  const wire::FrameIn& frame = burst.frames[0];
+  ASSERT_FALSE(frame.rest.empty());
+  guest->cut_memory();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd near(ends[0]);
+  const UniqueFd far(ends[1]);
+  // To the kernel it is an error, to us it is zeros.
+  EXPECT_EQ(::send(near.get(), frame.rest[0].data(), frame.rest[0].size(), MSG_NOSIGNAL), -1);
+  EXPECT_EQ(errno, EFAULT);
+  EXPECT_EQ(frame.whole().back(), 0);
+  link->flush();
+  guest->kick(1);
   pump();
   EXPECT_TRUE(guest->ended());
 }

@@ -114,6 +114,30 @@ TEST_F(VhostUserWorkersTest, FramesMadeForAnotherDriverAreLost) {
   EXPECT_EQ(write({frame(3)}, 1), 0U);
 }
 
+// Frames may lie in the memory that a message takes away: it waits for whoever has them.
+TEST_F(VhostUserWorkersTest, MemoryStaysWhileAnyHasFramesOfIt) {
+  const auto guest = connect(kPairs, 2);
+  guest->transmit(frame(1), 3);
+  ASSERT_EQ(links[1]->read_burst(Link::Depth::kAsExpected).frames.size(), 1U);
+  guest->set_pump([] {});
+  guest->share_memory();
+  std::atomic<bool> done{false};
+  std::thread first([&] {
+    turn(0);
+    done = true;
+  });
+  // However long that is: nothing that is right fails for being slow.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(done);
+  links[1]->flush();
+  first.join();
+  EXPECT_EQ(guest->transmitted(3), 1U);
+  pump();
+  guest->transmit(frame(2), 3);
+  pump();
+  EXPECT_EQ(frames, std::vector{frame(2)});
+}
+
 TEST_F(VhostUserWorkersTest, MemoryThatAnyFindsGoneEndsTheSession) {
   const auto guest = connect(kPairs, 2);
   guest->cut_memory();

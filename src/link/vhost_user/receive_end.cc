@@ -6,6 +6,10 @@
 namespace sluice::link {
 namespace {
 
+// Of memory for frames that waited so much is kept for others: the bound of HeldBytes is meant for
+// all queues together.
+constexpr std::size_t kKeptBytes = 64 * 1024;
+
 // Asks for a kick for buffers beyond those that are there, which are too few. True when some came
 // meanwhile.
 [[nodiscard]] bool await_buffers(virtio::Virtqueue& ring) {
@@ -79,17 +83,26 @@ void ReceiveEnd::deliver_held() {
 }
 
 void ReceiveEnd::drop_held() {
-  shared_->held.give_back(std::exchange(held_bytes_, 0));
-  held_.clear();
+  shared_->held.give_back(held_bytes_);
+  forget_held();
+}
+
+void ReceiveEnd::forget_held() {
+  if (held_bytes_ > kKeptBytes) {
+    held_ = wire::FrameBatch();
+  } else {
+    held_.clear();
+  }
+  held_bytes_ = 0;
   held_given_ = 0;
 }
 
 void ReceiveEnd::hand_held_to(ReceiveEnd& other) {
   // They keep the room that they have, in whichever queue they wait.
-  shared_->held.give_back(std::exchange(held_bytes_, 0));
+  shared_->held.give_back(held_bytes_);
   (void)other.write(held_, held_given_, held_.size());
   other.call_if_due();
-  drop_held();
+  forget_held();
 }
 
 void ReceiveEnd::call_if_due() {

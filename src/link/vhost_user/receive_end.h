@@ -71,6 +71,7 @@ class ReceiveEnd {
                                     std::size_t until);
   [[nodiscard]] std::size_t hold(const wire::FrameBatch& batch, std::size_t from,
                                  std::size_t until);
+  void forget_held();
 
   OptionalMutex mutex_;
   std::size_t queue_index_;

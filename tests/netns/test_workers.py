@@ -17,7 +17,7 @@ import test_fast_path
 import test_publish
 import test_tcp
 from harness import (ANY, PYTHON, check, check_equal, each_family, echo, finish, processes,
-                     read_line, shorten)
+                     read_line, shorten, v4_only)
 
 PATHS = ("off", "auto", "require")
 MIB = 1 << 20
@@ -176,6 +176,12 @@ print("up"); sys.stdin.readline()
     child.stdin.write(b"go\n")
     child.stdin.flush()
     check_equal(finish(child)[0], 0, "exit status")
+
+
+@v4_only
+def test_changed_resolvers_are_heard_of(two):
+    """Also where all questions come by the queue of a worker that asks nobody."""
+    test_dns.test_another_resolver_forgets_what_the_first_said(two)
 
 
 # What the kernel of the guest says of queues that are opened beside those of the engine.

@@ -50,11 +50,11 @@ void Worker::on_news(const Inbox::Mail& mail) {
 }
 
 void Worker::on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now) {
-  settle(now);  // As before each burst: what is in the sink may borrow packets of an older one.
-  dns_.follow_resolvers(now);  // As well: questions may all come by another's link.
+  // As before each burst: what is in the sink may borrow packets of an older one.
+  settle(now);
+  dns_.follow_resolvers(now);
   for (std::size_t i = 0; i < parcel.size(); ++i) {
-    const wire::FrameIn frame = parcel.frame(i);
-    engine_.on_frame(frame.bytes, frame.offload, {now, sink_});
+    engine_.on_frame(parcel.frame(i), {now, sink_});
   }
   engine_.end_burst(end, {now, sink_});
   settle(now);

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 
+import pytest
+
 from harness import Failure, check, check_equal, each_family
 
 CYCLES = 50
@@ -13,6 +15,12 @@ STEPS = ["frame_in SYN", "flow_created", "connect_issued", "connect_done", "syn_
 PROBES = {"poll_returned", "frame_in", "flow_created", "connect_issued", "connect_done",
           "syn_ack_queued", "frames_flushed", "bytes_to_host", "fin_to_host", "bytes_to_guest",
           "window_update", "retransmit", "flow_closed"}
+
+
+@pytest.fixture(autouse=True)
+def one_worker(t):
+    """A timeline is of one, whatever the other tests have."""
+    t.workers = None
 
 
 def crr(t, option):

@@ -220,6 +220,9 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
   if (auto ok = read_trace(raw, options); !ok) return ok;
+  if (options.trace != nullptr && options.workers.value_or(1) > 1) {
+    return fail("--trace: a timeline is of one worker; expected it without --workers");
+  }
   auto level = log_level_option(raw);
   if (!level) return std::unexpected(std::move(level.error()));
   options.log_level = *level;

@@ -24,6 +24,7 @@ constexpr int kExitSetupFailed = 125;  // As `run` has it.
 // A thread for each pair of queues, where there are cores for them; a socket has but one.
 [[nodiscard]] std::uint32_t workers_for(const VmOptions& options) {
   if (options.workers) return *options.workers;
+  if (options.trace != nullptr) return 1;  // A timeline is of one.
   const auto* const shared = std::get_if<serve::MachineVhostUser>(&options.machine.link);
   return shared == nullptr ? 1 : std::min<std::uint32_t>(shared->queues, sys::usable_cores());
 }

@@ -1,7 +1,6 @@
 #include "flow/engine/engine.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "flow/lease/dhcp_server.h"
@@ -165,46 +164,8 @@ bool Engine::is_ours(const wire::IpAddress& address) const {
   if (options_.share.has_packet(whole)) [[likely]] {
     dispatch(whole, {}, turn);
   } else {
-    pass_on(whole);
+    foreign_frames_.push_back(frame_of(datagram, options_.network.gateway_mac, link_.guest_mac()));
   }
-}
-
-// The newest of those that were put together is another worker's, for which it becomes a frame as
-// if it had come whole.
-[[gnu::cold]] void Engine::pass_on(const wire::IpPacketView& whole) {
-  const Datagram& datagram = reassembled_.back();
-  const bool v4 = whole.family == wire::IpFamily::kV4;
-  const std::size_t before = wire::kEthernetHeaderSize + ip_header_size(whole.source);
-  const std::size_t packet = datagram.bytes.size() + (v4 ? wire::Ipv4View::kHeaderSize : 0U);
-  if (packet > std::numeric_limits<std::uint16_t>::max()) {
-    drop(DropReason::kMalformed);  // Longer than any packet of IPv4.
-    return;
-  }
-  std::vector<std::uint8_t>& frame = foreign_frames_.emplace_back(before + datagram.bytes.size());
-  const MutableBytes bytes(frame);
-  const auto length = static_cast<std::uint16_t>(datagram.bytes.size());
-  wire::emit_ethernet(bytes.first<wire::kEthernetHeaderSize>(), options_.network.gateway_mac,
-                      link_.guest_mac(), v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6);
-  const MutableBytes header = bytes.subspan(wire::kEthernetHeaderSize);
-  if (v4) {
-    wire::Ipv4Repr{.source = whole.source,
-                   .destination = whole.destination,
-                   .protocol = datagram.protocol,
-                   .ttl = datagram.hop_limit,
-                   .payload_length = length,
-                   .dont_fragment = false,
-                   .tos = datagram.traffic_class}
-        .emit(header.first<wire::Ipv4View::kHeaderSize>());
-  } else {
-    wire::Ipv6Repr{.source = whole.source,
-                   .destination = whole.destination,
-                   .next_header = datagram.protocol,
-                   .hop_limit = datagram.hop_limit,
-                   .payload_length = length,
-                   .traffic_class = datagram.traffic_class}
-        .emit(header.first<wire::Ipv6View::kHeaderSize>());
-  }
-  std::ranges::copy(datagram.bytes, frame.begin() + static_cast<std::ptrdiff_t>(before));
 }
 
 [[gnu::noinline]] void Engine::dispatch(const wire::IpPacketView& packet,

@@ -175,7 +175,6 @@ class Engine {
   void on_arp(ByteView payload, ActionSink& out);
   void on_packet(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   void on_fragment(const wire::IpPacketView& packet, Turn turn);
-  void pass_on(const wire::IpPacketView& whole);
   void dispatch(const wire::IpPacketView& packet, const wire::VirtioNetHeader& offload, Turn turn);
   // Of a packet whose checksum holds: one that was damaged on its way must teach us nothing.
   void note_source(const wire::IpPacketView& packet) {

@@ -213,4 +213,37 @@ std::size_t FragmentReassembly::held_by(const Pending& entry) {
   return entry.bytes.capacity() + entry.here.capacity() * sizeof(std::uint64_t);
 }
 
+std::vector<std::uint8_t> frame_of(const Datagram& datagram, const wire::MacAddress& to,
+                                   const wire::MacAddress& from) {
+  const bool v4 = datagram.source.is_v4();
+  const std::size_t header_size = v4 ? wire::Ipv4View::kHeaderSize : wire::Ipv6View::kHeaderSize;
+  const std::size_t before = wire::kEthernetHeaderSize + header_size;
+  std::vector<std::uint8_t> frame(before + datagram.bytes.size());
+  const MutableBytes bytes(frame);
+  const auto length = static_cast<std::uint16_t>(datagram.bytes.size());
+  wire::emit_ethernet(bytes.first<wire::kEthernetHeaderSize>(), to, from,
+                      v4 ? wire::EtherType::kIpv4 : wire::EtherType::kIpv6);
+  const MutableBytes header = bytes.subspan(wire::kEthernetHeaderSize);
+  if (v4) {
+    wire::Ipv4Repr{.source = datagram.source,
+                   .destination = datagram.destination,
+                   .protocol = datagram.protocol,
+                   .ttl = datagram.hop_limit,
+                   .payload_length = length,
+                   .dont_fragment = false,
+                   .tos = datagram.traffic_class}
+        .emit(header.first<wire::Ipv4View::kHeaderSize>());
+  } else {
+    wire::Ipv6Repr{.source = datagram.source,
+                   .destination = datagram.destination,
+                   .next_header = datagram.protocol,
+                   .hop_limit = datagram.hop_limit,
+                   .payload_length = length,
+                   .traffic_class = datagram.traffic_class}
+        .emit(header.first<wire::Ipv6View::kHeaderSize>());
+  }
+  std::ranges::copy(datagram.bytes, frame.begin() + static_cast<std::ptrdiff_t>(before));
+  return frame;
+}
+
 }  // namespace sluice::flow

@@ -48,6 +48,11 @@ struct Datagram {
   std::vector<std::uint8_t> bytes{};
 };
 
+// It as a frame, as if it had come whole. One that was put together is never too long for that.
+[[nodiscard]] std::vector<std::uint8_t> frame_of(const Datagram& datagram,
+                                                 const wire::MacAddress& to,
+                                                 const wire::MacAddress& from);
+
 enum class FragmentOutcome : std::uint8_t {
   kComplete,   // The datagram is handed out.
   kStored,     // More fragments are needed.

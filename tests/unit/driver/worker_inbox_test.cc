@@ -1,5 +1,7 @@
 // A worker of a group over a kernel of the test's: what it takes from others and leaves to them.
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -19,8 +21,8 @@ class WorkerInboxTest : public ::testing::Test, protected WorkerRig {
   WorkerInboxTest() { start_as(0); }
   ~WorkerInboxTest() override { worker.reset(); }  // Before the group.
   // The worker is the group's first, or the other one.
-  void start_as(std::uint32_t place) {
-    WorkerOptions options;
+  void start_as(std::uint32_t place) { start_as(place, WorkerOptions()); }
+  void start_as(std::uint32_t place, WorkerOptions options) {
     options.keep_report = true;
     options.member.emplace(*group, place);
     options.engine.share = options.member->share();
@@ -64,6 +66,28 @@ TEST_F(WorkerInboxTest, FramesFromOthersAreAsIfTheyHadComeByTheLink) {
   look();
   EXPECT_EQ(kernel.count("connect"), 1U);
   EXPECT_TRUE(mail_of(kOther).posts.empty());
+}
+
+TEST_F(WorkerInboxTest, QuestionsFromOthersFindTheResolversOfNow) {
+  std::string path = "/tmp/sluice-resolv-XXXXXX";
+  const UniqueFd file(::mkstemp(path.data()));
+  constexpr std::string_view kText = "nameserver 192.0.2.53\n";
+  ASSERT_EQ(::write(file.get(), kText.data(), kText.size()), static_cast<ssize_t>(kText.size()));
+  WorkerOptions options;
+  options.resolvers = resolv::ResolverConfig(path);
+  start_as(0, std::move(options));
+  pass(std::chrono::seconds(10));
+  Bytes question{1, 2, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'x', 0, 0, 1, 0, 1};
+  Parcel parcel;
+  parcel.add({flow::test::udp_frame(network, {network.guest_v4, wire::Port{4000}},
+                                    {network.dns_v4, wire::Port{53}}, question),
+              {}});
+  ASSERT_TRUE(group->inbox(0).post(parcel, kOther));
+  look();
+  EXPECT_TRUE(link->written.empty()) << "it was answered without being asked";
+  ASSERT_EQ(kernel.sent.size(), 1U);
+  EXPECT_EQ(kernel.sent[0].size(), question.size());
+  ::unlink(path.c_str());
 }
 
 TEST_F(WorkerInboxTest, WhereAnotherHasNoRoomTheLinkIsNotRead) {

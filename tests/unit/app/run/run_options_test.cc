@@ -293,6 +293,12 @@ TEST(RunOptions, EveryOtherBadValueIsNamed) {
             "--pcap: 'a' is the file of --flow-log already");
 }
 
+TEST(RunOptions, ATimelineIsOfOneWorker) {
+  EXPECT_EQ(mistake({"--trace=crr", "--workers", "2", "x"}),
+            "--trace: a timeline is of one worker; expected it without --workers");
+  EXPECT_EQ(options({"--trace=crr", "--workers", "1", "x"}).workers, 1U);
+}
+
 TEST(RunOptions, TraceTakesATargetAndAFile) {
   EXPECT_EQ(options({"x"}).trace, nullptr);
   const RunOptions plain = options({"--trace=crr", "x"});

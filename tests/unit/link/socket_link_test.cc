@@ -5,17 +5,15 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <array>
-#include <atomic>
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "base/unique_fd.h"
 #include "unit/link/frames_of_a_test.h"
+#include "unit/sys/fake_kernel.h"
 
 namespace sluice::link {
 namespace {
@@ -222,28 +220,6 @@ TEST_F(SocketLinkTest, WhoComesWhileOneIsThereIsTurnedAwayAndWhoComesAfterItIsNo
   EXPECT_EQ(turn(), Texts{b});
 }
 
-TEST_F(SocketLinkTest, WhoComesBehindOneThatLeavesIsNeverTurnedAway) {
-  listen(Kind::kStream);
-  UniqueFd monitor = connect(SOCK_STREAM);
-  std::atomic<std::size_t> taken = 0;
-  std::jthread server([&](const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      if (readable(10)) taken += link->read_burst(Depth::kAsExpected).frames.size();
-    }
-  });
-  constexpr std::size_t kTurns = 2000;
-  for (std::size_t i = 1; i <= kTurns; ++i) {
-    send(monitor, prefixed(a));
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kSoonMs);
-    while (taken < i && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    ASSERT_EQ(taken, i) << "its frame is not taken";
-    monitor.reset();
-    monitor = connect(SOCK_STREAM);
-  }
-  server = {};
-  EXPECT_EQ(std::ranges::count(heard(), What::kTurnedAway), 0);
-}
-
 TEST_F(SocketLinkTest, OfPacketsTheNewestConnectionCounts) {
   listen(Kind::kSeqpacket);
   const UniqueFd first = connect(SOCK_SEQPACKET);
@@ -366,6 +342,31 @@ TEST_F(SocketLinkTest, ADatagramQueueThatIsFullDoesNotKeepUsAwake) {
       (void)turn();
     }
   }
+}
+
+// Its end comes between our look at what it sent and our look at what else there is.
+TEST(SocketLink, WhoComesBehindAPeerThatHasHungUpIsNoSecondOne) {
+  constexpr int kListener = 500;
+  sys::FakeKernel kernel;
+  std::vector<What> heard;
+  auto link =
+      SocketLink::create(kernel, {sys::KernelFd(kernel, kListener), Kind::kStream, true, false},
+                         {.tell = [&](const PeerNews& news) { heard.push_back(news.what); }});
+  ASSERT_TRUE(link.has_value());
+  const auto turn = [&] { return (*link)->read_burst(Depth::kAsExpected); };
+  kernel.script("accept4", 600);
+  kernel.script("accept4", -1, EAGAIN);
+  kernel.script_events({{kListener, EPOLLIN}});
+  (void)turn();
+  kernel.script("accept4", 601);
+  kernel.script("accept4", -1, EAGAIN);
+  kernel.script_events({{600, EPOLLIN | EPOLLHUP}, {kListener, EPOLLIN}});
+  (void)turn();
+  EXPECT_EQ(kernel.count("accept4"), 2U);
+  // Now its end is read.
+  kernel.script("recvmsg", 0);
+  (void)turn();
+  EXPECT_EQ(heard, (std::vector{What::kCame, What::kWent, What::kCame}));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/slab.h"
 #include "base/time.h"
 #include "flow/tcp/tcp_flow.h"
 
@@ -48,16 +49,42 @@ class HeldAcks {
     if (flow.answers_awaited != 0 && now - flow.moved <= patience_) --flow.answers_awaited;
   }
 
-  // When the first is due, which may have gone out meanwhile: see forget_first().
+  // An ACK of all that the flow owes one for has gone out, or the flow is gone.
+  void note_sent(TcpFlow& flow, const Slab<TcpFlow>& flows) {
+    flow.ack_due = false;
+    if (flow.ack_by != kNever) [[unlikely]]
+      withdraw(flow, flows);
+  }
+
+  // When the first is due.
   [[nodiscard]] Instant next_due() const { return size_ == 0 ? kNever : ring_[first_].due; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
-  [[nodiscard]] const Held& first() const { return ring_[first_]; }
+  // The flow of the first that is due and was not sent meanwhile, and waits no more; or none.
+  [[nodiscard]] TcpFlow* take_due(Slab<TcpFlow>& flows, Instant now) {
+    while (next_due() <= now) {
+      const Held held = ring_[first_];
+      forget_first();
+      TcpFlow* flow = flows.find(held.flow);
+      if (flow == nullptr || flow->ack_by != held.due) continue;
+      flow->ack_by = kNever;
+      flow->answers_awaited = kAnswersInTime;
+      return flow;
+    }
+    return nullptr;
+  }
+
+ private:
   void forget_first() {
     first_ = (first_ + 1) % kMax;
     --size_;
   }
-
- private:
+  // Those that have gone out are forgotten once they are first, so that they wake nobody.
+  [[gnu::noinline]] void withdraw(TcpFlow& flow, const Slab<TcpFlow>& flows) {
+    flow.ack_by = kNever;
+    for (; size_ != 0; forget_first()) {
+      const TcpFlow* first = flows.find(ring_[first_].flow);
+      if (first != nullptr && first->ack_by == ring_[first_].due) return;
+    }
+  }
   // Of a connection in which nothing but a small request, or the guest's FIN, is new.
   [[nodiscard]] static bool may_wait(const TcpFlow& flow, const Relaying& state) {
     const auto& [rx, tx] = state;

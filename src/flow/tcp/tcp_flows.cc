@@ -94,8 +94,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   }
   if (std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
-  if (flow->ack_by != kNever) [[unlikely]]
-    forget_held_ack(*flow);
+  held_acks_.note_sent(*flow, flows_);
   table_.erase(flow->key, id.index);
   flows_.erase(id);
 }

@@ -195,13 +195,6 @@ class TcpFlows {
   void remove(TcpId id, policy::Outcome outcome, Turn turn);
   void report(const TcpFlow& flow, policy::Outcome outcome, Turn turn);
   void finish_if_done(TcpFlow& flow, Relaying& state, Turn turn);
-  // An ACK of all that is not in a chain has gone out.
-  void note_acked(TcpFlow& flow) {
-    flow.ack_due = false;
-    if (flow.ack_by != kNever) [[unlikely]]
-      forget_held_ack(flow);
-  }
-  void forget_held_ack(TcpFlow& flow);
   void touch(TcpFlow& flow) {
     if (flow.touched) return;
     flow.touched = true;

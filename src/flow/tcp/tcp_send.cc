@@ -155,7 +155,7 @@ void TcpFlows::send_data(TcpFlow& flow, Receiver& rx, Stretch stretch, ActionSin
                    out);
     stretch.sequence += static_cast<std::uint32_t>(piece.size());
   }
-  note_acked(flow);
+  held_acks_.note_sent(flow, flows_);
 }
 
 void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
@@ -164,23 +164,8 @@ void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
                state.rx.window_edge.value);
 }
 
-[[gnu::noinline]] void TcpFlows::forget_held_ack(TcpFlow& flow) {
-  flow.ack_by = kNever;
-  while (!held_acks_.empty()) {
-    const TcpFlow* first = find(held_acks_.first().flow);
-    if (first != nullptr && first->ack_by == held_acks_.first().due) return;
-    held_acks_.forget_first();
-  }
-}
-
 void TcpFlows::on_acks_due(Turn turn) {
-  while (held_acks_.next_due() <= turn.now) {
-    const HeldAcks::Held held = held_acks_.first();
-    held_acks_.forget_first();
-    TcpFlow* flow = find(held.flow);
-    if (flow == nullptr || flow->ack_by != held.due) continue;
-    flow->ack_by = kNever;
-    flow->answers_awaited = HeldAcks::kAnswersInTime;
+  while (TcpFlow* flow = held_acks_.take_due(flows_, turn.now)) {
     if (auto* state = std::get_if<Relaying>(&flow->state)) send_ack(*flow, *state, turn.out);
   }
 }
@@ -192,7 +177,7 @@ bool TcpFlows::may_hold_ack(const Relaying& state) const {
 
 void TcpFlows::send_control(TcpFlow& flow, Relaying& state, Control control, ActionSink& out) {
   Receiver& rx = state.rx;
-  if (!rx.has_chain()) note_acked(flow);
+  if (!rx.has_chain()) held_acks_.note_sent(flow, flows_);
   const std::uint16_t window = advertise(flow, rx);
   wire::TcpOptions options;
   if (flow.guest.sack && rx.gaps != nullptr) [[unlikely]]

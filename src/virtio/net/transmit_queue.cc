@@ -37,6 +37,11 @@ class PieceReader {
   std::span<const ByteView> others_;
 };
 
+// The 10 bytes that both forms begin with: num_buffers says nothing in this direction.
+wire::VirtioNetHeader header_of(ByteView read) {
+  return wire::VirtioNetHeader::parse_legacy(read.first<wire::VirtioNetHeader::kSizeLegacy>());
+}
+
 }  // namespace
 
 std::expected<bool, RingFault> TransmitQueue::read(FrameBurst& burst) {
@@ -78,28 +83,32 @@ void TransmitQueue::add_frame(const Chain& chain, FrameBurst& burst) {
     ++counters_.too_long;
     return;
   }
-  const bool large = size >= kBorrowedMin && chain.readable.size() <= size / kPieceMin;
   const MutableBytes room = burst.room(size);
-  PieceReader reader(chain.readable);
-  reader.read(room.first(large ? kHeadSize : size));
-  // The 10 bytes that both forms begin with: num_buffers says nothing in this direction.
-  wire::FrameIn frame{.bytes = ByteView(room).subspan(format_.size),
-                      .offload = wire::VirtioNetHeader::parse_legacy(
-                          room.first<wire::VirtioNetHeader::kSizeLegacy>())};
-  if (large) {
-    const ByteView head = frame.bytes.first(kHeadSize - format_.size);
-    if (frame.offload.vouches() && wire::TcpFrameHead::parse(head, frame.bytes.size())) {
-      frame.rest = burst.borrow(reader.piece(), reader.others());
-    }
-    if (frame.rest.empty()) {
-      reader.read(room.subspan(kHeadSize));
-    } else {
-      frame.bytes = head;
-      frame.room = room.subspan(format_.size);
-    }
+  const bool large = size >= kBorrowedMin && chain.readable.size() <= size / kPieceMin;
+  if (large && borrow(chain, room, burst)) return;
+  std::uint8_t* at = room.data();
+  for (const ByteView piece : chain.readable) {
+    std::memcpy(at, piece.data(), piece.size());
+    at += piece.size();
   }
+  burst.keep(room, {.bytes = ByteView(room).subspan(format_.size), .offload = header_of(room)});
+  ++counters_.frames;
+}
+
+// What was copied of a frame that has to be whole is copied anew: it was looked at for that only.
+bool TransmitQueue::borrow(const Chain& chain, MutableBytes room, FrameBurst& burst) {
+  PieceReader reader(chain.readable);
+  reader.read(room.first(kHeadSize));
+  wire::FrameIn frame{.bytes = ByteView(room).subspan(format_.size, kHeadSize - format_.size),
+                      .offload = header_of(room),
+                      .room = room.subspan(format_.size)};
+  const bool plain = frame.offload.vouches() &&
+                     wire::TcpFrameHead::parse(frame.bytes, frame.room.size()).has_value();
+  if (plain) frame.rest = burst.borrow(reader.piece(), reader.others());
+  if (frame.rest.empty()) return false;
   burst.keep(room, frame);
   ++counters_.frames;
+  return true;
 }
 
 }  // namespace sluice::virtio

@@ -45,6 +45,8 @@ class TransmitQueue {
 
  private:
   void add_frame(const Chain& chain, FrameBurst& burst);
+  // False where the frame has to be copied.
+  [[nodiscard]] bool borrow(const Chain& chain, MutableBytes room, FrameBurst& burst);
 
   Virtqueue ring_;
   NetHeaderFormat format_;

@@ -76,7 +76,7 @@ class Ipv6View {
       return std::unexpected(ParseError::kTruncated);
     }
     const ByteView packet = bytes.first(kHeaderSize + payload_length);
-    Ipv6View view(packet, {IpProtocol{header[6]}, packet.subspan(kHeaderSize), std::nullopt});
+    Ipv6View view(packet, IpProtocol{header[6]});
     if (view.source().is_v4() || view.destination().is_v4()) {
       return std::unexpected(ParseError::kBadAddress);
     }
@@ -103,7 +103,8 @@ class Ipv6View {
   [[nodiscard]] ByteView packet() const { return packet_; }
 
  private:
-  Ipv6View(ByteView packet, const Ipv6UpperLayer& upper) : packet_(packet), upper_(upper) {}
+  Ipv6View(ByteView packet, IpProtocol next)
+      : packet_(packet), upper_{next, packet.subspan(kHeaderSize), std::nullopt} {}
   [[nodiscard]] FixedView<kHeaderSize> header() const { return packet_.first<kHeaderSize>(); }
 
   ByteView packet_;

@@ -58,6 +58,13 @@ def missing(row, options):
     return None
 
 
+def _words_of(row):
+    """Of the engine's command line, beyond its link."""
+    # What passt does by itself: the guest may have the largest MTU, and a cell sets its own.
+    large = row.engine == "sluice" and row.machine is not testpmd.Testpmd
+    return ["--mtu", "65520"] if large else []
+
+
 class Guest:
     """A machine that is up, as labkit's places have it."""
 
@@ -65,7 +72,7 @@ class Guest:
         self.row = row
         self.network = network
         self.engine = engines.ENGINES[row.engine](network, path_of(row.engine, options), folder,
-                                                  row.link).start()
+                                                  row.link, options=_words_of(row)).start()
         self._machine = None
         if row.machine is not testpmd.Testpmd:
             # 8 streams at the largest MTU need room.

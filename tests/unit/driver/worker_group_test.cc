@@ -365,8 +365,8 @@ TEST_F(WorkerGroupTest, APublishedPortOfDatagramsIsWithItsOwner) {
   for (const auto& [port, target] : targets) {
     const UniqueFd client(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(::sendto(client.get(), "hello", 5, 0, target.get(), target.length), 5);
-    const auto came = expect([&, port = port](const Received& frame) {
-      return frame.is(wire::IpProtocol::kUdp) && frame.udp().destination_port().value == port;
+    const auto came = expect([wanted = port](const Received& frame) {
+      return frame.is(wire::IpProtocol::kUdp) && frame.udp().destination_port().value == wanted;
     });
     ASSERT_TRUE(came.has_value());
     EXPECT_EQ(came->link, owner.of_udp(wire::Port{port}));

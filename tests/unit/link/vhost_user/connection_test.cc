@@ -7,7 +7,7 @@
 
 #include <span>
 
-#include "sys/control_message.h"
+#include "unit/link/vhost_user/front_end.h"
 
 namespace sluice::link {
 namespace {
@@ -117,16 +117,9 @@ TEST_F(VhostConnectionTest, AnswersThatNobodyTakesAreNotKept) {
 TEST_F(VhostConnectionTest, ADescriptorGoesAlongWithAnAnswer) {
   const UniqueFd file(::open("/dev/null", O_RDWR | O_CLOEXEC));
   EXPECT_TRUE(connection->send({VhostRequest::kGetInflightFd, false, VhostInflight{}}, file));
-  std::array<std::uint8_t, kVhostMessageMax> in{};
-  iovec part{.iov_base = in.data(), .iov_len = in.size()};
-  alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  EXPECT_EQ(::recvmsg(front_end.get(), &message, 0), 12 + 24);
-  EXPECT_EQ(sys::take_descriptors(message).size(), 1U);
+  const test::AnswerBytes answer = test::receive_answer(front_end.get());
+  EXPECT_EQ(answer.bytes.size(), kVhostHeaderSize + 24U);
+  EXPECT_EQ(answer.descriptors.size(), 1U);
   EXPECT_TRUE(file.valid()) << "it is ours still";
 }
 

@@ -28,6 +28,26 @@ namespace sluice::link::test {
 // Runs the other side: it answers only when it is called.
 using Pump = std::function<void()>;
 
+// An answer, with what went along.
+struct AnswerBytes {
+  std::vector<std::uint8_t> bytes;
+  std::vector<UniqueFd> descriptors;
+};
+[[nodiscard]] inline AnswerBytes receive_answer(int socket) {
+  std::vector<std::uint8_t> in(kVhostMessageMax);
+  iovec part{.iov_base = in.data(), .iov_len = in.size()};
+  alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT);
+  if (got < 0) return {};
+  in.resize(static_cast<std::size_t>(got));
+  return {std::move(in), sys::take_descriptors(message)};
+}
+
 class FrontEnd {
  public:
   static constexpr std::uint64_t kGuestBase = 0x4000'0000;
@@ -97,16 +117,8 @@ class FrontEnd {
   // Memory in which it is noted what of so many rings is in flight.
   void ask_for_inflight(std::uint16_t rings) {
     send(VhostRequest::kGetInflightFd, VhostInflight{.queues = rings, .queue_size = kRingSize});
-    std::array<std::uint8_t, kVhostMessageMax> in{};
-    iovec part{.iov_base = in.data(), .iov_len = in.size()};
-    alignas(cmsghdr) std::array<std::uint8_t, 64> control{};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    ASSERT_EQ(::recvmsg(socket_.get(), &message, MSG_DONTWAIT), 12 + 24);
-    auto descriptors = sys::take_descriptors(message);
+    auto [in, descriptors] = receive_answer(socket_.get());
+    ASSERT_EQ(in.size(), kVhostHeaderSize + 24U);
     ASSERT_EQ(descriptors.size(), 1U);
     inflight_file_ = std::move(descriptors.front());
     inflight_ = {.queues = rings, .queue_size = kRingSize};

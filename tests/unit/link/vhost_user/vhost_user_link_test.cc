@@ -475,6 +475,20 @@ TEST_F(VhostUserTakeoverTest, ARegionOfNonsenseIsRefused) {
 class VhostUserPairsTest : public VhostUserLinkTest {
  protected:
   VhostUserPairsTest() : VhostUserLinkTest(2) {}
+
+  // A guest that has sent the first flow by the first pair, and the second by the second.
+  auto connect_with_flows() {
+    auto guest = connect(kPairs, 2);
+    guest->transmit(flow_frame(1, Way::kFromGuest), 1);
+    guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+    guest->offer_buffers(16, 0);
+    guest->offer_buffers(16, 2);
+    pump();
+    return guest;
+  }
+
+  const std::string first = flow_frame(1, Way::kToGuest);
+  const std::string second = flow_frame(2, Way::kToGuest);
 };
 
 TEST_F(VhostUserPairsTest, EachPairIsRead) {
@@ -489,14 +503,7 @@ TEST_F(VhostUserPairsTest, EachPairIsRead) {
 }
 
 TEST_F(VhostUserPairsTest, AFlowGoesBackByThePairItCameBy) {
-  const auto guest = connect(kPairs, 2);
-  guest->transmit(flow_frame(1, Way::kFromGuest), 1);
-  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
-  guest->offer_buffers(16, 0);
-  guest->offer_buffers(16, 2);
-  pump();
-  const std::string first = flow_frame(1, Way::kToGuest);
-  const std::string second = flow_frame(2, Way::kToGuest);
+  const auto guest = connect_with_flows();
   EXPECT_EQ(write({first, second, second, first, frame(3)}), 0U);
   EXPECT_EQ(guest->receive(0), (std::vector{first, first, frame(3)}));
   EXPECT_EQ(guest->receive(2), (std::vector{second, second}));
@@ -511,14 +518,7 @@ TEST_F(VhostUserPairsTest, AFlowGoesBackByThePairItCameBy) {
 }
 
 TEST_F(VhostUserPairsTest, APairThatIsNotEnabledFallsBackToTheFirstThatIs) {
-  const auto guest = connect(kPairs, 2);
-  guest->transmit(flow_frame(1, Way::kFromGuest), 1);
-  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
-  guest->offer_buffers(16, 0);
-  guest->offer_buffers(16, 2);
-  pump();
-  const std::string first = flow_frame(1, Way::kToGuest);
-  const std::string second = flow_frame(2, Way::kToGuest);
+  const auto guest = connect_with_flows();
   guest->send(VhostRequest::kSetVringEnable, VhostVringState{2, 0});
   EXPECT_EQ(write({first, second}), 0U);
   EXPECT_EQ(guest->receive(0), (std::vector{first, second}));
@@ -535,7 +535,6 @@ TEST_F(VhostUserPairsTest, FramesThatWaitAtAPairGoOnWhenItIsDisabled) {
   guest->transmit(flow_frame(2, Way::kFromGuest), 3);
   guest->offer_buffers(1, 0);
   pump();
-  const std::string second = flow_frame(2, Way::kToGuest);
   EXPECT_EQ(write({second, second, frame(1)}), 0U);
   EXPECT_FALSE(link->has_room());
   EXPECT_EQ(guest->receive(0), std::vector{frame(1)}) << "another pair is not held up";
@@ -572,7 +571,6 @@ TEST_F(VhostUserPairsTest, ByTheControlQueueADriverSaysHowManyPairsItUses) {
   guest->offer_buffers(8, 0);
   guest->offer_buffers(8, 2);
   pump();
-  const std::string second = flow_frame(2, Way::kToGuest);
   EXPECT_EQ(write({second}), 0U);
   EXPECT_EQ(guest->receive(0), std::vector{second});
   // VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, 2.

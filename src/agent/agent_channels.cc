@@ -60,7 +60,7 @@ std::optional<std::vector<AgentChannels::Order>> AgentChannels::receive(Duration
       channels_[worker].reset();
       continue;
     }
-    for (AgentOrder& order : *orders) out.push_back({worker, std::move(order)});
+    for (const AgentOrder& order : *orders) out.push_back({worker, order});
   }
   if (out.empty() && open() == 0) return std::nullopt;
   return out;

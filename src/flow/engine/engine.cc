@@ -289,8 +289,8 @@ void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers,
 }
 
 Instant Engine::next_wakeup() const {
-  return std::min({timers_.next_wakeup(), tcp_.next_ack_due(), reassembly_.next_deadline(),
-                   dns_.next_deadline(), dns_streams_.next_deadline()});
+  return std::min({timers_.next_wakeup(), reassembly_.next_deadline(), dns_.next_deadline(),
+                   dns_streams_.next_deadline()});
 }
 
 void Engine::on_timers(Turn turn) {
@@ -302,7 +302,6 @@ void Engine::on_timers(Turn turn) {
       case TimerKind::kPing: ping_.on_timer(index, turn); break;
     }
   }
-  if (tcp_.next_ack_due() <= turn.now) tcp_.on_acks_due(turn);
   if (dns_.next_deadline() <= turn.now) {
     dns_.on_timer(turn.now, dns_fresh_);
     settle_dns(turn);

@@ -134,9 +134,7 @@ struct TcpFlow {
   std::optional<HostError> host_failed;
   HandOverStage hand_over = HandOverStage::kNone;
   std::uint8_t hand_overs_failed = 0;
-  bool answered = false;  // The guest got bytes since it last sent some.
-  // How many answers of the host's have to come in time before an ACK waits for one (held_acks.h).
-  std::uint8_t answers_awaited = 0;
+  bool answered = false;    // The guest got bytes since it last sent some.
   std::uint32_t turns = 0;  // How often the guest sent bytes after it got some.
 
   // The current burst.
@@ -151,7 +149,6 @@ struct TcpFlow {
   Instant active{};
   Instant moved{};                    // When the host last took some of the guest's bytes.
   Duration lull{};                    // Before the guest's newest segment.
-  Instant ack_by = kNever;            // An ACK waits for the host's answer, no longer than this.
   Instant hand_over_until = kNever;   // In kWanted: when to give it up.
   std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
   std::uint64_t bytes_to_host = 0;

@@ -23,8 +23,7 @@ TcpFlows::TcpFlows(const FlowContext& context, const SipKey& isn_key,
       timer_kind_(context.timer_kind),
       isn_key_(isn_key),
       options_(options),
-      table_(context.table_secret),
-      held_acks_(options.answer_wait) {
+      table_(context.table_secret) {
   touched_.reserve(256);
   ending_.reserve(256);
   deferred_.reserve(256);
@@ -94,7 +93,6 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   }
   if (std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
-  held_acks_.note_sent(*flow, flows_);
   table_.erase(flow->key, id.index);
   flows_.erase(id);
 }

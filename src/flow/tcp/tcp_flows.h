@@ -16,7 +16,6 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
 #include "flow/ip/flow_context.h"
-#include "flow/tcp/held_acks.h"
 #include "flow/tcp/tcp_flow.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
@@ -57,7 +56,6 @@ enum class HandOverWhen : std::uint8_t {
 struct TcpFlowsOptions {
   Duration idle_limit = std::chrono::minutes(124);  // RFC 5382, REQ-5
   std::uint32_t peek_max = 256 * 1024;              // Bytes read from one socket in one go.
-  Duration answer_wait = HeldAcks::kPatience;       // Of ACKs for the host's answer.
 };
 
 // A segment of the guest's, in the packet that it came in.
@@ -135,9 +133,6 @@ class TcpFlows {
   void on_carried_to_end(TcpId id, policy::Outcome outcome, Turn turn);
 
   void on_timer(std::uint32_t index, Turn turn);
-  // When ACKs that wait for an answer go out without it.
-  [[nodiscard]] Instant next_ack_due() const { return held_acks_.next_due(); }
-  void on_acks_due(Turn turn);
   // Flows that could read on but let others go first. Call run_deferred() on the next turn.
   [[nodiscard]] bool has_deferred() const { return !deferred_.empty(); }
   void run_deferred(Turn turn);
@@ -285,7 +280,6 @@ class TcpFlows {
   std::vector<std::uint32_t> touched_;
   std::vector<std::uint32_t> ending_;  // Those of the burst that end_burst() works on.
   BurstEnd burst_end_ = BurstEnd::kDrained;
-  HeldAcks held_acks_;
   std::vector<TcpId> deferred_;
   std::vector<TcpId> resuming_;
   std::deque<TcpId> half_open_;  // Inbound, the oldest first; some are open or gone since.

@@ -73,7 +73,6 @@ void TcpFlows::consider_hand_over(TcpFlow& flow, Relaying& state, Turn turn) {
     return;
   }
   if (!stands_still(state, burst_end_)) return;
-  if (flow.ack_by != kNever) send_ack(flow, state, turn.out);
   flow.hand_over = HandOverStage::kAsked;
   flow.hand_over_until = kNever;
   discard_acked(flow, state.tx, turn.out);

@@ -47,7 +47,7 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
     if (flow.ack_due) {
       if (may_hold_ack(*state)) {
         touch(flow);
-      } else if (!held_acks_.hold(flow, *state, turn.now)) {
+      } else {
         send_ack(flow, *state, turn.out);
       }
     }
@@ -120,7 +120,6 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
   const bool fin = !more && flow->host_hung_up;
   send_data(*flow, state->rx, {sequence, bytes, fin}, turn.out);
   flow->bytes_to_guest += bytes.size();
-  if (!flow->answered) held_acks_.note_answer(*flow, turn.now);
   flow->answered = true;
   tx.note_data(bytes.size(), fin);
   SLUICE_PROBE(bytes_to_guest, id.index, bytes.size(), tx.fin_sent);
@@ -155,19 +154,13 @@ void TcpFlows::send_data(TcpFlow& flow, Receiver& rx, Stretch stretch, ActionSin
                    out);
     stretch.sequence += static_cast<std::uint32_t>(piece.size());
   }
-  held_acks_.note_sent(flow, flows_);
+  flow.ack_due = false;
 }
 
 void TcpFlows::send_ack(TcpFlow& flow, Relaying& state, ActionSink& out) {
   send_control(flow, state, {state.tx.sent, wire::kAck}, out);
   SLUICE_PROBE(window_update, flow.id.index, state.rx.acknowledged.value,
                state.rx.window_edge.value);
-}
-
-void TcpFlows::on_acks_due(Turn turn) {
-  while (TcpFlow* flow = held_acks_.take_due(flows_, turn.now)) {
-    if (auto* state = std::get_if<Relaying>(&flow->state)) send_ack(*flow, *state, turn.out);
-  }
 }
 
 // Where something was lost, either way, each burst has its ACK.
@@ -177,7 +170,7 @@ bool TcpFlows::may_hold_ack(const Relaying& state) const {
 
 void TcpFlows::send_control(TcpFlow& flow, Relaying& state, Control control, ActionSink& out) {
   Receiver& rx = state.rx;
-  if (!rx.has_chain()) held_acks_.note_sent(flow, flows_);
+  if (!rx.has_chain()) flow.ack_due = false;
   const std::uint16_t window = advertise(flow, rx);
   wire::TcpOptions options;
   if (flow.guest.sack && rx.gaps != nullptr) [[unlikely]]

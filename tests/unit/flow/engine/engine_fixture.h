@@ -37,13 +37,8 @@ class EngineFixture : public testing::Test {
 
   EngineFixture() { restart({}); }
 
-  // A new engine, whose ACKs wait for nobody.
+  // A new engine.
   void restart(EngineOptions options) {
-    options.tcp.answer_wait = {};
-    restart_waiting(std::move(options));
-  }
-  // One whose ACKs wait for answers as they do by themselves.
-  void restart_waiting(EngineOptions options) {
     engine_.reset();
     clear();
     engine_.emplace(std::move(options), EngineSeeds{}, now);

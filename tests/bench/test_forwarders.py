@@ -101,14 +101,14 @@ class TestMeasuring:
         before = sum(forwarder_place.sum_cpu([os.getpid()]))
         child = os.fork()
         if child == 0:
+            # Asking the time is the system's work: seldom, so that what is spent is the child's own.
             while os.times().user < 0.2:
-                pass
+                sum(range(20_000))
             os._exit(0)
         os.waitpid(child, 0)
         spent = sum(forwarder_place.sum_cpu([os.getpid(), child])) - before
         assert spent >= 0.18
-        # Asking the time costs some of the system, on a busy machine a multiple.
-        assert spent < 3.0
+        assert spent < 1.0
 
     def test_ended_processes_are_no_error(self):
         assert forwarder_place.sum_cpu([2 ** 30]) == (0, 0)

@@ -303,18 +303,16 @@ std::size_t NetQueues::write(std::size_t worker, const wire::FrameBatch& batch) 
   std::size_t lost = 0;
   std::uint64_t written = 0;
   // Frames of a flow stand together, mostly: what goes by one pair is written at once.
-  for (Run run{.pair = first}; run.from < batch.size(); run.from = run.until) {
-    if (!spread) {
-      run.until = batch.size();
-    } else {
-      run.until = run.from + 1;
-      run.pair = pair_of(batch, run.from, running);
-      while (run.until < batch.size() && pair_of(batch, run.until, running) == run.pair) {
-        ++run.until;
-      }
+  Run run{.pair = spread ? pair_of(batch, 0, running) : first};
+  while (run.from < batch.size()) {
+    std::size_t next = run.pair;
+    run.until = spread ? run.from + 1 : batch.size();
+    while (run.until < batch.size() && (next = pair_of(batch, run.until, running)) == run.pair) {
+      ++run.until;
     }
     lost += write_run(worker, batch, run);
     written |= std::uint64_t{1} << run.pair;
+    run = {.pair = next, .from = run.until};
   }
   for (; written != 0; written &= written - 1) {
     ReceiveEnd& receive = pairs_[static_cast<std::size_t>(std::countr_zero(written))].receive;

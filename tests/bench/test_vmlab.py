@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from labkit import schema
+from labkit import processes, schema
 from vmlabkit import cells, rows, session
 
 
@@ -66,3 +66,20 @@ def test_row_whose_engine_is_missing_is_left_out_with_a_word(capsys):
                                     sluice="/nowhere/sluice", passt="/nowhere/passt", pasta=None)
     assert not session.Session(options).rows
     assert "without qemu passt: no /nowhere/passt" in capsys.readouterr().err
+
+
+def test_a_guest_that_does_not_come_up_is_tried_twice_in_a_run(made, monkeypatch):
+    starts = []
+
+    def guest(row, *_):
+        starts.append(row.name)
+        raise processes.LabError(f"{row.name} does not come up")
+
+    monkeypatch.setattr(rows, "Guest", guest)
+    made.places = rows.Places(None, made.options, None)
+    for name in ("crr-1 p50", "tcp-out mtu1500 P1"):
+        cell = next(cell for cell in made.cells if cell.name == name)
+        assert made._attempt("somewhere", cell, rows.ROWS["qemu passt"]) is None
+    made.places.close()
+    assert starts == ["qemu passt"] * 2
+    assert len(made.errors) == 4 and "does not come up" in made.errors[-1]

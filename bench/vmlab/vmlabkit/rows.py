@@ -71,14 +71,23 @@ class Guest:
     def __init__(self, row, network, made_kit, options, folder):
         self.row = row
         self.network = network
+        self._machine = None
         self.engine = engines.ENGINES[row.engine](network, path_of(row.engine, options), folder,
                                                   row.link, options=_words_of(row)).start()
-        self._machine = None
-        if row.machine is not testpmd.Testpmd:
-            # 8 streams at the largest MTU need room.
-            self._machine = row.machine(network, made_kit, folder, self.engine.link(), memory=512)
-            self._machine.boot()
-            self._machine.network_up()
+        try:
+            self._boot(made_kit, folder)
+        except machine.GuestError as error:
+            self.stop()
+            raise processes.LabError(f"{row.name} does not come up: {error}") from None
+
+    def _boot(self, made_kit, folder):
+        if self.row.machine is testpmd.Testpmd:
+            return
+        # 8 streams at the largest MTU need room.
+        self._machine = self.row.machine(self.network, made_kit, folder, self.engine.link(),
+                                         memory=512)
+        self._machine.boot()
+        self._machine.network_up()
 
     @property
     def pid(self):
@@ -150,6 +159,7 @@ class Places:
         self.options = options
         self._kit = made_kit
         self._made = {}
+        self._failures = {}  # By row, of its starts.
         self._folder = tempfile.TemporaryDirectory(prefix="sluice-vmlab-",
                                                    ignore_cleanup_errors=True)
         self.folder = self._folder.name
@@ -161,12 +171,21 @@ class Places:
             if place is not None:
                 place.stop()
             self._made[row.name] = None
-            if row.machine is None:
-                place = Namespace(row, self.network, self.options)
-            else:
-                place = Guest(row, self.network, self._kit, self.options, self.folder)
-            self._made[row.name] = place
+            self._made[row.name] = place = self._start(row)
         return place
+
+    def _start(self, row):
+        if row.machine is None:
+            return Namespace(row, self.network, self.options)
+        failures = self._failures.setdefault(row.name, [])
+        # One that did not come up twice never will, and each cell would wait for it again.
+        if len(failures) >= 2:
+            raise failures[-1]
+        try:
+            return Guest(row, self.network, self._kit, self.options, self.folder)
+        except processes.LabError as error:
+            failures.append(error)
+            raise
 
     def close(self):
         for place in filter(None, self._made.values()):

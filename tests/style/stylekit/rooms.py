@@ -13,6 +13,7 @@ MAY_INCLUDE = {
     "wire/print": {"wire/transport", "wire/messages", "wire/link", "wire/ip", "wire", "base"},
     "wire/transport": {"wire/ip", "wire/messages", "wire/link", "wire", "base"},
     "virtio": {"wire", "base"},
+    "virtio/mmio": {"virtio/net", "base"},
     "virtio/net": {"virtio/ring", "virtio", "wire", "base"},
     "virtio/ring": {"virtio", "wire", "base"},
     "sys": {"wire", "base"},

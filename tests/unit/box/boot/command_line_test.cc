@@ -1,0 +1,22 @@
+#include "box/boot/command_line.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::box {
+namespace {
+
+TEST(CommandLine, APanicEndsTheMachine) {
+  EXPECT_NE(command_line({}).find(" panic=-1 "), std::string::npos);
+}
+
+TEST(CommandLine, IsQuietUnlessAllWordsAreWanted) {
+  EXPECT_TRUE(command_line({}).ends_with(" quiet"));
+  EXPECT_EQ(command_line({.words = KernelWords::kAll}).find("quiet"), std::string::npos);
+}
+
+TEST(CommandLine, WhatIsAddedHasTheLastWord) {
+  EXPECT_TRUE(command_line({.extra = "nokaslr"}).ends_with(" quiet nokaslr"));
+}
+
+}  // namespace
+}  // namespace sluice::box

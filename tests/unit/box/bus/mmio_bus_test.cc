@@ -1,0 +1,78 @@
+#include "box/bus/mmio_bus.h"
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+
+#include <array>
+
+#include "box/boot/little_endian.h"
+#include "unit/box/fake_device.h"
+
+namespace sluice::box {
+namespace {
+
+class ABus : public ::testing::Test {
+ protected:
+  ABus() {
+    for (FakeDevice* device : {&first_, &second_}) {
+      bus_.add(*device, UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)));
+    }
+  }
+  std::uint32_t read(std::uint64_t address) {
+    std::array<std::uint8_t, 4> bytes{};
+    bus_.read(address, bytes);
+    return load_le<std::uint32_t>(bytes, 0);
+  }
+  void write(std::uint64_t address, std::uint32_t value) {
+    std::array<std::uint8_t, 4> bytes{};
+    store_le(bytes, 0, value);
+    bus_.write(address, bytes);
+  }
+
+  FakeDevice first_{1};
+  FakeDevice second_{1};
+  MmioBus bus_;
+};
+
+TEST_F(ABus, EachDeviceHasItsPageAndItsLine) {
+  EXPECT_EQ(read(0xd000'0008), 4U);
+  write(0xd000'1070, 0);
+  EXPECT_EQ(first_.resets, 0);
+  EXPECT_EQ(second_.resets, 1);
+  EXPECT_EQ(bus_.slot(0).gsi(), 5U);
+  EXPECT_EQ(bus_.slot(1).gsi(), 6U);
+}
+
+TEST_F(ABus, WhereNobodyIsReadsAsOnes) {
+  for (const std::uint64_t address : {std::uint64_t{0xcfff'ffff}, std::uint64_t{0xd000'2000},
+                                      std::uint64_t{0xfec0'0000}, ~std::uint64_t{0} - 3}) {
+    EXPECT_EQ(read(address), 0xffff'ffffU) << address;
+    write(address, 0);
+  }
+}
+
+TEST_F(ABus, NoAccessLeavesItsPage) {
+  EXPECT_EQ(read(0xd000'0ffe), 0xffff'ffffU);
+  write(0xd000'0ffe, 0);
+}
+
+TEST_F(ABus, CountsNotificationsThatCameHere) {
+  write(0xd000'0050, 0);
+  write(0xd000'1050, 0);
+  write(0xd000'0070, 0);
+  EXPECT_EQ(bus_.notifies(), 2U);
+  EXPECT_EQ(second_.kicked(0), 1U);
+}
+
+TEST_F(ABus, TakesAsManyDevicesAsThereAreLines) {
+  std::vector<std::unique_ptr<FakeDevice>> more;
+  while (!bus_.full()) {
+    more.push_back(std::make_unique<FakeDevice>(0));
+    bus_.add(*more.back(), UniqueFd());
+  }
+  EXPECT_EQ(bus_.size(), kDevicesMax);
+  EXPECT_EQ(bus_.slot(kDevicesMax - 1).gsi(), 23U);
+}
+
+}  // namespace
+}  // namespace sluice::box

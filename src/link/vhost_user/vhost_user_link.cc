@@ -5,7 +5,7 @@ namespace sluice::link {
 VhostUserLink::~VhostUserLink() { back_end_.queues_.release(worker_); }
 
 std::span<const int> VhostUserLink::descriptors() const {
-  return {&back_end_.seats_[worker_].fd, 1};
+  return {&back_end_.seats_[worker_].fd(), 1};
 }
 
 Link::Burst VhostUserLink::read_burst(Depth /*depth*/) {
@@ -17,13 +17,13 @@ Link::Burst VhostUserLink::read_burst(Depth /*depth*/) {
   if (queues.broken()) [[unlikely]] {
     queues.release(worker_);
     burst_.clear();
-    // The session is the first one's to end, who is woken for it.
-    if (worker_ == 0) back_end_.end_session("its memory was cut short");
+    // It is the first one's to see to, who is woken for it.
+    if (worker_ == 0) back_end_.on_broken();
     seen = {};
   }
   features_ = seen.features;
-  back_end_.set_awake(worker_, seen.more);
-  return {burst_.frames(), !burst_.full(), back_end_.gone_.load(std::memory_order_relaxed)};
+  back_end_.seats_[worker_].set_awake(seen.more);
+  return {burst_.frames(), !burst_.full(), back_end_.gone()};
 }
 
 std::size_t VhostUserLink::write(const wire::FrameBatch& batch) {

@@ -1,10 +1,10 @@
-// One worker's part of a virtual machine's network by vhost-user: what its queues transmit comes
+// One worker's part of a virtual machine's network in its memory: what its queues transmit comes
 // in, and its frames go out by whichever queue their flows are at. Kicks, messages and connections
 // come and go, so that an epoll of its own is what it shows. One thread's; the back-end is shared.
 #pragma once
 
 #include "link/link.h"
-#include "link/vhost_user/vhost_user_back_end.h"
+#include "link/vhost_user/net_back_end.h"
 #include "virtio/net/frame_burst.h"
 
 namespace sluice::link {
@@ -12,8 +12,7 @@ namespace sluice::link {
 class VhostUserLink final : public Link {
  public:
   // The back-end is not owned.
-  VhostUserLink(VhostUserBackEnd& back_end, std::size_t worker)
-      : back_end_(back_end), worker_(worker) {}
+  VhostUserLink(NetBackEnd& back_end, std::size_t worker) : back_end_(back_end), worker_(worker) {}
   ~VhostUserLink() override;
 
   [[nodiscard]] wire::LinkFeatures features() const override { return features_; }
@@ -24,7 +23,7 @@ class VhostUserLink final : public Link {
   void flush() override;
 
  private:
-  VhostUserBackEnd& back_end_;
+  NetBackEnd& back_end_;
   std::size_t worker_;
   wire::LinkFeatures features_;
   virtio::FrameBurst burst_;

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "flow/tcp": {"flow/ip", "flow/core", "policy", "wire", "trace", "base"},
     "flow/udp": {"flow/ip", "flow/core", "policy", "wire", "trace", "base"},
     "link": {"sys", "wire", "base"},
+    "link/direct": {"link/vhost_user", "link", "virtio", "sys", "wire", "base"},
     "link/vhost_user": {"link", "virtio", "sys", "wire", "base"},
     "host": {"sys", "wire", "base"},
     "netlink": {"sys", "wire", "base"},

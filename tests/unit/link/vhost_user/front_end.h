@@ -1,10 +1,9 @@
 // A front-end and its guest's driver, for tests: shares memory of its own, sets up split rings by
-// messages over a real socket, and then is the driver of them.
+// messages over a real socket, and then is the driver of them (shared_driver.h).
 #pragma once
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,8 +19,7 @@
 #include "link/vhost_user/messages.h"
 #include "link/vhost_user/session.h"
 #include "sys/control_message.h"
-#include "virtio/net/features.h"
-#include "wire/link/virtio_net.h"
+#include "unit/link/vhost_user/shared_driver.h"
 
 namespace sluice::link::test {
 
@@ -48,25 +46,9 @@ struct AnswerBytes {
   return {std::move(in), sys::take_descriptors(message)};
 }
 
-class FrontEnd {
+class FrontEnd : public SharedDriver {
  public:
-  static constexpr std::uint64_t kGuestBase = 0x4000'0000;
-  static constexpr std::uint64_t kUserBase = 0x7f00'0000'0000;
-  static constexpr std::size_t kMemory = 8 * 1024 * 1024;
-  static constexpr std::uint16_t kRingSize = 64;
-  static constexpr std::size_t kRings = 5;
-  static constexpr std::size_t kHeader = wire::VirtioNetHeader::kSize;
-  static constexpr std::size_t kBuffer = 2048;  // Of a receive queue.
-
-  FrontEnd(UniqueFd socket, Pump pump) : pump_(std::move(pump)), socket_(std::move(socket)) {
-    file_ = UniqueFd(::memfd_create("guest", MFD_CLOEXEC));
-    EXPECT_EQ(::ftruncate(file_.get(), kMemory), 0);
-    bytes_ = static_cast<std::uint8_t*>(
-        ::mmap(nullptr, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0));
-  }
-  ~FrontEnd() { ::munmap(bytes_, kMemory); }
-  FrontEnd(const FrontEnd&) = delete;
-  FrontEnd& operator=(const FrontEnd&) = delete;
+  FrontEnd(UniqueFd socket, Pump pump) : pump_(std::move(pump)), socket_(std::move(socket)) {}
 
   // A request, and the answer to it where there is one.
   void send(VhostRequest request, const VhostPayload& payload = {}, std::vector<int> fds = {},
@@ -128,7 +110,7 @@ class FrontEnd {
   void send_inflight() { send(VhostRequest::kSetInflightFd, inflight_, {inflight_file_.get()}); }
 
   void negotiate(virtio::FeatureSet features) {
-    features_ = features;
+    accept(features);
     send(VhostRequest::kSetProtocolFeatures, VhostNumber{VhostProtocol::kReplyAck});
     send(VhostRequest::kSetFeatures, VhostNumber{features.bits() | kVhostProtocolFeatures});
   }
@@ -140,10 +122,8 @@ class FrontEnd {
   }
   // From its first entry on, as a driver that was just loaded.
   void start_ring(std::uint32_t index) {
-    rings_[index] = Ring{};
-    std::memset(bytes_ + at(index, kDescriptors), 0, kRingSpace);
-    rings_[index].kick = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-    rings_[index].call = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    begin_ring(index, UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+               UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)));
     resume_ring(index, 0);
   }
   void resume_ring(std::uint32_t index, std::uint32_t base) {
@@ -166,144 +146,12 @@ class FrontEnd {
     for (std::uint32_t ring = 0; ring < 2 * pairs; ++ring) start_ring(ring);
   }
 
-  // The driver's side. Kicks where the device asked for it; true then. `flags` are those of the
-  // virtio-net header. A frame that is larger than a buffer lies in the next ones as well.
-  bool transmit(const std::string& frame, std::size_t ring = 1, std::uint8_t flags = 0) {
-    const std::uint16_t slot = rings_[ring].available % kRingSize;
-    std::uint8_t* const buffer = bytes_ + kData + (ring * kRingSize + slot) * kBuffer;
-    std::memset(buffer, 0, kHeader);
-    buffer[0] = flags;
-    std::memcpy(buffer + kHeader, frame.data(), frame.size());
-    describe(ring, slot, static_cast<std::uint32_t>(kHeader + frame.size()), 0);
-    return make_available(ring, slot);
-  }
-  // Of the control queue: the bytes of a command, and a byte for the answer.
-  void command(std::size_t ring, const std::vector<std::uint8_t>& bytes) {
-    const std::uint16_t slot = rings_[ring].available % kRingSize;
-    const auto next = static_cast<std::uint16_t>((slot + 1) % kRingSize);
-    std::ranges::copy(bytes, bytes_ + kData + (ring * kRingSize + slot) * kBuffer);
-    describe(ring, slot, static_cast<std::uint32_t>(bytes.size()), kNext, next);
-    describe(ring, next, 1, kWrite);
-    (void)make_available(ring, slot);
-  }
-  void offer_buffers(std::size_t count, std::size_t ring = 0) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint16_t slot = rings_[ring].available % kRingSize;
-      describe(ring, slot, kBuffer, kWrite);
-      (void)make_available(ring, slot);
-    }
-  }
-  // Buffers that the device has used: their frames, put together from all parts.
-  [[nodiscard]] std::vector<std::string> receive(std::size_t ring = 0) {
-    std::vector<std::string> frames;
-    std::size_t parts = 0;
-    while (rings_[ring].used != load(at(ring, kUsed) + 2)) {
-      const std::size_t entry = at(ring, kUsed) + 4 + 8 * (rings_[ring].used % kRingSize);
-      const std::uint16_t slot = load(entry);
-      const std::uint16_t length = load(entry + 4);
-      const std::uint8_t* from = bytes_ + kData + (ring * kRingSize + slot) * kBuffer;
-      std::size_t skip = 0;
-      if (parts == 0) {
-        parts = features_.has(virtio::Feature::kMrgRxbuf) ? from[10] : 1;
-        skip = kHeader;
-        frames.emplace_back();
-      }
-      frames.back().append(reinterpret_cast<const char*>(from) + skip, length - skip);
-      --parts;
-      ++rings_[ring].used;
-    }
-    if (features_.has(virtio::Feature::kEventIdx))
-      store(at(ring, kAvailable) + 4 + 2 * kRingSize, rings_[ring].used);
-    return frames;
-  }
-  [[nodiscard]] std::size_t transmitted(std::size_t ring = 1) const {
-    return load(at(ring, kUsed) + 2);
-  }
-  // Chains that the device has and did not use.
-  [[nodiscard]] std::size_t outstanding(std::size_t ring) const {
-    return static_cast<std::uint16_t>(rings_[ring].available - load(at(ring, kUsed) + 2));
-  }
-  // How often it was called, since this was last asked.
-  [[nodiscard]] std::uint64_t calls(std::size_t ring) const {
-    std::uint64_t count = 0;
-    return ::read(rings_[ring].call.get(), &count, sizeof count) == sizeof count ? count : 0;
-  }
-  void kick(std::size_t ring) {
-    const std::uint64_t one = 1;
-    EXPECT_EQ(::write(rings_[ring].kick.get(), &one, sizeof one), 8);
-  }
-  void cut_memory() const { EXPECT_EQ(::ftruncate(file_.get(), 0), 0); }
-  [[nodiscard]] int memory_file() const { return file_.get(); }
-
-  static constexpr std::uint16_t kNext = 1;
-  static constexpr std::uint16_t kWrite = 2;
-  struct Descriptor {
-    std::uint64_t address = 0;
-    std::uint32_t length = 0;
-    std::uint16_t flags = 0;
-    std::uint16_t next = 0;
-  };
-  // Whatever a driver should not write.
-  void put_descriptor(std::size_t ring, std::uint16_t slot, const Descriptor& descriptor) {
-    std::memcpy(bytes_ + at(ring, kDescriptors) + 16 * slot, &descriptor, sizeof descriptor);
-  }
-  bool make_available(std::size_t ring, std::uint16_t head) {
-    Ring& state = rings_[ring];
-    const std::uint16_t before = state.available;
-    store(at(ring, kAvailable) + 4 + 2 * (state.available % kRingSize), head);
-    store(at(ring, kAvailable) + 2, ++state.available);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    const bool wanted = features_.has(virtio::Feature::kEventIdx)
-                            ? static_cast<std::uint16_t>(
-                                  state.available - load(at(ring, kUsed) + 4 + 8 * kRingSize) - 1) <
-                                  static_cast<std::uint16_t>(state.available - before)
-                            : load(at(ring, kUsed)) == 0;
-    if (wanted) kick(ring);
-    return wanted;
-  }
-  void set_available(std::size_t ring, std::uint16_t index) {
-    store(at(ring, kAvailable) + 2, index);
-  }
-
  private:
-  static constexpr std::size_t kRingSpace = 0x10000;
-  static constexpr std::size_t kDescriptors = 0;
-  static constexpr std::size_t kAvailable = 0x4000;
-  static constexpr std::size_t kUsed = 0x8000;
-  static constexpr std::size_t kData = kRings * kRingSpace;
-
-  struct Ring {
-    std::uint16_t available = 0;
-    std::uint16_t used = 0;
-    UniqueFd kick;
-    UniqueFd call;
-  };
-
-  [[nodiscard]] static std::size_t at(std::size_t ring, std::size_t part) {
-    return ring * kRingSpace + part;
-  }
-  [[nodiscard]] std::uint16_t load(std::size_t offset) const {
-    return __atomic_load_n(reinterpret_cast<const std::uint16_t*>(bytes_ + offset),
-                           __ATOMIC_ACQUIRE);
-  }
-  void store(std::size_t offset, std::uint16_t value) {
-    __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes_ + offset), value, __ATOMIC_RELEASE);
-  }
-  void describe(std::size_t ring, std::uint16_t slot, std::uint32_t length, std::uint16_t flags,
-                std::uint16_t next = 0) {
-    const std::size_t buffer = kData + (ring * kRingSize + slot) * kBuffer;
-    put_descriptor(ring, slot, {kGuestBase + buffer, length, flags, next});
-  }
-
   Pump pump_;
   UniqueFd socket_;
   std::vector<UniqueFd> left_;
   VhostInflight inflight_;
   UniqueFd inflight_file_;
-  UniqueFd file_;
-  std::uint8_t* bytes_ = nullptr;
-  virtio::FeatureSet features_;
-  std::array<Ring, kRings> rings_;
 };
 
 }  // namespace sluice::link::test

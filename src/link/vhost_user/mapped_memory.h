@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/unique_fd.h"
-#include "link/vhost_user/fault_guard.h"
+#include "link/shared/fault_guard.h"
 #include "link/vhost_user/messages.h"
 #include "virtio/guest_memory.h"
 

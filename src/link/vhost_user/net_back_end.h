@@ -13,8 +13,8 @@
 #include <memory>
 
 #include "link/link.h"
+#include "link/shared/seat.h"
 #include "link/vhost_user/net_queues.h"
-#include "link/vhost_user/seat.h"
 #include "sys/kernel.h"
 
 namespace sluice::link {

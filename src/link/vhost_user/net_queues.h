@@ -25,8 +25,8 @@
 #include <string>
 #include <vector>
 
+#include "link/shared/optional_mutex.h"
 #include "link/vhost_user/mapped_memory.h"
-#include "link/vhost_user/optional_mutex.h"
 #include "link/vhost_user/receive_end.h"
 #include "link/vhost_user/session.h"
 #include "sys/kernel.h"

@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "link/vhost_user/optional_mutex.h"
+#include "link/shared/optional_mutex.h"
 #include "link/vhost_user/ring_calls.h"
 #include "virtio/net/receive_queue.h"
 #include "wire/link/frame_batch.h"

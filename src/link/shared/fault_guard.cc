@@ -1,4 +1,4 @@
-#include "link/vhost_user/fault_guard.h"
+#include "link/shared/fault_guard.h"
 
 #include <signal.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 // Mappings of files that are cut short.
-#include "link/vhost_user/fault_guard.h"
+#include "link/shared/fault_guard.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "link/vhost_user/seat.h"
+#include "link/shared/seat.h"
 
 #include <sys/eventfd.h>
 

@@ -1,4 +1,4 @@
-#include "link/vhost_user/optional_mutex.h"
+#include "link/shared/optional_mutex.h"
 
 #include <gtest/gtest.h>
 

@@ -3,6 +3,7 @@
     packages/            Debian's cloud kernel as a package, which is unpacked and not installed
     kernel-VERSION/      vmlinuz and the modules of that package
     guest-KEY.cpio       the file system of all guests: busybox, our clients, iperf3, curl, modules
+    qemu-10/             QEMU of Debian's backports, unpacked as well (backports.py)
 
 KEY covers all that is in the archive, so that nothing has to be thrown away by hand. A part that
 this machine lacks raises Missing, which names the package.
@@ -54,14 +55,21 @@ def build(clients):
         raise Missing("the lab's clients are not built (ninja lab_clients)")
     if not os.access(BUSYBOX, os.X_OK) or _libraries([BUSYBOX]):
         raise Missing("no static busybox (package busybox-static)")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked():
         kernel = _cloud_kernel()
         trees = [kernel / "modules"] if kernel else []
         trees += map(pathlib.Path, sorted(glob.glob(f"{UML_MODULES}/*")))
         initrd = _initrd(clients, trees)
     return Kit(kernel and kernel / "vmlinuz", initrd)
+
+
+@contextlib.contextmanager
+def locked():
+    """While it lasts, nobody else makes what the cache has not yet."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # The kernel.

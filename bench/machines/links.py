@@ -97,13 +97,13 @@ class VhostUser(Link):
         self.path = path
         self._queues = queues
 
-    def qemu(self, memory):
-        # QEMU 7.2 without KVM crashes over vhost-user when the guest uses MSI-X: vectors=0.
+    def qemu(self, memory, msix=False):
+        card = ("" if msix else ",vectors=0") + (",mq=on" if self._queues > 1 else "")
         return ["-object", f"memory-backend-memfd,id=memory,size={memory}M,share=on",
                 "-machine", "memory-backend=memory",
                 "-chardev", f"socket,id=engine,path={self.path},reconnect=1",
                 "-netdev", f"vhost-user,id=net,chardev=engine,queues={self._queues}",
-                *_card(",vectors=0" + (",mq=on" if self._queues > 1 else ""))]
+                *_card(card)]
 
     def uml(self):
         return [f"virtio_uml.device={self.path}:1"]

@@ -35,6 +35,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       member_(std::move(options.member)),
       reports_(options.keep_report) {
   tcp_.set_room(udp_);
+  if (link_->offers_room()) tcp_.set_link(*link_);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/bytes.h"
+#include "wire/ip/flow_tuple.h"
 #include "wire/link/frame_batch.h"
 
 namespace sluice::link {
@@ -40,6 +42,27 @@ class Link {
   // Whether it takes a batch whole, of what one peek gives at least. A link that says no shows
   // by its descriptors when that may have changed; what must go out is written all the same.
   [[nodiscard]] virtual bool has_room() const { return true; }
+  // Frames of one flow to come, each of which is whole but the last.
+  struct RoomWanted {
+    wire::FlowTuple flow;     // As they have it.
+    std::size_t headers = 0;  // Of each of them, from the Ethernet header on.
+    std::size_t payload = 0;  // Of a whole one. Not zero.
+    std::size_t bytes = 0;    // Payload of all of them, not zero. Of whole ones: others may follow.
+  };
+  static constexpr std::size_t kRoomPiecesMax = 512;
+  // Whether there is ever room in the other side's own memory; the same for the life of the link.
+  [[nodiscard]] virtual bool offers_room() const { return false; }
+  // Pieces of the other side's memory to put the payload of such frames in, in their order, which
+  // then need not be copied there: for fewer frames where there is less room, and none where there
+  // is none. The next call is a write() of these frames or leave_room(). The write takes as many
+  // frames of its batch, from the first on, for those whose payload is there already; what a
+  // FrameOut's payload shows of them is not looked at. Whoever is at the other side may change it
+  // meanwhile, so it is not to be read.
+  [[nodiscard]] virtual std::span<const MutableBytes> room_for(const RoomWanted& /*wanted*/) {
+    return {};
+  }
+  // Nothing is written there, or, where `is_gone`, nothing could be: the kernel found no memory.
+  virtual void leave_room(bool /*is_gone*/) {}
   // At the end of each turn, and in the end: for what gathers.
   virtual void flush() {}
 };

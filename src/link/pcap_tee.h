@@ -43,6 +43,7 @@ class PcapTee final : public Link {
   // Written down first: an answer never stands before its question.
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
   [[nodiscard]] bool has_room() const override { return inner_->has_room(); }
+  // Whose frames are written down has to see their payload: no room_for() is passed on.
   void flush() override;
 
  private:

@@ -18,6 +18,7 @@
 #include "flow/core/action.h"
 #include "flow/tcp/tcp_flows.h"
 #include "host/tcp_socket.h"
+#include "link/link.h"
 
 namespace sluice::driver {
 
@@ -38,13 +39,16 @@ class TcpIo {
 
   // Who may give up a descriptor for a connect. Not owned.
   void set_room(DescriptorRoom& room) { room_ = &room; }
+  // In whose other side's memory there may be room for what is peeked. Not owned.
+  void set_link(link::Link& link) { link_ = &link; }
   // A target on this machine has answered when it returns, and the guest's answer is in the sink.
   void connect(const flow::ConnectTcp& action, flow::Turn turn);
   // Makes the socket of the next connection, when there is time: it need not wait for it then.
   void prepare();
   void stash(const flow::StashTcp& action);
   void write(const flow::WriteTcp& action, flow::Turn turn);
-  // The bytes handed to the engine are valid until the next peek.
+  // The bytes handed to the engine are valid until the next peek. Where the link gave room for
+  // them, the frames that they become are what is written to it next.
   void peek(const flow::PeekTcp& action, FramesWritten written);
   void discard(const flow::DiscardTcp& action, flow::Turn turn);
   void shutdown(const flow::ShutdownTcp& action);
@@ -79,6 +83,7 @@ class TcpIo {
     bool failed = false;            // It takes nothing more.
     bool urgent = false;            // Urgent bytes may be in the queue.
     std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
+    std::uint32_t peeked = 0;       // How much there was when it was looked at last.
     std::uint32_t keep_alive = 0;   // Seconds of silence before a probe; 0: as it came.
     std::uint32_t room = 0;         // What the kernel takes, as far as we know.
     std::uint32_t room_told = 0;    // The same as the kernel told it last.
@@ -114,15 +119,22 @@ class TcpIo {
   void fail_write(const flow::WriteTcp& action, int error, flow::Turn turn);
   void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
+  // tcp_io_peek.cc
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_parts(
+      Connection& connection, std::uint32_t offset, std::span<const iovec> parts);
   [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_at(Connection& connection,
                                                                       std::uint32_t offset,
                                                                       std::size_t max);
+  [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_into_room(Connection& connection,
+                                                                             std::uint32_t offset,
+                                                                             std::size_t max);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;
   flow::TcpFlows& flows_;
   const host::Outbound& outbound_;
   DescriptorRoom* room_ = nullptr;
+  link::Link* link_ = nullptr;
   bool peek_offset_supported_;
   BlockPool pool_;
   std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "flow/core/flow_table.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
+#include "wire/ip/flow_tuple.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
 #include "wire/transport/tcp_frame_head.h"
@@ -38,6 +40,13 @@ struct TcpPeeked {
   PeekStatus status{};
   ByteView bytes;
   bool more = false;  // The buffer was filled, so the queue may hold more.
+};
+
+// What frames of a flow's data have in common before there is any data.
+struct TcpFramesToCome {
+  wire::FlowTuple flow;     // As they have it.
+  std::size_t headers = 0;  // Of each of them, from the Ethernet header on.
+  std::size_t payload = 0;  // Of each but the last, at most.
 };
 
 struct TcpWritten {
@@ -97,7 +106,10 @@ class TcpFlows {
   // The socket became writable again and the spill was flushed as far as it would go.
   void on_room(TcpId id, std::uint32_t buffered, std::uint32_t room, Turn turn);
   void on_readable(TcpId id, bool hung_up, Turn turn);
-  // Answers a PeekTcp.
+  // Of the data that a PeekTcp of this flow finds. None where we have to look at it for a checksum.
+  [[nodiscard]] std::optional<TcpFramesToCome> frames_to_come(TcpId id) const;
+  // Answers a PeekTcp. Where frames_to_come() says what they are like, of the bytes only their
+  // number counts.
   void on_peeked(TcpId id, const TcpPeeked& peeked, Turn turn);
   // The host's side has failed: it takes nothing more, and a write to it is answered as if it did.
   // What it sent before can still be read; the guest is reset behind it.

@@ -82,6 +82,16 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
       PeekTcp{flow.id, tx.sent, tx.offset_of(tx.sent), std::min(usable, options_.peek_max)});
 }
 
+std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
+  const TcpFlow* flow = flows_.find(id);
+  if (flow == nullptr || !link_.features().checksum) return std::nullopt;
+  const wire::IpAddress& guest = flow->key.guest.address;
+  return TcpFramesToCome{
+      .flow = {wire::IpProtocol::kTcp, flow->key.remote, flow->key.guest},
+      .headers = wire::kEthernetHeaderSize + ip_header_size(guest) + wire::TcpView::kHeaderSize,
+      .payload = link_.frame_payload_max(guest.family(), flow->guest.mss)};
+}
+
 [[gnu::noinline]] void TcpFlows::on_peeked(TcpId id, const TcpPeeked& peeked, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;

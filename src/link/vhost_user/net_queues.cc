@@ -302,8 +302,13 @@ std::size_t NetQueues::write(std::size_t worker, const wire::FrameBatch& batch) 
   const auto first = static_cast<std::size_t>(std::countr_zero(running));
   std::size_t lost = 0;
   std::uint64_t written = 0;
+  Run run{.pair = first};
+  if (const auto at = shares_[worker].room_at) {
+    run.from = write_room(worker, batch);
+    written |= std::uint64_t{1} << *at;
+  }
   // Frames of a flow stand together, mostly: what goes by one pair is written at once.
-  Run run{.pair = spread ? pair_of(batch, 0, running) : first};
+  if (spread && run.from < batch.size()) run.pair = pair_of(batch, run.from, running);
   while (run.from < batch.size()) {
     std::size_t next = run.pair;
     run.until = spread ? run.from + 1 : batch.size();

@@ -21,10 +21,12 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "link/link.h"
 #include "link/shared/optional_mutex.h"
 #include "link/vhost_user/mapped_memory.h"
 #include "link/vhost_user/receive_end.h"
@@ -121,6 +123,10 @@ class NetQueues final : public VhostDevice {
   void release(std::size_t worker);
   // How many frames are lost; others may wait here for buffers.
   [[nodiscard]] std::size_t write(std::size_t worker, const wire::FrameBatch& batch);
+  // As link.h has them (net_queues_room.cc). The receive queue is the worker's meanwhile.
+  [[nodiscard]] std::span<const MutableBytes> room_for(std::size_t worker,
+                                                       const Link::RoomWanted& wanted);
+  void leave_room(std::size_t worker, bool is_gone);
   // Nothing waits for buffers. Otherwise a kick comes for them, and who asked is woken.
   [[nodiscard]] bool has_room(std::size_t worker);
   // Something of the guest's memory was gone; the first worker is woken for it.
@@ -142,6 +148,9 @@ class NetQueues final : public VhostDevice {
     bool entered = false;
     std::size_t turn = 0;     // Of its pairs, that is read first.
     std::uint32_t epoch = 0;  // Of the features that it knows.
+    // The pair, whose receive queue is locked, and the pieces that it gave room in.
+    std::optional<std::size_t> room_at{};
+    std::span<const MutableBytes> room{};
     std::atomic<bool> waits_for_room{false};
   };
   // Frames [from, until) of a batch, that go by one pair.
@@ -170,6 +179,7 @@ class NetQueues final : public VhostDevice {
   void serve_control();
   [[nodiscard]] std::size_t pair_of(const wire::FrameBatch& batch, std::size_t frame,
                                     std::uint64_t running) const;
+  [[nodiscard]] std::size_t write_room(std::size_t worker, const wire::FrameBatch& batch);
   [[nodiscard]] std::size_t write_run(std::size_t worker, const wire::FrameBatch& batch,
                                       const Run& run);
   void note_broken();

@@ -35,6 +35,17 @@ std::size_t ReceiveEnd::write(const wire::FrameBatch& batch, std::size_t from, s
   return next == until ? 0 : hold(batch, next, until);
 }
 
+std::span<const MutableBytes> ReceiveEnd::room_for(const virtio::ReceiveQueue::Wanted& wanted) {
+  if (!runs(ring_) || !held_.empty() || queue_.ring().fault()) return {};
+  return queue_.room_for(wanted);
+}
+
+std::size_t ReceiveEnd::write_room(const wire::FrameBatch& batch) {
+  const virtio::ReceiveQueue::Filled filled = queue_.fill_room(batch);
+  call_due_ = call_due_ || filled.call;
+  return filled.next;
+}
+
 std::size_t ReceiveEnd::deliver(const wire::FrameBatch& batch, std::size_t from,
                                 std::size_t until) {
   virtio::Virtqueue& ring = queue_.ring();

@@ -56,6 +56,11 @@ class ReceiveEnd {
   // Frames [from, until) of the batch. How many of them are lost; others are the driver's, or wait.
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch, std::size_t from,
                                   std::size_t until);
+  // As link.h has them. None where frames wait, which no other may overtake.
+  [[nodiscard]] std::span<const MutableBytes> room_for(const virtio::ReceiveQueue::Wanted& wanted);
+  // How many frames of the batch are the driver's now.
+  [[nodiscard]] std::size_t write_room(const wire::FrameBatch& batch);
+  void leave_room() { queue_.leave_room(); }
   // There may be buffers for what waits.
   void deliver_held();
   void drop_held();

@@ -32,6 +32,12 @@ std::size_t VhostUserLink::write(const wire::FrameBatch& batch) {
 
 bool VhostUserLink::has_room() const { return back_end_.queues_.has_room(worker_); }
 
+std::span<const MutableBytes> VhostUserLink::room_for(const RoomWanted& wanted) {
+  // Otherwise somebody has to look at the bytes.
+  if (!features_.checksum) return {};
+  return back_end_.queues_.room_for(worker_, wanted);
+}
+
 void VhostUserLink::flush() { back_end_.queues_.release(worker_); }
 
 }  // namespace sluice::link

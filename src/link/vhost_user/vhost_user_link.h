@@ -20,6 +20,9 @@ class VhostUserLink final : public Link {
   [[nodiscard]] Burst read_burst(Depth depth) override;
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
   [[nodiscard]] bool has_room() const override;
+  [[nodiscard]] bool offers_room() const override { return true; }
+  [[nodiscard]] std::span<const MutableBytes> room_for(const RoomWanted& wanted) override;
+  void leave_room(bool is_gone) override { back_end_.queues_.leave_room(worker_, is_gone); }
   void flush() override;
 
  private:

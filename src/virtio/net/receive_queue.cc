@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "base/unreachable.h"
+
 namespace sluice::virtio {
 namespace {
 
@@ -76,23 +78,100 @@ bool ReceiveQueue::write_frame(const wire::FrameBatch& batch, const wire::FrameO
     count = gather(size, frames_left);
   }
   if (count == 0) return false;
-  const std::span<const Chain> chains = ring_.held().subspan(used_, count);
+  put(batch, frame, ring_.held().subspan(used_, count), Payload::kToBeWritten);
+  used_ += count;
+  return true;
+}
+
+inline void ReceiveQueue::put(const wire::FrameBatch& batch, const wire::FrameOut& frame,
+                              std::span<const Chain> chains, Payload payload) {
   std::array<std::uint8_t, wire::VirtioNetHeader::kSize> header;
   wire::VirtioNetHeader offload = frame.offload;
-  offload.num_buffers = static_cast<std::uint16_t>(count);
+  offload.num_buffers = static_cast<std::uint16_t>(chains.size());
   offload.emit(header);
   ChainWriter writer(chains);
   writer.write(ByteView(header).first(format_.size));
   writer.write(batch.header(frame));
-  writer.write(frame.payload);
-  std::size_t left = size;
+  if (payload == Payload::kToBeWritten) writer.write(frame.payload);
+  std::size_t left = format_.size + frame.header_length + frame.payload.size();
   for (const Chain& chain : chains) {
     const std::size_t part = std::min<std::size_t>(left, chain.writable_bytes);
     ring_.give(chain, static_cast<std::uint32_t>(part));
     left -= part;
   }
-  used_ += count;
+}
+
+std::span<const MutableBytes> ReceiveQueue::room_for(const Wanted& wanted) {
+  room_.clear();
+  room_.reserve(kRoomPiecesMax);
+  room_frames_ = 0;
+  wanted_ = wanted;
+  const std::size_t front = format_.size + wanted.headers;
+  std::size_t frames_left = (wanted.bytes + wanted.payload - 1) / wanted.payload;
+  std::size_t bytes = 0;
+  for (; frames_left > 0; --frames_left) {
+    const std::size_t payload = std::min(wanted.payload, wanted.bytes - bytes);
+    const std::size_t count = gather(front + payload, frames_left);
+    if (count == 0 || !add_room(ring_.held().subspan(used_, count), front, payload)) break;
+    used_ += count;
+    bytes += payload;
+    ++room_frames_;
+  }
+  used_ = 0;
+  const bool is_worth_it = bytes > 0 && bytes >= room_.size() * kRoomPieceMin;
+  if (!is_worth_it || ring_.fault()) leave_room();
+  return room_;
+}
+
+bool ReceiveQueue::add_room(std::span<const Chain> chains, std::size_t front, std::size_t payload) {
+  const std::size_t before = room_.size();
+  for (const Chain& chain : chains) {
+    for (MutableBytes piece : chain.writable) {
+      const std::size_t skipped = std::min(front, piece.size());
+      front -= skipped;
+      piece = piece.subspan(skipped);
+      piece = piece.first(std::min(piece.size(), payload));
+      if (piece.empty()) continue;
+      if (room_.size() == kRoomPiecesMax) {
+        room_.resize(before);
+        return false;
+      }
+      room_.push_back(piece);
+      payload -= piece.size();
+    }
+  }
   return true;
+}
+
+ReceiveQueue::Filled ReceiveQueue::fill_room(const wire::FrameBatch& batch) {
+  Filled filled;
+  const std::size_t until = std::min(room_frames_, batch.size());
+  for (const wire::FrameOut& frame : std::span(batch.begin(), until)) {
+    const std::size_t payload = frame.payload.size();
+    // The chains are those that it was planned for, from its first byte on; a last frame that came
+    // out shorter takes fewer of them.
+    const std::size_t count = gather(format_.size + frame.header_length + payload, 1);
+    const bool is_last = filled.next + 1 == until;
+    const std::size_t most =
+        std::min(wanted_.payload, wanted_.bytes - filled.next * wanted_.payload);
+    if (frame.header_length != wanted_.headers || count == 0 || payload > most ||
+        (payload < most && !is_last)) [[unlikely]] {
+      unreachable("frames are not cut as their room was");
+    }
+    put(batch, frame, ring_.held().subspan(used_, count), Payload::kInPlace);
+    used_ += count;
+    ++filled.next;
+  }
+  leave_room();
+  filled.call = ring_.needs_call();
+  counters_.frames += filled.next;
+  return filled;
+}
+
+void ReceiveQueue::leave_room() {
+  room_frames_ = 0;
+  room_.clear();
+  finish();
 }
 
 std::size_t ReceiveQueue::gather(std::size_t bytes, std::size_t frames_left) {

@@ -1,7 +1,6 @@
 #include "virtio/net/receive_steering.h"
 
 #include "base/hash.h"
-#include "wire/ip/flow_tuple.h"
 
 namespace sluice::virtio {
 namespace {
@@ -26,7 +25,11 @@ void ReceiveSteering::learn(ByteView frame, std::size_t pair) {
 
 std::size_t ReceiveSteering::pair_of(ByteView headers) const {
   const auto flow = wire::flow_of_frame(headers);
-  return flow ? pairs_[slot_of(flow->reversed())].load(std::memory_order_relaxed) : 0;
+  return flow ? pair_of(*flow) : 0;
+}
+
+std::size_t ReceiveSteering::pair_of(const wire::FlowTuple& flow) const {
+  return pairs_[slot_of(flow.reversed())].load(std::memory_order_relaxed);
 }
 
 void ReceiveSteering::forget() {

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "wire/ip/flow_tuple.h"
 
 namespace sluice::virtio {
 
@@ -25,6 +26,8 @@ class ReceiveSteering {
   void learn(ByteView frame, std::size_t pair);
   // Of a frame to the guest, whose headers suffice.
   [[nodiscard]] std::size_t pair_of(ByteView headers) const;
+  // The same of a flow, as frames to the guest have it.
+  [[nodiscard]] std::size_t pair_of(const wire::FlowTuple& flow) const;
   // The guest is another.
   void forget();
 

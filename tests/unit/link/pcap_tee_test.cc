@@ -54,6 +54,14 @@ class PcapTeeTest : public ::testing::Test {
   const std::array<std::uint8_t, 3> first{'o', 'n', 'e'};
 };
 
+// What lies in the other side's memory cannot be written down.
+TEST_F(PcapTeeTest, ItOffersNoRoomWhateverItWraps) {
+  wrap(path_);
+  inner->memory = true;
+  EXPECT_FALSE(tee->offers_room());
+  EXPECT_TRUE(tee->room_for({.flow = {}, .headers = 54, .payload = 100, .bytes = 100}).empty());
+}
+
 TEST_F(PcapTeeTest, ItIsTheLinkThatItWraps) {
   wrap(path_);
   inner->offers.tso = true;

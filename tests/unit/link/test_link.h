@@ -45,6 +45,7 @@ class TestLink final : public Link {
     return lost;
   }
   [[nodiscard]] bool has_room() const override { return room; }
+  [[nodiscard]] bool offers_room() const override { return memory; }
   void flush() override { ++flushed; }
 
   // What it says of itself.
@@ -54,6 +55,7 @@ class TestLink final : public Link {
   bool drained = true;
   bool gone = false;
   bool room = true;
+  bool memory = false;  // Of which it would give some.
   // What the next burst is, and what is said of each of its frames.
   std::vector<Bytes> incoming;
   wire::VirtioNetHeader offload;

@@ -117,8 +117,12 @@ class FakeKernel final : public Kernel {
     if (!data_.empty() && message->msg_iovlen > 0) {
       const std::string data = data_.front();
       data_.pop_front();
-      const std::size_t size = std::min(data.size(), message->msg_iov[0].iov_len);
-      std::memcpy(message->msg_iov[0].iov_base, data.data(), size);
+      std::size_t size = 0;
+      for (std::size_t i = 0; i < message->msg_iovlen && size < data.size(); ++i) {
+        const std::size_t part = std::min(data.size() - size, message->msg_iov[i].iov_len);
+        std::memcpy(message->msg_iov[i].iov_base, data.data() + size, part);
+        size += part;
+      }
       return answer({"recvmsg", fd, static_cast<long>(size), flags}, static_cast<long>(size));
     }
     return answer_or_block({"recvmsg", fd, 0, flags});

@@ -50,6 +50,28 @@ class TcpStream : public TcpFixture {
   }
 };
 
+// Whoever makes room for them does so before there are any.
+TEST_F(TcpStream, FramesAreAsItWasSaidBefore) {
+  for (const bool tso : {false, true}) {
+    for (const auto& [guest, remote] :
+         {std::pair{kGuest, kServer},
+          std::pair{endpoint("[fd00::15]:40000"), endpoint("[2600::7]:80")}}) {
+      restart({.link = {.checksum = true, .tso = tso}});
+      Connection c = establish({.guest = guest, .remote = remote});
+      const auto to_come = tcp().frames_to_come(c.id);
+      ASSERT_TRUE(to_come);
+      EXPECT_EQ(to_come->flow, (wire::FlowTuple{wire::IpProtocol::kTcp, remote, guest}));
+      const std::size_t bytes = std::min<std::size_t>(3 * to_come->payload / 2, 65'535);
+      host_sends(c, stream(0, bytes));
+      ASSERT_EQ(frames.size(), 2U);
+      EXPECT_EQ(frames.front().bytes.size(), to_come->headers + std::min(bytes, to_come->payload));
+    }
+  }
+  EXPECT_FALSE(tcp().frames_to_come(TcpId{}));
+  restart({});
+  EXPECT_FALSE(tcp().frames_to_come(establish().id)) << "their checksums are ours to make";
+}
+
 TEST_F(TcpStream, BytesGoBothWays) {
   Connection c = establish();
   feed(data(c, 0, 100));

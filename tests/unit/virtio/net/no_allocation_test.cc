@@ -85,6 +85,27 @@ TEST_P(NoAllocation, FramesToTheGuest) {
   }
 }
 
+TEST_P(NoAllocation, FramesWhosePayloadIsThereAlready) {
+  ReceiveQueue queue;
+  wire::FrameBatch batch;
+  const std::vector<std::uint8_t> payload(24'000);
+  ASSERT_TRUE(queue.ring().start(driver_->memory(), driver_->config()));
+  queue.set_format(header_format({Feature::kVersion1, Feature::kMrgRxbuf}));
+  for (int round = 0; round < 50; ++round) {
+    offer(driver_->writable(1526));
+    const std::size_t before = allocations;
+    batch.clear();
+    ASSERT_FALSE(queue.room_for({.headers = 54, .payload = 24'000, .bytes = 48'000}).empty());
+    for (int i = 0; i < 2; ++i) (void)batch.add(54, payload, {});
+    ASSERT_EQ(queue.fill_room(batch).next, 2U);
+    // Its memory is taken with the first.
+    if (round > 0) {
+      ASSERT_EQ(allocations, before);
+    }
+    take_used();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, NoAllocation, testing::Bool(),
                          [](const testing::TestParamInfo<bool>& one) {
                            return one.param ? std::string("Packed") : std::string("Split");

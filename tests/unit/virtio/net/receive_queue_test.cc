@@ -222,6 +222,169 @@ TEST_P(ReceiveQueueTest, AStoppedQueueLosesAll) {
   EXPECT_FALSE(queue_.write(batch_).call);
 }
 
+class ReceiveRoomTest : public ReceiveQueueTest {
+ protected:
+  // As the kernel does it: puts bytes of a stream into the pieces, as many as there are.
+  static void put(ByteView stream, std::span<const MutableBytes> room) {
+    for (const MutableBytes piece : room) {
+      const std::size_t part = std::min(piece.size(), stream.size());
+      std::ranges::copy(stream.first(part), piece.begin());
+      stream = stream.subspan(part);
+    }
+  }
+  [[nodiscard]] static std::size_t size_of(std::span<const MutableBytes> room) {
+    std::size_t bytes = 0;
+    for (const MutableBytes piece : room) bytes += piece.size();
+    return bytes;
+  }
+  // Frames whose payload is elsewhere.
+  void add_cut(std::size_t payload) {
+    nothing_.resize(70'000);
+    const MutableBytes room = batch_.add(kHeaders, ByteView(nothing_).first(payload), {});
+    std::ranges::fill(room, std::uint8_t{7});
+  }
+  [[nodiscard]] Bytes expected_of(std::size_t from, std::size_t payload) const {
+    Bytes bytes(kHeaders, 7);
+    bytes.insert(bytes.end(), stream_.begin() + static_cast<std::ptrdiff_t>(from),
+                 stream_.begin() + static_cast<std::ptrdiff_t>(from + payload));
+    return bytes;
+  }
+  void SetUp() override {
+    ReceiveQueueTest::SetUp();
+    for (std::size_t i = 0; i < stream_.size(); ++i) {
+      stream_[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+    }
+  }
+
+  static constexpr std::size_t kHeaders = 54;
+  Bytes stream_ = Bytes(100'000);
+  Bytes nothing_;
+};
+
+TEST_P(ReceiveRoomTest, WhatIsPutThereIsThePayloadOfFrames) {
+  for (int i = 0; i < 100; ++i) offer({1526});
+  const auto room = queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 50'000});
+  ASSERT_EQ(size_of(room), 50'000U);
+  EXPECT_EQ(room.front().size(), 1526U - 12U - kHeaders);
+  put(stream_, room);
+  add_cut(20'000);
+  add_cut(20'000);
+  add_cut(10'000);
+  const auto filled = queue_.fill_room(batch_);
+  EXPECT_EQ(filled.next, 3U);
+  EXPECT_TRUE(filled.call);
+  const auto [header, first] = receive();
+  EXPECT_EQ(header.num_buffers, 14);
+  EXPECT_EQ(first, expected_of(0, 20'000));
+  EXPECT_EQ(receive().second, expected_of(20'000, 20'000));
+  EXPECT_EQ(receive().second, expected_of(40'000, 10'000));
+  EXPECT_EQ(queue_.ring().outstanding(), 0U);
+  EXPECT_EQ(queue_.counters().frames, 3U);
+}
+
+TEST_P(ReceiveRoomTest, WhatWasPeekedMayBeLess) {
+  for (int i = 0; i < 50; ++i) offer({1526});
+  put(stream_, queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 50'000}));
+  add_cut(20'000);
+  add_cut(1);
+  EXPECT_EQ(queue_.fill_room(batch_).next, 2U);
+  EXPECT_EQ(receive().second, expected_of(0, 20'000));
+  const auto [header, second] = receive();
+  EXPECT_EQ(header.num_buffers, 1);
+  EXPECT_EQ(second, expected_of(20'000, 1));
+  batch_.clear();
+  add_frame(54, 50'000);
+  EXPECT_EQ(queue_.write(batch_).lost, 0U) << "the other buffers are there as before";
+  EXPECT_EQ(receive().second, expected(54, 50'000));
+}
+
+TEST_P(ReceiveRoomTest, ThereIsRoomForAsManyFramesAsThereAreBuffers) {
+  for (int i = 0; i < 20; ++i) offer({1526});
+  const auto room = queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 50'000});
+  ASSERT_EQ(size_of(room), 20'000U);
+  put(stream_, room);
+  add_cut(20'000);
+  add_frame(54, 300);
+  EXPECT_EQ(queue_.fill_room(batch_).next, 1U) << "the other one is as any other";
+  EXPECT_EQ(queue_.fill(batch_, 1, 2).next, 2U);
+  EXPECT_EQ(receive().second, expected_of(0, 20'000));
+  EXPECT_EQ(receive().second, expected(54, 300));
+  EXPECT_TRUE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 50'000}).empty());
+  EXPECT_EQ(queue_.ring().outstanding(), 0U);
+}
+
+TEST_P(ReceiveRoomTest, RoomThatIsLeftIsTheDriversAgain) {
+  for (int i = 0; i < 4; ++i) offer({30'000});
+  ASSERT_FALSE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 90'000}).empty());
+  queue_.leave_room();
+  EXPECT_EQ(queue_.ring().outstanding(), 0U);
+  EXPECT_FALSE(driver_->take_used());
+  for (int i = 0; i < 4; ++i) add_frame(54, 20'000);
+  EXPECT_EQ(queue_.write(batch_).lost, 0U);
+}
+
+TEST_P(ReceiveRoomTest, WithoutMergingEachFrameHasOneBuffer) {
+  queue_.set_format(header_format({Feature::kVersion1}));
+  offer({20'000 + 12 + kHeaders});
+  offer({30, 1400, 18'700});
+  offer({1526});
+  const auto room = queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 60'000});
+  ASSERT_EQ(size_of(room), 40'000U);
+  put(stream_, room);
+  add_cut(20'000);
+  add_cut(20'000);
+  EXPECT_EQ(queue_.fill_room(batch_).next, 2U);
+  EXPECT_EQ(receive().second, expected_of(0, 20'000));
+  EXPECT_EQ(receive().second, expected_of(20'000, 20'000));
+}
+
+TEST_P(ReceiveRoomTest, SmallPiecesAreNone) {
+  for (int i = 0; i < 200; ++i) offer({700});
+  EXPECT_TRUE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 50'000}).empty());
+  EXPECT_EQ(queue_.ring().outstanding(), 0U);
+}
+
+TEST_P(ReceiveRoomTest, ThePiecesHaveABound) {
+  driver_ = make_mock_driver({.size = 1024,
+                              .features = {.packed = GetParam()},
+                              .base = GetParam() ? kPackedStart : 0,
+                              .data_bytes = 4 * 1024 * 1024});
+  ASSERT_TRUE(queue_.ring().start(driver_->memory(), driver_->config()));
+  for (int i = 0; i < 1024; ++i) offer({1100});
+  const auto room = queue_.room_for({.headers = kHeaders, .payload = 65'000, .bytes = 1'000'000});
+  EXPECT_LE(room.size(), ReceiveQueue::kRoomPiecesMax);
+  EXPECT_EQ(size_of(room) % 65'000, 0U);
+  EXPECT_GE(size_of(room), 7 * 65'000U);
+}
+
+TEST_P(ReceiveRoomTest, ABrokenRingHasNone) {
+  for (int i = 0; i < 2; ++i) offer({30'000});
+  offer({11});
+  EXPECT_TRUE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 60'000}).empty());
+  EXPECT_EQ(queue_.ring().fault(), RingFault::kNoRoomForHeader);
+  EXPECT_TRUE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 60'000}).empty());
+}
+
+using ReceiveRoomDeathTest = ReceiveRoomTest;
+
+TEST_P(ReceiveRoomDeathTest, FramesThatAreCutOtherwiseAreABug) {
+  for (int i = 0; i < 4; ++i) offer({30'000});
+  ASSERT_FALSE(queue_.room_for({.headers = kHeaders, .payload = 20'000, .bytes = 40'000}).empty());
+  add_cut(10'000);
+  add_cut(20'000);
+  EXPECT_DEATH((void)queue_.fill_room(batch_), "not cut");
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, ReceiveRoomTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& one) {
+                           return one.param ? std::string("Packed") : std::string("Split");
+                         });
+
+INSTANTIATE_TEST_SUITE_P(Formats, ReceiveRoomDeathTest, testing::Bool(),
+                         [](const testing::TestParamInfo<bool>& one) {
+                           return one.param ? std::string("Packed") : std::string("Split");
+                         });
+
 INSTANTIATE_TEST_SUITE_P(Formats, ReceiveQueueTest, testing::Bool(),
                          [](const testing::TestParamInfo<bool>& one) {
                            return one.param ? std::string("Packed") : std::string("Split");

@@ -14,29 +14,15 @@
 namespace sluice::sandbox {
 namespace {
 
-// Eventfds, locks, time where the vDSO cannot tell it, the allocator, signals, the thread's end.
-constexpr std::array kVcpuCalls = {SCMP_SYS(write),
-                                   SCMP_SYS(futex),
-                                   SCMP_SYS(read),
-                                   SCMP_SYS(writev),
-                                   SCMP_SYS(clock_gettime),
-                                   SCMP_SYS(gettimeofday),
-                                   SCMP_SYS(brk),
-                                   SCMP_SYS(munmap),
-                                   SCMP_SYS(mremap),
-                                   SCMP_SYS(madvise),
-                                   SCMP_SYS(getrandom),
-                                   SCMP_SYS(sched_yield),
-                                   SCMP_SYS(rt_sigreturn),
-                                   SCMP_SYS(rt_sigprocmask),
-                                   SCMP_SYS(sigaltstack),
-                                   SCMP_SYS(getpid),
-                                   SCMP_SYS(gettid),
-                                   SCMP_SYS(restart_syscall),
-                                   SCMP_SYS(set_robust_list),
-                                   SCMP_SYS(rseq),
-                                   SCMP_SYS(exit),
-                                   SCMP_SYS(exit_group)};
+constexpr std::array kVcpuCalls = {
+    // Eventfds, the serial port's sink, locks, time where the vDSO cannot tell it.
+    SCMP_SYS(write), SCMP_SYS(read), SCMP_SYS(writev), SCMP_SYS(futex), SCMP_SYS(fstat),
+    SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
+    // The allocator, signals, the thread's end.
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
+    SCMP_SYS(sched_yield), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),
+    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(restart_syscall), SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
 constexpr std::array kVcpuConditional = {
     SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, KVM_RUN},
@@ -46,43 +32,19 @@ constexpr std::array kVcpuConditional = {
     SeccompRule{SCMP_SYS(mprotect), 2, PROT_EXEC, 0},
 };
 
-// What vCPUs have, and: streams, sockets of file servers, waiting for them, the terminal's size.
-constexpr std::array kDeviceCalls = {SCMP_SYS(read),
-                                     SCMP_SYS(write),
-                                     SCMP_SYS(readv),
-                                     SCMP_SYS(writev),
-                                     SCMP_SYS(recvmsg),
-                                     SCMP_SYS(sendmsg),
-                                     SCMP_SYS(recvfrom),
-                                     SCMP_SYS(sendto),
-                                     SCMP_SYS(epoll_pwait2),
-                                     SCMP_SYS(epoll_wait),
-                                     SCMP_SYS(epoll_pwait),
-                                     SCMP_SYS(epoll_ctl),
-                                     SCMP_SYS(futex),
-                                     SCMP_SYS(close),
-                                     SCMP_SYS(shutdown),
-                                     SCMP_SYS(poll),
-                                     SCMP_SYS(ppoll),
-                                     SCMP_SYS(clock_gettime),
-                                     SCMP_SYS(gettimeofday),
-                                     SCMP_SYS(brk),
-                                     SCMP_SYS(munmap),
-                                     SCMP_SYS(mremap),
-                                     SCMP_SYS(madvise),
-                                     SCMP_SYS(getrandom),
-                                     SCMP_SYS(sched_yield),
-                                     SCMP_SYS(rt_sigreturn),
-                                     SCMP_SYS(rt_sigprocmask),
-                                     SCMP_SYS(sigaltstack),
-                                     SCMP_SYS(getpid),
-                                     SCMP_SYS(gettid),
-                                     SCMP_SYS(fstat),
-                                     SCMP_SYS(restart_syscall),
-                                     SCMP_SYS(set_robust_list),
-                                     SCMP_SYS(rseq),
-                                     SCMP_SYS(exit),
-                                     SCMP_SYS(exit_group)};
+constexpr std::array kDeviceCalls = {
+    // Standard streams and sockets of file servers; an output that is given up is replaced.
+    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(epoll_pwait2),
+    SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_ctl), SCMP_SYS(poll),
+    SCMP_SYS(ppoll), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(dup3), SCMP_SYS(fstat),
+    // Locks, time where the vDSO cannot tell it.
+    SCMP_SYS(futex), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
+    // The allocator, signals, the thread's end.
+    SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(getrandom),
+    SCMP_SYS(sched_yield), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(sigaltstack),
+    SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(restart_syscall), SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq), SCMP_SYS(exit), SCMP_SYS(exit_group)};
 
 // waitid(2) by a descriptor: P_PIDFD, of a child.
 constexpr std::uint64_t kByPidfd = 3;

@@ -13,7 +13,6 @@ namespace {
 
 using Table = std::vector<std::uint8_t>;
 
-constexpr std::size_t kHeaderBytes = 36;
 constexpr std::size_t kLengthOffset = 4;
 constexpr std::size_t kChecksumOffset = 9;
 constexpr std::uint32_t kLocalApic = 0xfee0'0000;

@@ -32,6 +32,10 @@ struct MockOptions {
   std::uint32_t base = 0;                // Split: both indices; packed: QueueConfig::base.
   std::size_t data_bytes = 1024 * 1024;  // For buffers.
   std::size_t table_entries = 64;        // Of the indirect table that each slot has.
+  // Guest-physical; several drivers of one guest have their own.
+  std::uint64_t guest_base = 0x4000'0000;
+  MutableBytes
+      storage{};  // Where all of it lies, aligned to 64 bytes; empty: in memory of its own.
 };
 
 struct MockBuffer {
@@ -42,7 +46,7 @@ struct MockBuffer {
 
 class MockDriver {
  public:
-  static constexpr std::uint64_t kGuestBase = 0x4000'0000;
+  static constexpr std::uint64_t kGuestBase = MockOptions{}.guest_base;
   static constexpr std::uint64_t kUserBase = 0x7f00'0000'0000;
 
   struct Used {
@@ -57,10 +61,15 @@ class MockDriver {
     device_at_ = align(driver_at_ + sizes.driver);
     tables_at_ = align(device_at_ + sizes.device);
     data_at_ = align(tables_at_ + options.size * options.table_entries * Descriptor::kSize);
-    storage_.resize((data_at_ + options.data_bytes) / sizeof(Line) + 1);
-    bytes_ = {reinterpret_cast<std::uint8_t*>(storage_.data()), data_at_ + options.data_bytes};
+    const std::size_t size = data_at_ + options.data_bytes;
+    if (options.storage.empty()) {
+      storage_.resize(size / sizeof(Line) + 1);
+      bytes_ = {reinterpret_cast<std::uint8_t*>(storage_.data()), size};
+    } else {
+      bytes_ = options.storage.first(size);
+    }
     data_next_ = data_at_;
-    if (!memory_.add({kGuestBase, kUserBase, bytes_})) unreachable("the mock's memory");
+    if (!memory_.add({options.guest_base, kUserBase, bytes_})) unreachable("the mock's memory");
   }
   MockDriver(const MockDriver&) = delete;
   MockDriver& operator=(const MockDriver&) = delete;
@@ -81,7 +90,8 @@ class MockDriver {
   // Buffers in the guest's memory, round and round; what lay there before is overwritten.
   [[nodiscard]] MockBuffer writable(std::size_t length) {
     if (data_next_ + length > bytes_.size()) data_next_ = data_at_;
-    const MockBuffer buffer{kGuestBase + data_next_, static_cast<std::uint32_t>(length), true};
+    const MockBuffer buffer{options_.guest_base + data_next_, static_cast<std::uint32_t>(length),
+                            true};
     data_next_ += length;
     return buffer;
   }
@@ -93,7 +103,7 @@ class MockDriver {
   }
   // A buffer's bytes.
   [[nodiscard]] MutableBytes at(const MockBuffer& buffer) {
-    return bytes_.subspan(buffer.address - kGuestBase, buffer.length);
+    return bytes_.subspan(buffer.address - options_.guest_base, buffer.length);
   }
   [[nodiscard]] MutableBytes bytes() { return bytes_; }
   // Whatever the ring looks like: its areas, to be written as no driver should.
@@ -146,7 +156,8 @@ class MockDriver {
                        {chain[i].address, chain[i].length, flags,
                         static_cast<std::uint16_t>(chained ? i + 1 : 0)});
     }
-    return {kGuestBase + at, static_cast<std::uint32_t>(chain.size() * Descriptor::kSize), false};
+    return {options_.guest_base + at, static_cast<std::uint32_t>(chain.size() * Descriptor::kSize),
+            false};
   }
   void write_descriptor(std::uint8_t* at, const Descriptor& descriptor) const {
     const std::uint64_t flags = descriptor.flags;

@@ -1,0 +1,253 @@
+#include "box/device/session.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+
+#include "unit/box/device/mock_console.h"
+
+namespace sluice::box::test {
+namespace {
+
+constexpr std::string_view kSetup = "setup!";
+
+std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    from.reset(ends[0]);
+    to.reset(ends[1]);
+  }
+  [[nodiscard]] std::string read() const {
+    ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
+    std::string text(1 << 20, '\0');
+    const ssize_t length = ::read(from.get(), text.data(), text.size());
+    text.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+    return text;
+  }
+  // Nobody can write into it any more.
+  [[nodiscard]] bool ended() const {
+    char byte = 0;
+    return ::read(from.get(), &byte, 1) == 0;
+  }
+  UniqueFd from;
+  UniqueFd to;
+};
+
+class SessionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ::signal(SIGPIPE, SIG_IGN);
+    auto made = Session::create(*guest_.thread, *guest_.device,
+                                {.setup = {kSetup.begin(), kSetup.end()},
+                                 .input = input_.from.get(),
+                                 .output = output_.to.get(),
+                                 .error = error_.to.get()});
+    ASSERT_TRUE(made.has_value());
+    session_ = std::move(*made);
+  }
+  // As the guest's first process does.
+  void open() {
+    guest_.start();
+    for (std::uint32_t port = 0; port < 3; ++port) guest_.open(port);
+    guest_.give_room(0, 4096);
+  }
+  void say(const GuestMessage& message) {
+    ASSERT_TRUE(guest_.write(0, text_of(emit(message))));
+    EXPECT_EQ(guest_.used(0), 1U);
+  }
+  // What came by the control port, behind the setup.
+  std::string heard() {
+    guest_.give_room(0, 4096);
+    return guest_.read(0);
+  }
+  [[nodiscard]] bool has_news() const {
+    pollfd wait{.fd = session_->news_fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&wait, 1, 0) == 1;
+  }
+
+  Pipe input_;
+  Pipe output_;
+  Pipe error_;
+  MockConsole guest_;
+  std::unique_ptr<Session> session_;
+};
+
+TEST_F(SessionTest, TheGuestIsSetUpOnceItsPortIsOpen) {
+  guest_.start();
+  guest_.give_room(0, 4);
+  EXPECT_EQ(guest_.read(0), "");
+  guest_.open(0);
+  EXPECT_EQ(guest_.read(0), "setu");
+  guest_.give_room(0, 100);
+  EXPECT_EQ(guest_.read(0), "p!");
+}
+
+TEST_F(SessionTest, NothingComesBeforeTheSetup) {
+  session_->signal(SIGTERM);
+  run(*guest_.thread);
+  open();
+  EXPECT_EQ(heard(), std::string(kSetup) + text_of(emit(HostMessage(SendSignal{SIGTERM}))));
+}
+
+TEST_F(SessionTest, StreamsGoWhereTheyBelong) {
+  open();
+  guest_.write(1, "out");
+  guest_.write(2, "err");
+  EXPECT_EQ(output_.read(), "out");
+  EXPECT_EQ(error_.read(), "err");
+  ASSERT_EQ(::write(input_.to.get(), "in", 2), 2);
+  guest_.give_room(1, 100);
+  EXPECT_EQ(guest_.read(1), "in");
+}
+
+TEST_F(SessionTest, TheEndOfTheInputIsToldWithItsLength) {
+  open();
+  heard();
+  ASSERT_EQ(::write(input_.to.get(), "in", 2), 2);
+  input_.to.reset();
+  guest_.give_room(1, 100);
+  guest_.give_room(1, 100);
+  EXPECT_EQ(heard(), text_of(emit(HostMessage(InputEnd{2}))));
+}
+
+TEST_F(SessionTest, AnOutputThatNobodyReadsIsToldOnce) {
+  open();
+  heard();
+  error_.from.reset();
+  run(*guest_.thread);
+  guest_.write(2, "x");
+  guest_.write(2, "y");
+  EXPECT_EQ(heard(), text_of(emit(HostMessage(OutputClosed{2}))));
+}
+
+TEST_F(SessionTest, TheStatusComesWhenAllWasDelivered) {
+  open();
+  say(Exited{7, 3, 2});
+  EXPECT_FALSE(session_->exit_status().has_value());
+  guest_.write(1, "abc");
+  EXPECT_FALSE(session_->exit_status().has_value());
+  session_->clear_news();
+  guest_.write(2, "de");
+  EXPECT_TRUE(has_news());
+  EXPECT_EQ(session_->exit_status(), 7);
+  EXPECT_FALSE(session_->failure().has_value());
+}
+
+TEST_F(SessionTest, TheStatusWaitsForAnOutputThatIsFull) {
+  open();
+  const std::string text(30'000, 'x');
+  std::size_t sent = 0;
+  while (guest_.write(1, text)) sent += text.size();
+  say(Exited{0, sent, 0});
+  EXPECT_FALSE(session_->exit_status().has_value());
+  std::size_t got = 0;
+  while (got < sent) {
+    const std::size_t some = output_.read().size();
+    ASSERT_GT(some, 0U);
+    got += some;
+    run(*guest_.thread);
+  }
+  EXPECT_EQ(session_->exit_status(), 0);
+}
+
+TEST_F(SessionTest, WhatNobodyReadsHoldsUpNoEnd) {
+  open();
+  output_.from.reset();
+  guest_.write(1, "abc");
+  say(Exited{141, 3, 0});
+  EXPECT_EQ(session_->exit_status(), 141);
+}
+
+TEST_F(SessionTest, StagesAndTheStartAreToldAndBounded) {
+  open();
+  for (std::size_t i = 0; i < 2 * Session::kStagesMax; ++i) say(Stage{"kernel", i});
+  say(Started{});
+  EXPECT_TRUE(has_news());
+  session_->clear_news();
+  EXPECT_FALSE(has_news());
+  EXPECT_EQ(session_->take_stages().size(), Session::kStagesMax);
+  EXPECT_TRUE(session_->take_stages().empty());
+  EXPECT_TRUE(session_->started());
+}
+
+TEST_F(SessionTest, AFailureHasItsWordsAndItsStatus) {
+  open();
+  say(Failed{127, "execute nothing", ENOENT, ""});
+  const auto failure = session_->failure();
+  ASSERT_TRUE(failure.has_value());
+  EXPECT_EQ(failure->status, 127);
+  EXPECT_EQ(failure->error.describe(), "execute nothing: No such file or directory");
+  say(Exited{0, 0, 0});
+  EXPECT_FALSE(session_->exit_status().has_value());
+}
+
+TEST_F(SessionTest, WarningsAndStopsAreTold) {
+  open();
+  say(Warned{"mount /x", EPERM, "do without"});
+  say(Stopped{SIGTSTP});
+  const auto warnings = session_->take_warnings();
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_EQ(warnings[0].describe(), "mount /x: Operation not permitted; do without");
+  EXPECT_EQ(session_->take_stop(), SIGTSTP);
+  EXPECT_FALSE(session_->take_stop().has_value());
+}
+
+TEST_F(SessionTest, AnOutputThatTheGuestEndedIsEndedHere) {
+  open();
+  say(OutputEnd{kStreamPort, 3});
+  EXPECT_EQ(output_.read(), "");
+  EXPECT_FALSE(output_.ended());
+  guest_.write(1, "abc");
+  EXPECT_EQ(output_.read(), "abc");
+  EXPECT_TRUE(output_.ended());
+  guest_.write(1, "nobody's");
+  EXPECT_EQ(guest_.used(1), 2U);
+  say(Exited{0, 11, 0});
+  EXPECT_EQ(session_->exit_status(), 0);
+}
+
+TEST_F(SessionTest, AGuestThatSpeaksNonsenseFails) {
+  open();
+  guest_.write(0, "what is this, then?");
+  ASSERT_TRUE(session_->failure().has_value());
+  EXPECT_EQ(session_->failure()->status, 125);
+  for (int i = 0; i < 100; ++i) guest_.write(0, std::string(1000, 'x'));
+  EXPECT_TRUE(session_->failure().has_value());
+}
+
+TEST_F(SessionTest, OrdersReachTheGuest) {
+  open();
+  heard();
+  session_->signal(SIGUSR2);
+  session_->power_off();
+  session_->window_changed();  // Of no terminal.
+  run(*guest_.thread);
+  EXPECT_EQ(heard(), text_of(emit(HostMessage(SendSignal{SIGUSR2}))) +
+                         text_of(emit(HostMessage(PowerOff{}))));
+}
+
+// However many come while the guest does not read.
+TEST_F(SessionTest, SignalsWithoutEndMakeNothingGrowWithoutEnd) {
+  guest_.start();
+  for (int i = 0; i < 40'000; ++i) session_->signal(SIGUSR2);
+  run(*guest_.thread);
+  guest_.open(0);
+  std::size_t got = 0;
+  for (int i = 0; i < 4; ++i) {
+    guest_.give_room(0, 65'536);
+    got += guest_.read(0).size();
+  }
+  EXPECT_GT(got, 60'000U);
+  EXPECT_LT(got, 70'000U);
+}
+
+}  // namespace
+}  // namespace sluice::box::test

@@ -1,0 +1,39 @@
+// The program that serves files to a guest: virtiofsd, of which there are two. Debian 12 has the
+// one in C (package qemu-system-common), later systems the one in Rust (package virtiofsd); their
+// command lines differ.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sys/setup_error.h"
+
+namespace sluice::box {
+
+enum class VirtiofsdKind : std::uint8_t { kC, kRust };
+
+struct VirtiofsdProgram {
+  std::string path;
+  VirtiofsdKind kind = VirtiofsdKind::kC;
+};
+
+// In `search_path` (as $PATH has it), and where systems keep it beside that.
+[[nodiscard]] std::expected<VirtiofsdProgram, sys::SetupError> find_virtiofsd(
+    std::string_view search_path);
+// What is found there, by what it has in it.
+[[nodiscard]] VirtiofsdKind virtiofsd_kind(const std::string& path);
+
+enum class VirtiofsdUser : std::uint8_t {
+  kRoot,
+  kOther,  // With a root's capabilities in a user namespace, but not its number.
+};
+// Serves one front-end that waits at the listening socket `listener`, and `directory`, which it
+// makes its root where it can.
+[[nodiscard]] std::vector<std::string> virtiofsd_command(const VirtiofsdProgram& program,
+                                                         int listener, const std::string& directory,
+                                                         VirtiofsdUser user);
+
+}  // namespace sluice::box

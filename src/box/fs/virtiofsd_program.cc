@@ -5,7 +5,6 @@
 
 #include <array>
 #include <fstream>
-#include <iterator>
 
 namespace sluice::box {
 namespace {
@@ -25,23 +24,32 @@ std::expected<VirtiofsdProgram, sys::SetupError> find_virtiofsd(std::string_view
     search_path.remove_prefix(std::min(end + 1, search_path.size()));
     // A relative folder would be the caller's working directory.
     if (path.front() == '/' && is_program(path)) {
-      return VirtiofsdProgram{path, virtiofsd_kind(path)};
+      return virtiofsd_at(path);
     }
   }
   for (const std::string_view place : kPlaces) {
     const std::string path(place);
-    if (is_program(path)) return VirtiofsdProgram{path, virtiofsd_kind(path)};
+    if (is_program(path)) return virtiofsd_at(path);
   }
   return std::unexpected(sys::SetupError{
       "virtiofsd, which serves files to the guest, is not installed", 0,
       "as root run: apt install virtiofsd (on Debian 12: apt install qemu-system-common)"});
 }
 
-// Only one of them has this option, and each has the names of its options in it.
-VirtiofsdKind virtiofsd_kind(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string content{std::istreambuf_iterator<char>(file), {}};
-  return content.find("shared-dir") == std::string::npos ? VirtiofsdKind::kC : VirtiofsdKind::kRust;
+// Only one of them has the first option, and later ones of that the second; each has the names of
+// its options in it.
+VirtiofsdProgram virtiofsd_at(const std::string& path) {
+  std::string content;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (file) {
+    content.resize(static_cast<std::size_t>(file.tellg()));
+    file.seekg(0);
+    file.read(content.data(), static_cast<std::streamsize>(content.size()));
+  }
+  const auto has = [&](std::string_view option) { return content.find(option) != content.npos; };
+  return {.path = path,
+          .kind = has("shared-dir") ? VirtiofsdKind::kRust : VirtiofsdKind::kC,
+          .announces_mounts = has("no-announce-submounts")};
 }
 
 std::vector<std::string> virtiofsd_command(const VirtiofsdProgram& program, int listener,
@@ -49,13 +57,15 @@ std::vector<std::string> virtiofsd_command(const VirtiofsdProgram& program, int 
   if (program.kind == VirtiofsdKind::kRust) {
     // It makes its root another for the user 0 only.
     const std::string_view sandbox = user == VirtiofsdUser::kRoot ? "chroot" : "none";
-    return {program.path,
-            fmt::format("--fd={}", listener),
-            fmt::format("--shared-dir={}", directory),
-            fmt::format("--sandbox={}", sandbox),
-            "--cache=auto",
-            "--log-level=error",
-            "--rlimit-nofile=0"};
+    std::vector<std::string> words = {program.path,
+                                      fmt::format("--fd={}", listener),
+                                      fmt::format("--shared-dir={}", directory),
+                                      fmt::format("--sandbox={}", sandbox),
+                                      "--cache=auto",
+                                      "--log-level=error",
+                                      "--rlimit-nofile=0"};
+    if (program.announces_mounts) words.emplace_back("--no-announce-submounts");
+    return words;
   }
   return {program.path,
           fmt::format("--fd={}", listener),

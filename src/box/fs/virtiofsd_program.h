@@ -18,13 +18,17 @@ enum class VirtiofsdKind : std::uint8_t { kC, kRust };
 struct VirtiofsdProgram {
   std::string path;
   VirtiofsdKind kind = VirtiofsdKind::kC;
+  // It tells the guest of mounts in a tree unless that is forbidden. An overlay, whose lower layer
+  // the tree may be, does not look into directories of which it is so told (Linux,
+  // ovl_dentry_weird()).
+  bool announces_mounts = false;
 };
 
 // In `search_path` (as $PATH has it), and where systems keep it beside that.
 [[nodiscard]] std::expected<VirtiofsdProgram, sys::SetupError> find_virtiofsd(
     std::string_view search_path);
-// What is found there, by what it has in it.
-[[nodiscard]] VirtiofsdKind virtiofsd_kind(const std::string& path);
+// The program that is found there, by what it has in it.
+[[nodiscard]] VirtiofsdProgram virtiofsd_at(const std::string& path);
 
 enum class VirtiofsdUser : std::uint8_t {
   kRoot,

@@ -50,7 +50,7 @@ class MockConsole {
     ASSERT_TRUE(queues[kQueue].offer({queues[kQueue].readable(bytes)}).has_value());
     queues[kQueue].show();
     kick(*device, kQueue);
-    run(*thread);
+    settle();
     while (queues[kQueue].take_used()) {
     }
   }
@@ -66,7 +66,7 @@ class MockConsole {
     const bool offered = queue.offer({queue.readable({at, text.size()})}).has_value();
     queue.show();
     kick(*device, virtio::Console::transmit_queue(port));
-    run(*thread);
+    settle();
     return offered;
   }
   // How many chains of the port the device is done with.
@@ -84,7 +84,7 @@ class MockConsole {
     buffers_[port][*id] = buffer;
     queue.show();
     kick(*device, virtio::Console::receive_queue(port));
-    run(*thread);
+    settle();
   }
   // What the guest got.
   std::string read(std::size_t port) {
@@ -97,6 +97,12 @@ class MockConsole {
     return text;
   }
 
+  // All that is ready, and what comes of it.
+  void settle() {
+    for (int i = 0; i < 50; ++i) threaded ? thread->ask([] {}) : thread->turn(Instant{});
+  }
+
+  bool threaded = false;  // The thread was started.
   MockQueues queues{8, kQueueSize, 1 << 20};
   MockInterrupt interrupt;
   std::vector<std::string> told;

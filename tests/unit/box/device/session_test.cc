@@ -4,11 +4,14 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <string>
 
+#include "sandbox/box_sandbox.h"
+#include "sandbox/sanitized.h"
 #include "unit/box/device/mock_console.h"
 
 namespace sluice::box::test {
@@ -92,7 +95,7 @@ TEST_F(SessionTest, TheGuestIsSetUpOnceItsPortIsOpen) {
 
 TEST_F(SessionTest, NothingComesBeforeTheSetup) {
   session_->signal(SIGTERM);
-  run(*guest_.thread);
+  guest_.settle();
   open();
   EXPECT_EQ(heard(), std::string(kSetup) + text_of(emit(HostMessage(SendSignal{SIGTERM}))));
 }
@@ -122,7 +125,7 @@ TEST_F(SessionTest, AnOutputThatNobodyReadsIsToldOnce) {
   open();
   heard();
   error_.from.reset();
-  run(*guest_.thread);
+  guest_.settle();
   guest_.write(2, "x");
   guest_.write(2, "y");
   EXPECT_EQ(heard(), text_of(emit(HostMessage(OutputClosed{2}))));
@@ -153,7 +156,7 @@ TEST_F(SessionTest, TheStatusWaitsForAnOutputThatIsFull) {
     const std::size_t some = output_.read().size();
     ASSERT_GT(some, 0U);
     got += some;
-    run(*guest_.thread);
+    guest_.settle();
   }
   EXPECT_EQ(session_->exit_status(), 0);
 }
@@ -229,7 +232,7 @@ TEST_F(SessionTest, OrdersReachTheGuest) {
   session_->signal(SIGUSR2);
   session_->power_off();
   session_->window_changed();  // Of no terminal.
-  run(*guest_.thread);
+  guest_.settle();
   EXPECT_EQ(heard(), text_of(emit(HostMessage(SendSignal{SIGUSR2}))) +
                          text_of(emit(HostMessage(PowerOff{}))));
 }
@@ -238,7 +241,7 @@ TEST_F(SessionTest, OrdersReachTheGuest) {
 TEST_F(SessionTest, SignalsWithoutEndMakeNothingGrowWithoutEnd) {
   guest_.start();
   for (int i = 0; i < 40'000; ++i) session_->signal(SIGUSR2);
-  run(*guest_.thread);
+  guest_.settle();
   guest_.open(0);
   std::size_t got = 0;
   for (int i = 0; i < 4; ++i) {
@@ -247,6 +250,46 @@ TEST_F(SessionTest, SignalsWithoutEndMakeNothingGrowWithoutEnd) {
   }
   EXPECT_GT(got, 60'000U);
   EXPECT_LT(got, 70'000U);
+}
+
+// Whatever a session does its thread may do, once it gave up all else.
+TEST_F(SessionTest, WorksInAThreadThatIsConfined) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto confine = [] { return sandbox::confine_device_thread(sandbox::SeccompMode::kKill); };
+    if (!guest_.thread->start(sandbox::kSanitized ? DeviceThread::Confine([] {
+          return std::expected<void, sys::SetupError>();
+        })
+                                                  : DeviceThread::Confine(confine))) {
+      ::_exit(1);
+    }
+    guest_.threaded = true;
+    open();
+    (void)!::write(input_.to.get(), "in", 2);
+    input_.to.reset();
+    guest_.give_room(1, 100);
+    guest_.write(1, "out");
+    error_.from.reset();
+    guest_.write(2, "err");
+    say(OutputEnd{kStreamPort, 3});
+    session_->signal(SIGTERM);
+    session_->window_changed();
+    session_->resume();
+    guest_.settle();
+    if (guest_.read(1) != "in" || output_.read() != "out" || !output_.ended()) ::_exit(2);
+    say(Exited{7, 3, 3});
+    guest_.device->reset();
+    guest_.thread->stop();
+    ::_exit(session_->exit_status() == 7 ? 0 : 3);
+  }
+  // No end of a pipe is ours, too.
+  session_.reset();
+  for (UniqueFd* const fd : {&input_.to, &output_.to, &error_.from}) fd->reset();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 }  // namespace

@@ -22,10 +22,15 @@ bool ends(int pidfd) {
   return ::poll(&wait, 1, 30'000) == 1;
 }
 
+std::string_view search_path() {
+  const char* const path = ::getenv("PATH");
+  return path == nullptr ? "" : path;
+}
+
 class FileServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    const auto program = find_virtiofsd("");
+    const auto program = find_virtiofsd(search_path());
     if (!program) GTEST_SKIP() << program.error().describe();
     plan_.directory = "/etc";
     plan_.program = *program;

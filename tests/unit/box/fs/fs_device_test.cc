@@ -29,6 +29,11 @@ constexpr std::uint64_t kGuestBase = 0x1000'0000;
 constexpr std::size_t kQueueBytes = 1 << 20;
 constexpr std::size_t kRequests = 1;  // The queue of requests.
 
+std::string_view search_path() {
+  const char* const path = ::getenv("PATH");
+  return path == nullptr ? "" : path;
+}
+
 // A guest whose memory is a memfd, with a driver for each queue.
 class Guest {
  public:
@@ -85,7 +90,7 @@ class Served {
     directory_ = "/tmp/fs-device-XXXXXX";
     EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
     std::ofstream(directory_ + "/file") << "content";
-    const auto program = find_virtiofsd("");
+    const auto program = find_virtiofsd(search_path());
     auto server = FileServer::start(
         sys::real_kernel(),
         {.directory = directory_, .access = access, .tag = "share0", .program = *program});
@@ -203,7 +208,7 @@ std::string use(TreeAccess access) {
 class FsDeviceTest : public testing::Test {
  protected:
   void SetUp() override {
-    const auto program = find_virtiofsd("");
+    const auto program = find_virtiofsd(search_path());
     if (!program) GTEST_SKIP() << program.error().describe();
   }
 };

@@ -57,25 +57,32 @@ TEST_F(VirtiofsdProgramTest, WhatCannotBeExecutedIsPassedOver) {
 
 TEST_F(VirtiofsdProgramTest, KindsAreToldApartByTheirOptions) {
   make("ELF ... source=%s ... ");
-  EXPECT_EQ(virtiofsd_kind(path_), VirtiofsdKind::kC);
+  EXPECT_EQ(virtiofsd_at(path_).kind, VirtiofsdKind::kC);
   make(std::string("\0\1 tagshared-dirsocket", 22));
-  EXPECT_EQ(virtiofsd_kind(path_), VirtiofsdKind::kRust);
+  EXPECT_EQ(virtiofsd_at(path_).kind, VirtiofsdKind::kRust);
+  EXPECT_FALSE(virtiofsd_at(path_).announces_mounts);
+  make("shared-dirsandboxno-announce-submounts");
+  EXPECT_TRUE(virtiofsd_at(path_).announces_mounts);
+  EXPECT_EQ(virtiofsd_at("/nowhere").kind, VirtiofsdKind::kC);
 }
 
 TEST_F(VirtiofsdProgramTest, EachHasItsCommandLine) {
-  const auto c = virtiofsd_command({"/x", VirtiofsdKind::kC}, 3, "/mnt", VirtiofsdUser::kOther);
+  VirtiofsdProgram program{.path = "/x"};
+  const auto c = virtiofsd_command(program, 3, "/mnt", VirtiofsdUser::kOther);
   EXPECT_EQ(c.front(), "/x");
   EXPECT_TRUE(has(c, "--fd=3"));
   EXPECT_TRUE(has(c, "source=/mnt"));
   EXPECT_TRUE(has(c, "sandbox=chroot"));
-  const auto rust =
-      virtiofsd_command({"/x", VirtiofsdKind::kRust}, 3, "/mnt", VirtiofsdUser::kRoot);
+  program.kind = VirtiofsdKind::kRust;
+  const auto rust = virtiofsd_command(program, 3, "/mnt", VirtiofsdUser::kRoot);
   EXPECT_TRUE(has(rust, "--fd=3"));
   EXPECT_TRUE(has(rust, "--shared-dir=/mnt"));
   EXPECT_TRUE(has(rust, "--sandbox=chroot"));
-  const auto other =
-      virtiofsd_command({"/x", VirtiofsdKind::kRust}, 3, "/mnt", VirtiofsdUser::kOther);
+  EXPECT_FALSE(has(rust, "--no-announce-submounts"));
+  program.announces_mounts = true;
+  const auto other = virtiofsd_command(program, 3, "/mnt", VirtiofsdUser::kOther);
   EXPECT_TRUE(has(other, "--sandbox=none"));
+  EXPECT_TRUE(has(other, "--no-announce-submounts"));
 }
 
 }  // namespace

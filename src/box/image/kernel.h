@@ -1,15 +1,12 @@
-// The kernel that the guest boots: named by the user, found on this machine, or fetched once as
-// the distribution's package. Its version is read from the file, as its modules must be of that.
+// The kernel that the guest boots: named by the user, or found on this machine. Its modules must be
+// of its version, which is read from the file.
 #pragma once
 
 #include <cstdint>
 #include <expected>
-#include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/bytes.h"
 #include "sys/setup_error.h"
 
 namespace sluice::box {
@@ -21,17 +18,20 @@ struct Kernel {
   std::string modules;              // The folder of its modules; empty where it has none.
 };
 
-// `named` is a file, or empty: then what fetch_kernel() left, a cloud kernel in /boot, or the
-// newest there, each only with its modules, in this order.
-[[nodiscard]] std::expected<Kernel, sys::SetupError> find_kernel(const std::string& named);
+// Where kernels are looked for.
+struct KernelPlaces {
+  std::string fetched;  // VERSION/vmlinuz and VERSION/modules, as fetch_kernel() leaves them.
+  std::string boot = "/boot";
+  std::vector<std::string> modules = {"/lib/modules", "/usr/lib/modules"};
+};
+// `fetched` is below $XDG_CACHE_HOME or ~/.cache; empty where there is neither.
+[[nodiscard]] KernelPlaces usual_kernel_places();
 
-// Downloads the distribution's kernel for virtual machines by its own tools, and unpacks it below
-// the user's cache directory, where find_kernel() looks. `tell` gets a line for each step. Returns
-// the kernel's path. What is interrupted leaves nothing that would be found.
-using Progress = std::function<void(std::string_view)>;
-[[nodiscard]] std::expected<std::string, sys::SetupError> fetch_kernel(const Progress& tell);
-
-// "6.1.0-56-cloud-amd64" of such a file, or empty. Pure.
-[[nodiscard]] std::string version_of_kernel(ByteView file);
+// `named` is a file, whose modules are in a folder "modules" beside it or with the system's;
+// without any, all that it needs must be built in. Or it is empty: then it is the newest that was
+// fetched, or else that of the system, one for virtual machines first, which has the modules of a
+// guest.
+[[nodiscard]] std::expected<Kernel, sys::SetupError> find_kernel(
+    const std::string& named, const KernelPlaces& places = usual_kernel_places());
 
 }  // namespace sluice::box

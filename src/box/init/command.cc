@@ -1,0 +1,195 @@
+#include "box/init/command.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "box/init/step.h"
+
+namespace sluice::box {
+namespace {
+
+// What the command gets; closed in us when it has them.
+struct CommandEnds {
+  UniqueFd input;
+  UniqueFd output;
+  UniqueFd error;
+};
+
+Failed failure(const sys::SetupError& error) {
+  return {kExitSetupFailed, error.step, error.error, error.hint};
+}
+
+Step make_pipe(UniqueFd& reading, UniqueFd& writing) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return step_failed("make a pipe for the command");
+  reading.reset(ends[0]);
+  writing.reset(ends[1]);
+  return {};
+}
+
+// `ours` shall not block. Its owner may open the stream again, as /dev/stdout.
+Step hand_over(const UniqueFd& ours, const UniqueFd& theirs, const Setup& setup) {
+  if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) == 0 &&
+      ::fchown(theirs.get(), setup.uid, setup.gid) == 0) {
+    return {};
+  }
+  return step_failed("give the command its streams");
+}
+
+Step open_error_pipe(const Setup& setup, RunningCommand& running, CommandEnds& ends) {
+  if (auto made = make_pipe(running.error, ends.error); !made) return made;
+  return hand_over(running.error, ends.error, setup);
+}
+
+Step open_pipes(const Setup& setup, RunningCommand& running, CommandEnds& ends) {
+  if (auto made = make_pipe(ends.input, running.input); !made) return made;
+  if (auto made = make_pipe(running.output, ends.output); !made) return made;
+  if (auto done = hand_over(running.input, ends.input, setup); !done) return done;
+  if (auto done = hand_over(running.output, ends.output, setup); !done) return done;
+  return open_error_pipe(setup, running, ends);
+}
+
+Step open_terminal(const Setup& setup, RunningCommand& running, CommandEnds& ends) {
+  constexpr gid_t kTty = 5;  // As devpts is mounted.
+  running.input.reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+  std::array<char, 64> name{};
+  if (!running.input.valid() || ::unlockpt(running.input.get()) != 0 ||
+      ::ptsname_r(running.input.get(), name.data(), name.size()) != 0) {
+    return step_failed("make a terminal");
+  }
+  set_window(running.input.get(), *setup.terminal);
+  running.terminal.reset(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!running.terminal.valid() || ::fchown(running.terminal.get(), setup.uid, kTty) != 0 ||
+      ::fchmod(running.terminal.get(), 0620) != 0) {
+    return step_failed("open the terminal");
+  }
+  if (::ioctl(running.terminal.get(), TIOCSCTTY, 0) != 0) return step_failed("own the terminal");
+  running.output.reset(::fcntl(running.input.get(), F_DUPFD_CLOEXEC, 0));
+  for (UniqueFd* end : {&ends.input, &ends.output}) {
+    end->reset(::fcntl(running.terminal.get(), F_DUPFD_CLOEXEC, 0));
+  }
+  if (setup.error_place == ErrorPlace::kOwnPort) return open_error_pipe(setup, running, ends);
+  ends.error.reset(::fcntl(running.terminal.get(), F_DUPFD_CLOEXEC, 0));
+  return {};
+}
+
+std::vector<char*> pointers_to(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  // The calls that take them do not write to them.
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The child: everything up to the command's first instruction. What fails it says by `report`: an
+// exit status and errno.
+class Child {
+ public:
+  Child(const Setup& setup, const CommandEnds& ends, int report)
+      : setup_(&setup),
+        ends_(&ends),
+        report_(report),
+        words_(pointers_to(setup.command)),
+        environment_(pointers_to(setup.environment)) {}
+
+  [[noreturn]] void run() {
+    ::setpgid(0, 0);
+    if (setup_->terminal) ::tcsetpgrp(ends_->input.get(), ::getpid());
+    reset_signals();
+    limit_descriptors();
+    ::umask(setup_->umask);
+    const std::array<int, 3> streams = {ends_->input.get(), ends_->output.get(),
+                                        ends_->error.get()};
+    for (int i = 0; i < 3; ++i) {
+      if (::dup2(streams[static_cast<std::size_t>(i)], i) < 0) give_up(kExitSetupFailed);
+    }
+    if (::setgroups(setup_->groups.size(), setup_->groups.data()) != 0 ||
+        ::setresgid(setup_->gid, setup_->gid, setup_->gid) != 0 ||
+        ::setresuid(setup_->uid, setup_->uid, setup_->uid) != 0) {
+      give_up(kExitSetupFailed);
+    }
+    // As the command's user, who may not be let in everywhere; "/" is everybody's.
+    if (::chdir(setup_->directory.c_str()) != 0) (void)!::chdir("/");
+    environ = environment_.data();  // Its PATH is where the command is looked for.
+    ::execvp(words_.front(), words_.data());
+    give_up(errno == ENOENT ? kExitNotFound : kExitNotExecutable);
+  }
+
+ private:
+  // Init blocks all and ignores some; a command begins with neither.
+  static void reset_signals() {
+    struct sigaction standard{};
+    standard.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &standard, nullptr);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  }
+  void limit_descriptors() const {
+    if (setup_->descriptor_limit == 0) return;
+    const rlimit limit{.rlim_cur = setup_->descriptor_limit, .rlim_max = setup_->descriptor_limit};
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  [[noreturn]] void give_up(std::uint8_t status) const {
+    const std::array<int, 2> words = {status, errno};
+    (void)!::write(report_, words.data(), sizeof words);  // A pipe has room for that.
+    ::_exit(status);
+  }
+
+  const Setup* setup_;
+  const CommandEnds* ends_;
+  int report_;
+  std::vector<char*> words_;
+  std::vector<char*> environment_;
+};
+
+}  // namespace
+
+void set_window(int terminal, const Window& window) {
+  const winsize size{
+      .ws_row = window.rows, .ws_col = window.columns, .ws_xpixel = 0, .ws_ypixel = 0};
+  ::ioctl(terminal, TIOCSWINSZ, &size);
+}
+
+std::expected<RunningCommand, Failed> start_command(const Setup& setup) {
+  RunningCommand running;
+  CommandEnds ends;
+  const Step opened =
+      setup.terminal ? open_terminal(setup, running, ends) : open_pipes(setup, running, ends);
+  if (!opened) return std::unexpected(failure(opened.error()));
+  // Closes by itself when the command is executed.
+  UniqueFd reading;
+  UniqueFd writing;
+  if (auto made = make_pipe(reading, writing); !made) return std::unexpected(failure(made.error()));
+  Child child(setup, ends, writing.get());
+  running.pid = ::fork();
+  if (running.pid < 0) {
+    return std::unexpected(failure(step_failed("start a process for the command").error()));
+  }
+  if (running.pid == 0) child.run();
+  writing.reset();
+  std::array<int, 2> report{};
+  ssize_t got = 0;
+  do {
+    got = ::read(reading.get(), report.data(), sizeof report);
+  } while (got < 0 && errno == EINTR);
+  if (got == 0) return running;
+  const auto status = static_cast<std::uint8_t>(report[0]);
+  const std::string step =
+      status == kExitSetupFailed ? "become the command's user" : setup.command.front();
+  return std::unexpected(Failed{status, step, report[1], ""});
+}
+
+}  // namespace sluice::box

@@ -4,6 +4,7 @@
     kernel-VERSION/      vmlinuz and the modules of that package
     guest-KEY.cpio       the file system of all guests: busybox, our clients, iperf3, curl, modules
     qemu-10/             QEMU of Debian's backports, unpacked as well (backports.py)
+    nested-KEY.cpio      what a machine begins with whose files are ours (nested.py)
 
 KEY covers all that is in the archive, so that nothing has to be thrown away by hand. A part that
 this machine lacks raises Missing, which names the package.
@@ -53,8 +54,6 @@ def build(clients):
     """Makes what is not there yet. `clients`: the folder of the lab's clients, or None."""
     if not clients:
         raise Missing("the lab's clients are not built (ninja lab_clients)")
-    if not os.access(BUSYBOX, os.X_OK) or _libraries([BUSYBOX]):
-        raise Missing("no static busybox (package busybox-static)")
     with locked():
         kernel = _cloud_kernel()
         trees = [kernel / "modules"] if kernel else []
@@ -73,6 +72,12 @@ def locked():
 
 
 # The kernel.
+
+def cloud_kernel():
+    """The folder with its vmlinuz and its modules; None where it cannot be had."""
+    with locked():
+        return _cloud_kernel()
+
 
 def _cloud_kernel():
     """The folder of the newest one at hand, or None where Debian's archive cannot be reached."""
@@ -122,21 +127,33 @@ def _initrd(clients, trees):
     archive = cpio.Archive()
     for name in ("dev", "proc", "sys", "tmp", "run", "etc"):
         archive.folder(name)
-    archive.file("bin/busybox", _read(BUSYBOX))
-    for applet in _output([BUSYBOX, "--list"]).split():
-        if applet != "busybox":
-            archive.link(f"bin/{applet}", "busybox")
+    add_busybox(archive)
     for path, source in SCRIPTS.items():
         archive.file(path, _read(HERE / source))
     archive.file("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n", 0o644)
     archive.file("etc/hosts", b"127.0.0.1 localhost\n::1 localhost\n", 0o644)
     _add_programs(archive, clients)
     for tree in trees:
-        _add_modules(archive, tree)
+        add_modules(archive, tree, MODULES)
+    return store(archive, "guest")
+
+
+def add_busybox(archive):
+    """/bin: a shell and the usual programs, all of them one."""
+    if not os.access(BUSYBOX, os.X_OK) or _libraries([BUSYBOX]):
+        raise Missing("no static busybox (package busybox-static)")
+    archive.file("bin/busybox", _read(BUSYBOX))
+    for applet in _output([BUSYBOX, "--list"]).split():
+        if applet != "busybox":
+            archive.link(f"bin/{applet}", "busybox")
+
+
+def store(archive, stem):
+    """The path of an archive, which is written where it is not there yet."""
     content = archive.bytes()
-    path = CACHE / f"guest-{hashlib.sha256(content).hexdigest()[:16]}.cpio"
+    path = CACHE / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.cpio"
     if not path.exists():
-        fresh = path.with_suffix(".fresh")
+        fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_bytes(content)
         fresh.rename(path)
     os.utime(path)
@@ -146,7 +163,7 @@ def _initrd(clients, trees):
 
 def _forget_old():
     """Each build of the clients makes an archive anew; a guest that reboots may read its own."""
-    for path in CACHE.glob("guest-*.cpio"):
+    for path in CACHE.glob("*-*.cpio"):
         if time.time() - path.stat().st_mtime > DAYS_KEPT * 86400:
             path.unlink()
 
@@ -171,7 +188,8 @@ def _libraries(programs):
     return sorted(paths)
 
 
-def _add_modules(archive, tree):
+def add_modules(archive, tree, names):
+    """/modules/VERSION: these of a tree, with what they need, and their order."""
     release = tree / "release"
     version = release.read_text(encoding="ascii") if release.exists() else tree.name
     paths = {path.stem.replace("-", "_"): path for path in tree.rglob("*.ko")}
@@ -188,7 +206,7 @@ def _add_modules(archive, tree):
         archive.file(f"modules/{version}/{paths[name].name}", content, 0o644)
         order.append(paths[name].name)
 
-    for name in MODULES:
+    for name in names:
         add(name)
     archive.file(f"modules/{version}/order", "\n".join(order).encode() + b"\n", 0o644)
 

@@ -42,10 +42,16 @@ class Line:
         self._number += 1
         self._end.sendall(f"{self._number} {command}\n".encode())
 
-    def run(self, command, timeout):
-        """Runs a line of shell to its end."""
+    def run(self, command, timeout, meanwhile=None):
+        """Runs a line of shell to its end; `meanwhile` is called now and then until that."""
         self.send(command)
-        return self._wait(self._take_result, timeout, f"still running in the guest: {command}")
+
+        def take():
+            if meanwhile:
+                meanwhile()
+            return self._take_result()
+
+        return self._wait(take, timeout, f"still running in the guest: {command}")
 
     def close(self):
         self._end.close()

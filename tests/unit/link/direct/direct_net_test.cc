@@ -258,7 +258,7 @@ TEST_F(DirectNetTest, WorkersReadTheirPairsWhileDriversComeAndGo) {
   for (int i = 0; i < 50; ++i) {
     ASSERT_TRUE(net->start(kPairs, driver->set_up(kPairs, 4)));
     driver->offer_buffers(4);
-    for (const std::size_t ring : {1, 3}) driver->transmit(frame('a'), ring);
+    for (const std::size_t ring : {1U, 3U}) driver->transmit(frame('a'), ring);
     net->reset();
   }
   net->shut_down();

@@ -7,6 +7,7 @@ namespace {
 
 TEST(CommandLine, APanicEndsTheMachine) {
   EXPECT_NE(command_line({}).find(" panic=-1 "), std::string::npos);
+  EXPECT_NE(command_line({}).find(" reboot=acpi "), std::string::npos);
 }
 
 TEST(CommandLine, IsQuietUnlessAllWordsAreWanted) {

@@ -2,8 +2,9 @@
 // port for early messages, and ACPI tables that tell a stock Linux kernel of all that.
 //
 // Order: build(), add() each device, load(), start(), stop(). One thread calls these (and end()
-// anyone). Devices are called by the threads of vCPUs, one at a time for each device; they outlive
-// the machine, and what they wait for must work until stop() has returned.
+// anyone). Devices are called by the threads of vCPUs, one at a time for each device, until stop()
+// has returned: so long they live, and so long what they wait for works. They use the machine's
+// memory, so that they go before it does.
 //
 // With KVM_IRQFD and KVM_IOEVENTFD a notification of a queue never comes back to user space. Where
 // one is missing, or switched off, the devices see no difference: the bus writes the queue's

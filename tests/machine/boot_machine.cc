@@ -2,6 +2,7 @@
 // rest of a box.
 //
 //   boot_machine KERNEL INITRAMFS [cpus=N] [memory=MiB] [seconds=N] [append=WORDS] [filter]
+//                                 [rng] [irqfd=off] [ioeventfd=off]
 //   boot_machine check
 //
 // What the guest writes to its serial port goes to standard output, the rest to standard error.
@@ -14,11 +15,16 @@
 
 #include <charconv>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "box/boot/command_line.h"
+#include "box/device/device_thread.h"
+#include "box/device/rng_device.h"
 #include "box/kvm/kvm_check.h"
 #include "box/machine.h"
 #include "sandbox/box_sandbox.h"
@@ -34,6 +40,7 @@ struct Options {
   int seconds = 60;
   std::string append;
   bool filter = false;
+  bool rng = false;
 };
 
 // The file as memory, for the process's life; empty if it cannot be had.
@@ -65,6 +72,9 @@ Options parse(int count, char** words) {
     if (word.starts_with("seconds=")) take_number(value, options.seconds);
     if (word.starts_with("append=")) options.append = value;
     if (word == "filter") options.filter = true;
+    if (word == "rng") options.rng = true;
+    if (word == "irqfd=off") options.machine.irqfd = Binding::kOff;
+    if (word == "ioeventfd=off") options.machine.ioeventfd = Binding::kOff;
   }
   return options;
 }
@@ -103,29 +113,74 @@ int report(Machine& machine, Instant begin) {
   return status_of(end.kind);
 }
 
+// A device, and the thread that serves it and what KVM does not do by itself.
+class Devices {
+ public:
+  std::expected<void, sys::SetupError> add_to(Machine& machine) {
+    auto thread = DeviceThread::create(sys::real_kernel());
+    if (!thread)
+      return std::unexpected(sys::SetupError{"the device thread", thread.error().error, ""});
+    thread_ = std::move(*thread);
+    const auto tell = [](std::string_view fault) {
+      std::fprintf(stderr, "boot_machine: %s\n", std::string(fault).c_str());
+    };
+    auto rng = RngDevice::create(*thread_, machine.memory(), kernel_entropy, tell);
+    if (!rng) return std::unexpected(sys::SetupError{"the rng", rng.error().error, ""});
+    rng_ = std::move(*rng);
+    if (auto done = machine.add(*rng_); !done) return done;
+    for (const InterruptToWatch& interrupt : machine.interrupts_to_watch()) {
+      auto watch = thread_->watch_interrupt(
+          interrupt.fd, [&machine, gsi = interrupt.gsi] { machine.pulse(gsi); });
+      if (watch) interrupts_.push_back(std::move(*watch));
+    }
+    return {};
+  }
+  std::expected<void, sys::SetupError> start(sandbox::SeccompMode mode) {
+    if (!thread_) return {};
+    return thread_->start([mode] { return sandbox::confine_device_thread(mode); });
+  }
+  void stop() {
+    if (thread_) thread_->stop();
+  }
+
+ private:
+  std::unique_ptr<DeviceThread> thread_;
+  std::vector<DeviceThread::Watch> interrupts_;
+  std::unique_ptr<RngDevice> rng_;
+};
+
+std::expected<void, sys::SetupError> run(Machine& machine, const Options& options, Instant begin) {
+  Devices devices;
+  if (options.rng) {
+    if (auto added = devices.add_to(machine); !added) return added;
+  }
+  const std::string line = command_line({.words = KernelWords::kAll, .extra = options.append});
+  auto loaded = machine.load(map_file(options.kernel), map_file(options.initramfs), line);
+  if (!loaded) return loaded;
+  const auto mode = options.filter ? sandbox::SeccompMode::kKill : sandbox::SeccompMode::kOff;
+  if (auto started = devices.start(mode); !started) return started;
+  auto started = machine.start([mode] { return sandbox::confine_vcpu(mode); });
+  if (started) {
+    std::fprintf(stderr, "boot_machine: started after %.3f s\n", seconds_since(begin));
+    pollfd watched{.fd = machine.ended_fd(), .events = POLLIN, .revents = 0};
+    ::poll(&watched, 1, options.seconds * 1000);
+  }
+  machine.stop();
+  devices.stop();
+  return started;
+}
+
 int boot(Options options) {
   const Instant begin = sys::steady_now(sys::real_kernel());
   if (const auto fit = check_kvm(); !fit) return refused(fit.error());
   std::fprintf(stderr, "boot_machine: checked after %.3f s\n", seconds_since(begin));
-  options.machine.serial = [](std::string_view line) {
-    std::fwrite(line.data(), 1, line.size(), stdout);
+  options.machine.serial = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
   };
   auto machine = Machine::build(options.machine);
   if (!machine) return refused(machine.error());
-  const std::string line = command_line({.words = KernelWords::kAll, .extra = options.append});
-  if (auto loaded = (*machine)->load(map_file(options.kernel), map_file(options.initramfs), line);
-      !loaded) {
-    return refused(loaded.error());
-  }
-  const auto mode = options.filter ? sandbox::SeccompMode::kKill : sandbox::SeccompMode::kOff;
-  if (auto started = (*machine)->start([mode] { return sandbox::confine_vcpu(mode); }); !started) {
-    return refused(started.error());
-  }
-  std::fprintf(stderr, "boot_machine: started after %.3f s\n", seconds_since(begin));
-  pollfd watched{.fd = (*machine)->ended_fd(), .events = POLLIN, .revents = 0};
-  ::poll(&watched, 1, options.seconds * 1000);
-  (*machine)->stop();
+  if (const auto done = run(**machine, options, begin); !done) return refused(done.error());
   return report(**machine, begin);
 }
 

@@ -22,7 +22,8 @@ class MmioSlot final : public virtio::MmioInterrupt {
   // The register that a queue's number is written to when it was filled (virtio 1.2, 4.2.2).
   static constexpr std::uint64_t kQueueNotify = 0x50;
 
-  // `gsi` is the interrupt's line. Attaches the device, which outlives the slot.
+  // `gsi` is the interrupt's line. Attaches the device, which is there whenever a method is
+  // called.
   MmioSlot(virtio::MmioDevice& device, UniqueFd interrupt, unsigned gsi);
 
   void used() override;

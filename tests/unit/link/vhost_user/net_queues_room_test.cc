@@ -180,12 +180,15 @@ TEST_F(NetQueuesRoomPairsTest, ItIsAtThePairOfTheFlow) {
 TEST_F(NetQueuesRoomPairsTest, OthersWaitForTheQueueAndForNoOther) {
   const auto guest = connect_with_flows();
   ASSERT_EQ(put(links[0]->room_for(wanted(2)), stream(12'000)), 12'000U);
-  EXPECT_EQ(write({flow_frame(1, Way::kToGuest)}, 1), 0U);
+  std::atomic<bool> wrote{false};
   std::atomic<bool> done{false};
   std::thread other([&] {
+    EXPECT_EQ(write({flow_frame(1, Way::kToGuest)}, 1), 0U);
+    wrote = true;
     EXPECT_EQ(write({flow_frame(2, Way::kToGuest)}, 1), 0U);
     done = true;
   });
+  while (!wrote) std::this_thread::yield();
   // However long that is: nothing that is right fails for being slow.
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_FALSE(done);

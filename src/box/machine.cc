@@ -54,21 +54,22 @@ std::expected<std::unique_ptr<Machine>, sys::SetupError> Machine::build(const Ma
   auto vm = Vm::create(calls, Vm::Interrupts::kInKernel);
   if (!vm) return std::unexpected(vm.error());
   if (auto done = vm->use_memory(ram->memory()); !done) return std::unexpected(done.error());
-  UniqueFd ended = make_eventfd();
-  if (!ended.valid()) return failed("eventfd", errno);
+  std::array eventfds{make_eventfd(), make_eventfd()};
+  if (!eventfds[0].valid() || !eventfds[1].valid()) return failed("eventfd", errno);
   std::unique_ptr<Machine> machine(
-      new Machine(plan, std::move(*ram), std::move(*vm), std::move(ended)));
+      new Machine(plan, std::move(*ram), std::move(*vm), std::move(eventfds)));
   if (auto done = machine->make_cpus(plan.cpus); !done) return std::unexpected(done.error());
   return machine;
 }
 
-Machine::Machine(const MachinePlan& plan, GuestRam ram, Vm vm, UniqueFd ended_fd)
+Machine::Machine(const MachinePlan& plan, GuestRam ram, Vm vm, std::array<UniqueFd, 2> eventfds)
     : plan_(plan),
       ram_(std::move(ram)),
       vm_(std::move(vm)),
       serial_(plan.serial),
       ports_(serial_),
-      ended_fd_(std::move(ended_fd)) {}
+      ended_fd_(std::move(eventfds[0])),
+      swallowed_(std::move(eventfds[1])) {}
 
 Machine::~Machine() { stop(); }
 
@@ -95,13 +96,24 @@ std::expected<void, sys::SetupError> Machine::bind(MmioSlot& slot) {
     if (auto done = vm_.bind_interrupt(slot.fd(), slot.gsi()); !done) return done;
   }
   if (plan_.ioeventfd == Binding::kOff || !vm_.has_ioeventfd()) return {};
-  const std::uint64_t address = MmioBus::address_of(bus_.size() - 1) + MmioSlot::kQueueNotify;
+  const std::size_t index = bus_.size() - 1;
+  const std::uint64_t address = MmioBus::address_of(index) + MmioSlot::kQueueNotify;
   for (std::size_t queue = 0; queue < slot.device().queue_count(); ++queue) {
     auto done =
         vm_.bind_notify(slot.device().kick_fd(queue), address, static_cast<std::uint32_t>(queue));
     if (!done) return done;
   }
-  return {};
+  if (plan_.registers == Binding::kOff || !vm_.has_read_only_memory()) return {};
+  return map_registers(slot, index);
+}
+
+// An acknowledgement of kUsed alone means nothing then; one of a new configuration comes through.
+std::expected<void, sys::SetupError> Machine::map_registers(MmioSlot& slot, std::size_t index) {
+  slot.keep_used();
+  const std::uint64_t address = MmioBus::address_of(index) + MmioSlot::kInterruptAck;
+  auto bound = vm_.bind_notify(swallowed_.get(), address, virtio::InterruptStatus::kUsed);
+  if (!bound) return bound;
+  return vm_.map_read_only(MmioBus::page_of(index), slot.page());
 }
 
 std::expected<void, sys::SetupError> Machine::load(ByteView kernel, ByteView initramfs,

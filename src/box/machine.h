@@ -6,13 +6,16 @@
 // has returned: so long they live, and so long what they wait for works. They use the machine's
 // memory, so that they go before it does.
 //
-// With KVM_IRQFD and KVM_IOEVENTFD a notification of a queue never comes back to user space. Where
-// one is missing, or switched off, the devices see no difference: the bus writes the queue's
-// eventfd, and whoever watches interrupts_to_watch() calls pulse().
+// With KVM_IRQFD and KVM_IOEVENTFD a notification of a queue never comes back to user space, and
+// with registers that are mapped into the guest for reading an interrupt does not, either: its
+// handler reads the status from memory, and the acknowledgement ends in an eventfd. Where one is
+// missing, or switched off, the devices see no difference: the bus writes the queue's eventfd and
+// answers for the registers, and whoever watches interrupts_to_watch() calls pulse().
 #pragma once
 
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -53,7 +56,8 @@ struct MachinePlan {
   unsigned cpus = 1;                                // To kCpusMax.
   Binding irqfd = Binding::kOn;
   Binding ioeventfd = Binding::kOn;
-  SerialPort::Sink serial = {};  // What the guest writes, by threads of vCPUs; may be empty.
+  Binding registers = Binding::kOn;  // Mapped into the guest; needs ioeventfd to be worth it.
+  SerialPort::Sink serial = {};      // What the guest writes, by threads of vCPUs; may be empty.
 };
 
 struct MachineCounts {
@@ -123,9 +127,11 @@ class Machine {
     Machine& machine_;
   };
 
-  Machine(const MachinePlan& plan, GuestRam ram, Vm vm, UniqueFd ended_fd);
+  Machine(const MachinePlan& plan, GuestRam ram, Vm vm, std::array<UniqueFd, 2> eventfds);
   [[nodiscard]] std::expected<void, sys::SetupError> make_cpus(unsigned count);
   [[nodiscard]] std::expected<void, sys::SetupError> bind(MmioSlot& slot);
+  [[nodiscard]] std::expected<void, sys::SetupError> map_registers(MmioSlot& slot,
+                                                                   std::size_t index);
   void run(Cpu& cpu, const Confine& confine);
   [[nodiscard]] bool may_run(const Confine& confine);
   [[nodiscard]] bool running() const { return !ending_.load(std::memory_order_acquire); }
@@ -135,14 +141,15 @@ class Machine {
 
   MachinePlan plan_;
   GuestRam ram_;  // Before what has it mapped.
+  MmioBus bus_;   // This as well.
   Vm vm_;
   SerialPort serial_;
   PlatformPorts ports_;
-  MmioBus bus_;
   Board board_{*this};
   std::vector<std::unique_ptr<Cpu>> cpus_;
   bool loaded_ = false;
   UniqueFd ended_fd_;
+  UniqueFd swallowed_;  // Acknowledgements that mean nothing. Nobody reads it.
 
   std::atomic<bool> ending_ = false;
   mutable std::mutex lock_;  // Of what follows.

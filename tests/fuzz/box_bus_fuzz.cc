@@ -101,7 +101,7 @@ class Guest {
   std::uint64_t address() {
     const std::uint16_t word = input_.u16();
     if (word == 0xffff) return std::uint64_t{input_.u32()} << 32 | input_.u32();
-    return kSlotsAddress + (word & 0x3fff);
+    return MmioBus::address_of(word >> 12 & 3) + (word & 0xfff);
   }
   static MutableBytes some(std::array<std::uint8_t, 8>& bytes, std::uint8_t kind) {
     const std::size_t size = kind < 160 ? 4 : 1 + kind % 8;

@@ -2,7 +2,7 @@
 // rest of a box.
 //
 //   boot_machine KERNEL INITRAMFS [cpus=N] [memory=MiB] [seconds=N] [append=WORDS] [filter]
-//                                 [rng] [irqfd=off] [ioeventfd=off]
+//                                 [rng] [irqfd=off] [ioeventfd=off] [registers=off]
 //   boot_machine check
 //
 // What the guest writes to its serial port goes to standard output, the rest to standard error.
@@ -74,6 +74,7 @@ Options parse(int count, char** words) {
     if (word == "filter") options.filter = true;
     if (word == "rng") options.rng = true;
     if (word == "irqfd=off") options.machine.irqfd = Binding::kOff;
+    if (word == "registers=off") options.machine.registers = Binding::kOff;
     if (word == "ioeventfd=off") options.machine.ioeventfd = Binding::kOff;
   }
   return options;
@@ -104,12 +105,15 @@ int report(Machine& machine, Instant begin) {
   const MachineEnd end = machine.end().value_or(MachineEnd{});
   const MachineCounts counts = machine.counts();
   std::fprintf(stderr, "boot_machine: %s after %.3f s\n", end.words.c_str(), seconds_since(begin));
-  std::fprintf(
-      stderr, "boot_machine: exits: mmio %llu port %llu halt %llu interrupted %llu other %llu\n",
-      static_cast<unsigned long long>(counts.mmio), static_cast<unsigned long long>(counts.port),
-      static_cast<unsigned long long>(counts.halt),
-      static_cast<unsigned long long>(counts.interrupted),
-      static_cast<unsigned long long>(counts.other));
+  std::fprintf(stderr,
+               "boot_machine: exits: mmio %llu port %llu halt %llu interrupted %llu other %llu "
+               "notifies %llu\n",
+               static_cast<unsigned long long>(counts.mmio),
+               static_cast<unsigned long long>(counts.port),
+               static_cast<unsigned long long>(counts.halt),
+               static_cast<unsigned long long>(counts.interrupted),
+               static_cast<unsigned long long>(counts.other),
+               static_cast<unsigned long long>(counts.notifies));
   return status_of(end.kind);
 }
 

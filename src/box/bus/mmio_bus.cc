@@ -11,25 +11,27 @@ MmioSlot& MmioBus::add(virtio::MmioDevice& device, UniqueFd interrupt) {
   return *slots_.back();
 }
 
-MmioSlot* MmioBus::slot_at(std::uint64_t address, std::size_t length) {
-  if (address < kSlotsAddress) return nullptr;
-  const std::uint64_t index = (address - kSlotsAddress) / kSlotBytes;
-  if (index >= slots_.size() || address % kSlotBytes + length > kSlotBytes) return nullptr;
-  return slots_[index].get();
+MmioBus::Place MmioBus::find(std::uint64_t address, std::size_t length) const {
+  if (address < kSlotsAddress) return {};
+  const std::uint64_t index = (address - kSlotsAddress) / kSlotStride;
+  if (index >= slots_.size() || address < address_of(index)) return {};
+  const std::uint64_t offset = address - address_of(index);
+  if (offset + length > kSlotBytes) return {};
+  return {.slot = slots_[index].get(), .offset = offset};
 }
 
 void MmioBus::read(std::uint64_t address, MutableBytes into) {
-  MmioSlot* slot = slot_at(address, into.size());
-  if (slot == nullptr) {
+  const Place place = find(address, into.size());
+  if (place.slot == nullptr) {
     std::ranges::fill(into, std::uint8_t{0xff});
     return;
   }
-  slot->read(address % kSlotBytes, into);
+  place.slot->read(place.offset, into);
 }
 
 void MmioBus::write(std::uint64_t address, ByteView bytes) {
-  MmioSlot* slot = slot_at(address, bytes.size());
-  if (slot != nullptr && slot->write(address % kSlotBytes, bytes)) {
+  const Place place = find(address, bytes.size());
+  if (place.slot != nullptr && place.slot->write(place.offset, bytes)) {
     notifies_.fetch_add(1, std::memory_order_relaxed);
   }
 }

@@ -1,5 +1,7 @@
-// The guest-physical addresses of devices: a page for each slot, and an interrupt line. What lies
-// elsewhere reads as ones and takes no writes, as a PC's bus does it.
+// The guest-physical addresses of devices: two pages for each slot, and an interrupt line. The
+// registers are at the end of the first page, which the guest may have mapped for reading; the
+// device's configuration is the second, which it never has. What lies elsewhere reads as ones and
+// takes no writes, as a PC's bus does it.
 #pragma once
 
 #include <atomic>
@@ -16,7 +18,8 @@
 namespace sluice::box {
 
 inline constexpr std::uint64_t kSlotsAddress = 0xd000'0000;
-inline constexpr std::uint64_t kSlotBytes = 0x1000;
+inline constexpr std::uint64_t kSlotStride = 0x2000;
+inline constexpr std::uint64_t kSlotBytes = MmioSlot::kRegisterBytes + 0x1000;
 // KVM's IOAPIC has 24 lines; those below 5 are the timer's, the keyboard's and serial ports' on
 // every PC, so that a kernel may have ideas about them.
 inline constexpr unsigned kSlotsGsi = 5;
@@ -30,8 +33,12 @@ class MmioBus {
   [[nodiscard]] bool full() const { return slots_.size() == kDevicesMax; }
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
   [[nodiscard]] const MmioSlot& slot(std::size_t index) const { return *slots_[index]; }
+  // Of the page with its registers, and of the first of these.
+  [[nodiscard]] static std::uint64_t page_of(std::size_t index) {
+    return kSlotsAddress + index * kSlotStride;
+  }
   [[nodiscard]] static std::uint64_t address_of(std::size_t index) {
-    return kSlotsAddress + index * kSlotBytes;
+    return page_of(index) + sizeof(RegisterPage) - MmioSlot::kRegisterBytes;
   }
 
   void read(std::uint64_t address, MutableBytes into);
@@ -40,8 +47,11 @@ class MmioBus {
   [[nodiscard]] std::uint64_t notifies() const { return notifies_.load(std::memory_order_relaxed); }
 
  private:
-  // Null where there is none, or where the access leaves its page.
-  [[nodiscard]] MmioSlot* slot_at(std::uint64_t address, std::size_t length);
+  struct Place {
+    MmioSlot* slot = nullptr;  // None there, or the access leaves it.
+    std::uint64_t offset = 0;
+  };
+  [[nodiscard]] Place find(std::uint64_t address, std::size_t length) const;
 
   std::vector<std::unique_ptr<MmioSlot>> slots_;
   std::atomic<std::uint64_t> notifies_ = 0;

@@ -3,12 +3,20 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <utility>
 
 #include "box/boot/little_endian.h"
 
 namespace sluice::box {
 namespace {
+
+// Registers that change without a write of the driver's (virtio 1.2, 4.2.2).
+constexpr std::uint64_t kInterruptStatus = 0x60;
+constexpr std::uint64_t kStatus = 0x70;
+constexpr std::uint64_t kGeneration = 0xfc;
+constexpr std::uint32_t kNeedsReset = 64;
 
 // Fails only where the counter is full: then its reader has enough to read.
 void write_eventfd(int fd) {
@@ -19,8 +27,32 @@ void write_eventfd(int fd) {
 }  // namespace
 
 MmioSlot::MmioSlot(virtio::MmioDevice& device, UniqueFd interrupt, unsigned gsi)
-    : device_(device), interrupt_(std::move(interrupt)), gsi_(gsi), transport_(device, status_) {
+    : device_(device),
+      interrupt_(std::move(interrupt)),
+      gsi_(gsi),
+      status_(word(kInterruptStatus), word(kGeneration)),
+      transport_(device, status_) {
+  if (device.status_always_used()) keep_used();
   device.attach(*this);
+  const std::lock_guard guard(lock_);
+  show_registers();
+}
+
+MutableBytes MmioSlot::page() const {
+  return {reinterpret_cast<std::uint8_t*>(page_.get()), sizeof(RegisterPage)};
+}
+
+// The driver may look meanwhile, so that each word is stored whole. What devices set from other
+// threads is in its word already; that they need a reset is a bit of a word that is ours, looked at
+// once more behind the store, as needs_reset() sets the flag before the bit.
+void MmioSlot::show_registers() {
+  for (std::uint64_t offset = 0; offset < kRegisterBytes; offset += sizeof(std::uint32_t)) {
+    if (offset == kInterruptStatus || offset == kGeneration) continue;
+    std::array<std::uint8_t, sizeof(std::uint32_t)> bytes{};
+    transport_.read(offset, bytes);
+    std::atomic_ref(word(offset)).store(load_le<std::uint32_t>(bytes, 0));
+  }
+  if (status_.reset_required()) std::atomic_ref(word(kStatus)).fetch_or(kNeedsReset);
 }
 
 void MmioSlot::used() {
@@ -35,6 +67,7 @@ void MmioSlot::config_changed() {
 
 void MmioSlot::needs_reset() {
   status_.require_reset();
+  std::atomic_ref(word(kStatus)).fetch_or(kNeedsReset);
   raise();
 }
 
@@ -52,6 +85,7 @@ bool MmioSlot::write(std::uint64_t offset, ByteView bytes) {
   }
   const std::lock_guard guard(lock_);
   transport_.write(offset, bytes);
+  if (offset < kRegisterBytes) show_registers();
   return false;
 }
 

@@ -73,6 +73,7 @@ std::expected<void, sys::SetupError> Vm::set_up(Interrupts interrupts) {
   }
   irqfd_ = extension(KVM_CAP_IRQFD) > 0;
   ioeventfd_ = extension(KVM_CAP_IOEVENTFD) > 0;
+  read_only_memory_ = extension(KVM_CAP_READONLY_MEM) > 0;
   if (auto done = call("KVM_SET_TSS_ADDR", KVM_SET_TSS_ADDR, kTss); !done) return done;
   std::uint64_t identity = kIdentityMap;
   if (auto done = call("KVM_SET_IDENTITY_MAP_ADDR", KVM_SET_IDENTITY_MAP_ADDR, pointer(identity));
@@ -94,17 +95,26 @@ int Vm::extension(long which) const {
 }
 
 std::expected<void, sys::SetupError> Vm::use_memory(const virtio::GuestMemory& memory) {
-  std::uint32_t slot = 0;
   for (const virtio::MemoryRegion& region : memory.regions()) {
-    kvm_userspace_memory_region entry{};
-    entry.slot = slot++;
-    entry.guest_phys_addr = region.guest_address;
-    entry.memory_size = region.bytes.size();
-    entry.userspace_addr = reinterpret_cast<std::uintptr_t>(region.bytes.data());
-    auto done = call("KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, pointer(entry));
-    if (!done) return done;
+    if (auto done = map(region.guest_address, region.bytes, 0); !done) return done;
   }
   return {};
+}
+
+std::expected<void, sys::SetupError> Vm::map_read_only(std::uint64_t guest_address,
+                                                       MutableBytes pages) {
+  return map(guest_address, pages, KVM_MEM_READONLY);
+}
+
+std::expected<void, sys::SetupError> Vm::map(std::uint64_t guest_address, MutableBytes bytes,
+                                             std::uint32_t flags) {
+  kvm_userspace_memory_region entry{};
+  entry.slot = next_slot_++;
+  entry.flags = flags;
+  entry.guest_phys_addr = guest_address;
+  entry.memory_size = bytes.size();
+  entry.userspace_addr = reinterpret_cast<std::uintptr_t>(bytes.data());
+  return call("KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, pointer(entry));
 }
 
 std::expected<Vcpu, sys::SetupError> Vm::make_vcpu(CpuPlace place) {

@@ -27,9 +27,13 @@ class Vm {
   // What this KVM can.
   [[nodiscard]] bool has_irqfd() const { return irqfd_; }
   [[nodiscard]] bool has_ioeventfd() const { return ioeventfd_; }
+  [[nodiscard]] bool has_read_only_memory() const { return read_only_memory_; }
 
   // All of its regions, once. The mappings must live as long as the machine.
   [[nodiscard]] std::expected<void, sys::SetupError> use_memory(const virtio::GuestMemory& memory);
+  // Pages that the guest reads as memory; its writes come as exits, or go to eventfds.
+  [[nodiscard]] std::expected<void, sys::SetupError> map_read_only(std::uint64_t guest_address,
+                                                                   MutableBytes pages);
   [[nodiscard]] std::expected<Vcpu, sys::SetupError> make_vcpu(CpuPlace place);
 
   // Each write to the eventfd is an edge on the line.
@@ -46,6 +50,8 @@ class Vm {
   [[nodiscard]] std::expected<void, sys::SetupError> call(const char* step, unsigned long request,
                                                           std::uintptr_t argument);
   [[nodiscard]] int extension(long which) const;
+  [[nodiscard]] std::expected<void, sys::SetupError> map(std::uint64_t guest_address,
+                                                         MutableBytes bytes, std::uint32_t flags);
   [[nodiscard]] std::expected<void, sys::SetupError> set_up(Interrupts interrupts);
 
   KvmCalls* calls_;  // Not owned.
@@ -53,6 +59,8 @@ class Vm {
   UniqueFd machine_;
   bool irqfd_ = false;
   bool ioeventfd_ = false;
+  bool read_only_memory_ = false;
+  std::uint32_t next_slot_ = 0;  // Of memory.
 };
 
 }  // namespace sluice::box

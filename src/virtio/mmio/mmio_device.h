@@ -51,7 +51,8 @@ class MmioDevice {
   // Any offset and size; what is beyond the end reads as zeros.
   virtual void read_config(std::size_t offset, MutableBytes into) const = 0;
   virtual void write_config(std::size_t /*offset*/, ByteView /*bytes*/) {}
-  // Another process raises its interrupt, so that the status cannot tell whether it did.
+  // Another process raises its interrupt, so that the status cannot tell whether it did: it shows
+  // kUsed all the time (InterruptStatus::keep_used()).
   [[nodiscard]] virtual bool status_always_used() const { return false; }
   // Once, before anything else. The interrupt outlives the device's use.
   virtual void attach(MmioInterrupt& interrupt) = 0;

@@ -88,8 +88,7 @@ std::uint32_t MmioTransport::read_register(std::uint64_t offset) const {
       return static_cast<std::uint32_t>(device_.offered().bits() >> (32 * offered_half_));
     case kQueueMax: return queue == nullptr ? 0 : device_.queue_size_max(queue_);
     case kQueueReady: return queue != nullptr && queue->ready ? 1 : 0;
-    case kInterruptStatus:
-      return interrupt_.bits() | (device_.status_always_used() ? InterruptStatus::kUsed : 0);
+    case kInterruptStatus: return interrupt_.bits();
     case kStatus: return status();
     case kSharedMemoryLengthLow:
     case kSharedMemoryLengthHigh: return kNone;

@@ -89,14 +89,47 @@ TEST_F(AMachine, KvmTakesNotificationsAndInterrupts) {
   FakeDevice device(2);
   const auto machine = build();
   ASSERT_TRUE(machine->add(device));
-  ASSERT_EQ(kvm_.notifies.size(), 2U);
-  EXPECT_EQ(kvm_.notifies[1].addr, 0xd000'0050U);
+  ASSERT_EQ(kvm_.notifies.size(), 3U);
+  EXPECT_EQ(kvm_.notifies[1].addr, 0xd000'0f50U);
   EXPECT_EQ(kvm_.notifies[1].datamatch, 1U);
   EXPECT_EQ(kvm_.notifies[1].fd, device.kick_fd(1));
   ASSERT_EQ(kvm_.interrupts.size(), 1U);
   EXPECT_EQ(kvm_.interrupts[0].gsi, 5U);
   EXPECT_EQ(static_cast<int>(kvm_.interrupts[0].fd), device.interrupt().fd());
   EXPECT_TRUE(machine->interrupts_to_watch().empty());
+}
+
+// So that its handler neither reads the status nor acknowledges it with an exit.
+TEST_F(AMachine, AnInterruptNeedsNoExit) {
+  FakeDevice device(2);
+  const auto machine = build();
+  const std::size_t before = kvm_.memory.size();
+  ASSERT_TRUE(machine->add(device));
+  ASSERT_EQ(kvm_.notifies.size(), 3U);
+  EXPECT_EQ(kvm_.notifies[2].addr, 0xd000'0f64U);
+  EXPECT_EQ(kvm_.notifies[2].datamatch, 1U);
+  ASSERT_EQ(kvm_.memory.size(), before + 1);
+  EXPECT_EQ(kvm_.memory[before].flags, std::uint32_t{KVM_MEM_READONLY});
+  EXPECT_EQ(kvm_.memory[before].guest_phys_addr, 0xd000'0000U);
+  EXPECT_EQ(kvm_.memory[before].memory_size, 4096U);
+  const auto* words = reinterpret_cast<const std::uint32_t*>(kvm_.memory[before].userspace_addr);
+  EXPECT_EQ(words[0xf00 / 4], 0x7472'6976U);
+  EXPECT_EQ(words[0xf60 / 4], 1U);
+}
+
+TEST_F(AMachine, RegistersAreNotMappedWhereTheyShallNotOrCannotBe) {
+  const auto mapped = [this](const MachinePlan& plan) {
+    const auto machine = build(plan);
+    const std::size_t before = kvm_.memory.size();
+    FakeDevice device(1);
+    EXPECT_TRUE(machine->add(device));
+    return kvm_.memory.size() - before;
+  };
+  EXPECT_EQ(mapped({}), 1U);
+  EXPECT_EQ(mapped({.registers = Binding::kOff}), 0U);
+  EXPECT_EQ(mapped({.ioeventfd = Binding::kOff}), 0U);
+  kvm_.extensions[KVM_CAP_READONLY_MEM] = 0;
+  EXPECT_EQ(mapped({}), 0U);
 }
 
 TEST_F(AMachine, DoesWithoutThem) {
@@ -126,7 +159,7 @@ TEST_F(AMachine, ANotificationWithoutIoeventfdReachesTheDevice) {
   FakeDevice device(2);
   kvm_.runs[0] = FakeKvm::in_order({[](kvm_run& run) {
                                       run.exit_reason = KVM_EXIT_MMIO;
-                                      run.mmio.phys_addr = 0xd000'0050;
+                                      run.mmio.phys_addr = 0xd000'0f50;
                                       run.mmio.len = 4;
                                       run.mmio.is_write = 1;
                                       run.mmio.data[0] = 1;

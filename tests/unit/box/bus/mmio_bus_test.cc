@@ -34,9 +34,9 @@ class ABus : public ::testing::Test {
   MmioBus bus_;
 };
 
-TEST_F(ABus, EachDeviceHasItsPageAndItsLine) {
-  EXPECT_EQ(read(0xd000'0008), 4U);
-  write(0xd000'1070, 0);
+TEST_F(ABus, EachDeviceHasItsPlaceAndItsLine) {
+  EXPECT_EQ(read(0xd000'0f08), 4U);
+  write(0xd000'2f70, 0);
   EXPECT_EQ(first_.resets, 0);
   EXPECT_EQ(second_.resets, 1);
   EXPECT_EQ(bus_.slot(0).gsi(), 5U);
@@ -44,22 +44,24 @@ TEST_F(ABus, EachDeviceHasItsPageAndItsLine) {
 }
 
 TEST_F(ABus, WhereNobodyIsReadsAsOnes) {
-  for (const std::uint64_t address : {std::uint64_t{0xcfff'ffff}, std::uint64_t{0xd000'2000},
-                                      std::uint64_t{0xfec0'0000}, ~std::uint64_t{0} - 3}) {
+  for (const std::uint64_t address :
+       {std::uint64_t{0xcfff'ffff}, std::uint64_t{0xd000'4f00}, std::uint64_t{0xd000'0efc},
+        std::uint64_t{0xfec0'0000}, ~std::uint64_t{0} - 3}) {
     EXPECT_EQ(read(address), 0xffff'ffffU) << address;
     write(address, 0);
   }
 }
 
-TEST_F(ABus, NoAccessLeavesItsPage) {
-  EXPECT_EQ(read(0xd000'0ffe), 0xffff'ffffU);
-  write(0xd000'0ffe, 0);
+TEST_F(ABus, NoAccessLeavesItsSlot) {
+  EXPECT_EQ(read(0xd000'1ffe), 0xffff'ffffU);
+  write(0xd000'1ffe, 0);
+  EXPECT_EQ(read(0xd000'1ffc), 0x1111'1111U);  // The configuration's last word.
 }
 
 TEST_F(ABus, CountsNotificationsThatCameHere) {
-  write(0xd000'0050, 0);
-  write(0xd000'1050, 0);
-  write(0xd000'0070, 0);
+  write(0xd000'0f50, 0);
+  write(0xd000'2f50, 0);
+  write(0xd000'0f70, 0);
   EXPECT_EQ(bus_.notifies(), 2U);
   EXPECT_EQ(second_.kicked(0), 1U);
 }

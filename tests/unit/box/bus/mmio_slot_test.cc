@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "box/boot/little_endian.h"
@@ -67,6 +68,52 @@ TEST_F(ASlot, ADeviceThatNeedsAResetSaysSoUntilItHasOne) {
   write(kStatus, 0);
   EXPECT_EQ(read(kStatus), 0U);
   EXPECT_EQ(device_.resets, 1);
+}
+
+// What a guest reads that has the page mapped.
+TEST_F(ASlot, ThePageShowsWhatReadsDo) {
+  const auto shown = [this](std::uint64_t offset) {
+    return load_le<std::uint32_t>(slot_.page(), 0x1000 - MmioSlot::kRegisterBytes + offset);
+  };
+  const auto same = [&] {
+    for (std::uint64_t offset = 0; offset < MmioSlot::kRegisterBytes; offset += 4) {
+      EXPECT_EQ(shown(offset), read(offset)) << offset;
+    }
+  };
+  same();
+  write(0x14, 1);
+  EXPECT_EQ(shown(0x10), 1U);  // VERSION_1, of the second half.
+  write(0x30, 1);
+  EXPECT_EQ(shown(0x34), 256U);
+  write(kStatus, 3);
+  device_.interrupt().used();
+  device_.interrupt().config_changed();
+  device_.interrupt().needs_reset();
+  EXPECT_EQ(shown(kStatus), 3U | 64U);
+  EXPECT_EQ(shown(kInterruptStatus), 3U);
+  same();
+  write(kInterruptAck, 2);
+  same();
+  write(kStatus, 0);
+  EXPECT_EQ(shown(kStatus), 0U);
+  same();
+}
+
+TEST_F(ASlot, ThePageHasNothingElse) {
+  const MutableBytes page = slot_.page();
+  ASSERT_EQ(page.size(), 4096U);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(page.data()) % 4096, 0U);
+  EXPECT_TRUE(std::ranges::all_of(page.first(0x1000 - MmioSlot::kRegisterBytes),
+                                  [](std::uint8_t byte) { return byte == 0; }));
+}
+
+TEST_F(ASlot, KeptUsedIsShownWhateverIsAcknowledged) {
+  slot_.keep_used();
+  device_.interrupt().config_changed();
+  write(kInterruptAck, 3);
+  EXPECT_EQ(read(kInterruptStatus), 1U);
+  write(kStatus, 0);
+  EXPECT_EQ(read(kInterruptStatus), 1U);
 }
 
 TEST_F(ASlot, ANotificationThatKvmDidNotTakeReachesItsQueue) {

@@ -30,6 +30,26 @@ TEST(InterruptStatus, TheGenerationOutlivesAReset) {
   EXPECT_EQ(status.generation(), 2U);
 }
 
+TEST(InterruptStatus, WhatIsKeptIsNotAcknowledged) {
+  InterruptStatus status;
+  status.keep_used();
+  status.change_config();
+  status.acknowledge(3);
+  EXPECT_EQ(status.bits(), 1U);
+  status.clear();
+  EXPECT_EQ(status.bits(), 1U);
+}
+
+TEST(InterruptStatus, ItsWordsMayBeSomebodyElses) {
+  std::uint32_t bits = 0;
+  std::uint32_t generation = 0;
+  InterruptStatus status(bits, generation);
+  status.set_used();
+  status.change_config();
+  EXPECT_EQ(bits, 3U);
+  EXPECT_EQ(generation, 1U);
+}
+
 // A device sets its bit after the work that the bit tells of, the driver acknowledges before it
 // looks for work: so all work is seen in the end.
 TEST(InterruptStatus, NothingIsLostBetweenThreads) {

@@ -33,7 +33,6 @@ class Recorder final : public MmioDevice {
   void write_config(std::size_t offset, ByteView bytes) override {
     config.emplace_back(offset, bytes.size());
   }
-  [[nodiscard]] bool status_always_used() const override { return always_used; }
   void attach(MmioInterrupt&) override {}
   [[nodiscard]] bool start(FeatureSet accepted, std::span<const MmioQueueSetup> queues) override {
     features = accepted;
@@ -45,7 +44,6 @@ class Recorder final : public MmioDevice {
   [[nodiscard]] int kick_fd(std::size_t) const override { return -1; }
 
   bool works = true;
-  bool always_used = false;
   int starts = 0;
   int resets = 0;
   FeatureSet features;
@@ -193,8 +191,10 @@ TEST_F(Transport, InterruptsAreAcknowledged) {
 }
 
 TEST_F(Transport, WhatAnotherProcessRaisesIsAlwaysUsed) {
-  device_.always_used = true;
+  interrupt_.keep_used();
   write(0x64, 1);
+  EXPECT_EQ(read(0x60), 1U);
+  write(0x70, 0);
   EXPECT_EQ(read(0x60), 1U);
 }
 

@@ -52,7 +52,8 @@ constexpr std::uint64_t kByPidfd = 3;
 constexpr std::array kDeviceConditional = {
     SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, KVM_IRQ_LINE},
     SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, TIOCGWINSZ},
-    SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, TCGETS},  // isatty(), by stdio.
+    SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, TIOCGPGRP},  // Whether it is ours.
+    SeccompRule{SCMP_SYS(ioctl), 1, kIntArgument, TCGETS},     // isatty(), by stdio.
     SeccompRule{SCMP_SYS(waitid), 0, kIntArgument, kByPidfd},
     SeccompRule{SCMP_SYS(fcntl), 1, kIntArgument, F_GETFL},
     SeccompRule{SCMP_SYS(fcntl), 1, kIntArgument, F_SETFL},

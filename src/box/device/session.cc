@@ -91,12 +91,16 @@ void Session::window_changed() {
 }
 
 void Session::suspend() {
-  if (terminal_) terminal_->suspend();
+  thread_.ask([this] {
+    if (terminal_) terminal_->suspend();
+  });
 }
 
 void Session::resume() {
-  if (terminal_) terminal_->resume();
-  thread_.post([this] { input_.resume(); });
+  thread_.ask([this] {
+    if (terminal_) terminal_->resume();
+    input_.resume();
+  });
   window_changed();
 }
 

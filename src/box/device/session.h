@@ -81,7 +81,8 @@ class Session final : private PortUser {
   void signal(int number);
   // Asks our terminal how large it is.
   void window_changed();
-  // The terminal as it was, and raw again: around a stop of our process.
+  // The terminal as it was, and raw again: around a stop of our process. Each returns when it is
+  // so.
   void suspend();
   void resume();
   void power_off();

@@ -54,7 +54,7 @@ std::expected<Terminal, sys::SetupError> Terminal::open(int fd) {
       "start a process that keeps the terminal", SOCK_STREAM,
       [&](UniqueFd channel) { keep(std::move(channel), fd, before); });
   if (!keeper) return std::unexpected(keeper.error());
-  Terminal terminal(fd, std::move(*keeper));
+  Terminal terminal(fd, ::getpgrp(), std::move(*keeper));
   terminal.resume();
   return terminal;
 }
@@ -62,7 +62,7 @@ std::expected<Terminal, sys::SetupError> Terminal::open(int fd) {
 void Terminal::suspend() { order(kAsItWas); }
 
 void Terminal::resume() {
-  if (::tcgetpgrp(fd_) == ::getpgrp()) order(kRaw);
+  if (::tcgetpgrp(fd_) == group_) order(kRaw);
 }
 
 void Terminal::order(std::uint8_t what) {

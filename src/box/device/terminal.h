@@ -3,9 +3,12 @@
 // and restores it when we end, in whatever way we do. Set up while this process has one thread.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <utility>
 
 #include "base/unique_fd.h"
 #include "sandbox/helper_process.h"
@@ -33,10 +36,12 @@ class Terminal {
   void resume();
 
  private:
-  Terminal(int fd, sandbox::HelperProcess keeper) : fd_(fd), keeper_(std::move(keeper)) {}
+  Terminal(int fd, pid_t group, sandbox::HelperProcess keeper)
+      : fd_(fd), group_(group), keeper_(std::move(keeper)) {}
   void order(std::uint8_t what);
 
   int fd_;
+  pid_t group_;                    // Ours, of processes.
   sandbox::HelperProcess keeper_;  // Its end restores the terminal.
 };
 

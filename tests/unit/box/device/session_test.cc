@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -257,11 +260,10 @@ TEST_F(SessionTest, WorksInAThreadThatIsConfined) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const auto confine = [] { return sandbox::confine_device_thread(sandbox::SeccompMode::kKill); };
-    if (!guest_.thread->start(sandbox::kSanitized ? DeviceThread::Confine([] {
-          return std::expected<void, sys::SetupError>();
-        })
-                                                  : DeviceThread::Confine(confine))) {
+    if (!guest_.thread->start([] {
+          if (sandbox::kSanitized) return std::expected<void, sys::SetupError>();
+          return sandbox::confine_device_thread(sandbox::SeccompMode::kKill);
+        })) {
       ::_exit(1);
     }
     guest_.threaded = true;
@@ -286,6 +288,55 @@ TEST_F(SessionTest, WorksInAThreadThatIsConfined) {
   // No end of a pipe is ours, too.
   session_.reset();
   for (UniqueFd* const fd : {&input_.to, &output_.to, &error_.from}) fd->reset();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+// A pseudo-terminal whose process has a session: 0 where it did as it should.
+int use_terminal(int terminal) {
+  ::setsid();
+  if (::ioctl(terminal, TIOCSCTTY, 0) != 0) return 1;
+  const auto is_raw = [&] {
+    termios settings{};
+    return ::tcgetattr(terminal, &settings) == 0 && (settings.c_lflag & ICANON) == 0;
+  };
+  MockConsole guest;
+  auto session = Session::create(
+      *guest.thread, *guest.device,
+      {.setup = {'x'}, .input = terminal, .output = terminal, .error = terminal, .terminal = true});
+  if (!session || !is_raw()) return 2;
+  const auto confine = [] {
+    if (sandbox::kSanitized) return std::expected<void, sys::SetupError>();
+    return sandbox::confine_device_thread(sandbox::SeccompMode::kKill);
+  };
+  if (!guest.thread->start(confine)) return 3;
+  guest.threaded = true;
+  (*session)->suspend();
+  if (is_raw()) return 4;
+  (*session)->resume();
+  if (!is_raw()) return 5;
+  guest.start();
+  for (std::uint32_t port = 0; port < 3; ++port) guest.open(port);
+  guest.give_room(0, 4096);
+  if (guest.read(0) != "x" + text_of(emit(HostMessage(Window{33, 99})))) return 6;
+  guest.give_room(1, 100);
+  guest.thread->stop();
+  (*session).reset();
+  return is_raw() ? 7 : 0;
+}
+
+TEST_F(SessionTest, ATerminalIsTheCommandsUntilWeStopOrEnd) {
+  const UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master.valid() && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+  const UniqueFd slave(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(slave.valid());
+  const winsize size{.ws_row = 33, .ws_col = 99, .ws_xpixel = 0, .ws_ypixel = 0};
+  ASSERT_EQ(::ioctl(master.get(), TIOCSWINSZ, &size), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(use_terminal(slave.get()));
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);

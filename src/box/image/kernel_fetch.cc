@@ -27,6 +27,11 @@ std::unexpected<sys::SetupError> failed(std::string step, int error, std::string
   return std::unexpected(sys::SetupError{std::move(step), error, std::move(hint)});
 }
 
+std::unexpected<sys::SetupError> failed(const std::string& step, const std::error_code& error,
+                                        std::string hint = "") {
+  return failed(step + ": " + error.message(), 0, std::move(hint));
+}
+
 // The rest of the line that begins so.
 std::string_view field_of(std::string_view said, std::string_view name) {
   while (!said.empty()) {
@@ -44,14 +49,13 @@ class Workshop {
   static std::expected<Workshop, sys::SetupError> open(const std::string& folder) {
     std::error_code error;
     fs::create_directories(folder, error);
-    if (error)
-      return failed("make " + folder, error.value(), "set XDG_CACHE_HOME to a folder of yours");
+    if (error) return failed("make " + folder, error, "set XDG_CACHE_HOME to a folder of yours");
     UniqueFd lock(::open((folder + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!lock.valid() || ::flock(lock.get(), LOCK_EX) != 0) return failed("lock " + folder, errno);
     Workshop workshop(folder + kFresh, std::move(lock));
     fs::remove_all(workshop.path_, error);  // Of a fetch that was killed.
     if (!fs::create_directory(workshop.path_, error)) {
-      return failed("make " + workshop.path_, error.value());
+      return failed("make " + workshop.path_, error);
     }
     return workshop;
   }
@@ -92,7 +96,7 @@ std::expected<void, sys::SetupError> take_out(const std::string& unpacked,
   fs::create_directory(made, error);
   if (!error) fs::rename(unpacked + "/boot/" + *kernel, made + "/vmlinuz", error);
   if (!error) fs::rename(modules + "/" + *version, made + "/modules", error);
-  if (error) return failed("move the kernel out of its package", error.value());
+  if (error) return failed("move the kernel out of its package", error);
   return {};
 }
 
@@ -175,7 +179,7 @@ std::expected<std::string, sys::SetupError> fetch_kernel(const std::string& fold
   if (auto done = take_out(unpacked, made); !done) return std::unexpected(done.error());
   std::error_code error;
   fs::rename(made, final_path, error);
-  if (error) return failed("put the kernel at " + final_path, error.value());
+  if (error) return failed("put the kernel at " + final_path, error);
   return final_path + "/vmlinuz";
 }
 

@@ -33,7 +33,7 @@ std::expected<void, sys::SetupError> add_files(ModuleGraph& graph, const std::st
   for (; !error && walk != fs::recursive_directory_iterator(); walk.increment(error)) {
     graph.add({fs::path(*walk).lexically_relative(folder).string()});
   }
-  if (error) return failed("read " + folder, error.value(), kOtherKernel);
+  if (error) return failed("read " + folder + ": " + error.message(), 0, kOtherKernel);
   return {};
 }
 

@@ -7,15 +7,18 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "box/init/step.h"
+#include "sys/close_descriptors.h"
 
 namespace sluice::box {
 namespace {
@@ -104,6 +107,13 @@ class Child {
         words_(pointers_to(setup.command)),
         environment_(pointers_to(setup.environment)) {}
 
+  // With errno.
+  [[noreturn]] void give_up(std::uint8_t status) const {
+    const std::array<int, 2> words = {status, errno};
+    (void)!::write(report_, words.data(), sizeof words);  // A pipe has room for that.
+    ::_exit(status);
+  }
+
   [[noreturn]] void run() {
     ::setpgid(0, 0);
     if (setup_->terminal) ::tcsetpgrp(ends_->input.get(), ::getpid());
@@ -142,11 +152,6 @@ class Child {
     const rlimit limit{.rlim_cur = setup_->descriptor_limit, .rlim_max = setup_->descriptor_limit};
     ::setrlimit(RLIMIT_NOFILE, &limit);
   }
-  [[noreturn]] void give_up(std::uint8_t status) const {
-    const std::array<int, 2> words = {status, errno};
-    (void)!::write(report_, words.data(), sizeof words);  // A pipe has room for that.
-    ::_exit(status);
-  }
 
   const Setup* setup_;
   const CommandEnds* ends_;
@@ -154,6 +159,51 @@ class Child {
   std::vector<char*> words_;
   std::vector<char*> environment_;
 };
+
+// The process between us and the command. Whoever kills it takes nothing from the command but that
+// a terminal can stop it.
+[[noreturn]] void be_parent(Child child, UniqueFd report, const UniqueFd& news) {
+  ::setpgid(0, 0);
+  const auto tell = [&news](CommandNews::Kind kind, int number) {
+    const CommandNews told{kind, number};
+    (void)!::write(news.get(), &told, sizeof told);  // Whole: it is less than PIPE_BUF.
+  };
+  const pid_t pid = ::fork();
+  if (pid == 0) child.run();
+  if (pid < 0) child.give_up(kExitSetupFailed);
+  report.reset();  // Its end is that the command was executed.
+  tell(CommandNews::Kind::kStarted, pid);
+  // The command's streams end when it ends.
+  sys::close_descriptors_but({news.get()});
+  int status = 0;
+  while (::waitpid(pid, &status, WUNTRACED) == pid) {
+    if (!WIFSTOPPED(status)) {
+      tell(CommandNews::Kind::kEnded, status);
+      ::_exit(0);
+    }
+    tell(CommandNews::Kind::kStopped, WSTOPSIG(status));
+  }
+  ::_exit(0);
+}
+
+Failed failure_of_start(const std::array<int, 2>& report, const Setup& setup) {
+  const auto status = static_cast<std::uint8_t>(report[0]);
+  const std::string step =
+      status == kExitSetupFailed ? "become the command's user" : setup.command.front();
+  return {status, step, report[1], ""};
+}
+
+// Whole, or less at the end.
+std::size_t read_whole(int fd, void* into, std::size_t size) {
+  std::size_t have = 0;
+  while (have < size) {
+    const ssize_t got = ::read(fd, static_cast<char*>(into) + have, size - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  return have;
+}
 
 }  // namespace
 
@@ -169,27 +219,32 @@ std::expected<RunningCommand, Failed> start_command(const Setup& setup) {
   const Step opened =
       setup.terminal ? open_terminal(setup, running, ends) : open_pipes(setup, running, ends);
   if (!opened) return std::unexpected(failure(opened.error()));
-  // Closes by itself when the command is executed.
-  UniqueFd reading;
+  UniqueFd reading;  // Ends by itself when the command is executed.
   UniqueFd writing;
+  UniqueFd telling;
   if (auto made = make_pipe(reading, writing); !made) return std::unexpected(failure(made.error()));
-  Child child(setup, ends, writing.get());
-  running.pid = ::fork();
-  if (running.pid < 0) {
+  if (auto made = make_pipe(running.news, telling); !made) {
+    return std::unexpected(failure(made.error()));
+  }
+  const Child child(setup, ends, writing.get());
+  const pid_t parent = ::fork();
+  if (parent < 0) {
     return std::unexpected(failure(step_failed("start a process for the command").error()));
   }
-  if (running.pid == 0) child.run();
+  if (parent == 0) be_parent(child, std::move(writing), telling);
   writing.reset();
+  telling.reset();
   std::array<int, 2> report{};
-  ssize_t got = 0;
-  do {
-    got = ::read(reading.get(), report.data(), sizeof report);
-  } while (got < 0 && errno == EINTR);
-  if (got == 0) return running;
-  const auto status = static_cast<std::uint8_t>(report[0]);
-  const std::string step =
-      status == kExitSetupFailed ? "become the command's user" : setup.command.front();
-  return std::unexpected(Failed{status, step, report[1], ""});
+  if (read_whole(reading.get(), report.data(), sizeof report) != 0) {
+    return std::unexpected(failure_of_start(report, setup));
+  }
+  CommandNews started;
+  if (read_whole(running.news.get(), &started, sizeof started) != sizeof started ||
+      ::fcntl(running.news.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return std::unexpected(failure(step_failed("hear of the command").error()));
+  }
+  running.pid = started.number;
+  return running;
 }
 
 }  // namespace sluice::box

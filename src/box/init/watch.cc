@@ -41,6 +41,7 @@ Watch::Watch(RunningCommand& command, HostLine& host, const ConsolePorts& ports)
 Exited Watch::run() {
   while (!status_ && !host_->lost() && !power_off_) {
     wait_for_something();
+    hear_parent();
     reap();
     turn_relays();
     hear_host();
@@ -50,6 +51,8 @@ Exited Watch::run() {
   const auto drained = [this] { return output_.done() && (!error_ || error_->done()); };
   while (turn_relays(), !drained() && !host_->lost() && !power_off_) {
     wait_for_something();
+    hear_parent();
+    reap();
     hear_host();
   }
   tell_ends();
@@ -65,6 +68,7 @@ void Watch::wait_for_something() {
   const auto when = [](bool wanted, int event) { return static_cast<short>(wanted ? event : 0); };
   want(children_.get(), POLLIN);
   want(host_->fd(), host_->events());
+  want(command_->news.get(), POLLIN);
   // Only what somebody waits for: a port that hung up would be ready for ever.
   want(ports_->stream.get(), static_cast<short>(when(input_.wants_source(), POLLIN) |
                                                 when(output_.wants_sink(), POLLOUT)));
@@ -144,22 +148,40 @@ void Watch::tell_ends() {
   }
 }
 
-// Every child, also those that their parents left behind.
+void Watch::hear_parent() {
+  while (command_->news.valid()) {
+    CommandNews news;
+    const ssize_t got = ::read(command_->news.get(), &news, sizeof news);
+    if (got < 0) return;
+    if (got != static_cast<ssize_t>(sizeof news)) {
+      command_->news.reset();  // It is gone, and what it knew is told or is the command's own end.
+      return;
+    }
+    switch (news.kind) {
+      case CommandNews::Kind::kStarted: break;
+      case CommandNews::Kind::kStopped:
+        host_->say(Stopped{static_cast<std::uint8_t>(news.number)});
+        break;
+      case CommandNews::Kind::kEnded: note_end(news.number); break;
+    }
+  }
+}
+
+void Watch::note_end(int status) {
+  const int number = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  status_ = static_cast<std::uint8_t>(number);
+}
+
+// Every child: those that their parents left behind, the command's parent, and, where somebody has
+// killed that, the command.
 void Watch::reap() {
   signalfd_siginfo info{};
   while (::read(children_.get(), &info, sizeof info) > 0) {
   }
   int status = 0;
   pid_t pid = 0;
-  while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-    if (pid != command_->pid) continue;
-    if (WIFSTOPPED(status)) {
-      host_->say(Stopped{static_cast<std::uint8_t>(WSTOPSIG(status))});
-    } else if (WIFEXITED(status)) {
-      status_ = static_cast<std::uint8_t>(WEXITSTATUS(status));
-    } else if (WIFSIGNALED(status)) {
-      status_ = static_cast<std::uint8_t>(128 + WTERMSIG(status));
-    }
+  while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid == command_->pid && !status_) note_end(status);
   }
 }
 

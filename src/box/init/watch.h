@@ -34,6 +34,8 @@ class Watch {
   void end_input();
   void close_output(std::uint8_t port);
   void tell_ends();
+  void hear_parent();
+  void note_end(int status);
   void reap();
   void kill_everyone();
 

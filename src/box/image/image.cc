@@ -4,20 +4,17 @@
 
 #include "box/image/cpio_archive.h"
 #include "box/image/file_bytes.h"
-#include "box/image/module_choice.h"
 
 namespace sluice::box {
 
 std::expected<std::vector<std::uint8_t>, sys::SetupError> make_image(const Kernel& kernel) {
-  const auto modules = choose_modules(kernel.modules);
-  if (!modules) return std::unexpected(modules.error());
   CpioArchive archive;
   // What the kernel opens as /init's standard streams, before there is a devtmpfs.
   archive.character_device("dev/console", 5, 1);
   archive.file("init", init_program(), 0755);
   std::string order;
-  for (std::size_t i = 0; i < modules->size(); ++i) {
-    const std::string& path = (*modules)[i];
+  for (std::size_t i = 0; i < kernel.chosen_modules.size(); ++i) {
+    const std::string& path = kernel.chosen_modules[i];
     const auto content = read_file(path);
     if (!content) {
       return std::unexpected(sys::SetupError{"read " + path, content.error(), ""});

@@ -54,7 +54,10 @@ std::expected<Kernel, sys::SetupError> read_kernel(const std::string& path,
                   "a bzImage (vmlinuz) or an ELF file (vmlinux) is");
   }
   std::string modules = modules_of(path, version, places);
-  return Kernel{path, *std::move(bytes), std::move(version), std::move(modules)};
+  auto chosen = choose_modules(modules);
+  if (!chosen) return std::unexpected(chosen.error());
+  return Kernel{path, *std::move(bytes), std::move(version), std::move(modules),
+                *std::move(chosen)};
 }
 
 struct Candidate {
@@ -102,9 +105,10 @@ std::vector<Candidate> candidates(const KernelPlaces& places) {
       add(folder + "/" + version + "/vmlinuz", version, rank_of(version));
     });
   }
-  std::ranges::stable_sort(all, [](const Candidate& a, const Candidate& b) {
+  std::ranges::sort(all, [](const Candidate& a, const Candidate& b) {
     if (a.rank != b.rank) return a.rank < b.rank;
-    return ::strverscmp(a.version.c_str(), b.version.c_str()) > 0;
+    const int order = ::strverscmp(a.version.c_str(), b.version.c_str());
+    return order != 0 ? order > 0 : a.path < b.path;
   });
   return all;
 }
@@ -131,12 +135,11 @@ std::expected<Kernel, sys::SetupError> find_kernel(const std::string& named,
   for (const Candidate& candidate : candidates(places)) {
     auto kernel = read_kernel(candidate.path, places);
     if (!kernel) {
-      refused.push_back(kernel.error().describe());
+      const bool denied = kernel.error().error == EACCES;  // Then its mend is the better one.
+      refused.push_back(denied ? kernel.error().describe() : kernel.error().step);
     } else if (kernel->modules.empty()) {
       refused.push_back(
           fmt::format("{} has no modules (/lib/modules/{})", candidate.path, kernel->version));
-    } else if (const auto chosen = choose_modules(kernel->modules); !chosen) {
-      refused.push_back(chosen.error().step);
     } else {
       return kernel;
     }

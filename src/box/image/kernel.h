@@ -16,6 +16,8 @@ struct Kernel {
   std::vector<std::uint8_t> bytes;  // A bzImage or an ELF file.
   std::string version;              // As uname -r says it in the guest.
   std::string modules;              // The folder of its modules; empty where it has none.
+  // Files of those that a guest needs, in the order in which they must be loaded.
+  std::vector<std::string> chosen_modules = {};
 };
 
 // Where kernels are looked for.

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "box/image/module_choice.h"
 #include "box/image/tool_run.h"
 
 namespace sluice::box {
@@ -100,12 +101,14 @@ std::expected<void, sys::SetupError> take_out(const std::string& unpacked,
   return {};
 }
 
-// What depmod(8) would do at the installation; only compressed modules need it.
-void index_modules(const std::string& unpacked) {
+// What the installation would do. Compressed modules depmod(8) alone can read, which looks for them
+// below /lib.
+void index_all_modules(const std::string& unpacked) {
   std::error_code error;
   if (!fs::exists(unpacked + "/lib")) fs::create_symlink("usr/lib", unpacked + "/lib", error);
   const auto version = entry_of(unpacked + "/lib/modules", "");
-  if (version) (void)run_tool({.words = {"/sbin/depmod", "-b", unpacked, *version}});
+  if (!version || index_modules(unpacked + "/lib/modules/" + *version)) return;
+  (void)run_tool({.words = {"/sbin/depmod", "-b", unpacked, *version}});
 }
 
 std::expected<void, sys::SetupError> download(const std::string& package, const std::string& folder,
@@ -174,7 +177,7 @@ std::expected<std::string, sys::SetupError> fetch_kernel(const std::string& fold
   const auto said =
       run_tool({.words = {"dpkg-deb", "-x", *archive, unpacked}, .directory = workshop->path()});
   if (!said) return std::unexpected(said.error());
-  index_modules(unpacked);
+  index_all_modules(unpacked);
   const std::string made = workshop->path() + "/made";
   if (auto done = take_out(unpacked, made); !done) return std::unexpected(done.error());
   std::error_code error;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 #include "box/image/file_bytes.h"
 #include "box/image/module_graph.h"
@@ -86,6 +87,18 @@ std::expected<std::vector<std::string>, sys::SetupError> choose_modules(const st
   }
   for (std::string& path : *order) path = folder + "/" + path;
   return *std::move(order);
+}
+
+std::expected<void, sys::SetupError> index_modules(const std::string& folder) {
+  ModuleGraph graph;
+  if (auto done = add_files(graph, folder); !done) return done;
+  if (auto done = add_needs(graph, folder, graph.names()); !done) return done;
+  const std::string path = folder + "/modules.dep";
+  std::ofstream file(path, std::ios::binary);
+  file << graph.dep_file();
+  file.close();
+  if (file) return {};
+  return failed("write " + path, 0, "");
 }
 
 }  // namespace sluice::box

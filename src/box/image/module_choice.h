@@ -14,4 +14,8 @@ namespace sluice::box {
 [[nodiscard]] std::expected<std::vector<std::string>, sys::SetupError> choose_modules(
     const std::string& folder);
 
+// Writes the folder's modules.dep, as depmod(8) would, so that modules are chosen without asking
+// their files each time. Not where they are compressed.
+[[nodiscard]] std::expected<void, sys::SetupError> index_modules(const std::string& folder);
+
 }  // namespace sluice::box

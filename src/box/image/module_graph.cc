@@ -1,5 +1,7 @@
 #include "box/image/module_graph.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -52,9 +54,28 @@ void ModuleGraph::add(ModuleEntry entry) {
   if (!name.empty()) modules_.insert_or_assign(std::move(name), std::move(entry));
 }
 
+std::vector<std::string> ModuleGraph::names() const {
+  std::vector<std::string> all;
+  for (const auto& [name, entry] : modules_) all.push_back(name);
+  return all;
+}
+
 ModuleEntry* ModuleGraph::find(const std::string& name) {
   const auto found = modules_.find(name);
   return found == modules_.end() ? nullptr : &found->second;
+}
+
+std::string ModuleGraph::dep_file() const {
+  std::string text;
+  for (const auto& [name, entry] : modules_) {
+    text += entry.path + ":";
+    for (const std::string& needed : entry.needs) {
+      const auto found = modules_.find(needed);
+      if (found != modules_.end()) text += " " + found->second.path;
+    }
+    text += "\n";
+  }
+  return text;
 }
 
 std::expected<std::vector<std::string>, std::string> ModuleGraph::load_order(
@@ -79,19 +100,16 @@ std::expected<std::vector<std::string>, std::string> ModuleGraph::load_order(
 
 std::vector<std::string> needs_of_module(ByteView file) {
   static constexpr std::string_view kKey{"\0depends=", 9};
-  const auto at =
-      std::ranges::search(file, kKey, {}, {}, [](char c) { return static_cast<std::uint8_t>(c); });
   std::vector<std::string> needs;
-  std::string name;
-  for (auto byte = at.end(); byte != file.end(); ++byte) {
-    if (*byte == ',' || *byte == 0) {
-      std::ranges::replace(name, '-', '_');
-      if (!name.empty()) needs.push_back(std::exchange(name, {}));
-      if (*byte == 0) break;
-    } else {
-      name += static_cast<char>(*byte);
-    }
-  }
+  const auto* text = reinterpret_cast<const char*>(file.data());
+  const void* found = ::memmem(text, file.size(), kKey.data(), kKey.size());
+  if (found == nullptr) return needs;
+  std::string_view rest(text, file.size());
+  rest.remove_prefix(static_cast<std::size_t>(static_cast<const char*>(found) - text) +
+                     kKey.size());
+  for_each_piece(rest.substr(0, rest.find('\0')), ',', [&needs](std::string_view name) {
+    std::ranges::replace(needs.emplace_back(name), '-', '_');
+  });
   return needs;
 }
 

@@ -31,6 +31,10 @@ class ModuleGraph {
   void add_builtin_file(std::string_view text);
   void add(ModuleEntry entry);
 
+  // What add_dep_file() reads.
+  [[nodiscard]] std::string dep_file() const;
+
+  [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] ModuleEntry* find(const std::string& name);
   [[nodiscard]] bool is_builtin(const std::string& name) const { return builtin_.contains(name); }
   [[nodiscard]] bool knows(const std::string& name) const {

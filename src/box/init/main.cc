@@ -73,6 +73,7 @@ Step prepare(const Setup& setup, HostLine& host) {
   if (!mounted) return std::unexpected(mounted.error());
   warn(host, *mounted);
   warn(host, show_files(setup));
+  if (auto done = mount_shares(setup); !done) return done;
   host.say(stage("root"));
   const auto network = set_up_network(setup.network, setup.uid == 0);
   if (!network) return std::unexpected(network.error());

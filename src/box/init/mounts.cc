@@ -151,14 +151,6 @@ Step enter_root(const Setup& setup) {
       ::chroot(".") != 0 || ::chdir("/") != 0) {
     return step_failed("enter the guest's root");
   }
-  // From here, where links lead within the root.
-  for (const Share& share : setup.shares) {
-    auto done = mount({.kind = "virtiofs",
-                       .where = share.target,
-                       .flags = share.writable ? 0UL : kReadOnly,
-                       .source = share.tag.c_str()});
-    if (!done) return done;
-  }
   return {};
 }
 
@@ -189,6 +181,17 @@ std::vector<sys::SetupError> show_files(const Setup& setup) {
     warnings.push_back(step_failed("set the host's name").error());
   }
   return warnings;
+}
+
+Step mount_shares(const Setup& setup) {
+  for (const Share& share : setup.shares) {
+    auto done = mount({.kind = "virtiofs",
+                       .where = share.target,
+                       .flags = share.writable ? 0UL : kReadOnly,
+                       .source = share.tag.c_str()});
+    if (!done) return done;
+  }
+  return {};
 }
 
 }  // namespace sluice::box

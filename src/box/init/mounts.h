@@ -12,8 +12,8 @@ namespace sluice::box {
 // /proc, /sys and /dev of the first file system.
 [[nodiscard]] Step mount_early();
 
-// Makes the root of virtiofs, read-only, below a tmpfs that takes what is written; then the shares
-// in it; then goes there for good.
+// Makes the root of virtiofs, read-only, below a tmpfs that takes what is written, and goes there
+// for good.
 [[nodiscard]] Step enter_root(const Setup& setup);
 
 // /proc, /sys, /dev, /run of that root. Returns what is good to have and was refused.
@@ -22,5 +22,8 @@ namespace sluice::box {
 
 // Texts in the place of what the root has there, links included; the host's name.
 [[nodiscard]] std::vector<sys::SetupError> show_files(const Setup& setup);
+
+// Last: what we write ourselves must not go into a directory of the host's.
+[[nodiscard]] Step mount_shares(const Setup& setup);
 
 }  // namespace sluice::box

@@ -29,13 +29,14 @@ TEST(Image, TheProgramIsAStaticElfFile) {
 
 TEST(Image, BringsTheProgramAndModulesInOrder) {
   const ScratchFolder scratch;
-  scratch.file("m/modules.builtin",
-               "virtio_mmio.ko\nvirtio_console.ko\nvirtio_net.ko\noverlay.ko\n");
-  scratch.file("m/modules.dep", "virtiofs.ko: fuse.ko\nfuse.ko:\n");
   scratch.file("m/fuse.ko", "fuse's content");
   scratch.file("m/virtiofs.ko", "virtiofs' content");
-  const auto image =
-      make_image({.path = "", .bytes = {}, .version = "6", .modules = scratch.path("m")});
+  const Kernel kernel{.path = "",
+                      .bytes = {},
+                      .version = "6",
+                      .modules = scratch.path("m"),
+                      .chosen_modules = {scratch.path("m/fuse.ko"), scratch.path("m/virtiofs.ko")}};
+  const auto image = make_image(kernel);
   ASSERT_TRUE(image.has_value()) << image.error().describe();
   const std::string text(image->begin(), image->end());
   const ByteView program = init_program();
@@ -43,8 +44,7 @@ TEST(Image, BringsTheProgramAndModulesInOrder) {
   EXPECT_NE(text.find("00-fuse.ko\n01-virtiofs.ko\n"), std::string::npos);
   EXPECT_NE(text.find("fuse's content"), std::string::npos);
   std::filesystem::remove(scratch.path("m/fuse.ko"));
-  const auto failed =
-      make_image({.path = "", .bytes = {}, .version = "6", .modules = scratch.path("m")});
+  const auto failed = make_image(kernel);
   ASSERT_FALSE(failed.has_value());
   EXPECT_NE(failed.error().step.find("fuse.ko"), std::string::npos);
 }

@@ -74,5 +74,18 @@ TEST(ModuleChoice, CompressedModulesNeedDepmod) {
   EXPECT_NE(chosen.error().hint.find("depmod"), std::string::npos);
 }
 
+TEST(ModuleChoice, AnIndexChoosesTheSame) {
+  const ScratchFolder scratch;
+  put_modules(scratch, "modules");
+  scratch.file("modules/kernel/fs/overlay.ko", fake_module(""));
+  const auto asked = choose_modules(scratch.path("modules"));
+  ASSERT_TRUE(index_modules(scratch.path("modules")).has_value());
+  const auto read = choose_modules(scratch.path("modules"));
+  ASSERT_TRUE(asked.has_value() && read.has_value());
+  EXPECT_EQ(*asked, *read);
+  scratch.file("packed/x.ko.zst", "x");
+  EXPECT_FALSE(index_modules(scratch.path("packed")).has_value());
+}
+
 }  // namespace
 }  // namespace sluice::box

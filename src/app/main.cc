@@ -4,6 +4,7 @@
 #include <span>
 
 #include "app/command_line.h"
+#include "app/box/box.h"
 #include "app/compat/oi_command.h"
 #include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"
@@ -34,6 +35,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
   switch (invocation->command) {
     case CommandId::kRun: return sluice::app::start_run(invocation->arguments);
     case CommandId::kVm: return sluice::app::start_vm(invocation->arguments);
+    case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

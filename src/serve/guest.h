@@ -1,12 +1,13 @@
 // Whose network we are: a command in namespaces of its own (command_guest.h), a virtual machine
-// (machine_guest.h), or whatever else gives links, ends one day, and takes signals. The server
-// (server.h) makes these calls, in this order:
+// (machine_guest.h), one that we make for a command (box_guest.h), or whatever else gives links,
+// ends one day, and takes signals. The server (server.h) makes these calls, in this order:
 //
 //   begin()        the guest sets itself up, while we go on
 //   await()        blocks until it gives its links
 //   start()        it may run: all that serves it is ready
 //                  … the server confines itself, and turns …
 //   on_ready(), on_signal()     until exit_status() is there
+//   end_service()  its links are turned no more, and will go
 #pragma once
 
 #include <signal.h>
@@ -71,6 +72,9 @@ class Guest {
   [[nodiscard]] virtual std::expected<void, sys::SetupError> start() = 0;
   // After start(), where we cannot serve it after all.
   virtual void kill() = 0;
+  // In the end, also where start() failed, before the links are destroyed: whoever uses their other
+  // ends in this process stops.
+  virtual void end_service() {}
 
   // After start(). The pidfd of the one process that a confined server may still signal; negative:
   // it signals nobody.

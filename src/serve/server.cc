@@ -51,6 +51,18 @@ void tell_given_up(const std::vector<flow::TcpFlows::GivenUp>& given_up) {
       telemetry::human_bytes(bytes), whom);
 }
 
+// The guest's other ends of the links stop before the links go.
+class Service {
+ public:
+  explicit Service(Guest& guest) : guest_(guest) {}
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service() { guest_.end_service(); }
+
+ private:
+  Guest& guest_;
+};
+
 [[nodiscard]] int refused(const std::string& why) {
   telemetry::log_error("{}", why);
   return netns::kExitSetupFailed;
@@ -80,6 +92,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
       return refused("--fast-path=require: " + ready.error().describe());
     }
   }
+  const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
   const auto confine = [&guest] {

@@ -1,5 +1,5 @@
-// What this process may have of the machine: open descriptors, with the kernel's table of them, and
-// cores.
+// What this process may have of the machine: open descriptors, with the kernel's table of them,
+// cores and memory.
 #pragma once
 
 #include <cstdint>
@@ -28,5 +28,8 @@ void grow_fd_table();
 
 // How many cores this process may run on; one at least.
 [[nodiscard]] std::uint32_t usable_cores();
+
+// Bytes of memory that the machine has; zero where nobody says.
+[[nodiscard]] std::uint64_t physical_memory();
 
 }  // namespace sluice::sys

@@ -1,5 +1,5 @@
-// What `sluice run` and `sluice vm` are asked about their guest: its network, what may pass, and
-// what one sees of it.
+// What `sluice run`, `sluice vm` and `sluice box` are asked about their guest: its network, what
+// may pass, and what one sees of it.
 #pragma once
 
 #include <cstdint>

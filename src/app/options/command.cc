@@ -84,6 +84,41 @@ Exit status: 0; 125 if sluice could not start; 2 for a bad option.
     .words = WordsAre::kOperands,
 };
 
+constinit const Command kBoxCommand{
+    .id = CommandId::kBox,
+    .name = "box",
+    .program = "sluice box",
+    .summary = "start a command in a virtual machine of its own",
+    .usage = "[OPTIONS] [--] COMMAND [ARGUMENT]...",
+    .introduction =
+        R"(Run a command in a virtual machine of its own, by KVM. It sees the files of this
+machine, which it cannot change, as whoever you are, where you are; its network
+is sluice, as for 'sluice run'. Options end where COMMAND begins; without one
+your $SHELL is started.
+)",
+    .options = kBoxOptions,
+    .ending = R"(
+Examples:
+  sluice box -- make -j2
+      compiled, and what was written is gone in the end
+  sluice box --share . -- make -j2
+  sluice box --share .:rw -- make -j2
+      ... with this folder as it is; and with what is written kept
+  sluice box --deny 0.0.0.0/0 --deny ::/0 --report -- ./suspect
+      a kernel of its own, and no network; a table of whom it asked for
+  sluice box -p 127.0.0.1:8080:80 --as-root -- python3 -m http.server 80
+      port 8080 of this machine leads to port 80 of that one
+  sluice box --root ./debian --memory 4GiB --cpus 8 -- /bin/bash
+      another system's files
+
+Exit status: that of COMMAND; 128 + N if signal N ended it; 125 if sluice or the
+machine failed; 126 if COMMAND cannot be executed, 127 if it was not found; 2
+for a bad option.
+Signals go to COMMAND. SIGUSR1 prints the counters of dropped packets.
+)",
+    .words = WordsAre::kCommandLine,
+};
+
 constinit const Command kForwardCommand{
     .id = CommandId::kForward,
     .name = "forward",
@@ -136,8 +171,8 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 3> all_commands() {
-  return {&kRunCommand, &kVmCommand, &kForwardCommand};
+std::array<const Command*, 4> all_commands() {
+  return {&kRunCommand, &kVmCommand, &kBoxCommand, &kForwardCommand};
 }
 
 }  // namespace sluice::app

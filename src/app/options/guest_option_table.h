@@ -1,4 +1,4 @@
-// The options that `run` and `vm` share: those of a guest, whoever it is.
+// The options that `run`, `vm` and `box` share: those of a guest, whoever it is.
 #pragma once
 
 #include "app/options/option_spec.h"

@@ -86,7 +86,7 @@ std::string main_help() {
       R"(       sluice help [COMMAND]
        sluice --version
 
-User-mode networking: a network for a command, and ports forwarded.
+User-mode networking: a network for a command or a machine, and ports forwarded.
 
 Commands:
 )";

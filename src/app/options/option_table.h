@@ -124,6 +124,79 @@ inline constexpr std::array kVmOptions{
     guest_option::kVersion,
 };
 
+inline constexpr std::array kBoxOptions{
+    OptionSpec{OptionId::kCpus, OptionKind::kValue, "--cpus", "N", "The machine",
+               "processors, 1 to 16 (default: as many as this machine\n"
+               "lets us use, 4 at most)"},
+    OptionSpec{OptionId::kMemory, OptionKind::kValue, "--memory", "SIZE", "The machine",
+               "as 512MiB or 2GiB; what it does not use costs nothing\n"
+               "(default: 1GiB, half of this machine's at most)"},
+    OptionSpec{OptionId::kKernel, OptionKind::kValue, "--kernel", "FILE", "The machine",
+               "what it boots, a bzImage or an ELF file, with the\n"
+               "modules of its version (default: one that is found)"},
+    OptionSpec{OptionId::kFetchKernel, OptionKind::kFlag, "--fetch-kernel", "", "The machine",
+               "where there is no kernel, unpack the distribution's in\n"
+               "a folder of yours; nothing is installed"},
+    OptionSpec{OptionId::kNetQueues, OptionKind::kValue, "--net-queues", "N", "The machine",
+               "pairs of queues of its network device, 1 to 16\n"
+               "(default: 1, or as many as there are --workers)"},
+    OptionSpec{OptionId::kWorkers, OptionKind::kValue, "--workers", "N", "The machine",
+               "threads that serve these, 1 to as many as there are\n"
+               "(default: as many, where there are cores for them)"},
+    OptionSpec{OptionId::kRoot, OptionKind::kValue, "--root", "DIR", "The command",
+               "its file system, as an image that is unpacked there\n"
+               "(default: this machine's); its changes are kept in\n"
+               "memory and lost"},
+    OptionSpec{OptionId::kShare, OptionKind::kList, "--share", "PATH[:TARGET][:rw]", "The command",
+               "show it this folder as it is, at TARGET if you like;\n"
+               "with rw its changes are the host's (repeatable)"},
+    OptionSpec{OptionId::kEnv, OptionKind::kList, "-e,--env", "NAME=VALUE", "The command",
+               "set a variable; the others are those that we have"},
+    OptionSpec{OptionId::kWorkdir, OptionKind::kValue, "--workdir", "DIR", "The command",
+               "where it starts (default: where we are; with --root /)"},
+    OptionSpec{OptionId::kAsRoot, OptionKind::kFlag, "--as-root", "", "The command",
+               "it is user 0 in the machine (default: it is who you are)"},
+    OptionSpec{OptionId::kPid, OptionKind::kFlag, "--pid", "", "The command",
+               "for lines of 'sluice run': a machine has processes of\n"
+               "its own in any case"},
+    guest_option::kAddress,
+    guest_option::kGateway,
+    guest_option::kDns,
+    OptionSpec{OptionId::kNoDns, OptionKind::kFlag, "--no-dns", "", "The guest's network",
+               "do not relay DNS, leave /etc/resolv.conf alone"},
+    guest_option::kOnlyV4,
+    guest_option::kOnlyV6,
+    OptionSpec{OptionId::kMtu, OptionKind::kValue, "--mtu", "N", "The guest's network",
+               "largest IP packet, 68 to 65520, with IPv6 from 1280\n"
+               "(default: 1500; offloads make it fast)"},
+    OptionSpec{OptionId::kMac, OptionKind::kValue, "--mac", "MAC", "The guest's network",
+               "hardware address of the guest\n"
+               "(default: 52:54:00:12:34:56)"},
+    OptionSpec{OptionId::kInterface, OptionKind::kValue, "--interface", "NAME",
+               "The guest's network", "name of the guest's interface (default: eth0)"},
+    guest_option::kPublish,
+    guest_option::kHostLoopback,
+    guest_option::kHostAddresses,
+    guest_option::kOutbound,
+    guest_option::kDeny,
+    guest_option::kAllow,
+    guest_option::kNat64Prefix,
+    guest_option::kMaxFlows,
+    guest_option::kNewFlowsPerSecond,
+    guest_option::kReport,
+    guest_option::kReportFile,
+    guest_option::kFlowLog,
+    guest_option::kPcap,
+    guest_option::kTrace,
+    guest_option::kLogLevel,
+    guest_option::kVerbose,
+    OptionSpec{OptionId::kFastPath, OptionKind::kValue, "--fast-path", "WHEN", "Others",
+               "for lines of 'sluice run': auto or off, as a machine's\n"
+               "kernel takes no connections over"},
+    guest_option::kHelp,
+    guest_option::kVersion,
+};
+
 inline constexpr std::array kForwardOptions{
     OptionSpec{OptionId::kConfig, OptionKind::kValue, "-c,--config", "FILE", "What to forward",
                "read rules there: rinetd's form, or TOML if its name\n"

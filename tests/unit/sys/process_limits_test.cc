@@ -62,5 +62,14 @@ TEST(UsableCores, AreThoseThatTheProcessMayRunOn) {
   ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
 }
 
+TEST(PhysicalMemory, IsThatOfTheMachine) {
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  std::uint64_t kib = 0;
+  file >> name >> kib;
+  EXPECT_EQ(name, "MemTotal:");
+  EXPECT_NEAR(static_cast<double>(physical_memory()), static_cast<double>(kib) * 1024, 1e6);
+}
+
 }  // namespace
 }  // namespace sluice::sys

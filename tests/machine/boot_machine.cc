@@ -1,7 +1,7 @@
 // Boots a Linux kernel by box::Machine and says how it ended: for trying the machine without the
 // rest of a box.
 //
-//   boot_machine KERNEL INITRAMFS [cpus=N] [memory=MiB] [seconds=N] [append=WORDS] [filter]
+//   boot_machine KERNEL INITRAMFS [cpus=N] [memory=MiB] [seconds=N] [append=WORDS] [filter] [few]
 //                                 [rng] [irqfd=off] [ioeventfd=off] [registers=off]
 //   boot_machine check
 //
@@ -41,6 +41,7 @@ struct Options {
   std::string append;
   bool filter = false;
   bool rng = false;
+  KernelWords words = KernelWords::kAll;
 };
 
 // The file as memory, for the process's life; empty if it cannot be had.
@@ -72,6 +73,7 @@ Options parse(int count, char** words) {
     if (word.starts_with("seconds=")) take_number(value, options.seconds);
     if (word.starts_with("append=")) options.append = value;
     if (word == "filter") options.filter = true;
+    if (word == "few") options.words = KernelWords::kFew;
     if (word == "rng") options.rng = true;
     if (word == "irqfd=off") options.machine.irqfd = Binding::kOff;
     if (word == "registers=off") options.machine.registers = Binding::kOff;
@@ -158,7 +160,7 @@ std::expected<void, sys::SetupError> run(Machine& machine, const Options& option
   if (options.rng) {
     if (auto added = devices.add_to(machine); !added) return added;
   }
-  const std::string line = command_line({.words = KernelWords::kAll, .extra = options.append});
+  const std::string line = command_line({.words = options.words, .extra = options.append});
   auto loaded = machine.load(map_file(options.kernel), map_file(options.initramfs), line);
   if (!loaded) return loaded;
   const auto mode = options.filter ? sandbox::SeccompMode::kKill : sandbox::SeccompMode::kOff;

@@ -25,6 +25,11 @@ using Done = std::expected<void, sys::SetupError>;
   return std::unexpected(sys::SetupError{std::move(step), errno, std::move(hint)});
 }
 
+// Some systems let anybody make a user namespace, and give no rights in it (AppArmor of Ubuntu).
+constexpr const char* kUserNamespaceHint =
+    "user namespaces must be permitted (sysctl kernel.apparmor_restrict_unprivileged_userns=0 "
+    "where there is that), or sluice be started as root";
+
 [[nodiscard]] bool write_file(const char* path, const std::string& text) {
   const UniqueFd file(::open(path, O_WRONLY | O_CLOEXEC));
   return file.valid() &&
@@ -86,19 +91,18 @@ std::expected<void, sys::SetupError> enter_own_namespaces() {
   if (::unshare(kOwn) != 0) {
     if (errno != EPERM) return failed("namespaces for virtiofsd");
     if (::unshare(CLONE_NEWUSER | kOwn) != 0) {
-      return failed("a user namespace for virtiofsd",
-                    "user namespaces must be permitted, or sluice be started as root");
+      return failed("a user namespace for virtiofsd", kUserNamespaceHint);
     }
     // user_namespaces(7): without rights outside, one's own numbers, and no other groups.
     if (!write_file("/proc/self/setgroups", "deny") ||
         !write_file("/proc/self/uid_map", fmt::format("{0} {0} 1", uid)) ||
         !write_file("/proc/self/gid_map", fmt::format("{0} {0} 1", gid))) {
-      return failed("map the user of virtiofsd");
+      return failed("map the user of virtiofsd", kUserNamespaceHint);
     }
   }
   // Mounts that come to the host's show; ours do not show there.
   if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    return failed("mounts for virtiofsd");
+    return failed("mounts for virtiofsd", uid == 0 ? "" : kUserNamespaceHint);
   }
   return {};
 }

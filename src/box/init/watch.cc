@@ -43,8 +43,9 @@ Exited Watch::run() {
     wait_for_something();
     hear_parent();
     reap();
-    turn_relays();
+    // Before the relays: an input whose end is told behind its last byte has nothing to wait for.
     hear_host();
+    turn_relays();
   }
   kill_everyone();
   command_->terminal.reset();  // The master then ends behind what was written.

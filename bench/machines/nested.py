@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 if __package__ in (None, ""):
     HERE = pathlib.Path(__file__).resolve().parent
@@ -40,6 +41,8 @@ VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 MODULES = ("virtio_pci", "virtiofs", "overlay", "kvm_amd", "irqbypass", "ipv6", "veth", "tun")
 # An emulated machine with nothing else to do is up in five seconds; under load, in a minute.
 BOOT_SECONDS = 300
+# Of timeout(1), which ended a command, or had to kill it.
+TIMED_OUT = (124, 137)
 
 _numbers = itertools.count()
 
@@ -110,8 +113,13 @@ class Level:
                 told[i] += _copy_from(names[i], told[i], file)
 
         job = f"/scratch/{self._jobs}"
-        line = f"bash {job}.sh >{job}.out 2>{job}.err"
-        done = self._said(lambda: self._line.run(line, timeout, meanwhile))
+        began = time.monotonic()
+        # What takes too long is ended there, so that the next one is heard.
+        line = f"timeout -k 5 {timeout} bash {job}.sh >{job}.out 2>{job}.err"
+        done = self._said(lambda: self._line.run(line, timeout + 60, meanwhile))
+        if done.returncode in TIMED_OUT and time.monotonic() - began >= timeout:
+            raise processes.LabError(f"after {timeout} s still running in level 1: {text}\n"
+                                     f"{names[0].read_text()[-1000:]}{names[1].read_text()[-1000:]}")
         meanwhile()
         out, err = (name.read_bytes().decode(errors="replace") for name in names)
         return lines.Result(done.returncode, out, err)

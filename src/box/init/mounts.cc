@@ -1,10 +1,13 @@
 #include "box/init/mounts.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -17,6 +20,7 @@ namespace {
 constexpr unsigned long kPlain = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 constexpr unsigned long kReadOnly = MS_RDONLY;
 constexpr const char* kLower = "/lower";
+constexpr const char* kPlainLower = "/plain";
 constexpr const char* kUpper = "/upper";
 constexpr const char* kRoot = "/root";
 
@@ -36,6 +40,33 @@ Step mount(const Mount& plan, const char* hint = "") {
   return step_failed(std::string("mount ") + plan.kind + " at " + plan.where, hint);
 }
 
+// Whether effective CAP_FOWNER is there. The rest of our rights stay.
+Step set_owner_right(bool wanted) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  constexpr unsigned kBit = 1U << unsigned{CAP_FOWNER};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return step_failed("read our rights");
+  sets[0].effective = wanted ? sets[0].effective | kBit : sets[0].effective & ~kBit;
+  if (::syscall(SYS_capset, &header, sets.data()) != 0) return step_failed("change our rights");
+  return {};
+}
+
+// An overlay opens what is below it with O_NOATIME, where whoever mounted it may do that with
+// anybody's file (Linux, ovl_open_realfile). A server of files that is not root may not, and the C
+// one of the two passes the flag on. So an overlay between, mounted without that right, takes the
+// flag away; it needs a second folder below, which is empty.
+Step mount_plain(const std::string& where) {
+  const std::string empty = std::string(kUpper) + "/empty";
+  if (auto made = make_directories(empty); !made) return made;
+  if (auto done = set_owner_right(false); !done) return done;
+  const Step mounted = mount({.kind = "overlay",
+                              .where = where,
+                              .flags = kReadOnly,
+                              .options = std::string("lowerdir=") + kLower + ":" + empty});
+  if (auto done = set_owner_right(true); !done) return done;
+  return mounted;
+}
+
 Step mount_overlay(const Setup& setup) {
   const std::string size =
       setup.overlay_bytes == 0 ? "" : ",size=" + std::to_string(setup.overlay_bytes);
@@ -50,11 +81,17 @@ Step mount_overlay(const Setup& setup) {
   // As the directory below it is, for who may write to the root itself.
   struct stat below{};
   if (::stat(kLower, &below) == 0) ::chmod(upper.c_str(), below.st_mode & 07777U);
+  std::string lower = kLower;
+  // Root's own, seen from outside of root's user namespace, is nobody's.
+  if (below.st_uid != 0) {
+    lower = kPlainLower;
+    if (auto done = mount_plain(lower); !done) return done;
+  }
   // redirect_dir: a directory of the host's can be renamed in the guest.
   return mount({.kind = "overlay",
                 .where = kRoot,
-                .options = std::string("lowerdir=") + kLower + ",upperdir=" + upper +
-                           ",workdir=" + work + ",redirect_dir=on"});
+                .options = "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work +
+                           ",redirect_dir=on"});
 }
 
 // What hangs on the console's driver is opened again where the command looks for it.

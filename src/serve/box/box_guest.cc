@@ -47,7 +47,7 @@ constexpr int kSignalStatus = 128;
     if (c == '\n') {
       line += " | ";
     } else {
-      line += c;
+      line += c;  // What cannot be printed is the log's to show.
     }
   }
   return line;

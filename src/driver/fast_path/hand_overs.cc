@@ -81,8 +81,11 @@ HandOvers::Asked* HandOvers::find(flow::TcpId id) {
 // A connection that is carried needs two descriptors, and new ones must always find theirs.
 bool HandOvers::has_descriptors() const {
   const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
-  constexpr std::uint64_t kOthers = 64;  // Listeners, pipes, and what else is open.
-  return used + kOthers < options_.descriptor_limit / 4 * 3;
+  // Listeners, pipes, and what else is open: most of it once, and some by each worker.
+  constexpr std::uint64_t kOthers = 64;
+  constexpr std::uint64_t kOwn = 16;
+  const std::uint64_t others = std::max<std::uint64_t>(kOthers / options_.workers, kOwn);
+  return used + others < options_.descriptor_limit / options_.workers / 4 * 3;
 }
 
 bool HandOvers::hold_places(std::size_t count) {
@@ -199,6 +202,7 @@ void HandOvers::on_message(agent::AgentReady message) {
 }
 
 void HandOvers::on_message(const agent::AgentMissing& message) {
+  if (!options_.tells) return;
   telemetry::log_info("fast path: not available, the tap carries everything: {}",
                       message.error.describe());
 }
@@ -313,7 +317,7 @@ void HandOvers::lose_agent(flow::Turn turn) {
   });
   places_.clear();
   releases_.clear();
-  if (ready_) {
+  if (ready_ && options_.tells) {
     telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
   }
 }

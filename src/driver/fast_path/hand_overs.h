@@ -27,6 +27,8 @@ namespace sluice::driver {
 struct FastPathOptions {
   flow::HandOverWhen when = flow::HandOverWhen::kNever;
   std::uint64_t descriptor_limit = 0;  // Of this process.
+  std::uint32_t workers = 1;           // Who share it.
+  bool tells = true;  // What becomes of the agent, which several would say of the same one.
 };
 
 class HandOvers {

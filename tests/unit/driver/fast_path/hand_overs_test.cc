@@ -8,7 +8,9 @@
 
 #include <filesystem>
 
+#include "telemetry/log.h"
 #include "unit/driver/fast_path/hand_overs_fixture.h"
+#include "unit/telemetry/lines.h"
 
 namespace sluice::driver {
 namespace {
@@ -114,6 +116,18 @@ TEST_F(FastPathTest, AMissingPieceMeansTheTap) {
   lose_agent();  // As it ends then.
   expect_on_the_tap(link);
   EXPECT_EQ(counter(kFailed), 0U);
+}
+
+TEST_F(FastPathTest, OfSeveralWorkersOneSaysThatTheAgentIsGone) {
+  for (const bool tells : {true, false}) {
+    start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 100'000, .tells = tells});
+    ready();
+    telemetry::set_log_level(telemetry::LogLevel::kInfo);
+    telemetry::test::ToldMessages told;
+    lose_agent();
+    telemetry::set_log_level(telemetry::LogLevel::kWarn);
+    EXPECT_EQ(told.text().find("is gone") != std::string::npos, tells) << told.text();
+  }
 }
 
 TEST_F(FastPathTest, AwaitHurriesTheAgent) {
@@ -711,6 +725,15 @@ TEST_F(FastPathTest, DescriptorsAreKeptForOthers) {
   Link third = open();
   EXPECT_EQ(asked(), 0U);
   expect_on_the_tap(third);
+}
+
+// What is open once is not counted once for each of them.
+TEST_F(FastPathTest, ManyWorkersShareFewDescriptors) {
+  start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 1024, .workers = 16});
+  ready();
+  Link first = open();
+  hand_over(first, take_order());
+  expect_carried(first);
 }
 
 TEST_F(FastPathTest, AnAgentThatHasItsHandsFullIsNotAsked) {

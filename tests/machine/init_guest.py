@@ -167,8 +167,17 @@ class InitGuest:
         self.say(message(POWER_OFF))
         with contextlib.suppress(AssertionError):  # It goes off, which is no failure here.
             self.until(lambda: False, "power off")
-        assert self._children[-1].wait(SECONDS) == 0, self._state("QEMU failed")
+        assert self.wait() == 0, self._state("QEMU failed")
         return status
+
+    def hang_up(self):
+        """The host closes its end of the control port."""
+        self._selector.unregister(self._control)
+        self._control.close()
+
+    def wait(self):
+        """The machine's end."""
+        return self._children[-1].wait(SECONDS)
 
     def run(self, setup, data=b""):
         """A command from its start to the machine's end: its status."""

@@ -97,6 +97,8 @@ test "$(stat -c %u /run/user/0)" = 0
 # An orphan that holds the outputs, and one that was reaped.
 (sleep 1000 &) ; (true &)
 sleep 0.2; ! ps -eo stat | grep -q Z
+# Whoever kills the command's parent, which is ours, does not get rid of the command's status.
+kill -KILL $PPID
 trap 'echo told; kill -KILL $$' TERM
 echo ready
 while :; do sleep 0.1; done
@@ -145,13 +147,11 @@ def test_terminal(guest):
     ask(b"stty size; tty; test -t 2 && echo all$((1))\n", b"31 97\r\n/dev/pts/0\r\nall1")
     g.say(message(WINDOW, struct.pack("<HH", 40, 100)))
     ask(b"sleep 0.5; stty size\n", b"40 100")
-    # Ctrl-C ends what runs, not the shell.
-    g.type(b"sleep 1000; echo not here\n")
-    time.sleep(1)
+    # Ctrl-C ends what runs, not the shell. (What is typed before it runs would be the shell's.)
+    ask(b"sh -c 'echo run$((2)); exec sleep 1000'; echo not here\n", b"run2")
     ask(b"\x03echo status $?\n", b"status 130")
     # Jobs: one is stopped by Ctrl-Z, and goes on.
-    g.type(b"sleep 999\n")
-    time.sleep(1)
+    ask(b"sh -c 'echo run$((3)); exec sleep 999'\n", b"run3")
     ask(b"\x1a", b"Stopped")
     ask(b"bg; jobs -r | wc -l; echo >/dev/tty jobs$((2))\n", b"jobs2")
     ask(b"kill %1; wait; echo over$((3))\n", b"over3")
@@ -167,8 +167,9 @@ def test_terminal(guest):
 def test_command_of_a_terminal_is_stopped_by_it(guest):
     """As under a shell: it is no leader of a session, whom Ctrl-Z would not stop."""
     g = guest()
-    g.say(setup_message(["sh", "-c", "echo up; sleep 1000"], window=(24, 80)))
-    g.until(lambda: b"up" in g.output, "the command's line")
+    # No shell: one that just starts a process by vfork() cannot be stopped meanwhile.
+    g.say(setup_message(["sleep", "1000"], window=(24, 80)))
+    g.hear("started")
     g.type(b"\x1a")
     check_equal(g.hear("stopped").numbers, [signal.SIGTSTP], "the signal that stopped it")
     g.say(message(SIGNAL, bytes([signal.SIGCONT])))
@@ -183,6 +184,14 @@ def test_output_that_nobody_reads_is_a_broken_pipe(guest):
     g.say(message(OUTPUT_CLOSED, b"\1"))
     check_equal(g.finish(), 3, "the status")
     check_equal(bytes(g.errors), b"141\n", "the end of who wrote there")
+
+
+def test_guest_ends_when_its_host_is_gone(guest):
+    g = guest()
+    g.say(setup_message(["sleep", "1000"]))
+    g.hear("started")
+    g.hang_up()
+    check_equal(g.wait(), 0, "the machine's end")
 
 
 @pytest.mark.parametrize("setup, status, step", [

@@ -1,5 +1,6 @@
 #include "box/guest/control_message.h"
 
+#include <algorithm>
 #include <concepts>
 #include <type_traits>
 #include <utility>
@@ -167,6 +168,33 @@ bool sensible(const Other& /*any*/) {
   return true;
 }
 
+// Most of a text of the guest's that is worth showing.
+constexpr std::size_t kShownMax = 500;
+
+// Texts of a guest are shown on a person's terminal, which must not obey them: no control
+// characters, those of Latin-1 as UTF-8 has them among these.
+void make_printable(std::string& text) {
+  text.resize(std::min(text.size(), kShownMax));
+  std::uint8_t before = 0;
+  for (char& c : text) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    const bool c1 = before == 0xc2 && byte >= 0x80 && byte < 0xa0;
+    if (byte < 0x20 || byte == 0x7f || c1) c = '?';
+    before = byte;
+  }
+}
+void make_printable(Stage& stage) { make_printable(stage.name); }
+void make_printable(Warned& warned) {
+  make_printable(warned.step);
+  make_printable(warned.hint);
+}
+void make_printable(Failed& failed) {
+  make_printable(failed.step);
+  make_printable(failed.hint);
+}
+template <typename Other>
+void make_printable(Other& /*without texts that are shown*/) {}
+
 template <typename Message, std::size_t Index = 0>
 std::optional<Message> parse(std::size_t index, FieldReader reader) {
   if constexpr (Index == std::variant_size_v<Message>) {
@@ -176,6 +204,7 @@ std::optional<Message> parse(std::size_t index, FieldReader reader) {
     std::variant_alternative_t<Index, Message> message;
     fields(reader, message);
     if (!reader.complete() || !sensible(message)) return std::nullopt;
+    make_printable(message);
     return Message(std::in_place_index<Index>, std::move(message));
   }
 }

@@ -125,7 +125,7 @@ struct PowerOff {
 
 using HostMessage = std::variant<Setup, InputEnd, OutputClosed, SendSignal, Window, PowerOff>;
 
-// Guest to host.
+// Guest to host. Texts that are read have no control characters, and are cut to what can be shown.
 
 // A step of the boot is done.
 struct Stage {

@@ -117,5 +117,23 @@ TEST(ControlMessage, ASetupWithoutACommandIsNone) {
   EXPECT_FALSE(read<HostMessage>(emit(HostMessage(box::Setup{}))).has_value());
 }
 
+TEST(ControlMessage, WordsOfAGuestAreFitForATerminal) {
+  const auto shown = [](const std::string& text) {
+    const auto message = read<GuestMessage>(emit(GuestMessage(Failed{125, text, 5, text})));
+    const Failed& failed = std::get<Failed>(**message);
+    EXPECT_EQ(failed.step, failed.hint);
+    return failed.step;
+  };
+  EXPECT_EQ(shown("plain, \xc3\xa4"), "plain, \xc3\xa4");
+  EXPECT_EQ(shown("\x1b]0;title\x07\n\x7f"), "?]0;title???");
+  EXPECT_EQ(shown("\xc2\x9b"
+                  "31m"),
+            "\xc2?31m")
+      << "the same by one character of UTF-8";
+  EXPECT_EQ(shown(std::string(30'000, 'x')).size(), 500U);
+  const auto stage = read<GuestMessage>(emit(GuestMessage(Stage{"\r", 1})));
+  EXPECT_EQ(std::get<Stage>(**stage).name, "?");
+}
+
 }  // namespace
 }  // namespace sluice::box

@@ -300,6 +300,29 @@ TEST_P(HostileGuestTest, AGuestThatWritesEverywhereAllTheTimeHarmsItselfOnly) {
   expect_next_is_served();
 }
 
+TEST_P(HostileGuestTest, MemoryThatIsCutShortUnderRoomEndsTheSession) {
+  for (const bool is_told : {false, true}) {
+    FeatureSet features = GetParam();
+    features.add(Feature::kGuestCsum);
+    const auto guest = connect(features);
+    if (!GetParam().has(Feature::kRingPacked)) guest->offer_buffers(32);
+    pump();
+    const auto room = link->room_for({.flow = {}, .headers = 54, .payload = 6000, .bytes = 12'000});
+    EXPECT_EQ(room.empty(), GetParam().has(Feature::kRingPacked));
+    guest->cut_memory();
+    if (is_told) {
+      link->leave_room(true);
+    } else {
+      for (const MutableBytes piece : room) std::ranges::fill(piece, std::uint8_t{1});
+      link->leave_room(false);
+    }
+    guest->kick(1);
+    pump();
+    EXPECT_TRUE(guest->ended());
+    expect_next_is_served();
+  }
+}
+
 std::string name_of(const testing::TestParamInfo<FeatureSet>& one) {
   const std::string format = one.param.has(Feature::kRingPacked) ? "Packed" : "Split";
   return format + (one.param.has(Feature::kEventIdx) ? "EventIndirect" : "");

@@ -111,6 +111,22 @@ TEST_F(NetQueuesRoomTest, RoomThatIsLeftIsTheDriversAgain) {
   EXPECT_EQ(guest->receive(), cut(stream(12'000)));
 }
 
+// Chains are what they were when they were taken.
+TEST_F(NetQueuesRoomTest, WhatTheGuestWritesMeanwhileChangesNothing) {
+  const auto guest = connect(kOne);
+  guest->offer_buffers(32);
+  pump();
+  EXPECT_EQ(put(link->room_for(wanted()), stream(12'000)), 12'000U);
+  for (std::uint16_t slot = 0; slot < test::FrontEnd::kRingSize; ++slot) {
+    guest->put_descriptor(0, slot, {~std::uint64_t{0}, 1, test::FrontEnd::kNext, slot});
+  }
+  guest->set_available(0, 7777);
+  write_cut(std::string(12'000, '?'));
+  EXPECT_EQ(guest->receive(), cut(stream(12'000)));
+  EXPECT_TRUE(link->room_for(wanted()).empty()) << "now the ring is broken";
+  EXPECT_FALSE(guest->ended());
+}
+
 TEST_F(NetQueuesRoomTest, WhereBytesHaveToBeLookedAtThereIsNone) {
   const auto guest = connect(test::kPlain);
   guest->offer_buffers(32);

@@ -39,6 +39,10 @@ Watch::Watch(RunningCommand& command, HostLine& host, const ConsolePorts& ports)
 }
 
 Exited Watch::run() {
+  // What came along with the setup was read with it, and is nothing to wait for: the end of an
+  // input that has no byte, above all.
+  hear_host();
+  turn_relays();
   while (!status_ && !host_->lost() && !power_off_) {
     wait_for_something();
     hear_parent();

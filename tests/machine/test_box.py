@@ -174,6 +174,7 @@ def test_a_terminal_is_one_in_the_machine(box):
     check_equal(done.stdout.strip(), "5", done.stderr)
 
 
+@pytest.mark.within(7200)
 def test_several_boxes_leave_nothing_behind(box):
     before = box.left_behind()
     for _ in range(2 if box.options.fast else 50):
@@ -210,6 +211,16 @@ def test_a_monitor_that_is_killed_takes_all_with_it(box):
         "pid=$!\nfor i in $(seq 1000); do grep -q ready /run/said && break; sleep 0.1; done\n"
         "kill -KILL $pid; wait $pid; echo $?; rm /run/said; sleep 3", places.SECONDS)
     check_equal(done.stdout.split(), ["137"], done.stderr)
+    check_equal(box.left_behind(), "", "what is left behind")
+
+
+def test_a_file_server_that_is_killed_ends_the_box(box):
+    done = box.level.run(
+        f"{box.sluice} box --cpus 1 --memory 256MiB -- sh -c 'echo ready; sleep 1000' >/run/said & "
+        "pid=$!\nfor i in $(seq 1000); do grep -q ready /run/said && break; sleep 0.1; done\n"
+        "kill -KILL $(pgrep virtiofsd | head -n1); wait $pid; echo $?; rm /run/said", places.SECONDS)
+    check_equal(done.stdout.split(), ["125"], done.stderr)
+    check("virtiofsd" in done.stderr, f"what is said: {done.stderr}")
     check_equal(box.left_behind(), "", "what is left behind")
 
 

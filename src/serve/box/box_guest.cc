@@ -4,6 +4,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "netns/namespaces.h"
@@ -34,9 +35,13 @@ constexpr int kSignalStatus = 128;
   return timer;
 }
 
-// What the machine's kernel has printed last, as a part of a message: a line at most of it.
+// What the machine's kernel has printed last, as a part of a message: the line that says why it
+// panicked, where it did, as what follows that is for its developers.
 [[nodiscard]] std::string last_words(const std::string& console) {
   constexpr std::size_t kMost = 600;
+  if (const std::size_t panic = console.rfind("Kernel panic"); panic != std::string::npos) {
+    return console.substr(panic, std::min(console.find_first_of("\r\n", panic) - panic, kMost));
+  }
   const std::size_t end = console.find_last_not_of("\r\n ");
   if (end == std::string::npos) return "";
   std::string words = console.substr(0, end + 1);

@@ -110,12 +110,19 @@ TEST_F(BoxGuestTest, ACommandThatCannotStartIsTold) {
 }
 
 TEST_F(BoxGuestTest, AMachineThatEndsByItselfHasTheLastWord) {
-  script_.console = "old\r\nKernel panic - not syncing\r\n---[ end ]\r\n";
+  script_.console = "old\r\nunknown-block(0,0)\r\n---[ end ]\r\n";
   guest_.on_ready(kMachine);
   EXPECT_EQ(guest_.exit_status(), 125);
   ASSERT_TRUE(guest_.failure());
   EXPECT_EQ(guest_.failure()->describe(),
-            "the machine was reset; it said: old | Kernel panic - not syncing | ---[ end ]");
+            "the machine was reset; it said: old | unknown-block(0,0) | ---[ end ]");
+}
+
+TEST_F(BoxGuestTest, APanicIsToldByItsLine) {
+  script_.console = "old\r\n[ 1.0] Kernel panic - not syncing: why\r\nRAX: 0\r\n---[ end ]\r\n";
+  guest_.on_ready(kMachine);
+  EXPECT_EQ(guest_.failure()->describe(),
+            "the machine was reset; it said: Kernel panic - not syncing: why");
 }
 
 TEST_F(BoxGuestTest, AStatusThatCameBeforeTheMachinesEndCounts) {

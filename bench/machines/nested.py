@@ -164,7 +164,7 @@ class Level:
                 "-m", size, "-object", f"memory-backend-memfd,id=m0,size={size},share=on",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", str(kernel), "-initrd", str(initrd), "-append",
-                "console=ttyS0 panic=-1 quiet random.trust_cpu=on kit_port=ttyS1",
+                "console=ttyS0 panic=-1 quiet no_timer_check random.trust_cpu=on kit_port=ttyS1",
                 "-serial", "stdio", "-chardev", f"socket,id=kit,fd={serial}",
                 "-serial", "chardev:kit", *itertools.chain(*shares)]
 

@@ -175,7 +175,8 @@ class Qemu(Machine):
                  "-kernel", kit.kernel, "-initrd", kit.initrd,
                  # No random numbers come from a keyboard: the processor's are trusted.
                  "-cpu", "max",
-                 "-append", "console=ttyS0 kit_port=ttyS1 panic=-1 quiet no_timer_check random.trust_cpu=on",
+                 "-append", "console=ttyS0 kit_port=ttyS1 panic=-1 quiet no_timer_check "
+                            "random.trust_cpu=on",
                  "-serial", "stdio", "-chardev", f"socket,id=kit,fd={serial}",
                  "-serial", "chardev:kit", "-qmp", f"unix:{self._stem}.qmp,server=on,wait=off"]
         if incoming := self._settings.get("incoming"):

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "box/guest/message_fields.h"
+#include "box/guest/printable.h"
 
 namespace sluice::box {
 namespace {
@@ -171,29 +172,21 @@ bool sensible(const Other& /*any*/) {
 // Most of a text of the guest's that is worth showing.
 constexpr std::size_t kShownMax = 500;
 
-// Texts of a guest are shown on a person's terminal, which must not obey them: no control
-// characters, those of Latin-1 as UTF-8 has them among these.
-void make_printable(std::string& text) {
+void make_shown(std::string& text) {
   text.resize(std::min(text.size(), kShownMax));
-  std::uint8_t before = 0;
-  for (char& c : text) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    const bool c1 = before == 0xc2 && byte >= 0x80 && byte < 0xa0;
-    if (byte < 0x20 || byte == 0x7f || c1) c = '?';
-    before = byte;
-  }
+  make_printable(text);
 }
-void make_printable(Stage& stage) { make_printable(stage.name); }
-void make_printable(Warned& warned) {
-  make_printable(warned.step);
-  make_printable(warned.hint);
+void make_shown(Stage& stage) { make_shown(stage.name); }
+void make_shown(Warned& warned) {
+  make_shown(warned.step);
+  make_shown(warned.hint);
 }
-void make_printable(Failed& failed) {
-  make_printable(failed.step);
-  make_printable(failed.hint);
+void make_shown(Failed& failed) {
+  make_shown(failed.step);
+  make_shown(failed.hint);
 }
 template <typename Other>
-void make_printable(Other& /*without texts that are shown*/) {}
+void make_shown(Other& /*without texts that are shown*/) {}
 
 template <typename Message, std::size_t Index = 0>
 std::optional<Message> parse(std::size_t index, FieldReader reader) {
@@ -204,7 +197,7 @@ std::optional<Message> parse(std::size_t index, FieldReader reader) {
     std::variant_alternative_t<Index, Message> message;
     fields(reader, message);
     if (!reader.complete() || !sensible(message)) return std::nullopt;
-    make_printable(message);
+    make_shown(message);
     return Message(std::in_place_index<Index>, std::move(message));
   }
 }

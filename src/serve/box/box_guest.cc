@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "box/guest/printable.h"
 #include "netns/namespaces.h"
 #include "sys/sys_error.h"
 #include "telemetry/log.h"
@@ -37,7 +38,7 @@ constexpr int kSignalStatus = 128;
 
 // What the machine's kernel has printed last, as a part of a message: the line that says why it
 // panicked, where it did, as what follows that is for its developers.
-[[nodiscard]] std::string last_words(const std::string& console) {
+[[nodiscard]] std::string last_lines(const std::string& console) {
   constexpr std::size_t kMost = 600;
   if (const std::size_t panic = console.rfind("Kernel panic"); panic != std::string::npos) {
     return console.substr(panic, std::min(console.find_first_of("\r\n", panic) - panic, kMost));
@@ -52,10 +53,17 @@ constexpr int kSignalStatus = 128;
     if (c == '\n') {
       line += " | ";
     } else {
-      line += c;  // What cannot be printed is the log's to show.
+      line += c;
     }
   }
   return line;
+}
+
+// As a part of a message.
+[[nodiscard]] std::string last_words(const std::string& console) {
+  std::string words = last_lines(console);
+  box::make_printable(words);
+  return words;
 }
 
 [[nodiscard]] bool asks_to_end(int signal) {

@@ -118,6 +118,12 @@ TEST_F(BoxGuestTest, AMachineThatEndsByItselfHasTheLastWord) {
             "the machine was reset; it said: old | unknown-block(0,0) | ---[ end ]");
 }
 
+TEST_F(BoxGuestTest, WhatAKernelSaidDoesNotReachATerminalRaw) {
+  script_.console = "\x1b[31mred\n";
+  guest_.on_ready(kMachine);
+  EXPECT_EQ(guest_.failure()->describe(), "the machine was reset; it said: ?[31mred");
+}
+
 TEST_F(BoxGuestTest, APanicIsToldByItsLine) {
   script_.console = "old\r\n[ 1.0] Kernel panic - not syncing: why\r\nRAX: 0\r\n---[ end ]\r\n";
   guest_.on_ready(kMachine);

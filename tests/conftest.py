@@ -32,6 +32,8 @@ def pytest_addoption(parser):
                     help="given to every sluice run (default: nothing is given)")
     group.addoption("--fast", action="store_true",
                     help="64 MiB instead of 1 GiB, short runs, without the tests that take long")
+    group.addoption("--nested", action="store_true",
+                    help="also tests that need KVM, in a machine that is emulated to have it")
 
 
 def newest_clients():

@@ -34,6 +34,14 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("place", parameters, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(config, items):
+    if config.option.nested:
+        return
+    left_out = [item for item in items if item.get_closest_marker("nested")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     outcome = yield

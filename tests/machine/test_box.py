@@ -10,7 +10,7 @@ from harness import check, check_equal
 from machines import kit as kits
 
 # One worker has them all, and its level 1.
-pytestmark = [pytest.mark.xdist_group("box"), pytest.mark.within(1800)]
+pytestmark = [pytest.mark.nested, pytest.mark.xdist_group("box"), pytest.mark.within(1800)]
 
 PATTERN = bytes(range(251))
 

@@ -13,7 +13,7 @@ from machines import kit as kits
 from machines import nested
 
 # With the tests of boxes, one after another: each has a level 1 to run.
-pytestmark = [pytest.mark.xdist_group("box"), pytest.mark.within(1800)]
+pytestmark = [pytest.mark.nested, pytest.mark.xdist_group("box"), pytest.mark.within(1800)]
 
 # A kernel that boots two levels down, on a busy machine.
 SECONDS = 240

@@ -82,7 +82,7 @@ std::expected<std::size_t, sys::SysError> StreamEnd::write(std::span<const ByteV
   Parts parts;
   const std::size_t count = gather(bytes, kind_ == Kind::kShared ? kVouchedFor : SIZE_MAX, parts);
   if (count == 0) return std::size_t{0};
-  msghdr message = message_of(parts, count);
+  const msghdr message = message_of(parts, count);
   const ssize_t length = kind_ == Kind::kSocket
                              ? kernel_->sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL)
                              : kernel_->writev(fd(), parts.data(), static_cast<int>(count));

@@ -22,7 +22,7 @@ void for_each_piece(std::string_view text, char separator, Each&& each) {
 }  // namespace
 
 std::string module_name(std::string_view path) {
-  std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0.
+  const std::string_view name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0.
   const std::size_t suffix = name.find(".ko");
   if (suffix == std::string_view::npos) return "";
   const std::string_view rest = name.substr(suffix + 3);

@@ -64,7 +64,7 @@ std::optional<MachineEnd> run_once(Vcpu& vcpu, Listener& listener) {
 }
 
 sys::SetupError interprets(std::chrono::nanoseconds taken) {
-  const auto each = taken.count() / (kCheckedLoops * kInstructionsPerLoop);
+  const auto each = taken.count() / (std::int64_t{kCheckedLoops} * kInstructionsPerLoop);
   return {fmt::format("/dev/kvm: this machine's KVM interprets the kernel of a guest instead of "
                       "running it ({} ns an instruction), so that Linux would take minutes to boot",
                       each),

@@ -104,13 +104,14 @@ void DeviceThread::turn(Instant deadline) {
   const auto ready = loop_.wait(events, loop_.now(), deadline);
   if (!ready) unreachable("epoll of the devices' thread");
   for (const epoll_event& event : std::span(events).first(*ready)) {
-    if (event.data.u64 == kWakeTag) {
+    const std::uint64_t tag = event.data.u64;  // A copy: the structure is packed.
+    if (tag == kWakeTag) {
       (void)drain_eventfd(kernel_, wake_.get());
       run_calls();
       continue;
     }
     // One that was forgotten by another of this turn is not called.
-    const auto found = watchers_.find(event.data.u64);
+    const auto found = watchers_.find(tag);
     if (found != watchers_.end()) found->second->ready(event.events);
   }
   forgotten_.clear();

@@ -35,6 +35,7 @@ std::string word_at(ByteView file, std::size_t at) {
 
 std::string version_of_kernel(ByteView file) {
   if (has_text(file, kMagicAt, "HdrS")) {
+    if (file.size() < kVersionPointerAt + 2) return "";
     const std::size_t pointer =
         std::size_t{file[kVersionPointerAt]} | (std::size_t{file[kVersionPointerAt + 1]} << 8);
     return pointer == 0 ? "" : word_at(file, pointer + kPointerBase);

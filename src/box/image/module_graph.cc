@@ -1,7 +1,5 @@
 #include "box/image/module_graph.h"
 
-#include <string.h>
-
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -101,12 +99,10 @@ std::expected<std::vector<std::string>, std::string> ModuleGraph::load_order(
 std::vector<std::string> needs_of_module(ByteView file) {
   static constexpr std::string_view kKey{"\0depends=", 9};
   std::vector<std::string> needs;
-  const auto* text = reinterpret_cast<const char*>(file.data());
-  const void* found = ::memmem(text, file.size(), kKey.data(), kKey.size());
-  if (found == nullptr) return needs;
-  std::string_view rest(text, file.size());
-  rest.remove_prefix(static_cast<std::size_t>(static_cast<const char*>(found) - text) +
-                     kKey.size());
+  std::string_view rest(reinterpret_cast<const char*>(file.data()), file.size());
+  const std::size_t found = rest.find(kKey);
+  if (found == std::string_view::npos) return needs;
+  rest.remove_prefix(found + kKey.size());
   for_each_piece(rest.substr(0, rest.find('\0')), ',', [&needs](std::string_view name) {
     std::ranges::replace(needs.emplace_back(name), '-', '_');
   });

@@ -95,7 +95,8 @@ class TcpIoPeekTest : public test::TcpIoTest {
   }
   [[nodiscard]] static std::string stream(std::size_t size, char from) {
     std::string bytes(size, '\0');
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(from + i % 21);
+    for (std::size_t i = 0; i < size; ++i)
+      bytes[i] = static_cast<char>(from + static_cast<char>(i % 21));
     return bytes;
   }
 

@@ -3,8 +3,8 @@
 #include <expected>
 #include <span>
 
-#include "app/command_line.h"
 #include "app/box/box.h"
+#include "app/command_line.h"
 #include "app/compat/oi_command.h"
 #include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"

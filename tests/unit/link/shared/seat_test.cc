@@ -23,7 +23,10 @@ class SeatTest : public ::testing::Test {
   [[nodiscard]] std::vector<std::uint64_t> take() {
     std::array<epoll_event, 8> room;
     std::vector<std::uint64_t> found;
-    for (const epoll_event& event : seat.take(room)) found.push_back(event.data.u64);
+    for (const epoll_event& event : seat.take(room)) {
+      const std::uint64_t what = event.data.u64;  // A copy: the structure is packed.
+      found.push_back(what);
+    }
     return found;
   }
 

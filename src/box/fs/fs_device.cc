@@ -10,6 +10,8 @@
 
 #include "base/unreachable.h"
 #include "link/vhost_user/messages.h"
+#include "link/vhost_user/session.h"
+#include "virtio/config_space.h"
 
 namespace sluice::box {
 namespace {
@@ -26,7 +28,7 @@ constexpr std::uint64_t kUserBase = std::uint64_t{1} << 44;
 
 std::expected<std::unique_ptr<FsDevice>, sys::SetupError> FsDevice::create(DeviceThread& thread,
                                                                            FileServer& server,
-                                                                           SharedMemory memory,
+                                                                           MemoryFile memory,
                                                                            TellFault tell) {
   std::unique_ptr<FsDevice> device(
       new FsDevice(thread, server, std::move(memory), std::move(tell)));
@@ -50,7 +52,7 @@ std::expected<std::unique_ptr<FsDevice>, sys::SetupError> FsDevice::create(Devic
   return device;
 }
 
-FsDevice::FsDevice(DeviceThread& thread, FileServer& server, SharedMemory memory, TellFault tell)
+FsDevice::FsDevice(DeviceThread& thread, FileServer& server, MemoryFile memory, TellFault tell)
     : thread_(thread), server_(server), memory_(std::move(memory)), tell_(std::move(tell)) {
   if (memory_.ranges.size() > link::kVhostTableMax) unreachable("ranges of a machine's memory");
 }
@@ -68,11 +70,11 @@ VhostFrontEnd::Done FsDevice::agree() {
   if (const auto owned = server.send(VhostRequest::kSetOwner, link::VhostNothing{}); !owned) {
     return owned;
   }
-  has_protocol_ = ((*features >> kVhostProtocolFeatures) & 1) != 0;
+  has_protocol_ = (*features & link::kVhostProtocolFeatures) != 0;
   if (!has_protocol_) return {};
   const auto protocol = server.get(VhostRequest::kGetProtocolFeatures);
   if (!protocol) return std::unexpected(protocol.error());
-  const std::uint64_t taken = *protocol & (std::uint64_t{1} << kVhostReplyAck);
+  const std::uint64_t taken = *protocol & link::VhostProtocol::kReplyAck;
   const auto set = server.send(VhostRequest::kSetProtocolFeatures, link::VhostNumber{taken});
   if (taken != 0) server.expect_words();
   return set;
@@ -95,10 +97,7 @@ void FsDevice::read_config(std::size_t offset, MutableBytes into) const {
   std::array<std::uint8_t, kConfigSize> config{};
   std::ranges::copy(std::string_view(server_.plan().tag).substr(0, kTagMax), config.begin());
   config[kTagMax] = kQueues - 1;
-  std::ranges::fill(into, std::uint8_t{0});
-  if (offset >= config.size()) return;
-  const ByteView rest = ByteView(config).subspan(offset);
-  std::ranges::copy(rest.first(std::min(rest.size(), into.size())), into.begin());
+  virtio::read_config_space(config, offset, into);
 }
 
 bool FsDevice::start(virtio::FeatureSet accepted, std::span<const virtio::MmioQueueSetup> queues) {
@@ -115,20 +114,20 @@ bool FsDevice::start(virtio::FeatureSet accepted, std::span<const virtio::MmioQu
 VhostFrontEnd::Done FsDevice::start_here(virtio::FeatureSet accepted,
                                          std::span<const virtio::MmioQueueSetup> queues) {
   VhostFrontEnd& server = server_.front_end();
-  const std::uint64_t protocol = std::uint64_t{has_protocol_} << kVhostProtocolFeatures;
+  const std::uint64_t protocol = has_protocol_ ? link::kVhostProtocolFeatures : 0;
   if (const auto set = server.send_and_hear(VhostRequest::kSetFeatures,
                                             link::VhostNumber{accepted.bits() | protocol});
       !set) {
     return set;
   }
   link::VhostTable table;
-  for (const SharedMemory::Range& range : memory_.ranges) {
+  for (const MemoryRange& range : memory_.ranges) {
     table.regions[table.count++] = {.guest_address = range.guest_address,
                                     .size = range.size,
                                     .user_address = kUserBase + range.guest_address,
                                     .offset = range.offset};
   }
-  const std::vector<int> files(memory_.ranges.size(), memory_.file);
+  const std::vector<int> files(memory_.ranges.size(), memory_.fd);
   if (const auto set = server.send_and_hear(VhostRequest::kSetMemTable, table, files); !set) {
     return set;
   }
@@ -177,7 +176,7 @@ VhostFrontEnd::Done FsDevice::start_ring(std::uint32_t index, const virtio::Mmio
 
 std::optional<std::uint64_t> FsDevice::user_address(std::uint64_t guest_address,
                                                     std::size_t size) const {
-  for (const SharedMemory::Range& range : memory_.ranges) {
+  for (const MemoryRange& range : memory_.ranges) {
     const std::uint64_t offset = guest_address - range.guest_address;
     if (offset < range.size && size <= range.size - offset) return kUserBase + guest_address;
   }

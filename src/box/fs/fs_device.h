@@ -17,21 +17,11 @@
 #include "box/device/console_device.h"
 #include "box/device/device_thread.h"
 #include "box/fs/file_server.h"
+#include "box/kvm/guest_ram.h"
 #include "sys/setup_error.h"
 #include "virtio/mmio/mmio_device.h"
 
 namespace sluice::box {
-
-// A guest's memory as another process can map it.
-struct SharedMemory {
-  struct Range {
-    std::uint64_t guest_address = 0;
-    std::uint64_t size = 0;
-    std::uint64_t offset = 0;  // In the file.
-  };
-  int file = -1;              // A memfd; not owned.
-  std::vector<Range> ranges;  // Up to link::kVhostTableMax.
-};
 
 class FsDevice final : public virtio::MmioDevice {
  public:
@@ -43,7 +33,7 @@ class FsDevice final : public virtio::MmioDevice {
   // Agrees with the server on what both can do. What is given by reference outlives the device; the
   // thread works no more when it goes. `tell` has the sentence of the server's death.
   [[nodiscard]] static std::expected<std::unique_ptr<FsDevice>, sys::SetupError> create(
-      DeviceThread& thread, FileServer& server, SharedMemory memory, TellFault tell);
+      DeviceThread& thread, FileServer& server, MemoryFile memory, TellFault tell);
 
   [[nodiscard]] std::uint32_t id() const override { return kDeviceId; }
   [[nodiscard]] virtio::FeatureSet offered() const override { return offered_; }
@@ -60,7 +50,7 @@ class FsDevice final : public virtio::MmioDevice {
  private:
   static constexpr std::size_t kQueues = 2;  // The one of high priority is first.
 
-  FsDevice(DeviceThread& thread, FileServer& server, SharedMemory memory, TellFault tell);
+  FsDevice(DeviceThread& thread, FileServer& server, MemoryFile memory, TellFault tell);
 
   [[nodiscard]] VhostFrontEnd::Done agree();
   [[nodiscard]] std::expected<void, sys::SysError> watch();
@@ -78,7 +68,7 @@ class FsDevice final : public virtio::MmioDevice {
 
   DeviceThread& thread_;
   FileServer& server_;
-  SharedMemory memory_;
+  MemoryFile memory_;  // Of up to link::kVhostTableMax ranges.
   TellFault tell_;
   virtio::FeatureSet offered_;
   bool has_protocol_ = false;

@@ -15,11 +15,6 @@
 
 namespace sluice::box {
 
-// The number of its bit in the protocol's own features.
-inline constexpr unsigned kVhostReplyAck = 3;
-// Of the device's features: there are protocol features.
-inline constexpr unsigned kVhostProtocolFeatures = 30;
-
 class VhostFrontEnd {
  public:
   // What is waited for an answer.

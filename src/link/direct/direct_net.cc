@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "virtio/config_space.h"
+
 namespace sluice::link {
 namespace {
 
@@ -53,10 +55,7 @@ std::expected<void, std::string> DirectNet::check(virtio::FeatureSet accepted) c
 }
 
 void DirectNet::read_config(std::size_t offset, MutableBytes into) const {
-  std::ranges::fill(into, std::uint8_t{0});
-  if (offset >= config_.size()) return;
-  const std::size_t count = std::min(into.size(), config_.size() - offset);
-  std::copy_n(config_.begin() + static_cast<std::ptrdiff_t>(offset), count, into.begin());
+  virtio::read_config_space(config_, offset, into);
 }
 
 bool DirectNet::start(virtio::FeatureSet accepted, std::span<const virtio::MmioQueueSetup> queues) {

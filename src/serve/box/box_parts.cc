@@ -190,11 +190,7 @@ Done Box::make_devices(const GuestSetting& setting) {
   auto rng = box::RngDevice::create(*thread_, memory, box::kernel_entropy, fault("random numbers"));
   if (!rng) return std::unexpected(in_words("make the device of random numbers", rng.error()));
   rng_ = std::move(*rng);
-  const box::MemoryFile file = machine_->memory_file();
-  box::SharedMemory shared{.file = file.fd, .ranges = {}};
-  for (const box::MemoryRange& range : file.ranges) {
-    shared.ranges.push_back({range.guest_address, range.size, range.offset});
-  }
+  const box::MemoryFile shared = machine_->memory_file();
   for (box::FileServer& server : servers_) {
     auto device = box::FsDevice::create(
         *thread_, server, shared, fault(fmt::format("files of '{}'", server.plan().directory)));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/unreachable.h"
+#include "virtio/config_space.h"
 
 namespace sluice::virtio {
 namespace {
@@ -22,10 +23,7 @@ Console::Console(std::span<const std::string_view> names) : port_count_(names.si
 void Console::read_config(std::size_t offset, MutableBytes into) const {
   std::array<std::uint8_t, kConfigSize> config{};
   config[kConfigPorts] = static_cast<std::uint8_t>(port_count_);
-  std::ranges::fill(into, std::uint8_t{0});
-  if (offset >= config.size()) return;
-  const ByteView rest = ByteView(config).subspan(offset);
-  std::ranges::copy(rest.first(std::min(rest.size(), into.size())), into.begin());
+  read_config_space(config, offset, into);
 }
 
 std::expected<void, RingFault> Console::start(std::size_t queue, const GuestMemory& memory,

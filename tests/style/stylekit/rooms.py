@@ -80,7 +80,7 @@ MAY_INCLUDE = {
     "box/boot": {"base"},
     "box/bus": {"box/acpi", "box/boot", "box/kvm", "virtio", "sys", "base"},
     "box/device": {"box/guest", "virtio", "sandbox", "sys", "wire", "base"},
-    "box/fs": {"box/device", "link", "virtio", "sandbox", "sys", "wire", "base"},
+    "box/fs": {"box/device", "box/kvm", "link", "virtio", "sandbox", "sys", "wire", "base"},
     "box/guest": {"wire", "base"},
     "box/image": {"sys", "base"},
     "box/init": {"box/guest", "sys", "wire", "base"},

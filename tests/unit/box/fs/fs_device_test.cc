@@ -58,8 +58,8 @@ class Guest {
   }
   ~Guest() { ::munmap(bytes_.data(), bytes_.size()); }
 
-  [[nodiscard]] SharedMemory memory() const {
-    return {.file = file_.get(), .ranges = {{kGuestBase, bytes_.size(), 0}}};
+  [[nodiscard]] MemoryFile memory() const {
+    return {.fd = file_.get(), .ranges = {{kGuestBase, bytes_.size(), 0}}};
   }
   [[nodiscard]] std::vector<virtio::MmioQueueSetup> setups() {
     std::vector<virtio::MmioQueueSetup> setups;

@@ -17,6 +17,17 @@ constexpr int kRounds = 16;
 
 }  // namespace
 
+void RelayTurns::run(DeviceThread& thread, const std::function<bool()>& once) {
+  for (int round = 0; round < kRounds; ++round) {
+    if (!once()) return;
+  }
+  if (std::exchange(posted_, true)) return;
+  thread.post([this, &thread, once] {
+    posted_ = false;
+    run(thread, once);
+  });
+}
+
 OutputRelay::OutputRelay(const RelayPlace& place, StreamEnd end, RelayNews news)
     : place_(place), end_(std::move(end)), news_(std::move(news)) {
   // That nobody reads it any more is told without being asked for.
@@ -32,17 +43,6 @@ void OutputRelay::on_ready(std::uint32_t events) {
     vouched_for_ = true;
   }
   pump();
-}
-
-void OutputRelay::pump() {
-  for (int round = 0; round < kRounds; ++round) {
-    if (!pump_once()) return;
-  }
-  if (std::exchange(posted_, true)) return;
-  place_.thread.post([this] {
-    posted_ = false;
-    pump();
-  });
 }
 
 // False: nothing is to be done until somebody says so.
@@ -96,17 +96,6 @@ void OutputRelay::close() {
 
 InputRelay::InputRelay(const RelayPlace& place, StreamEnd end, RelayNews news)
     : place_(place), end_(std::move(end)), news_(std::move(news)) {}
-
-void InputRelay::pump() {
-  for (int round = 0; round < kRounds; ++round) {
-    if (!pump_once()) return;
-  }
-  if (std::exchange(posted_, true)) return;
-  place_.thread.post([this] {
-    posted_ = false;
-    pump();
-  });
-}
 
 // As the output's. A descriptor at its end says so however little it is asked for: it is waited for
 // only while there is room for what it may have.

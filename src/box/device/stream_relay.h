@@ -23,12 +23,24 @@ struct RelayPlace {
   std::size_t port = 0;
 };
 
+// Calls of a relay's, some in a row, and then others of the thread have their turn.
+class RelayTurns {
+ public:
+  // `once` says whether there may be more to do. What is given by reference outlives this.
+  void run(DeviceThread& thread, const std::function<bool()>& once);
+
+ private:
+  bool posted_ = false;  // The next turn.
+};
+
 class OutputRelay {
  public:
   OutputRelay(const RelayPlace& place, StreamEnd end, RelayNews news);
 
   // When the guest wrote, or our end has room again.
-  void pump();
+  void pump() {
+    turns_.run(place_.thread, [this] { return pump_once(); });
+  }
   // Behind so many bytes nobody in the guest writes any more: our end is given up then, so that
   // who reads it sees that.
   void end_after(std::uint64_t bytes);
@@ -54,7 +66,7 @@ class OutputRelay {
   std::uint64_t delivered_ = 0;
   std::optional<std::uint64_t> end_after_;
   bool vouched_for_ = false;  // By epoll, for one call.
-  bool posted_ = false;
+  RelayTurns turns_;
   bool closed_ = false;
   std::optional<sys::SysError> error_;
 };
@@ -64,7 +76,9 @@ class InputRelay {
   InputRelay(const RelayPlace& place, StreamEnd end, RelayNews news);
 
   // When the guest made room or opened its port, or there is something to read.
-  void pump();
+  void pump() {
+    turns_.run(place_.thread, [this] { return pump_once(); });
+  }
   // A terminal that we may read again, as we are in its foreground.
   void resume();
 
@@ -83,7 +97,7 @@ class InputRelay {
   DeviceThread::Watch watch_;  // While it is waited for.
   std::uint64_t delivered_ = 0;
   bool vouched_for_ = false;  // By epoll, for one call.
-  bool posted_ = false;
+  RelayTurns turns_;
   bool paused_ = false;
   bool ended_ = false;
 };

@@ -4,6 +4,7 @@
 // would refuse is counted under the first.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -16,6 +17,11 @@ enum class Verdict : std::uint8_t {
   kNotRoutable,      // The target is an address that no network carries: see routable.h.
   kDeniedByPolicy,   // A rule of --deny, or one of the default denials.
   kHostAddress,      // The target is an address of the host itself: see reach.h.
+  kAddressUnlisted,  // No rule speaks of the address, and the default refuses.
+  kNameDenied,       // A rule denies the name.
+  kNameUnlisted,     // No rule speaks of the name, and the default refuses.
+  kPortUnlisted,     // A rule allows the name or address, but not this port or protocol.
+  kPinExpired,       // The name that the address was learnt by has another one by now.
   kTooManyFlows,     // --max-flows
   kTooManyNewFlows,  // --new-flows-per-second
   kNoDescriptors,    // The process or the system has no file descriptor left.
@@ -27,7 +33,22 @@ enum class Verdict : std::uint8_t {
   kFirstBytesRefused,   // What the guest sent first is not let through.
   kFirstBytesTimedOut,  // ... or was not judged in time.
   kFirstBytesFull,      // ... or could not be kept: too many wait.
+  kNoServerName,        // TLS without a server name, or with one that is none.
+  kServerNameMismatch,  // TLS to a name that the address was not learnt by, or that is refused.
+  kEncryptedHello,      // TLS whose server name is encrypted, where that is refused.
+  kNotTls,              // No TLS where it must be.
+  kNotHttp,             // No HTTP where it must be.
+  kHostMismatch,        // HTTP to a host that the address was not learnt by, or that is refused.
+  kQuota,               // A limit of the rule, or of the whole run, is reached.
+  kRevoked,             // Allowed once; the policy is another by now.
+  kKilled,              // Ended by a person, over the control socket.
+  // Of questions for names, which begin no flow; besides those above.
+  kDnsPrivate,  // DNS: all addresses of the answer are private ones.
+  kDnsBudget,   // DNS: too many names below one domain that a wildcard allows.
+  kDnsType,     // DNS: a type of record that the policy does not list.
 };
+
+inline constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::kDnsType) + 1;
 
 // A word or two for reports and logs: "accepted", "denied", "too many flows".
 [[nodiscard]] inline std::string_view to_string(Verdict verdict) {
@@ -36,6 +57,11 @@ enum class Verdict : std::uint8_t {
     case Verdict::kNotRoutable: return "not routable";
     case Verdict::kDeniedByPolicy: return "denied";
     case Verdict::kHostAddress: return "host address";
+    case Verdict::kAddressUnlisted: return "address not allowed";
+    case Verdict::kNameDenied: return "name denied";
+    case Verdict::kNameUnlisted: return "name not allowed";
+    case Verdict::kPortUnlisted: return "port not allowed";
+    case Verdict::kPinExpired: return "name's address expired";
     case Verdict::kTooManyFlows: return "too many flows";
     case Verdict::kTooManyNewFlows: return "too many new flows";
     case Verdict::kNoDescriptors: return "no descriptors";
@@ -46,6 +72,18 @@ enum class Verdict : std::uint8_t {
     case Verdict::kFirstBytesRefused: return "first bytes refused";
     case Verdict::kFirstBytesTimedOut: return "first bytes not judged in time";
     case Verdict::kFirstBytesFull: return "too many first bytes";
+    case Verdict::kNoServerName: return "no server name";
+    case Verdict::kServerNameMismatch: return "server name refused";
+    case Verdict::kEncryptedHello: return "encrypted server name";
+    case Verdict::kNotTls: return "not TLS";
+    case Verdict::kNotHttp: return "not HTTP";
+    case Verdict::kHostMismatch: return "HTTP host refused";
+    case Verdict::kQuota: return "quota";
+    case Verdict::kRevoked: return "revoked";
+    case Verdict::kKilled: return "ended by command";
+    case Verdict::kDnsPrivate: return "private addresses";
+    case Verdict::kDnsBudget: return "too many names";
+    case Verdict::kDnsType: return "type of record";
   }
   unreachable("verdict outside its enum");
 }

@@ -42,8 +42,7 @@ class RefusalRate {
   [[nodiscard]] std::uint64_t take_left_out(std::size_t reason);
 
   // Reasons are the numbers of verdicts; that of kAccepted stands for flows that made room.
-  static constexpr std::size_t kReasons =
-      static_cast<std::size_t>(policy::Verdict::kNoDescriptors) + 1;
+  static constexpr std::size_t kReasons = policy::kVerdictCount;
 
  private:
   static constexpr std::size_t kMadeRoom = static_cast<std::size_t>(policy::Verdict::kAccepted);

@@ -33,6 +33,11 @@ enum class DropReason : std::uint8_t {
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
   kDeniedByPolicy,    // A deny rule matched.
   kHostAddress,       // An address of the host itself.
+  kAddressUnlisted,   // No rule speaks of the address, and the default refuses.
+  kNameDenied,        // A rule denies the name.
+  kNameUnlisted,      // No rule speaks of the name, and the default refuses.
+  kPortUnlisted,      // A rule allows the name or address, but not this port or protocol.
+  kPinExpired,        // The name that the address was learnt by has another one by now.
   kTooManyFlows,      // --max-flows
   kTooManyNewFlows,   // --new-flows-per-second
   kNoDescriptors,     // The process may not open another socket.
@@ -43,6 +48,18 @@ enum class DropReason : std::uint8_t {
   kFirstBytesRefused,   // What the guest sent first was not let through,
   kFirstBytesTimedOut,  // or not judged in time.
   kFirstBytesFull,      // Too many flows keep their first bytes.
+  kNoServerName,        // TLS without a server name, or with one that is none.
+  kServerNameMismatch,  // TLS to a name that the address was not learnt by, or that is refused.
+  kEncryptedHello,      // TLS whose server name is encrypted, where that is refused.
+  kNotTls,              // No TLS where it must be.
+  kNotHttp,             // No HTTP where it must be.
+  kHostMismatch,        // HTTP to a host that the address was not learnt by, or that is refused.
+  kQuota,               // A limit of the rule, or of the whole run, is reached.
+  kRevoked,             // Allowed once; the policy is another by now.
+  kKilled,              // Ended by a person, over the control socket.
+  kDnsPrivate,          // DNS: all addresses of the answer are private ones.
+  kDnsBudget,           // DNS: too many names below one domain that a wildcard allows.
+  kDnsType,             // DNS: a type of record that the policy does not list.
   kPingForbidden,       // net.ipv4.ping_group_range forbids ping sockets.
   kUnreachable,         // No such host on the guest's own subnet, or an address never routed.
   kDnsRejected,         // Not a DNS query.
@@ -80,6 +97,11 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kFragmentDropped: return "fragment-dropped";
     case DropReason::kDeniedByPolicy: return "denied-by-policy";
     case DropReason::kHostAddress: return "host-address";
+    case DropReason::kAddressUnlisted: return "address-unlisted";
+    case DropReason::kNameDenied: return "name-denied";
+    case DropReason::kNameUnlisted: return "name-unlisted";
+    case DropReason::kPortUnlisted: return "port-unlisted";
+    case DropReason::kPinExpired: return "pin-expired";
     case DropReason::kTooManyFlows: return "too-many-flows";
     case DropReason::kTooManyNewFlows: return "too-many-new-flows";
     case DropReason::kNoDescriptors: return "no-descriptors";
@@ -90,6 +112,18 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kFirstBytesRefused: return "first-bytes-refused";
     case DropReason::kFirstBytesTimedOut: return "first-bytes-timeout";
     case DropReason::kFirstBytesFull: return "first-bytes-full";
+    case DropReason::kNoServerName: return "no-sni";
+    case DropReason::kServerNameMismatch: return "sni-mismatch";
+    case DropReason::kEncryptedHello: return "ech";
+    case DropReason::kNotTls: return "not-tls";
+    case DropReason::kNotHttp: return "not-http";
+    case DropReason::kHostMismatch: return "host-mismatch";
+    case DropReason::kQuota: return "quota";
+    case DropReason::kRevoked: return "revoked";
+    case DropReason::kKilled: return "killed";
+    case DropReason::kDnsPrivate: return "dns-private";
+    case DropReason::kDnsBudget: return "dns-budget";
+    case DropReason::kDnsType: return "dns-type";
     case DropReason::kPingForbidden: return "ping-forbidden";
     case DropReason::kUnreachable: return "unreachable";
     case DropReason::kDnsRejected: return "dns-rejected";

@@ -96,6 +96,11 @@ class FlowAdmission {
       case policy::Verdict::kNotRoutable: return DropReason::kUnreachable;
       case policy::Verdict::kDeniedByPolicy: return DropReason::kDeniedByPolicy;
       case policy::Verdict::kHostAddress: return DropReason::kHostAddress;
+      case policy::Verdict::kAddressUnlisted: return DropReason::kAddressUnlisted;
+      case policy::Verdict::kNameDenied: return DropReason::kNameDenied;
+      case policy::Verdict::kNameUnlisted: return DropReason::kNameUnlisted;
+      case policy::Verdict::kPortUnlisted: return DropReason::kPortUnlisted;
+      case policy::Verdict::kPinExpired: return DropReason::kPinExpired;
       case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
       case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
       case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
@@ -106,6 +111,18 @@ class FlowAdmission {
       case policy::Verdict::kFirstBytesRefused: return DropReason::kFirstBytesRefused;
       case policy::Verdict::kFirstBytesTimedOut: return DropReason::kFirstBytesTimedOut;
       case policy::Verdict::kFirstBytesFull: return DropReason::kFirstBytesFull;
+      case policy::Verdict::kNoServerName: return DropReason::kNoServerName;
+      case policy::Verdict::kServerNameMismatch: return DropReason::kServerNameMismatch;
+      case policy::Verdict::kEncryptedHello: return DropReason::kEncryptedHello;
+      case policy::Verdict::kNotTls: return DropReason::kNotTls;
+      case policy::Verdict::kNotHttp: return DropReason::kNotHttp;
+      case policy::Verdict::kHostMismatch: return DropReason::kHostMismatch;
+      case policy::Verdict::kQuota: return DropReason::kQuota;
+      case policy::Verdict::kRevoked: return DropReason::kRevoked;
+      case policy::Verdict::kKilled: return DropReason::kKilled;
+      case policy::Verdict::kDnsPrivate: return DropReason::kDnsPrivate;
+      case policy::Verdict::kDnsBudget: return DropReason::kDnsBudget;
+      case policy::Verdict::kDnsType: return DropReason::kDnsType;
     }
     unreachable("an accepted flow was refused");
   }

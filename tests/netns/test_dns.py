@@ -7,76 +7,26 @@ import subprocess
 import threading
 
 from harness import DNS, LOOPBACK, check, check_equal, each_family, v4_only, v6_only
-
-A, TXT, AAAA = 1, 16, 28
-TRUNCATED, NXDOMAIN = 0x0200, 3
+from zone_resolver import A, AAAA, TXT, ZoneResolver, address, record
 
 
-class Resolver:
-    """A resolver in srv, on UDP and TCP port 53. Knows srv.test, big.test, n<number>.test and
-    nothing else. Questions for slow.test and n<number>.slow.test wait until `released` is set."""
+def records(name, kind):
+    """What is in the zone: srv.test, big.test, n<number>.test and those below slow.test."""
+    known = {A: ["10.0.0.2"], AAAA: ["fd02::2"]} if name == "srv.test" else {A: ["10.0.0.9"]}
+    if name == "big.test":
+        return [record(name, TXT, bytes([250]) + bytes([97 + i]) * 250)
+                for i in range(12)] if kind == TXT else []
+    numbered = name[:1] == "n" and name.split(".")[0][1:].isdigit()
+    if name not in ("srv.test", "slow.test") and not numbered:
+        return None
+    return [record(name, *address(text)) for text in known.get(kind, [])]
+
+
+class Resolver(ZoneResolver):
+    """One that knows the zone above."""
 
     def __init__(self, t):
-        self.questions = []
-        self.released = threading.Event()
-        self._udp = t.udp(53)
-        self._udp.settimeout(None)
-        threading.Thread(target=self._serve_udp, daemon=True).start()
-        t.listen(53, self._serve_tcp)
-
-    def _serve_udp(self):
-        while True:
-            try:
-                query, source = self._udp.recvfrom(4096)
-            except OSError:
-                return
-            if b"\x04slow" in query:
-                threading.Thread(target=self._answer_late, args=(query, source),
-                                 daemon=True).start()
-                continue
-            self._udp.sendto(self.answer(query, "udp"), source)
-
-    def _answer_late(self, query, source):
-        self.released.wait(20)
-        self._udp.sendto(self.answer(query, "udp"), source)
-
-    def _serve_tcp(self, connection):
-        stream = connection.makefile("rb")
-        while len(head := stream.read(2)) == 2:
-            reply = self.answer(stream.read(struct.unpack(">H", head)[0]), "tcp")
-            connection.sendall(struct.pack(">H", len(reply)) + reply)
-
-    def answer(self, query, transport):
-        """RFC 1035, 4.1; the answer's name is a pointer to the question."""
-        identity, _, _, _, _, _ = struct.unpack(">6H", query[:12])
-        end = 12
-        labels = []
-        while query[end]:
-            labels.append(query[end + 1:end + 1 + query[end]].decode().lower())
-            end += query[end] + 1
-        name, kind = ".".join(labels), struct.unpack(">H", query[end + 1:end + 3])[0]
-        self.questions.append((name, kind, transport))
-        records = self._records(name, kind)
-        flags = 0x8180
-        if records is None:
-            flags, records = flags | NXDOMAIN, []
-        body = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 300, len(data)) + data
-                        for data in records)
-        if transport == "udp" and len(body) > 450:
-            flags, records, body = flags | TRUNCATED, [], b""
-        head = struct.pack(">6H", identity, flags, 1, len(records), 0, 0)
-        return head + query[12:end + 5] + body
-
-    @staticmethod
-    def _records(name, kind):
-        if name == "srv.test":
-            return {A: [socket.inet_aton("10.0.0.2")],
-                    AAAA: [socket.inet_pton(socket.AF_INET6, "fd02::2")]}.get(kind, [])
-        if name == "slow.test" or (name[:1] == "n" and name.split(".")[0][1:].isdigit()):
-            return [socket.inet_aton("10.0.0.9")] if kind == A else []
-        if name == "big.test":
-            return [bytes([250]) + bytes([97 + i]) * 250 for i in range(12)] if kind == TXT else []
-        return None
+        super().__init__(t, records)
 
 
 def resolver(t, before=""):

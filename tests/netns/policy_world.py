@@ -11,6 +11,8 @@ for all names; clients that take the environment of World.environment() trust it
 """
 
 import atexit
+import base64
+import hashlib
 import os
 import shutil
 import socket
@@ -59,13 +61,15 @@ def certificate():
 
 
 class World:
-    """All of it in srv, for one family or both. `t` is the test's context, whose family it is."""
+    """All of it in srv, for the family of the test's context `t`. Without `banner` nobody listens on
+    port 22."""
 
-    def __init__(self, t, zone=None):
+    def __init__(self, t, zone=None, banner=True):
         self.t = t
         self.zone = zone or {}  # name → {type: [records of zone_resolver.record()]}, before ours.
         self.first_bytes = []   # (host, port, what came first; empty: nothing did), TLS and SSH.
         self.requests = []      # (host, "Host" header, path) of HTTP.
+        self.root = None        # A folder whose files are served, where there are any.
         for host in HOSTS:
             for family in (4, 6):
                 t.net.ip(t.net.srv, f"addr add {place(host, family)}/{32 if family == 4 else 128}"
@@ -76,7 +80,8 @@ class World:
             where = place(host, t.family)
             t.listen(443, self._tls(host), address=where)
             t.listen(80, self._http(host), address=where)
-        t.listen(22, self._banner, address=place("ssh", t.family))
+        if banner:
+            t.listen(22, self._banner, address=place("ssh", t.family))
 
     def place(self, host):
         return place(host, self.t.family)
@@ -136,9 +141,40 @@ class World:
                 name, _, value = line.decode(errors="replace").partition(":")
                 headers[name.lower()] = value.strip()
             reader.read(int(headers.get("content-length", 0)))
-            self.requests.append((who, headers.get("host"), words[1] if len(words) > 1 else ""))
-            body = f"hello from {who}\n".encode()
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            path = words[1] if len(words) > 1 else ""
+            self.requests.append((who, headers.get("host"), path))
+            if headers.get("upgrade") == "websocket":
+                self._web_socket(connection, reader, headers["sec-websocket-key"])
+                return
+            body = self._body(path, who)
+            status = b"200 OK" if body is not None else b"404 Not Found"
+            body = body or b""
+            connection.sendall(b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" %
+                               (status, self._type(path), len(body)) + body)
+
+    def _body(self, path, who):
+        if self.root is None or path == "/":
+            return f"hello from {who}\n".encode()
+        try:
+            with open(self.root + path.split("?")[0], "rb") as file:
+                return file.read()
+        except OSError:
+            return None
+
+    @staticmethod
+    def _type(path):
+        return b"text/html" if path.endswith((".html", "/")) else b"application/octet-stream"
+
+    @staticmethod
+    def _web_socket(connection, reader, key):
+        """RFC 6455: takes the upgrade, and sends one short masked message back unmasked."""
+        digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+                           b"Upgrade\r\nSec-WebSocket-Accept: " + base64.b64encode(digest) +
+                           b"\r\n\r\n")
+        head = reader.read(6)
+        text = bytes(byte ^ head[2 + i % 4] for i, byte in enumerate(reader.read(head[1] & 0x7f)))
+        connection.sendall(bytes([0x81, len(text)]) + text)
 
     def _banner(self, connection):
         connection.sendall(BANNER)

@@ -7,6 +7,7 @@ MAY_INCLUDE = {
     "base": set(),
     "trace": {"base"},
     "wire": {"base"},
+    "wire/first_bytes": {"wire/messages", "wire", "base"},
     "wire/ip": {"wire/messages", "wire/link", "wire", "base"},
     "wire/link": {"wire", "base"},
     "wire/messages": {"wire/link", "wire", "base"},

@@ -35,7 +35,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       member_(std::move(options.member)),
       reports_(options.keep_report) {
   tcp_.set_room(udp_);
-  if (link_->offers_room()) tcp_.set_link(*link_);
+  tcp_.set_link(*link_);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -67,9 +67,10 @@ std::expected<void, sys::SysError> Worker::watch(int fd, std::uint32_t number) {
 }
 
 Instant Worker::next_wakeup(Instant now) {
-  if ((engine_.has_deferred() && link_->has_room()) || hand_overs_.carrier().has_ready())
-    return now;
-  return std::min({engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
+  Instant room_at = kNever;
+  if (engine_.has_deferred()) room_at = link_->has_room() ? now : link_->room_at();
+  if (room_at <= now || hand_overs_.carrier().has_ready()) return now;
+  return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
                    published_.next_wakeup(), reporter_.next_wakeup(now)});
 }
 
@@ -136,7 +137,12 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     engine_.set_link_features(features);
   }
   const bool shared = member_.has_value();
-  for (const wire::FrameIn& frame : shared ? member_->keep_own(burst.frames) : burst.frames) {
+  std::span<const wire::FrameIn> own = burst.frames;
+  if (shared) {
+    own = member_->keep_own(burst.frames);
+    member_->pass_on_rest(link_->is_intact());
+  }
+  for (const wire::FrameIn& frame : own) {
     engine_.on_frame(frame, {now, sink_});
   }
   engine_.end_burst(burst.drained ? flow::BurstEnd::kDrained : flow::BurstEnd::kMoreFollows,
@@ -167,7 +173,7 @@ FramesWritten Worker::write_frames(Instant now) {
                          tcp_.connect(action, {now, sink_});
                          write_frames(now);  // The answer need not wait for what follows.
                        },
-                       [&](const flow::StashTcp action) { tcp_.stash(action); },
+                       [&](const flow::StashTcp action) { tcp_.stash(action, {now, sink_}); },
                        [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
                        [&](const flow::PeekTcp action) {
                          if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]

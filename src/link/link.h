@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/bytes.h"
+#include "base/time.h"
 #include "wire/ip/flow_tuple.h"
 #include "wire/link/frame_batch.h"
 
@@ -37,11 +38,17 @@ class Link {
   [[nodiscard]] virtual std::span<const int> descriptors() const = 0;
   // Reads what is there, up to a burst that leaves others their turn.
   [[nodiscard]] virtual Burst read_burst(Depth depth) = 0;
+  // Whether what the frames of the newest burst borrow of the other side's memory is still there.
+  // Where it is not, whoever read of it meanwhile, the kernel too, may have got zeros in its place.
+  [[nodiscard]] virtual bool is_intact() const { return true; }
   // Nothing of the batch is needed when it returns. How many frames could not be written.
   [[nodiscard]] virtual std::size_t write(const wire::FrameBatch& batch) = 0;
   // Whether it takes a batch whole, of what one peek gives at least. A link that says no shows
   // by its descriptors when that may have changed; what must go out is written all the same.
   [[nodiscard]] virtual bool has_room() const { return true; }
+  // When one that said no is to be asked again whatever its descriptors show: it may have waited
+  // long enough by then.
+  [[nodiscard]] virtual Instant room_at() const { return kNever; }
   // Frames of one flow to come, each of which is whole but the last.
   struct RoomWanted {
     wire::FlowTuple flow;     // As they have it.

@@ -40,9 +40,11 @@ class PcapTee final : public Link {
   [[nodiscard]] wire::LinkFeatures features() const override { return inner_->features(); }
   [[nodiscard]] std::span<const int> descriptors() const override { return inner_->descriptors(); }
   [[nodiscard]] Burst read_burst(Depth depth) override;
+  [[nodiscard]] bool is_intact() const override { return inner_->is_intact(); }
   // Written down first: an answer never stands before its question.
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
   [[nodiscard]] bool has_room() const override { return inner_->has_room(); }
+  [[nodiscard]] Instant room_at() const override { return inner_->room_at(); }
   // Whose frames are written down has to see their payload: no room_for() is passed on.
   void flush() override;
 

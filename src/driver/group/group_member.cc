@@ -17,8 +17,14 @@ std::span<const wire::FrameIn> GroupMember::keep_own(std::span<const wire::Frame
       parcels_[owner].add(frame);
     }
   }
-  deliver();
   return own_;
+}
+
+void GroupMember::pass_on_rest(bool intact) {
+  if (!intact) [[unlikely]] {
+    for (Parcel& parcel : parcels_) parcel.clear();
+  }
+  deliver();
 }
 
 void GroupMember::deliver() {

@@ -25,9 +25,12 @@ class GroupMember {
   [[nodiscard]] policy::SharedLimits& limits() { return group_->limits(); }
   [[nodiscard]] Inbox& inbox() { return group_->inbox(index_); }
 
-  // Those frames of a burst that are this worker's, valid as long as the burst is. The others go to
-  // their owners, or are kept where one has no room: then it is_blocked().
+  // Those frames of a burst that are this worker's, valid as long as the burst is. The others are
+  // copied for their owners, and pass_on_rest() is the next call.
   [[nodiscard]] std::span<const wire::FrameIn> keep_own(std::span<const wire::FrameIn> burst);
+  // Hands the copies to their owners, or keeps them where one has no room: then it is_blocked().
+  // Those that were not made `intact` are nobody's: their bytes were gone.
+  void pass_on_rest(bool intact);
   // Nothing is to be read of the link.
   [[nodiscard]] bool is_blocked() const { return blocked_; }
   // Tries again. Whether nobody has to be waited for any more.

@@ -156,7 +156,7 @@ host::TcpSocket TcpIo::take(flow::TcpId id) {
   return std::move(connection->socket);
 }
 
-void TcpIo::stash(const flow::StashTcp& action) {
+void TcpIo::stash(const flow::StashTcp& action, flow::Turn turn) {
   std::size_t taken = 0;
   Connection* connection = find(action.flow);
   if (connection != nullptr && connection->failed) {
@@ -166,6 +166,8 @@ void TcpIo::stash(const flow::StashTcp& action) {
     note_spill_free();
   }
   flows_.on_stashed(action.flow, action.bytes.size(), taken);
+  if (connection != nullptr && !borrowed_is_intact()) [[unlikely]]
+    lose(*connection, turn);
 }
 
 std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connection,
@@ -218,6 +220,11 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     swallow(action, turn);
     return;
   }
+  // Asked again behind what was read: another thread may have found it gone meanwhile.
+  if (!borrowed_is_intact()) [[unlikely]] {
+    lose(*connection, turn);
+    return;
+  }
   std::size_t sent = 0;
   if (connection->waiting() == 0) {
     const auto result = send_ranges(*connection, action, turn.out);
@@ -230,8 +237,14 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     connection->spill_begin = action.offset + sent;
     connection->spill_end = connection->spill_begin;
   }
-  if (action.offset + sent < action.until) [[unlikely]] {
+  const bool waits = action.offset + sent < action.until;
+  if (waits) [[unlikely]]
     spill_ranges(*connection, action, sent, turn.out);
+  if (!borrowed_is_intact()) [[unlikely]] {
+    lose(*connection, turn);
+    return;
+  }
+  if (waits) [[unlikely]] {
     if (const auto flushed = flush_spill(*connection); !flushed) {
       fail_write(action, flushed.error().error, turn);
       return;

@@ -39,13 +39,14 @@ class TcpIo {
 
   // Who may give up a descriptor for a connect. Not owned.
   void set_room(DescriptorRoom& room) { room_ = &room; }
-  // In whose other side's memory there may be room for what is peeked. Not owned.
+  // From whose other side's memory bytes may be borrowed, and in which there may be room for what
+  // is peeked. Not owned.
   void set_link(link::Link& link) { link_ = &link; }
   // A target on this machine has answered when it returns, and the guest's answer is in the sink.
   void connect(const flow::ConnectTcp& action, flow::Turn turn);
   // Makes the socket of the next connection, when there is time: it need not wait for it then.
   void prepare();
-  void stash(const flow::StashTcp& action);
+  void stash(const flow::StashTcp& action, flow::Turn turn);
   void write(const flow::WriteTcp& action, flow::Turn turn);
   // The bytes handed to the engine are valid until the next peek. Where the link gave room for
   // them, the frames that they become are what is written to it next.
@@ -117,6 +118,8 @@ class TcpIo {
   void fail(Connection& connection, int error, flow::Turn turn);
   void on_error(Connection& connection, int error, flow::Turn turn);
   void fail_write(const flow::WriteTcp& action, int error, flow::Turn turn);
+  [[nodiscard]] bool borrowed_is_intact() const { return link_ == nullptr || link_->is_intact(); }
+  void lose(Connection& connection, flow::Turn turn);
   void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
   // tcp_io_peek.cc

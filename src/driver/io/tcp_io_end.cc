@@ -17,14 +17,25 @@ namespace sluice::driver {
 }
 
 // Bytes that the guest sent from its own memory are read there by the kernel, which says EFAULT
-// where that memory is gone. The host's side is well.
+// where that memory is gone.
 [[gnu::cold]] void TcpIo::fail_write(const flow::WriteTcp& action, int error, flow::Turn turn) {
-  if (error == EFAULT) {
-    flows_.on_bytes_lost(action.flow, turn);
-    return;
+  if (Connection* connection = find(action.flow)) {
+    if (error == EFAULT) {
+      lose(*connection, turn);
+      return;
+    }
+    fail(*connection, error, turn);
   }
-  if (Connection* connection = find(action.flow)) fail(*connection, error, turn);
   swallow(action, turn);
+}
+
+// What was read of the guest's memory last is not what the guest had sent, so that nothing that
+// waits may go out: not here, and not in the kernel, where a reset takes it back.
+[[gnu::cold]] void TcpIo::lose(Connection& connection, flow::Turn turn) {
+  connection.failed = true;
+  connection.spill_begin = connection.spill_end;
+  drop_spill(connection);
+  flows_.on_bytes_lost(connection.id, turn);
 }
 
 // Nobody will read it; the guest learns that behind what the host sent before.

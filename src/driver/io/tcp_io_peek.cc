@@ -82,8 +82,8 @@ std::expected<sys::ReadResult, sys::SysError> TcpIo::peek_at(Connection& connect
   Connection* connection = find(action.flow);
   if (connection == nullptr) return;
   const std::size_t max = std::min<std::size_t>(action.max, kPeekMax);
-  const bool looks_for_room =
-      link_ != nullptr && connection->peeked >= kRoomWorthwhile && peek_offset_supported_;
+  const bool looks_for_room = link_ != nullptr && connection->peeked >= kRoomWorthwhile &&
+                              link_->offers_room() && peek_offset_supported_;
   const auto result = looks_for_room ? peek_into_room(*connection, action.offset, max)
                                      : peek_at(*connection, action.offset, max);
   if (!result) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "link/vhost_user/ring_config.h"
+#include "sys/steady_clock.h"
 
 namespace sluice::link {
 namespace {
@@ -26,7 +27,8 @@ NetQueues::NetQueues(sys::Kernel& kernel, Kicks& kicks, Setup setup)
       tell_(std::move(setup.tell)),
       shared_{.calls = RingCalls(kernel),
               .tell_fault = [this](std::size_t index,
-                                   virtio::RingFault fault) { tell_fault(index, fault); }},
+                                   virtio::RingFault fault) { tell_fault(index, fault); },
+              .clock = [&kernel] { return sys::steady_now(kernel); }},
       shares_(setup.workers) {
   const std::size_t pairs =
       std::min<std::size_t>(device_.queue_pairs_max, virtio::ReceiveSteering::kPairsMax);
@@ -235,7 +237,11 @@ NetQueues::Seen NetQueues::read(std::size_t worker, virtio::FrameBurst& burst) {
     seen.more = seen.more || (pairs_[i].looks && runs(pairs_[i].transmit_ring));
   }
   note_broken();
-  if (burst.frames().empty()) release(worker);
+  if (burst.frames().empty()) {
+    release(worker);
+  } else if (!shared_.held.none()) [[unlikely]] {
+    ++shared_.heard;
+  }
   return seen;
 }
 
@@ -325,6 +331,8 @@ std::size_t NetQueues::write(std::size_t worker, const wire::FrameBatch& batch) 
     receive.call_if_due();
   }
   wake_for_room(worker);
+  if (given_up_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    lost += given_up_.exchange(0);
   return lost;
 }
 
@@ -347,26 +355,9 @@ std::size_t NetQueues::write_run(std::size_t worker, const wire::FrameBatch& bat
   return lost;
 }
 
-bool NetQueues::has_room(std::size_t worker) {
-  if (shared_.held.none()) [[likely]]
-    return true;
-  // Said before it is looked at again, so that whoever empties the last queue sees it.
-  shares_[worker].waits_for_room = true;
-  return shared_.held.none();
-}
-
 // What the first worker does is done in its turn, which goes on to read.
 void NetQueues::wake_other(std::size_t worker) {
   if (worker != 0) kicks_->wake(worker);
-}
-
-// The caller looks by itself.
-void NetQueues::wake_for_room(std::size_t caller) {
-  if (shares_.size() == 1 || !shared_.held.none()) return;
-  for (std::size_t worker = 0; worker < shares_.size(); ++worker) {
-    std::atomic<bool>& waits = shares_[worker].waits_for_room;
-    if (worker != caller && waits.load() && waits.exchange(false)) kicks_->wake(worker);
-  }
 }
 
 // Under a lock that keeps the memory as it is.

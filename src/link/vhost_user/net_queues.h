@@ -119,6 +119,10 @@ class NetQueues final : public VhostDevice {
   // told by a kick, or `more` says to look again without one. Batches that are written behind it
   // are to keep to these features.
   [[nodiscard]] Seen read(std::size_t worker, virtio::FrameBurst& burst);
+  // As link.h has it, of frames that were read and not released.
+  [[nodiscard]] bool is_intact(std::size_t worker) const {
+    return !shares_[worker].entered || !memory_.broken();
+  }
   // The frames that were read are done with.
   void release(std::size_t worker);
   // How many frames are lost; others may wait here for buffers.
@@ -127,8 +131,10 @@ class NetQueues final : public VhostDevice {
   [[nodiscard]] std::span<const MutableBytes> room_for(std::size_t worker,
                                                        const Link::RoomWanted& wanted);
   void leave_room(std::size_t worker, bool is_gone);
-  // Nothing waits for buffers. Otherwise a kick comes for them, and who asked is woken.
+  // Nothing waits for buffers. Otherwise a kick comes for them, and who asked is woken; or it asks
+  // again at room_at(), so that a queue that its driver has left holds up no other for ever.
   [[nodiscard]] bool has_room(std::size_t worker);
+  [[nodiscard]] Instant room_at() const;
   // Something of the guest's memory was gone; the first worker is woken for it.
   [[nodiscard]] bool broken() const { return broken_.load(); }
 
@@ -185,6 +191,8 @@ class NetQueues final : public VhostDevice {
   void note_broken();
   void wake_other(std::size_t worker);
   void wake_for_room(std::size_t caller);
+  [[nodiscard]] bool others_run(std::size_t pair) const;
+  void give_up_waits();
   void tell_fault(std::size_t index, virtio::RingFault fault) const;
 
   virtio::NetDevice device_;
@@ -204,6 +212,8 @@ class NetQueues final : public VhostDevice {
   bool control_looks_ = false;  // Commands are there that nobody kicks for.
   virtio::NetControlState control_state_;
   std::atomic<bool> broken_{false};
+  std::atomic<std::size_t> given_up_{
+      0};  // Frames that waited too long, which the next write tells.
   // A session that wants all for itself has its turn, also where workers are busy.
   std::mutex gate_;
   std::atomic<bool> changes_{false};

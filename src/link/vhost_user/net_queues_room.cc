@@ -1,4 +1,6 @@
-// Room for frames in a guest's own buffers, from where they are given to where they are written.
+// Room for frames in a guest's own buffers, from where they are given to where they are written;
+// and who waits for buffers, and how long.
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -65,6 +67,56 @@ void NetQueues::leave_room(std::size_t worker, bool is_gone) {
     touch(share.room);
   receive.leave_room();
   note_broken();
+}
+
+bool NetQueues::has_room(std::size_t worker) {
+  if (shared_.held.none()) [[likely]]
+    return true;
+  give_up_waits();
+  wake_for_room(worker);
+  // Said before it is looked at again, so that whoever empties the last queue sees it.
+  shares_[worker].waits_for_room = true;
+  return shared_.held.none();
+}
+
+// Where there is no other pair, nobody is held up who could get on.
+bool NetQueues::others_run(std::size_t pair) const {
+  const std::uint64_t running = running_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    if (i != pair && (running >> i & 1) != 0 && pairs_[i].receive.waits_since() == kNever) {
+      return true;
+    }
+  }
+  return false;
+}
+
+Instant NetQueues::room_at() const {
+  Instant at = kNever;
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    const Instant since = pairs_[i].receive.waits_since();
+    if (since != kNever && others_run(i)) at = std::min(at, since + kReceivePatience);
+  }
+  return at;
+}
+
+[[gnu::cold]] void NetQueues::give_up_waits() {
+  if (room_at() == kNever) return;
+  const Instant now = shared_.clock();
+  for (std::size_t i = 0; i < pairs_.size(); ++i) {
+    ReceiveEnd& receive = pairs_[i].receive;
+    if (receive.waits_since() == kNever || !others_run(i)) continue;
+    const std::scoped_lock lock(receive.mutex());
+    given_up_ += receive.give_up(now);
+  }
+}
+
+// The caller looks by itself.
+void NetQueues::wake_for_room(std::size_t caller) {
+  if (shares_.size() == 1 || !shared_.emptied.load() || !shared_.emptied.exchange(false)) return;
+  for (std::size_t worker = 0; worker < shares_.size(); ++worker) {
+    std::atomic<bool>& waits = shares_[worker].waits_for_room;
+    if (worker != caller && waits.load() && waits.exchange(false)) kicks_->wake(worker);
+  }
 }
 
 }  // namespace sluice::link

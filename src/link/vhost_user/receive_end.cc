@@ -25,6 +25,7 @@ constexpr std::size_t kKeptBytes = 64 * 1024;
 // Kicks of a receive queue are wanted only while there are frames and no buffers.
 void ReceiveEnd::on_started() {
   told_ = false;
+  left_ = false;
   queue_.ring().disable_kicks();
 }
 
@@ -32,7 +33,30 @@ std::size_t ReceiveEnd::write(const wire::FrameBatch& batch, std::size_t from, s
   if (!runs(ring_)) return until - from;
   if (!held_.empty()) deliver_held();
   const std::size_t next = held_.empty() ? deliver(batch, from, until) : from;
-  return next == until ? 0 : hold(batch, next, until);
+  if (next > from) left_ = false;
+  if (next == until) return 0;
+  if (!left_) [[likely]]
+    return hold(batch, next, until);
+  queue_.ring().disable_kicks();
+  return until - from;
+}
+
+void ReceiveEnd::begin_wait(Instant now) {
+  waits_since_ = now;
+  heard_ = shared_->heard.load();
+}
+
+std::size_t ReceiveEnd::give_up(Instant now) {
+  if (held_.empty() || now - waits_since() < kReceivePatience) return 0;
+  if (heard_ == shared_->heard.load()) {
+    begin_wait(now);
+    return 0;
+  }
+  const std::size_t lost = held_.size() - held_given_;
+  queue_.ring().disable_kicks();
+  drop_held();
+  left_ = true;
+  return lost;
 }
 
 std::span<const MutableBytes> ReceiveEnd::room_for(const virtio::ReceiveQueue::Wanted& wanted) {
@@ -43,6 +67,7 @@ std::span<const MutableBytes> ReceiveEnd::room_for(const virtio::ReceiveQueue::W
 std::size_t ReceiveEnd::write_room(const wire::FrameBatch& batch) {
   const virtio::ReceiveQueue::Filled filled = queue_.fill_room(batch);
   call_due_ = call_due_ || filled.call;
+  if (filled.next > 0) left_ = false;
   return filled.next;
 }
 
@@ -67,6 +92,7 @@ std::size_t ReceiveEnd::deliver(const wire::FrameBatch& batch, std::size_t from,
 
 std::size_t ReceiveEnd::hold(const wire::FrameBatch& batch, std::size_t from, std::size_t until) {
   if (queue_.ring().fault()) return until - from;
+  const bool begins = held_.empty();
   std::size_t lost = 0;
   for (std::size_t i = from; i < until; ++i) {
     const wire::FrameOut& frame = batch.begin()[static_cast<std::ptrdiff_t>(i)];
@@ -81,6 +107,7 @@ std::size_t ReceiveEnd::hold(const wire::FrameBatch& batch, std::size_t from, st
     std::ranges::copy(frame.payload, room.begin() + static_cast<std::ptrdiff_t>(header.size()));
     held_bytes_ += size;
   }
+  if (begins && !held_.empty()) begin_wait(shared_->clock());
   return lost;
 }
 
@@ -99,6 +126,7 @@ void ReceiveEnd::drop_held() {
 }
 
 void ReceiveEnd::forget_held() {
+  if (waits_since_.exchange(kNever) != kNever) shared_->emptied = true;
   if (held_bytes_ > kKeptBytes) {
     held_ = wire::FrameBatch();
   } else {

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
+#include "base/time.h"
 #include "link/shared/optional_mutex.h"
 #include "link/vhost_user/ring_calls.h"
 #include "virtio/net/receive_queue.h"
@@ -32,14 +35,22 @@ class HeldBytes {
   std::atomic<std::size_t> bytes_ = 0;
 };
 
+// How long frames wait for a queue's buffers while the guest does other things: by then TCP sends
+// again (the least of Linux' timeouts), and whoever waits behind them has waited as long.
+inline constexpr Duration kReceivePatience = std::chrono::milliseconds(200);
+
 class ReceiveEnd {
  public:
   using TellFault = std::function<void(std::size_t queue, virtio::RingFault fault)>;
+  using Clock = std::function<Instant()>;
   // What all queues of a device have together.
   struct Shared {
     RingCalls calls;
     TellFault tell_fault;
+    Clock clock;
     HeldBytes held{};
+    std::atomic<std::uint64_t> heard{0};  // Goes on when the guest sends while frames wait.
+    std::atomic<bool> emptied{false};     // Of a queue, nothing waits any more.
   };
 
   // `queue` is its number. What is shared is not owned.
@@ -67,6 +78,12 @@ class ReceiveEnd {
   // The guest does not use this queue any more, but that one.
   void hand_held_to(ReceiveEnd& other);
   [[nodiscard]] bool holds() const { return !held_.empty(); }
+  // Since when, or since when the guest was not heard of; kNever while none wait. From any thread.
+  [[nodiscard]] Instant waits_since() const { return waits_since_.load(); }
+  // Drops what has waited too long, and says how many frames that is. From there on what finds no
+  // buffers is lost at once, until there are some: the driver has left this queue. A guest that is
+  // not heard of at all may have been stopped, and is waited for anew.
+  [[nodiscard]] std::size_t give_up(Instant now);
   // Once a batch is written.
   void call_if_due();
 
@@ -77,6 +94,7 @@ class ReceiveEnd {
   [[nodiscard]] std::size_t hold(const wire::FrameBatch& batch, std::size_t from,
                                  std::size_t until);
   void forget_held();
+  void begin_wait(Instant now);
 
   OptionalMutex mutex_;
   std::size_t queue_index_;
@@ -88,6 +106,9 @@ class ReceiveEnd {
   wire::FrameBatch held_;  // Whole frames, in its arena.
   std::size_t held_bytes_ = 0;
   std::size_t held_given_ = 0;  // The first so many of them are the driver's already.
+  std::atomic<Instant> waits_since_{kNever};
+  std::uint64_t heard_ = 0;  // When the wait began.
+  bool left_ = false;        // The driver has not filled it for too long.
 };
 
 }  // namespace sluice::link

@@ -18,8 +18,10 @@ class VhostUserLink final : public Link {
   [[nodiscard]] wire::LinkFeatures features() const override { return features_; }
   [[nodiscard]] std::span<const int> descriptors() const override;
   [[nodiscard]] Burst read_burst(Depth depth) override;
+  [[nodiscard]] bool is_intact() const override { return back_end_.queues_.is_intact(worker_); }
   [[nodiscard]] std::size_t write(const wire::FrameBatch& batch) override;
   [[nodiscard]] bool has_room() const override;
+  [[nodiscard]] Instant room_at() const override { return back_end_.queues_.room_at(); }
   [[nodiscard]] bool offers_room() const override { return true; }
   [[nodiscard]] std::span<const MutableBytes> room_for(const RoomWanted& wanted) override;
   void leave_room(bool is_gone) override { back_end_.queues_.leave_room(worker_, is_gone); }

@@ -148,6 +148,18 @@ TEST_F(WorkerTest, WhatALinkHasNoRoomForStaysWithTheHost) {
   EXPECT_EQ(payload(0), "what the host says");
 }
 
+TEST_F(WorkerTest, ALinkThatMayHaveRoomByTimeIsAskedThen) {
+  const Connection c = open("10.0.2.15:40000");
+  link->room = false;
+  turn({{c.fd, EPOLLIN}});
+  link->ask_again = Instant(std::chrono::seconds(kernel.time.tv_sec) +
+                            std::chrono::nanoseconds(kernel.time.tv_nsec) + 5ms);
+  turn();
+  EXPECT_FALSE(kernel.timeout_was_null);
+  EXPECT_EQ(kernel.timeout.tv_sec, 0);
+  EXPECT_EQ(kernel.timeout.tv_nsec, 5'000'000);
+}
+
 TEST_F(WorkerTest, ALinkIsWrittenOnceForABurst) {
   std::vector<Bytes> burst;
   for (int i = 0; i < 20; ++i) {

@@ -69,6 +69,9 @@ TEST_F(PcapTeeTest, ItIsTheLinkThatItWraps) {
   EXPECT_FALSE(tee->features().checksum);
   EXPECT_EQ(tee->descriptors().data(), inner->fds.data());
   EXPECT_EQ(tee->descriptors().size(), 2U);
+  EXPECT_TRUE(tee->is_intact());
+  inner->intact = [] { return false; };
+  EXPECT_FALSE(tee->is_intact());
 }
 
 TEST_F(PcapTeeTest, FramesPassBothWaysAndAreWrittenDownInOrder) {

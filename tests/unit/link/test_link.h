@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -44,7 +45,9 @@ class TestLink final : public Link {
     }
     return lost;
   }
+  [[nodiscard]] bool is_intact() const override { return intact(); }
   [[nodiscard]] bool has_room() const override { return room; }
+  [[nodiscard]] Instant room_at() const override { return ask_again; }
   [[nodiscard]] bool offers_room() const override { return memory; }
   void flush() override { ++flushed; }
 
@@ -55,7 +58,9 @@ class TestLink final : public Link {
   bool drained = true;
   bool gone = false;
   bool room = true;
+  Instant ask_again = kNever;
   bool memory = false;  // Of which it would give some.
+  std::function<bool()> intact = [] { return true; };
   // What the next burst is, and what is said of each of its frames.
   std::vector<Bytes> incoming;
   wire::VirtioNetHeader offload;

@@ -208,7 +208,7 @@ class FastPathFixture : public flow::test::TcpFixture {
           connected_ = action.flow;
           io->connect({action.flow, server_}, {now, sink});
         },
-        [&](const flow::StashTcp& action) { io->stash(action); },
+        [&](const flow::StashTcp& action) { io->stash(action, {now, sink}); },
         [&](const flow::WriteTcp& action) { io->write(action, {now, sink}); },
         [&](const flow::PeekTcp& action) {
           collect_frames();

@@ -48,6 +48,7 @@ TEST_F(GroupMemberTest, ItKeepsItsOwnAndPassesOnTheRest) {
   const std::vector<Bytes> frames{frame_of(0), frame_of(1), frame_of(2), frame_of(1)};
   const auto burst = burst_of(frames);
   const auto own = second.keep_own(burst);
+  second.pass_on_rest(true);
   ASSERT_EQ(own.size(), 2U);
   EXPECT_EQ(own[0].bytes.data(), frames[1].data()) << "its own are not copied";
   EXPECT_EQ(own[1].bytes.data(), frames[3].data());
@@ -66,6 +67,7 @@ TEST_F(GroupMemberTest, WhatFindsNoRoomIsKeptAndHoldsUpTheLink) {
   const std::vector<Bytes> frames{frame_of(2), frame_of(0)};
   const auto burst = burst_of(frames);
   EXPECT_TRUE(second.keep_own(burst).empty());
+  second.pass_on_rest(true);
   EXPECT_TRUE(second.is_blocked());
   EXPECT_EQ(mail_of(0).posts.size(), 1U) << "others are not held up";
   EXPECT_FALSE(second.try_again());
@@ -76,11 +78,24 @@ TEST_F(GroupMemberTest, WhatFindsNoRoomIsKeptAndHoldsUpTheLink) {
   EXPECT_EQ(mail_of(2).posts.size(), 1U);
 }
 
+TEST_F(GroupMemberTest, CopiesOfWhatWasGoneArePassedToNobody) {
+  const std::vector<Bytes> frames{frame_of(0), frame_of(1)};
+  const auto burst = burst_of(frames);
+  EXPECT_EQ(second.keep_own(burst).size(), 1U);
+  second.pass_on_rest(false);
+  EXPECT_TRUE(mail_of(0).posts.empty());
+  EXPECT_FALSE(second.is_blocked());
+  (void)second.keep_own(burst);
+  second.pass_on_rest(true);
+  ASSERT_EQ(mail_of(0).posts.size(), 1U) << "others that come later are";
+}
+
 TEST_F(GroupMemberTest, WhoTakesWakesThoseWhoWaited) {
   fill(0);
   const std::vector<Bytes> frames{frame_of(0)};
   const auto burst = burst_of(frames);
   (void)second.keep_own(burst);
+  second.pass_on_rest(true);
   ASSERT_TRUE(second.is_blocked());
   std::uint64_t wakes = 0;
   EXPECT_LT(::read(second.inbox().fd(), &wakes, sizeof wakes), 0);

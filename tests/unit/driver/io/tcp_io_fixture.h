@@ -32,7 +32,7 @@ class TcpIoTest : public flow::test::TcpFixture {
       } else if (const auto* write = std::get_if<flow::WriteTcp>(&action)) {
         io->write(*write, {now, sink});
       } else if (const auto* stash = std::get_if<flow::StashTcp>(&action)) {
-        io->stash(*stash);
+        io->stash(*stash, {now, sink});
       } else if (const auto* peek = std::get_if<flow::PeekTcp>(&action)) {
         collect_frames();
         io->peek(*peek, {now, sink});

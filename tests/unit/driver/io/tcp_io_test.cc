@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "unit/driver/io/tcp_io_fixture.h"
+#include "unit/link/test_link.h"
 
 namespace sluice::driver {
 namespace {
@@ -46,7 +47,8 @@ TEST_F(TcpIoTest, AStashThatFoundNoRoomIsNotBelieved) {
   const std::uint8_t byte = 1;
   const std::size_t blocks = TcpIo::kSpillMax / BlockPool::kBlockSize;
   for (std::size_t i = 1; i <= blocks; ++i) {
-    io->stash({.flow = id, .offset = i * BlockPool::kBlockSize, .bytes = ByteView(&byte, 1)});
+    io->stash({.flow = id, .offset = i * BlockPool::kBlockSize, .bytes = ByteView(&byte, 1)},
+              {now, sink});
   }
   tcp().set_spill_free(TcpIo::kSpillMax);
   const Bytes late = flow::test::tcp_frame(network(), data(c, 100, 100));
@@ -116,6 +118,63 @@ TEST_F(TcpIoTest, BytesThatAreGoneResetTheirConnectionAndNoOther) {
   EXPECT_TRUE(io->has_late_resets() || !kernel.closed.empty()) << "the host is reset as well";
   ASSERT_NE(flow(other), nullptr);
   EXPECT_FALSE(io->has_failed(other_id));
+}
+
+// A connection whose bytes are borrowed from memory that may go.
+class TcpIoBorrowTest : public test::TcpIoTest {
+ protected:
+  TcpIoBorrowTest() {
+    io->set_link(memory);
+    c = open();
+    kernel.closed.clear();
+    sent_before = kernel.count("sendmsg");
+    options_before = kernel.count("setsockopt");
+  }
+  void expect_reset() {
+    EXPECT_EQ(flow(c), nullptr);
+    ASSERT_FALSE(frames.empty());
+    EXPECT_TRUE(frames.back().tcp().flags().rst());
+    EXPECT_FALSE(io->has_late_resets()) << "nothing of it is delivered any more";
+    EXPECT_EQ(kernel.closed.size(), 1U);
+    EXPECT_EQ(kernel.count("setsockopt"), options_before) << "it is guarded, which closing ends";
+  }
+
+  link::TestLink memory;
+  Connection c;
+  std::size_t sent_before = 0;
+  std::size_t options_before = 0;
+};
+
+// What it did not take is copied, by when there may be zeros in its place.
+TEST_F(TcpIoBorrowTest, BytesThatGoWhileTheKernelTakesThemAreNotDelivered) {
+  memory.intact = [&] { return kernel.count("sendmsg") == sent_before; };
+  kernel.script("sendmsg", 2000);
+  send_bytes(c, 5000);
+  EXPECT_EQ(kernel.count("sendmsg"), sent_before + 1) << "what was copied is not sent";
+  expect_reset();
+}
+
+TEST_F(TcpIoBorrowTest, BytesThatGoBehindOthersThatWaitTakeTheseWithThem) {
+  kernel.script("sendmsg", -1, EAGAIN);
+  kernel.script("sendmsg", -1, EAGAIN);
+  send_bytes(c, 500);
+  memory.intact = [] { return false; };
+  send_bytes(c, 500);
+  EXPECT_EQ(kernel.count("sendmsg"), sent_before + 2);
+  expect_reset();
+}
+
+TEST_F(TcpIoBorrowTest, NothingIsSentOfMemoryThatIsGone) {
+  memory.intact = [] { return false; };
+  send_bytes(c, 5000);
+  EXPECT_EQ(kernel.count("sendmsg"), sent_before);
+  expect_reset();
+}
+
+TEST_F(TcpIoBorrowTest, NothingOfItIsKeptForLaterEither) {
+  memory.intact = [] { return false; };
+  burst(data(c, 100, 100));
+  expect_reset();
 }
 
 TEST_F(TcpIoTest, AResetBehindAConnectIsNoRefusal) {

@@ -17,7 +17,7 @@ TEST(HeldBytes, HaveABoundOverAllQueues) {
 }
 
 TEST(ReceiveEnd, WithoutARingFramesAreLost) {
-  ReceiveEnd::Shared shared{.calls = RingCalls(sys::real_kernel()), .tell_fault = {}};
+  ReceiveEnd::Shared shared{.calls = RingCalls(sys::real_kernel()), .tell_fault = {}, .clock = {}};
   ReceiveEnd end(0, shared);
   wire::FrameBatch batch;
   (void)batch.add(60, {}, {});

@@ -85,6 +85,22 @@ TEST_F(VhostUserWorkersTest, WhoFoundNoRoomIsWokenWhenThereIsSome) {
   pump();
 }
 
+TEST_F(VhostUserWorkersTest, WhoFindsAPairLeftWakesTheOthers) {
+  const auto guest = connect(kPairs, 2);
+  guest->transmit(flow_frame(2, Way::kFromGuest), 3);
+  pump();
+  EXPECT_EQ(write({flow_frame(2, Way::kToGuest)}, 0), 0U);
+  EXPECT_FALSE(links[1]->has_room());
+  guest->transmit(flow_frame(1, Way::kFromGuest), 1);
+  turn(0);
+  std::this_thread::sleep_for(kReceivePatience);
+  EXPECT_FALSE(ready(1));
+  EXPECT_TRUE(links[0]->has_room());
+  EXPECT_TRUE(ready(1));
+  EXPECT_TRUE(links[1]->has_room());
+  pump();
+}
+
 TEST_F(VhostUserWorkersTest, WhatADriverTakesIsToldToEach) {
   FeatureSet features = kPairs;
   features.add(Feature::kGuestCsum);

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <thread>
 
 #include "unit/flow/engine/guest_frames.h"
 #include "unit/link/vhost_user/link_fixture.h"
@@ -309,6 +310,7 @@ TEST_F(VhostUserLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
   ASSERT_EQ(burst.frames.size(), 1U);
   const wire::FrameIn& frame = burst.frames[0];
   ASSERT_FALSE(frame.rest.empty());
+  EXPECT_TRUE(link->is_intact());
   guest->cut_memory();
   std::array<int, 2> ends{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
@@ -318,7 +320,9 @@ TEST_F(VhostUserLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
   EXPECT_EQ(::send(near.get(), frame.rest[0].data(), frame.rest[0].size(), MSG_NOSIGNAL), -1);
   EXPECT_EQ(errno, EFAULT);
   EXPECT_EQ(frame.whole().back(), 0);
+  EXPECT_FALSE(link->is_intact());
   link->flush();
+  EXPECT_TRUE(link->is_intact()) << "nothing is borrowed any more";
   guest->kick(1);
   pump();
   EXPECT_TRUE(guest->ended());
@@ -548,6 +552,40 @@ TEST_F(VhostUserPairsTest, FramesThatWaitAtAPairGoOnWhenItIsDisabled) {
   EXPECT_FALSE(link->has_room());
   guest->send(VhostRequest::kSetVringEnable, VhostVringState{0, 0});
   EXPECT_TRUE(link->has_room());
+}
+
+TEST_F(VhostUserPairsTest, APairThatIsNotFilledHoldsUpNoOtherForLong) {
+  const auto guest = connect_with_flows();
+  for (const std::string& frame : std::vector(16, second)) EXPECT_EQ(write({frame}), 0U);
+  EXPECT_EQ(guest->receive(2).size(), 16U);
+  EXPECT_EQ(write({second, second}), 0U);
+  EXPECT_FALSE(link->has_room());
+  EXPECT_LT(link->room_at(), kNever);
+  std::this_thread::sleep_for(kReceivePatience);
+  EXPECT_FALSE(link->has_room()) << "the guest may have been stopped";
+  guest->transmit(frame(1), 1);
+  pump();
+  std::this_thread::sleep_for(kReceivePatience);
+  EXPECT_TRUE(link->has_room());
+  EXPECT_EQ(link->room_at(), kNever);
+  EXPECT_EQ(write({first, second}), 3U) << "those that waited, and what comes after them";
+  EXPECT_TRUE(link->has_room());
+  EXPECT_EQ(guest->receive(0), std::vector{first});
+  // It is as before once the driver fills it.
+  guest->offer_buffers(1, 2);
+  EXPECT_EQ(write({second, second}), 0U);
+  EXPECT_EQ(guest->receive(2), std::vector{second});
+  EXPECT_FALSE(link->has_room());
+}
+
+TEST_F(VhostUserPairsTest, WithoutAnotherPairThatGetsOnFramesWait) {
+  const auto guest = connect(kPairs, 1);
+  EXPECT_EQ(write({frame(1)}), 0U);
+  guest->transmit(frame(2), 1);
+  pump();
+  std::this_thread::sleep_for(kReceivePatience);
+  EXPECT_FALSE(link->has_room());
+  EXPECT_EQ(link->room_at(), kNever);
 }
 
 TEST_F(VhostUserPairsTest, ARingThatBreaksHoldsNothing) {

@@ -1,5 +1,5 @@
-// The decision on a new flow: the policy's search with many rules, the limits, and where the
-// guest's address leads on the host.
+// The decision on a new flow: the policy's search with many rules, on addresses and on names; the
+// limits; and where the guest's address leads on the host.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "flow/core/flow_admission.h"
 #include "flow/core/target_map.h"
 #include "micro/guest_tcp.h"
+#include "policy/egress/egress_policy.h"
 #include "policy/policy.h"
 
 namespace sluice::bench {
@@ -51,28 +52,85 @@ class Decide {
     for (std::size_t i = 0; i < kTargets; ++i) {
       const auto network = static_cast<std::uint32_t>(prng.below(2UL * rules));
       const wire::IpAddress address = network_at(family, network, 9);
-      targets_[i] = {
-          {address, wire::Port{443}},
-          network % 2 == 0 ? policy::Verdict::kDeniedByPolicy : policy::Verdict::kAccepted};
+      targets_[i] = {{address, wire::Port{443}},
+                     network % 2 == 0 ? policy::Effect::kDeny : policy::Effect::kAllow};
     }
   }
   void operator()() {
     const Expected& target = targets_[next_];
     next_ = (next_ + 1) % kTargets;
-    require(policy_.decide(policy::Protocol::kTcp, target.endpoint).verdict == target.verdict,
-            "the verdict that the rules ask for");
+    require(policy_.decide(policy::Protocol::kTcp, target.endpoint).effect == target.effect,
+            "the effect that the rules ask for");
   }
 
  private:
   static constexpr std::size_t kTargets = 1024;
   struct Expected {
     wire::Endpoint endpoint;
-    policy::Verdict verdict{};
+    policy::Effect effect{};
   };
 
   policy::Policy policy_;
   std::array<Expected, kTargets> targets_;
   std::size_t next_ = 0;
+};
+
+// Names as policies list them: some below a wildcard, some with ports of their own.
+policy::EgressDraft draft_with(std::uint32_t rules) {
+  policy::EgressDraft draft{.fallback = policy::Effect::kDeny};
+  for (std::uint32_t i = 0; i < rules; ++i) {
+    const std::string_view form =
+        i % 4 == 0 ? "*.wild{}.example{}.test" : "host{}.example{}.test:443";
+    draft.rules.push_back(
+        {policy::parse_egress_target(fmt::format(fmt::runtime(form), i, i % 1000)).value(),
+         {.effect = policy::Effect::kAllow}});
+  }
+  return draft;
+}
+
+// Names all over the rules, half of them listed.
+class DecideName {
+ public:
+  explicit DecideName(std::uint32_t rules)
+      : policy_(policy::EgressPolicy::compile(draft_with(rules)).value()) {
+    Prng prng(3);
+    for (Asked& asked : names_) {
+      const auto i = static_cast<std::uint32_t>(prng.below(rules)) & ~3U;
+      asked.listed = prng.below(2) == 0;
+      asked.name =
+          wire::DomainName::from_text(
+              fmt::format("a.{}{}.example{}.test", asked.listed ? "wild" : "other", i, i % 1000))
+              .value();
+    }
+  }
+  void operator()() {
+    const Asked& asked = names_[next_];
+    next_ = (next_ + 1) % names_.size();
+    const auto ruled = policy_.for_name(asked.name, policy::Protocol::kTcp, wire::Port{443});
+    require(ruled.has_value() == asked.listed, "the effect that the rules ask for");
+  }
+
+ private:
+  struct Asked {
+    wire::DomainName name;
+    bool listed = false;
+  };
+
+  policy::EgressPolicy policy_;
+  std::array<Asked, 1024> names_;
+  std::size_t next_ = 0;
+};
+
+// A policy made of its draft, as when a file is loaded.
+class Compile {
+ public:
+  explicit Compile(std::uint32_t rules) : draft_(draft_with(rules)) {}
+  void operator()() {
+    require(policy::EgressPolicy::compile(draft_).has_value(), "the draft is a policy");
+  }
+
+ private:
+  policy::EgressDraft draft_;
 };
 
 // What each new flow asks: may it, and where does it lead. One target in two is the gateway, which
@@ -112,6 +170,10 @@ class Translate {
 };
 
 const Registrar registrar([] {
+  for (const std::uint32_t rules : {1'000U, 100'000U}) {
+    add<DecideName>(fmt::format("policy_name_decision/{}", rules), rules);
+    add<Compile>(fmt::format("policy_compile/{}", rules), rules);
+  }
   for (const Family family : kFamilies) {
     const std::string_view v = name_of(family);
     add<Translate>(fmt::format("nat_translate_outbound_hot_path/{}", v), family);

@@ -1,11 +1,14 @@
-// Which targets a guest may reach. Built once from the rules; a decision is then a search without
-// allocation, whatever the number of rules. Read-only after construction, so threads may share it.
+// Which addresses a guest may reach, by the rules on addresses. Built once from the rules; a
+// decision is then a search without allocation, whatever the number of rules. Read-only after
+// construction, so threads may share it.
 //
 // Of all rules that match the target, the most specific decides:
-//   1. the longer prefix;
+//   1. the longer prefix; one of @public behind every prefix but a whole family;
 //   2. at the same prefix, the rule that names fewer ports (none named means all of them);
-//   3. at the same ports too, an allow.
-// Without a match the target is accepted. Hence
+//   3. at the same ports, the rule that names a protocol;
+//   4. at the same protocol too, a rule of the user's before a default denial;
+//   5. of the user's own, deny before ask before allow.
+// Without a match the policy's default decides. Hence, where that allows,
 //   --deny 0.0.0.0/0 --deny ::/0 --allow 10.0.0.0/8:443     permits nothing but that,
 //   --deny 10.0.0.0/8 --allow 10.1.0.0/16                   makes a hole in a denial,
 //   --allow 169.254.169.254                                 makes one in a default denial.
@@ -18,62 +21,77 @@
 #include <span>
 #include <vector>
 
+#include "policy/effect.h"
+#include "policy/port_sites.h"
 #include "policy/prefix_index.h"
 #include "policy/protocol.h"
 #include "policy/rule.h"
-#include "policy/verdict.h"
 #include "wire/address.h"
 
 namespace sluice::policy {
 
-enum class Action : std::uint8_t { kDeny, kAllow };
 enum class Origin : std::uint8_t { kUser, kDefault };
 enum class DefaultDenials : std::uint8_t { kOff, kOn };
 
 struct PolicyRule {
-  Rule rule;
-  Action action = Action::kDeny;
+  // Of the addresses in the rule's prefix, which it speaks of.
+  enum class Subset : std::uint8_t {
+    kAll,
+    kPublic,  // Those that the internet routes. Only for a whole family.
+    kHost,    // The host's own, wherever they are: the prefix does not count.
+  };
+  Rule rule{};
+  Effect effect = Effect::kDeny;
   Origin origin = Origin::kUser;
+  Subset subset = Subset::kAll;
+  RuleId id{};
 };
 
 struct Decision {
-  Verdict verdict = Verdict::kAccepted;  // kAccepted or kDeniedByPolicy
-  const PolicyRule* rule = nullptr;      // Owned by the Policy; null when none matched.
+  Effect effect = Effect::kAllow;    // The default's where no rule matched.
+  const PolicyRule* rule = nullptr;  // Owned by the Policy; null when none matched.
 };
+
+// Whether the host has the address itself: then rules on @host count, like one on the very address.
+enum class OnHost : std::uint8_t { kNo, kYes };
 
 class Policy {
  public:
-  // No rules but the default denials.
+  // Allows all but the default denials.
   Policy() : Policy({}, {}) {}
   Policy(std::span<const Rule> deny, std::span<const Rule> allow,
          DefaultDenials defaults = DefaultDenials::kOn);
+  Policy(std::vector<PolicyRule> rules, Effect fallback,
+         DefaultDenials defaults = DefaultDenials::kOn);
 
-  // `target.port` is ignored for ICMP. Judges the
-  // address alone: what it stands for is asked by reach.h.
-  [[nodiscard]] Decision decide(Protocol protocol, const wire::Endpoint& target) const;
+  // `target.port` is ignored for ICMP. Judges the address alone: what it stands for is asked by
+  // reach.h.
+  [[nodiscard]] Decision decide(Protocol protocol, const wire::Endpoint& target,
+                                OnHost on_host = OnHost::kNo) const;
 
+  [[nodiscard]] Effect fallback() const { return fallback_; }
+  // The default denials come last.
   [[nodiscard]] std::span<const PolicyRule> rules() const { return rules_; }
 
  private:
-  // From `first` to the next interval's `first`, `rule` decides (kNoRule: nothing here does).
-  struct PortInterval {
-    std::uint16_t first = 0;
-    std::uint32_t rule = 0;
-  };
-  // All rules of one prefix.
+  static constexpr std::uint32_t kNone = 0xffff'ffff;
+
+  // All rules of one prefix: those that speak of a public address, and of another.
   struct Site {
-    std::uint32_t any_port_rule = 0;    // For ICMP, and for every port if there are no intervals.
-    std::uint32_t intervals_begin = 0;  // Into intervals_; the first starts at port 0.
-    std::uint32_t intervals_end = 0;
+    std::uint32_t of_public = 0;
+    std::uint32_t of_others = 0;
   };
 
   void add_site(std::span<const std::uint32_t> ranked);
-  [[nodiscard]] std::uint32_t rule_at(const Site& site, Protocol protocol, wire::Port port) const;
+  [[nodiscard]] std::uint32_t add_ports(std::span<const std::uint32_t> ranked);
+  [[nodiscard]] const PolicyRule* host_rule(Protocol protocol, wire::Port port) const;
 
   std::vector<PolicyRule> rules_;
   std::vector<Site> sites_;
-  std::vector<PortInterval> intervals_;
-  PrefixIndex index_;  // Maps addresses to sites.
+  PortSites ports_;
+  PrefixIndex index_;  // Maps addresses to sites_.
+  std::uint32_t host_site_ = kNone;
+  Effect fallback_ = Effect::kAllow;
 };
 
 }  // namespace sluice::policy

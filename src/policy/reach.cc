@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "policy/address_group.h"
 #include "policy/routable.h"
 #include "wire/ip/embedded_v4.h"
 #include "wire/ip/nat64.h"
@@ -28,31 +29,55 @@ constexpr std::array kMetadata{
 }
 
 // More than a whole family: the user meant these addresses.
-[[nodiscard]] bool names_addresses(const PolicyRule* rule) {
-  return rule != nullptr && rule->action == Action::kAllow && rule->origin == Origin::kUser &&
-         rule->rule.prefix.length > 0;
+[[nodiscard]] bool names_addresses(const PolicyRule& rule) {
+  return rule.effect != Effect::kDeny && rule.origin == Origin::kUser &&
+         (rule.rule.prefix.length > 0 || rule.subset == PolicyRule::Subset::kHost);
+}
+
+[[nodiscard]] bool is_denied_by_default(const wire::IpAddress& address) {
+  return std::ranges::any_of(default_denials(),
+                             [&](const wire::Prefix& prefix) { return prefix.contains(address); });
+}
+
+// The stricter of two. A refusal outranks a question, and the floor other refusals.
+[[nodiscard]] Reached stricter(const Reached& a, const Reached& b) {
+  const auto weight = [](const Reached& r) {
+    return (r.floor ? 4 : 0) + (r.verdict != Verdict::kAccepted ? 2 : 0) + (r.ask ? 1 : 0);
+  };
+  return weight(b) > weight(a) ? b : a;
 }
 
 }  // namespace
 
-Verdict Reach::judge(Protocol protocol, const wire::Endpoint& target) const {
-  const Verdict outer = judge_one(protocol, target);
-  if (outer != Verdict::kAccepted || target.address.is_v4()) return outer;
+Reached Reach::look(Protocol protocol, const wire::Endpoint& target) const {
+  Reached found = look_at_one(protocol, target);
+  if (target.address.is_v4()) return found;
   for (const wire::IpAddress& inside : wire::EmbeddedV4(target.address, nat64_)) {
-    const Verdict inner = judge_one(protocol, {inside, target.port});
-    if (inner != Verdict::kAccepted) return inner;
+    found = stricter(found, look_at_one(protocol, {inside, target.port}));
   }
   const wire::IpAddress last = wire::nat64_embedded(target.address, 96);
-  return ends_in_metadata(last) ? judge_one(protocol, {last, target.port}) : outer;
+  return ends_in_metadata(last) ? stricter(found, look_at_one(protocol, {last, target.port}))
+                                : found;
 }
 
-Verdict Reach::judge_one(Protocol protocol, const wire::Endpoint& target) const {
-  if (is_never_routable(target.address)) return Verdict::kNotRoutable;
-  const Decision decision = policy_->decide(protocol, target);
-  if (decision.verdict != Verdict::kAccepted) return decision.verdict;
-  if (host_ == HostAddresses::kOpen || names_addresses(decision.rule)) return Verdict::kAccepted;
-  return std::binary_search(own_.begin(), own_.end(), target.address) ? Verdict::kHostAddress
-                                                                      : Verdict::kAccepted;
+Reached Reach::look_at_one(Protocol protocol, const wire::Endpoint& target) const {
+  if (is_never_routable(target.address)) return {.verdict = Verdict::kNotRoutable, .floor = true};
+  const bool own = host_ == HostAddresses::kRefused &&
+                   std::binary_search(own_.begin(), own_.end(), target.address);
+  const Decision decision = policy_->decide(protocol, target, own ? OnHost::kYes : OnHost::kNo);
+  const bool opened = decision.rule != nullptr && names_addresses(*decision.rule);
+  Reached reached{.floor = !opened && (own || is_denied_by_default(target.address)),
+                  .ask = decision.effect == Effect::kAsk,
+                  .rule = decision.rule};
+  if (decision.effect == Effect::kDeny) {
+    reached.verdict =
+        decision.rule == nullptr ? Verdict::kAddressUnlisted : Verdict::kDeniedByPolicy;
+  }
+  // A user's own denial of an address of the host is told as that.
+  if (own && !opened && (decision.rule == nullptr || decision.effect != Effect::kDeny)) {
+    reached.verdict = Verdict::kHostAddress;
+  }
+  return reached;
 }
 
 void Reach::set_host_addresses(std::vector<wire::IpAddress> addresses) {

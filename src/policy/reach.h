@@ -4,7 +4,10 @@
 //
 // The host's own addresses are refused by default, as what listens there often trusts its own
 // machine. A rule of the user's opens those that it names: an --allow of more than a whole family
-// (0.0.0.0/0, ::/0) that decides on the target.
+// (0.0.0.0/0, ::/0, @public) that decides on the target.
+//
+// What no rule on names opens is the floor: what is never routed, and what is denied by default or
+// is the host's own and was opened by no rule on addresses.
 //
 // Not thread-safe; a worker owns its own.
 #pragma once
@@ -22,6 +25,15 @@ namespace sluice::policy {
 
 enum class HostAddresses : std::uint8_t { kRefused, kOpen };
 
+// What is said of an address.
+struct Reached {
+  // kAccepted, kNotRoutable, kDeniedByPolicy, kHostAddress or kAddressUnlisted.
+  Verdict verdict = Verdict::kAccepted;
+  bool floor = false;                // A refusal that stands whatever name leads here.
+  bool ask = false;                  // Accepted if somebody who is asked says so.
+  const PolicyRule* rule = nullptr;  // Who decided, where a rule did; the Policy's.
+};
+
 class Reach {
  public:
   // More prefixes than this are not remembered: a network has one or two.
@@ -31,8 +43,14 @@ class Reach {
   explicit Reach(const Policy& policy, HostAddresses host = HostAddresses::kRefused)
       : policy_(&policy), host_(host) {}
 
-  // kAccepted, kNotRoutable, kDeniedByPolicy or kHostAddress. `target.port` is ignored for ICMP.
-  [[nodiscard]] Verdict judge(Protocol protocol, const wire::Endpoint& target) const;
+  // `target.port` is ignored for ICMP.
+  [[nodiscard]] Reached look(Protocol protocol, const wire::Endpoint& target) const;
+  [[nodiscard]] Verdict judge(Protocol protocol, const wire::Endpoint& target) const {
+    return look(protocol, target).verdict;
+  }
+
+  // `policy` is not owned.
+  void set_policy(const Policy& policy) { policy_ = &policy; }
 
   // All addresses that the host has now, whatever was told before.
   void set_host_addresses(std::vector<wire::IpAddress> addresses);
@@ -42,7 +60,7 @@ class Reach {
   [[nodiscard]] std::span<const wire::Prefix> nat64_prefixes() const { return nat64_; }
 
  private:
-  [[nodiscard]] Verdict judge_one(Protocol protocol, const wire::Endpoint& target) const;
+  [[nodiscard]] Reached look_at_one(Protocol protocol, const wire::Endpoint& target) const;
 
   const Policy* policy_;
   HostAddresses host_;

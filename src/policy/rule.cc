@@ -76,7 +76,9 @@ std::optional<RuleText> cut(std::string_view text) {
 
 }  // namespace
 
-std::uint32_t Rule::port_count() const {
+std::uint32_t Rule::port_count() const { return policy::port_count(ports); }
+
+std::uint32_t port_count(std::span<const PortRange> ports) {
   if (ports.empty()) return 65'536;
   std::uint32_t count = 0;
   for (const PortRange& range : ports) count += std::uint32_t{range.last} - range.first + 1;
@@ -98,7 +100,20 @@ std::expected<std::vector<PortRange>, RuleError> parse_ports(std::string_view te
   return ports;
 }
 
+std::expected<std::optional<Protocol>, RuleError> cut_protocol(std::string_view& text) {
+  const std::size_t slash = text.rfind('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view word = text.substr(slash + 1);
+  if (word.empty() || word[0] < 'a' || word[0] > 'z') return std::nullopt;
+  const auto protocol = parse_protocol(word);
+  if (!protocol) return expected("a protocol of /tcp, /udp and /icmp");
+  text = text.substr(0, slash);
+  return protocol;
+}
+
 std::expected<Rule, RuleError> parse_rule(std::string_view text) {
+  const auto protocol = cut_protocol(text);
+  if (!protocol) return std::unexpected(protocol.error());
   const auto parts = cut(text);
   if (!parts) return expected("an IPv6 range in brackets as [fd00::]/8:443");
   const auto prefix = wire::parse_prefix(parts->prefix);
@@ -113,7 +128,10 @@ std::expected<Rule, RuleError> parse_rule(std::string_view text) {
   }
   auto ports = parse_ports(parts->ports);
   if (!ports) return std::unexpected(std::move(ports.error()));
-  return Rule{*prefix, std::move(*ports)};
+  if (*protocol == Protocol::kIcmp && !ports->empty()) {
+    return expected("no ports before /icmp, which has none");
+  }
+  return Rule{*prefix, std::move(*ports), *protocol};
 }
 
 std::string to_string(const Rule& rule) {
@@ -122,12 +140,17 @@ std::string to_string(const Rule& rule) {
   std::string text = wire::to_string(rule.prefix.address);
   if (!is_v4 && rule.names_ports()) text = fmt::format("[{}]", text);
   if (!is_whole) text += fmt::format("/{}", rule.prefix.length);
-  char separator = ':';
-  for (const PortRange& range : rule.ports) {
-    text += separator;
+  if (rule.names_ports()) text += fmt::format(":{}", to_string(std::span(rule.ports)));
+  if (rule.protocol) text += fmt::format("/{}", to_string(*rule.protocol));
+  return text;
+}
+
+std::string to_string(std::span<const PortRange> ports) {
+  std::string text;
+  for (const PortRange& range : ports) {
+    if (!text.empty()) text += ',';
     text += fmt::to_string(range.first);
     if (range.last != range.first) text += fmt::format("-{}", range.last);
-    separator = ',';
   }
   return text;
 }

@@ -25,7 +25,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
-#include "policy/token_bucket.h"
+#include "policy/limits/token_bucket.h"
 #include "relay/options.h"
 #include "relay/pools.h"
 #include "sys/kernel.h"

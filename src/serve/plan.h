@@ -10,7 +10,7 @@
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
 #include "policy/fast_path_use.h"
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 #include "policy/port_map.h"
 #include "policy/rule.h"
 

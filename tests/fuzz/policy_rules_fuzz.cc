@@ -27,7 +27,8 @@ void decide_around(const policy::Policy& made, const policy::Rule& rule) {
       const auto decision = made.decide(protocol, {rule.prefix.address, port});
       if (decision.rule != nullptr) {
         check(decision.rule->rule.prefix.contains(rule.prefix.address));
-        check(decision.rule->rule.prefix.length >= rule.prefix.length || rule.names_ports());
+        check(decision.rule->rule.prefix.length >= rule.prefix.length || rule.names_ports() ||
+              rule.protocol);
       }
     }
   }

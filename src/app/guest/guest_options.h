@@ -12,7 +12,7 @@
 #include "app/options/raw_options.h"
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 #include "policy/port_map.h"
 #include "policy/rule.h"
 #include "telemetry/log.h"

@@ -72,7 +72,7 @@ inline constexpr OptionSpec kAllow{OptionId::kAllow,
                                    "CIDR[:PORTS]",
                                    "What may pass",
                                    "permit these; the longer prefix wins, then the rule\n"
-                                   "of fewer ports, then --allow"};
+                                   "of fewer ports, then --deny"};
 inline constexpr OptionSpec kNat64Prefix{OptionId::kNat64Prefix,
                                          OptionKind::kList,
                                          "--nat64-prefix",

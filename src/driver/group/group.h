@@ -11,7 +11,7 @@
 
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
-#include "policy/guest_limits.h"
+#include "policy/limits/guest_limits.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 

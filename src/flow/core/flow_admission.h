@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "flow/core/ask.h"
 #include "flow/core/drop_reason.h"
-#include "policy/guest_limits.h"
+#include "policy/limits/guest_limits.h"
 #include "policy/policy.h"
 #include "policy/reach.h"
 #include "policy/verdict.h"

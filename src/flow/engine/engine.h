@@ -36,7 +36,7 @@ struct EngineOptions {
   wire::LinkFeatures link{};
   policy::Policy policy{};
   policy::LimitOptions limits{};
-  std::uint32_t max_inbound_streams = 0;  // See policy/guest_limits.h; zero is no bound.
+  std::uint32_t max_inbound_streams = 0;  // See policy/limits/guest_limits.h; zero is no bound.
   bool host_loopback = false;             // The gateway's address leads to the host's loopback.
   policy::HostAddresses host_addresses = policy::HostAddresses::kRefused;
   std::vector<wire::Prefix> nat64_prefixes{};  // Of the host's network: see policy/reach.h.

@@ -12,8 +12,8 @@
 #include "forward/log/session_event.h"
 #include "forward/plan.h"
 #include "policy/access_list.h"
-#include "policy/limits.h"
-#include "policy/token_bucket.h"
+#include "policy/limits/limits.h"
+#include "policy/limits/token_bucket.h"
 #include "relay/pair.h"
 #include "wire/address.h"
 

@@ -19,8 +19,8 @@
 #include "base/siphash.h"
 #include "base/time.h"
 #include "forward/plan.h"
-#include "policy/limits.h"
-#include "policy/token_bucket.h"
+#include "policy/limits/limits.h"
+#include "policy/limits/token_bucket.h"
 #include "wire/address.h"
 
 namespace sluice::forward {

@@ -36,7 +36,7 @@
 #include "host/datagram_batch.h"
 #include "host/datagram_rows.h"
 #include "host/udp_socket.h"
-#include "policy/token_bucket.h"
+#include "policy/limits/token_bucket.h"
 #include "sys/sys_error.h"
 
 namespace sluice::forward {

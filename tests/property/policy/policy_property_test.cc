@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -27,7 +28,8 @@ rc::Gen<std::uint32_t> bits_gen() {
                                          0xffff, 0x4008);
 }
 
-Rule make_rule(bool v4, std::uint32_t bits, unsigned length, std::vector<std::uint16_t> ports) {
+Rule make_rule(bool v4, std::uint32_t bits, unsigned length, std::vector<std::uint16_t> ports,
+               std::optional<Protocol> protocol) {
   const unsigned longest = v4 ? 32 : 128;
   const std::string address = wire::to_string(make_address(v4, bits));
   std::string text =
@@ -38,6 +40,9 @@ Rule make_rule(bool v4, std::uint32_t bits, unsigned length, std::vector<std::ui
     text += separator + std::to_string(low) + "-" + std::to_string(high);
     separator = ',';
   }
+  if (protocol && (*protocol != Protocol::kIcmp || ports.size() < 2)) {
+    text += "/" + std::string(to_string(*protocol));
+  }
   return parse_rule(text).value();
 }
 
@@ -46,12 +51,15 @@ rc::Gen<std::vector<Rule>> rules_gen() {
       rc::gen::element<std::uint16_t>(1, 2, 79, 80, 81, 443, 65'534, 65'535));
   return rc::gen::container<std::vector<Rule>>(rc::gen::apply(
       make_rule, rc::gen::arbitrary<bool>(), bits_gen(),
-      rc::gen::element(0U, 1U, 4U, 8U, 28U, 31U, 32U, 63U, 64U, 65U, 66U, 127U, 128U), ports));
+      rc::gen::element(0U, 1U, 4U, 8U, 28U, 31U, 32U, 63U, 64U, 65U, 66U, 127U, 128U), ports,
+      rc::gen::element<std::optional<Protocol>>(std::nullopt, std::nullopt, Protocol::kTcp,
+                                                Protocol::kUdp, Protocol::kIcmp)));
 }
 
 bool speaks_of(const Rule& rule, Protocol protocol, const wire::Endpoint& target) {
   if (rule.prefix.address.is_v4() != target.address.is_v4()) return false;
   if (!rule.prefix.contains(target.address)) return false;
+  if (rule.protocol && *rule.protocol != protocol) return false;
   if (!rule.names_ports()) return true;
   if (protocol == Protocol::kIcmp) return false;
   return std::any_of(rule.ports.begin(), rule.ports.end(), [&](const PortRange& range) {
@@ -59,17 +67,17 @@ bool speaks_of(const Rule& rule, Protocol protocol, const wire::Endpoint& target
   });
 }
 
-Verdict plain_decision(const Policy& policy, Protocol protocol, const wire::Endpoint& target) {
+Effect plain_decision(const Policy& policy, Protocol protocol, const wire::Endpoint& target) {
   const PolicyRule* best = nullptr;
   const auto weight = [](const PolicyRule& r) {
-    return std::tuple(-int{r.rule.prefix.length}, r.rule.port_count(), r.action != Action::kAllow);
+    return std::tuple(-int{r.rule.prefix.length}, r.rule.port_count(), !r.rule.protocol,
+                      r.origin == Origin::kDefault, -static_cast<int>(r.effect));
   };
   for (const PolicyRule& rule : policy.rules()) {
     if (!speaks_of(rule.rule, protocol, target)) continue;
     if (best == nullptr || weight(rule) < weight(*best)) best = &rule;
   }
-  return best == nullptr || best->action == Action::kAllow ? Verdict::kAccepted
-                                                           : Verdict::kDeniedByPolicy;
+  return best == nullptr ? policy.fallback() : best->effect;
 }
 
 RC_GTEST_PROP(PolicyProperty, DecidesAsLookingAtEveryRuleDoes, ()) {
@@ -79,7 +87,7 @@ RC_GTEST_PROP(PolicyProperty, DecidesAsLookingAtEveryRuleDoes, ()) {
     const wire::Endpoint target{
         make_address(*rc::gen::arbitrary<bool>(), *bits_gen()),
         wire::Port{*rc::gen::element<std::uint16_t>(0, 1, 2, 3, 79, 80, 81, 82, 443, 65'535)}};
-    RC_ASSERT(policy.decide(protocol, target).verdict == plain_decision(policy, protocol, target));
+    RC_ASSERT(policy.decide(protocol, target).effect == plain_decision(policy, protocol, target));
   }
 }
 

@@ -21,6 +21,8 @@ MAY_INCLUDE = {
     "virtio/ring": {"virtio", "wire", "base"},
     "sys": {"wire", "base"},
     "policy": {"wire", "base"},
+    "policy/egress": {"policy", "wire", "base"},
+    "policy/limits": {"policy", "wire", "base"},
     "dns": {"wire", "base"},
     "flow/core": {"policy", "wire", "trace", "base"},
     "flow/engine": {"flow/udp", "flow/tcp", "flow/lease", "flow/ip", "flow/core", "dns",
@@ -106,8 +108,9 @@ MAY_INCLUDE = {
 
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
-    "policy": {"access_list.h", "fast_path_use.h", "guest_limits.h", "limits.h", "outcome.h", "policy.h",
-               "parse_number.h", "port_map.h", "protocol.h", "reach.h", "rule.h", "token_bucket.h", "verdict.h"},
+    "policy": {"access_list.h", "fast_path_use.h", "limits/guest_limits.h", "limits/limits.h",
+               "limits/token_bucket.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
+               "protocol.h", "reach.h", "rule.h", "verdict.h"},
     "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h", "core/frame_owner.h",
              "core/guest_network.h", "engine/engine.h", "ip/icmp_error.h",
              "tcp/tcp_flows.h"},

@@ -24,7 +24,7 @@ Policy make(std::initializer_list<std::string_view> deny,
 bool accepts(const Policy& policy, std::string_view address, std::uint16_t port = 80,
              Protocol protocol = Protocol::kTcp) {
   const wire::Endpoint target{wire::parse_ip(address).value(), wire::Port{port}};
-  return policy.decide(protocol, target).verdict == Verdict::kAccepted;
+  return policy.decide(protocol, target).effect == Effect::kAllow;
 }
 
 TEST(Policy, AcceptsWhatNoRuleNames) {
@@ -103,9 +103,73 @@ TEST(Policy, FewerPortsDecideAtTheSamePrefix) {
   EXPECT_TRUE(accepts(policy, "10.0.0.1", 65535));
 }
 
-TEST(Policy, AllowBeatsDenyOnATie) {
-  EXPECT_TRUE(accepts(make({"10.0.0.0/8"}, {"10.0.0.0/8"}), "10.0.0.1"));
-  EXPECT_TRUE(accepts(make({"10.0.0.0/8:80"}, {"10.0.0.0/8:80"}), "10.0.0.1", 80));
+TEST(Policy, DenyBeatsAllowOnATie) {
+  EXPECT_FALSE(accepts(make({"10.0.0.0/8"}, {"10.0.0.0/8"}), "10.0.0.1"));
+  EXPECT_FALSE(accepts(make({"10.0.0.0/8:80"}, {"10.0.0.0/8:80"}), "10.0.0.1", 80));
+}
+
+TEST(Policy, ANamedProtocolDecidesAtTheSamePorts) {
+  const Policy policy =
+      make({"10.0.0.0/8", "10.0.0.0/8:53/udp"}, {"10.0.0.0/8/icmp", "10.0.0.0/8:53"});
+  EXPECT_TRUE(accepts(policy, "10.0.0.1", 0, Protocol::kIcmp));
+  EXPECT_TRUE(accepts(policy, "10.0.0.1", 53));
+  EXPECT_FALSE(accepts(policy, "10.0.0.1", 53, Protocol::kUdp));
+  EXPECT_FALSE(accepts(policy, "10.0.0.1", 54));
+}
+
+PolicyRule rule_of(std::string_view text, Effect effect,
+                   PolicyRule::Subset subset = PolicyRule::Subset::kAll) {
+  return {.rule = parse_rule(text).value(), .effect = effect, .subset = subset};
+}
+
+TEST(Policy, TheDefaultDecidesWhereNoRuleDoes) {
+  for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
+    const Policy policy({rule_of("10.0.0.0/8", Effect::kAllow)}, effect);
+    const wire::Endpoint target{wire::parse_ip("192.0.2.1").value(), wire::Port{80}};
+    EXPECT_EQ(policy.decide(Protocol::kTcp, target).effect, effect);
+    EXPECT_EQ(policy.decide(Protocol::kTcp, target).rule, nullptr);
+    EXPECT_TRUE(accepts(policy, "10.0.0.1"));
+  }
+}
+
+TEST(Policy, AskComesBetweenDenyAndAllowOnATie) {
+  const auto effect_of = [](std::vector<PolicyRule> rules) {
+    const Policy policy(std::move(rules), Effect::kAllow);
+    return policy.decide(Protocol::kTcp, {wire::parse_ip("10.0.0.1").value(), wire::Port{80}})
+        .effect;
+  };
+  const PolicyRule allow = rule_of("10.0.0.0/8", Effect::kAllow);
+  const PolicyRule ask = rule_of("10.0.0.0/8", Effect::kAsk);
+  const PolicyRule deny = rule_of("10.0.0.0/8", Effect::kDeny);
+  EXPECT_EQ(effect_of({allow, ask}), Effect::kAsk);
+  EXPECT_EQ(effect_of({ask, allow}), Effect::kAsk);
+  EXPECT_EQ(effect_of({allow, deny, ask}), Effect::kDeny);
+}
+
+TEST(Policy, PublicIsLessThanAnyPrefixAndMoreThanAFamily) {
+  const Policy policy({rule_of("0.0.0.0/0", Effect::kDeny),
+                       rule_of("0.0.0.0/0", Effect::kAllow, PolicyRule::Subset::kPublic),
+                       rule_of("8.0.0.0/7", Effect::kDeny)},
+                      Effect::kDeny);
+  EXPECT_TRUE(accepts(policy, "1.1.1.1"));
+  EXPECT_FALSE(accepts(policy, "9.9.9.9"));
+  EXPECT_FALSE(accepts(policy, "10.0.0.1"));
+  EXPECT_FALSE(accepts(policy, "192.168.1.1"));
+  EXPECT_FALSE(accepts(policy, "168.63.129.16"));
+}
+
+TEST(Policy, RulesOnTheHostCountForItsAddressesOnly) {
+  const Policy policy({rule_of("::/0", Effect::kAllow, PolicyRule::Subset::kHost),
+                       rule_of("192.0.2.0/24", Effect::kDeny), rule_of("192.0.2.9", Effect::kDeny)},
+                      Effect::kDeny);
+  const auto effect_of = [&](std::string_view address, OnHost on_host) {
+    return policy.decide(Protocol::kTcp, {wire::parse_ip(address).value(), wire::Port{80}}, on_host)
+        .effect;
+  };
+  EXPECT_EQ(effect_of("192.0.2.1", OnHost::kYes), Effect::kAllow);
+  EXPECT_EQ(effect_of("192.0.2.1", OnHost::kNo), Effect::kDeny);
+  EXPECT_EQ(effect_of("198.51.100.1", OnHost::kYes), Effect::kAllow);
+  EXPECT_EQ(effect_of("192.0.2.9", OnHost::kYes), Effect::kDeny);
 }
 
 TEST(Policy, RulesWithPortsFallThroughToTheShorterPrefix) {

@@ -143,6 +143,45 @@ TEST(Reach, ARuleThatNamesItOpensAnAddressOfTheHost) {
   EXPECT_EQ(judged({"0.0.0.0/0"}, {"192.0.2.7"}), Verdict::kAccepted);
 }
 
+TEST(Reach, TheDefaultRefusesWhatNoRuleSpeaksOf) {
+  const Policy policy({{.rule = parse_rule("10.0.0.0/8").value(), .effect = Effect::kAllow},
+                       {.rule = parse_rule("64:ff9b::/96").value(), .effect = Effect::kAllow}},
+                      Effect::kDeny);
+  const Reach reach(policy);
+  const auto judged = [&](std::string_view address) {
+    return reach.judge(Protocol::kTcp, {wire::parse_ip(address).value(), wire::Port{80}});
+  };
+  EXPECT_EQ(judged("10.0.0.1"), Verdict::kAccepted);
+  EXPECT_EQ(judged("192.0.2.1"), Verdict::kAddressUnlisted);
+  EXPECT_EQ(judged("64:ff9b::10.0.0.1"), Verdict::kAccepted);
+  EXPECT_EQ(judged("64:ff9b::192.0.2.1"), Verdict::kAddressUnlisted);
+  EXPECT_EQ(judged("127.0.0.1"), Verdict::kNotRoutable);
+}
+
+TEST(Reach, TheFloorIsWhatNoNameOpens) {
+  const Policy policy({{.rule = parse_rule("192.0.2.0/24").value(), .effect = Effect::kDeny},
+                       {.rule = parse_rule("169.254.169.254").value(), .effect = Effect::kAllow},
+                       {.rule = parse_rule("169.254.170.2").value(), .effect = Effect::kDeny},
+                       {.rule = parse_rule("198.51.100.7:22").value(), .effect = Effect::kAsk}},
+                      Effect::kDeny);
+  Reach reach(policy);
+  move_in(reach, {"198.51.100.7"});
+  const auto floor = [&](std::string_view address, std::uint16_t port = 80) {
+    return reach.look(Protocol::kTcp, {wire::parse_ip(address).value(), wire::Port{port}}).floor;
+  };
+  for (const char* text : {"127.0.0.1", "169.254.1.1", "168.63.129.16", "169.254.170.2", "fe80::1",
+                           "64:ff9b::127.0.0.1", "2001:db8:64::a83f:8110"}) {
+    EXPECT_TRUE(floor(text)) << text;
+  }
+  for (const char* text : {"192.0.2.1", "203.0.113.1", "10.0.0.1", "169.254.169.254"}) {
+    EXPECT_FALSE(floor(text)) << text;
+  }
+  EXPECT_TRUE(floor("198.51.100.7"));
+  EXPECT_FALSE(floor("198.51.100.7", 22));
+  EXPECT_TRUE(
+      reach.look(Protocol::kTcp, {wire::parse_ip("198.51.100.7").value(), wire::Port{22}}).ask);
+}
+
 TEST(Reach, AllOfTheHostIsOpenOnRequest) {
   Subject subject({"192.0.2.8"}, {}, HostAddresses::kOpen);
   move_in(subject.reach, {"192.0.2.7", "192.0.2.8"});

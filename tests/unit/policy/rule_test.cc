@@ -28,6 +28,16 @@ TEST(Rule, TakesEveryFormOfPrefixAndPorts) {
   EXPECT_EQ(round_trip("0.0.0.0/0"), "0.0.0.0/0");
 }
 
+TEST(Rule, TakesAProtocol) {
+  EXPECT_EQ(round_trip("10.0.0.0/8:53/udp"), "10.0.0.0/8:53/udp");
+  EXPECT_EQ(round_trip("10.0.0.1/tcp"), "10.0.0.1/tcp");
+  EXPECT_EQ(round_trip("fd00::/8/icmp"), "fd00::/8/icmp");
+  EXPECT_EQ(round_trip("[fd00::1]:443/tcp"), "[fd00::1]:443/tcp");
+  for (const char* text : {"10.0.0.1/sctp", "10.0.0.1:80/icmp", "10.0.0.1/", "10.0.0.1/8/8"}) {
+    EXPECT_FALSE(parse_rule(text).has_value()) << text;
+  }
+}
+
 TEST(Rule, ClearsHostBits) { EXPECT_EQ(round_trip("10.1.2.3/8"), "10.0.0.0/8"); }
 
 TEST(Rule, SortsAndMergesPorts) {

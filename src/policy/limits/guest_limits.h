@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/time.h"
-#include "policy/limits.h"
+#include "policy/limits/limits.h"
 #include "policy/verdict.h"
 
 namespace sluice::policy {

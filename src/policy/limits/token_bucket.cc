@@ -1,4 +1,4 @@
-#include "policy/token_bucket.h"
+#include "policy/limits/token_bucket.h"
 
 #include <algorithm>
 

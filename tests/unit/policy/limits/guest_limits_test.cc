@@ -1,4 +1,4 @@
-#include "policy/guest_limits.h"
+#include "policy/limits/guest_limits.h"
 
 #include <gtest/gtest.h>
 

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """Level 1: a Linux that has /dev/kvm, for what starts virtual machines of its own.
 
-QEMU without KVM emulates a processor with SVM; Debian's cloud kernel on it has kvm-amd. Its files
-are this machine's, by virtiofs, read-only below an overlay in memory; /scratch is a folder of the
-test's. Its network is a loopback and what is made in it. As root:
+QEMU without KVM emulates a processor with SVM; Debian's cloud kernel on it has kvm-amd, and lies
+where its package would put it. Its files are this machine's, by virtiofs, read-only below an
+overlay in memory; /scratch is a folder of the test's. Its network is a loopback and what is made in
+it. As root:
 
-    bench/machines/nested.py [--timeout S] [--cpus N] [--memory MIB] -- COMMAND...
+    bench/machines/nested.py [--timeout S] [--memory MIB] [--keep FOLDER] -- COMMAND...
 
 runs a command in the folder that it was called in, with its outputs and its status ours, and
-leaves nothing behind. 124: it took too long; 125: level 1 could not be had.
+leaves nothing behind but what the command left in /scratch/kept. 124: it took too long; 125: level
+1 could not be had.
+
+It has one processor, as a second one makes it hang (docs/box.md, "How it is tested").
 """
 
 import argparse
@@ -50,10 +54,10 @@ _numbers = itertools.count()
 class Level:
     """One machine, from start() to close(). `folder` is seen in it as /scratch."""
 
-    def __init__(self, folder, cpus=2, memory=3072):
+    def __init__(self, folder, memory=3072):
         self.scratch = pathlib.Path(folder, f"level.{next(_numbers)}")
         self._stem = f"{self.scratch}.qemu"
-        self._settings = {"cpus": cpus, "memory": memory}
+        self._memory = memory
         self._children = []
         self._line = None
         self._jobs = 0
@@ -75,6 +79,8 @@ class Level:
             raise kits.Missing(f"no kernel (package {kits.CLOUD})")
         self.scratch.mkdir()
         shutil.copy(kits.HERE / "nested_serve.sh", self.scratch / "serve")
+        (self.scratch / "kernel").write_text(f"{kernel}\n", encoding="utf-8")
+        (self.scratch / "kept").mkdir()
         ours, theirs = socket.socketpair()
         with theirs:
             shares = [self._share("root", "/"), self._share("scratch", self.scratch)]
@@ -158,9 +164,10 @@ class Level:
                 f"vhost-user-fs-pci,chardev={tag},tag={tag},vectors=0"]
 
     def _command(self, kernel, initrd, serial, shares):
-        size = f"{self._settings['memory']}M"
-        return [QEMU, "-accel", "tcg,thread=multi", "-M", "pc,memory-backend=m0",
-                "-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", str(self._settings["cpus"]),
+        size = f"{self._memory}M"
+        return [QEMU, "-accel", "tcg", "-M", "pc,memory-backend=m0",
+                # One of them: see above.
+                "-cpu", "qemu64,+svm,+npt,+rdrand", "-smp", "1",
                 "-m", size, "-object", f"memory-backend-memfd,id=m0,size={size},share=on",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 "-kernel", str(kernel), "-initrd", str(initrd), "-append",
@@ -210,15 +217,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--timeout", type=float, default=600, metavar="S",
                         help="seconds that the command may take (default: 600)")
-    parser.add_argument("--cpus", type=int, default=2, help="default: 2")
     parser.add_argument("--memory", type=int, default=3072, metavar="MIB", help="default: 3072")
+    parser.add_argument("--keep", metavar="FOLDER",
+                        help="where to copy what the command left in /scratch/kept")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     options = parser.parse_args()
     text = f"cd {shlex.quote(os.getcwd())} && {shlex.join(options.command)}"
     with tempfile.TemporaryDirectory(prefix="sluice-nested-") as folder:
         try:
-            with Level(folder, options.cpus, options.memory) as level:
+            with Level(folder, options.memory) as level:
                 done = level.run(text, options.timeout, (sys.stdout.buffer, sys.stderr.buffer))
+                if options.keep:
+                    shutil.copytree(level.scratch / "kept", options.keep, dirs_exist_ok=True)
                 return done.returncode
         except kits.Missing as missing:
             print(f"nested.py: {missing}", file=sys.stderr)

@@ -8,6 +8,14 @@ port=${line##*kit_port=}
 port=${port%% *}
 ip link set lo up
 chmod 666 /dev/kvm
+mount -t debugfs none /sys/kernel/debug
+# Its own kernel, where a package puts it; those that are installed on this machine are hidden.
+read -r kernel </scratch/kernel
+mkdir -p /lib/modules /boot
+mount -t tmpfs none /lib/modules
+mount -t tmpfs none /boot
+ln -s "$kernel/modules" "/lib/modules/$(uname -r)"
+cp "$kernel/vmlinuz" "/boot/vmlinuz-$(uname -r)"
 hostname level1
 stty -F "/dev/$port" raw -echo
 exec 3<>"/dev/$port"

@@ -211,6 +211,26 @@ class Slirp:
         pass
 
 
+class Box(Slirp):
+    """`sluice box`: no process of its own either, as the machine is in it."""
+
+    name = "box"
+    package = ""
+    links = ("own", "own/WITHOUT")
+
+    def __init__(self, _network, path, _folder, link, ports=(), options=()):
+        super().__init__(_network, path, _folder, link)
+        self._words = [path, options, *link.split("/")[1:]]
+
+    @classmethod
+    def check_present(cls, path, _link):
+        if not shutil.which(path):
+            raise kits.Missing(f"no {path}")
+
+    def link(self):
+        return links.Own(*self._words)
+
+
 def _check_help(command, option):
     # Old builds of passt call it an error to be asked.
     done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False)
@@ -218,4 +238,4 @@ def _check_help(command, option):
         raise kits.Missing(f"`{' '.join(command)}` has no {option}")
 
 
-ENGINES = {engine.name: engine for engine in (Sluice, Passt, Slirp)}
+ENGINES = {engine.name: engine for engine in (Sluice, Passt, Slirp, Box)}

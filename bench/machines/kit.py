@@ -45,9 +45,10 @@ class Missing(Exception):
 class Kit:
     """Paths of what guests boot."""
 
-    def __init__(self, kernel, initrd):
+    def __init__(self, kernel, initrd, clients):
         self.kernel = kernel  # None where Debian's kernel could not be had; UML needs none.
         self.initrd = initrd
+        self.clients = clients  # The folder on this machine that those in initrd are from.
 
 
 def build(clients):
@@ -59,7 +60,7 @@ def build(clients):
         trees = [kernel / "modules"] if kernel else []
         trees += map(pathlib.Path, sorted(glob.glob(f"{UML_MODULES}/*")))
         initrd = _initrd(clients, trees)
-    return Kit(kernel and kernel / "vmlinuz", initrd)
+    return Kit(kernel and kernel / "vmlinuz", initrd, clients)
 
 
 @contextlib.contextmanager

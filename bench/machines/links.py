@@ -119,3 +119,26 @@ class Bess(Link):
 
     def uml(self):
         return [f"vec0:transport=bess,dst={self.path},mac={MAC}"]
+
+
+class Own(Link):
+    """The network of `sluice box`, which is engine and machine in one.
+
+    `without`: bindings of KVM that it is kept from, as bench/box/kvm_without.cc names them.
+    """
+
+    name = "own"
+
+    def __init__(self, path, options, without=""):
+        self._words = [path, "box", *options]
+        self._without = without
+
+    def box(self):
+        return self._words
+
+    def environment(self, clients):
+        """What its process needs; `clients` is the folder of the lab's programs."""
+        if not self._without:
+            return {}
+        return {"LD_PRELOAD": os.path.join(clients, "libkvm_without.so"),
+                "KVM_WITHOUT": self._without}

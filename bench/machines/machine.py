@@ -75,17 +75,18 @@ class Machine:
     def start(self):
         """Starts it, without waiting for it to boot."""
         ours, theirs = socket.socketpair()
-        inherited = (theirs.fileno(), *self.link.descriptors())
-        with open(self._console, "ab") as console:
-            self._child = self._network.popen(
-                self._network.hst, self.command(self._kit, theirs.fileno()), stdout=console,
-                stderr=console, pass_fds=inherited, env=self._environment(),
-                # An engine who is nobody writes to a socket of QEMU's.
-                umask=0)
-        theirs.close()
+        with theirs, open(self._console, "ab") as console:
+            self._child = self._begin(theirs.fileno(), console)
         self.link.started()
         self._line = lines.Line(ours, self.is_alive)
         return self
+
+    def _begin(self, serial, console):
+        return self._network.popen(
+            self._network.hst, self.command(self._kit, serial), stdout=console, stderr=console,
+            pass_fds=(serial, *self.link.descriptors()), env=self._environment(),
+            # An engine who is nobody writes to a socket of QEMU's.
+            umask=0)
 
     def boot(self):
         """Starts it and waits until it takes commands."""
@@ -162,6 +163,8 @@ class Qemu(Machine):
 
     program = "qemu-system-x86_64"
     package = "qemu-system-x86"
+    accelerator = "tcg"
+    processor = "max"
 
     def _link_words(self, memory):
         return self.link.qemu(memory)
@@ -170,11 +173,11 @@ class Qemu(Machine):
         if kit.kernel is None:
             raise kits.Missing(f"no kernel for guests of QEMU (package {kits.CLOUD})")
         memory = self._settings.get("memory", 320)
-        words = [self.program, "-accel", "tcg", "-M", "pc", "-nodefaults", "-no-user-config",
+        words = [self.program, "-accel", self.accelerator, "-M", "pc", "-nodefaults", "-no-user-config",
                  "-display", "none", "-m", str(memory), "-smp", str(self._settings.get("cpus", 1)),
                  "-kernel", kit.kernel, "-initrd", kit.initrd,
                  # No random numbers come from a keyboard: the processor's are trusted.
-                 "-cpu", "max",
+                 "-cpu", self.processor,
                  "-append", "console=ttyS0 kit_port=ttyS1 panic=-1 quiet no_timer_check "
                             "random.trust_cpu=on",
                  "-serial", "stdio", "-chardev", f"socket,id=kit,fd={serial}",
@@ -224,6 +227,56 @@ class Qemu10(Qemu):
     def _environment():
         modules = backports.qemu() / "usr/lib/x86_64-linux-gnu/qemu"
         return Machine._environment() | {"QEMU_MODULE_DIR": str(modules)}
+
+
+class QemuKvm(Qemu):
+    """QEMU on a KVM that runs guests, be it one of an emulated processor (nested.py)."""
+
+    accelerator = "kvm"
+    processor = "host"
+    boot_seconds = 300
+
+    @classmethod
+    def check_present(cls):
+        super().check_present()
+        check_kvm()
+
+
+class Box(Machine):
+    """`sluice box`, whose command takes ours by its standard streams. Its files are the host's."""
+
+    program = "sluice"
+    boot_seconds = 300
+
+    @classmethod
+    def check_present(cls):
+        check_kvm()
+
+    @classmethod
+    def version(cls):
+        return "the program's"
+
+    def command(self, kit, _serial):
+        path = f"PATH={kit.clients}:{os.environ['PATH']}"
+        return [*self.link.box(), "--cpus", str(self._settings.get("cpus", 1)),
+                "--memory", f"{self._settings.get('memory', 320)}MiB", "--as-root", "--env", path,
+                "--", "sh", str(kits.HERE / "box_serve.sh")]
+
+    def network_up(self, family=None, timeout=90):
+        """It has been since the command started."""
+
+    def _begin(self, serial, console):
+        return self._network.popen(
+            self._network.hst, self.command(self._kit, serial), stdin=serial, stdout=serial,
+            stderr=console, env=self._environment() | self.link.environment(self._kit.clients))
+
+
+def check_kvm():
+    """Raises Missing where there is no KVM, or one that interprets what a kernel does."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise kits.Missing("no /dev/kvm")
+    if os.path.exists("/sys/module/kvm_pvm"):
+        raise kits.Missing("this KVM interprets kernels (bench/machines/nested.py has another)")
 
 
 class Uml(Machine):

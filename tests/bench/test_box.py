@@ -1,4 +1,5 @@
-"""bench/box: its table and its verdicts, and one short turn where there is a KVM and a build."""
+"""bench/box: its tables and its verdicts, and a short turn of each where there is a KVM and a
+build."""
 
 import importlib.machinery
 import importlib.util
@@ -7,15 +8,28 @@ import types
 
 import pytest
 
+from machines import kit as kits
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+def load(name):
+    """A program without a name that Python imports."""
+    loader = importlib.machinery.SourceFileLoader(f"box_{name}",
+                                                  os.path.join(ROOT, "bench/box", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
 def bell():
-    loader = importlib.machinery.SourceFileLoader("box_run", os.path.join(ROOT, "bench/box/run"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("box_run", loader))
-    loader.exec_module(module)
-    return module
+    return load("run")
+
+
+@pytest.fixture(scope="module")
+def start():
+    return load("start")
 
 
 def turn(p50, notify_exits=0):
@@ -45,23 +59,54 @@ def test_the_table_has_each_row_and_its_ratio(bell):
     assert "50.0" in bell.table(rows).splitlines()[1].split()
 
 
-def builds():
+def builds(*programs):
     return [path for path in (os.path.join(ROOT, "build", name) for name in ("release", "debug"))
-            if os.path.exists(os.path.join(path, "clients/box-bell-guest"))
-            and os.path.exists(os.path.join(path, "clients/box-bell"))]
+            if all(os.path.exists(os.path.join(path, program)) for program in programs)]
 
 
-@pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK), reason="there is no KVM for us")
-@pytest.mark.skipif(not builds(), reason="box-bell is not built")
+BELL = ("clients/box-bell-guest", "clients/box-bell")
+START = ("clients/libkvm_pretend.so", "sluice")
+needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
+                               reason="there is no KVM for us")
+
+
+@needs_kvm
+@pytest.mark.skipif(not builds(*BELL), reason="box-bell is not built")
 # Few rounds, as a busy machine takes milliseconds for one.
 @pytest.mark.parametrize("name, notifies_leave", [
     ("bell", False), ("net", False), ("net, neither, one lock, acknowledged", True),
     ("hand-off", False), ("net, 16 frames, one by one", False)])
 def test_a_guest_has_its_answers(bell, name, notifies_leave):
-    options = types.SimpleNamespace(build=builds()[0], rounds=20, not_pinned=True, realtime=False,
+    options = types.SimpleNamespace(build=builds(*BELL)[0], rounds=20, not_pinned=True, realtime=False,
                                     timeout=120)
     row = bell.sample(options, name)
     assert row["rounds"] == 20
     assert 0 < row["p50"] <= row["p99"]
     assert 0 < row["doorbells"]
     assert row["notify_exits"] == (row["doorbells"] if notifies_leave else 0)
+
+
+def test_a_start_is_told_by_its_stages(start):
+    said = ("sluice box: boot: 0.004 s: KVM found fit\nsluice box: boot: 0.105 s: kernel 6.1 and "
+            "virtiofsd found\nsluice box: boot: 0.320 s: machine built\n")
+    assert start.stages(said) == {"KVM": 0.004, "kernel": 0.105, "machine": 0.320}
+
+
+def test_the_table_of_starts_has_medians(start):
+    samples = [{"KVM": 0.001 * n, "processors": 0.1 * n, "cpu": 0.05} for n in (1, 2, 9)]
+    text, median = start.table(samples)
+    assert median == {"KVM": 0.002, "processors": 0.2, "cpu": 0.05}
+    assert [line.split()[1:] for line in text.splitlines()[1:3]] == [["2", "2"], ["200", "198"]]
+
+
+@needs_kvm
+@pytest.mark.skipif(not builds(*START), reason="sluice is not built")
+def test_a_start_reaches_its_processors(start):
+    kernel = kits.cloud_kernel()
+    if kernel is None:
+        pytest.skip("Debian's archive is out of reach")
+    options = types.SimpleNamespace(build=builds(*START)[0], kernel=str(kernel / "vmlinuz"), cpus=2,
+                                    memory="256MiB", timeout=120)
+    found = start.sample(options)
+    assert 0 < found["KVM"] <= found["kernel"] <= found["machine"] <= found["processors"]
+    assert found["cpu"] > 0

@@ -1,11 +1,13 @@
 """The lab of virtual machines, without a machine: its cells, its verdicts, its report."""
 
+import os
 import types
 
 import pytest
 
 from labkit import processes, schema
-from vmlabkit import cells, rows, session
+from machines import links, machine
+from vmlabkit import cells, exits, rows, session
 
 
 @pytest.fixture
@@ -83,3 +85,46 @@ def test_a_guest_that_does_not_come_up_is_tried_twice_in_a_run(made, monkeypatch
     made.places.close()
     assert starts == ["qemu passt"] * 2
     assert len(made.errors) == 4 and "does not come up" in made.errors[-1]
+
+
+def test_exits_are_those_of_the_process_per_operation(tmp_path):
+    pid = os.getpid()
+    numbers = {"exits": 100, "mmio_exits": 10, "io_exits": 1}
+
+    def tell(more):
+        for owner in (f"{pid}-11", "1-11"):  # The other one is a stranger's.
+            (tmp_path / owner).mkdir(exist_ok=True)
+            for name, number in numbers.items():
+                (tmp_path / owner / name).write_text(f"{number + more}\n")
+
+    tell(0)
+    counted = exits.Exits(pid, tmp_path)
+    tell(50)
+    assert counted.per(25) == {"exits_per_op": 2, "told_per_op": 4}
+    assert exits.Exits(None, tmp_path).per(25) == {}
+    assert exits.Exits(pid, tmp_path / "nowhere").per(25) == {}
+
+
+def test_exits_are_shown_of_machines_of_kvm_alone(made):
+    name = "crr-1 exits"
+    made.samples[name] = {"kvm box": []}
+    made.samples["crr-1 p50"] |= {"kvm box": [{"value": 1.0, "exits_per_op": 7.5}]}
+    made.cells += [cell for cell in cells.all_cells() if cell.name == name]
+    made._derive()
+    assert made.samples[name] == {"kvm box": [{"value": 7.5}]}
+
+
+def test_kvm_that_is_not_there_leaves_its_rows_out(monkeypatch, capsys):
+    monkeypatch.setattr(machine.os, "access", lambda path, _: path != "/dev/kvm")
+    options = types.SimpleNamespace(only=None, rows=["kvm slirp"], smoke=True, rounds=1, seconds=1,
+                                    sluice=None, passt=None)
+    assert not session.Session(options).rows
+    assert "without kvm slirp: no /dev/kvm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("without", ["", "registers,irqfd"])
+def test_a_box_is_kept_from_what_its_row_says(without):
+    link = links.Own("sluice", ["--mtu", "1500"], without)
+    assert link.box() == ["sluice", "box", "--mtu", "1500"]
+    assert link.environment("/c") == ({"LD_PRELOAD": "/c/libkvm_without.so",
+                                       "KVM_WITHOUT": without} if without else {})

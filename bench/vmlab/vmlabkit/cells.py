@@ -11,6 +11,7 @@ from labkit import iperf, processes
 from labkit.cells import Threshold
 
 from machines import testpmd
+from .exits import Exits
 from .rows import ROWS
 
 ECHO, UDP_SINK, CONTROL = 7007, 7011, 7012
@@ -60,6 +61,7 @@ class Cell:
 
 
 LINUX = tuple(name for name, row in ROWS.items() if row.machine is not testpmd.Testpmd)
+KVM = tuple(name for name, row in ROWS.items() if row.on_kvm)
 RAW = tuple(name for name, row in ROWS.items() if row.machine is testpmd.Testpmd)
 
 
@@ -88,7 +90,8 @@ def _streams():
                 if count == 1:
                     bounds = (more("qemu sluice", 1.1, "qemu passt"),)
                     if mtu == 1500:
-                        bounds += (more("qemu sluice-vhost", 3, "qemu passt"),
+                        bounds += (more("kvm box", 2, "kvm passt"),
+                                   more("qemu sluice-vhost", 3, "qemu passt"),
                                    more("uml sluice-vhost", 2, "uml passt-vhost"),
                                    less("uml sluice-vhost", 0.4, "uml passt-vhost", "cpu_per_gb"))
                 yield Cell(f"tcp-{direction} mtu{mtu} P{count}", "Gbit/s",
@@ -131,21 +134,27 @@ def _cycles():
         if flows == 1:
             bounds = (less("qemu sluice", 0.7, "qemu passt"),
                       less("qemu sluice-vhost", 0.55, "qemu passt"),
-                      less("qemu sluice-vhost", 1.0, "qemu slirp"))
+                      less("qemu sluice-vhost", 1.0, "qemu slirp"),
+                      less("kvm box", 0.6, "kvm passt"), less("kvm box", 0.9, "kvm slirp"))
         yield from _with_tail(f"crr-{flows}", _latency("crr-client", 2000, flows),
                               (("rate", "cycles/s", "higher", "rate_per_s", 1.0),), flows=flows,
                               bounds=bounds, smoke=flows == 1)
+        for name, key in (("exits", "exits_per_op"), ("exits to the monitor", "told_per_op")):
+            yield Cell(f"crr-{flows} {name}", "a cycle", None, KVM, "latency", "lower",
+                       mtu=LATENCY_MTU, derived_from=f"crr-{flows} p50", derived_key=key,
+                       flows=flows)
 
 
 def _latency(program, count, flows):
-    """`count` operations in all, a quarter of it where the guest's processor is emulated."""
+    """`count` operations in all, a quarter of it where the guest's processor is emulated, and an
+    eighth with --slow."""
 
     def measure(lab, place):
         place.set_mtu(LATENCY_MTU)
-        wanted = count // (4 if place.row.emulated else 1) // flows
+        wanted = count // (8 if lab.options.slow else 4 if place.row.emulated else 1) // flows
         if lab.options.smoke:
             wanted = max(10, wanted // 20)
-        meter = Meter(place)
+        meter, exits = Meter(place), Exits(place.monitor)
         done = place.run([place.client(program), place.server(4), str(ECHO), str(wanted),
                           "--concurrency", str(flows), "--json"], 120)
         result = _json(done, program)
@@ -154,7 +163,7 @@ def _latency(program, count, flows):
         # A single flow has no rate of its own.
         result["rate_per_s"] = result.get("rate_per_s") or flows * 1e9 / result["mean_ns"]
         return {"value": result["p50_ns"] / 1e3, **_numbers(result),
-                **meter.per("cpu_us_per_op", result["n"] / 1e6)}
+                **meter.per("cpu_us_per_op", result["n"] / 1e6), **exits.per(result["n"])}
 
     return measure
 

@@ -24,6 +24,10 @@ class Row:
     def emulated(self):
         return self.machine is machine.Qemu
 
+    @property
+    def on_kvm(self):
+        return self.machine in (machine.QemuKvm, machine.Box)
+
 
 ROWS = {row.name: row for row in (
     Row("direct"),
@@ -36,13 +40,23 @@ ROWS = {row.name: row for row in (
     Row("uml passt-vhost", machine.Uml, "passt", "vhost-user"),
     Row("uml sluice-bess", machine.Uml, "sluice", "bess"),
     Row("uml sluice-vhost", machine.Uml, "sluice", "vhost-user"),
+    Row("kvm slirp", machine.QemuKvm, "slirp", "slirp"),
+    Row("kvm passt", machine.QemuKvm, "passt", "stream"),
+    Row("kvm sluice", machine.QemuKvm, "sluice", "stream"),
+    Row("kvm box", machine.Box, "box", "own"),
+    # Down the ladder, as on kernels whose KVM lacks these.
+    Row("kvm box, no registers", machine.Box, "box", "own/registers"),
+    Row("kvm box, no irqfd", machine.Box, "box", "own/registers,irqfd"),
+    Row("kvm box, no ioeventfd", machine.Box, "box", "own/registers,ioeventfd"),
+    Row("kvm box, none", machine.Box, "box", "own/registers,irqfd,ioeventfd"),
     Row("testpmd passt-vhost", testpmd.Testpmd, "passt", "vhost-user"),
     Row("testpmd sluice-vhost", testpmd.Testpmd, "sluice", "vhost-user"),
 )}
 
 
 def path_of(engine, options):
-    return {"sluice": options.sluice, "passt": options.passt, "slirp": None}[engine]
+    return {"sluice": options.sluice, "box": options.sluice, "passt": options.passt,
+            "slirp": None}[engine]
 
 
 def missing(row, options):
@@ -61,7 +75,7 @@ def missing(row, options):
 def _words_of(row):
     """Of the engine's command line, beyond its link."""
     # What passt does by itself: the guest may have the largest MTU, and a cell sets its own.
-    large = row.engine == "sluice" and row.machine is not testpmd.Testpmd
+    large = row.engine in ("sluice", "box") and row.machine is not testpmd.Testpmd
     return ["--mtu", "65520"] if large else []
 
 
@@ -91,8 +105,13 @@ class Guest:
 
     @property
     def pid(self):
-        """Whose processor time counts: of libslirp, which is a part of QEMU, none does."""
-        return None if self.row.engine == "slirp" else self.engine.pid
+        """Whose processor time counts: of libslirp, a part of QEMU, and of a box, none does."""
+        return None if self.row.engine in ("slirp", "box") else self.engine.pid
+
+    @property
+    def monitor(self):
+        """The process whose KVM is counted (exits.py), or None."""
+        return self._machine.pid if self.row.on_kvm else None
 
     def server(self, family):
         return self.network.SRV[family]
@@ -132,6 +151,7 @@ class Namespace:
         else:
             self._place = namespace_engines.Plain(row.name, network, network.cli, network.SRV)
         self.pid = self._place.pid
+        self.monitor = None
         self.server = self._place.server
         self.run = self._place.run
 

@@ -26,6 +26,8 @@ def parse(words, text):
     parser.add_argument("--clients", metavar="FOLDER", default=install.clients_folder())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="of a throughput sample")
+    parser.add_argument("--slow", action="store_true",
+                        help="fewer operations, as where the processor itself is emulated")
     parser.add_argument("--only", metavar="PART", action="append",
                         help="cells whose names contain this; may be given often")
     parser.add_argument("--rows", metavar="PART", action="append",
@@ -116,10 +118,11 @@ class Session:
     def _derive(self):
         for cell in self.cells:
             if cell.derived_from:
-                for name, taken in self.samples[cell.derived_from].items():
+                for name in self.samples[cell.name]:
                     self.samples[cell.name][name] = [
                         {"value": sample[cell.derived_key] * cell.derived_scale}
-                        for sample in taken if cell.derived_key in sample]
+                        for sample in self.samples[cell.derived_from][name]
+                        if cell.derived_key in sample]
 
     def _verdicts(self, cell):
         for bound in cell.bounds:

@@ -11,13 +11,18 @@ namespace {
 
 }  // namespace
 
-FlowReporter::FlowReporter(Instant now, bool keep_report, std::optional<telemetry::FlowLog> log)
-    : start_(now), wall_start_(std::chrono::system_clock::now()), log_(std::move(log)) {
+FlowReporter::FlowReporter(Instant now, bool keep_report, std::optional<telemetry::FlowLog> log,
+                           telemetry::EventStream* events)
+    : start_(now),
+      wall_start_(std::chrono::system_clock::now()),
+      log_(std::move(log)),
+      events_(events) {
   if (keep_report) report_.emplace();
 }
 
 void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) {
-  if (!report_ && !log_) return;
+  const bool events = events_ != nullptr && events_->wanted();
+  if (!report_ && !log_ && !events) return;
   telemetry::FlowRecord record{
       .protocol = protocol_of(summary.key.protocol),
       .direction = summary.inbound ? telemetry::FlowDirection::kInbound
@@ -25,14 +30,19 @@ void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) 
       .guest = summary.key.guest,
       .peer = summary.key.remote,
       .name = name,
-      .opened = wall_start_ + std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                                  summary.opened - start_),
+      .opened = wall_time(summary.opened),
       .duration = summary.ended - summary.opened,
       .bytes_to_host = summary.bytes_to_host,
       .bytes_to_guest = summary.bytes_to_guest,
       .verdict = summary.verdict,
-      .outcome = summary.outcome};
+      .outcome = summary.outcome,
+      .number = events ? flow::flow_number(summary.key, summary.opened) : 0,
+      .opening = summary.opening,
+      .told = summary.told,
+      .path = summary.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap};
   if (record.protocol == policy::Protocol::kIcmp) record.guest.port = {};
+  if (events) events_->add_flow(wall_time(summary.ended), record);
+  if (summary.opening) return;
   if (report_) report_->add(record);
   if (log_) log_->write(record);
 }

@@ -30,10 +30,11 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
-      reporter_(loop.now(), options.keep_report, std::move(options.flow_log)),
+      reporter_(loop.now(), options.keep_report, std::move(options.flow_log), options.events),
       addresses_(std::move(options.addresses)),
       member_(std::move(options.member)),
       reports_(options.keep_report) {
+  sink_.want_openings(options.openings);
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
   if (member_) published_.set_group(*member_);

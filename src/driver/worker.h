@@ -27,6 +27,7 @@
 #include "resolv/resolver_config.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
+#include "telemetry/events/event_stream.h"
 #include "telemetry/snapshot.h"
 
 namespace sluice::driver {
@@ -43,6 +44,9 @@ struct WorkerOptions {
   host::Outbound outbound;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
+  // Not owned, and the first's; null: nobody listens. What begins is told where `openings` says so.
+  telemetry::EventStream* events = nullptr;
+  bool openings = false;
   std::size_t spill_max = TcpIo::kSpillMax;
   // None: the guest is this worker's alone. Of several the first has what the guest has but once:
   // what listens, `addresses`, the report and the log.

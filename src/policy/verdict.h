@@ -88,4 +88,82 @@ inline constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::k
   unreachable("verdict outside its enum");
 }
 
+// For programs: "name-unlisted". Those of refusals are the names of their counters, too
+// (flow/core/drop_reason.h).
+[[nodiscard]] inline std::string_view reason_id(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAccepted: return "accepted";
+    case Verdict::kNotRoutable: return "unreachable";
+    case Verdict::kDeniedByPolicy: return "denied-by-policy";
+    case Verdict::kHostAddress: return "host-address";
+    case Verdict::kAddressUnlisted: return "address-unlisted";
+    case Verdict::kNameDenied: return "name-denied";
+    case Verdict::kNameUnlisted: return "name-unlisted";
+    case Verdict::kPortUnlisted: return "port-unlisted";
+    case Verdict::kPinExpired: return "pin-expired";
+    case Verdict::kTooManyFlows: return "too-many-flows";
+    case Verdict::kTooManyNewFlows: return "too-many-new-flows";
+    case Verdict::kNoDescriptors: return "no-descriptors";
+    case Verdict::kAskRefused: return "ask-refused";
+    case Verdict::kAskTimedOut: return "ask-timeout";
+    case Verdict::kAskNobody: return "ask-nobody";
+    case Verdict::kAskQueueFull: return "ask-queue-full";
+    case Verdict::kFirstBytesRefused: return "first-bytes-refused";
+    case Verdict::kFirstBytesTimedOut: return "first-bytes-timeout";
+    case Verdict::kFirstBytesFull: return "first-bytes-full";
+    case Verdict::kNoServerName: return "no-sni";
+    case Verdict::kServerNameMismatch: return "sni-mismatch";
+    case Verdict::kEncryptedHello: return "ech";
+    case Verdict::kNotTls: return "not-tls";
+    case Verdict::kNotHttp: return "not-http";
+    case Verdict::kHostMismatch: return "host-mismatch";
+    case Verdict::kQuota: return "quota";
+    case Verdict::kRevoked: return "revoked";
+    case Verdict::kKilled: return "killed";
+    case Verdict::kDnsPrivate: return "dns-private";
+    case Verdict::kDnsBudget: return "dns-budget";
+    case Verdict::kDnsType: return "dns-type";
+  }
+  unreachable("verdict outside its enum");
+}
+
+// Which part of us it was, for programs: "policy", "limits", "first-bytes", "ask", "person" or
+// "system".
+[[nodiscard]] inline std::string_view decided_by(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAccepted:
+    case Verdict::kNotRoutable:
+    case Verdict::kDeniedByPolicy:
+    case Verdict::kHostAddress:
+    case Verdict::kAddressUnlisted:
+    case Verdict::kNameDenied:
+    case Verdict::kNameUnlisted:
+    case Verdict::kPortUnlisted:
+    case Verdict::kPinExpired:
+    case Verdict::kRevoked:
+    case Verdict::kDnsPrivate:
+    case Verdict::kDnsBudget:
+    case Verdict::kDnsType: return "policy";
+    case Verdict::kTooManyFlows:
+    case Verdict::kTooManyNewFlows:
+    case Verdict::kQuota: return "limits";
+    case Verdict::kNoDescriptors: return "system";
+    case Verdict::kAskRefused:
+    case Verdict::kAskTimedOut:
+    case Verdict::kAskNobody:
+    case Verdict::kAskQueueFull: return "ask";
+    case Verdict::kFirstBytesRefused:
+    case Verdict::kFirstBytesTimedOut:
+    case Verdict::kFirstBytesFull:
+    case Verdict::kNoServerName:
+    case Verdict::kServerNameMismatch:
+    case Verdict::kEncryptedHello:
+    case Verdict::kNotTls:
+    case Verdict::kNotHttp:
+    case Verdict::kHostMismatch: return "first-bytes";
+    case Verdict::kKilled: return "person";
+  }
+  unreachable("verdict outside its enum");
+}
+
 }  // namespace sluice::policy

@@ -104,7 +104,7 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
 
 std::expected<void, sys::SysError> Crew::make_workers(Making& making) {
   driver::WorkerOptions options = options_of(making, 0);
-  making.reports = options.keep_report || options.flow_log;
+  making.reports = options.keep_report || options.flow_log || options.openings;
   first_.emplace(sys::real_kernel(), loop_, std::move(options));
   std::vector<std::unique_ptr<driver::WorkerThread>> others;
   for (std::uint32_t worker = 1; worker < making.workers(); ++worker) {
@@ -136,6 +136,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
       .outbound = making.plan.outbound,
       .keep_report = making.reports,
       .flow_log = {},
+      .openings = making.outputs.events().wanted(),
       .spill_max = driver::TcpIo::kSpillMax / workers,
       .member = {}};
   options.link = with_capture(std::move(link));
@@ -149,6 +150,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
   options.addresses = std::move(making.prepared.addresses);
   options.keep_report = making.outputs.wants_report();
   options.flow_log = making.outputs.take_flow_log();
+  options.events = &making.outputs.events();
   return options;
 }
 

@@ -5,22 +5,26 @@
 #include <cerrno>
 #include <utility>
 
+#include "sys/random.h"
 #include "sys/sys_error.h"
+#include "telemetry/events/run_id.h"
 #include "telemetry/log.h"
 #include "telemetry/private_file.h"
 
 namespace sluice::serve {
 namespace {
 
-[[nodiscard]] std::string cannot_write(const char* option, const std::string& path, int error,
-                                       const char* hint = "") {
+[[nodiscard]] std::string cannot_write(const char* option, const std::string& path, int error) {
+  const char* const hint = error == ENXIO ? "; nobody reads this pipe: start its reader first" : "";
   return fmt::format("{}: cannot write '{}': {}{}", option, path, sys::errno_text(error), hint);
 }
 
 }  // namespace
 
 std::expected<Outputs, std::string> Outputs::open(OutputPlan plan) {
-  Outputs outputs(std::move(plan));
+  const auto chance = sys::draw_random<std::uint64_t>();
+  if (!chance) return std::unexpected(fmt::format("getrandom: {}", sys::errno_text(errno)));
+  Outputs outputs(std::move(plan), telemetry::run_id_of(*chance));
   if (auto opened = outputs.open_files(); !opened) return std::unexpected(opened.error());
   if (outputs.plan_.trace != nullptr) {
     if (auto started = outputs.start_trace(); !started) return std::unexpected(started.error());
@@ -37,12 +41,14 @@ std::expected<void, std::string> Outputs::open_files() {
   if (!plan_.flow_log.empty()) {
     auto log = telemetry::FlowLog::open(plan_.flow_log);
     if (!log) {
-      const int error = log.error().error;
-      const char* const hint =
-          error == ENXIO ? "; nobody reads this pipe: start its reader first" : "";
-      return std::unexpected(cannot_write("--flow-log", plan_.flow_log, error, hint));
+      return std::unexpected(cannot_write("--flow-log", plan_.flow_log, log.error().error));
     }
     flow_log_ = std::move(*log);
+  }
+  if (!plan_.events.empty()) {
+    auto file = telemetry::EventFile::open(plan_.events);
+    if (!file) return std::unexpected(cannot_write("--events", plan_.events, file.error().error));
+    events_.write_to(std::move(*file));
   }
   if (!plan_.report_file.empty()) {
     std::FILE* const file = telemetry::open_private_file(plan_.report_file);

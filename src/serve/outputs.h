@@ -1,5 +1,5 @@
-// The files that a guest's worker writes for people: report, flow log, capture, timeline. All are
-// open before anything is started, so that a mistake ends there with nothing to undo. Not
+// The files that a guest's worker writes for people: report, flow log, events, capture, timeline.
+// All are open before anything is started, so that a mistake ends there with nothing to undo. Not
 // thread-safe.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <string>
 
 #include "link/pcap_file.h"
+#include "telemetry/events/event_stream.h"
 #include "telemetry/flow_log.h"
 #include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_session.h"
@@ -20,7 +21,8 @@ namespace sluice::serve {
 struct OutputPlan {
   telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
   std::string report_file{};  // Empty: standard error.
-  std::string flow_log{};     // Empty: none; as is the next.
+  std::string flow_log{};     // Empty: none; as are the next two.
+  std::string events{};
   std::string pcap{};
   const telemetry::TraceTarget* trace = nullptr;  // Null: none.
   std::string trace_file{};                       // Empty: standard error.
@@ -39,6 +41,9 @@ class Outputs {
     return std::exchange(flow_log_, {});
   }
 
+  // Of this run. Stays where it is while this does.
+  [[nodiscard]] telemetry::EventStream& events() { return events_; }
+
   // The guest has ended: writes the report and the timeline.
   void finish(const telemetry::Snapshot& snapshot);
 
@@ -49,13 +54,14 @@ class Outputs {
     }
   };
 
-  explicit Outputs(OutputPlan plan) : plan_(std::move(plan)) {}
+  Outputs(OutputPlan plan, std::string run) : plan_(std::move(plan)), events_(std::move(run)) {}
   [[nodiscard]] std::expected<void, std::string> open_files();
   [[nodiscard]] std::expected<void, std::string> start_trace();
 
   OutputPlan plan_;
   std::optional<link::PcapFile> pcap_;
   std::optional<telemetry::FlowLog> flow_log_;
+  telemetry::EventStream events_;
   std::unique_ptr<std::FILE, Closer> report_{stderr};
   std::optional<telemetry::TraceSession> trace_;
 };

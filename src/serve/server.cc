@@ -104,8 +104,12 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
     guest.kill();
     return refused(safe.error().describe());
   }
+  telemetry::EventStream& events = outputs.events();
+  events.add(std::chrono::system_clock::now(),
+             telemetry::StartEvent{.program = guest.program(), .version = SLUICE_VERSION});
   workers.go();
   const auto status = Server(workers, guest, prepared->signals).run();
+  events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (!status) {
     guest.kill();
     return refused(status.error().describe());

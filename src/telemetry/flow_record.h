@@ -1,4 +1,5 @@
-// What is told about one flow when it ends or is refused: to the report, and to the flow log.
+// What is told about one flow when it ends or is refused: to the report, to the flow log and to the
+// event stream, which hears of it when it begins, too.
 //
 // The driver makes it, as it has the wall clock. It borrows the name for the time of the call.
 #pragma once
@@ -17,6 +18,9 @@ namespace sluice::telemetry {
 
 enum class FlowDirection : std::uint8_t { kOutbound, kInbound };
 
+// Who moves its bytes: we, frame by frame, or the guest's kernel.
+enum class FlowPath : std::uint8_t { kTap, kKernel };
+
 struct FlowRecord {
   policy::Protocol protocol = policy::Protocol::kTcp;
   FlowDirection direction = FlowDirection::kOutbound;
@@ -32,10 +36,17 @@ struct FlowRecord {
   std::uint64_t bytes_to_guest = 0;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   policy::Outcome outcome = policy::Outcome::kClosed;
+  std::uint64_t number = 0;  // Names it among all of the run.
+  bool opening = false;      // It begins: nothing is counted yet.
+  bool told = false;         // ... which was told; of one that ends.
+  FlowPath path = FlowPath::kTap;
 };
 
 [[nodiscard]] inline std::string_view to_string(FlowDirection direction) {
   return direction == FlowDirection::kOutbound ? "out" : "in";
+}
+[[nodiscard]] inline std::string_view to_string(FlowPath path) {
+  return path == FlowPath::kTap ? "tap" : "kernel";
 }
 
 }  // namespace sluice::telemetry

@@ -142,6 +142,7 @@ Checked read_files(const RawOptions& raw, GuestOptions& options) {
   };
   const std::array files{File{OptionId::kReportFile, "--report-file", &options.report_file},
                          File{OptionId::kFlowLog, "--flow-log", &options.flow_log},
+                         File{OptionId::kEvents, "--events", &options.events},
                          File{OptionId::kPcap, "--pcap", &options.pcap}};
   for (std::size_t i = 0; i < files.size(); ++i) {
     const File& file = files[i];
@@ -180,9 +181,9 @@ Checked read_trace(const RawOptions& raw, GuestOptions& options) {
     }
   }
   if (options.trace_file.empty()) return {};
-  const std::array others{std::pair{"--report-file", &options.report_file},
-                          std::pair{"--flow-log", &options.flow_log},
-                          std::pair{"--pcap", &options.pcap}};
+  const std::array others{
+      std::pair{"--report-file", &options.report_file}, std::pair{"--flow-log", &options.flow_log},
+      std::pair{"--events", &options.events}, std::pair{"--pcap", &options.pcap}};
   for (const auto& [option, file] : others) {
     if (options.trace_file != *file) continue;
     return fail("--trace: '{}' is the file of {} already", options.trace_file, option);

@@ -45,7 +45,8 @@ struct GuestOptions {
 
   telemetry::ReportFormat report = telemetry::ReportFormat::kNone;
   std::string report_file;  // Empty: standard error.
-  std::string flow_log;     // Empty: none; as is the next.
+  std::string flow_log;     // Empty: none; as are the next two.
+  std::string events;
   std::string pcap;
   const telemetry::TraceTarget* trace = nullptr;  // --trace; null: none.
   std::string trace_file;                         // Empty: standard error.

@@ -19,6 +19,7 @@ serve::OutputPlan output_plan(const GuestOptions& options) {
   return {.report = options.report,
           .report_file = options.report_file,
           .flow_log = options.flow_log,
+          .events = options.events,
           .pcap = options.pcap,
           .trace = options.trace,
           .trace_file = options.trace_file};

@@ -101,6 +101,13 @@ inline constexpr OptionSpec kReportFile{
 inline constexpr OptionSpec kFlowLog{OptionId::kFlowLog, OptionKind::kValue,
                                      "--flow-log",       "FILE",
                                      "What you see",     "append a line of JSON as each flow ends"};
+inline constexpr OptionSpec kEvents{OptionId::kEvents,
+                                    OptionKind::kValue,
+                                    "--events",
+                                    "FILE",
+                                    "What you see",
+                                    "append a line of JSON for all that happens, as it\n"
+                                    "happens: flows that begin and end, and refusals"};
 inline constexpr OptionSpec kPcap{OptionId::kPcap, OptionKind::kValue,
                                   "--pcap",        "FILE",
                                   "What you see",  "capture every frame for tcpdump or wireshark"};

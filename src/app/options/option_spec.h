@@ -29,6 +29,7 @@ enum class OptionId : std::uint8_t {
   kReport,
   kReportFile,
   kFlowLog,
+  kEvents,
   kPcap,
   kTrace,
   kLogLevel,

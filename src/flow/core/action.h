@@ -161,6 +161,16 @@ class ActionSink {
 
   void push(const Action& action) { actions_.push_back(action); }
 
+  // Whether flows that begin are told about. Off, until somebody wants it.
+  void want_openings(bool wanted) { openings_ = wanted; }
+  template <typename Flow>
+  void tell_opening(Flow& flow) {
+    if (!openings_) [[likely]]
+      return;
+    flow.told = true;
+    push(ReportFlow{begun_flow(flow)});
+  }
+
   // A frame for the guest, as FrameBatch::add().
   [[nodiscard]] MutableBytes add_frame(std::size_t header_length, ByteView payload,
                                        const wire::VirtioNetHeader& offload) {
@@ -188,6 +198,7 @@ class ActionSink {
   std::vector<Action> actions_;
   std::vector<BurstRange> ranges_;
   wire::FrameBatch frames_;
+  bool openings_ = false;
 };
 
 // What every event comes with: when it happens, and where that which follows from it is gathered.

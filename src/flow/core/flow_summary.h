@@ -1,8 +1,11 @@
-// What is told about a flow when it ends or is refused.
+// What is told about a flow when it ends or is refused, and to those who want it, when it begins.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <cstring>
 
+#include "base/siphash.h"
 #include "base/time.h"
 #include "flow/core/flow_key.h"
 #include "policy/outcome.h"
@@ -15,6 +18,9 @@ struct FlowSummary {
   bool inbound = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   policy::Outcome outcome = policy::Outcome::kClosed;
+  bool opening = false;  // It begins: nothing is counted yet.
+  bool told = false;     // ... which was told; of one that ends.
+  bool carried = false;  // The guest's kernel had it in the end.
   Instant opened{};
   Instant ended{};
   std::uint64_t bytes_to_host = 0;  // Payload, without headers.
@@ -32,6 +38,15 @@ template <typename Flow>
                       .bytes_to_guest = flow.bytes_to_guest};
   if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
   if constexpr (requires { flow.verdict; }) summary.verdict = flow.verdict;
+  summary.told = flow.told;
+  return summary;
+}
+
+// Of a flow that begins, with what it has just heard of the guest.
+template <typename Flow>
+[[nodiscard]] FlowSummary begun_flow(const Flow& flow) {
+  FlowSummary summary = ended_flow(flow, policy::Outcome::kOpen, flow.active);
+  summary.opening = true;
   return summary;
 }
 
@@ -43,6 +58,20 @@ template <typename Flow>
           .outcome = policy::Outcome::kNotAccepted,
           .opened = now,
           .ended = now};
+}
+
+// Names the flow among all of a run, so that what is told of it at different times can be joined.
+// No secret, and none is needed: nothing is looked up by it alone.
+[[nodiscard]] inline std::uint64_t flow_number(const FlowKey& key, Instant opened) {
+  std::array<std::uint8_t, 45> bytes{};
+  const auto since = static_cast<std::uint64_t>(opened.time_since_epoch().count());
+  std::memcpy(bytes.data(), key.guest.address.octets().data(), 16);
+  std::memcpy(bytes.data() + 16, key.remote.address.octets().data(), 16);
+  std::memcpy(bytes.data() + 32, &key.guest.port.value, 2);
+  std::memcpy(bytes.data() + 34, &key.remote.port.value, 2);
+  bytes[36] = static_cast<std::uint8_t>(key.protocol);
+  std::memcpy(bytes.data() + 37, &since, 8);
+  return siphash({}, bytes);
 }
 
 }  // namespace sluice::flow

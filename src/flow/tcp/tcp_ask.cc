@@ -49,6 +49,7 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
     flow.room_only = true;
   }
   flow.state = Connecting{.guest_isn = wanted.guest_isn};
+  out.tell_opening(flow);
   out.push(ConnectTcp{flow.id, wanted.target});
 }
 

@@ -123,6 +123,7 @@ struct TcpFlow {
   TcpState state;
   GuestTcpOptions guest;
   bool inbound = false;
+  bool told = false;   // Somebody was told that it begins.
   bool asked = false;  // An AskPolicy waits for its answer.
   // Its window is what its host has room for, and it is never handed over: its host is our DNS
   // (dns_streams.h), not a socket, or its first bytes are kept.

@@ -72,7 +72,9 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Turn turn) {
   admission_.released(flow.inbound ? policy::FlowSide::kInboundStream
                                    : policy::FlowSide::kOutbound);
-  turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
+  FlowSummary summary = ended_flow(flow, outcome, turn.now);
+  summary.carried = std::holds_alternative<HandedOver>(flow.state);
+  turn.out.push(ReportFlow{summary});
 }
 
 // Reports the flow and frees it. A flow that lingers was reported when its last byte was through.

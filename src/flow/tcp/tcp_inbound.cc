@@ -105,6 +105,7 @@ void TcpFlows::segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpVi
       flow, {segment.sequence() + 1, state.our_isn + 1, segment.window()}, segment, turn.now);
   relaying.rx.host_room = room;
   relaying.rx.window_edge = relaying.rx.received;
+  turn.out.tell_opening(flow);
   send_ack(flow, relaying, turn.out);
   touch(flow);
 }

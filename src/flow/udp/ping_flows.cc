@@ -55,6 +55,7 @@ std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& pack
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
   timers_.arm(flow.timer, turn.now + kTimeout);
   table_.insert(key, id.index);
+  turn.out.tell_opening(flow);
   turn.out.push(OpenPing{id, packet.family});
   return id.index;
 }

@@ -42,7 +42,8 @@ class PingFlows {
  private:
   struct Flow {
     explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
-    FlowKey key;  // The identifier stands where the guest's port would.
+    FlowKey key;        // The identifier stands where the guest's port would.
+    bool told = false;  // Somebody was told that it begins.
     bool answered = false;
     TimerNode timer;
     Instant opened{};

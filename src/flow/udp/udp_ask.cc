@@ -33,6 +33,7 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   flow.socket = socket_for(flow.key.guest, turn.out);
   ++sockets_.at(flow.socket.index).flows;
   flow.active = turn.now;
+  turn.out.tell_opening(flow);
   timers_.arm(flow.timer, turn.now + kUnanswered);
   const bool published = flow.side == policy::FlowSide::kInboundDatagram;
   const bool once = flow.held->batches().size() == 1;

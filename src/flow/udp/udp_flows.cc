@@ -37,6 +37,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   if (flow.inbound && !flow.answered) {
     flow.answered = true;
     set_standing(index, Standing::kUnconfirmed);
+    turn.out.tell_opening(flow);
   }
   flow.bytes_to_host += datagrams.size();
   turn.out.push(SendUdp{.socket = flow.socket,
@@ -80,6 +81,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
+  turn.out.tell_opening(flows_.at(index));
   set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
 }

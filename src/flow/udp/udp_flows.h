@@ -113,6 +113,7 @@ class UdpFlows {
     std::optional<wire::IpAddress> local;
     UdpId socket;
     bool inbound = false;
+    bool told = false;  // Somebody was told that it begins.
     bool answered = false;
     policy::FlowSide side = policy::FlowSide::kOutbound;
     Standing standing = Standing::kConfirmed;

@@ -8,9 +8,10 @@ namespace {
 // Each is counted apart: a reason beyond the last counter would count in somebody else's memory.
 TEST(RefusalRate, EveryVerdictHasACounterOfItsOwn) {
   RefusalRate rate;
-  const RefusalRate::Time now{};
+  const RefusalRate::Time now{std::chrono::hours(1)};
   for (std::size_t i = 1; i < policy::kVerdictCount; ++i) {
-    const FlowRecord record{.verdict = static_cast<policy::Verdict>(i)};
+    FlowRecord record;
+    record.verdict = static_cast<policy::Verdict>(i);
     const auto reason = RefusalRate::reason_of(record);
     ASSERT_TRUE(reason);
     ASSERT_LT(*reason, RefusalRate::kReasons);

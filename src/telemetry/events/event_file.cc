@@ -1,0 +1,38 @@
+#include "telemetry/events/event_file.h"
+
+#include <utility>
+
+#include "telemetry/private_file.h"
+
+namespace sluice::telemetry {
+namespace {
+
+constexpr LineFileKind kEvents{.option = "--events: ", .content = "events", .mode = kPrivateFile};
+
+}  // namespace
+
+std::expected<EventFile, sys::SysError> EventFile::open(const std::string& path) {
+  auto file = LineFile::open(path, kEvents);
+  if (!file) return std::unexpected(file.error());
+  return EventFile(std::move(*file));
+}
+
+void EventFile::flush() {
+  if (queue_.empty()) return;
+  const std::uint64_t before = file_.lost();
+  const std::size_t done = file_.offer(queue_.pending());
+  // An error loses all that follows; else what is not taken is offered again.
+  if (const std::uint64_t lost = file_.lost() - before; lost > 0) {
+    queue_.taken_but(lost);
+  } else {
+    queue_.taken(done);
+  }
+}
+
+void EventFile::flush_if_due(Instant now) {
+  if (queue_.pending().size() < kFlushSize && now < next_flush()) return;
+  last_flush_ = now;
+  flush();
+}
+
+}  // namespace sluice::telemetry

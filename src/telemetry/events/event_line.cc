@@ -1,0 +1,125 @@
+#include "telemetry/events/event_line.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/overloaded.h"
+#include "telemetry/json_line.h"
+#include "telemetry/text.h"
+
+namespace sluice::telemetry {
+namespace {
+
+// Readers that know a lower one may not understand what is written.
+constexpr std::uint64_t kVersion = 1;
+
+void begin(JsonLine& line, const EventHead& head, EventType type) {
+  line.number("v", kVersion);
+  line.number("seq", head.sequence);
+  line.filled("time", [&](fmt::memory_buffer& to) { append_time(to, head.time); });
+  line.text("run", head.run);
+  line.text("type", to_string(type));
+}
+
+// "made room" as programs like it: "made-room".
+void kebab(JsonLine& line, std::string_view key, std::string_view words) {
+  line.filled(key, [&](fmt::memory_buffer& to) {
+    for (const char c : words) to.push_back(c == ' ' ? '-' : c);
+  });
+}
+
+void name(JsonLine& line, std::string_view key, std::string_view value) {
+  if (value.empty()) {
+    line.null(key);
+    return;
+  }
+  line.filled(key, [&](fmt::memory_buffer& to) {
+    append_name(to, value.substr(0, kNameShown));
+    if (value.size() > kNameShown) to.append(std::string_view("..."));
+  });
+}
+
+void seconds(JsonLine& line, std::string_view key, Duration duration) {
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  line.decimal(key, static_cast<std::uint64_t>(std::max<std::int64_t>(micros, 0)), 6);
+}
+
+void decision(JsonLine& line, policy::Verdict verdict) {
+  line.text("reason", policy::reason_id(verdict));
+  line.text("decided_by", policy::decided_by(verdict));
+}
+
+void members(JsonLine& line, const StartEvent& event) {
+  line.text("program", event.program);
+  line.text("version", event.version);
+}
+
+void members(JsonLine& line, const FlowEvent& event) {
+  const FlowRecord& flow = event.flow;
+  line.filled("flow", [&](fmt::memory_buffer& to) {
+    fmt::format_to(std::back_inserter(to), "{:016x}", flow.number);
+  });
+  line.text("proto", policy::to_string(flow.protocol));
+  line.text("direction", to_string(flow.direction));
+  line.filled("guest", [&](fmt::memory_buffer& to) { append_address(to, flow.guest.address); });
+  line.number("guest_port", flow.guest.port.value);
+  name(line, "name", flow.name);
+  line.text("name_source", flow.name.empty() ? "none" : "dns");
+  line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, flow.peer.address); });
+  line.number("port", flow.peer.port.value);
+  decision(line, flow.verdict);
+  if (flow.opening) return;
+  line.filled("opened", [&](fmt::memory_buffer& to) { append_time(to, flow.opened); });
+  seconds(line, "duration_s", flow.duration);
+  line.number("bytes_to_host", flow.bytes_to_host);
+  line.number("bytes_to_guest", flow.bytes_to_guest);
+  line.text("path", to_string(flow.path));
+  kebab(line, "outcome", policy::to_string(flow.outcome));
+}
+
+void members(JsonLine& line, const LeftOutEvent& event) {
+  line.number("left_out", event.count);
+  decision(line, event.verdict);
+  kebab(line, "outcome", policy::to_string(event.outcome));
+}
+
+void members(JsonLine& line, const EndEvent& event) {
+  line.number("status", static_cast<std::uint64_t>(std::max(event.status, 0)));
+  line.number("events_lost", event.events_lost);
+}
+
+}  // namespace
+
+EventType type_of_end(policy::Verdict verdict) {
+  const std::string_view by = policy::decided_by(verdict);
+  if (verdict == policy::Verdict::kAccepted) return EventType::kClose;
+  if (verdict == policy::Verdict::kRevoked || by == "person") return EventType::kRevoke;
+  return by == "limits" || by == "system" ? EventType::kLimit : EventType::kDeny;
+}
+
+EventType type_of(const Event& event) {
+  return std::visit(
+      Overloaded{[](const StartEvent&) { return EventType::kStart; },
+                 [](const FlowEvent& flow) {
+                   return flow.flow.opening ? EventType::kOpen : type_of_end(flow.flow.verdict);
+                 },
+                 [](const LeftOutEvent& left_out) { return type_of_end(left_out.verdict); },
+                 [](const EndEvent&) { return EventType::kEnd; }},
+      event);
+}
+
+void append_event(fmt::memory_buffer& out, const EventHead& head, const Event& event) {
+  JsonLine line(out);
+  begin(line, head, type_of(event));
+  std::visit([&](const auto& one) { members(line, one); }, event);
+  line.end_line();
+}
+
+void append_lost(fmt::memory_buffer& out, const EventHead& head, std::uint64_t count) {
+  JsonLine line(out);
+  begin(line, head, EventType::kLost);
+  line.number("count", count);
+  line.end_line();
+}
+
+}  // namespace sluice::telemetry

@@ -1,0 +1,68 @@
+// What happens in a run, told as it happens to all who listen: the file of --events, and
+// subscribers of whom each has a queue of its own (event_queue.h). One stream for all workers of a
+// guest, in the thread of the first, to which the others report.
+//
+// Of flows that are refused before they begin, and of inbound ones that made room for newer ones, a
+// burst gets events, and then a few a second, as in the flow log (refusal_rate.h). What was left
+// out is told with the next one of that reason, or in the end. Not thread-safe.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "telemetry/events/event.h"
+#include "telemetry/events/event_file.h"
+#include "telemetry/events/event_queue.h"
+#include "telemetry/refusal_rate.h"
+
+namespace sluice::telemetry {
+
+class EventStream {
+ public:
+  using Time = std::chrono::system_clock::time_point;
+
+  // `run` names the run (run_id.h).
+  explicit EventStream(std::string run) : run_(std::move(run)) {}
+
+  // At most one, and before there are events.
+  void write_to(EventFile file) { file_ = std::move(file); }
+  // The queue is not owned, and gets what comes from here on. It is unsubscribed before it goes.
+  void subscribe(EventQueue& queue) { subscribers_.push_back(&queue); }
+  void unsubscribe(EventQueue& queue);
+
+  // Whether anybody listens. If not, events cost nothing and have no numbers.
+  [[nodiscard]] bool wanted() const { return file_.has_value() || !subscribers_.empty(); }
+  [[nodiscard]] const std::string& run() const { return run_; }
+
+  void add(Time time, const Event& event);
+  // A flow that begins, has ended or was refused.
+  void add_flow(Time time, const FlowRecord& flow);
+  // The last word. What is missing, or was left out, is told before it.
+  void end(Time time, int status);
+
+  void flush_if_due(Instant now) {
+    if (file_) file_->flush_if_due(now);
+  }
+  [[nodiscard]] Instant next_flush() const { return file_ ? file_->next_flush() : kNever; }
+  // Events that the file did not get, or a subscriber that is there.
+  [[nodiscard]] std::uint64_t lost() const;
+
+ private:
+  void tell_left_out(std::size_t reason, Time time);
+  void hand_out(const EventHead& head);
+
+  std::string run_;
+  std::optional<EventFile> file_;
+  std::vector<EventQueue*> subscribers_;
+  std::uint64_t sequence_ = 0;  // Of the last event.
+  fmt::memory_buffer line_;
+  RefusalRate refusals_;
+};
+
+}  // namespace sluice::telemetry

@@ -1,0 +1,147 @@
+// The lines of the stream, and docs/events.md, which shows each of them.
+#include "telemetry/events/event_line.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace sluice::telemetry {
+namespace {
+
+using namespace std::chrono_literals;
+using Time = std::chrono::system_clock::time_point;
+
+constexpr Time kNoon{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + 12h};
+
+std::string line_of(std::uint64_t sequence, Duration at, const Event& event) {
+  fmt::memory_buffer out;
+  const EventHead head{sequence, kNoon + std::chrono::duration_cast<Time::duration>(at), "k3f9wa"};
+  append_event(out, head, event);
+  return fmt::to_string(out);
+}
+
+FlowRecord sample() {
+  FlowRecord flow;
+  flow.guest = {wire::parse_ip("10.0.2.15").value(), wire::Port{40'000}};
+  flow.peer = {wire::parse_ip("192.0.2.7").value(), wire::Port{443}};
+  flow.name = "example.org";
+  flow.opened = kNoon + 123'456us;
+  flow.duration = 1'250ms;
+  flow.bytes_to_host = 120;
+  flow.bytes_to_guest = 5'300;
+  flow.number = 0x00c0'ffee'00c0'ffee;
+  flow.told = true;
+  return flow;
+}
+
+// One of each type, in the order of the document.
+std::vector<std::string> one_of_each() {
+  std::vector<std::string> lines;
+  lines.push_back(line_of(1, 0s, StartEvent{.program = "sluice run", .version = "0.1.0"}));
+  FlowRecord flow = sample();
+  flow.opening = true;
+  lines.push_back(line_of(2, 123'456us, FlowEvent{flow}));
+  flow = sample();
+  flow.path = FlowPath::kKernel;
+  lines.push_back(line_of(3, 1'373'456us, FlowEvent{flow}));
+  flow = sample();
+  flow.protocol = policy::Protocol::kUdp;
+  flow.name = {};
+  flow.peer = {wire::parse_ip("192.0.2.8").value(), wire::Port{53}};
+  flow.opened = kNoon + 2s;
+  flow.duration = {};
+  flow.bytes_to_host = flow.bytes_to_guest = 0;
+  flow.verdict = policy::Verdict::kAddressUnlisted;
+  flow.outcome = policy::Outcome::kNotAccepted;
+  lines.push_back(line_of(4, 2s, FlowEvent{flow}));
+  lines.push_back(
+      line_of(5, 3s, LeftOutEvent{.verdict = policy::Verdict::kTooManyNewFlows, .count = 81'000}));
+  flow = sample();
+  flow.duration = 3'876'544us;
+  flow.verdict = policy::Verdict::kRevoked;
+  flow.outcome = policy::Outcome::kNotAccepted;
+  lines.push_back(line_of(6, 4s, FlowEvent{flow}));
+  fmt::memory_buffer lost;
+  append_lost(lost, {11, kNoon + 5s, "k3f9wa"}, 5);
+  lines.push_back(fmt::to_string(lost));
+  lines.push_back(line_of(12, 6s, EndEvent{.status = 0, .events_lost = 5}));
+  return lines;
+}
+
+std::string document() {
+  const std::ifstream file(std::filesystem::path(SLUICE_ROOT) / "docs/events.md");
+  EXPECT_TRUE(file.good());
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST(EventLine, TheDocumentShowsEachAsItIsWritten) {
+  std::string examples;
+  for (const std::string& line : one_of_each()) examples += line;
+  EXPECT_NE(document().find("```json\n" + examples + "```\n"), std::string::npos) << examples;
+}
+
+TEST(EventLine, TheDocumentKnowsEveryMemberTypeAndReason) {
+  const std::string text = document();
+  std::set<std::string> words;
+  for (const std::string& line : one_of_each()) {
+    const auto json = nlohmann::json::parse(line);
+    words.insert(json["type"].get<std::string>());
+    for (const auto& [key, value] : json.items()) words.insert(key);
+  }
+  for (std::size_t i = 0; i < kEventTypeCount; ++i) {
+    EXPECT_TRUE(words.contains(std::string(to_string(static_cast<EventType>(i)))));
+  }
+  for (std::size_t i = 0; i < policy::kVerdictCount; ++i) {
+    words.emplace(policy::reason_id(static_cast<policy::Verdict>(i)));
+    words.emplace(policy::decided_by(static_cast<policy::Verdict>(i)));
+  }
+  for (const std::string& word : words) {
+    EXPECT_NE(text.find('`' + word + '`'), std::string::npos) << word;
+  }
+}
+
+TEST(EventLine, NamesOfAnyBytesStayOneLineThatATerminalMayShow) {
+  const std::string wild =
+      std::string("\x1b[2J\x1b]0;owned\x07\r\n\0\"\\", 18) + "\xc2\x9b" + "\xff";
+  FlowRecord flow = sample();
+  flow.name = wild;
+  const std::string line = line_of(1, 0s, FlowEvent{flow});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  for (const char c : line.substr(0, line.size() - 1)) {
+    EXPECT_TRUE(c >= 0x20 && c < 0x7f) << static_cast<int>(c);
+  }
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_TRUE(json["name"].get<std::string>().starts_with("\\027[2J\\027]0;owned\\007\\013\\010"));
+}
+
+TEST(EventLine, NamesAreCutAndALineIsBounded) {
+  const std::string huge(4'096, '\x01');
+  FlowRecord flow = sample();
+  flow.name = huge;
+  const std::string line = line_of(1, 0s, FlowEvent{flow});
+  const auto name = nlohmann::json::parse(line)["name"].get<std::string>();
+  EXPECT_EQ(name.size(), kNameShown * 4 + 3);
+  EXPECT_TRUE(name.ends_with("\\001..."));
+  EXPECT_LT(line.size(), 2'048U);
+}
+
+TEST(EventLine, AnEndIsOfTheTypeThatItsVerdictHas) {
+  EXPECT_EQ(type_of_end(policy::Verdict::kAccepted), EventType::kClose);
+  EXPECT_EQ(type_of_end(policy::Verdict::kNameUnlisted), EventType::kDeny);
+  EXPECT_EQ(type_of_end(policy::Verdict::kServerNameMismatch), EventType::kDeny);
+  EXPECT_EQ(type_of_end(policy::Verdict::kAskNobody), EventType::kDeny);
+  EXPECT_EQ(type_of_end(policy::Verdict::kQuota), EventType::kLimit);
+  EXPECT_EQ(type_of_end(policy::Verdict::kTooManyFlows), EventType::kLimit);
+  EXPECT_EQ(type_of_end(policy::Verdict::kKilled), EventType::kRevoke);
+}
+
+}  // namespace
+}  // namespace sluice::telemetry

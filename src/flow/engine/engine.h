@@ -82,6 +82,8 @@ class Engine {
 
   // About which new flows somebody is asked from here on; about none to begin with.
   void set_ask(const AskOptions& ask) { admission_.set_ask(ask); }
+  // Who judges what the guest sends first. Not owned; null, and to begin with: whoever is asked.
+  void set_claim_judge(ClaimJudge* judge) { tcp_.set_claim_judge(judge); }
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
 

@@ -18,6 +18,8 @@ class KeptBytes {
   // The window that the guest is offered meanwhile. What its scale rounds up finds room as well.
   static constexpr std::uint32_t kMax = 16 * 1024;
   static constexpr std::uint32_t kRounding = 256;
+  // How many flows may keep bytes at the same time.
+  static constexpr std::size_t kFlowsMax = 1024;
 
   [[nodiscard]] bool has_begun() const { return bytes_.capacity() != 0; }
   // Room for all there will ever be: who is told of the bytes borrows them.
@@ -38,7 +40,10 @@ class KeptBytes {
 
   // Let through: from here on they are on their way to the host.
   [[nodiscard]] bool is_let_through() const { return let_through_; }
-  void let_through() { let_through_ = true; }
+  void let_through() {
+    let_through_ = true;
+    until = kNever;
+  }
   [[nodiscard]] std::uint64_t taken() const { return taken_; }
   [[nodiscard]] ByteView rest() const { return ByteView(bytes_).subspan(taken_); }
   void take(std::uint64_t count) {

@@ -9,10 +9,26 @@
 namespace sluice::flow {
 namespace {
 
-// How many flows may keep bytes at the same time, each KeptBytes::kMax of them.
-constexpr std::size_t kKeepingMax = 1024;
+// How many guests may be told at the same time why they are refused.
+constexpr std::size_t kRefusedMax = 1024;
 // When the host took only a part of what was let through and nothing tells that it takes more.
 constexpr Duration kOfferAgain = std::chrono::milliseconds(50);
+
+// Whether what the guest has of the host's stream leaves room for a last word of ours behind it.
+[[nodiscard]] bool can_be_told(const TcpFlow& flow, const Relaying& state, const Refusal& refusal) {
+  const Sender& tx = state.tx;
+  return !refusal.answer.empty() && refusal.answer.size() < tx.window && tx.all_acked() &&
+         !tx.peek_pending && !tx.end_seen && !flow.host_failed.has_value();
+}
+
+void ask_about_kept(TcpFlow& flow, const Receiver& rx, ActionSink& out) {
+  flow.asked = true;
+  out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
+                     .key = flow.key,
+                     .stage = AskStage::kFirstBytes,
+                     .bytes = flow.kept->all(),
+                     .finished = rx.guest_finished});
+}
 
 }  // namespace
 
@@ -26,7 +42,7 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
     if (ruling.verdict == policy::Verdict::kAccepted) {
       connect(*flow, Deciding(*deciding), ruling.gate, turn.out);
     } else {
-      refuse(*flow, ruling.verdict, turn);
+      refuse(*flow, {ruling.verdict}, turn);
     }
     return;
   }
@@ -34,11 +50,10 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
   if (gated == nullptr || ruling.stage != AskStage::kFirstBytes) return;
   flow->asked = false;
   if (ruling.verdict != policy::Verdict::kAccepted) {
-    refuse(*flow, ruling.verdict, turn);
+    refuse(*flow, {ruling.verdict}, turn);
     return;
   }
   flow->kept->let_through();
-  flow->kept->until = kNever;
   write_kept(*flow, *gated, turn);
 }
 
@@ -53,10 +68,26 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
   out.push(ConnectTcp{flow.id, wanted.target});
 }
 
-// Ends a flow that had begun: nothing of what waited goes on.
-[[gnu::cold]] void TcpFlows::refuse(TcpFlow& flow, policy::Verdict verdict, Turn turn) {
-  flow.verdict = admission_.refuse(verdict);
-  abort(flow, policy::Outcome::kNotAccepted, turn);
+// Ends a flow that had begun: nothing of what waited goes on. Where the guest can be told why, only
+// its host's side is reset.
+[[gnu::cold]] void TcpFlows::refuse(TcpFlow& flow, Refusal refusal, Turn turn) {
+  flow.verdict = admission_.refuse(refusal.verdict);
+  Relaying* state = standing(flow);
+  if (state == nullptr || refused_ >= kRefusedMax || !can_be_told(flow, *state, refusal)) {
+    abort(flow, policy::Outcome::kNotAccepted, turn);
+    return;
+  }
+  turn.out.push(CloseTcp{flow.id, true});
+  report(flow, policy::Outcome::kNotAccepted, turn);
+  spill_.promise(state->rx.promised, 0);
+  release_kept(flow);
+  Refused refused{.guest_next = state->rx.received,
+                  .acked = state->tx.sent,
+                  .answer = std::move(refusal.answer)};
+  refused.send({flow.key, link_, flow.guest.mss}, turn.out);
+  flow.state = std::move(refused);
+  ++refused_;
+  timers_.arm(flow.timer, turn.now + kSynResend);
 }
 
 [[gnu::cold]] bool TcpFlows::keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
@@ -67,15 +98,16 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
   const auto piece =
       rx.trim(segment.sequence(), segment.payload(), segment.flags().fin(), admission_.drops());
   if (!piece) return true;
-  if (piece->ahead > 0) {
-    // What is judged has no gaps. The guest sends it again.
+  if (piece->ahead > 0 || (kept.is_let_through() && flow.watched != nullptr)) {
+    // What is judged has no gaps, and what follows on it is judged once the host has it. The guest
+    // sends it again.
     admission_.drops().count(DropReason::kTcpBufferFull);
     send_ack(flow, state, turn.out);
     return true;
   }
   if (!kept.has_begun()) {
-    if (keeping_ >= kKeepingMax) {
-      refuse(flow, policy::Verdict::kFirstBytesFull, turn);
+    if (keeping_ >= KeptBytes::kFlowsMax) {
+      refuse(flow, {policy::Verdict::kFirstBytesFull}, turn);
       return false;
     }
     ++keeping_;
@@ -104,12 +136,11 @@ void TcpFlows::end_gated_burst(TcpFlow& flow, Turn turn) {
   auto& [rx, tx] = state->relaying;
   if (flow.ack_due) send_ack(flow, state->relaying, turn.out);
   if (!flow.kept->is_let_through() && flow.kept->take_news(rx.guest_finished)) {
-    flow.asked = true;
-    turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
-                            .key = flow.key,
-                            .stage = AskStage::kFirstBytes,
-                            .bytes = flow.kept->all(),
-                            .finished = rx.guest_finished});
+    if (claims_ != nullptr) {
+      if (!judge_kept(flow, *state, turn)) return;
+    } else {
+      ask_about_kept(flow, rx, turn.out);
+    }
   }
   discard_acked(flow, tx, turn.out);
   request_data(flow, tx, turn);
@@ -156,18 +187,22 @@ void TcpFlows::open_gate(TcpFlow& flow, Gated& state, Turn turn) {
 
 // Actions that are not carried out yet may borrow the bytes.
 void TcpFlows::release_kept(TcpFlow& flow) {
-  if (flow.kept->has_begun()) {
+  if (flow.kept != nullptr && flow.kept->has_begun()) {
     --keeping_;
     parting_.push_back(flow.kept->release());
   }
   flow.kept.reset();
+  if (flow.watched != nullptr && flow.watched->until != kNever) {
+    --keeping_;
+    flow.watched->until = kNever;
+  }
 }
 
 void TcpFlows::timer_gated(TcpFlow& flow, Gated& state, Turn turn) {
   const KeptBytes& kept = *flow.kept;
   if (turn.now >= kept.until) {
     if (!kept.is_let_through()) {
-      refuse(flow, policy::Verdict::kFirstBytesTimedOut, turn);
+      refuse(flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
       return;
     }
     write_kept(flow, state, turn);

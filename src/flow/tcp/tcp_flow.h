@@ -14,8 +14,10 @@
 #include "flow/core/flow_key.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
+#include "flow/tcp/refused.h"
 #include "flow/tcp/tcp_receiver.h"
 #include "flow/tcp/tcp_sender.h"
+#include "flow/tcp/watched.h"
 #include "policy/verdict.h"
 #include "wire/seq_num.h"
 
@@ -94,13 +96,14 @@ struct HandedOver {
   bool host_shut = false;
 };
 
-using TcpState =
-    std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver, Deciding, Gated>;
+using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver,
+                              Deciding, Gated, Refused>;
 
 // The flow was reported, and only waits for packets that may still come.
 [[nodiscard]] inline bool is_over(const TcpState& state) {
   const auto* handed_over = std::get_if<HandedOver>(&state);
-  return std::holds_alternative<Lingering>(state) || (handed_over != nullptr && handed_over->over);
+  return std::holds_alternative<Lingering>(state) || std::holds_alternative<Refused>(state) ||
+         (handed_over != nullptr && handed_over->over);
 }
 
 // The driver holds something for the flow, which a CloseTcp ends.
@@ -143,7 +146,8 @@ struct TcpFlow {
   bool ack_due = false;
   bool deferred = false;
 
-  std::unique_ptr<KeptBytes> kept;  // Its first bytes, where these are judged.
+  std::unique_ptr<KeptBytes> kept;   // Its first bytes, where these are judged.
+  std::unique_ptr<Watched> watched;  // Its requests are judged for as long as it lives.
 
   TimerNode timer;
   Instant opened{};

@@ -82,13 +82,16 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   if (is_over(flow->state)) {
-    --(std::holds_alternative<Lingering>(flow->state) ? lingering_ : over_);
+    const bool refused = std::holds_alternative<Refused>(flow->state);
+    --(refused ? refused_ : std::holds_alternative<Lingering>(flow->state) ? lingering_ : over_);
   } else {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, turn);
   }
   if (Relaying* state = standing(*flow)) spill_.promise(state->rx.promised, 0);
-  if (flow->kept != nullptr) release_kept(*flow);
+  if (flow->kept != nullptr || flow->watched != nullptr) release_kept(*flow);
+  if (auto* refused = std::get_if<Refused>(&flow->state))
+    parting_.push_back(std::move(refused->answer));
   if (flow->asked) [[unlikely]] {
     if (std::holds_alternative<Deciding>(flow->state)) admission_.answered();
     turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, id}});
@@ -142,6 +145,16 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
           [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
           [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
           [&](Gated& state) { segment_relaying(flow, state.relaying, segment, turn); },
+          [&](Refused& state) {
+            switch (state.on_segment({flow.key, link_, flow.guest.mss}, segment, turn.out)) {
+              case Refused::Next::kStays: break;
+              case Refused::Next::kClosed: timers_.arm(flow.timer, turn.now + kLinger); break;
+              case Refused::Next::kGone:
+                remove(flow.id, policy::Outcome::kNotAccepted, turn);
+                break;
+              case Refused::Next::kReopened: reopen(flow, arrival, turn); break;
+            }
+          },
       },
       flow.state);
 }

@@ -16,6 +16,7 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
+#include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
 #include "wire/ip/flow_tuple.h"
@@ -124,6 +125,8 @@ class TcpFlows {
   void on_probed(TcpId id, bool answers, ActionSink& out);
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
+  // Who judges first bytes, at once. Not owned; null, and to begin with: whoever answers AskPolicy.
+  void set_claim_judge(ClaimJudge* judge) { claims_ = judge; }
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -235,12 +238,9 @@ class TcpFlows {
   // A segment of a connection that stands, with its first bytes kept or not.
   void segment_relaying(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
   void segment_control(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, Turn turn);
-  void receive_old_number(TcpFlow& flow, const Receiver& rx, wire::SeqNum sequence,
-                          ActionSink& out);
   void receive_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment, ActionSink& out);
   void receive_early(TcpFlow& flow, Relaying& state, const Receiver::Piece& piece, ActionSink& out);
   [[nodiscard]] bool stash(TcpId id, std::uint64_t offset, ByteView bytes, ActionSink& out);
-  [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Receiver& rx) const;
   [[nodiscard]] std::uint16_t advertise(const TcpFlow& flow, Receiver& rx);
 
   // tcp_send.cc
@@ -262,7 +262,7 @@ class TcpFlows {
 
   // tcp_ask.cc
   void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
-  void refuse(TcpFlow& flow, policy::Verdict verdict, Turn turn);
+  void refuse(TcpFlow& flow, Refusal refusal, Turn turn);
   // What it sends before it is judged. False when the flow is gone.
   [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
                                Turn turn);
@@ -272,6 +272,13 @@ class TcpFlows {
   void open_gate(TcpFlow& flow, Gated& state, Turn turn);
   void release_kept(TcpFlow& flow);
   void timer_gated(TcpFlow& flow, Gated& state, Turn turn);
+
+  // tcp_gate.cc
+  // False: the flow is gone, or had its turn.
+  [[nodiscard]] bool judge_kept(TcpFlow& flow, Gated& state, Turn turn);
+  // What of the burst of a watched flow goes to the host.
+  enum class Sifted : std::uint8_t { kNothing, kWriting, kFlowIsGone };
+  [[nodiscard]] Sifted sift(TcpFlow& flow, Relaying& state, Turn turn);
 
   // tcp_timers.cc
   [[nodiscard]] bool may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn);
@@ -300,6 +307,8 @@ class TcpFlows {
   std::size_t keeping_ = 0;                         // Flows that keep their first bytes.
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
+  std::size_t refused_ = 0;
+  ClaimJudge* claims_ = nullptr;
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
   Instant drain_began_{};
 };

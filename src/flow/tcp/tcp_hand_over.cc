@@ -35,7 +35,8 @@ constexpr std::size_t kLingeringMax = 4096;
 }
 
 [[nodiscard]] bool wants_hand_over(const TcpFlow& flow, HandOverWhen when) {
-  const bool hopeless = flow.hand_overs_failed >= kFailuresMax || flow.room_only;
+  const bool hopeless =
+      flow.hand_overs_failed >= kFailuresMax || flow.room_only || flow.watched != nullptr;
   if (when == HandOverWhen::kNever || hopeless) return false;
   const std::uint64_t moved = flow.bytes_to_host + flow.bytes_to_guest;
   // A server of the guest's whose queue is full drops our ACK after it sent a SYN-ACK, or has sent

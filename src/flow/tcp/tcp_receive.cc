@@ -1,5 +1,7 @@
 // Guest to host: what a segment of the guest's does to a connection that stands, and what comes
 // back from the host. Numbers and windows are tcp_receiver.h's.
+#include <utility>
+
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
 
@@ -13,6 +15,23 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
   if (flow.hand_over != HandOverStage::kNone) [[unlikely]]
     return WindowTerms::kNothingNew;
   return flow.room_only ? WindowTerms::kRoomOnly : WindowTerms::kShared;
+}
+
+[[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Receiver& rx,
+                                           const SpillBudget& spill) {
+  const std::size_t share = flow.bytes_to_host < kShareAfter ? 0 : spill.share(rx.promised);
+  return rx.offered(flow.guest, terms_of(flow), share);
+}
+
+// A keep-alive (RFC 9293, 3.8.4) is the other end's to answer. With its window closed the guest
+// asks in the same way for news of that, which only we have.
+[[gnu::cold]] void receive_old_number(TcpFlow& flow, const Receiver& rx, wire::SeqNum sequence,
+                                      ActionSink& out) {
+  if (rx.is_keep_alive(sequence, flow.guest.mss)) {
+    out.push(ProbeTcp{flow.id, flow.lull});
+  } else {
+    flow.ack_due = true;
+  }
 }
 
 // The guest sends bytes.
@@ -48,17 +67,6 @@ void note_question(TcpFlow& flow) {
   receive_ack(flow, state, segment, turn);
 }
 
-// A keep-alive (RFC 9293, 3.8.4) is the other end's to answer. With its window closed the guest
-// asks in the same way for news of that, which only we have.
-[[gnu::cold]] void TcpFlows::receive_old_number(TcpFlow& flow, const Receiver& rx,
-                                                wire::SeqNum sequence, ActionSink& out) {
-  if (rx.is_keep_alive(sequence, flow.guest.mss)) {
-    out.push(ProbeTcp{flow.id, flow.lull});
-  } else {
-    flow.ack_due = true;
-  }
-}
-
 void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
   TcpFlow* flow = find(id);
   if (flow == nullptr || !answers) return;
@@ -74,7 +82,12 @@ void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
   if (segment.flags().rst()) {
     if (sequence == rx.received) {
       // What came before it is passed on before it.
-      if (rx.has_chain()) {
+      if (flow.watched != nullptr) [[unlikely]] {
+        const Sifted sifted = sift(flow, state, turn);
+        if (sifted == Sifted::kFlowIsGone) return;
+        if (sifted == Sifted::kWriting && !flow.host_failed)
+          flow.bytes_to_host += flow.watched->written;
+      } else if (rx.has_chain()) {
         if (!flow.host_failed) flow.bytes_to_host += rx.chained();
         turn.out.push(rx.begin_write(flow.id));
       }
@@ -103,7 +116,13 @@ void TcpFlows::receive_data(TcpFlow& flow, Relaying& state, const wire::TcpView&
       rx.trim(segment.sequence(), segment.payload(), segment.flags().fin(), admission_.drops());
   if (!piece) return;
   if (piece->ahead > 0) [[unlikely]] {
-    receive_early(flow, state, *piece, out);
+    if (flow.watched == nullptr) {
+      receive_early(flow, state, *piece, out);
+    } else {
+      // What is judged has no gaps. The guest sends it again.
+      admission_.drops().count(DropReason::kTcpBufferFull);
+      send_ack(flow, state, out);
+    }
     return;
   }
   if (!piece->bytes.empty()) {
@@ -179,13 +198,8 @@ bool TcpFlows::on_pieces(const wire::TcpFrameHead& head, std::span<const ByteVie
   send_ack(flow, state, out);
 }
 
-std::uint32_t TcpFlows::offered_window(const TcpFlow& flow, const Receiver& rx) const {
-  const std::size_t share = flow.bytes_to_host < kShareAfter ? 0 : spill_.share(rx.promised);
-  return rx.offered(flow.guest, terms_of(flow), share);
-}
-
 std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
-  const std::uint16_t field = rx.advertise(flow.guest, offered_window(flow, rx));
+  const std::uint16_t field = rx.advertise(flow.guest, offered_window(flow, rx, spill_));
   spill_.promise(rx.promised, rx.beyond_host(rx.open()));
   return field;
 }
@@ -201,8 +215,21 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
   }
   if (!flow->host_failed) flow->bytes_to_host += written.taken;
   if (written.taken > 0) flow->moved = turn.now;
-  if (!state->rx.wrote(written.taken, written.buffered, written.room)) [[unlikely]]
+  std::uint64_t taken = written.taken;
+  if (Watched* watched = flow->watched.get()) [[unlikely]] {
+    if (taken < std::exchange(watched->written, 0)) {
+      // The guest would send the rest again, but what was judged is not judged twice.
+      admission_.drops().count(DropReason::kTcpBufferFull);
+      abort(*flow, policy::Outcome::kResetByHost, turn);
+      return;
+    }
+    taken = state->rx.write_size;
+  }
+  if (!state->rx.wrote(taken, written.buffered, written.room)) [[unlikely]]
     admission_.drops().count(DropReason::kTcpBufferFull);
+  if (flow->watched != nullptr) [[unlikely]] {
+    if (sift(*flow, *state, turn) != Sifted::kNothing) return;
+  }
   if (state->rx.take_fin()) turn.out.push(ShutdownTcp{id});
   if (may_hold_ack(*state)) {
     flow->ack_due = true;
@@ -233,7 +260,7 @@ std::uint16_t TcpFlows::advertise(const TcpFlow& flow, Receiver& rx) {
   rx.buffered = buffered;
   rx.host_room = room;
   if (was_waiting && rx.take_fin()) turn.out.push(ShutdownTcp{id});
-  if (rx.update_is_worth_it(flow->guest.mss, offered_window(*flow, rx))) {
+  if (rx.update_is_worth_it(flow->guest.mss, offered_window(*flow, rx, spill_))) {
     send_ack(*flow, *state, turn.out);
   }
   consider_hand_over(*flow, *state, turn);

@@ -40,10 +40,16 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
     end_gated_burst(flow, turn);
     return;
   }
-  if (state->rx.has_chain()) {
+  bool writing = state->rx.has_chain();
+  if (flow.watched != nullptr) [[unlikely]] {
+    const Sifted sifted = sift(flow, *state, turn);
+    if (sifted == Sifted::kFlowIsGone) return;
+    writing = sifted == Sifted::kWriting;
+  } else if (writing) {
     turn.out.push(state->rx.begin_write(flow.id));
-    // The ACK follows what the host takes.
-  } else {
+  }
+  // The ACK follows what the host takes.
+  if (!writing) {
     if (flow.ack_due) {
       if (may_hold_ack(*state)) {
         touch(flow);
@@ -85,6 +91,8 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
 std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
   const TcpFlow* flow = flows_.find(id);
   if (flow == nullptr || !link_.features().checksum) return std::nullopt;
+  if (flow->watched != nullptr && flow->watched->listens()) [[unlikely]]
+    return std::nullopt;
   const wire::IpAddress& guest = flow->key.guest.address;
   return TcpFramesToCome{
       .flow = {wire::IpProtocol::kTcp, flow->key.remote, flow->key.guest},
@@ -140,6 +148,8 @@ std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
   } else {
     flow->host_readable = flow->host_failed.has_value();  // No event will tell of its end.
   }
+  if (flow->watched != nullptr && flow->watched->hear(bytes)) [[unlikely]]
+    (void)sift(*flow, *state, turn);
 }
 
 void TcpFlows::send_data(TcpFlow& flow, Receiver& rx, Stretch stretch, ActionSink& out) {

@@ -35,7 +35,13 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
                      send_syn(*flow, state.our_isn, std::nullopt, turn.out);
                    }
                  },
-                 [&](Relaying& state) { timer_relaying(*flow, state, turn); },
+                 [&](Relaying& state) {
+                   if (flow->watched != nullptr && turn.now >= flow->watched->until) {
+                     refuse(*flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
+                   } else {
+                     timer_relaying(*flow, state, turn);
+                   }
+                 },
                  [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
                  [&](const HandedOver& state) {
                    if (state.over) {
@@ -46,8 +52,16 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
                      timers_.arm(flow->timer, flow->active + options_.idle_limit);
                    }
                  },
-                 [&](const Deciding&) { refuse(*flow, policy::Verdict::kAskTimedOut, turn); },
+                 [&](const Deciding&) { refuse(*flow, {policy::Verdict::kAskTimedOut}, turn); },
                  [&](Gated& state) { timer_gated(*flow, state, turn); },
+                 [&](Refused& state) {
+                   const Refused::End end{flow->key, link_, flow->guest.mss};
+                   if (state.on_timer(end, turn.out) == Refused::Next::kGone) {
+                     remove(flow->id, policy::Outcome::kNotAccepted, turn);
+                   } else {
+                     timers_.arm(flow->timer, turn.now + kSynResend * (1 << state.resends));
+                   }
+                 },
              },
              flow->state);
 }
@@ -100,8 +114,9 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
       send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
     }
   }
+  const Instant judged_by = flow.watched == nullptr ? kNever : flow.watched->until;
   timers_.arm(flow.timer, std::min({tx.resend_at, state.rx.check_at, flow.hand_over_until,
-                                    flow.active + options_.idle_limit}));
+                                    judged_by, flow.active + options_.idle_limit}));
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Turn turn) {
@@ -174,6 +189,9 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  [&](const Gated& state) {
                    send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received,
                               turn.out);
+                 },
+                 [&](const Refused& state) {
+                   send_reset(flow.key, state.next(), state.guest_next, turn.out);
                  },
              },
              flow.state);

@@ -65,6 +65,7 @@ def builds(*programs):
 
 
 BELL = ("clients/box-bell-guest", "clients/box-bell")
+WITHOUT = "clients/libkvm_without.so"
 START = ("clients/libkvm_pretend.so", "sluice")
 needs_kvm = pytest.mark.skipif(not os.access("/dev/kvm", os.R_OK | os.W_OK),
                                reason="there is no KVM for us")
@@ -84,6 +85,20 @@ def test_a_guest_has_its_answers(bell, name, notifies_leave):
     assert 0 < row["p50"] <= row["p99"]
     assert 0 < row["doorbells"]
     assert row["notify_exits"] == (row["doorbells"] if notifies_leave else 0)
+
+
+@needs_kvm
+@pytest.mark.skipif(not builds(*BELL, WITHOUT), reason="box-bell is not built")
+@pytest.mark.parametrize("without, notifies, registers", [
+    ("irqfd", 0, 0), ("registers,irqfd", 0, 2), ("registers,ioeventfd", 1, 2)])
+def test_a_program_is_kept_from_bindings_of_kvm(bell, monkeypatch, without, notifies, registers):
+    build = builds(*BELL, WITHOUT)[0]
+    monkeypatch.setenv("LD_PRELOAD", os.path.join(build, WITHOUT))
+    monkeypatch.setenv("KVM_WITHOUT", without)
+    row = bell.sample(types.SimpleNamespace(build=build, rounds=20, not_pinned=True,
+                                            realtime=False, timeout=120), "net, acknowledged")
+    assert row["notify_exits"] == notifies * row["doorbells"]
+    assert row["register_exits"] == registers * row["rounds"]
 
 
 def test_a_start_is_told_by_its_stages(start):

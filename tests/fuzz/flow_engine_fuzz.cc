@@ -195,6 +195,9 @@ class Harness {
       } else if (const auto* state = std::get_if<flow::Relaying>(&flow->state)) {
         base = state->rx.received;
         ack = state->tx.sent;
+      } else if (const auto* refused = std::get_if<flow::Refused>(&flow->state)) {
+        base = refused->guest_next;
+        ack = refused->acked;
       } else if (const auto* accepted = std::get_if<flow::SynAckSent>(&flow->state)) {
         base = accepted->guest_next;
         ack = accepted->our_isn + 1;

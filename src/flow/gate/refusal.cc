@@ -40,7 +40,7 @@ Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
   refusal.answer = wire::make_refusal_page(
       {.status = quota ? wire::RefusalStatus::kTooManyRequests : wire::RefusalStatus::kForbidden,
        .what = what,
-       .why = policy::to_string(judged.verdict),
+       .why = policy::reason_id(judged.verdict),
        .rule = words.rule,
        .note = words.note});
   return refusal;
@@ -55,7 +55,7 @@ Refusal refusal_of_request(wire::HttpFault fault) {
       fault == wire::HttpFault::kHost ? policy::Verdict::kHostMismatch : policy::Verdict::kNotHttp;
   return {.verdict = verdict,
           .answer = wire::make_refusal_page(
-              {.what = words_for(fault), .why = policy::to_string(verdict)})};
+              {.what = words_for(fault), .why = policy::reason_id(verdict)})};
 }
 
 }  // namespace sluice::flow

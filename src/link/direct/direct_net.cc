@@ -64,6 +64,11 @@ bool DirectNet::start(virtio::FeatureSet accepted, std::span<const virtio::MmioQ
 
 void DirectNet::reset() { (void)ask({}); }
 
+bool DirectNet::stop_queue(std::size_t queue) {
+  (void)ask({.stops = queue});
+  return true;
+}
+
 bool DirectNet::ask(Request request) {
   std::unique_lock lock(mutex_);
   if (shut_down_) return false;
@@ -80,8 +85,12 @@ void DirectNet::on_event(std::uint64_t /*what*/) {
   const std::scoped_lock lock(mutex_);
   if (request_ == nullptr || request_->done) return;
   const NetQueues::Exclusive all(queues());
-  stop_rings();
-  request_->answer = !request_->starts || start_rings(*request_);
+  if (request_->stops) {
+    stop_ring(*request_->stops);
+  } else {
+    stop_rings();
+    request_->answer = !request_->starts || start_rings(*request_);
+  }
   request_->done = true;
   answered_.notify_all();
 }
@@ -92,6 +101,11 @@ void DirectNet::on_broken() {
     stop_rings();
   }
   plan_.tell("the guest's memory was cut short; its network is not served until it is set up anew");
+  on_ring_broken();
+}
+
+// Virtio 1.2, 2.1.2: a device that cannot go on by itself says so.
+void DirectNet::on_ring_broken() {
   if (interrupt_ != nullptr) interrupt_->needs_reset();
 }
 
@@ -100,7 +114,10 @@ bool DirectNet::start_rings(const Request& request) {
   for (std::size_t i = 0; i < plan_.regions.size(); ++i) {
     files.push_back(copy_of(plan_.memory_file.get()));
   }
-  if (!queues().set_table(plan_.regions, std::move(files))) return false;
+  if (const auto shared = queues().set_table(plan_.regions, std::move(files)); !shared) {
+    plan_.tell("the network device has no way to the guest's memory: " + shared.error().why);
+    return false;
+  }
   queues().set_features(request.accepted.bits());
   for (std::size_t i = 0; i < std::min(request.queues.size(), rings_.size()); ++i) {
     if (request.queues[i].ready && !start_ring(i, request)) {
@@ -125,7 +142,11 @@ bool DirectNet::start_ring(std::size_t index, const Request& request) {
                    .call = copy_of(interrupt_->fd()),
                    .enabled = true,
                    .started = true};
-  if (!ring.kick.valid() || !ring.call.valid()) return false;
+  if (!ring.kick.valid() || !ring.call.valid()) {
+    plan_.tell("the network device finds no descriptors for a queue of the guest's driver");
+    ring = VhostRing{};
+    return false;
+  }
   if (const auto started = queues().start_ring(index, ring); !started) {
     plan_.tell("the guest's driver sets up a queue that cannot be: " + started.error().why);
     ring = VhostRing{};
@@ -134,12 +155,14 @@ bool DirectNet::start_ring(std::size_t index, const Request& request) {
   return true;
 }
 
+void DirectNet::stop_ring(std::size_t index) {
+  if (!rings_[index].started) return;
+  (void)queues().stop_ring(index);
+  rings_[index] = VhostRing{};
+}
+
 void DirectNet::stop_rings() {
-  for (std::size_t i = 0; i < rings_.size(); ++i) {
-    if (!rings_[i].started) continue;
-    (void)queues().stop_ring(i);
-    rings_[i] = VhostRing{};
-  }
+  for (std::size_t i = 0; i < rings_.size(); ++i) stop_ring(i);
   queues().forget();
 }
 

@@ -14,6 +14,7 @@
 #include <expected>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,6 +58,7 @@ class DirectNet final : public NetBackEnd, public virtio::MmioDevice {
   [[nodiscard]] bool start(virtio::FeatureSet accepted,
                            std::span<const virtio::MmioQueueSetup> queues) override;
   void reset() override;
+  [[nodiscard]] bool stop_queue(std::size_t queue) override;
   [[nodiscard]] int kick_fd(std::size_t queue) const override { return kicks_[queue].get(); }
 
  private:
@@ -64,7 +66,8 @@ class DirectNet final : public NetBackEnd, public virtio::MmioDevice {
 
   // What a monitor's thread asks of the first worker; it waits meanwhile.
   struct Request {
-    bool starts = false;  // Otherwise it is a reset.
+    bool starts = false;                 // Otherwise it is a reset,
+    std::optional<std::size_t> stops{};  // or one queue is to be let go of.
     virtio::FeatureSet accepted{};
     std::span<const virtio::MmioQueueSetup> queues{};
     bool done = false;
@@ -77,9 +80,11 @@ class DirectNet final : public NetBackEnd, public virtio::MmioDevice {
   [[nodiscard]] bool ask(Request request);
   void on_event(std::uint64_t what) override;
   void on_broken() override;
+  void on_ring_broken() override;
   // In the first worker's turn, with all queues to itself.
   [[nodiscard]] bool start_rings(const Request& request);
   [[nodiscard]] bool start_ring(std::size_t index, const Request& request);
+  void stop_ring(std::size_t index);
   void stop_rings();
 
   DirectNetPlan plan_;

@@ -44,6 +44,8 @@ class NetBackEnd : private NetQueues::Kicks {
   virtual void on_event(std::uint64_t what) = 0;
   // The guest's memory was cut short.
   virtual void on_broken() = 0;
+  // The guest broke a ring of its own, which is served no more. From any worker's thread.
+  virtual void on_ring_broken() {}
 
   [[nodiscard]] NetQueues& queues() { return queues_; }
   [[nodiscard]] Seat& first_seat() { return seats_.front(); }
@@ -59,6 +61,7 @@ class NetBackEnd : private NetQueues::Kicks {
   }
   void unwatch(std::size_t worker, int fd) override { seats_[worker].unwatch(fd); }
   void wake(std::size_t worker) override { seats_[worker].wake(); }
+  void broke() override { on_ring_broken(); }
   // For a worker's link, in its turn.
   void take_events(std::size_t worker);
 

@@ -369,6 +369,7 @@ void NetQueues::note_broken() {
 void NetQueues::tell_fault(std::size_t index, virtio::RingFault fault) const {
   tell_(fmt::format("the guest broke its queue {}, which is not served until it is set up anew: {}",
                     index, virtio::text_of(fault)));
+  kicks_->broke();
 }
 
 }  // namespace sluice::link

@@ -52,6 +52,8 @@ class NetQueues final : public VhostDevice {
     virtual void unwatch(std::size_t worker, int fd) = 0;
     // Its link is to be read, whatever its descriptors say. From any thread.
     virtual void wake(std::size_t worker) = 0;
+    // The guest broke one of its rings, which was told. From any thread.
+    virtual void broke() = 0;
 
    protected:
     ~Kicks() = default;

@@ -61,6 +61,10 @@ class MmioDevice {
   // The driver wrote 0 to the status. When it returns nothing of the guest's memory is touched any
   // more, and nothing stale will be. It may not have been started.
   virtual void reset() = 0;
+  // The driver takes one queue back, and may reset the device before it gives it another (virtio
+  // 1.2, 4.2.2.2). When it returns nothing of that queue is touched any more. False: the device has
+  // no way to stop one alone, and goes on with all.
+  [[nodiscard]] virtual bool stop_queue(std::size_t /*queue*/) { return false; }
   // An eventfd for each queue, valid for the device's life: readable when the driver notified it.
   // Bound by KVM_IOEVENTFD, or written by the bus.
   [[nodiscard]] virtual int kick_fd(std::size_t queue) const = 0;

@@ -118,13 +118,18 @@ void MmioTransport::write_register(std::uint64_t offset, std::uint32_t value) {
 }
 
 void MmioTransport::write_queue(std::uint64_t offset, std::uint32_t value) {
-  // The device has them from DRIVER_OK on.
-  if (selected() == nullptr || (status_ & kDriverOk) != 0) return;
+  if (selected() == nullptr) return;
   MmioQueueSetup& queue = queues_[queue_];
+  // The device has them from DRIVER_OK on.
+  if ((status_ & kDriverOk) != 0) {
+    if (offset == kQueueReady && value == 0) take_back(queue);
+    return;
+  }
   switch (offset) {
-    // What does not fit is no size that a queue can have; zero is refused by every device.
+    // More than was offered is no size that the queue can have; zero is refused by every device.
     case kQueueNumber:
-      queue.size = value <= 0xffff ? static_cast<std::uint16_t>(value) : std::uint16_t{0};
+      queue.size = value <= device_.queue_size_max(queue_) ? static_cast<std::uint16_t>(value)
+                                                           : std::uint16_t{0};
       break;
     case kQueueReady: queue.ready = value == 1; break;
     case kDescriptorsLow: queue.descriptors = with_low(queue.descriptors, value); break;
@@ -135,6 +140,16 @@ void MmioTransport::write_queue(std::uint64_t offset, std::uint32_t value) {
     case kDeviceHigh: queue.device = with_high(queue.device, value); break;
     default: break;
   }
+}
+
+// 4.2.2.2: a driver that reads back what it wrote has its queue for itself. A device that works
+// with all of its queues or with none works no more.
+void MmioTransport::take_back(MmioQueueSetup& queue) {
+  if (!queue.ready) return;
+  queue.ready = false;
+  if (device_.stop_queue(queue_)) return;
+  device_.reset();
+  interrupt_.require_reset();
 }
 
 void MmioTransport::accept_features(std::uint32_t value) {

@@ -32,6 +32,7 @@ class MmioTransport {
   [[nodiscard]] const MmioQueueSetup* selected() const;
   void write_register(std::uint64_t offset, std::uint32_t value);
   void write_queue(std::uint64_t offset, std::uint32_t value);
+  void take_back(MmioQueueSetup& queue);
   void accept_features(std::uint32_t value);
   void set_status(std::uint32_t value);
   void reset();

@@ -215,10 +215,44 @@ TEST_F(DirectNetTest, ABrokenRingIsToldOfAndTheNextDriverIsServed) {
   driver->make_available(1, 0);
   pump();
   EXPECT_EQ(told.size(), 1U);
+  EXPECT_EQ(interrupt.resets_needed, 1) << "its driver learns of it, too";
   ASSERT_TRUE(start(kPlain, 2));
   driver->transmit(frame('a'));
   pump();
   EXPECT_EQ(frames, std::vector{frame('a')});
+}
+
+TEST_F(DirectNetTest, AQueueThatIsTakenBackIsTouchedNoMoreAndTheOtherGoesOn) {
+  ASSERT_TRUE(start(kPlain, 2));
+  driver->transmit(frame('a'));
+  pump();
+  by_turns([&] { EXPECT_TRUE(net->stop_queue(1)); });
+  driver->transmit(frame('b'));
+  driver->kick(1);
+  pump();
+  EXPECT_EQ(frames, std::vector{frame('a')});
+  EXPECT_EQ(driver->transmitted(1), 1U);
+  driver->offer_buffers(1);
+  EXPECT_EQ(write(frame('c')), 0U);
+  EXPECT_EQ(driver->receive(), std::vector{frame('c')});
+  by_turns([&] { EXPECT_TRUE(net->stop_queue(0)); });
+  EXPECT_EQ(write(frame('d')), 1U);
+  EXPECT_EQ(told, std::vector<std::string>{});
+}
+
+TEST_F(DirectNetTest, AStartThatFailsIsToldWhateverTheReason) {
+  DirectNetPlan plan{.device = {.mac = {}, .mtu = 1500, .queue_pairs_max = 1},
+                     .regions = {{.guest_address = Driver::kGuestBase, .size = Driver::kMemory}},
+                     .memory_file = UniqueFd(),
+                     .tell = [this](const std::string& line) { told.push_back(line); }};
+  links.clear();
+  net = std::move(*DirectNet::create(sys::real_kernel(), std::move(plan)));
+  net->attach(interrupt);
+  driver->drive(*net);
+  links.push_back(net->link(0));
+  EXPECT_FALSE(start(kPlain, 2));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_NE(told[0].find("no way to the guest's memory"), std::string::npos) << told[0];
 }
 
 TEST_F(DirectNetTest, NobodyWaitsForWorkersThatAreGone) {

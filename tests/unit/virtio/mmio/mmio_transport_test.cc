@@ -41,9 +41,15 @@ class Recorder final : public MmioDevice {
     return works;
   }
   void reset() override { ++resets; }
+  [[nodiscard]] bool stop_queue(std::size_t queue) override {
+    stopped.push_back(queue);
+    return stops_one;
+  }
   [[nodiscard]] int kick_fd(std::size_t) const override { return -1; }
 
   bool works = true;
+  bool stops_one = true;
+  std::vector<std::size_t> stopped;
   int starts = 0;
   int resets = 0;
   FeatureSet features;
@@ -146,10 +152,40 @@ TEST_F(Transport, SettledIsSettled) {
   write(0x70, 15);
   EXPECT_EQ(device_.features, FeatureSet{Feature::kVersion1});
   write(0x80, 0xdead'0000);
-  write(0x44, 0);
+  write(0x44, 2);
   write(0x70, 15);
   EXPECT_EQ(read(0x44), 1U);
   EXPECT_EQ(device_.starts, 1);
+}
+
+TEST_F(Transport, AQueueThatIsTakenBackIsStoppedAlone) {
+  negotiate({Feature::kVersion1});
+  set_up_queue(0);
+  set_up_queue(1);
+  write(0x44, 0);
+  write(0x44, 1);
+  EXPECT_TRUE(device_.stopped.empty()) << "nothing runs yet";
+  write(0x70, 15);
+  write(0x44, 0);
+  EXPECT_EQ(read(0x44), 0U);
+  EXPECT_EQ(device_.stopped, std::vector<std::size_t>{1});
+  write(0x44, 0);
+  write(0x44, 1);
+  EXPECT_EQ(read(0x44), 0U) << "it is given anew behind a reset";
+  EXPECT_EQ(device_.stopped.size(), 1U);
+  EXPECT_EQ(read(0x70), 15U);
+  EXPECT_EQ(device_.resets, 0);
+}
+
+TEST_F(Transport, ADeviceThatCannotStopOneQueueStopsAndNeedsAReset) {
+  device_.stops_one = false;
+  negotiate({Feature::kVersion1});
+  set_up_queue(0);
+  write(0x70, 15);
+  write(0x44, 0);
+  EXPECT_EQ(read(0x44), 0U);
+  EXPECT_EQ(device_.resets, 1);
+  EXPECT_EQ(read(0x70), 15U | 64U);
 }
 
 TEST_F(Transport, ADriverCannotSetWhatTheDeviceSays) {
@@ -210,8 +246,11 @@ TEST_F(Transport, ASizeBeyondAnyQueueIsNone) {
   negotiate({Feature::kVersion1});
   write(0x30, 0);
   write(0x38, 0x1'0020);
+  write(0x30, 1);
+  write(0x38, 65);
   write(0x70, 15);
   EXPECT_EQ(device_.setup[0].size, 0);
+  EXPECT_EQ(device_.setup[1].size, 0) << "it has 64 at most";
 }
 
 TEST_F(Transport, RegistersAreWordsAndTheConfigurationIsBytes) {

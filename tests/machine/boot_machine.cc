@@ -95,7 +95,8 @@ int refused(const sys::SetupError& error) {
 int status_of(EndKind kind) {
   switch (kind) {
     case EndKind::kPoweredOff: return 0;
-    case EndKind::kReset: return 2;
+    case EndKind::kReset:
+    case EndKind::kPanicked: return 2;
     case EndKind::kTripleFault: return 3;
     case EndKind::kFailed: return 4;
     case EndKind::kStopped: return 5;

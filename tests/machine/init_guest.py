@@ -48,9 +48,9 @@ def message(kind, payload=b""):
     return struct.pack("<IB", len(payload) + 1, kind) + payload
 
 
-def setup_message(command, *, environment=("PATH=/usr/bin:/bin",), directory="/", uid=0, gid=0,
-                  groups=(), window=None, error_in_terminal=False, umask=0o022, descriptors=0,
-                  clock=0, host_name="", addresses=(), gateways=(), mtu=1500, interface="eth0",
+def setup_message(command, *, environment=("PATH=/usr/bin:/bin",), directory="/",
+                  directory_required=False, uid=0, gid=0, groups=(), window=None,
+                  error_in_terminal=False, umask=0o022, descriptors=0, clock=0, host_name="", addresses=(), gateways=(), mtu=1500, interface="eth0",
                   files=(), shares=()):
     """kSetup, field by field as the C++ has it."""
     network = (text(interface)
@@ -58,6 +58,7 @@ def setup_message(command, *, environment=("PATH=/usr/bin:/bin",), directory="/"
                + items(gateways, address) + struct.pack("<IH", mtu, 1))
     return message(1, b"".join([
         items(command, text), items(environment, text), text(directory),
+        struct.pack("<B", directory_required),
         struct.pack("<II", uid, gid), items(groups, lambda group: struct.pack("<I", group)),
         b"\1" + struct.pack("<HH", *window) if window else b"\0",
         struct.pack("<BIQQQ", error_in_terminal, umask, descriptors, 0, clock), text(host_name),

@@ -187,11 +187,34 @@ def test_several_boxes_leave_nothing_behind(box):
     check_equal(box.left_behind(), before, "what is left behind")
 
 
+def test_the_monitor_sees_no_files(box):
+    done = box.level.run(
+        f"{box.sluice} box --cpus 1 --memory 256MiB -- sh -c 'echo ready; sleep 1000' >/run/said & "
+        "pid=$!\nfor i in $(seq 1000); do grep -q ready /run/said && break; sleep 0.1; done\n"
+        "grep ready /run/said; ls -A /proc/$pid/root/; kill -KILL $pid; wait $pid; rm /run/said",
+        places.SECONDS)
+    check_equal(done.stdout.split(), ["ready"], done.stderr)
+
+
 def test_a_panic_ends_the_box_with_words(box):
     done = box.box("echo c >/proc/sysrq-trigger; sleep 100", "--as-root")
     check_equal(done.returncode, 125, done.stderr)
-    check("panic" in done.stderr, f"what is said: {done.stderr}")
+    check("the guest's kernel panicked" in done.stderr, f"what is said: {done.stderr}")
     check_equal(box.left_behind(), "", "what is left behind")
+
+
+def test_a_reboot_from_within_is_no_panic(box):
+    done = box.box("sync; echo b >/proc/sysrq-trigger; sleep 100", "--as-root")
+    check_equal(done.returncode, 125, done.stderr)
+    check("rebooted from within" in done.stderr, f"what is said: {done.stderr}")
+    check("panic" not in done.stderr, f"what is said: {done.stderr}")
+
+
+def test_a_folder_that_was_asked_for_and_is_missing_is_an_error(box):
+    done = box.box("echo started", "--workdir", "/nowhere/at-all")
+    check_equal(done.returncode, 125, done.stderr)
+    check("--workdir: '/nowhere/at-all'" in done.stderr, f"what is said: {done.stderr}")
+    check_equal(done.stdout, "", "the command")
 
 
 def test_a_machine_that_hears_no_signal_is_ended_by_the_third(box):

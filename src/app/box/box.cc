@@ -95,7 +95,8 @@ std::expected<serve::BoxPlan, std::string> box_plan(const BoxOptions& options,
     }
     if (auto ok = check_folder("--share", share.path); !ok) return std::unexpected(ok.error());
   }
-  if (plan.workdir.empty()) plan.workdir = foreign ? "/" : folder;
+  plan.workdir_required = !plan.workdir.empty();
+  if (!plan.workdir_required) plan.workdir = foreign ? "/" : folder;
   return plan;
 }
 

@@ -14,9 +14,10 @@ bool is_serial(std::uint16_t port) {
   return port >= SerialPort::kFirst && port <= SerialPort::kLast;
 }
 
-std::optional<MachineEnd> reset() {
-  return MachineEnd{EndKind::kReset,
-                    "the guest's kernel asked for a reboot, as it does when it panics"};
+// A kernel that panics asks for a reset as any other (panic=-1): only its console tells.
+std::optional<MachineEnd> reset(const SerialPort& serial) {
+  if (serial.panicked()) return MachineEnd{EndKind::kPanicked, "the guest's kernel panicked"};
+  return MachineEnd{EndKind::kReset, "the guest was rebooted from within, which ends it"};
 }
 
 }  // namespace
@@ -42,8 +43,8 @@ std::optional<MachineEnd> PlatformPorts::write(std::uint16_t port, ByteView byte
       (value >> 2 & 7) == kAcpiSoftOff) {
     return MachineEnd{EndKind::kPoweredOff, "the guest powered itself off"};
   }
-  if (port == kAcpiPorts.reset && value == kAcpiResetValue) return reset();
-  if (port == kKeyboard && value == kKeyboardReset) return reset();
+  if (port == kAcpiPorts.reset && value == kAcpiResetValue) return reset(serial_);
+  if (port == kKeyboard && value == kKeyboardReset) return reset(serial_);
   return std::nullopt;
 }
 

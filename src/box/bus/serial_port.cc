@@ -1,5 +1,7 @@
 #include "box/bus/serial_port.h"
 
+#include <string_view>
+
 namespace sluice::box {
 namespace {
 
@@ -14,6 +16,9 @@ constexpr std::uint8_t kDivisorLatch = 0x80;  // Of the line control.
 constexpr std::uint8_t kNoInterrupt = 0x01;
 constexpr std::uint8_t kTransmitterEmpty = 0x60;
 constexpr std::uint8_t kLineUp = 0xb0;  // Carrier, data set ready, clear to send.
+
+// As panic() of Linux begins its line (kernel/panic.c), behind the time.
+constexpr std::string_view kPanic = "Kernel panic - not syncing";
 
 }  // namespace
 
@@ -45,12 +50,26 @@ void SerialPort::write(std::uint16_t port, std::uint8_t value) {
 void SerialPort::transmit(char byte) {
   if (byte == '\r' || byte == '\0') return;
   tail_ += byte;
+  if (byte == '\n') look_for_panic();
   if (tail_.size() >= 2 * kTailMax) tail_.erase(0, tail_.size() - kTailMax);
   if (!sink_) return;
   line_ += byte;
   if (byte != '\n' && line_.size() < kTailMax) return;
   sink_(line_);
   line_.clear();
+}
+
+// In the line that has just ended.
+void SerialPort::look_for_panic() {
+  const std::string_view text(tail_.data(), tail_.size() - 1);
+  const std::size_t before = text.rfind('\n');
+  const std::string_view line = before == text.npos ? text : text.substr(before + 1);
+  panicked_ = panicked_ || line.find(kPanic) != line.npos;
+}
+
+bool SerialPort::panicked() const {
+  const std::lock_guard guard(lock_);
+  return panicked_;
 }
 
 std::string SerialPort::tail() const {

@@ -30,15 +30,19 @@ class SerialPort {
 
   // The last kTailMax bytes.
   [[nodiscard]] std::string tail() const;
+  // A line of it was a Linux kernel's panic.
+  [[nodiscard]] bool panicked() const;
 
  private:
   void transmit(char byte);
+  void look_for_panic();
 
   Sink sink_;
   mutable std::mutex lock_;  // Of what follows.
   std::array<std::uint8_t, 8> registers_{};
   std::string line_;  // Not yet given to the sink.
   std::string tail_;  // To twice kTailMax bytes, so that cutting it is rare.
+  bool panicked_ = false;
 };
 
 }  // namespace sluice::box

@@ -61,6 +61,7 @@ void fields(Io& io, T& setup) {
   io.list(setup.command, kPlainItem);
   io.list(setup.environment, kPlainItem);
   io.field(setup.directory);
+  io.flag(setup.directory_required);
   io.field(setup.uid);
   io.field(setup.gid);
   io.list(setup.groups, kPlainItem);

@@ -82,7 +82,10 @@ enum class ErrorPlace : std::uint8_t {
 struct Setup {
   std::vector<std::string> command;      // As for execvp(); at least one.
   std::vector<std::string> environment;  // NAME=VALUE.
-  std::string directory = "/";           // Where it is missing, the command starts in "/".
+  std::string directory = "/";           // Where the command starts.
+  // It was asked for: without it there is no command. Otherwise one starts in "/" where it is
+  // missing.
+  bool directory_required = false;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;

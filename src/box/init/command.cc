@@ -96,8 +96,15 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   return pointers;
 }
 
-// The child: everything up to the command's first instruction. What fails it says by `report`: an
-// exit status and errno.
+// What a child cannot do, and why: by its pipe, whole.
+enum class StartStep : std::uint8_t { kUser, kFolder, kCommand };
+struct StartReport {
+  StartStep step = StartStep::kUser;
+  std::uint8_t status = kExitSetupFailed;
+  int error = 0;
+};
+
+// The child: everything up to the command's first instruction. What fails it says by `report`.
 class Child {
  public:
   Child(const Setup& setup, const CommandEnds& ends, int report)
@@ -108,9 +115,9 @@ class Child {
         environment_(pointers_to(setup.environment)) {}
 
   // With errno.
-  [[noreturn]] void give_up(std::uint8_t status) const {
-    const std::array<int, 2> words = {status, errno};
-    (void)!::write(report_, words.data(), sizeof words);  // A pipe has room for that.
+  [[noreturn]] void give_up(StartStep step, std::uint8_t status = kExitSetupFailed) const {
+    const StartReport report{.step = step, .status = status, .error = errno};
+    (void)!::write(report_, &report, sizeof report);  // A pipe has room for that.
     ::_exit(status);
   }
 
@@ -123,18 +130,21 @@ class Child {
     const std::array<int, 3> streams = {ends_->input.get(), ends_->output.get(),
                                         ends_->error.get()};
     for (int i = 0; i < 3; ++i) {
-      if (::dup2(streams[static_cast<std::size_t>(i)], i) < 0) give_up(kExitSetupFailed);
+      if (::dup2(streams[static_cast<std::size_t>(i)], i) < 0) give_up(StartStep::kUser);
     }
     if (::setgroups(setup_->groups.size(), setup_->groups.data()) != 0 ||
         ::setresgid(setup_->gid, setup_->gid, setup_->gid) != 0 ||
         ::setresuid(setup_->uid, setup_->uid, setup_->uid) != 0) {
-      give_up(kExitSetupFailed);
+      give_up(StartStep::kUser);
     }
     // As the command's user, who may not be let in everywhere; "/" is everybody's.
-    if (::chdir(setup_->directory.c_str()) != 0) (void)!::chdir("/");
+    if (::chdir(setup_->directory.c_str()) != 0) {
+      if (setup_->directory_required) give_up(StartStep::kFolder);
+      (void)!::chdir("/");
+    }
     environ = environment_.data();  // Its PATH is where the command is looked for.
     ::execvp(words_.front(), words_.data());
-    give_up(errno == ENOENT ? kExitNotFound : kExitNotExecutable);
+    give_up(StartStep::kCommand, errno == ENOENT ? kExitNotFound : kExitNotExecutable);
   }
 
  private:
@@ -170,7 +180,7 @@ class Child {
   };
   const pid_t pid = ::fork();
   if (pid == 0) child.run();
-  if (pid < 0) child.give_up(kExitSetupFailed);
+  if (pid < 0) child.give_up(StartStep::kUser);
   report.reset();  // Its end is that the command was executed.
   tell(CommandNews::Kind::kStarted, pid);
   // The command's streams end when it ends.
@@ -186,11 +196,15 @@ class Child {
   ::_exit(0);
 }
 
-Failed failure_of_start(const std::array<int, 2>& report, const Setup& setup) {
-  const auto status = static_cast<std::uint8_t>(report[0]);
-  const std::string step =
-      status == kExitSetupFailed ? "become the command's user" : setup.command.front();
-  return {status, step, report[1], ""};
+Failed failure_of_start(const StartReport& report, const Setup& setup) {
+  switch (report.step) {
+    case StartStep::kUser: return {report.status, "become the command's user", report.error, ""};
+    case StartStep::kFolder:
+      return {report.status, "--workdir: '" + setup.directory + "' in the machine", report.error,
+              ""};
+    case StartStep::kCommand: break;
+  }
+  return {report.status, setup.command.front(), report.error, ""};
 }
 
 // Whole, or less at the end.
@@ -234,8 +248,8 @@ std::expected<RunningCommand, Failed> start_command(const Setup& setup) {
   if (parent == 0) be_parent(child, std::move(writing), telling);
   writing.reset();
   telling.reset();
-  std::array<int, 2> report{};
-  if (read_whole(reading.get(), report.data(), sizeof report) != 0) {
+  StartReport report;
+  if (read_whole(reading.get(), &report, sizeof report) != 0) {
     return std::unexpected(failure_of_start(report, setup));
   }
   CommandNews started;

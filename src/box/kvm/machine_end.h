@@ -8,7 +8,8 @@ namespace sluice::box {
 
 enum class EndKind : std::uint8_t {
   kPoweredOff,   // By its kernel: reboot(RB_POWER_OFF).
-  kReset,        // By its kernel: a reboot, or a panic.
+  kReset,        // By its kernel: a reboot.
+  kPanicked,     // The same, and its kernel has said on the serial port that it panics.
   kTripleFault,  // The processor gave up; the kernel's mistake.
   kFailed,       // KVM cannot go on.
   kStopped,      // By us.

@@ -24,6 +24,7 @@
 #include "box/machine.h"
 #include "link/direct/direct_net.h"
 #include "sandbox/box_sandbox.h"
+#include "sandbox/empty_root.h"
 #include "serve/box/box_setup.h"
 #include "sys/kernel.h"
 #include "sys/steady_clock.h"
@@ -266,8 +267,14 @@ std::vector<std::unique_ptr<link::Link>> Box::links() {
   return links;
 }
 
+// All is open by now, and there is no other thread yet.
 std::expected<void, sys::SetupError> Box::start() {
   const sandbox::SeccompMode mode = sandbox::seccomp_mode_from_environment();
+  if (mode != sandbox::SeccompMode::kOff) {
+    if (auto left = sandbox::enter_empty_root(); !left) {
+      telemetry::log_info("this process keeps its view of files: {}", left.error().describe());
+    }
+  }
   if (auto started = thread_->start([mode] { return sandbox::confine_device_thread(mode); });
       !started) {
     return started;

@@ -19,8 +19,9 @@ struct BoxPlan {
   std::vector<std::string> command{};  // Never empty; as for execvp().
   // Added to the environment that we have, or in the place of what it has: NAME=VALUE.
   std::vector<std::string> environment{};
-  std::string workdir{};  // Absolute, in the machine.
-  bool as_root = false;   // The command is user 0 there; otherwise who we are.
+  std::string workdir{};          // Absolute, in the machine.
+  bool workdir_required = false;  // It was asked for; otherwise "/" does as well.
+  bool as_root = false;           // The command is user 0 there; otherwise who we are.
 
   std::uint32_t cpus = 1;     // 1 to kCpusMax.
   std::uint64_t memory = 0;   // Bytes, whole pages.

@@ -86,6 +86,7 @@ box::Setup box_setup(const BoxPlan& plan, const GuestSetting& setting, BoxCaller
   setup.environment = std::move(caller.environment);
   for (const std::string& variable : plan.environment) set_variable(setup.environment, variable);
   setup.directory = plan.workdir;
+  setup.directory_required = plan.workdir_required;
   if (!plan.as_root) {
     setup.uid = caller.uid;
     setup.gid = caller.gid;

@@ -49,8 +49,10 @@ TEST(Box, WithAnotherRootItStartsThere) {
   options.box.root = "lib";
   EXPECT_EQ(box_plan(options, "/usr")->root, "/usr/lib");
   EXPECT_EQ(box_plan(options, "/usr")->workdir, "/");
+  EXPECT_FALSE(box_plan(options, "/usr")->workdir_required);
   options.box.workdir = "/src";
   EXPECT_EQ(box_plan(options, "/usr")->workdir, "/src");
+  EXPECT_TRUE(box_plan(options, "/usr")->workdir_required);
 }
 
 TEST(Box, WhatIsSharedMustBeThere) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <string_view>
 
 namespace sluice::box {
 namespace {
@@ -42,6 +43,14 @@ TEST_F(Ports, TheResetRegisterAndTheKeyboardsControllerReset) {
   }
   EXPECT_FALSE(write(0x602, 0));
   EXPECT_FALSE(write(0x64, 0xd1));
+}
+
+TEST_F(Ports, AResetBehindAPanicIsThatPanic) {
+  const std::string_view said = "[    1.0] Kernel panic - not syncing: why\r\nCPU: 0\r\n";
+  for (const char byte : said) EXPECT_FALSE(write(0x3f8, static_cast<std::uint8_t>(byte)));
+  const auto end = write(0x602, 0x42);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->kind, EndKind::kPanicked);
 }
 
 TEST_F(Ports, TheSerialPortIsThere) {

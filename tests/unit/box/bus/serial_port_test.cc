@@ -20,6 +20,16 @@ TEST(SerialPort, GivesLinesAndKeepsThem) {
   EXPECT_EQ(port.tail(), "one\ntwo\nthr");
 }
 
+TEST(SerialPort, RemembersThatItsKernelPanicked) {
+  SerialPort port({});
+  send(port, "Kernel panic\n - not syncing: no line of it\nKernel panic - not syn");
+  EXPECT_FALSE(port.panicked());
+  send(port, "cing: why\n");
+  EXPECT_TRUE(port.panicked());
+  send(port, std::string(3 * SerialPort::kTailMax, 'x') + "\n");
+  EXPECT_TRUE(port.panicked()) << "however much follows";
+}
+
 TEST(SerialPort, WhatItKeepsIsBounded) {
   std::size_t longest = 0;
   SerialPort port([&longest](std::string_view line) { longest = std::max(longest, line.size()); });

@@ -10,6 +10,7 @@ Setup full_setup() {
   setup.command = {"sh", "-c", "exit 7", ""};
   setup.environment = {"PATH=/bin", "EMPTY="};
   setup.directory = "/home/user";
+  setup.directory_required = true;
   setup.uid = 1000;
   setup.gid = 1001;
   setup.groups = {4, 27};

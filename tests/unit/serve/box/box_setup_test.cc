@@ -39,12 +39,15 @@ TEST_F(BoxSetupTest, TheCommandIsWhoStartedIt) {
       setup({.uid = 1000, .gid = 100, .groups = {100, 27}, .umask = 077, .host_name = "here"});
   EXPECT_EQ(told.command, (std::vector<std::string>{"make", "-j2"}));
   EXPECT_EQ(told.directory, "/src");
+  EXPECT_FALSE(told.directory_required);
   EXPECT_EQ(told.uid, 1000U);
   EXPECT_EQ(told.gid, 100U);
   EXPECT_EQ(told.groups, (std::vector<std::uint32_t>{100, 27}));
   EXPECT_EQ(told.umask, 077U);
   EXPECT_EQ(told.descriptor_limit, 1024U);
   EXPECT_EQ(told.host_name, "here");
+  plan_.workdir_required = true;
+  EXPECT_TRUE(setup().directory_required);
   plan_.as_root = true;
   EXPECT_EQ(setup({.uid = 1000, .gid = 100, .groups = {27}}).uid, 0U);
   EXPECT_TRUE(setup({.uid = 1000, .gid = 100, .groups = {27}}).groups.empty());

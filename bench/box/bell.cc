@@ -70,8 +70,8 @@ int main(int argc, char** argv) {
   const auto& sorted = result->nanoseconds;
   fmt::print(
       "{{\"p50\": {}, \"p99\": {}, \"rounds\": {}, \"doorbells\": {}, "
-      "\"notify_exits\": {}, \"register_exits\": {}}}\n",
+      "\"notify_exits\": {}, \"register_exits\": {}, \"answer_ns\": {}}}\n",
       sorted[sorted.size() / 2], sorted[sorted.size() * 99 / 100], sorted.size(), result->doorbells,
-      result->notify_exits, result->register_exits);
+      result->notify_exits, result->register_exits, result->answer_ns);
   return 0;
 }

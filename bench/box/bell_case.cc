@@ -87,6 +87,7 @@ class Place {
   void write_plan();
   void begin_answering();
   // Until the guest is ready, or the machine has ended.
+  [[nodiscard]] std::uint64_t answer_ns() const;
   [[nodiscard]] bool wait_ready() const;
   [[nodiscard]] std::string how_it_ended() const;
 
@@ -187,6 +188,12 @@ void Place::begin_answering() {
   }
 }
 
+std::uint64_t Place::answer_ns() const {
+  std::uint64_t sum = 0;
+  for (const auto& thread : threads_) sum += thread->cpu_ns();
+  return sum;
+}
+
 bool Place::wait_ready() const {
   const auto deadline = steady_clock::now() + std::chrono::seconds(30);
   while (mailbox().ready == 0) {
@@ -216,6 +223,7 @@ std::expected<BellResult, std::string> Place::measure() {
   if (!wait_ready()) return std::unexpected(how_it_ended());
   const std::uint64_t rung_before = mailbox().doorbells[0] + mailbox().doorbells[1];
   const box::MachineCounts before = machine_->counts();
+  const std::uint64_t spent_before = answer_ns();
   mailbox().go = 1;
   pollfd ended{.fd = machine_->ended_fd(), .events = POLLIN, .revents = 0};
   constexpr int kLongest = 300'000;  // Milliseconds.
@@ -224,6 +232,7 @@ std::expected<BellResult, std::string> Place::measure() {
   }
   const box::MachineCounts after = machine_->counts();
   BellResult result;
+  result.answer_ns = answer_ns() - spent_before;
   result.doorbells = wanted_.answer == Answer::kBell
                          ? wanted_.rounds
                          : mailbox().doorbells[0] + mailbox().doorbells[1] - rung_before;

@@ -36,6 +36,7 @@ struct BellResult {
   std::uint64_t doorbells = 0;             // That the guest rang in its rounds, of both queues.
   std::uint64_t notify_exits = 0;          // Of these, those that came out to the monitor.
   std::uint64_t register_exits = 0;        // Other accesses of registers that did.
+  std::uint64_t answer_ns = 0;  // The processor's time of who answers; not of a hand-off.
 };
 
 // The error is a sentence's beginning.

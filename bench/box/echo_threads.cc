@@ -1,8 +1,10 @@
 #include "box/echo_threads.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +47,15 @@ WaitingThread::WaitingThread(std::vector<int> watched, bool pinned, std::functio
 WaitingThread::~WaitingThread() {
   write_eventfd(stop_.get());
   thread_.join();
+}
+
+std::uint64_t WaitingThread::cpu_ns() {
+  clockid_t clock{};
+  timespec spent{};
+  if (::pthread_getcpuclockid(thread_.native_handle(), &clock) != 0) return 0;
+  ::clock_gettime(clock, &spent);
+  return static_cast<std::uint64_t>(spent.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(spent.tv_nsec);
 }
 
 void WaitingThread::wait(const std::vector<int>& watched) const {

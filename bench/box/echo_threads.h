@@ -29,6 +29,8 @@ class WaitingThread {
  public:
   WaitingThread(std::vector<int> watched, bool pinned, std::function<void(int)> turn);
   ~WaitingThread();
+  // The processor's time that it has taken.
+  [[nodiscard]] std::uint64_t cpu_ns();
 
  private:
   void wait(const std::vector<int>& watched) const;

@@ -34,7 +34,7 @@ def start():
 
 def turn(p50, notify_exits=0):
     return {"p50": p50, "p99": 2 * p50, "rounds": 100, "doorbells": 100,
-            "notify_exits": notify_exits, "register_exits": 0}
+            "notify_exits": notify_exits, "register_exits": 0, "answer_ns": 500_000}
 
 
 def test_a_row_is_the_median_of_its_turns(bell):

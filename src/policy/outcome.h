@@ -18,6 +18,7 @@ enum class Outcome : std::uint8_t {
   kTimedOut,     // Nobody answered, or an established peer stopped answering.
   kGivenUp,      // TCP: sluice ended before the host had all that the guest sent, and reset it.
   kMadeRoom,     // Inbound: given up for a newer one, as its client showed no sign of being there.
+  kCutOff,       // Ended by us, whatever the two sides wanted: the verdict says why.
   kNotAccepted,  // The verdict was a refusal, so nothing began.
 };
 
@@ -29,7 +30,8 @@ enum class Outcome : std::uint8_t {
     case Outcome::kResetByGuest:
     case Outcome::kResetByHost:
     case Outcome::kGivenUp:
-    case Outcome::kMadeRoom: return true;
+    case Outcome::kMadeRoom:
+    case Outcome::kCutOff: return true;
     case Outcome::kRefused:
     case Outcome::kUnreachable:
     case Outcome::kTimedOut:
@@ -49,6 +51,7 @@ enum class Outcome : std::uint8_t {
     case Outcome::kTimedOut: return "timed out";
     case Outcome::kGivenUp: return "given up";
     case Outcome::kMadeRoom: return "made room";
+    case Outcome::kCutOff: return "cut off";
     case Outcome::kNotAccepted: return "not accepted";
   }
   unreachable("outcome outside its enum");

@@ -50,7 +50,7 @@ void TcpIo::close(const flow::CloseTcp& action, Instant now) {
     connection->socket.close_and_forget();
   } else if (!action.reset) {
     connection->socket.close();
-  } else if (connection->failed || !connection->connected) {
+  } else if (action.at_once || connection->failed || !connection->connected) {
     connection->socket.reset();
   } else {
     late_resets_.add({.socket = std::move(connection->socket),

@@ -68,6 +68,8 @@ struct CloseTcp {
   // The guest's kernel knows the connection no more, after its FIN was passed on: what the host
   // still sends is to be refused.
   bool forgotten = false;
+  // Of a reset: what the guest sent and the host has not got yet is not for it any more.
+  bool at_once = false;
 };
 // The guest asks whether the other end is still there, after it heard nothing for this long;
 // answered by on_probed().

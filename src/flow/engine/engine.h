@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -87,6 +88,16 @@ class Engine {
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
 
+  // From here on policy is this one. Each flow that lives and was judged when it began is judged
+  // again, once, and ends where it is refused.
+  void set_policy(policy::Policy policy, Turn turn);
+  // The flow of this number (flow_summary.h) ends, both sides reset. False where there is none.
+  bool cut_off(std::uint64_t number, policy::Verdict why, Turn turn);
+  // Flows that live, as they stand, `max` of them at most, behind what `out` has. From the place
+  // `from` on, of which 0 is the first; returns where to go on, if there are more.
+  std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max, Instant now,
+                                          std::vector<FlowSummary>& out) const;
+
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
                     Turn turn);
@@ -112,6 +123,7 @@ class Engine {
   // What other workers of the guest's want to know of it, and have found out.
   [[nodiscard]] GuestSeen guest_seen() const { return link_.seen(); }
   void merge_guest(const GuestSeen& news) { link_.merge(news); }
+  [[nodiscard]] const FrameOwner& frame_owner() const { return options_.share.owner; }
   // Who has the flow of a client that called a published port, on_inbound()'s.
   [[nodiscard]] std::uint32_t owner_of_inbound(const wire::Endpoint& client,
                                                const wire::Endpoint& guest) const {

@@ -16,6 +16,7 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
+#include "flow/core/flow_walk.h"
 #include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
@@ -175,8 +176,19 @@ class TcpFlows {
   };
   std::vector<GivenUp> shut_down(Turn turn);
 
+  // The policy is another: ends each flow that it lets through no longer.
+  void judge_again(Turn turn);
+  // Ends the flow at a place of walk(): both sides are reset at once.
+  void cut_off(std::uint32_t index, policy::Verdict why, Turn turn);
+
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
   [[nodiscard]] const TcpFlow* find(const FlowKey& key) const;
+  // See flow_walk.h.
+  template <typename Visit>
+  [[nodiscard]] std::uint32_t walk(std::uint32_t from, const Visit& visit) const {
+    return walk_flows(flows_, from,
+                      [&visit](const TcpFlow& flow) { return is_over(flow.state) || visit(flow); });
+  }
 
  private:
   // What the two handshakes have agreed on.

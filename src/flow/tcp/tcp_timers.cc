@@ -1,4 +1,6 @@
-// What happens to a TCP flow when time passes, or when its host side breaks.
+// What happens to a TCP flow when time passes, when its host side breaks, or when it has to end
+// though neither side wants it: the policy that let it through is another by then, or a person says
+// so. Then what one side sent and the other has not got goes no further.
 #include <algorithm>
 
 #include "base/overloaded.h"
@@ -15,6 +17,17 @@ constexpr Duration kLastAckPatience = std::chrono::seconds(60);
 constexpr Duration kPatience = std::chrono::minutes(5);
 // How long a guest that takes nothing keeps a connection whose host has failed.
 constexpr Duration kFailedPatience = std::chrono::seconds(60);
+
+// The host has heard of it.
+[[nodiscard]] bool has_begun(const TcpState& state) {
+  return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state);
+}
+
+// It ends at our DNS, which judges each question.
+[[nodiscard]] bool ends_here(const TcpFlow& flow, const TargetMap& targets) {
+  return flow.room_only && flow.kept == nullptr &&
+         targets.target_of(flow.key.remote).kind == TargetKind::kDnsRelay;
+}
 
 }  // namespace
 
@@ -195,8 +208,28 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  },
              },
              flow.state);
-  if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
+  if (has_socket(flow.state)) {
+    turn.out.push(
+        CloseTcp{.flow = flow.id, .reset = true, .at_once = outcome == policy::Outcome::kCutOff});
+  }
   remove(flow.id, outcome, turn);
+}
+
+[[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
+  flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
+    // Who called a published port was not judged at first either.
+    if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote)) return;
+    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+  });
+}
+
+[[gnu::cold]] void TcpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {
+  TcpFlow& flow = flows_.at(index);
+  if (is_over(flow.state)) return;
+  flow.verdict = admission_.refuse(why);
+  abort(flow, has_begun(flow.state) ? policy::Outcome::kCutOff : policy::Outcome::kNotAccepted,
+        turn);
 }
 
 }  // namespace sluice::flow

@@ -123,4 +123,16 @@ void PingFlows::shut_down(Turn turn) {
   });
 }
 
+[[gnu::cold]] void PingFlows::judge_again(Turn turn) {
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    if (admission_.accepts_still(policy::Protocol::kIcmp, flow.key.remote)) return;
+    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+  });
+}
+
+[[gnu::cold]] void PingFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {
+  flows_.at(index).verdict = admission_.refuse(why);
+  remove(index, policy::Outcome::kCutOff, turn);
+}
+
 }  // namespace sluice::flow

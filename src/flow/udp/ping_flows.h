@@ -10,6 +10,7 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
+#include "flow/core/flow_walk.h"
 #include "flow/ip/flow_context.h"
 #include "wire/ip/ip.h"
 
@@ -37,7 +38,16 @@ class PingFlows {
 
   void on_timer(std::uint32_t index, Turn turn);
   void shut_down(Turn turn);
+  // The policy is another: ends each flow that it lets through no longer.
+  void judge_again(Turn turn);
+  // Ends the flow at a place of walk().
+  void cut_off(std::uint32_t index, policy::Verdict why, Turn turn);
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  // See flow_walk.h.
+  template <typename Visit>
+  [[nodiscard]] std::uint32_t walk(std::uint32_t from, const Visit& visit) const {
+    return walk_flows(flows_, from, visit);
+  }
 
  private:
   struct Flow {
@@ -45,6 +55,7 @@ class PingFlows {
     FlowKey key;        // The identifier stands where the guest's port would.
     bool told = false;  // Somebody was told that it begins.
     bool answered = false;
+    policy::Verdict verdict = policy::Verdict::kAccepted;
     TimerNode timer;
     Instant opened{};
     Instant active{};

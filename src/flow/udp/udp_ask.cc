@@ -65,4 +65,22 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   remove(index, policy::Outcome::kNotAccepted, turn);
 }
 
+[[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
+  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
+    // Who called a published port was not judged at first either.
+    if (flow.inbound || admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote)) return;
+    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+  });
+}
+
+[[gnu::cold]] void UdpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {
+  Flow& flow = flows_.at(index);
+  if (flow.held != nullptr) {
+    refuse(index, why, turn);
+    return;
+  }
+  flow.verdict = admission_.refuse(why);
+  remove(index, policy::Outcome::kCutOff, turn);
+}
+
 }  // namespace sluice::flow

@@ -206,10 +206,15 @@ void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   flow_table_.erase(flow.key, index);
   flows_.erase(flows_.handle_of(index));
   if (!socket.valid()) return;
-  Socket& owner = sockets_.at(socket.index);
-  if (--owner.flows != 0 || owner.published) return;
+  --sockets_.at(socket.index).flows;
+  close_unused(socket, turn);
+}
+
+void UdpFlows::close_unused(UdpId socket, Turn turn) {
+  const Socket& owner = sockets_.at(socket.index);
+  if (owner.flows != 0 || (owner.published && !owner.withdrawn)) return;
   turn.out.push(CloseUdp{socket});
-  socket_table_.erase(socket_key(owner.guest), socket.index);
+  if (!owner.published) socket_table_.erase(socket_key(owner.guest), socket.index);
   sockets_.erase(socket);
 }
 

@@ -24,6 +24,7 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
+#include "flow/core/flow_walk.h"
 #include "flow/ip/flow_context.h"
 #include "flow/udp/held_datagrams.h"
 #include "wire/ip/ip.h"
@@ -60,8 +61,10 @@ class UdpFlows {
   // The process has no descriptor left: ends the flow whose socket can best be spared, if any, and
   // says which. What follows in `out` is a CloseUdp of it, which the driver may do at once.
   [[nodiscard]] std::optional<UdpId> give_up_one(Turn turn);
-  // A published port's socket, which the driver holds open until the end.
+  // A published port's socket, which the driver holds open until it is withdrawn.
   [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
+  // It takes no new clients; with its last flow, or at once, it is closed.
+  void withdraw(UdpId socket, Turn turn);
 
   // Whether the guest's datagram belongs to a flow that exists.
   [[nodiscard]] bool knows(const wire::Endpoint& guest, const wire::Endpoint& remote) const {
@@ -77,7 +80,16 @@ class UdpFlows {
 
   void on_timer(std::uint32_t index, Turn turn);
   void shut_down(Turn turn);
+  // The policy is another: ends each flow that it lets through no longer.
+  void judge_again(Turn turn);
+  // Ends the flow at a place of walk().
+  void cut_off(std::uint32_t index, policy::Verdict why, Turn turn);
   [[nodiscard]] std::size_t size() const { return flows_.size(); }
+  // See flow_walk.h.
+  template <typename Visit>
+  [[nodiscard]] std::uint32_t walk(std::uint32_t from, const Visit& visit) const {
+    return walk_flows(flows_, from, visit);
+  }
   [[nodiscard]] std::size_t socket_count() const { return sockets_.size(); }
 
  private:
@@ -85,6 +97,7 @@ class UdpFlows {
     wire::Endpoint guest;
     std::uint32_t flows = 0;
     bool published = false;
+    bool withdrawn = false;  // It was; those who have called go on.
   };
   // What tells the clients of published ports apart on the host's side.
   struct ClientKey {
@@ -153,6 +166,7 @@ class UdpFlows {
   [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
                                      Instant now);
   [[nodiscard]] bool is_published(const wire::Endpoint& guest) const;
+  void close_unused(UdpId socket, Turn turn);
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
 

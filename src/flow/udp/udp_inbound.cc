@@ -17,6 +17,22 @@ UdpId UdpFlows::publish(const wire::Endpoint& guest) {
   return id;
 }
 
+void UdpFlows::withdraw(UdpId socket, Turn turn) {
+  Socket* const owner = sockets_.find(socket);
+  if (owner == nullptr || owner->withdrawn) return;
+  owner->withdrawn = true;
+  published_table_.erase(socket_key(owner->guest), socket.index);
+  // Another may lead to the same port of the guest's.
+  const wire::Endpoint guest = owner->guest;
+  sockets_.for_each([&](SlabHandle handle, const Socket& other) {
+    const bool leads_there = other.published && !other.withdrawn && other.guest == guest;
+    if (leads_there && !is_published(guest)) {
+      published_table_.insert(socket_key(guest), handle.index);
+    }
+  });
+  close_unused(socket, turn);
+}
+
 bool UdpFlows::is_published(const wire::Endpoint& guest) const {
   return published_table_.find(socket_key(guest), [this](std::uint32_t index) {
     return socket_key(sockets_.at(index).guest);
@@ -34,6 +50,10 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
       set_standing(found, Standing::kConfirmed);
     }
     return found;
+  }
+  if (sockets_.at(client.socket.index).withdrawn) {
+    admission_.drops().count(DropReason::kUdpUnasked);
+    return FlowTable::kNone;
   }
   const wire::Endpoint& guest = sockets_.at(client.socket.index).guest;
   FlowKey key{{link_.taken_for(guest.address), guest.port},

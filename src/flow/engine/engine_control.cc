@@ -1,0 +1,69 @@
+// What people change while the guest runs: its policy, and single flows; and what they see of it.
+#include <utility>
+
+#include "flow/core/flow_walk.h"
+#include "flow/engine/engine.h"
+
+namespace sluice::flow {
+namespace {
+
+// Tables of flows, in the order in which they are walked.
+enum Table : std::uint32_t { kTcpTable, kUdpTable, kPingTable, kTables };
+
+struct Tables {
+  const TcpFlows& tcp;
+  const UdpFlows& udp;
+  const PingFlows& ping;
+};
+
+// Over all of them, as flow_walk.h has it for one.
+template <typename Visit>
+[[nodiscard]] std::optional<std::uint64_t> walk(const Tables& tables, std::uint64_t from,
+                                                const Visit& visit) {
+  auto index = static_cast<std::uint32_t>(from);
+  for (std::uint64_t table = from >> 32; table < kTables; ++table, index = 0) {
+    const std::uint32_t stopped = table == kTcpTable   ? tables.tcp.walk(index, visit)
+                                  : table == kUdpTable ? tables.udp.walk(index, visit)
+                                                       : tables.ping.walk(index, visit);
+    if (stopped != kWalkEnd) return (table << 32) | stopped;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+[[gnu::cold]] void Engine::set_policy(policy::Policy policy, Turn turn) {
+  options_.policy = std::move(policy);  // Whoever asks it knows it by this place.
+  tcp_.judge_again(turn);
+  udp_.judge_again(turn);
+  ping_.judge_again(turn);
+}
+
+std::optional<std::uint64_t> Engine::list_flows(std::uint64_t from, std::size_t max, Instant now,
+                                                std::vector<FlowSummary>& out) const {
+  const std::size_t until = out.size() + max;
+  return walk({tcp_, udp_, ping_}, from, [&](const auto& flow) {
+    if (out.size() == until) return false;
+    FlowSummary& summary = out.emplace_back(ended_flow(flow, policy::Outcome::kOpen, now));
+    if constexpr (requires { flow.state; }) {
+      summary.carried = std::holds_alternative<HandedOver>(flow.state);
+    }
+    return true;
+  });
+}
+
+[[gnu::cold]] bool Engine::cut_off(std::uint64_t number, policy::Verdict why, Turn turn) {
+  const auto place = walk({tcp_, udp_, ping_}, 0, [&](const auto& flow) {
+    return flow_number(flow.key, flow.opened) != number;
+  });
+  if (!place) return false;
+  const auto index = static_cast<std::uint32_t>(*place);
+  switch (*place >> 32) {
+    case kTcpTable: tcp_.cut_off(index, why, turn); break;
+    case kUdpTable: udp_.cut_off(index, why, turn); break;
+    default: ping_.cut_off(index, why, turn); break;
+  }
+  return true;
+}
+
+}  // namespace sluice::flow

@@ -10,10 +10,11 @@ complete -c sluice -n __fish_use_subcommand -a run -d 'Start a command in a netw
 complete -c sluice -n __fish_use_subcommand -a vm -d 'The network of a virtual machine'
 complete -c sluice -n __fish_use_subcommand -a box -d 'Start a command in a virtual machine'
 complete -c sluice -n __fish_use_subcommand -a forward -d 'Forward ports to other addresses'
+complete -c sluice -n __fish_use_subcommand -a ctl -d 'Look at what runs, and change it'
 complete -c sluice -n __fish_use_subcommand -a help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s h -l help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s V -l version -d 'Print the version'
-complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box forward'
+complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box forward ctl'
 
 complete -c sluice -n '__sluice_in run' -l address -x -d 'Address of the guest, with prefix length'
 complete -c sluice -n '__sluice_in run' -l gateway -x -d 'Address of the gateway'
@@ -161,3 +162,9 @@ complete -c sluice -n '__sluice_in forward' -l log-level -x -a 'error warn info 
 complete -c sluice -n '__sluice_in forward' -s v -l verbose -d 'The same as --log-level info'
 complete -c sluice -n '__sluice_in forward' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in forward' -s V -l version -d 'Print the version'
+
+complete -c sluice -n '__sluice_in ctl' -l json -d 'Print answers as the run gives them'
+complete -c sluice -n '__sluice_in ctl' -s h -l help -d 'Print the help'
+complete -c sluice -n '__sluice_in ctl' -s V -l version -d 'Print the version'
+complete -c sluice -n '__sluice_in ctl' -a 'status flows kill published publish unpublish allow deny reload subscribe'
+complete -c sluice -n '__sluice_in ctl' -a '(sed -n "s|.* @sluice/$(id -u)/||p" /proc/net/unix 2>/dev/null)' -d 'Run'

@@ -8,6 +8,7 @@
 #include "app/compat/oi_command.h"
 #include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"
+#include "app/ctl/ctl.h"
 #include "app/forward/forward_command.h"
 #include "app/run/run.h"
 #include "app/vm/vm.h"
@@ -36,6 +37,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kRun: return sluice::app::start_run(invocation->arguments);
     case CommandId::kVm: return sluice::app::start_vm(invocation->arguments);
     case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
+    case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

@@ -23,6 +23,15 @@ FlowReporter::FlowReporter(Instant now, bool keep_report, std::optional<telemetr
 void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) {
   const bool events = events_ != nullptr && events_->wanted();
   if (!report_ && !log_ && !events) return;
+  const telemetry::FlowRecord record = record_of(summary, name);
+  if (events) events_->add_flow(wall_time(summary.ended), record);
+  if (summary.opening) return;
+  if (report_) report_->add(record);
+  if (log_) log_->write(record);
+}
+
+telemetry::FlowRecord FlowReporter::record_of(const flow::FlowSummary& summary,
+                                              std::string_view name) const {
   telemetry::FlowRecord record{
       .protocol = protocol_of(summary.key.protocol),
       .direction = summary.inbound ? telemetry::FlowDirection::kInbound
@@ -36,15 +45,12 @@ void FlowReporter::add(const flow::FlowSummary& summary, std::string_view name) 
       .bytes_to_guest = summary.bytes_to_guest,
       .verdict = summary.verdict,
       .outcome = summary.outcome,
-      .number = events ? flow::flow_number(summary.key, summary.opened) : 0,
+      .number = flow::flow_number(summary.key, summary.opened),
       .opening = summary.opening,
       .told = summary.told,
       .path = summary.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap};
   if (record.protocol == policy::Protocol::kIcmp) record.guest.port = {};
-  if (events) events_->add_flow(wall_time(summary.ended), record);
-  if (summary.opening) return;
-  if (report_) report_->add(record);
-  if (log_) log_->write(record);
+  return record;
 }
 
 }  // namespace sluice::driver

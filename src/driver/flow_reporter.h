@@ -24,6 +24,9 @@ class FlowReporter {
                telemetry::EventStream* events = nullptr);
 
   void add(const flow::FlowSummary& summary, std::string_view name);
+  // Borrows the name.
+  [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary,
+                                                std::string_view name) const;
 
   // When to call flush_if_due() next.
   [[nodiscard]] Instant next_wakeup(Instant now) const {

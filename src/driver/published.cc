@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -33,7 +34,7 @@ constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
   } else if (error.error == EADDRNOTAVAIL) {
     hint = "; the host has no such address";
   }
-  return fmt::format("--publish {}: cannot listen on {}: {}{}", policy::to_string(map),
+  return fmt::format("{}: cannot listen on {}: {}{}", policy::to_string(map),
                      wire::to_string(endpoint), sys::errno_text(error.error), hint);
 }
 
@@ -57,7 +58,7 @@ std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
                                              .device = map.interface,
                                              .accepted = {.urgent_inline = true, .guarded = true}});
     if (!listener) return std::unexpected(listener.error());
-    tcp.push_back({std::move(*listener), guest});
+    tcp.push_back({std::move(*listener), guest, policy::to_string(map)});
     return {};
   }
   auto socket = host::UdpSocket::open(kernel, endpoint.address.family(),
@@ -67,7 +68,7 @@ std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
                                        .freebind = map.freebind,
                                        .device = map.interface});
   if (!socket) return std::unexpected(socket.error());
-  udp.push_back({std::move(*socket), guest});
+  udp.push_back({std::move(*socket), guest, policy::to_string(map)});
   return {};
 }
 
@@ -101,20 +102,69 @@ std::vector<PublishedPorts> PublishedPorts::split(const flow::FrameOwner& owner)
 
 std::expected<void, sys::SysError> PortPublisher::begin() {
   for (PublishedPorts::Udp& port : ports_.udp) {
-    const auto watched = udp_.adopt(engine_.udp().publish(port.guest), std::move(port.socket));
-    if (!watched) return watched;
+    if (auto adopted = adopt(port); !adopted) return adopted;
   }
   ports_.udp.clear();
   return watch();
 }
 
+std::expected<void, sys::SysError> PortPublisher::adopt(PublishedPorts::Udp& port) {
+  const flow::UdpId id = engine_.udp().publish(port.guest);
+  datagrams_.push_back({id, std::move(port.map)});
+  return udp_.adopt(id, std::move(port.socket));
+}
+
+std::expected<void, sys::SysError> PortPublisher::watch(std::size_t place) {
+  const int fd = ports_.tcp[place].listener.fd();
+  if (fd < 0) return {};  // It was withdrawn.
+  const EventTag tag{EventKind::kListener, static_cast<std::uint32_t>(place)};
+  return loop_.add(fd, EPOLLIN, tag.pack());
+}
+
 std::expected<void, sys::SysError> PortPublisher::watch() {
-  for (std::uint32_t i = 0; i < ports_.tcp.size(); ++i) {
-    const auto watched =
-        loop_.add(ports_.tcp[i].listener.fd(), EPOLLIN, EventTag{EventKind::kListener, i}.pack());
-    if (!watched) return watched;
+  for (std::size_t place = 0; place < ports_.tcp.size(); ++place) {
+    if (auto watched = watch(place); !watched) return watched;
   }
   return {};
+}
+
+std::expected<void, sys::SysError> PortPublisher::add(PublishedPorts ports, flow::Turn turn) {
+  const auto serve = [&]() -> std::expected<void, sys::SysError> {
+    for (PublishedPorts::Udp& port : ports.udp) {
+      if (auto adopted = adopt(port); !adopted) return adopted;
+    }
+    for (PublishedPorts::Tcp& port : ports.tcp) {
+      // Events that were read already may be of the one that had this place: a listener that
+      // nobody calls says so.
+      auto free = std::ranges::find_if(
+          ports_.tcp, [](const PublishedPorts::Tcp& one) { return !one.listener.valid(); });
+      if (free == ports_.tcp.end()) free = ports_.tcp.insert(free, PublishedPorts::Tcp{});
+      *free = std::move(port);
+      if (resume_at_ != kNever) continue;  // All of them are watched then.
+      const auto place = static_cast<std::size_t>(free - ports_.tcp.begin());
+      if (auto watched = watch(place); !watched) return watched;
+    }
+    return {};
+  };
+  std::string map;
+  if (!ports.tcp.empty()) map = ports.tcp.front().map;
+  if (!ports.udp.empty()) map = ports.udp.front().map;
+  auto served = serve();
+  if (!served) remove(map, turn);
+  return served;
+}
+
+void PortPublisher::remove(std::string_view map, flow::Turn turn) {
+  for (PublishedPorts::Tcp& port : ports_.tcp) {
+    if (port.map != map) continue;
+    port.listener.close();  // No other descriptor stands for it, so it is watched no more.
+    port.map.clear();
+  }
+  std::erase_if(datagrams_, [&](const Datagrams& port) {
+    if (port.map != map) return false;
+    engine_.udp().withdraw(port.id, turn);
+    return true;
+  });
 }
 
 void PortPublisher::on_time(Instant now) {
@@ -125,12 +175,14 @@ void PortPublisher::on_time(Instant now) {
 
 void PortPublisher::pause(Instant now) {
   // One that is not watched stays so.
-  for (const PublishedPorts::Tcp& port : ports_.tcp) (void)loop_.remove(port.listener.fd());
+  for (const PublishedPorts::Tcp& port : ports_.tcp) {
+    if (port.listener.valid()) (void)loop_.remove(port.listener.fd());
+  }
   resume_at_ = now + host::kAcceptPause;
 }
 
 void PortPublisher::on_event(const EventTag& tag, flow::Turn turn) {
-  if (tag.index >= ports_.tcp.size()) return;
+  if (tag.index >= ports_.tcp.size() || !ports_.tcp[tag.index].listener.valid()) return;
   PublishedPorts::Tcp& port = ports_.tcp[tag.index];
   std::uint32_t count = 0;
   while (count < port.share.most() && resume_at_ == kNever) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "driver/group/group_member.h"
@@ -26,11 +27,13 @@ struct PublishedPorts {
   struct Tcp {
     host::TcpListener listener;
     wire::Endpoint guest;
+    std::string map{};  // What it is of, as policy::to_string() has it.
     host::AcceptShare share{};
   };
   struct Udp {
     host::UdpSocket socket;
     wire::Endpoint guest;
+    std::string map{};
   };
   std::vector<Tcp> tcp;
   std::vector<Udp> udp;
@@ -62,6 +65,11 @@ class PortPublisher {
   void set_group(GroupMember& member) { member_ = &member; }
   // Watches all that was bound. Once.
   [[nodiscard]] std::expected<void, sys::SysError> begin();
+  // Serves these, too. Where one cannot be watched none of them is served.
+  [[nodiscard]] std::expected<void, sys::SysError> add(PublishedPorts ports, flow::Turn turn);
+  // Closes those of a map, as policy::to_string() has it. Connections that were accepted, and
+  // clients that have called, go on.
+  void remove(std::string_view map, flow::Turn turn);
 
   // Accepts what waits at a listener, up to its share of a turn.
   void on_event(const EventTag& tag, flow::Turn turn);
@@ -74,6 +82,8 @@ class PortPublisher {
 
  private:
   [[nodiscard]] std::expected<void, sys::SysError> watch();
+  [[nodiscard]] std::expected<void, sys::SysError> watch(std::size_t place);
+  [[nodiscard]] std::expected<void, sys::SysError> adopt(PublishedPorts::Udp& port);
   void pause(Instant now);
   // Whether another worker has it from here on.
   [[nodiscard]] bool hand_over(host::AcceptedConnection& client, const wire::Endpoint& guest,
@@ -83,7 +93,12 @@ class PortPublisher {
   flow::Engine& engine_;
   TcpIo& tcp_;
   UdpIo& udp_;
+  struct Datagrams {
+    flow::UdpId id;
+    std::string map;
+  };
   PublishedPorts ports_;  // The sockets of UDP until begin(): then they are UdpIo's.
+  std::vector<Datagrams> datagrams_;
   Instant resume_at_ = kNever;
   GroupMember* member_ = nullptr;
 };

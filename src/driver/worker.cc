@@ -33,6 +33,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       reporter_(loop.now(), options.keep_report, std::move(options.flow_log), options.events),
       addresses_(std::move(options.addresses)),
       member_(std::move(options.member)),
+      reports_always_(options.keep_report),
       reports_(options.keep_report) {
   sink_.want_openings(options.openings);
   tcp_.set_room(udp_);

@@ -98,6 +98,22 @@ class Worker {
   void turn(Instant limit, Outside& outside);
   // Of a group: takes what others have handed to it until now. A turn does that by itself.
   void read_inbox(Outside& outside);
+  // worker_control.cc
+  // As Engine has them; each is carried out when this returns.
+  void set_policy(policy::Policy policy);
+  bool cut_off(std::uint64_t number, policy::Verdict why);
+  [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
+                                                        std::vector<flow::FlowSummary>& out) const;
+  // As PortPublisher has them.
+  [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
+  void unpublish(std::string_view map);
+  // Which of a group has what.
+  [[nodiscard]] const flow::FrameOwner& frame_owner() const { return engine_.frame_owner(); }
+  // Whether flows that begin are told of, and those that end where nobody else wants it.
+  void tell_flows(bool wanted);
+  // With its name, which is borrowed until the next call. The first's.
+  [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary);
+
   // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
   // it, until which turns go on.
   void begin_drain(Outside& outside);
@@ -144,7 +160,8 @@ class Worker {
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;
-  const bool reports_;  // Somebody wants to hear of flows.
+  const bool reports_always_;
+  bool reports_;  // Somebody wants to hear of flows.
   bool link_gone_ = false;
   bool link_paused_ = false;  // Another worker has no room for its frames.
   std::array<epoll_event, 64> events_;

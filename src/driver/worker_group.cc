@@ -1,6 +1,7 @@
 #include "driver/worker_group.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <utility>
 
@@ -9,6 +10,8 @@ namespace {
 
 // While what the guest left is delivered the first looks at the others so often.
 constexpr Duration kLookAgain = std::chrono::milliseconds(20);
+// An engine's places of flows are below.
+constexpr std::uint64_t kPlacesEach = std::uint64_t{1} << 40;
 
 }  // namespace
 
@@ -90,6 +93,62 @@ std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
   auto ours = first_.finish();
   given_up.insert(given_up.end(), ours.begin(), ours.end());
   return given_up;
+}
+
+void WorkerGroup::set_policy(const policy::Policy& policy) {
+  ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy); });
+  first_.set_policy(policy);
+}
+
+bool WorkerGroup::cut_off(std::uint64_t number, policy::Verdict why) {
+  std::atomic<bool> found = first_.cut_off(number, why);
+  if (found) return true;
+  ask_others([&](Worker& worker, Outside&) {
+    if (worker.cut_off(number, why)) found = true;
+  });
+  return found;
+}
+
+std::expected<void, sys::SysError> WorkerGroup::publish(PublishedPorts ports) {
+  if (others_.empty()) return first_.publish(std::move(ports));
+  std::vector<PublishedPorts> parts = std::move(ports).split(first_.frame_owner());
+  auto published = first_.publish(std::move(parts.front()));
+  for (std::size_t i = 0; i < others_.size() && published; ++i) {
+    others_[i]->ask(
+        [&](Worker& worker, Outside&) { published = worker.publish(std::move(parts[i + 1])); });
+    others_[i]->await();
+  }
+  return published;
+}
+
+void WorkerGroup::unpublish(std::string_view map) {
+  ask_others([&](Worker& worker, Outside&) { worker.unpublish(map); });
+  first_.unpublish(map);
+}
+
+void WorkerGroup::tell_flows(bool wanted) {
+  ask_others([&](Worker& worker, Outside&) { worker.tell_flows(wanted); });
+  first_.tell_flows(wanted);
+}
+
+std::optional<std::uint64_t> WorkerGroup::list_flows(std::uint64_t from, std::size_t max,
+                                                     std::vector<flow::FlowSummary>& out) {
+  const std::size_t until = out.size() + max;
+  std::uint64_t place = from & (kPlacesEach - 1);
+  for (std::size_t at = from / kPlacesEach; at < size(); ++at, place = 0) {
+    std::optional<std::uint64_t> next;
+    const auto list = [&](Worker& worker) {
+      next = worker.list_flows(place, until - out.size(), out);
+    };
+    if (at == 0) {
+      list(first_);
+    } else {
+      others_[at - 1]->ask([&](Worker& worker, Outside&) { list(worker); });
+      others_[at - 1]->await();
+    }
+    if (next) return at * kPlacesEach + *next;
+  }
+  return std::nullopt;
 }
 
 telemetry::Snapshot WorkerGroup::snapshot() {

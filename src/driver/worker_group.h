@@ -44,6 +44,19 @@ class WorkerGroup {
   // ... and their threads have ended.
   [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish(Outside& outside);
 
+  // As Worker has them, of all; each is carried out when this returns.
+  void set_policy(const policy::Policy& policy);
+  bool cut_off(std::uint64_t number, policy::Verdict why);
+  void tell_flows(bool wanted);
+  [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
+  void unpublish(std::string_view map);
+  // Places count on from one worker to the next.
+  [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
+                                                        std::vector<flow::FlowSummary>& out);
+  [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary) {
+    return first_.record_of(summary);
+  }
+
   [[nodiscard]] Instant now() const { return first_.now(); }
   [[nodiscard]] telemetry::Snapshot snapshot();
 

@@ -74,7 +74,7 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
   auto addresses = watch_addresses(plan.host_addresses);
   if (!addresses) return std::unexpected(addresses.error());
   auto published = driver::PublishedPorts::open(sys::real_kernel(), plan.publish, network);
-  if (!published) return std::unexpected(published.error());
+  if (!published) return std::unexpected("--publish " + published.error());
   return Preparation{
       .signals = std::move(*signals),
       .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt,

@@ -11,6 +11,7 @@
 #include "sandbox/sandbox.h"
 #include "serve/crew.h"
 #include "serve/preparation.h"
+#include "serve/run_control.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
 
@@ -19,9 +20,10 @@ namespace {
 
 // When people begin to wonder why we have not ended yet.
 constexpr Duration kTellAfter = std::chrono::seconds(5);
-// What our own descriptor of signals is called; the guest's places follow.
+// What our own descriptors are called; the guest's places follow.
 constexpr std::uint32_t kSignals = 0;
-constexpr std::uint32_t kGuest = 1;
+constexpr std::uint32_t kControl = 1;
+constexpr std::uint32_t kGuest = 2;
 
 [[nodiscard]] std::string connections(std::size_t count) {
   return count == 1 ? "1 connection" : fmt::format("{} connections", count);
@@ -63,6 +65,18 @@ class Service {
   Guest& guest_;
 };
 
+// Null: nobody can control it.
+[[nodiscard]] std::unique_ptr<control::ControlServer> open_control(const std::string& run) {
+  auto control = control::ControlServer::open(sys::real_kernel(), run);
+  if (control) {
+    telemetry::log_info("run {}: 'sluice ctl {} status' shows how it stands", run, run);
+    return std::move(*control);
+  }
+  telemetry::log_warn("no control socket, 'sluice ctl' cannot find this run: {}",
+                      control.error().describe());
+  return nullptr;
+}
+
 [[nodiscard]] int refused(const std::string& why) {
   telemetry::log_error("{}", why);
   return netns::kExitSetupFailed;
@@ -92,6 +106,8 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
       return refused("--fast-path=require: " + ready.error().describe());
     }
   }
+  // Not before the guest has its processes: none of them has this socket.
+  const auto control = open_control(outputs.events().run());
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
@@ -107,8 +123,10 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   telemetry::EventStream& events = outputs.events();
   events.add(std::chrono::system_clock::now(),
              telemetry::StartEvent{.program = guest.program(), .version = SLUICE_VERSION});
+  RunControl run_control(workers, events, {std::string(guest.program()), plan, prepared->network});
+  if (control) control->serve(run_control, &events);
   workers.go();
-  const auto status = Server(workers, guest, prepared->signals).run();
+  const auto status = Server(workers, guest, prepared->signals, control.get()).run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (!status) {
     guest.kill();
@@ -121,6 +139,9 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
 
 std::expected<void, sys::SysError> Server::watch_all() {
   if (auto watched = workers_.watch(signals_.fd(), kSignals); !watched) return watched;
+  if (control_ != nullptr) {
+    if (auto watched = workers_.watch(control_->fd(), kControl); !watched) return watched;
+  }
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
     if (auto watched = watch(i); !watched) return watched;
@@ -136,15 +157,31 @@ std::expected<void, sys::SysError> Server::watch(std::size_t place) {
 
 std::expected<int, sys::SysError> Server::run() {
   if (auto watched = watch_all(); !watched) return std::unexpected(watched.error());
-  while (!guest_.exit_status()) workers_.turn(kNever, *this);
+  while (!guest_.exit_status()) turn(kNever);
   drain();
   tell_given_up(workers_.finish(*this));
   return *guest_.exit_status();
 }
 
+// People come after the guest, and when its turn is over: what they change is of no turn.
+void Server::turn(Instant limit) {
+  if (control_ == nullptr) {
+    workers_.turn(limit, *this);
+    return;
+  }
+  const Instant wanted = control_->next_wakeup(workers_.now());
+  workers_.turn(std::min(limit, wanted), *this);
+  const Instant now = workers_.now();
+  if (std::exchange(controlled_, false) || now >= wanted || control_->has_subscribers()) {
+    control_->turn(now);
+  }
+}
+
 void Server::on_ready(std::uint32_t number) {
   if (number == kSignals) {
     on_signals();
+  } else if (number == kControl) {
+    controlled_ = true;
   } else {
     on_guest(number - kGuest);
   }
@@ -179,7 +216,7 @@ void Server::drain() {
       tell_left(left);
     }
     do {
-      workers_.turn(std::min(left.until, left.flows > 0 ? tell_at : kNever), *this);
+      turn(std::min(left.until, left.flows > 0 ? tell_at : kNever));
       now = workers_.now();
     } while (now < left.look_again && !abandoned_);
   }

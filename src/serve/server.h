@@ -6,6 +6,7 @@
 #include <expected>
 #include <vector>
 
+#include "control/control_server.h"
 #include "driver/worker_group.h"
 #include "serve/guest.h"
 #include "serve/outputs.h"
@@ -22,9 +23,10 @@ namespace sluice::serve {
 // The part behind the set-up: the guest has been started, and the process is confined.
 class Server final : private driver::Outside {
  public:
-  // References are not owned.
-  Server(driver::WorkerGroup& workers, Guest& guest, sys::SignalFd& signals)
-      : workers_(workers), guest_(guest), signals_(signals) {}
+  // References are not owned; nor is `control`, which may be null.
+  Server(driver::WorkerGroup& workers, Guest& guest, sys::SignalFd& signals,
+         control::ControlServer* control)
+      : workers_(workers), guest_(guest), signals_(signals), control_(control) {}
 
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
@@ -34,6 +36,7 @@ class Server final : private driver::Outside {
   void on_link_gone() override;
   [[nodiscard]] std::expected<void, sys::SysError> watch_all();
   [[nodiscard]] std::expected<void, sys::SysError> watch(std::size_t place);
+  void turn(Instant limit);
   void on_signals();
   void on_guest(std::size_t place);
   void drain();
@@ -41,7 +44,9 @@ class Server final : private driver::Outside {
   driver::WorkerGroup& workers_;
   Guest& guest_;
   sys::SignalFd& signals_;
+  control::ControlServer* control_;
   std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
+  bool controlled_ = false;   // Somebody wants something at the control socket.
   bool link_gone_ = false;
   bool draining_ = false;   // The guest has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.

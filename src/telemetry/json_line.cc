@@ -79,6 +79,11 @@ void JsonLine::number(std::string_view key, std::uint64_t value) {
   out_.append(std::string_view(digits.data(), digits.size()));
 }
 
+void JsonLine::flag(std::string_view key, bool value) {
+  name(key);
+  out_.append(std::string_view(value ? "true" : "false"));
+}
+
 void JsonLine::decimal(std::string_view key, std::uint64_t value, unsigned digits) {
   std::uint64_t unit = 1;
   for (unsigned i = 0; i < digits; ++i) unit *= 10;

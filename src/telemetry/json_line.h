@@ -32,6 +32,7 @@ class JsonLine {
   }
   void null(std::string_view key);
   void number(std::string_view key, std::uint64_t value);
+  void flag(std::string_view key, bool value);
   // `value` in units of the last of `digits` places: (1250, 3) is 1.250.
   void decimal(std::string_view key, std::uint64_t value, unsigned digits);
 

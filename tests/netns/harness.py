@@ -97,6 +97,27 @@ def socket_in(name, family, kind, address=None, port=0):
     return made[0]
 
 
+def unix_in(name, path):
+    """A stream socket that is connected to an abstract one of a namespace."""
+    made = []
+
+    def open_it():
+        try:
+            _enter(name)
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(path)
+            made.append(client)
+        except OSError as error:
+            made.append(error)
+
+    worker = threading.Thread(target=open_it)
+    worker.start()
+    worker.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
+
+
 class Server:
     """Accepts connections and runs `handler(socket)` for each in a thread of its own."""
 

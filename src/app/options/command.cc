@@ -1,5 +1,7 @@
 #include "app/options/command.h"
 
+#include "app/options/ctl_option_table.h"
+
 namespace sluice::app {
 
 constinit const Command kRunCommand{
@@ -157,6 +159,43 @@ Called as rinetd or oi, it takes the options of that program.
     .words = WordsAre::kOperands,
 };
 
+constinit const Command kCtlCommand{
+    .id = CommandId::kCtl,
+    .name = "ctl",
+    .program = "sluice ctl",
+    .summary = "look at what runs, and change it",
+    .usage = "[OPTIONS]\n[OPTIONS] [RUN] REQUEST",
+    .introduction =
+        R"(Without a REQUEST: list what runs of this user, each with the name by which it is
+spoken to. With one: have RUN carry it out; RUN may be left out where there is
+only one. The guest cannot do any of this.
+
+Requests:
+  status          how it stands, and what was dropped or refused
+  flows           what lives, whom it is with, and what it has carried
+  kill FLOW       end one of them: both sides are reset
+  allow RULE      add a rule to its policy, as --allow and --deny of 'sluice run';
+  deny RULE       what is not allowed any more ends at once
+  published       ports that are published
+  publish SPEC    one more, as --publish of 'sluice run'
+  unpublish SPEC  one less; connections that were accepted go on
+  subscribe       print events as they happen, a line of JSON each
+)",
+    .options = kCtlOptions,
+    .ending = R"(
+Examples:
+  sluice ctl
+      what runs
+  sluice ctl flows
+      the flows of the only one
+  sluice ctl k3f9wa deny 192.0.2.0/24
+      from here on none of these, and those that live are reset
+
+Exit status: 0; 1 if the run refuses, or there is none; 2 for a bad option.
+)",
+    .words = WordsAre::kOperands,
+};
+
 constinit const Command kOiProgram{
     .id = CommandId::kForward,
     .name = "oi",
@@ -171,8 +210,8 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 4> all_commands() {
-  return {&kRunCommand, &kVmCommand, &kBoxCommand, &kForwardCommand};
+std::array<const Command*, 5> all_commands() {
+  return {&kRunCommand, &kVmCommand, &kBoxCommand, &kForwardCommand, &kCtlCommand};
 }
 
 }  // namespace sluice::app

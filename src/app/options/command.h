@@ -10,7 +10,7 @@
 
 namespace sluice::app {
 
-enum class CommandId : std::uint8_t { kRun, kVm, kBox, kForward };
+enum class CommandId : std::uint8_t { kRun, kVm, kBox, kForward, kCtl };
 
 // What the words are that belong to no option.
 enum class WordsAre : std::uint8_t {
@@ -34,10 +34,11 @@ extern const Command kRunCommand;
 extern const Command kVmCommand;
 extern const Command kBoxCommand;
 extern const Command kForwardCommand;
+extern const Command kCtlCommand;
 // `oi` takes the place of another program; it is not a word behind "sluice".
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 4> all_commands();
+[[nodiscard]] std::array<const Command*, 5> all_commands();
 
 }  // namespace sluice::app

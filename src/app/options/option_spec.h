@@ -75,6 +75,7 @@ enum class OptionId : std::uint8_t {
   kUser,
   kLogFile,
   kLogFormat,
+  kJson,
   kHelp,
   kVersion,
   kCount,  // How many there are.

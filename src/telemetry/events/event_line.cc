@@ -54,28 +54,7 @@ void members(JsonLine& line, const StartEvent& event) {
   line.text("version", event.version);
 }
 
-void members(JsonLine& line, const FlowEvent& event) {
-  const FlowRecord& flow = event.flow;
-  line.filled("flow", [&](fmt::memory_buffer& to) {
-    fmt::format_to(std::back_inserter(to), "{:016x}", flow.number);
-  });
-  line.text("proto", policy::to_string(flow.protocol));
-  line.text("direction", to_string(flow.direction));
-  line.filled("guest", [&](fmt::memory_buffer& to) { append_address(to, flow.guest.address); });
-  line.number("guest_port", flow.guest.port.value);
-  name(line, "name", flow.name);
-  line.text("name_source", flow.name.empty() ? "none" : "dns");
-  line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, flow.peer.address); });
-  line.number("port", flow.peer.port.value);
-  decision(line, flow.verdict);
-  if (flow.opening) return;
-  line.filled("opened", [&](fmt::memory_buffer& to) { append_time(to, flow.opened); });
-  seconds(line, "duration_s", flow.duration);
-  line.number("bytes_to_host", flow.bytes_to_host);
-  line.number("bytes_to_guest", flow.bytes_to_guest);
-  line.text("path", to_string(flow.path));
-  kebab(line, "outcome", policy::to_string(flow.outcome));
-}
+void members(JsonLine& line, const FlowEvent& event) { add_flow(line, event.flow); }
 
 void members(JsonLine& line, const LeftOutEvent& event) {
   line.number("left_out", event.count);
@@ -106,6 +85,28 @@ EventType type_of(const Event& event) {
                  [](const LeftOutEvent& left_out) { return type_of_end(left_out.verdict); },
                  [](const EndEvent&) { return EventType::kEnd; }},
       event);
+}
+
+void add_flow(JsonLine& line, const FlowRecord& flow) {
+  line.filled("flow", [&](fmt::memory_buffer& to) {
+    fmt::format_to(std::back_inserter(to), "{:016x}", flow.number);
+  });
+  line.text("proto", policy::to_string(flow.protocol));
+  line.text("direction", to_string(flow.direction));
+  line.filled("guest", [&](fmt::memory_buffer& to) { append_address(to, flow.guest.address); });
+  line.number("guest_port", flow.guest.port.value);
+  name(line, "name", flow.name);
+  line.text("name_source", flow.name.empty() ? "none" : "dns");
+  line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, flow.peer.address); });
+  line.number("port", flow.peer.port.value);
+  decision(line, flow.verdict);
+  if (flow.opening) return;
+  line.filled("opened", [&](fmt::memory_buffer& to) { append_time(to, flow.opened); });
+  seconds(line, "duration_s", flow.duration);
+  line.number("bytes_to_host", flow.bytes_to_host);
+  line.number("bytes_to_guest", flow.bytes_to_guest);
+  line.text("path", to_string(flow.path));
+  kebab(line, "outcome", policy::to_string(flow.outcome));
 }
 
 void append_event(fmt::memory_buffer& out, const EventHead& head, const Event& event) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "telemetry/events/event.h"
+#include "telemetry/json_line.h"
 
 namespace sluice::telemetry {
 
@@ -21,6 +22,8 @@ struct EventHead {
 
 // Behind what `out` holds, with a newline.
 void append_event(fmt::memory_buffer& out, const EventHead& head, const Event& event);
+// The members of a flow as it is, or has ended, as in a line of its end.
+void add_flow(JsonLine& line, const FlowRecord& flow);
 // That `count` events are missing, of which the last had the head's number.
 void append_lost(fmt::memory_buffer& out, const EventHead& head, std::uint64_t count);
 

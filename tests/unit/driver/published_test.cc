@@ -47,12 +47,12 @@ TEST_F(PublishedPortsTest, AnAddressThatWasNamedMustWork) {
   EXPECT_FALSE(open("[::1]:8080:80").has_value());
 }
 
-TEST_F(PublishedPortsTest, APortInUseIsToldWithTheOption) {
+TEST_F(PublishedPortsTest, APortInUseIsToldByItsMap) {
   kernel.script("bind", -1, EADDRINUSE);
   const auto ports = open("8080:80");
   ASSERT_FALSE(ports.has_value());
   EXPECT_EQ(ports.error(),
-            "--publish 8080:80: cannot listen on 0.0.0.0:8080: Address already in use; another "
+            "8080:80: cannot listen on 0.0.0.0:8080: Address already in use; another "
             "program has this port: choose a different one");
 }
 
@@ -210,6 +210,54 @@ TEST_F(PortPublisherTest, AsksForNoSecondConnectionWhileTheyComeOneByOne) {
   kernel.script("accept4", kClient + 1);
   turn({{listener, EPOLLIN}});
   EXPECT_EQ(kernel.count("accept4"), before + 1);
+}
+
+TEST_F(PortPublisherTest, APortIsAddedAndRemovedWhileItRuns) {
+  publish("127.0.0.1:8080:80");
+  auto more =
+      PublishedPorts::open(kernel, {policy::parse_port_map("127.0.0.1:8081:81").value()}, network);
+  const int added = more->tcp[0].listener.fd();
+  ASSERT_TRUE(worker->publish(std::move(*more)).has_value());
+  EXPECT_TRUE(kernel.watched.contains(added));
+  kernel.script("accept4", kClient);
+  kernel.script("accept4", -1, EAGAIN);
+  turn({{added, EPOLLIN}});
+  EXPECT_EQ(worker->snapshot().flows, 1U);
+
+  worker->unpublish("127.0.0.1:8081:81");
+  EXPECT_EQ(std::ranges::count(kernel.closed, added), 1);
+  EXPECT_EQ(worker->snapshot().flows, 1U);  // Who was accepted stays.
+  EXPECT_TRUE(kernel.watched.contains(listener));
+
+  // Its place is another's.
+  auto third =
+      PublishedPorts::open(kernel, {policy::parse_port_map("127.0.0.1:8082:82").value()}, network);
+  const int last = third->tcp[0].listener.fd();
+  ASSERT_TRUE(worker->publish(std::move(*third)).has_value());
+  EXPECT_TRUE(kernel.watched.contains(last));
+}
+
+TEST_F(PortPublisherTest, WhatCannotBeWatchedIsNotPublished) {
+  publish("127.0.0.1:8080:80");
+  auto more = PublishedPorts::open(
+      kernel, {policy::parse_port_map("127.0.0.1:8081-8082:81-82").value()}, network);
+  const int first = more->tcp[0].listener.fd();
+  const int second = more->tcp[1].listener.fd();
+  kernel.script("epoll_ctl", 0);
+  kernel.script("epoll_ctl", -1, ENOSPC);
+  EXPECT_FALSE(worker->publish(std::move(*more)).has_value());
+  EXPECT_EQ(std::ranges::count(kernel.closed, first), 1);
+  EXPECT_EQ(std::ranges::count(kernel.closed, second), 1);
+}
+
+TEST_F(PortPublisherTest, APausedListenerThatIsRemovedDoesNotComeBack) {
+  publish("127.0.0.1:8080:80");
+  kernel.script("accept4", -1, EMFILE);
+  turn({{listener, EPOLLIN}});
+  worker->unpublish("127.0.0.1:8080:80");
+  pass(std::chrono::seconds(1));
+  turn();
+  EXPECT_FALSE(kernel.watched.contains(listener));
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ class ServerTest : public ::testing::Test {
   void raise(int signal) { ASSERT_EQ(::kill(::getpid(), signal), 0); }
   std::expected<int, sys::SysError> run() {
     driver::WorkerGroup workers(*rig.worker);
-    return Server(workers, guest, signals).run();
+    return Server(workers, guest, signals, nullptr).run();
   }
 
   driver::WorkerRig rig;

@@ -1,0 +1,24 @@
+// `sluice ctl`, as it was typed.
+#pragma once
+
+#include <expected>
+#include <span>
+#include <string>
+
+#include "app/options/early_exit.h"
+#include "control/request.h"
+
+namespace sluice::app {
+
+struct CtlOptions {
+  bool list = false;  // No request: which runs there are.
+  std::string run;    // Empty: the only one.
+  control::Verb verb = control::Verb::kStatus;
+  std::string what;  // A flow, a port, a rule, a file; may be empty.
+  bool json = false;
+};
+
+[[nodiscard]] std::expected<CtlOptions, EarlyExit> parse_ctl_options(
+    std::span<const char* const> arguments);
+
+}  // namespace sluice::app

@@ -1,0 +1,120 @@
+#include "app/ctl/ctl_tables.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "telemetry/text.h"
+
+namespace sluice::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+[[nodiscard]] Json parse(std::string_view line) { return Json::parse(line, nullptr, false); }
+
+[[nodiscard]] std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? shown(found->get<std::string>()) : "";
+}
+
+[[nodiscard]] std::uint64_t number_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
+}
+
+[[nodiscard]] Duration seconds_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  const double seconds = found != object.end() && found->is_number() ? found->get<double>() : 0;
+  return std::chrono::milliseconds(std::llround(std::clamp(seconds, 0.0, 1e12) * 1000));
+}
+
+[[nodiscard]] std::string endpoint(const std::string& host, std::uint64_t port) {
+  const bool v6 = host.find(':') != std::string::npos;
+  if (port == 0) return host;
+  return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+}  // namespace
+
+std::string shown(std::string text) {
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text;
+}
+
+std::string Table::text() const {
+  std::vector<std::size_t> widths(rows_.front().size());
+  for (const auto& row : rows_) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows_) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool last = i + 1 == row.size();
+      text += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::vector<std::string> flow_head() {
+  return {"FLOW", "PROTO", "WITH", "ADDRESS", "PATH", "TO HOST", "TO GUEST", "AGE"};
+}
+
+std::vector<std::string> flow_row(std::string_view line) {
+  const Json flow = parse(line);
+  if (!flow.is_object() || !flow.contains("flow")) return {};
+  const std::string address = endpoint(text_of(flow, "address"), number_of(flow, "port"));
+  const std::string name = text_of(flow, "name");
+  const bool inbound = text_of(flow, "direction") == "in";
+  return {
+      text_of(flow, "flow"),
+      text_of(flow, "proto"),
+      inbound ? fmt::format("< :{}", number_of(flow, "guest_port")) : (name.empty() ? "-" : name),
+      address,
+      text_of(flow, "path"),
+      telemetry::human_bytes(number_of(flow, "bytes_to_host")),
+      telemetry::human_bytes(number_of(flow, "bytes_to_guest")),
+      telemetry::human_duration(seconds_of(flow, "duration_s"))};
+}
+
+std::vector<std::string> run_head() { return {"RUN", "PID", "PROGRAM", "FLOWS", "UP"}; }
+
+std::vector<std::string> run_row(std::string_view line) {
+  const Json run = parse(line);
+  if (!run.is_object() || !run.contains("run")) return {};
+  return {text_of(run, "run"), fmt::to_string(number_of(run, "pid")), text_of(run, "program"),
+          fmt::to_string(number_of(run, "flows")),
+          telemetry::human_duration(seconds_of(run, "uptime_s"))};
+}
+
+std::string status_lines(std::string_view line) {
+  const Json status = parse(line);
+  if (!status.is_object()) return "";
+  constexpr int kWidth = 12;
+  std::string text;
+  for (const auto& [key, value] : status.items()) {
+    if (key == "v" || key == "id" || key == "ok") continue;
+    if (value.is_object()) {
+      if (value.empty()) continue;
+      text += fmt::format("{}\n", key);
+      for (const auto& [name, count] : value.items()) {
+        text += fmt::format("  {:>10}  {}\n", shown(count.dump()), shown(name));
+      }
+    } else if (key == "uptime_s") {
+      text += fmt::format("{:<{}}{}\n", "up", kWidth,
+                          telemetry::human_duration(seconds_of(status, "uptime_s")));
+    } else {
+      text += fmt::format("{:<{}}{}\n", shown(key), kWidth,
+                          shown(value.is_string() ? value.get<std::string>() : value.dump()));
+    }
+  }
+  return text;
+}
+
+}  // namespace sluice::app

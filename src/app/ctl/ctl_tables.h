@@ -1,0 +1,35 @@
+// What runs answer, as people read it: columns that stand under each other.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice::app {
+
+// What a terminal may show of any text: a run that was taken over may answer anything.
+[[nodiscard]] std::string shown(std::string text);
+
+// Rows of a table; the first one is its head.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> head) { add(std::move(head)); }
+  // As many cells as the head has.
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  [[nodiscard]] std::size_t rows() const { return rows_.size() - 1; }
+  // A line each, without spaces at their ends.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// The line of a flow, of a run, as one row; empty where it is none.
+[[nodiscard]] std::vector<std::string> flow_head();
+[[nodiscard]] std::vector<std::string> flow_row(std::string_view line);
+[[nodiscard]] std::vector<std::string> run_head();
+[[nodiscard]] std::vector<std::string> run_row(std::string_view line);
+// Of one run, all that its status has: a line each.
+[[nodiscard]] std::string status_lines(std::string_view line);
+
+}  // namespace sluice::app

@@ -1,0 +1,38 @@
+// A connection to the control socket of a run, of a program that controls it. Blocks, with a limit
+// in time. Not thread-safe.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+
+namespace sluice::control {
+
+class Connection {
+ public:
+  // To a run of this user's. The error is a sentence. Whoever listens under the run's name and is
+  // another user (but root) is not spoken to.
+  [[nodiscard]] static std::expected<Connection, std::string> open(std::string_view run);
+
+  // A line, with its newline. False: the other end is gone, or does not take it.
+  [[nodiscard]] bool send(std::string_view line);
+  // The next line without its newline; valid until the next call. Nothing: the end, or silence for
+  // as long as set_patience() says.
+  [[nodiscard]] std::expected<std::string_view, std::string> read_line();
+  // Zero: without end, as for events.
+  void set_patience(std::chrono::seconds patience);
+
+  [[nodiscard]] int fd() const { return socket_.get(); }
+
+ private:
+  explicit Connection(UniqueFd socket) : socket_(std::move(socket)) {}
+
+  UniqueFd socket_;
+  std::string input_;
+  std::size_t taken_ = 0;
+};
+
+}  // namespace sluice::control

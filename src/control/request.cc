@@ -1,0 +1,196 @@
+#include "control/request.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <bitset>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/unreachable.h"
+
+namespace sluice::control {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::array kVerbs{Verb::kStatus,  Verb::kFlows,     Verb::kKill,  Verb::kPublished,
+                            Verb::kPublish, Verb::kUnpublish, Verb::kAllow, Verb::kDeny,
+                            Verb::kReload,  Verb::kSubscribe};
+
+// The member that says what a request is about, and whether it must be there.
+struct About {
+  std::string_view member;
+  bool wanted = true;
+};
+
+[[nodiscard]] About about(Verb verb) {
+  switch (verb) {
+    case Verb::kStatus:
+    case Verb::kPublished:
+    case Verb::kFlows:
+    case Verb::kSubscribe: return {"", false};
+    case Verb::kKill: return {"flow"};
+    case Verb::kPublish:
+    case Verb::kUnpublish: return {"port"};
+    case Verb::kAllow:
+    case Verb::kDeny: return {"rule"};
+    case Verb::kReload: return {"policy"};
+  }
+  unreachable("verb outside its enum");
+}
+
+enum Member : std::uint8_t {
+  kV,
+  kId,
+  kDo,
+  kFlow,
+  kPort,
+  kRule,
+  kPolicy,
+  kFrom,
+  kMax,
+  kMore,
+  kNone
+};
+constexpr std::array<std::string_view, kNone> kMembers{"v",    "id",     "do",   "flow", "port",
+                                                       "rule", "policy", "from", "max",  "more"};
+
+// Takes the members as they come: nothing is built of a line that is not what we expect, and
+// nothing nests.
+class Reader {
+ public:
+  Request request{};
+  std::uint64_t version = kVersion;
+  std::optional<std::string> verb;
+  std::string_view about;  // The member that `request.what` is of.
+  std::string problem;
+
+  bool null() { return fail("null is the value of no member"); }
+  bool boolean(bool value) {
+    if (member_ != kMore) return wrong();
+    request.more = value;
+    return true;
+  }
+  bool number_integer(Json::number_integer_t /*value*/) { return wrong(); }
+  bool number_unsigned(Json::number_unsigned_t value) {
+    std::uint64_t* const to = member_ == kV     ? &version
+                              : member_ == kId  ? &request.id
+                              : member_ == kMax ? &request.max
+                                                : nullptr;
+    if (to == nullptr) return wrong();
+    *to = value;
+    return true;
+  }
+  bool number_float(Json::number_float_t /*value*/, const std::string& /*text*/) { return wrong(); }
+  bool string(std::string& value) {
+    if (member_ == kFrom) return read_place(value);
+    if (member_ == kDo) {
+      verb = std::move(value);
+      return true;
+    }
+    if (member_ < kFlow || member_ > kPolicy) return wrong();
+    if (!about.empty()) {
+      return fail(fmt::format("'{}' and '{}' exclude each other", about, kMembers[member_]));
+    }
+    about = kMembers[member_];
+    request.what = std::move(value);
+    return true;
+  }
+  bool binary(Json::binary_t& /*value*/) { return wrong(); }
+  bool start_object(std::size_t /*size*/) { return depth_++ == 0 || wrong(); }
+  bool end_object() { return true; }
+  bool start_array(std::size_t /*size*/) {
+    return depth_ == 0 ? fail("a request is an object, not an array") : wrong();
+  }
+  bool end_array() { return true; }
+  bool key(const std::string& name) {
+    member_ = kNone;
+    for (std::uint8_t i = 0; i < kNone; ++i) {
+      if (kMembers[i] == name) member_ = static_cast<Member>(i);
+    }
+    if (member_ == kNone) return fail("unknown member");
+    if (seen_.test(member_)) return fail(fmt::format("'{}' stands there twice", kMembers[member_]));
+    seen_.set(member_);
+    return true;
+  }
+  bool parse_error(std::size_t at, const std::string& /*token*/, const Json::exception& /*error*/) {
+    return fail(fmt::format("no JSON, from byte {} on", at));
+  }
+  [[nodiscard]] bool has_object() const { return depth_ > 0; }
+
+ private:
+  bool fail(std::string why) {
+    problem = std::move(why);
+    return false;
+  }
+  bool wrong() {
+    if (depth_ == 0) return fail("a request is an object");
+    return fail(fmt::format("the value of '{}' has the wrong type", kMembers[member_ % kNone]));
+  }
+  bool read_place(const std::string& value) {
+    const char* const end = value.data() + value.size();
+    const auto [rest, error] = std::from_chars(value.data(), end, request.from, 16);
+    if (error != std::errc{} || rest != end) return fail("'from' is not what 'next' was");
+    return true;
+  }
+
+  Member member_ = kNone;
+  std::bitset<kNone> seen_;
+  unsigned depth_ = 0;
+};
+
+[[nodiscard]] std::optional<Verb> verb_named(std::string_view name) {
+  for (const Verb verb : kVerbs) {
+    if (to_string(verb) == name) return verb;
+  }
+  return std::nullopt;
+}
+
+[[nodiscard]] std::string check(const Reader& reader, Verb verb) {
+  const auto [member, wanted] = about(verb);
+  if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
+  if (reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(Verb verb) {
+  switch (verb) {
+    case Verb::kStatus: return "status";
+    case Verb::kFlows: return "flows";
+    case Verb::kKill: return "kill";
+    case Verb::kPublished: return "published";
+    case Verb::kPublish: return "publish";
+    case Verb::kUnpublish: return "unpublish";
+    case Verb::kAllow: return "allow";
+    case Verb::kDeny: return "deny";
+    case Verb::kReload: return "reload";
+    case Verb::kSubscribe: return "subscribe";
+  }
+  unreachable("verb outside its enum");
+}
+
+std::expected<Request, BadRequest> parse_request(std::string_view line) {
+  Reader reader;
+  const bool whole = Json::sax_parse(line.begin(), line.end(), &reader);
+  const auto bad = [&](std::string_view error, std::string message) {
+    return std::unexpected(BadRequest{reader.request.id, error, std::move(message)});
+  };
+  if (!whole || !reader.has_object()) {
+    return bad("bad-request", reader.problem.empty() ? "no object" : reader.problem);
+  }
+  if (reader.version != kVersion) return bad("bad-version", "this program speaks version 1");
+  if (!reader.verb) return bad("bad-request", "'do' is missing");
+  const auto verb = verb_named(*reader.verb);
+  if (!verb) return bad("unknown-request", "'do' names nothing that this program does");
+  if (auto problem = check(reader, *verb); !problem.empty()) {
+    return bad("bad-request", std::move(problem));
+  }
+  reader.request.verb = *verb;
+  return std::move(reader.request);
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,48 @@
+// What people see of a worker while it serves, and change of it.
+#include <utility>
+
+#include "driver/worker.h"
+
+namespace sluice::driver {
+
+void Worker::set_policy(policy::Policy policy) {
+  const Instant now = loop_.now();
+  engine_.set_policy(std::move(policy), {now, sink_});
+  settle(now);
+}
+
+bool Worker::cut_off(std::uint64_t number, policy::Verdict why) {
+  const Instant now = loop_.now();
+  const bool found = engine_.cut_off(number, why, {now, sink_});
+  settle(now);
+  return found;
+}
+
+std::optional<std::uint64_t> Worker::list_flows(std::uint64_t from, std::size_t max,
+                                                std::vector<flow::FlowSummary>& out) const {
+  return engine_.list_flows(from, max, loop_.now(), out);
+}
+
+std::expected<void, sys::SysError> Worker::publish(PublishedPorts ports) {
+  const Instant now = loop_.now();
+  const auto served = published_.add(std::move(ports), {now, sink_});
+  settle(now);
+  return served;
+}
+
+void Worker::unpublish(std::string_view map) {
+  const Instant now = loop_.now();
+  published_.remove(map, {now, sink_});
+  settle(now);
+}
+
+void Worker::tell_flows(bool wanted) {
+  sink_.want_openings(wanted);
+  reports_ = wanted || reports_always_;
+}
+
+telemetry::FlowRecord Worker::record_of(const flow::FlowSummary& summary) {
+  return reporter_.record_of(summary, engine_.name_of(summary.key.remote.address));
+}
+
+}  // namespace sluice::driver

@@ -1,0 +1,181 @@
+#include "serve/run_control.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "telemetry/events/event_line.h"
+#include "telemetry/log.h"
+
+namespace sluice::serve {
+namespace {
+
+// As it is told: 16 hexadecimal digits.
+[[nodiscard]] std::optional<std::uint64_t> flow_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number, 16);
+  constexpr std::size_t kDigits = 16;
+  if (error != std::errc{} || rest != end || text.size() != kDigits) return std::nullopt;
+  return number;
+}
+
+void add_counters(telemetry::JsonLine& line, std::string_view key,
+                  const std::vector<telemetry::Counter>& counters) {
+  line.open_object(key);
+  for (const telemetry::Counter& counter : counters) {
+    if (counter.value != 0) line.number(counter.name, counter.value);
+  }
+  line.close();
+}
+
+}  // namespace
+
+RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& events,
+                       const Setting& setting)
+    : workers_(workers),
+      events_(events),
+      program_(setting.program),
+      network_(setting.network),
+      begun_(workers.now()),
+      published_(setting.plan.publish),
+      deny_(setting.plan.deny),
+      allow_(setting.plan.allow) {}
+
+void RunControl::on_request(const control::Request& request, control::Answer& answer) {
+  switch (request.verb) {
+    case control::Verb::kStatus: tell_status(answer); return;
+    case control::Verb::kFlows: tell_flows(request, answer); return;
+    case control::Verb::kKill: kill(request, answer); return;
+    case control::Verb::kAllow:
+    case control::Verb::kDeny: add_rule(request, answer); return;
+    case control::Verb::kPublished: tell_published(answer); return;
+    case control::Verb::kPublish: publish(request, answer); return;
+    case control::Verb::kUnpublish: unpublish(request, answer); return;
+    case control::Verb::kReload: break;
+    case control::Verb::kSubscribe: break;  // The socket's own.
+  }
+  answer.fail("unknown-request", "this program does not do that");
+}
+
+void RunControl::on_listeners(bool any) { workers_.tell_flows(any || events_.wanted()); }
+
+void RunControl::tell_status(control::Answer& answer) {
+  const telemetry::Snapshot now = workers_.snapshot();
+  const auto up =
+      std::chrono::duration_cast<std::chrono::milliseconds>(workers_.now() - begun_).count();
+  answer.done([&](telemetry::JsonLine& line) {
+    line.text("run", events_.run());
+    line.text("program", program_);
+    line.text("version", SLUICE_VERSION);
+    line.number("pid", static_cast<std::uint64_t>(::getpid()));
+    constexpr unsigned kMillis = 3;
+    line.decimal("uptime_s", static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0)), kMillis);
+    line.number("workers", workers_.size());
+    line.number("flows", now.flows);
+    line.number("generation", generation_);
+    line.number("rules", deny_.size() + allow_.size());
+    add_counters(line, "drops", now.drops);
+    add_counters(line, "fast_path", now.fast_path);
+  });
+}
+
+void RunControl::tell_flows(const control::Request& request, control::Answer& answer) {
+  const std::size_t max =
+      request.max == 0 ? kFlowsEach : std::min<std::uint64_t>(request.max, kFlowsEach);
+  flows_.clear();
+  const auto next = workers_.list_flows(request.from, max, flows_);
+  for (const flow::FlowSummary& flow : flows_) {
+    answer.item(
+        [&](telemetry::JsonLine& line) { telemetry::add_flow(line, workers_.record_of(flow)); });
+  }
+  answer.done([&](telemetry::JsonLine& line) {
+    if (!next) {
+      line.null("next");
+      return;
+    }
+    line.filled("next", [&](fmt::memory_buffer& to) {
+      fmt::format_to(std::back_inserter(to), "{:x}", *next);
+    });
+  });
+}
+
+void RunControl::kill(const control::Request& request, control::Answer& answer) {
+  const auto number = flow_number(request.what);
+  if (!number) {
+    answer.fail("bad-flow", "a flow's name has 16 hexadecimal digits");
+  } else if (workers_.cut_off(*number, policy::Verdict::kKilled)) {
+    answer.done();
+  } else {
+    answer.fail("no-such-flow", "there is no such flow, or it has ended");
+  }
+}
+
+void RunControl::tell_published(control::Answer& answer) {
+  for (const policy::PortMap& map : published_) {
+    answer.item([&](telemetry::JsonLine& line) { line.text("port", policy::to_string(map)); });
+  }
+  answer.done();
+}
+
+void RunControl::publish(const control::Request& request, control::Answer& answer) {
+  const auto map = policy::parse_port_map(request.what);
+  if (!map) {
+    answer.fail("bad-port", fmt::format("expected {}", map.error().expected));
+    return;
+  }
+  if (map->count > kPortsMax) {
+    answer.fail("bad-port", fmt::format("expected at most {} ports at a time", kPortsMax));
+    return;
+  }
+  const auto taken = std::ranges::find_if(
+      published_, [&](const policy::PortMap& one) { return policy::collide(one, *map); });
+  if (taken != published_.end()) {
+    answer.fail("port-taken", fmt::format("{} is published already", policy::to_string(*taken)));
+    return;
+  }
+  auto ports = driver::PublishedPorts::open(sys::real_kernel(), {*map}, network_);
+  if (!ports) {
+    answer.fail("cannot-listen", ports.error());
+    return;
+  }
+  if (const auto served = workers_.publish(std::move(*ports)); !served) {
+    workers_.unpublish(policy::to_string(*map));
+    answer.fail("cannot-listen", served.error().describe());
+    return;
+  }
+  published_.push_back(*map);
+  answer.done();
+}
+
+void RunControl::unpublish(const control::Request& request, control::Answer& answer) {
+  const auto map = policy::parse_port_map(request.what);
+  const auto found = map ? std::ranges::find(published_, *map) : published_.end();
+  if (found == published_.end()) {
+    answer.fail("not-published", "no such port is published; 'published' tells which are");
+    return;
+  }
+  workers_.unpublish(policy::to_string(*found));
+  published_.erase(found);
+  answer.done();
+}
+
+void RunControl::add_rule(const control::Request& request, control::Answer& answer) {
+  auto rule = policy::parse_rule(request.what);
+  if (!rule) {
+    answer.fail("bad-rule", fmt::format("expected {}", rule.error().expected));
+    return;
+  }
+  (request.verb == control::Verb::kAllow ? allow_ : deny_).push_back(std::move(*rule));
+  workers_.set_policy(policy::Policy(deny_, allow_));
+  ++generation_;
+  answer.done([&](telemetry::JsonLine& line) { line.number("generation", generation_); });
+}
+
+}  // namespace sluice::serve

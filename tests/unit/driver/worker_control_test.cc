@@ -1,0 +1,49 @@
+// What people see of a worker and change of it, over a kernel that answers as scripted.
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+
+#include "unit/driver/worker_rig.h"
+
+namespace sluice::driver {
+namespace {
+
+class WorkerControl : public ::testing::Test, protected WorkerRig {
+ protected:
+  void send_datagram() {
+    feed({flow::test::udp_frame(network, flow::test::endpoint("10.0.2.15:4000"),
+                                flow::test::endpoint("198.51.100.7:53"), {'x'})});
+  }
+  [[nodiscard]] std::vector<flow::FlowSummary> list() const {
+    std::vector<flow::FlowSummary> flows;
+    EXPECT_EQ(worker->list_flows(0, 100, flows), std::nullopt);
+    return flows;
+  }
+};
+
+TEST_F(WorkerControl, AFlowThatPolicyRefusesLosesItsSocketAtOnce) {
+  send_datagram();
+  ASSERT_EQ(list().size(), 1u);
+  const int socket = newest_socket();
+  worker->set_policy(policy::Policy(std::array{policy::parse_rule("198.51.100.0/24").value()}, {}));
+  EXPECT_EQ(std::ranges::count(kernel.closed, socket), 1);
+  EXPECT_TRUE(list().empty());
+  EXPECT_EQ(drops(flow::DropReason::kRevoked), 1u);
+}
+
+TEST_F(WorkerControl, AFlowIsToldAndEndedByItsNumber) {
+  send_datagram();
+  const auto flows = list();
+  ASSERT_EQ(flows.size(), 1u);
+  const telemetry::FlowRecord record = worker->record_of(flows.front());
+  EXPECT_EQ(record.number, flow::flow_number(flows.front().key, flows.front().opened));
+  EXPECT_EQ(record.bytes_to_host, 1u);
+  EXPECT_TRUE(worker->cut_off(record.number, policy::Verdict::kKilled));
+  EXPECT_FALSE(worker->cut_off(record.number, policy::Verdict::kKilled));
+  EXPECT_EQ(drops(flow::DropReason::kKilled), 1u);
+}
+
+}  // namespace
+}  // namespace sluice::driver

@@ -30,6 +30,7 @@ struct DnsStreamId : SlabHandle {};
 // Who asked: a socket of the guest's, or a connection.
 struct DnsClient {
   wire::Endpoint endpoint{};  // Of a datagram's sender.
+  wire::IpAddress asked{};    // Whom the datagram was for; nobody else may seem to answer.
   DnsStreamId stream{};       // Valid: it asks over this connection.
   friend bool operator==(const DnsClient&, const DnsClient&) = default;
 
@@ -40,6 +41,7 @@ struct DnsAsker {
   DnsClient client{};
   std::vector<std::uint8_t> head{};  // Header and question of its query.
   std::size_t size_max = 512;        // Of the answer.
+  bool edns = false;                 // It can be told why.
 };
 
 struct DnsPending {

@@ -64,17 +64,45 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
     out.push_back(DnsAnswer{client, bare_dns_reply(message.first(kHeader), DnsRcode::kFormErr)});
     return DnsQueryOutcome::kFormError;
   }
-  const DnsKey key(*query, *traits);
   const ByteView head = message.first(kHeader + query->question_bytes().size());
   const std::size_t size_max = client.over_tcp() ? kStreamAnswerMax : traits->udp_payload_size;
-  if (traits->shareable) {
-    if (const auto cached = cache_.find(key, *query, now)) {
-      const auto view = DnsView::parse(*cached);
-      if (view) out.push_back(DnsAnswer{client, dns_answer_for(head, size_max, *view)});
+  const Asked asked{client, head, size_max, traits->edns};
+  if (judge_ != nullptr) {
+    if (const auto local = judge_->judge_query(*query->question(), now)) {
+      out.push_back(DnsAnswer{client, local_dns_answer(head, asked.edns, size_max, *local)});
       return DnsQueryOutcome::kAnswered;
     }
   }
-  return ask(*query, *traits, key, {client, {head.begin(), head.end()}, size_max}, now, out);
+  const DnsKey key(*query, *traits);
+  if (traits->shareable) {
+    if (const auto cached = cache_.find(key, *query, now)) {
+      const auto view = DnsView::parse(*cached);
+      if (view) reply(asked, *view, judge(*view, now), out);
+      return DnsQueryOutcome::kAnswered;
+    }
+  }
+  return ask(*query, *traits, key, {client, {head.begin(), head.end()}, size_max, traits->edns},
+             now, out);
+}
+
+JudgedAnswer DnsRelay::judge(const DnsView& answer, Instant now) const {
+  // A bare refusal says nothing of any name.
+  if (judge_ == nullptr || !has_plain_question(answer)) return {};
+  return judge_->judge_answer(answer, now);
+}
+
+void DnsRelay::reply(const Asked& asked, const DnsView& answer, const JudgedAnswer& judged,
+                     Actions& out) {
+  if (judged.instead) {
+    out.push_back(DnsAnswer{
+        asked.client, local_dns_answer(asked.head, asked.edns, asked.size_max, *judged.instead)});
+    return;
+  }
+  if (judged.changed.empty()) {
+    out.push_back(DnsAnswer{asked.client, dns_answer_for(asked.head, asked.size_max, answer)});
+  } else if (const auto changed = DnsView::parse(judged.changed)) {
+    out.push_back(DnsAnswer{asked.client, dns_answer_for(asked.head, asked.size_max, *changed)});
+  }
 }
 
 // Nobody knows the answer yet.
@@ -218,8 +246,9 @@ bool DnsRelay::answers(const DnsPending& pending, const DnsView& answer) {
 
 void DnsRelay::deliver(DnsPending& pending, const DnsView& answer, Instant now, Actions& out) {
   if (pending.shareable && pending.epoch == epoch_) cache_.store(pending.key, answer, now);
+  const JudgedAnswer judged = judge(answer, now);
   for (const DnsAsker& asker : pending.askers) {
-    out.push_back(DnsAnswer{asker.client, dns_answer_for(asker.head, asker.size_max, answer)});
+    reply({asker.client, asker.head, asker.size_max, asker.edns}, answer, judged, out);
   }
   finish(pending, out);
 }

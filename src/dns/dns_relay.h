@@ -24,12 +24,13 @@
 #include "dns/dns_pending.h"
 #include "dns/dns_query.h"
 #include "dns/dns_resolvers.h"
+#include "dns/query_judge.h"
 #include "wire/address.h"
 #include "wire/messages/dns.h"
 
 namespace sluice::dns {
 
-// For the guest, from the DNS address of the client's family.
+// For the guest, from the address that it asked.
 struct DnsAnswer {
   DnsClient client{};
   std::vector<std::uint8_t> message{};
@@ -55,7 +56,7 @@ struct CloseDns {
 using DnsAction = std::variant<DnsAnswer, OpenDnsUdp, OpenDnsTcp, CloseDns>;
 
 enum class DnsQueryOutcome : std::uint8_t {
-  kAnswered,   // At once: from the cache, or with an error.
+  kAnswered,   // At once: from the cache, by the judge, or with an error.
   kForwarded,  // Sent upstream, or joined to an equal question that was.
   kRepeated,   // The same client asks the same again while we still ask: nothing to do.
   kMalformed,  // No query at all: not answered.
@@ -93,6 +94,9 @@ class DnsRelay {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
+  // Who is asked about each question and each answer from here on; nobody to begin with. Not owned.
+  void set_judge(QueryJudge* judge) { judge_ = judge; }
+
   // A message of the guest to port 53 of the DNS address.
   DnsQueryOutcome on_query(const DnsClient& client, ByteView message, Instant now, Actions& out);
   // Events of a slot that is closed by now are ignored, as is an answer that does not fit.
@@ -113,6 +117,16 @@ class DnsRelay {
   [[nodiscard]] std::uint16_t next_id();
   DnsQueryOutcome ask(const wire::DnsView& query, const DnsQueryTraits& traits, const DnsKey& key,
                       DnsAsker asker, Instant now, Actions& out);
+  // As a DnsAsker, while its query is at hand.
+  struct Asked {
+    const DnsClient& client;
+    ByteView head;
+    std::size_t size_max;
+    bool edns;
+  };
+  [[nodiscard]] JudgedAnswer judge(const wire::DnsView& answer, Instant now) const;
+  static void reply(const Asked& asked, const wire::DnsView& answer, const JudgedAnswer& judged,
+                    Actions& out);
   void attempt(DnsPending& pending, bool tcp, Instant now, Actions& out);
   void next_resolver(DnsPending& pending, Instant now, Actions& out);
   [[nodiscard]] static bool answers(const DnsPending& pending, const wire::DnsView& answer);
@@ -120,6 +134,7 @@ class DnsRelay {
   void fail(DnsPending& pending, Actions& out);
   void finish(DnsPending& pending, Actions& out);
 
+  QueryJudge* judge_ = nullptr;
   SipKey cache_key_;
   SipKey id_key_;
   std::uint64_t id_counter_ = 0;

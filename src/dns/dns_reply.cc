@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wire/messages/edns.h"
+
 namespace sluice::dns {
 namespace {
 
@@ -24,6 +26,35 @@ std::vector<std::uint8_t> bare_dns_reply(ByteView query, wire::DnsRcode rcode, b
   header.authority_count = 0;
   header.additional_count = 0;
   header.emit(bytes);
+  return reply;
+}
+
+std::vector<std::uint8_t> local_dns_answer(ByteView head, bool edns, std::size_t size_max,
+                                           const LocalAnswer& answer) {
+  const auto query = wire::DnsView::parse(head);
+  if (!query || !query->question()) return bare_dns_reply(head, answer.rcode);
+  std::vector<std::uint8_t> reply(size_max);
+  wire::DnsHeader header = query->header();
+  header.response = true;
+  header.authoritative = false;
+  header.truncated = false;
+  header.authentic_data = false;
+  header.recursion_available = true;
+  header.rcode = answer.rcode;
+  wire::DnsBuilder builder(reply, header);
+  builder.add_question(*query->question());
+  if (answer.pointer) {
+    builder.add_record(wire::DnsSection::kAnswer, query->question()->name, wire::DnsType::kPtr,
+                       wire::DnsClass::kIn, answer.ttl, answer.pointer->wire());
+  }
+  if (edns) {
+    wire::EdnsRecord record;
+    if (!answer.why.empty()) record.error = wire::ExtendedDnsError{.text = answer.why};
+    wire::add_edns(builder, record);
+  }
+  const auto size = builder.finish();
+  if (!size) return bare_dns_reply(head, wire::DnsRcode::kNoError, true);
+  reply.resize(*size);
   return reply;
 }
 

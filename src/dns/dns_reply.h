@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "dns/dns_query.h"
+#include "dns/query_judge.h"
 #include "wire/messages/dns.h"
 
 namespace sluice::dns {
@@ -14,6 +15,12 @@ namespace sluice::dns {
 // A reply without records. `query` is a header, with its question where that is known.
 [[nodiscard]] std::vector<std::uint8_t> bare_dns_reply(ByteView query, wire::DnsRcode rcode,
                                                        bool truncated = false);
+
+// The answer of a judge to who asked with `head`, header and question, in at most `size_max` bytes.
+// With `edns` it says why.
+[[nodiscard]] std::vector<std::uint8_t> local_dns_answer(ByteView head, bool edns,
+                                                         std::size_t size_max,
+                                                         const LocalAnswer& answer);
 
 // What a resolver is asked: the guest's message without EDNS options. They concern the guest and us
 // (RFC 6891, 6.1.2), and an answer that echoes one client's cookie is of no use to another.

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/unreachable.h"
+#include "policy/verdict.h"
+
 namespace sluice::flow {
 
 enum class DropReason : std::uint8_t {
@@ -70,6 +73,44 @@ enum class DropReason : std::uint8_t {
 
 inline constexpr std::size_t kDropReasonCount =
     static_cast<std::size_t>(DropReason::kLinkWriteFailed) + 1;
+
+// What a refusal is counted as.
+[[nodiscard]] constexpr DropReason reason_of(policy::Verdict verdict) {
+  switch (verdict) {
+    case policy::Verdict::kAccepted: break;
+    case policy::Verdict::kNotRoutable: return DropReason::kUnreachable;
+    case policy::Verdict::kDeniedByPolicy: return DropReason::kDeniedByPolicy;
+    case policy::Verdict::kHostAddress: return DropReason::kHostAddress;
+    case policy::Verdict::kAddressUnlisted: return DropReason::kAddressUnlisted;
+    case policy::Verdict::kNameDenied: return DropReason::kNameDenied;
+    case policy::Verdict::kNameUnlisted: return DropReason::kNameUnlisted;
+    case policy::Verdict::kPortUnlisted: return DropReason::kPortUnlisted;
+    case policy::Verdict::kPinExpired: return DropReason::kPinExpired;
+    case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
+    case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
+    case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
+    case policy::Verdict::kAskRefused: return DropReason::kAskRefused;
+    case policy::Verdict::kAskTimedOut: return DropReason::kAskTimedOut;
+    case policy::Verdict::kAskNobody: return DropReason::kAskNobody;
+    case policy::Verdict::kAskQueueFull: return DropReason::kAskQueueFull;
+    case policy::Verdict::kFirstBytesRefused: return DropReason::kFirstBytesRefused;
+    case policy::Verdict::kFirstBytesTimedOut: return DropReason::kFirstBytesTimedOut;
+    case policy::Verdict::kFirstBytesFull: return DropReason::kFirstBytesFull;
+    case policy::Verdict::kNoServerName: return DropReason::kNoServerName;
+    case policy::Verdict::kServerNameMismatch: return DropReason::kServerNameMismatch;
+    case policy::Verdict::kEncryptedHello: return DropReason::kEncryptedHello;
+    case policy::Verdict::kNotTls: return DropReason::kNotTls;
+    case policy::Verdict::kNotHttp: return DropReason::kNotHttp;
+    case policy::Verdict::kHostMismatch: return DropReason::kHostMismatch;
+    case policy::Verdict::kQuota: return DropReason::kQuota;
+    case policy::Verdict::kRevoked: return DropReason::kRevoked;
+    case policy::Verdict::kKilled: return DropReason::kKilled;
+    case policy::Verdict::kDnsPrivate: return DropReason::kDnsPrivate;
+    case policy::Verdict::kDnsBudget: return DropReason::kDnsBudget;
+    case policy::Verdict::kDnsType: return DropReason::kDnsType;
+  }
+  unreachable("an accepted flow was refused");
+}
 
 [[nodiscard]] constexpr std::string_view to_string(DropReason reason) {
   switch (reason) {

@@ -3,8 +3,11 @@
 #pragma once
 
 #include "base/time.h"
+#include "dns/name_book.h"
 #include "flow/core/ask.h"
 #include "flow/core/drop_reason.h"
+#include "flow/core/flow_judge.h"
+#include "flow/core/named_by.h"
 #include "policy/limits/guest_limits.h"
 #include "policy/policy.h"
 #include "policy/reach.h"
@@ -18,8 +21,11 @@ struct Admitted {
   Answer answer = Answer::kAllowed;
   policy::Verdict verdict = policy::Verdict::kAccepted;  // Why it is refused.
   Gate gate = Gate::kOpen;                               // Of one that is allowed.
+  NamedBy by{};
+  // By a policy of names, not for want of room: the guest is told so.
+  bool prohibited = false;
 
-  [[nodiscard]] static Admitted by(policy::Verdict verdict) {
+  [[nodiscard]] static Admitted of(policy::Verdict verdict) {
     return {verdict == policy::Verdict::kAccepted ? Answer::kAllowed : Answer::kRefused, verdict};
   }
 };
@@ -32,7 +38,14 @@ class FlowAdmission {
                 const policy::GuestLimits& limits, policy::SharedLimits* shared = nullptr)
       : reach_(policy, host), limits_(limits), shared_(shared) {}
 
-  // A flow that is accepted counts until released().
+  // Who decides in the place of `policy`, with the names that it holds flows' names in; null:
+  // nobody. Not owned.
+  void set_judge(FlowJudge* judge, dns::NameBook* names) {
+    judge_ = judge;
+    names_ = names;
+  }
+
+  // A flow that is accepted counts until released(). By addresses alone.
   [[nodiscard]] policy::Verdict admit(policy::Protocol protocol, const wire::Endpoint& remote,
                                       Instant now,
                                       policy::FlowSide side = policy::FlowSide::kOutbound) {
@@ -43,17 +56,27 @@ class FlowAdmission {
   // The same for those that may have to wait for an answer. One that waits counts as a flow, too.
   [[nodiscard]] Admitted judge(policy::Protocol protocol, const wire::Endpoint& remote, Instant now,
                                policy::FlowSide side = policy::FlowSide::kOutbound) {
+    if (judge_ != nullptr) [[unlikely]]
+      return judge_by_name(protocol, remote, now, side);
     const policy::Verdict verdict = admit(protocol, remote, now, side);
     if (verdict != policy::Verdict::kAccepted) return {Admitted::Answer::kRefused, verdict};
     const bool tcp = protocol == policy::Protocol::kTcp;
-    if (!(tcp ? ask_.tcp : ask_.udp)) [[likely]]
+    if (!(tcp ? ask_.tcp : protocol == policy::Protocol::kUdp && ask_.udp)) [[likely]]
       return {.gate = tcp ? ask_.gate : Gate::kOpen};
-    if (asked_ >= ask_.flows_max) {
-      released(side);
-      return {Admitted::Answer::kRefused, refuse(policy::Verdict::kAskQueueFull)};
-    }
-    ++asked_;
-    return {.answer = Admitted::Answer::kAsked};
+    return begin_asking(side, {});
+  }
+  // Of a flow that lives and was judged when it began, after a change: whether it would be let
+  // through again.
+  [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
+                                   const NamedBy& by, Instant now) {
+    if (judge_ != nullptr) return judge_->accepts_still(protocol, remote, by, now);
+    return reach_.judge(protocol, remote) == policy::Verdict::kAccepted;
+  }
+  // A flow that lives turns out to be for another name.
+  void rename(NamedBy& by, const NamedBy& to) {
+    hold(to);
+    unhold(by);
+    by = to;
   }
   // Of a flow that lives, after a change: whether policy would let it through again.
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote) const {
@@ -73,7 +96,8 @@ class FlowAdmission {
   [[nodiscard]] bool has_room(policy::FlowSide side) const {
     return shared_ == nullptr ? limits_.has_room(side) : shared_->has_room(side);
   }
-  void released(policy::FlowSide side) {
+  void released(policy::FlowSide side, const NamedBy& by = {}) {
+    unhold(by);
     if (shared_ == nullptr) {
       limits_.released(side);
     } else {
@@ -94,46 +118,52 @@ class FlowAdmission {
   [[nodiscard]] const policy::GuestLimits& limits() const { return limits_; }
 
  private:
-  [[nodiscard]] static DropReason reason_of(policy::Verdict verdict) {
-    switch (verdict) {
-      case policy::Verdict::kAccepted: break;
-      case policy::Verdict::kNotRoutable: return DropReason::kUnreachable;
-      case policy::Verdict::kDeniedByPolicy: return DropReason::kDeniedByPolicy;
-      case policy::Verdict::kHostAddress: return DropReason::kHostAddress;
-      case policy::Verdict::kAddressUnlisted: return DropReason::kAddressUnlisted;
-      case policy::Verdict::kNameDenied: return DropReason::kNameDenied;
-      case policy::Verdict::kNameUnlisted: return DropReason::kNameUnlisted;
-      case policy::Verdict::kPortUnlisted: return DropReason::kPortUnlisted;
-      case policy::Verdict::kPinExpired: return DropReason::kPinExpired;
-      case policy::Verdict::kTooManyFlows: return DropReason::kTooManyFlows;
-      case policy::Verdict::kTooManyNewFlows: return DropReason::kTooManyNewFlows;
-      case policy::Verdict::kNoDescriptors: return DropReason::kNoDescriptors;
-      case policy::Verdict::kAskRefused: return DropReason::kAskRefused;
-      case policy::Verdict::kAskTimedOut: return DropReason::kAskTimedOut;
-      case policy::Verdict::kAskNobody: return DropReason::kAskNobody;
-      case policy::Verdict::kAskQueueFull: return DropReason::kAskQueueFull;
-      case policy::Verdict::kFirstBytesRefused: return DropReason::kFirstBytesRefused;
-      case policy::Verdict::kFirstBytesTimedOut: return DropReason::kFirstBytesTimedOut;
-      case policy::Verdict::kFirstBytesFull: return DropReason::kFirstBytesFull;
-      case policy::Verdict::kNoServerName: return DropReason::kNoServerName;
-      case policy::Verdict::kServerNameMismatch: return DropReason::kServerNameMismatch;
-      case policy::Verdict::kEncryptedHello: return DropReason::kEncryptedHello;
-      case policy::Verdict::kNotTls: return DropReason::kNotTls;
-      case policy::Verdict::kNotHttp: return DropReason::kNotHttp;
-      case policy::Verdict::kHostMismatch: return DropReason::kHostMismatch;
-      case policy::Verdict::kQuota: return DropReason::kQuota;
-      case policy::Verdict::kRevoked: return DropReason::kRevoked;
-      case policy::Verdict::kKilled: return DropReason::kKilled;
-      case policy::Verdict::kDnsPrivate: return DropReason::kDnsPrivate;
-      case policy::Verdict::kDnsBudget: return DropReason::kDnsBudget;
-      case policy::Verdict::kDnsType: return DropReason::kDnsType;
+  [[gnu::cold]] Admitted judge_by_name(policy::Protocol protocol, const wire::Endpoint& remote,
+                                       Instant now, policy::FlowSide side) {
+    JudgedFlow judged = judge_->judge_new(protocol, remote, now);
+    // An echo request does not wait.
+    if (judged.ask && protocol == policy::Protocol::kIcmp) {
+      judged.verdict = policy::Verdict::kAskNobody;
     }
-    unreachable("an accepted flow was refused");
+    if (judged.verdict != policy::Verdict::kAccepted) {
+      return {.answer = Admitted::Answer::kRefused,
+              .verdict = refuse(judged.verdict),
+              .by = judged.by,
+              .prohibited = true};
+    }
+    const policy::Verdict verdict = admit_unjudged(side, now);
+    if (verdict != policy::Verdict::kAccepted) {
+      return {.answer = Admitted::Answer::kRefused, .verdict = verdict, .by = judged.by};
+    }
+    if (judged.ask) return begin_asking(side, judged.by);
+    hold(judged.by);
+    return {.gate = judged.gate, .by = judged.by};
+  }
+  [[nodiscard]] Admitted begin_asking(policy::FlowSide side, const NamedBy& by) {
+    if (asked_ >= ask_.flows_max) {
+      released(side);
+      return {.answer = Admitted::Answer::kRefused,
+              .verdict = refuse(policy::Verdict::kAskQueueFull)};
+    }
+    ++asked_;
+    hold(by);
+    return {.answer = Admitted::Answer::kAsked, .by = by};
+  }
+  // The name of a flow that lives is not forgotten.
+  void hold(const NamedBy& by) {
+    if (by.name.valid() && names_ != nullptr) [[unlikely]]
+      names_->hold(by.name);
+  }
+  void unhold(const NamedBy& by) {
+    if (by.name.valid() && names_ != nullptr) [[unlikely]]
+      names_->release(by.name);
   }
 
   policy::Reach reach_;
   policy::GuestLimits limits_;
   policy::SharedLimits* shared_;
+  FlowJudge* judge_ = nullptr;
+  dns::NameBook* names_ = nullptr;
   AskOptions ask_;
   std::size_t asked_ = 0;
   DropCounters drops_;

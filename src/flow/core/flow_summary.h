@@ -8,6 +8,7 @@
 #include "base/siphash.h"
 #include "base/time.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/named_by.h"
 #include "policy/outcome.h"
 #include "policy/verdict.h"
 
@@ -21,6 +22,7 @@ struct FlowSummary {
   bool opening = false;  // It begins: nothing is counted yet.
   bool told = false;     // ... which was told; of one that ends.
   bool carried = false;  // The guest's kernel had it in the end.
+  NamedBy by{};
   Instant opened{};
   Instant ended{};
   std::uint64_t bytes_to_host = 0;  // Payload, without headers.
@@ -38,6 +40,7 @@ template <typename Flow>
                       .bytes_to_guest = flow.bytes_to_guest};
   if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
   if constexpr (requires { flow.verdict; }) summary.verdict = flow.verdict;
+  summary.by = flow.by;
   summary.told = flow.told;
   return summary;
 }
@@ -52,10 +55,11 @@ template <typename Flow>
 
 // Of a flow that was not admitted.
 [[nodiscard]] inline FlowSummary refused_flow(const FlowKey& key, policy::Verdict verdict,
-                                              Instant now) {
+                                              const NamedBy& by, Instant now) {
   return {.key = key,
           .verdict = verdict,
           .outcome = policy::Outcome::kNotAccepted,
+          .by = by,
           .opened = now,
           .ended = now};
 }

@@ -84,9 +84,14 @@ class TargetMap {
     return address == network_->gateway_v4 || address == network_->gateway_v6 ||
            (address.is_link_local() && address == network_->gateway_link_local());
   }
+  // Ours, or anybody's where all DNS ends in our relay.
   [[nodiscard]] bool is_dns(const wire::Endpoint& remote) const {
-    return remote.port.value == 53 && network_->is_dns(remote.address);
+    return remote.port.value == 53 && (intercepts_dns_ || network_->is_dns(remote.address));
   }
+  [[nodiscard]] bool intercepts(const wire::Endpoint& remote) const {
+    return intercepts_dns_ && remote.port.value == 53;
+  }
+  void set_intercepts_dns(bool intercepts) { intercepts_dns_ = intercepts; }
 
  private:
   [[nodiscard]] Target other(const wire::Endpoint& remote) const {
@@ -117,6 +122,7 @@ class TargetMap {
 
   const GuestNetwork* network_;  // Not owned.
   bool host_loopback_;
+  bool intercepts_dns_ = false;
 };
 
 }  // namespace sluice::flow

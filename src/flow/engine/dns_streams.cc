@@ -109,7 +109,7 @@ void DnsStreams::ask_next(TcpId id, const Ask& ask, Turn turn) {
     asked = true;
     stream->active = turn.now;
     const dns::DnsQueryOutcome outcome =
-        ask({.endpoint = {}, .stream = dns::DnsStreamId{id}}, *question);
+        ask({.endpoint = {}, .asked = {}, .stream = dns::DnsStreamId{id}}, *question);
     if (outcome == dns::DnsQueryOutcome::kRepeated) stream->bytes.forget_question();
     if (outcome == dns::DnsQueryOutcome::kMalformed) return reset(id, turn);
   }

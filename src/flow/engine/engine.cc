@@ -23,6 +23,10 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       admission_(options_.policy, options_.host_addresses,
                  policy::GuestLimits(options_.limits, options_.max_inbound_streams),
                  options_.shared_limits),
+      own_book_(seeds.dns),
+      book_(options_.shared_names != nullptr ? *options_.shared_names : own_book_),
+      judge_(admission_.reach(), book_),
+      dns_judge_(admission_.reach(), book_, admission_.drops()),
       targets_(options_.network, options_.host_loopback),
       timers_(now),
       dns_(seeds.dns),
@@ -32,6 +36,18 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       ping_(context(TimerKind::kPing, seeds)),
       dns_streams_(tcp_) {
   for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
+  if (options_.egress != nullptr) use_policy(*options_.egress);
+}
+
+[[gnu::cold]] void Engine::use_policy(const policy::EgressPolicy& policy) {
+  admission_.reach().set_policy(policy.addresses());
+  judge_.set_policy(policy);
+  dns_judge_.set_policy(policy);
+  const bool names = policy.names_decide();
+  admission_.set_judge(names ? &judge_ : nullptr, &book_);
+  tcp_.set_claim_judge(names ? &judge_ : nullptr);
+  dns_.set_judge(names ? &dns_judge_ : nullptr);
+  targets_.set_intercepts_dns(names && policy.dns().intercept);
 }
 
 [[gnu::cold]] void Engine::on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn) {
@@ -237,7 +253,8 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeade
     return;
   }
   note_source(packet);
-  if (!beyond_us && !leads_to_loopback(packet, *udp)) [[unlikely]] {
+  const bool to_us = !beyond_us && !leads_to_loopback(packet, *udp);
+  if (to_us || targets_.intercepts({packet.destination, udp->destination_port()})) [[unlikely]] {
     on_udp_service(packet, *udp, turn);
     return;
   }
@@ -274,10 +291,10 @@ void Engine::on_udp(const wire::IpPacketView& packet, const wire::VirtioNetHeade
     const MutableBytes room = turn.out.add_frame(kServiceFrameMax, {}, {});
     turn.out.shrink_frame(
         answer_dhcpv6(options_.network, {link_.guest_mac(), guest}, udp.payload(), room));
-  } else if (targets_.is_dns(remote)) {
-    on_dns_query(guest, udp.payload(), turn);
   } else if (packet.destination.is_multicast() || packet.destination.is_v4_broadcast()) {
     drop(DropReason::kNotForUs);
+  } else if (targets_.is_dns(remote)) {
+    on_dns_query({.endpoint = guest, .asked = remote.address, .stream = {}}, udp.payload(), turn);
   } else {
     link_.send_error(IcmpErrorKind::kPortUnreachable, packet, turn);
   }

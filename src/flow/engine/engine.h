@@ -19,6 +19,7 @@
 #include "base/timer_wheel.h"
 #include "dns/dns_names.h"
 #include "dns/dns_relay.h"
+#include "dns/name_book.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
 #include "flow/core/frame_owner.h"
@@ -26,9 +27,12 @@
 #include "flow/engine/dns_streams.h"
 #include "flow/ip/fragment_reassembly.h"
 #include "flow/ip/guest_link.h"
+#include "flow/judge/dns_judge.h"
+#include "flow/judge/judge.h"
 #include "flow/tcp/tcp_flows.h"
 #include "flow/udp/ping_flows.h"
 #include "flow/udp/udp_flows.h"
+#include "policy/egress/egress_policy.h"
 
 namespace sluice::flow {
 
@@ -36,16 +40,20 @@ struct EngineOptions {
   GuestNetwork network{};
   wire::LinkFeatures link{};
   policy::Policy policy{};
+  // By which names decide, in the place of `policy`; null: none. Not owned.
+  const policy::EgressPolicy* egress = nullptr;
   policy::LimitOptions limits{};
   std::uint32_t max_inbound_streams = 0;  // See policy/limits/guest_limits.h; zero is no bound.
   bool host_loopback = false;             // The gateway's address leads to the host's loopback.
   policy::HostAddresses host_addresses = policy::HostAddresses::kRefused;
   std::vector<wire::Prefix> nat64_prefixes{};  // Of the host's network: see policy/reach.h.
   TcpFlowsOptions tcp{};
-  // Of several workers of the guest's: which of its frames come here, and the limits of all of
-  // them, which are asked in the place of `limits`. Not owned; null: this one has them alone.
+  // Of several workers of the guest's: which of its frames come here, the limits of all of them,
+  // which are asked in the place of `limits`, and the names that it asked any of them for. Not
+  // owned; null: this one has them alone.
   FrameShare share{};
   policy::SharedLimits* shared_limits = nullptr;
+  dns::NameBook* shared_names = nullptr;
 };
 
 // Secrets of this process, drawn once by whoever makes the engine.
@@ -97,6 +105,15 @@ class Engine {
   // `from` on, of which 0 is the first; returns where to go on, if there are more.
   std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max, Instant now,
                                           std::vector<FlowSummary>& out) const;
+  // From here on policy is this one, which must stay until the next. Flows that live go on.
+  void use_policy(const policy::EgressPolicy& policy);
+  [[nodiscard]] Judge& judge() { return judge_; }
+  // What the guest may go by: a flow's name, while it or what it was learnt by is remembered.
+  [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
+    return book_.name(by.name);
+  }
+  // Questions that were refused, for whoever takes them out; see DnsJudge.
+  [[nodiscard]] std::vector<RefusedQuery>& refused_queries() { return dns_judge_.refused(); }
 
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
@@ -202,7 +219,7 @@ class Engine {
   [[nodiscard]] bool leads_to_loopback(const wire::IpPacketView& packet,
                                        const wire::UdpView& udp) const;
   void on_udp_service(const wire::IpPacketView& packet, const wire::UdpView& udp, Turn turn);
-  void on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn);
+  void on_dns_query(const dns::DnsClient& client, ByteView message, Turn turn);
   void settle_dns(Turn turn);
   void deliver_dns(Turn turn);
   void count_dns(dns::DnsQueryOutcome outcome);
@@ -219,6 +236,10 @@ class Engine {
   EngineOptions options_;
   GuestLink link_;
   FlowAdmission admission_;
+  dns::NameBookOf<dns::NoLock> own_book_;
+  dns::NameBook& book_;
+  Judge judge_;
+  DnsJudge dns_judge_;
   TargetMap targets_;
   TimerWheel timers_;
   FragmentReassembly reassembly_;

@@ -19,8 +19,8 @@ void Engine::count_dns(dns::DnsQueryOutcome outcome) {
   }
 }
 
-void Engine::on_dns_query(const wire::Endpoint& guest, ByteView message, Turn turn) {
-  count_dns(dns_.on_query({.endpoint = guest, .stream = {}}, message, turn.now, dns_fresh_));
+void Engine::on_dns_query(const dns::DnsClient& client, ByteView message, Turn turn) {
+  count_dns(dns_.on_query(client, message, turn.now, dns_fresh_));
   settle_dns(turn);
 }
 
@@ -116,10 +116,8 @@ void Engine::deliver_dns(Turn turn) {
       dns_streams_.answer(TcpId{answer->client.stream}, answer->message, turn);
       continue;
     }
-    const wire::Endpoint& guest = answer->client.endpoint;
-    const wire::Endpoint source{
-        guest.address.is_v4() ? options_.network.dns_v4 : options_.network.dns_v6, wire::Port{53}};
-    link_.send_udp_copy(source, guest, answer->message, turn.out);
+    link_.send_udp_copy({answer->client.asked, wire::Port{53}}, answer->client.endpoint,
+                        answer->message, turn.out);
   }
   dns_fresh_.clear();
 }

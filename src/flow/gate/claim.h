@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/named_by.h"
 #include "policy/verdict.h"
 #include "wire/messages/domain_name.h"
 
@@ -24,6 +25,7 @@ struct Claim {
 struct Judged {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   bool every_request = true;  // Of HTTP: those that follow are judged as well.
+  NamedBy by{};
 };
 
 // Of a refusal, for a person to read.

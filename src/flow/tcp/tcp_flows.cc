@@ -70,8 +70,8 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 
 // The flow counts no longer, and is told about.
 void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Turn turn) {
-  admission_.released(flow.inbound ? policy::FlowSide::kInboundStream
-                                   : policy::FlowSide::kOutbound);
+  admission_.released(flow.inbound ? policy::FlowSide::kInboundStream : policy::FlowSide::kOutbound,
+                      flow.by);
   FlowSummary summary = ended_flow(flow, outcome, turn.now);
   summary.carried = std::holds_alternative<HandedOver>(flow.state);
   turn.out.push(ReportFlow{summary});

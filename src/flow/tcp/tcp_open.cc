@@ -60,17 +60,22 @@ struct QuotedSyn {
     return;
   }
   const Admitted admitted =
-      dns ? Admitted::by(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
+      dns ? Admitted::of(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
           : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
   if (admitted.answer == Admitted::Answer::kRefused) {
-    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
-    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, turn.now)});
+    if (admitted.prohibited) {
+      link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
+    } else {
+      send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
+    }
+    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, admitted.by, turn.now)});
     return;
   }
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
   flow.room_only = dns;
+  flow.by = admitted.by;
   const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
     connect(flow, wanted, admitted.gate, turn.out);

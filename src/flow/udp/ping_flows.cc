@@ -42,14 +42,15 @@ void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, T
 }
 
 std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn) {
-  const policy::Verdict verdict = admission_.admit(policy::Protocol::kIcmp, key.remote, turn.now);
-  if (verdict != policy::Verdict::kAccepted) {
+  const Admitted admitted = admission_.judge(policy::Protocol::kIcmp, key.remote, turn.now);
+  if (admitted.answer != Admitted::Answer::kAllowed) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
-    turn.out.push(ReportFlow{refused_flow(key, verdict, turn.now)});
+    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, admitted.by, turn.now)});
     return FlowTable::kNone;
   }
   const PingId id{flows_.emplace(key)};
   Flow& flow = flows_.at(id.index);
+  flow.by = admitted.by;
   flow.opened = turn.now;
   flow.active = turn.now;
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
@@ -110,7 +111,7 @@ void PingFlows::on_timer(std::uint32_t index, Turn turn) {
 
 void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
-  admission_.released(policy::FlowSide::kOutbound);
+  admission_.released(policy::FlowSide::kOutbound, flow.by);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   turn.out.push(ClosePing{PingId{flows_.handle_of(index)}});
   table_.erase(flow.key, index);

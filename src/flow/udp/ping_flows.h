@@ -56,6 +56,7 @@ class PingFlows {
     bool told = false;  // Somebody was told that it begins.
     bool answered = false;
     policy::Verdict verdict = policy::Verdict::kAccepted;
+    NamedBy by{};
     TimerNode timer;
     Instant opened{};
     Instant active{};

@@ -69,18 +69,23 @@ UdpFlows::UdpFlows(const FlowContext& context)
   if (published && !admission_.has_room(side)) (void)make_room(turn);
   const Admitted admitted = admission_.judge(policy::Protocol::kUdp, key.remote, turn.now, side);
   if (admitted.answer == Admitted::Answer::kRefused) {
-    link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
-    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, turn.now)});
+    // A browser whose QUIC finds a closed port goes on with TCP at once.
+    const bool quic = admitted.prohibited && key.remote.port.value == 443;
+    link_.send_error(quic ? IcmpErrorKind::kPortUnreachable : IcmpErrorKind::kProhibited, packet,
+                     turn);
+    turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, admitted.by, turn.now)});
     return FlowTable::kNone;
   }
   if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
     const std::uint32_t asked = begin_asking(key, target.endpoint, turn);
     flows_.at(asked).side = side;
+    flows_.at(asked).by = admitted.by;
     return asked;
   }
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
+  flows_.at(index).by = admitted.by;
   turn.out.tell_opening(flows_.at(index));
   set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
@@ -194,7 +199,7 @@ void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
-  admission_.released(flow.side);
+  admission_.released(flow.side, flow.by);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
   if (flow.standing == Standing::kAsked) {

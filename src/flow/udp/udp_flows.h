@@ -133,6 +133,7 @@ class UdpFlows {
     policy::Verdict verdict = policy::Verdict::kAccepted;
     std::unique_ptr<HeldDatagrams> held;  // In kAsked.
     IndexLink place;                      // In the queue of its standing.
+    NamedBy by{};
     TimerNode timer;
     Instant opened{};
     Instant active{};

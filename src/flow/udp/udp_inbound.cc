@@ -83,7 +83,7 @@ std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn 
   const policy::Verdict verdict =
       admission_.admit_unjudged(policy::FlowSide::kInboundDatagram, turn.now);
   if (verdict != policy::Verdict::kAccepted) {
-    FlowSummary refused = refused_flow(key, verdict, turn.now);
+    FlowSummary refused = refused_flow(key, verdict, {}, turn.now);
     refused.inbound = true;
     turn.out.push(ReportFlow{refused});
     return FlowTable::kNone;

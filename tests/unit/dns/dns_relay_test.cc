@@ -36,7 +36,7 @@ struct Bench {
     relay.set_resolvers(resolvers);
   }
   DnsQueryOutcome query(const Bytes& message, const Endpoint& client = kClient) {
-    return relay.on_query({.endpoint = client, .stream = {}}, message, now, actions);
+    return relay.on_query({.endpoint = client, .asked = {}, .stream = {}}, message, now, actions);
   }
   void answer_udp(DnsSlot slot, const Bytes& message) {
     relay.on_upstream_udp(slot, message, now, actions);
@@ -447,7 +447,7 @@ TEST(DnsRelay, OtherResolversMeanOtherAnswers) {
 
 TEST(DnsRelay, StreamClientsGetWholeAnswers) {
   Bench b;
-  const DnsClient stream{.endpoint = {}, .stream = {SlabHandle{3, 1}}};
+  const DnsClient stream{.endpoint = {}, .asked = {}, .stream = {SlabHandle{3, 1}}};
   EXPECT_EQ(b.relay.on_query(stream, make_query("big.example"), b.now, b.actions),
             DnsQueryOutcome::kForwarded);
   EXPECT_EQ(b.query(make_query("big.example")), DnsQueryOutcome::kForwarded);

@@ -232,7 +232,9 @@ void Worker::report(const flow::FlowSummary& summary) {
     if (reports_) member_->report(summary);
     return;
   }
-  reporter_.add(summary, engine_.name_of(summary.key.remote.address));
+  const auto name = engine_.name_of(summary.by);
+  const std::string text = name ? name->to_text() : std::string();
+  reporter_.add(summary, name ? text : engine_.name_of(summary.key.remote.address));
 }
 
 void Worker::begin_drain(Outside& outside) {

@@ -94,7 +94,8 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
                                draw_secrets<HashSecret>());
   auto group = driver::Group::create(
       sys::real_kernel(), owner,
-      policy::GuestLimits(making.plan.limits, inbound_streams(sys::fd_soft_limit())));
+      policy::GuestLimits(making.plan.limits, inbound_streams(sys::fd_soft_limit())),
+      making.seeds.dns);
   if (!group) return std::unexpected(group.error());
   group_ = std::move(*group);
   making.published = std::move(making.prepared.published).split(owner);
@@ -144,6 +145,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
     options.member.emplace(*group_, worker);
     options.engine.share = options.member->share();
     options.engine.shared_limits = &group_->limits();
+    options.engine.shared_names = &group_->names();
   }
   if (worker > 0) return options;
   options.resolvers = std::move(making.prepared.resolvers);

@@ -80,7 +80,8 @@ class Harness {
  private:
   static dns::DnsClient client(std::uint8_t pick) {
     if (pick >= 0xc0) return {.endpoint = {}, .asked = {}, .stream = {SlabHandle{pick % 4U, 1}}};
-    return {.endpoint = {wire::IpAddress::v4(pick % 4U), wire::Port{pick}}, .asked = {}, .stream = {}};
+    return {
+        .endpoint = {wire::IpAddress::v4(pick % 4U), wire::Port{pick}}, .asked = {}, .stream = {}};
   }
 
   dns::DnsSlot pick_slot(std::uint8_t pick) const {

@@ -1,5 +1,6 @@
 // What the workers of one guest share, each of which runs in a thread of its own: who has what, an
-// inbox for each, and the guest's limits, which hold over all of them. Safe from any thread;
+// inbox for each, the guest's limits, which hold over all of them, and the names that it asked for.
+// Safe from any thread;
 // outlives the workers.
 #pragma once
 
@@ -9,6 +10,8 @@
 #include <mutex>
 #include <vector>
 
+#include "base/siphash.h"
+#include "dns/names/name_book.h"
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
 #include "policy/limits/guest_limits.h"
@@ -42,9 +45,10 @@ class LockedLimits final : public policy::SharedLimits {
 
 class Group {
  public:
-  // As many inboxes as `owner` has workers. The kernel is not owned.
+  // As many inboxes as `owner` has workers. The kernel is not owned. `names` is a secret.
   [[nodiscard]] static std::expected<std::unique_ptr<Group>, sys::SysError> create(
-      sys::Kernel& kernel, const flow::FrameOwner& owner, const policy::GuestLimits& limits);
+      sys::Kernel& kernel, const flow::FrameOwner& owner, const policy::GuestLimits& limits,
+      const SipKey& names);
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
@@ -52,13 +56,15 @@ class Group {
   [[nodiscard]] std::uint32_t size() const { return owner_.workers(); }
   [[nodiscard]] Inbox& inbox(std::uint32_t worker) { return *inboxes_[worker]; }
   [[nodiscard]] policy::SharedLimits& limits() { return limits_; }
+  [[nodiscard]] dns::NameBook& names() { return names_; }
 
  private:
-  Group(const flow::FrameOwner& owner, const policy::GuestLimits& limits)
-      : owner_(owner), limits_(limits) {}
+  Group(const flow::FrameOwner& owner, const policy::GuestLimits& limits, const SipKey& names)
+      : owner_(owner), limits_(limits), names_(names) {}
 
   flow::FrameOwner owner_;
   LockedLimits limits_;
+  dns::NameBookOf<std::mutex> names_;
   std::vector<std::unique_ptr<Inbox>> inboxes_;
 };
 

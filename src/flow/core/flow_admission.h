@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/time.h"
-#include "dns/name_book.h"
+#include "dns/names/name_book.h"
 #include "flow/core/ask.h"
 #include "flow/core/drop_reason.h"
 #include "flow/core/flow_judge.h"

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "dns/pins.h"
+#include "dns/names/pins.h"
 #include "policy/effect.h"
 
 namespace sluice::flow {

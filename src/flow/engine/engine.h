@@ -19,7 +19,7 @@
 #include "base/timer_wheel.h"
 #include "dns/dns_names.h"
 #include "dns/dns_relay.h"
-#include "dns/name_book.h"
+#include "dns/names/name_book.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
 #include "flow/core/frame_owner.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "dns/host_name.h"
+#include "dns/names/host_name.h"
 #include "flow/judge/reachable.h"
 
 namespace sluice::flow {

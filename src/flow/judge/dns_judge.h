@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "dns/answer_filter.h"
-#include "dns/name_book.h"
+#include "dns/names/name_book.h"
 #include "dns/query_judge.h"
 #include "flow/core/drop_reason.h"
 #include "flow/core/named_by.h"

@@ -18,7 +18,7 @@
 #include <optional>
 
 #include "base/time.h"
-#include "dns/name_book.h"
+#include "dns/names/name_book.h"
 #include "flow/core/flow_judge.h"
 #include "flow/core/flow_key.h"
 #include "flow/gate/claim.h"

@@ -81,7 +81,8 @@ class GroupRig : private Outside {
     owner = flow::FrameOwner(network, count, {21, 22});
     group_ = std::move(*Group::create(
         sys::real_kernel(), owner,
-        policy::GuestLimits(options.engine.limits, options.engine.max_inbound_streams)));
+        policy::GuestLimits(options.engine.limits, options.engine.max_inbound_streams),
+        options.seeds.dns));
     loop_.emplace(std::move(*sys::EventLoop::create(sys::real_kernel())));
     auto published = std::move(options.published).split(owner);
     options.published = std::move(published[0]);

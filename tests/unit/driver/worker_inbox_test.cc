@@ -48,7 +48,7 @@ class WorkerInboxTest : public ::testing::Test, protected WorkerRig {
 
   flow::FrameOwner owner{flow::GuestNetwork(), 2, {41, 42}};
   std::unique_ptr<Group> group =
-      std::move(*Group::create(kernel, owner, policy::GuestLimits({}, 0)));
+      std::move(*Group::create(kernel, owner, policy::GuestLimits({}, 0), SipKey{}));
 };
 
 TEST_F(WorkerInboxTest, FramesOfOthersGoToThem) {

@@ -27,7 +27,7 @@ class WorkerThreadTest : public ::testing::Test {
 
   flow::FrameOwner owner{flow::GuestNetwork(), 2, {51, 52}};
   std::unique_ptr<Group> group =
-      std::move(*Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0)));
+      std::move(*Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0), SipKey{}));
   UniqueFd guest;
   std::unique_ptr<WorkerThread> thread;
 };

@@ -39,7 +39,7 @@ class GroupMemberTest : public ::testing::Test {
   flow::GuestNetwork network;
   flow::FrameOwner owner{network, kWorkers, {11, 12}};
   std::unique_ptr<Group> group =
-      std::move(*Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0)));
+      std::move(*Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0), SipKey{}));
   GroupMember first{*group, 0};
   GroupMember second{*group, 1};
 };

@@ -11,7 +11,7 @@ namespace {
 
 TEST(Group, HasAnInboxForEach) {
   const flow::FrameOwner owner(flow::GuestNetwork(), 3, {1, 2});
-  const auto group = Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0));
+  const auto group = Group::create(sys::real_kernel(), owner, policy::GuestLimits({}, 0), SipKey{});
   ASSERT_TRUE(group.has_value());
   EXPECT_EQ((*group)->size(), 3U);
   EXPECT_NE((*group)->inbox(0).fd(), (*group)->inbox(2).fd());

@@ -178,29 +178,36 @@ class NamesFixture : public TcpFixture, public testing::WithParamInterface<wire:
   [[nodiscard]] bool told_prohibited() { return v4() ? told_by_icmp(3, 13) : told_by_icmp(1, 1); }
   [[nodiscard]] bool told_closed_port() { return v4() ? told_by_icmp(3, 3) : told_by_icmp(1, 4); }
 
-  FlowSummary summary_{};
+  // What the first bytes of a flow of the guest's say.
+  using Kind = Claim::Kind;
 
- private:
-  Bytes ping6(const wire::IpAddress& target) {
-    Bytes echo{128,
-               0,
-               0,
-               0,
-               static_cast<std::uint8_t>(next_port_ >> 8),
-               static_cast<std::uint8_t>(next_port_),
-               0,
-               1};
-    ++next_port_;
-    const std::uint32_t sum =
-        wire::pseudo_header_sum(network().guest_v6, target, wire::IpProtocol::kIcmpv6, 8);
-    put16<2>(MutableBytes(echo).first<8>(), wire::checksum_finish(wire::checksum_add(sum, echo)));
-    return ip_frame(network(), network().guest_v6, target, wire::IpProtocol::kIcmpv6, echo);
-  }
+  Judged claim(const std::string& address, std::uint16_t port, Kind kind,
+               std::string_view name = {}, bool encrypted = false) {
+    Claim said {
+      .kind = kind, .name = {}, .encrypted_hello = encrypted FlowSummary summary_{};
 
-  std::unique_ptr<policy::EgressPolicy> policy_;
-  std::uint16_t next_port_ = 20'000;
-  wire::Endpoint guest_{};
-  wire::Endpoint remote_{};
-};
+     private:
+      Bytes ping6(const wire::IpAddress& target) {
+        Bytes echo{128,
+                   0,
+                   0,
+                   0,
+                   static_cast<std::uint8_t>(next_port_ >> 8),
+                   static_cast<std::uint8_t>(next_port_),
+                   0,
+                   1};
+        ++next_port_;
+        const std::uint32_t sum =
+            wire::pseudo_header_sum(network().guest_v6, target, wire::IpProtocol::kIcmpv6, 8);
+        put16<2>(MutableBytes(echo).first<8>(),
+                 wire::checksum_finish(wire::checksum_add(sum, echo)));
+        return ip_frame(network(), network().guest_v6, target, wire::IpProtocol::kIcmpv6, echo);
+      }
 
-}  // namespace sluice::flow::test
+      std::unique_ptr<policy::EgressPolicy> policy_;
+      std::uint16_t next_port_ = 20'000;
+      wire::Endpoint guest_{};
+      wire::Endpoint remote_{};
+    };
+
+  }  // namespace sluice::flow::test

@@ -1,4 +1,4 @@
-#include "dns/pins.h"
+#include "dns/names/pins.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

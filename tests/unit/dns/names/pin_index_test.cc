@@ -1,4 +1,4 @@
-#include "dns/pin_index.h"
+#include "dns/names/pin_index.h"
 
 #include <gtest/gtest.h>
 

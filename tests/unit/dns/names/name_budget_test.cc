@@ -1,4 +1,4 @@
-#include "dns/name_budget.h"
+#include "dns/names/name_budget.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -6,8 +6,8 @@
 #include <optional>
 #include <span>
 
-#include "dns/name_budget.h"
-#include "dns/pins.h"
+#include "dns/names/name_budget.h"
+#include "dns/names/pins.h"
 
 namespace sluice::dns {
 

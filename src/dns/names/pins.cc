@@ -1,4 +1,4 @@
-#include "dns/pins.h"
+#include "dns/names/pins.h"
 
 #include <algorithm>
 #include <bit>

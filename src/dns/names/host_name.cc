@@ -1,4 +1,4 @@
-#include "dns/host_name.h"
+#include "dns/names/host_name.h"
 
 #include <algorithm>
 #include <array>

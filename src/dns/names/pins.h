@@ -25,7 +25,7 @@
 #include "base/siphash.h"
 #include "base/slab.h"
 #include "base/time.h"
-#include "dns/pin_index.h"
+#include "dns/names/pin_index.h"
 #include "wire/address.h"
 #include "wire/messages/domain_name.h"
 

@@ -1,4 +1,4 @@
-#include "dns/name_book.h"
+#include "dns/names/name_book.h"
 
 #include <gtest/gtest.h>
 

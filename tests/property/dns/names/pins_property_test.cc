@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "dns/pins.h"
+#include "dns/names/pins.h"
 
 namespace sluice::dns {
 namespace {

@@ -5,6 +5,7 @@ build_packages=(
   build-essential cmake ninja-build pkg-config python3
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libmnl-dev libseccomp-dev libcap-ng-dev libc-ares-dev libtomlplusplus-dev
+  libidn2-dev libpsl-dev
   systemtap-sdt-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev libabsl-dev valgrind
 )

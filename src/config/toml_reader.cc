@@ -151,23 +151,30 @@ std::vector<const TomlValue*> TomlReader::tables(std::string_view key) {
   return found;
 }
 
-void TomlReader::patterns(std::string_view key, std::vector<policy::AddressPattern>& into) {
+std::vector<TomlReader::Text> TomlReader::texts(std::string_view key, std::string_view example) {
+  std::vector<Text> found;
   const TomlEntry* const entry = find(key);
-  if (entry == nullptr) return;
+  if (entry == nullptr) return found;
   const auto add = [&](const TomlValue& value) {
     const auto* const words = std::get_if<std::string>(&value.data);
     if (words != nullptr) {
-      add_pattern(*words, value.line, into, *messages_);
+      found.push_back({*words, value.line});
     } else {
-      messages_->error(value.line, fmt::format("'{}' holds {}; expected patterns in quotes as "
-                                               "[\"10.0.0.0/8\", \"192.168.1.*\"]",
-                                               full_name(key), kind_of(value)));
+      messages_->error(value.line, fmt::format("'{}' holds {}; expected {}", full_name(key),
+                                               kind_of(value), example));
     }
   };
   if (const auto* array = std::get_if<TomlArray>(&entry->value.data)) {
     for (const TomlValue& value : *array) add(value);
   } else {
     add(entry->value);
+  }
+  return found;
+}
+
+void TomlReader::patterns(std::string_view key, std::vector<policy::AddressPattern>& into) {
+  for (const Text& words : texts(key, "patterns in quotes as [\"10.0.0.0/8\", \"192.168.1.*\"]")) {
+    add_pattern(words.text, words.line, into, *messages_);
   }
 }
 
@@ -182,15 +189,19 @@ void TomlReader::wrong_kind(const TomlEntry& entry, std::string_view expected) {
   wrong(entry.key, fmt::format("is {}; expected {}", kind_of(entry.value), expected));
 }
 
-void TomlReader::finish() {
+void TomlReader::finish(Unknown unknown) {
   for (const TomlEntry& entry : *table_) {
     if (std::find(asked_.begin(), asked_.end(), entry.key) != asked_.end()) continue;
     const std::string_view near = nearest(entry.key, asked_);
-    messages_->warn(entry.line,
-                    near.empty()
-                        ? fmt::format("unknown key {} has no effect", quoted(full_name(entry.key)))
-                        : fmt::format("unknown key {} has no effect; did you mean '{}'?",
-                                      quoted(full_name(entry.key)), full_name(near)));
+    const bool warn = unknown == Unknown::kWarning;
+    std::string text =
+        fmt::format("unknown key {}{}", quoted(full_name(entry.key)), warn ? " has no effect" : "");
+    if (!near.empty()) text += fmt::format("; did you mean '{}'?", full_name(near));
+    if (warn) {
+      messages_->warn(entry.line, std::move(text));
+    } else {
+      messages_->error(entry.line, std::move(text));
+    }
   }
 }
 

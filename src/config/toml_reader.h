@@ -45,7 +45,13 @@ class TomlReader {
   [[nodiscard]] const TomlTable* table(std::string_view key);
   // An array of tables; empty when it is missing.
   [[nodiscard]] std::vector<const TomlValue*> tables(std::string_view key);
-  // A string, or an array of strings: appended.
+  struct Text {
+    std::string_view text;  // Of the document.
+    unsigned line = 0;
+  };
+  // A string, or an array of strings, such as `example`, which is TOML.
+  [[nodiscard]] std::vector<Text> texts(std::string_view key, std::string_view example);
+  // The same, of address patterns: appended.
   void patterns(std::string_view key, std::vector<policy::AddressPattern>& into);
 
   template <typename E, std::size_t N>
@@ -58,14 +64,16 @@ class TomlReader {
       if (!expected.empty()) expected += &named == &names[N - 1] ? " or " : ", ";
       expected += fmt::format("\"{}\"", named.name);
     }
-    wrong(key, fmt::format("is {}; expected {}", quoted(*word), expected));
+    wrong(key, fmt::format("is {}; expected {}", config::quoted(*word), expected));
     return std::nullopt;
   }
 
   // An error at the key's line: "'limits.connections' WHAT".
   void wrong(std::string_view key, std::string_view what);
-  // Warns of each key that was never asked for, with the nearest that was.
-  void finish();
+  // Warns of each key that was never asked for, with the nearest that was. Where a key that has no
+  // effect could let more through than its writer meant, it is an error.
+  enum class Unknown : std::uint8_t { kWarning, kError };
+  void finish(Unknown unknown = Unknown::kWarning);
 
  private:
   [[nodiscard]] std::string full_name(std::string_view key) const;

@@ -32,12 +32,23 @@ template <typename Secrets>
       descriptor_limit / 4, 1, std::numeric_limits<std::uint32_t>::max()));
 }
 
+[[nodiscard]] std::unique_ptr<const policy::EgressPolicy> compiled(
+    const policy::EgressDraft& draft) {
+  auto policy = policy::EgressPolicy::compile(draft);
+  if (!policy) {
+    telemetry::log_error("the policy: {}", policy.error());
+    std::abort();
+  }
+  return std::make_unique<const policy::EgressPolicy>(std::move(*policy));
+}
+
 [[nodiscard]] flow::EngineOptions engine_options(const ServePlan& plan,
+                                                 const policy::EgressPolicy& policy,
                                                  const flow::GuestNetwork& network,
                                                  const wire::LinkFeatures& link) {
   return {.network = network,
           .link = link,
-          .policy = policy::Policy(plan.deny, plan.allow),
+          .policy = policy.addresses(),
           .limits = plan.limits,
           .max_inbound_streams = inbound_streams(sys::fd_soft_limit()),
           .host_loopback = plan.host_loopback,
@@ -68,7 +79,7 @@ std::expected<std::unique_ptr<Crew>, sys::SysError> Crew::hire(const ServePlan& 
                                                                GuestEnds ends, Outputs& outputs) {
   auto loop = sys::EventLoop::create(sys::real_kernel());
   if (!loop) return std::unexpected(loop.error());
-  std::unique_ptr<Crew> crew(new Crew(std::move(*loop)));
+  std::unique_ptr<Crew> crew(new Crew(compiled(plan.policy), std::move(*loop)));
   Making making{.plan = plan,
                 .prepared = prepared,
                 .outputs = outputs,
@@ -124,7 +135,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
   std::unique_ptr<link::Link> link = std::move(making.ends.links[worker]);
   driver::WorkerOptions options{
       .link = nullptr,
-      .engine = engine_options(making.plan, making.prepared.network, link->features()),
+      .engine = engine_options(making.plan, *policy_, making.prepared.network, link->features()),
       .seeds = making.seeds,
       .published = std::move(making.published[worker]),
       .resolvers = resolv::ResolverConfig::of({}),

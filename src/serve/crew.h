@@ -31,12 +31,15 @@ class Crew {
  private:
   struct Making;  // What the options of all of them are made of.
 
-  explicit Crew(sys::EventLoop loop) : loop_(std::move(loop)) {}
+  Crew(std::unique_ptr<const policy::EgressPolicy> policy, sys::EventLoop loop)
+      : policy_(std::move(policy)), loop_(std::move(loop)) {}
   [[nodiscard]] std::expected<void, sys::SysError> make_group(Making& making);
   [[nodiscard]] std::expected<void, sys::SysError> make_workers(Making& making);
   [[nodiscard]] driver::WorkerOptions options_of(Making& making, std::uint32_t worker);
   [[nodiscard]] std::unique_ptr<link::Link> with_capture(std::unique_ptr<link::Link> link);
 
+  // Borrowed by the engines.
+  std::unique_ptr<const policy::EgressPolicy> policy_;
   sys::EventLoop loop_;                   // The first's.
   std::optional<link::Capture> capture_;  // None: nobody wants one.
   std::unique_ptr<driver::Group> group_;  // Null: there is but one worker.

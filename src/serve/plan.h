@@ -9,10 +9,10 @@
 
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
+#include "policy/egress/egress_policy.h"
 #include "policy/fast_path_use.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
-#include "policy/rule.h"
 
 namespace sluice::serve {
 
@@ -21,8 +21,7 @@ struct ServePlan {
   // unless names are not relayed at all.
   flow::GuestNetwork network{};
 
-  std::vector<policy::Rule> deny{};
-  std::vector<policy::Rule> allow{};
+  policy::EgressDraft policy{};
   policy::LimitOptions limits{};
   bool host_loopback = false;   // Whether the gateway's address leads to the host's loopback.
   bool host_addresses = false;  // Whether the host's own addresses are within reach.

@@ -155,7 +155,7 @@ BAD_OPTIONS = [
     (["--mac", "01:00:5e:00:00:01"], "--mac"), (["--interface", "a" * 40], "--interface"),
     (["--interface", "a/b"], "--interface"), (["-p", "x"], "--publish"),
     (["--publish", "70000:1"], "--publish"), (["--publish", "80:80/sctp"], "--publish"),
-    (["--deny", "x"], "--deny"), (["--deny", "10.0.0.0/8:99999"], "--deny"),
+    (["--deny", "x y"], "--deny"), (["--deny", "10.0.0.0/8:99999"], "--deny"),
     (["--allow", "10.0.0.0/33"], "--allow"), (["--max-flows", "-1"], "--max-flows"),
     (["--max-flows", "many"], "--max-flows"),
     (["--new-flows-per-second", "1e3"], "--new-flows-per-second"),

@@ -106,6 +106,7 @@ std::expected<int, EarlyExit> start_box(std::span<const char* const> arguments) 
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kBoxCommand.program);
   telemetry::set_log_level(options->log_level);
+  tell_policy(*options);
   return box_command(*options);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "app/guest/network_options.h"
+#include "app/guest/policy_options.h"
 #include "app/options/interface_name.h"
 #include "app/options/log_level_option.h"
 #include "app/options/number_option.h"
@@ -16,18 +17,6 @@ namespace sluice::app {
 namespace {
 
 using Checked = std::expected<void, Mistake>;
-
-Checked read_rules(std::string_view option, const std::vector<std::string>& texts,
-                   std::vector<policy::Rule>& rules) {
-  for (const std::string& text : texts) {
-    auto rule = policy::parse_rule(text);
-    if (!rule) {
-      return fail("{}: '{}' is not a rule; expected {}", option, text, rule.error().expected);
-    }
-    rules.push_back(std::move(*rule));
-  }
-  return {};
-}
 
 Checked read_publish(const std::vector<std::string>& texts, GuestOptions& options) {
   for (const std::string& text : texts) {
@@ -213,8 +202,7 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   note_chosen(raw, options);
   if (auto ok = read_publish(raw.all(OptionId::kPublish), options); !ok) return ok;
   if (auto ok = read_outbound(raw.all(OptionId::kOutbound), options); !ok) return ok;
-  if (auto ok = read_rules("--deny", raw.all(OptionId::kDeny), options.deny); !ok) return ok;
-  if (auto ok = read_rules("--allow", raw.all(OptionId::kAllow), options.allow); !ok) return ok;
+  if (auto ok = read_policy_options(raw, options); !ok) return ok;
   if (auto ok = read_nat64(raw.all(OptionId::kNat64Prefix), options); !ok) return ok;
   if (auto ok = read_limits(raw, options.limits); !ok) return ok;
   if (auto ok = read_workers(raw, options); !ok) return ok;

@@ -12,9 +12,9 @@
 #include "app/options/raw_options.h"
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
+#include "policy/egress/egress_policy.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
-#include "policy/rule.h"
 #include "telemetry/log.h"
 #include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_target.h"
@@ -36,8 +36,10 @@ struct GuestOptions {
   host::Outbound outbound;                // --outbound
   std::vector<wire::Endpoint> resolvers;  // Whom to ask for names; none: as the host does.
 
-  std::vector<policy::Rule> deny;
-  std::vector<policy::Rule> allow;
+  // --allow, --deny, --policy, --profile and --default, put together.
+  policy::EgressDraft policy;
+  std::string policy_line;                   // What to say of it at the start; empty: nothing.
+  std::vector<std::string> policy_warnings;  // Doubts about its rules.
   policy::LimitOptions limits;
   // Threads that serve the guest, 1 to kWorkersMax; nothing: as its link is best served.
   static constexpr std::uint32_t kWorkersMax = 16;

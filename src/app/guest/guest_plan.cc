@@ -1,11 +1,21 @@
 #include "app/guest/guest_plan.h"
 
+#include <fmt/core.h>
+
+#include <cstdio>
 #include <utility>
 
+#include "app/guest/policy_options.h"
 #include "netlink/host_routes.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
+
+void tell_policy(const GuestOptions& options) {
+  for (const std::string& warning : options.policy_warnings) telemetry::log_warn("{}", warning);
+  if (options.policy_line.empty() || options.log_level < telemetry::LogLevel::kWarn) return;
+  fmt::print(stderr, "sluice: policy: {}\n", options.policy_line);
+}
 
 NetworkChoice network_for(const GuestOptions& options) {
   const auto routes = netlink::read_host_routes();
@@ -26,11 +36,11 @@ serve::OutputPlan output_plan(const GuestOptions& options) {
 }
 
 serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork network) {
+  policy::EgressDraft policy = policy_for(options, network);
   return {.network = std::move(network),
-          .deny = options.deny,
-          .allow = options.allow,
+          .policy = std::move(policy),
           .limits = options.limits,
-          .host_loopback = options.host_loopback,
+          .host_loopback = options.host_loopback || opens_loopback(options.policy),
           .host_addresses = options.host_addresses,
           .nat64_prefixes = options.nat64_prefixes,
           .publish = options.publish,

@@ -8,6 +8,9 @@
 
 namespace sluice::app {
 
+// Says on standard error what the policy is, where there is one, and what is doubtful about it.
+void tell_policy(const GuestOptions& options);
+
 // The guest's network as it becomes on this host. Whose routes cannot be read is served the usual
 // one. What a person should know of it has been printed.
 [[nodiscard]] NetworkChoice network_for(const GuestOptions& options);

@@ -210,8 +210,9 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 5> all_commands() {
-  return {&kRunCommand, &kVmCommand, &kBoxCommand, &kForwardCommand, &kCtlCommand};
+std::array<const Command*, 7> all_commands() {
+  return {&kRunCommand,    &kVmCommand,      &kBoxCommand, &kForwardCommand,
+          &kPolicyCommand, &kProfileCommand, &kCtlCommand};
 }
 
 }  // namespace sluice::app

@@ -10,7 +10,7 @@
 
 namespace sluice::app {
 
-enum class CommandId : std::uint8_t { kRun, kVm, kBox, kForward, kCtl };
+enum class CommandId : std::uint8_t { kRun, kVm, kBox, kForward, kPolicy, kProfile, kCtl };
 
 // What the words are that belong to no option.
 enum class WordsAre : std::uint8_t {
@@ -35,10 +35,12 @@ extern const Command kVmCommand;
 extern const Command kBoxCommand;
 extern const Command kForwardCommand;
 extern const Command kCtlCommand;
+extern const Command kPolicyCommand;
+extern const Command kProfileCommand;
 // `oi` takes the place of another program; it is not a word behind "sluice".
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 5> all_commands();
+[[nodiscard]] std::array<const Command*, 7> all_commands();
 
 }  // namespace sluice::app

@@ -58,21 +58,41 @@ inline constexpr OptionSpec kOutbound{OptionId::kOutbound,
                                       "from where the host's side of flows goes out: an\n"
                                       "address of the host, once for IPv4 and once for IPv6,\n"
                                       "an interface, or both (default: as routes lead)"};
-inline constexpr OptionSpec kDeny{OptionId::kDeny,
-                                  OptionKind::kList,
-                                  "--deny",
-                                  "CIDR[:PORTS]",
-                                  "What may pass",
-                                  "refuse these targets; ports as 80, 80-90 or\n"
-                                  "22,80-90 (always: link-local addresses, and those\n"
-                                  "where clouds keep credentials)"};
 inline constexpr OptionSpec kAllow{OptionId::kAllow,
                                    OptionKind::kList,
                                    "--allow",
-                                   "CIDR[:PORTS]",
+                                   "TARGET[:PORTS][/PROTO]",
                                    "What may pass",
-                                   "permit these; the longer prefix wins, then the rule\n"
-                                   "of fewer ports, then --deny"};
+                                   "permit this: a name as example.com, *.example.com,\n"
+                                   ".example.com (with the name itself); an address or\n"
+                                   "range; @public, @private, @host, @loopback. A name\n"
+                                   "without ports is TCP to 80 and 443. With no --deny all\n"
+                                   "else is refused"};
+inline constexpr OptionSpec kDeny{OptionId::kDeny,
+                                  OptionKind::kList,
+                                  "--deny",
+                                  "TARGET[:PORTS][/PROTO]",
+                                  "What may pass",
+                                  "refuse this. The most specific rule decides, in any\n"
+                                  "order; on a tie --deny (always refused: link-local\n"
+                                  "addresses, and those where clouds keep credentials)"};
+inline constexpr OptionSpec kPolicy{OptionId::kPolicy,
+                                    OptionKind::kList,
+                                    "--policy",
+                                    "FILE",
+                                    "What may pass",
+                                    "rules and settings of a file: sluice-policy(5);\n"
+                                    "what it does not allow is refused"};
+inline constexpr OptionSpec kProfile{OptionId::kProfile,
+                                     OptionKind::kList,
+                                     "--profile",
+                                     "NAME[,NAME]",
+                                     "What may pass",
+                                     "rules for a purpose, as python or debian: 'sluice\n"
+                                     "profile list'; what they do not allow is refused"};
+inline constexpr OptionSpec kDefault{
+    OptionId::kDefault, OptionKind::kValue, "--default",
+    "deny|allow",       "What may pass",    "what becomes of that which no rule speaks of"};
 inline constexpr OptionSpec kNat64Prefix{OptionId::kNat64Prefix,
                                          OptionKind::kList,
                                          "--nat64-prefix",

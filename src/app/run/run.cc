@@ -49,6 +49,7 @@ std::expected<int, EarlyExit> start_run(std::span<const char* const> arguments) 
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kRunCommand.program);
   telemetry::set_log_level(options->log_level);
+  tell_policy(*options);
   return run_command(*options);
 }
 

@@ -36,6 +36,7 @@ std::expected<int, EarlyExit> start_vm(std::span<const char* const> arguments) {
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kVmCommand.program);
   telemetry::set_log_level(options->log_level);
+  tell_policy(*options);
   if (const auto* const given = std::get_if<serve::MachineDescriptor>(&options->machine.link)) {
     // Before we open any, which might get this number.
     if (::fcntl(given->fd, F_GETFD) < 0) {

@@ -83,6 +83,7 @@ MAY_INCLUDE = {
                        "forward/log", "forward/datagram", "forward", "service", "telemetry",
                        "relay", "host", "policy", "sys", "wire", "base"},
     "config": {"forward", "telemetry", "policy", "wire", "base"},
+    "config/egress": {"config", "forward", "policy", "wire", "base"},
     "box": {"box/acpi", "box/boot", "box/bus", "box/kvm", "virtio", "sys", "wire", "base"},
     "box/acpi": {"base"},
     "box/boot": {"base"},
@@ -93,8 +94,8 @@ MAY_INCLUDE = {
     "box/image": {"sys", "base"},
     "box/init": {"box/guest", "sys", "wire", "base"},
     "box/kvm": {"box/boot", "virtio", "sys", "base"},
-    "app": {"app/ctl", "app/box", "app/vm", "app/run", "app/options", "app/forward", "app/compat", "config",
-            "telemetry", "flow", "policy", "sys", "wire", "base"},
+    "app": {"app/ctl", "app/box", "app/vm", "app/run", "app/options", "app/forward", "app/compat",
+            "app/policy", "config", "telemetry", "flow", "policy", "sys", "wire", "base"},
     "app/box": {"app/guest", "app/options", "config", "serve", "telemetry", "flow", "policy", "sys",
                 "wire", "base"},
     "app/compat": {"app/vm", "app/guest", "app/options", "app/forward", "config", "serve",
@@ -106,6 +107,7 @@ MAY_INCLUDE = {
     "app/guest": {"app/options", "config", "serve", "telemetry", "netlink", "host", "flow",
                   "policy", "sys", "wire", "base"},
     "app/options": {"config", "telemetry", "flow", "policy", "sys", "wire", "base"},
+    "app/policy": {"app/options", "config", "policy", "wire", "base"},
     "app/run": {"app/guest", "app/options", "config", "serve", "netns", "telemetry", "flow",
                 "policy", "sys", "wire", "base"},
     "app/vm": {"app/guest", "app/options", "config", "serve", "link", "telemetry", "flow",
@@ -115,6 +117,7 @@ MAY_INCLUDE = {
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
     "policy": {"access_list.h", "address_group.h", "effect.h", "egress/egress_policy.h",
+    "policy": {"access_list.h", "effect.h", "egress/egress_policy.h", "egress/egress_target.h",
                "fast_path_use.h", "limits/guest_limits.h", "limits/limits.h",
                "limits/token_bucket.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
                "protocol.h", "reach.h", "rule.h", "verdict.h"},
@@ -143,7 +146,7 @@ DOORS = {
     "serve": {"box/box_guest.h", "box/box_plan.h", "command_guest.h", "machine_guest.h", "outputs.h",
               "plan.h", "server.h"},
     "forward": {"plan.h", "supervisor/supervisor.h"},
-    "config": {"forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
+    "config": {"egress/policy_file.h", "egress/policy_request.h", "egress/profile_library.h", "egress/target_text.h", "forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
 }
 
 # The core: bytes, times and seeds are arguments there.

@@ -127,7 +127,7 @@ TEST(BoxOptions, LinesOfRunAreUnderstood) {
                                 "--mtu", "9000", "--deny", "0.0.0.0/0", "true"});
   EXPECT_EQ(o.box.interface, "tap0");
   EXPECT_EQ(o.network.mtu, 9000);
-  EXPECT_EQ(o.deny.size(), 1U);
+  EXPECT_EQ(o.policy.rules.size(), 1U);
   EXPECT_EQ(mistake({"--fast-path=require"}),
             "--fast-path: 'require' cannot be had of a machine, whose kernel is not this one; "
             "expected auto or off, or 'sluice run'");

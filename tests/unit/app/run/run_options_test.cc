@@ -55,7 +55,8 @@ TEST(RunOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(o.limits.new_flows_per_second, 0u);
   EXPECT_EQ(o.report, telemetry::ReportFormat::kNone);
   EXPECT_EQ(o.log_level, telemetry::LogLevel::kWarn);
-  EXPECT_TRUE(o.publish.empty() && o.deny.empty() && o.allow.empty());
+  EXPECT_TRUE(o.publish.empty() && o.policy.rules.empty() && o.policy_line.empty());
+  EXPECT_EQ(o.policy.fallback, policy::Effect::kAllow);
 }
 
 TEST(RunOptions, OptionsEndWhereTheCommandBegins) {
@@ -154,9 +155,10 @@ TEST(RunOptions, EveryOptionArrives) {
   EXPECT_EQ(o.outbound.v6.device, "eth1");
   ASSERT_EQ(o.nat64_prefixes.size(), 1u);
   EXPECT_EQ(wire::to_string(o.nat64_prefixes[0]), "2001:db8:64::/96");
-  ASSERT_EQ(o.deny.size(), 2u);
-  EXPECT_EQ(policy::to_string(o.deny[1]), "fd00::1");
-  ASSERT_EQ(o.allow.size(), 1u);
+  ASSERT_EQ(o.policy.rules.size(), 3u);
+  EXPECT_EQ(policy::to_string(o.policy.rules[1].target), "fd00::1");
+  EXPECT_EQ(o.policy.rules[1].rule.id, "--deny #2");
+  EXPECT_EQ(o.policy.rules[2].rule.effect, policy::Effect::kAllow);
   EXPECT_EQ(o.limits.max_flows, 10u);
   EXPECT_EQ(o.limits.new_flows_per_second, 20u);
   EXPECT_EQ(o.report, telemetry::ReportFormat::kJson);
@@ -277,7 +279,7 @@ TEST(RunOptions, EveryOtherBadValueIsNamed) {
   EXPECT_FALSE(options({"--dns", "10.0.2.7", "x"}).chosen_v6);
   EXPECT_TRUE(options({"--gateway", "fd00::7", "x"}).chosen_v6);
   EXPECT_TRUE(mistake({"--deny", "x/3", "x"})
-                  .starts_with("--deny: 'x/3' is not a rule; expected CIDR[:PORTS]"));
+                  .starts_with("--deny: 'x/3' is not a rule; expected a name as example.com"));
   EXPECT_TRUE(mistake({"--allow", "10.0.0.0/8:0", "x"})
                   .starts_with("--allow: '10.0.0.0/8:0' is not a rule; expected ports"));
   EXPECT_TRUE(mistake({"-p", "80", "x"})

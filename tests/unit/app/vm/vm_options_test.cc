@@ -89,7 +89,7 @@ TEST(VmOptions, WhatIsAskedOfAGuestIsAskedAsRunDoes) {
   EXPECT_FALSE(options->network.ipv6);
   EXPECT_TRUE(options->chosen_v4);
   EXPECT_EQ(options->publish.size(), 1U);
-  EXPECT_EQ(options->deny.size(), 1U);
+  EXPECT_EQ(options->policy.rules.size(), 1U);
   EXPECT_EQ(options->pcap, "f.pcap");
   EXPECT_EQ(options->report, telemetry::ReportFormat::kText);
 }

@@ -177,7 +177,7 @@ complete -c sluice -n '__sluice_in forward' -s V -l version -d 'Print the versio
 complete -c sluice -n '__sluice_in ctl' -l json -d 'Print answers as the run gives them'
 complete -c sluice -n '__sluice_in ctl' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in ctl' -s V -l version -d 'Print the version'
-complete -c sluice -n '__sluice_in ctl' -a 'status flows kill published publish unpublish allow deny reload subscribe'
+complete -c sluice -n '__sluice_in ctl' -a 'status flows kill published publish unpublish allow deny subscribe'
 complete -c sluice -n '__sluice_in ctl' -a '(sed -n "s|.* @sluice/$(id -u)/||p" /proc/net/unix 2>/dev/null)' -d 'Run'
 
 complete -c sluice -n '__sluice_in policy' -f -a 'check explain test diff'

@@ -24,8 +24,6 @@ class Client {
   static constexpr std::size_t kUnreadMax = 64 * 1024;
   // Events that wait for a subscriber; beyond them it loses some, and is told.
   static constexpr std::size_t kEventsMax = 1024 * 1024;
-  // A policy that comes in several parts.
-  static constexpr std::size_t kPolicyMax = 16 * 1024 * 1024;
   // What does not go out for so long goes nowhere.
   static constexpr Duration kPatience = std::chrono::seconds(5);
 
@@ -52,8 +50,6 @@ class Client {
   // From here on it gets the events, of which this is the queue.
   [[nodiscard]] telemetry::EventQueue& subscribe() { return events_.emplace(kEventsMax); }
   [[nodiscard]] telemetry::EventQueue* events() { return events_ ? &*events_ : nullptr; }
-  // The parts of a policy that have come.
-  [[nodiscard]] std::string& policy() { return policy_; }
 
   [[nodiscard]] bool has_output() const;
   [[nodiscard]] bool wants_input() const;
@@ -79,7 +75,6 @@ class Client {
   fmt::memory_buffer output_;
   std::size_t sent_ = 0;  // Of it.
   std::optional<telemetry::EventQueue> events_;
-  std::string policy_;
 };
 
 }  // namespace sluice::control

@@ -142,7 +142,7 @@ std::size_t ControlServer::place_for_another(Instant now) {
 void ControlServer::serve_lines(Client& client) {
   while (left_ > 0 && client.has_line() && !client.line_too_long()) {
     --left_;
-    auto request = parse_request(client.take_line());
+    const auto request = parse_request(client.take_line());
     if (request) {
       carry_out(client, *request);
     } else {
@@ -156,31 +156,13 @@ void ControlServer::serve_lines(Client& client) {
   }
 }
 
-void ControlServer::carry_out(Client& client, Request& request) {
+void ControlServer::carry_out(Client& client, const Request& request) {
   Answer answer(client.output(), request.id);
   if (request.verb == Verb::kSubscribe) {
     subscribe(client, answer);
-  } else if (request.verb == Verb::kReload) {
-    take_policy(client, request, answer);
   } else {
     controlled_->on_request(request, answer);
   }
-}
-
-void ControlServer::take_policy(Client& client, Request& request, Answer& answer) {
-  std::string& policy = client.policy();
-  if (policy.size() + request.what.size() > Client::kPolicyMax) {
-    policy = {};
-    answer.fail("policy-too-long", "a policy has 16 MiB at most");
-    return;
-  }
-  policy += request.what;
-  if (request.more) {
-    answer.done();
-    return;
-  }
-  request.what = std::exchange(policy, {});
-  controlled_->on_request(request, answer);
 }
 
 void ControlServer::subscribe(Client& client, Answer& answer) {

@@ -25,8 +25,7 @@ namespace sluice::control {
 // What is controlled.
 class Controlled {
  public:
-  // Any request but kSubscribe. The answer ends in exactly one done() or fail(). Of kReload the
-  // whole text is there.
+  // Any request but kSubscribe. The answer ends in exactly one done() or fail().
   virtual void on_request(const Request& request, Answer& answer) = 0;
   // From here on somebody wants to hear of events, or nobody does.
   virtual void on_listeners(bool any) = 0;
@@ -73,8 +72,7 @@ class ControlServer {
   [[nodiscard]] bool is_ours(const sys::KernelFd& socket) const;
   [[nodiscard]] std::size_t place_for_another(Instant now);
   void serve_lines(Client& client);
-  void carry_out(Client& client, Request& request);
-  void take_policy(Client& client, Request& request, Answer& answer);
+  void carry_out(Client& client, const Request& request);
   void subscribe(Client& client, Answer& answer);
   void watch(std::size_t place);
   void drop(std::size_t place);

@@ -15,9 +15,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array kVerbs{Verb::kStatus,  Verb::kFlows,     Verb::kKill,  Verb::kPublished,
-                            Verb::kPublish, Verb::kUnpublish, Verb::kAllow, Verb::kDeny,
-                            Verb::kReload,  Verb::kSubscribe};
+constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,   Verb::kKill,
+                            Verb::kPublished, Verb::kPublish, Verb::kUnpublish,
+                            Verb::kAllow,     Verb::kDeny,    Verb::kSubscribe};
 
 // The member that says what a request is about, and whether it must be there.
 struct About {
@@ -36,26 +36,13 @@ struct About {
     case Verb::kUnpublish: return {"port"};
     case Verb::kAllow:
     case Verb::kDeny: return {"rule"};
-    case Verb::kReload: return {"policy"};
   }
   unreachable("verb outside its enum");
 }
 
-enum Member : std::uint8_t {
-  kV,
-  kId,
-  kDo,
-  kFlow,
-  kPort,
-  kRule,
-  kPolicy,
-  kFrom,
-  kMax,
-  kMore,
-  kNone
-};
-constexpr std::array<std::string_view, kNone> kMembers{"v",    "id",     "do",   "flow", "port",
-                                                       "rule", "policy", "from", "max",  "more"};
+enum Member : std::uint8_t { kV, kId, kDo, kFlow, kPort, kRule, kFrom, kMax, kNone };
+constexpr std::array<std::string_view, kNone> kMembers{"v",    "id",   "do",   "flow",
+                                                       "port", "rule", "from", "max"};
 
 // Takes the members as they come: nothing is built of a line that is not what we expect, and
 // nothing nests.
@@ -68,11 +55,7 @@ class Reader {
   std::string problem;
 
   bool null() { return fail("null is the value of no member"); }
-  bool boolean(bool value) {
-    if (member_ != kMore) return wrong();
-    request.more = value;
-    return true;
-  }
+  bool boolean(bool /*value*/) { return wrong(); }
   bool number_integer(Json::number_integer_t /*value*/) { return wrong(); }
   bool number_unsigned(Json::number_unsigned_t value) {
     std::uint64_t* const to = member_ == kV     ? &version
@@ -90,7 +73,7 @@ class Reader {
       verb = std::move(value);
       return true;
     }
-    if (member_ < kFlow || member_ > kPolicy) return wrong();
+    if (member_ < kFlow || member_ > kRule) return wrong();
     if (!about.empty()) {
       return fail(fmt::format("'{}' and '{}' exclude each other", about, kMembers[member_]));
     }
@@ -167,7 +150,6 @@ std::string_view to_string(Verb verb) {
     case Verb::kUnpublish: return "unpublish";
     case Verb::kAllow: return "allow";
     case Verb::kDeny: return "deny";
-    case Verb::kReload: return "reload";
     case Verb::kSubscribe: return "subscribe";
   }
   unreachable("verb outside its enum");

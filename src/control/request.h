@@ -26,7 +26,6 @@ enum class Verb : std::uint8_t {
   kUnpublish,
   kAllow,
   kDeny,
-  kReload,
   kSubscribe,
 };
 
@@ -35,11 +34,10 @@ enum class Verb : std::uint8_t {
 struct Request {
   Verb verb = Verb::kStatus;
   std::uint64_t id = 0;  // The client's own, which comes back with each line of the answer.
-  // What it is about, by the verb: the flow, the port, the rule, the policy's text. May be empty.
+  // What it is about, by the verb: the flow, the port, the rule. May be empty.
   std::string what;
   std::uint64_t from = 0;  // Of kFlows: where to go on.
   std::uint64_t max = 0;   // ... and how many to tell; zero: as many as we like.
-  bool more = false;       // Of kReload: another part of the text follows.
 };
 
 // Why a line is no request. The id is there where it could be read.

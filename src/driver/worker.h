@@ -100,7 +100,7 @@ class Worker {
   void read_inbox(Outside& outside);
   // worker_control.cc
   // As Engine has them; each is carried out when this returns.
-  void set_policy(policy::Policy policy);
+  void set_policy(const policy::EgressPolicy& policy);
   bool cut_off(std::uint64_t number, policy::Verdict why);
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out) const;

@@ -5,9 +5,9 @@
 
 namespace sluice::driver {
 
-void Worker::set_policy(policy::Policy policy) {
+void Worker::set_policy(const policy::EgressPolicy& policy) {
   const Instant now = loop_.now();
-  engine_.set_policy(std::move(policy), {now, sink_});
+  engine_.set_policy(policy, {now, sink_});
   settle(now);
 }
 

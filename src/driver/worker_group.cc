@@ -95,7 +95,7 @@ std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
   return given_up;
 }
 
-void WorkerGroup::set_policy(const policy::Policy& policy) {
+void WorkerGroup::set_policy(const policy::EgressPolicy& policy) {
   ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy); });
   first_.set_policy(policy);
 }

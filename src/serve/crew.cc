@@ -49,6 +49,7 @@ template <typename Secrets>
   return {.network = network,
           .link = link,
           .policy = policy.addresses(),
+          .egress = &policy,
           .limits = plan.limits,
           .max_inbound_streams = inbound_streams(sys::fd_soft_limit()),
           .host_loopback = plan.host_loopback,

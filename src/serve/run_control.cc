@@ -45,8 +45,7 @@ RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& eve
       network_(setting.network),
       begun_(workers.now()),
       published_(setting.plan.publish),
-      deny_(setting.plan.deny),
-      allow_(setting.plan.allow) {}
+      draft_(setting.plan.policy) {}
 
 void RunControl::on_request(const control::Request& request, control::Answer& answer) {
   switch (request.verb) {
@@ -58,10 +57,8 @@ void RunControl::on_request(const control::Request& request, control::Answer& an
     case control::Verb::kPublished: tell_published(answer); return;
     case control::Verb::kPublish: publish(request, answer); return;
     case control::Verb::kUnpublish: unpublish(request, answer); return;
-    case control::Verb::kReload: break;
     case control::Verb::kSubscribe: break;  // The socket's own.
   }
-  answer.fail("unknown-request", "this program does not do that");
 }
 
 void RunControl::on_listeners(bool any) { workers_.tell_flows(any || events_.wanted()); }
@@ -80,7 +77,7 @@ void RunControl::tell_status(control::Answer& answer) {
     line.number("workers", workers_.size());
     line.number("flows", now.flows);
     line.number("generation", generation_);
-    line.number("rules", deny_.size() + allow_.size());
+    line.number("rules", draft_.rules.size());
     add_counters(line, "drops", now.drops);
     add_counters(line, "fast_path", now.fast_path);
   });
@@ -167,13 +164,26 @@ void RunControl::unpublish(const control::Request& request, control::Answer& ans
 }
 
 void RunControl::add_rule(const control::Request& request, control::Answer& answer) {
-  auto rule = policy::parse_rule(request.what);
-  if (!rule) {
-    answer.fail("bad-rule", fmt::format("expected {}", rule.error().expected));
+  const auto target = policy::parse_egress_target(request.what);
+  if (!target) {
+    answer.fail("bad-rule", fmt::format("expected {}", target.error().expected));
     return;
   }
-  (request.verb == control::Verb::kAllow ? allow_ : deny_).push_back(std::move(*rule));
-  workers_.set_policy(policy::Policy(deny_, allow_));
+  policy::EgressDraft draft = draft_;
+  const bool allow = request.verb == control::Verb::kAllow;
+  draft.rules.push_back({*target,
+                         {.id = fmt::format("ctl #{}", generation_ + 1),
+                          .effect = allow ? policy::Effect::kAllow : policy::Effect::kDeny,
+                          .source = "ctl"}});
+  auto policy = policy::EgressPolicy::compile(draft);
+  if (!policy) {
+    answer.fail("bad-rule", policy.error());
+    return;
+  }
+  auto fresh = std::make_unique<const policy::EgressPolicy>(std::move(*policy));
+  workers_.set_policy(*fresh);
+  policy_ = std::move(fresh);
+  draft_ = std::move(draft);
   ++generation_;
   answer.done([&](telemetry::JsonLine& line) { line.number("generation", generation_); });
 }

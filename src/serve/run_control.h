@@ -4,12 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "control/control_server.h"
 #include "driver/worker_group.h"
-#include "policy/rule.h"
+#include "policy/egress/egress_policy.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -50,9 +51,9 @@ class RunControl final : public control::Controlled {
   const flow::GuestNetwork& network_;
   Instant begun_;
   std::vector<policy::PortMap> published_;
-  std::vector<policy::Rule> deny_;
-  std::vector<policy::Rule> allow_;
-  std::uint64_t generation_ = 1;  // Of the policy: how many there have been.
+  policy::EgressDraft draft_;                           // Of the policy in force.
+  std::unique_ptr<const policy::EgressPolicy> policy_;  // Null: it is the plan's yet.
+  std::uint64_t generation_ = 1;                        // Of the policy: how many there have been.
   std::vector<flow::FlowSummary> flows_;
 };
 

@@ -106,8 +106,11 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
       return refused("--fast-path=require: " + ready.error().describe());
     }
   }
+  RunControl run_control(workers, outputs.events(),
+                         {std::string(guest.program()), plan, prepared->network});
   // Not before the guest has its processes: none of them has this socket.
   const auto control = open_control(outputs.events().run());
+  if (control) control->serve(run_control, &outputs.events());
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
@@ -123,11 +126,10 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   telemetry::EventStream& events = outputs.events();
   events.add(std::chrono::system_clock::now(),
              telemetry::StartEvent{.program = guest.program(), .version = SLUICE_VERSION});
-  RunControl run_control(workers, events, {std::string(guest.program()), plan, prepared->network});
-  if (control) control->serve(run_control, &events);
   workers.go();
   const auto status = Server(workers, guest, prepared->signals, control.get()).run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
+  if (control) control->turn(workers.now());  // Subscribers have the end, too.
   if (!status) {
     guest.kill();
     return refused(status.error().describe());

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -28,9 +26,6 @@ namespace {
 using control::Connection;
 using control::Verb;
 using Json = nlohmann::json;
-
-// Of a policy's text, so that its escapes leave the line short enough.
-constexpr std::size_t kPartMax = 8 * 1024;
 
 struct Asked {
   std::string last;  // The answer's last line.
@@ -175,31 +170,6 @@ template <typename Fill>
   return 0;  // The run has ended.
 }
 
-// How many bytes of the text to take, at most, without cutting a letter in two (RFC 3629, 3).
-[[nodiscard]] std::size_t whole_letters(std::string_view text, std::size_t max) {
-  if (text.size() <= max) return text.size();
-  std::size_t size = max;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80) --size;
-  return size > 0 ? size : max;
-}
-
-[[nodiscard]] int reload(Connection& run, const CtlOptions& options) {
-  std::ifstream file(options.what, std::ios::binary);
-  const std::string policy{std::istreambuf_iterator<char>(file), {}};
-  if (!file) return refused(fmt::format("cannot read '{}'", options.what));
-  std::string_view rest = policy;
-  while (true) {
-    const std::string_view part = rest.substr(0, whole_letters(rest, kPartMax));
-    rest.remove_prefix(part.size());
-    const bool more = !rest.empty();
-    const auto asked = ask(run, request_line(Verb::kReload, [&](telemetry::JsonLine& line) {
-                             line.text("policy", part);
-                             line.flag("more", more);
-                           }));
-    if (!more || !asked || !asked->ok()) return answer_of(asked, options.json);
-  }
-}
-
 [[nodiscard]] std::string_view member_of(Verb verb) {
   if (verb == Verb::kKill) return "flow";
   return verb == Verb::kAllow || verb == Verb::kDeny ? "rule" : "port";
@@ -210,7 +180,6 @@ template <typename Fill>
   if (options.verb == Verb::kFlows) return show_flows(run, options.json);
   if (options.verb == Verb::kPublished) return show_published(run, options.json);
   if (options.verb == Verb::kSubscribe) return subscribe(run);
-  if (options.verb == Verb::kReload) return reload(run, options);
   return answer_of(ask(run, request_line(options.verb,
                                          [&](telemetry::JsonLine& line) {
                                            line.text(member_of(options.verb), options.what);

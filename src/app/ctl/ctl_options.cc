@@ -25,7 +25,7 @@ constexpr std::array kVerbWords{
     VerbWord{Verb::kKill, "FLOW"},    VerbWord{Verb::kPublished, ""},
     VerbWord{Verb::kPublish, "SPEC"}, VerbWord{Verb::kUnpublish, "SPEC"},
     VerbWord{Verb::kAllow, "RULE"},   VerbWord{Verb::kDeny, "RULE"},
-    VerbWord{Verb::kReload, "FILE"},  VerbWord{Verb::kSubscribe, ""},
+    VerbWord{Verb::kSubscribe, ""},
 };
 
 [[nodiscard]] const VerbWord* find_verb(std::string_view word) {

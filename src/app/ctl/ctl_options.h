@@ -14,7 +14,7 @@ struct CtlOptions {
   bool list = false;  // No request: which runs there are.
   std::string run;    // Empty: the only one.
   control::Verb verb = control::Verb::kStatus;
-  std::string what;  // A flow, a port, a rule, a file; may be empty.
+  std::string what;  // A flow, a port, a rule; may be empty.
   bool json = false;
 };
 

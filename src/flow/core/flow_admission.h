@@ -78,10 +78,6 @@ class FlowAdmission {
     unhold(by);
     by = to;
   }
-  // Of a flow that lives, after a change: whether policy would let it through again.
-  [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote) const {
-    return reach_.judge(protocol, remote) == policy::Verdict::kAccepted;
-  }
   // A flow that was asked about waits no longer.
   void answered() { --asked_; }
   [[nodiscard]] const AskOptions& ask() const { return ask_; }

@@ -96,9 +96,9 @@ class Engine {
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
 
-  // From here on policy is this one. Each flow that lives and was judged when it began is judged
-  // again, once, and ends where it is refused.
-  void set_policy(policy::Policy policy, Turn turn);
+  // From here on policy is this one, which must stay until the next. Each flow that lives and was
+  // judged when it began is judged again, once, and ends where it is refused.
+  void set_policy(const policy::EgressPolicy& policy, Turn turn);
   // The flow of this number (flow_summary.h) ends, both sides reset. False where there is none.
   bool cut_off(std::uint64_t number, policy::Verdict why, Turn turn);
   // Flows that live, as they stand, `max` of them at most, behind what `out` has. From the place

@@ -1,6 +1,4 @@
 // What people change while the guest runs: its policy, and single flows; and what they see of it.
-#include <utility>
-
 #include "flow/core/flow_walk.h"
 #include "flow/engine/engine.h"
 
@@ -32,8 +30,8 @@ template <typename Visit>
 
 }  // namespace
 
-[[gnu::cold]] void Engine::set_policy(policy::Policy policy, Turn turn) {
-  options_.policy = std::move(policy);  // Whoever asks it knows it by this place.
+[[gnu::cold]] void Engine::set_policy(const policy::EgressPolicy& policy, Turn turn) {
+  use_policy(policy);
   tcp_.judge_again(turn);
   udp_.judge_again(turn);
   ping_.judge_again(turn);

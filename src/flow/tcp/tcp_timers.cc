@@ -219,7 +219,8 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
     if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
-    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote)) return;
+    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
+      return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);
   });
 }

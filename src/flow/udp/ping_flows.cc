@@ -126,7 +126,8 @@ void PingFlows::shut_down(Turn turn) {
 
 [[gnu::cold]] void PingFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    if (admission_.accepts_still(policy::Protocol::kIcmp, flow.key.remote)) return;
+    if (admission_.accepts_still(policy::Protocol::kIcmp, flow.key.remote, flow.by, turn.now))
+      return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);
   });
 }

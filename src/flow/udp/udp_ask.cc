@@ -68,7 +68,9 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
 [[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
     // Who called a published port was not judged at first either.
-    if (flow.inbound || admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote)) return;
+    if (flow.inbound) return;
+    if (admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now))
+      return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);
   });
 }

@@ -117,8 +117,8 @@ MAY_INCLUDE = {
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
     "policy": {"access_list.h", "address_group.h", "effect.h", "egress/egress_policy.h",
-    "policy": {"access_list.h", "effect.h", "egress/egress_policy.h", "egress/egress_target.h",
-               "fast_path_use.h", "limits/guest_limits.h", "limits/limits.h",
+               "egress/egress_target.h", "fast_path_use.h", "limits/guest_limits.h",
+               "limits/limits.h",
                "limits/token_bucket.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
                "protocol.h", "reach.h", "rule.h", "verdict.h"},
     "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h", "core/frame_owner.h",

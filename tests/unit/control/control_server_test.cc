@@ -264,17 +264,6 @@ TEST_F(ControlServerTest, ClientsThatGoLeaveTheirPlaces) {
   EXPECT_FALSE(is_ready());
 }
 
-TEST_F(ControlServerTest, APolicyMayComeInParts) {
-  Peer& peer = connect();
-  peer.send("{\"do\":\"reload\",\"policy\":\"one\\n\",\"more\":true}\n");
-  EXPECT_EQ(answer(peer), R"({"v":1,"id":0,"ok":true})");
-  EXPECT_TRUE(echo.requests.empty());
-  peer.send("{\"do\":\"reload\",\"policy\":\"two\"}\n");
-  EXPECT_NE(answer(peer), "");
-  ASSERT_EQ(echo.requests.size(), 1u);
-  EXPECT_EQ(echo.requests.front().what, "one\ntwo");
-}
-
 TEST_F(ControlServerTest, SubscribersGetEvents) {
   Peer& peer = connect();
   peer.send("{\"do\":\"subscribe\"}\n");

@@ -24,11 +24,6 @@ TEST(ControlRequest, HasWhatItIsAbout) {
   ASSERT_TRUE(flows.has_value());
   EXPECT_EQ(flows->from, 0x10'0000'0002u);
   EXPECT_EQ(flows->max, 10u);
-
-  const auto reload = parse_request(R"({"do":"reload","policy":"a\nb","more":true})");
-  ASSERT_TRUE(reload.has_value());
-  EXPECT_EQ(reload->what, "a\nb");
-  EXPECT_TRUE(reload->more);
 }
 
 TEST(ControlRequest, MistakesAreNamed) {

@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 
 #include "unit/driver/worker_rig.h"
 
@@ -27,7 +26,12 @@ TEST_F(WorkerControl, AFlowThatPolicyRefusesLosesItsSocketAtOnce) {
   send_datagram();
   ASSERT_EQ(list().size(), 1u);
   const int socket = newest_socket();
-  worker->set_policy(policy::Policy(std::array{policy::parse_rule("198.51.100.0/24").value()}, {}));
+  policy::EgressDraft draft;
+  draft.rules.push_back({policy::parse_egress_target("198.51.100.0/24").value(),
+                         {.id = "test", .effect = policy::Effect::kDeny}});
+  const auto policy = policy::EgressPolicy::compile(std::move(draft));
+  ASSERT_TRUE(policy.has_value());
+  worker->set_policy(*policy);
   EXPECT_EQ(std::ranges::count(kernel.closed, socket), 1);
   EXPECT_TRUE(list().empty());
   EXPECT_EQ(drops(flow::DropReason::kRevoked), 1u);

@@ -1,7 +1,6 @@
 // What people change while the guest runs, and what they see of it.
 #include <gtest/gtest.h>
 
-#include <array>
 #include <set>
 
 #include "unit/flow/engine/engine_fixture.h"
@@ -12,10 +11,11 @@ namespace {
 class EngineControl : public TcpFixture {
  protected:
   static constexpr std::uint64_t kBegin = 0;
+  policy::EgressPolicy policy_;
 
   void deny_server() {
-    engine().set_policy(
-        policy::Policy(std::array{policy::parse_rule("198.51.100.0/24").value()}, {}), {now, sink});
+    policy_ = denying("198.51.100.0/24");
+    engine().set_policy(policy_, {now, sink});
     collect();
   }
   void send_datagram(std::uint16_t port) {
@@ -73,7 +73,7 @@ TEST_F(EngineControl, APolicyThatAllowsMoreEndsNothing) {
   (void)establish();
   send_datagram(4000);
   clear();
-  engine().set_policy({}, {now, sink});
+  engine().set_policy(policy_, {now, sink});
   collect();
   EXPECT_TRUE(actions.empty());
   EXPECT_EQ(engine().flow_count(), 2u);

@@ -165,6 +165,14 @@ struct ConnectionOptions {
   wire::TcpOptions options{.mss = 1460, .window_scale = 7, .sack_permitted = true};
 };
 
+// Denies these, and allows all else.
+inline policy::EgressPolicy denying(std::string_view target) {
+  policy::EgressDraft draft;
+  draft.rules.push_back({policy::parse_egress_target(target).value(),
+                         {.id = "test", .effect = policy::Effect::kDeny}});
+  return std::move(*policy::EgressPolicy::compile(std::move(draft)));
+}
+
 // One TCP connection of the guest, seen from the guest: it keeps the sequence numbers.
 class TcpFixture : public EngineFixture {
  protected:

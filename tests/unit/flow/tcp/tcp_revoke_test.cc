@@ -10,10 +10,11 @@ class TcpRevoke : public HandOverFixture {
  protected:
   void deny(const char* rule) {
     clear();
-    engine().set_policy(policy::Policy(std::array{policy::parse_rule(rule).value()}, {}),
-                        {now, sink});
+    policy_ = denying(rule);
+    engine().set_policy(policy_, {now, sink});
     collect();
   }
+  policy::EgressPolicy policy_;
   [[nodiscard]] FlowSummary report() const {
     const auto reports = all<ReportFlow>();
     EXPECT_EQ(reports.size(), 1u);

@@ -36,7 +36,8 @@ void FrameQueue::pop(std::size_t size) {
 void FrameQueue::clear() {
   begin_ = 0;
   if (bytes_.capacity() > kKept) {
-    bytes_ = {};
+    // An empty list would keep the memory.
+    bytes_ = std::vector<std::uint8_t>();
   } else {
     bytes_.clear();
   }

@@ -212,7 +212,7 @@ template <typename Message>
 std::expected<std::optional<Message>, std::string> MessageReader<Message>::next() {
   const auto broken = [this](std::string sentence) {
     broken_ = true;
-    bytes_ = {};
+    bytes_ = std::vector<std::uint8_t>();  // An empty list would keep the memory.
     read_ = 0;
     return std::unexpected(std::move(sentence));
   };

@@ -240,7 +240,8 @@ Done Box::load() {
   box::CommandLinePlan words;
   if (telemetry::log_enabled(telemetry::LogLevel::kDebug)) words.words = box::KernelWords::kAll;
   auto loaded = machine_->load(kernel_.bytes, *image, box::command_line(words));
-  kernel_.bytes = {};
+  // By a vector of its own, as an empty list would leave the memory to this one.
+  kernel_.bytes = std::vector<std::uint8_t>();
   return loaded;
 }
 

@@ -1,8 +1,11 @@
 #include "link/frame_queue.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sluice::link {
 namespace {
@@ -56,6 +59,17 @@ TEST(FrameQueue, ItIsTakenFromTheFrontInAnyPieces) {
   EXPECT_EQ(out, in);
   queue.pop(queue.size());
   EXPECT_TRUE(queue.empty());
+}
+
+TEST(FrameQueue, TheMemoryOfALargeBurstIsGivenBack) {
+  constexpr std::size_t kLarge = 4 << 20;
+  FrameQueue queue(2 * kLarge);
+  const std::vector<std::uint8_t> frame(kLarge);
+  ASSERT_TRUE(queue.push(frame, {}));
+  queue.pop(queue.size());
+  ASSERT_TRUE(queue.push(view("small"), {}));
+  // Nothing of it has gone, so that its first byte is where its memory begins.
+  EXPECT_LT(::malloc_usable_size(const_cast<std::uint8_t*>(queue.bytes().data())), kLarge / 4);
 }
 
 }  // namespace

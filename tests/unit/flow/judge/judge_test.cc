@@ -9,20 +9,6 @@ namespace sluice::flow::test {
 namespace {
 
 class JudgeTest : public NamesFixture {};
-if (!name.empty()) said.name = wire::DomainName::from_text(name);
-return engine().judge().judge_claim(
-    {{guest_address(), {1}}, {ip(address), {port}}, wire::IpProtocol::kTcp}, said, now);
-}
-Verdict tls(const std::string& address, std::string_view name, std::uint16_t port = 443) {
-  return claim(address, port, Kind::kTls, name).verdict;
-}
-Verdict http(const std::string& address, std::string_view name) {
-  return claim(address, 80, Kind::kHttp, name).verdict;
-}
-Verdict opaque(const std::string& address, std::uint16_t port) {
-  return claim(address, port, Kind::kOpaque).verdict;
-}
-};
 
 TEST_P(JudgeTest, ALiteralAddressIsRefusedInOneRoundTrip) {
   EXPECT_EQ(tcp_to(at(66), 443), Verdict::kAddressUnlisted);

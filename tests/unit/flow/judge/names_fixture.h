@@ -180,34 +180,46 @@ class NamesFixture : public TcpFixture, public testing::WithParamInterface<wire:
 
   // What the first bytes of a flow of the guest's say.
   using Kind = Claim::Kind;
-
   Judged claim(const std::string& address, std::uint16_t port, Kind kind,
                std::string_view name = {}, bool encrypted = false) {
-    Claim said {
-      .kind = kind, .name = {}, .encrypted_hello = encrypted FlowSummary summary_{};
+    Claim said{.kind = kind, .name = {}, .encrypted_hello = encrypted};
+    if (!name.empty()) said.name = wire::DomainName::from_text(name);
+    return engine().judge().judge_claim(
+        {{guest_address(), {1}}, {ip(address), {port}}, wire::IpProtocol::kTcp}, said, now);
+  }
+  Verdict tls(const std::string& address, std::string_view name, std::uint16_t port = 443) {
+    return claim(address, port, Kind::kTls, name).verdict;
+  }
+  Verdict http(const std::string& address, std::string_view name) {
+    return claim(address, 80, Kind::kHttp, name).verdict;
+  }
+  Verdict opaque(const std::string& address, std::uint16_t port) {
+    return claim(address, port, Kind::kOpaque).verdict;
+  }
 
-     private:
-      Bytes ping6(const wire::IpAddress& target) {
-        Bytes echo{128,
-                   0,
-                   0,
-                   0,
-                   static_cast<std::uint8_t>(next_port_ >> 8),
-                   static_cast<std::uint8_t>(next_port_),
-                   0,
-                   1};
-        ++next_port_;
-        const std::uint32_t sum =
-            wire::pseudo_header_sum(network().guest_v6, target, wire::IpProtocol::kIcmpv6, 8);
-        put16<2>(MutableBytes(echo).first<8>(),
-                 wire::checksum_finish(wire::checksum_add(sum, echo)));
-        return ip_frame(network(), network().guest_v6, target, wire::IpProtocol::kIcmpv6, echo);
-      }
+  FlowSummary summary_{};
 
-      std::unique_ptr<policy::EgressPolicy> policy_;
-      std::uint16_t next_port_ = 20'000;
-      wire::Endpoint guest_{};
-      wire::Endpoint remote_{};
-    };
+ private:
+  Bytes ping6(const wire::IpAddress& target) {
+    Bytes echo{128,
+               0,
+               0,
+               0,
+               static_cast<std::uint8_t>(next_port_ >> 8),
+               static_cast<std::uint8_t>(next_port_),
+               0,
+               1};
+    ++next_port_;
+    const std::uint32_t sum =
+        wire::pseudo_header_sum(network().guest_v6, target, wire::IpProtocol::kIcmpv6, 8);
+    put16<2>(MutableBytes(echo).first<8>(), wire::checksum_finish(wire::checksum_add(sum, echo)));
+    return ip_frame(network(), network().guest_v6, target, wire::IpProtocol::kIcmpv6, echo);
+  }
 
-  }  // namespace sluice::flow::test
+  std::unique_ptr<policy::EgressPolicy> policy_;
+  std::uint16_t next_port_ = 20'000;
+  wire::Endpoint guest_{};
+  wire::Endpoint remote_{};
+};
+
+}  // namespace sluice::flow::test

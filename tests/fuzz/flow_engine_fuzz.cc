@@ -349,6 +349,7 @@ class Harness {
                          .udp = (pick & 2) != 0,
                          .gate = (pick & 4) != 0 ? flow::Gate::kFirstBytes : flow::Gate::kOpen,
                          .flows_max = std::size_t{pick} >> 4U});
+        if ((pick & 8) != 0) engine_.set_claim_judge(&judge_);
         break;
       default: failures(pick); break;
     }
@@ -631,7 +632,19 @@ class Harness {
       std::vector<std::uint8_t>(kPeekMax, 0x5a);
   static inline const wire::IpAddress kRemote6 = wire::parse_ip("2600::7").value();
 
+  // Refuses by port.
+  class Judge final : public flow::ClaimJudge {
+   public:
+    flow::Judged judge_claim(const flow::FlowKey& key, const flow::Claim& /*claim*/,
+                             Instant /*now*/) override {
+      return {.verdict = key.remote.port.value == 9 ? policy::Verdict::kNotTls
+                                                    : policy::Verdict::kAccepted};
+    }
+    flow::RefusalWords words_of(const flow::Judged& /*judged*/) override { return {}; }
+  };
+
   Instant now_{std::chrono::seconds{1000}};
+  Judge judge_;
   flow::Engine engine_;
   flow::ActionSink sink_;
   std::vector<std::vector<std::uint8_t>> burst_;

@@ -126,8 +126,13 @@ class TcpFlows {
   void on_probed(TcpId id, bool answers, ActionSink& out);
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
-  // Who judges first bytes, at once. Not owned; null, and to begin with: whoever answers AskPolicy.
-  void set_claim_judge(ClaimJudge* judge) { claims_ = judge; }
+  // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have
+  // none but the last one. Null, and to begin with: whoever answers AskPolicy, about new flows
+  // only.
+  void set_claim_judge(ClaimJudge* judge) {
+    claims_ = judge;
+    if (judge != nullptr) watching_ = judge;
+  }
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -320,7 +325,8 @@ class TcpFlows {
   std::size_t lingering_ = 0;
   std::size_t over_ = 0;  // Of those that were handed over.
   std::size_t refused_ = 0;
-  ClaimJudge* claims_ = nullptr;
+  ClaimJudge* claims_ = nullptr;    // Of flows whose first bytes are to come.
+  ClaimJudge* watching_ = nullptr;  // Of those that are watched.
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
   Instant drain_began_{};
 };

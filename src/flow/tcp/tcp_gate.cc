@@ -37,7 +37,7 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   const std::uint64_t offset = rx.stream_offset - fresh - watched.held();
   Watched::Sifted sifted =
       watched.sift(std::exchange(rx.range_first, kNoRange),
-                   {.key = flow.key, .judge = *claims_, .now = turn.now}, turn.out, parting_);
+                   {.key = flow.key, .judge = *watching_, .now = turn.now}, turn.out, parting_);
   if (!sifted.refusal && watched.held() > 0 && rx.guest_finished) {
     sifted.refusal = Refusal{.verdict = policy::Verdict::kNotHttp};
   }

@@ -425,6 +425,16 @@ TEST_P(TcpGate, APolicyMayAskForTheFirstRequestOnly) {
   EXPECT_EQ(flow(c)->watched, nullptr);
 }
 
+TEST_P(TcpGate, WhatIsWatchedStaysSoWhenNewFlowsAreNot) {
+  Connection c = open();
+  say(c, get("ok.test"));
+  (void)host_gets(c);
+  engine().set_claim_judge(nullptr);
+  say(c, get("evil.test"));
+  EXPECT_TRUE(writes.empty());
+  EXPECT_TRUE(was_reset());
+}
+
 TEST_P(TcpGate, TheGuestHearsTheRefusalAgainUntilItHasIt) {
   Connection c = open();
   say(c, hello_to("evil.test"));

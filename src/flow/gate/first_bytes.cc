@@ -15,7 +15,7 @@ using Kind = GateFinding::Kind;
 
 [[nodiscard]] GateFinding judge(const Claim& claim, const Asking& asking) {
   const Judged judged = asking.judge.judge_claim(asking.key, claim, asking.now);
-  if (judged.verdict == policy::Verdict::kAccepted) return {.kind = Kind::kPass};
+  if (judged.verdict == policy::Verdict::kAccepted) return {.kind = Kind::kPass, .by = judged.by};
   return refused(refusal_of(asking.key, claim, judged, asking.judge));
 }
 
@@ -38,7 +38,7 @@ using Kind = GateFinding::Kind;
   HttpWatch::Course course = watch.pass(first.bytes, 0, asking);
   if (course.refusal) return refused(std::move(*course.refusal));
   if (course.passed == first.bytes.size()) {
-    GateFinding finding{.kind = Kind::kPass};
+    GateFinding finding{.kind = Kind::kPass, .by = course.by};
     if (!watch.is_over()) finding.watch = watch;
     return finding;
   }

@@ -23,6 +23,7 @@ struct GateFinding {
   Kind kind = Kind::kNeedMore;
   std::optional<HttpWatch> watch{};  // Of kPass: what follows is to be judged by it.
   Refusal refusal{};                 // Of kRefused.
+  std::optional<NamedBy> by{};       // Of kPass, where something was judged.
 };
 
 [[nodiscard]] GateFinding judge_first_bytes(const FirstBytes& first, const Asking& asking);

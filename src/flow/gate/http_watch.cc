@@ -24,6 +24,7 @@ HttpWatch::Course HttpWatch::pass(ByteView bytes, std::size_t seen, const Asking
         break;
       }
       only_first_ = !judged.every_request;
+      course.by = judged.by;
     }
     course.passed += next.size;
   }

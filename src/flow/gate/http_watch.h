@@ -23,6 +23,7 @@ class HttpWatch {
   struct Course {
     std::size_t passed = 0;            // So many of the bytes may go on; the rest needs more.
     std::optional<Refusal> refusal{};  // ... or nothing goes on.
+    std::optional<NamedBy> by{};       // Of the last request that goes on, if one begins there.
   };
 
   // `bytes` follow on those that passed; of these `seen` were here before, and needed more.

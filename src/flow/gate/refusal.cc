@@ -30,7 +30,7 @@ namespace {
 
 Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
                    ClaimJudge& judge) {
-  Refusal refusal{.verdict = judged.verdict};
+  Refusal refusal{.verdict = judged.verdict, .by = judged.by};
   if (claim.kind == Claim::Kind::kTls) refusal.answer = access_denied();
   if (claim.kind != Claim::Kind::kHttp) return refusal;
   const RefusalWords words = judge.words_of(judged);

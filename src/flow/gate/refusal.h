@@ -14,6 +14,7 @@ namespace sluice::flow {
 struct Refusal {
   policy::Verdict verdict = policy::Verdict::kFirstBytesRefused;
   std::vector<std::uint8_t> answer{};  // Nothing: a reset says it.
+  NamedBy by{};                        // What the judge said; nothing where it was not asked.
 };
 
 // What a judge has refused: `claim` is what was judged.

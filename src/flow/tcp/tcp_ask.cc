@@ -72,6 +72,7 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
 // its host's side is reset.
 [[gnu::cold]] void TcpFlows::refuse(TcpFlow& flow, Refusal refusal, Turn turn) {
   flow.verdict = admission_.refuse(refusal.verdict);
+  if (refusal.by != NamedBy{}) admission_.rename(flow.by, refusal.by);
   Relaying* state = standing(flow);
   if (state == nullptr || refused_ >= kRefusedMax || !can_be_told(flow, *state, refusal)) {
     abort(flow, policy::Outcome::kNotAccepted, turn);

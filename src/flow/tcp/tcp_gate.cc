@@ -21,6 +21,7 @@ bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
     // What the server has said answers no request.
     if (flow.bytes_to_guest > 0) (void)flow.watched->hear({});
   }
+  if (finding.by) admission_.rename(flow.by, *finding.by);
   discard_acked(flow, state.relaying.tx, turn.out);
   request_data(flow, state.relaying.tx, turn);
   flow.kept->let_through();
@@ -54,7 +55,7 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   }
   if (sifted.refusal) {
     // Without a word: an answer of ours could stand in the middle of one of the host's.
-    refuse(flow, {.verdict = sifted.refusal->verdict}, turn);
+    refuse(flow, {.verdict = sifted.refusal->verdict, .by = sifted.refusal->by}, turn);
     return Sifted::kFlowIsGone;
   }
   if (sifted.bytes == 0) {

@@ -16,7 +16,8 @@ class OneNameAllowed final : public ClaimJudge {
     claims.push_back(claim);
     if (claim.kind == Claim::Kind::kOpaque) return {.verdict = opaque};
     const bool tls = claim.kind == Claim::Kind::kTls;
-    Judged judged{.every_request = every_request};
+    Judged judged{.every_request = every_request,
+                  .by = {.source = tls ? NameSource::kServerName : NameSource::kHost}};
     if (!claim.name) {
       judged.verdict = tls ? policy::Verdict::kNoServerName : policy::Verdict::kHostMismatch;
     } else if (claim.name->to_text() != name_) {

@@ -111,6 +111,7 @@ TEST_P(TcpGate, AHelloToAnAllowedNameGoesOutInOneWrite) {
   (void)host_gets(c);
   EXPECT_TRUE(std::holds_alternative<Relaying>(flow(c)->state));
   EXPECT_TRUE(all<AskPolicy>().empty());
+  EXPECT_EQ(flow(c)->by.source, NameSource::kServerName);
 }
 
 TEST_P(TcpGate, AnotherServerNameIsToldByAnAlert) {
@@ -237,6 +238,7 @@ TEST_P(TcpGate, AnotherHostIsToldByAPage) {
   Connection c = open();
   say(c, get("evil.test"));
   expect_refused(policy::Verdict::kHostMismatch);
+  EXPECT_EQ(reports()[0].by.source, NameSource::kHost);
   EXPECT_TRUE(told().starts_with("HTTP/1.1 403 Forbidden\r\n"));
   EXPECT_NE(told().find("evil.test:80 is not allowed"), std::string::npos);
   EXPECT_TRUE(was_closed());

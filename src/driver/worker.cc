@@ -223,8 +223,17 @@ FramesWritten Worker::write_frames(Instant now) {
     dns_.run_actions({now, sink_});
   } while (done < actions.size());
   sink_.clear_actions();
+  if (!engine_.refused_queries().empty()) [[unlikely]]
+    note_refused_names();
   write_frames(now);
   return {now, sink_};
+}
+
+void Worker::note_refused_names() {
+  for (const flow::RefusedQuery& query : engine_.refused_queries()) {
+    refused_.add(query.name.to_text(), policy::reason_id(query.verdict));
+  }
+  engine_.refused_queries().clear();
 }
 
 void Worker::report(const flow::FlowSummary& summary) {
@@ -288,6 +297,7 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
 telemetry::Snapshot Worker::snapshot() const {
   telemetry::Snapshot snapshot{.flows = engine_.flow_count(),
                                .fast_path = hand_overs_.counters(),
+                               .refused = refused_,
                                .report = reporter_.report() ? &*reporter_.report() : nullptr};
   for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
     const auto reason = static_cast<flow::DropReason>(i);

@@ -133,6 +133,7 @@ class Worker {
   [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
   // What reports of flows become.
   void report(const flow::FlowSummary& summary);
+  [[gnu::cold]] void note_refused_names();
   // worker_inbox.cc
   void on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now);
   void on_news(const Inbox::Mail& mail);
@@ -157,6 +158,7 @@ class Worker {
   DnsIo dns_;
   PortPublisher published_;
   FlowReporter reporter_;
+  telemetry::RefusedNames refused_;
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;

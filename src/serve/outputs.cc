@@ -81,6 +81,8 @@ void Outputs::finish(const telemetry::Snapshot& snapshot) {
       telemetry::log_error("--report: {}", sys::errno_text(errno));
     }
   }
+  const std::string refused = snapshot.refused.text();
+  if (!refused.empty()) fmt::print(stderr, "sluice: {}\n", refused);
   if (!trace_) return;
   if (const auto written = trace_->finish(); !written) {
     telemetry::log_error("--trace: writing '{}' failed: {}", plan_.trace_file,

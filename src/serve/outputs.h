@@ -44,7 +44,8 @@ class Outputs {
   // Of this run. Stays where it is while this does.
   [[nodiscard]] telemetry::EventStream& events() { return events_; }
 
-  // The guest has ended: writes the report and the timeline.
+  // The guest has ended: writes the report and the timeline, and says on standard error which names
+  // it was refused.
   void finish(const telemetry::Snapshot& snapshot);
 
  private:

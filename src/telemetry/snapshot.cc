@@ -20,6 +20,7 @@ void Snapshot::add(const Snapshot& other) {
   flows += other.flows;
   add_all(drops, other.drops);
   add_all(fast_path, other.fast_path);
+  refused.add(other.refused);
 }
 
 std::string status_text(const Snapshot& snapshot, std::string_view program) {

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -40,6 +41,17 @@ std::string resolv_conf_for(const flow::GuestNetwork& network,
   }
   if (!options.empty()) text += fmt::format("options {}\n", fmt::join(options, " "));
   return text;
+}
+
+std::vector<std::string> resolver_options_for(const policy::EgressDraft& policy,
+                                              std::vector<std::string> host) {
+  const bool names = policy.fallback != policy::Effect::kAllow ||
+                     std::ranges::any_of(policy.rules, [](const policy::DraftRule& rule) {
+                       return rule.target.name() != nullptr;
+                     });
+  // Of an option that is there twice the last counts (resolv.conf(5)).
+  if (names) host.insert(host.end(), {"edns0", "ndots:1"});
+  return host;
 }
 
 std::vector<netns::GuestFile> command_files(const flow::GuestNetwork& network,

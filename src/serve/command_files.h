@@ -6,6 +6,7 @@
 
 #include "flow/core/guest_network.h"
 #include "netns/guest_files.h"
+#include "policy/egress/egress_policy.h"
 
 namespace sluice::serve {
 
@@ -18,5 +19,10 @@ namespace sluice::serve {
 // That resolv.conf.
 [[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network,
                                           const std::vector<std::string>& options);
+
+// The options of a guest's resolv.conf, of those of the host's: where names decide, it asks in a
+// way in which it can be told why it is refused, and for a name before its search list.
+[[nodiscard]] std::vector<std::string> resolver_options_for(const policy::EgressDraft& policy,
+                                                            std::vector<std::string> host);
 
 }  // namespace sluice::serve

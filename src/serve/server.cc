@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "netns/namespaces.h"
 #include "sandbox/sandbox.h"
+#include "serve/command_files.h"
 #include "serve/crew.h"
 #include "serve/preparation.h"
 #include "serve/run_control.h"
@@ -87,8 +89,10 @@ class Service {
 int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   auto prepared = prepare(plan, guest.signals());
   if (!prepared) return refused(prepared.error());
+  const std::vector<std::string> resolver_options =
+      resolver_options_for(plan.policy, prepared->resolvers.current().options);
   const GuestSetting setting{.network = prepared->network,
-                             .resolver_options = prepared->resolvers.current().options,
+                             .resolver_options = resolver_options,
                              .fast_path = plan.fast_path,
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),

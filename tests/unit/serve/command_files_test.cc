@@ -39,5 +39,19 @@ TEST(CommandFiles, HostsHasTheGuestsAddress) {
   EXPECT_NE(hosts->text.find("10.0.2.15"), std::string::npos);
 }
 
+TEST(CommandFiles, WhereNamesDecideTheGuestAsksSoThatItCanBeToldWhy) {
+  using Options = std::vector<std::string>;
+  policy::EgressDraft draft;
+  EXPECT_EQ(resolver_options_for(draft, {"rotate"}), Options{"rotate"});
+  draft.fallback = policy::Effect::kDeny;
+  const Options told{"rotate", "edns0", "ndots:1"};
+  EXPECT_EQ(resolver_options_for(draft, {"rotate"}), told);
+  draft.fallback = policy::Effect::kAllow;
+  draft.rules.push_back({policy::parse_egress_target("10.0.0.1").value(), {}});
+  EXPECT_EQ(resolver_options_for(draft, {}), Options{});
+  draft.rules.push_back({policy::parse_egress_target("evil.test").value(), {}});
+  EXPECT_EQ(resolver_options_for(draft, {}), (Options{"edns0", "ndots:1"}));
+}
+
 }  // namespace
 }  // namespace sluice::serve

@@ -13,10 +13,12 @@ complete -c sluice -n __fish_use_subcommand -a policy -d 'Check a policy, and as
 complete -c sluice -n __fish_use_subcommand -a profile -d 'Show the profiles that there are'
 complete -c sluice -n __fish_use_subcommand -a forward -d 'Forward ports to other addresses'
 complete -c sluice -n __fish_use_subcommand -a ctl -d 'Look at what runs, and change it'
+complete -c sluice -n __fish_use_subcommand -a observe -d 'Show what happens in a run'
+complete -c sluice -n __fish_use_subcommand -a log -d 'What happened in a run, as other tools have it'
 complete -c sluice -n __fish_use_subcommand -a help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s h -l help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s V -l version -d 'Print the version'
-complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box forward policy profile ctl'
+complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box forward policy profile ctl observe log'
 
 complete -c sluice -n '__sluice_in run' -l address -x -d 'Address of the guest, with prefix length'
 complete -c sluice -n '__sluice_in run' -l gateway -x -d 'Address of the gateway'
@@ -194,3 +196,23 @@ complete -c sluice -n '__sluice_in profile' -f -a 'list show'
 complete -c sluice -n '__sluice_in profile' -l json -d 'Print JSON'
 complete -c sluice -n '__sluice_in profile' -s h -l help -d 'Print a summary'
 complete -c sluice -n '__sluice_in profile' -s V -l version -d 'Print the version'
+
+complete -c sluice -n '__sluice_in observe' -F
+complete -c sluice -n '__sluice_in observe' -s f -l follow -d 'Go on with what is appended'
+complete -c sluice -n '__sluice_in observe' -l json -d 'Lines as they are'
+complete -c sluice -n '__sluice_in observe' -l denied -d 'Only what was refused'
+complete -c sluice -n '__sluice_in observe' -l name -x -d 'Flows with this name'
+complete -c sluice -n '__sluice_in observe' -l proto -x -a 'tcp udp icmp' -d 'Protocol'
+complete -c sluice -n '__sluice_in observe' -l port -x -d 'Port of the other end'
+complete -c sluice -n '__sluice_in observe' -l peer -x -d 'Address of the other end'
+complete -c sluice -n '__sluice_in observe' -l reason -x -d 'Why'
+complete -c sluice -n '__sluice_in observe' -l type -x -a 'start open close deny limit revoke lost end' -d 'Type of event'
+complete -c sluice -n '__sluice_in observe' -l flow -x -d 'One flow'
+complete -c sluice -n '__sluice_in observe' -s h -l help -d 'Print the help'
+complete -c sluice -n '__sluice_in observe' -s V -l version -d 'Print the version'
+
+complete -c sluice -n '__sluice_in log' -a convert
+complete -c sluice -n '__sluice_in log' -F
+complete -c sluice -n '__sluice_in log' -l to -x -a 'ocsf eve zeek' -d 'Form of the output'
+complete -c sluice -n '__sluice_in log' -s h -l help -d 'Print the help'
+complete -c sluice -n '__sluice_in log' -s V -l version -d 'Print the version'

@@ -10,6 +10,8 @@
 #include "app/compat/rinetd_command.h"
 #include "app/ctl/ctl.h"
 #include "app/forward/forward_command.h"
+#include "app/log/log_command.h"
+#include "app/observe/observe.h"
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
 #include "app/vm/vm.h"
@@ -39,6 +41,8 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kVm: return sluice::app::start_vm(invocation->arguments);
     case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
+    case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
+    case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);
     case CommandId::kProfile: return sluice::app::start_profile(invocation->arguments);

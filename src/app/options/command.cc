@@ -210,9 +210,9 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 7> all_commands() {
-  return {&kRunCommand,    &kVmCommand,      &kBoxCommand, &kForwardCommand,
-          &kPolicyCommand, &kProfileCommand, &kCtlCommand};
+std::array<const Command*, 9> all_commands() {
+  return {&kRunCommand,     &kVmCommand,  &kBoxCommand,     &kForwardCommand, &kPolicyCommand,
+          &kProfileCommand, &kCtlCommand, &kObserveCommand, &kLogCommand};
 }
 
 }  // namespace sluice::app

@@ -7,10 +7,21 @@
 #include <string_view>
 
 #include "app/options/option_table.h"
+#include "app/options/sight_option_table.h"
 
 namespace sluice::app {
 
-enum class CommandId : std::uint8_t { kRun, kVm, kBox, kForward, kPolicy, kProfile, kCtl };
+enum class CommandId : std::uint8_t {
+  kRun,
+  kVm,
+  kBox,
+  kForward,
+  kPolicy,
+  kProfile,
+  kCtl,
+  kObserve,
+  kLog
+};
 
 // What the words are that belong to no option.
 enum class WordsAre : std::uint8_t {
@@ -34,6 +45,8 @@ extern const Command kRunCommand;
 extern const Command kVmCommand;
 extern const Command kBoxCommand;
 extern const Command kForwardCommand;
+extern const Command kObserveCommand;
+extern const Command kLogCommand;
 extern const Command kCtlCommand;
 extern const Command kPolicyCommand;
 extern const Command kProfileCommand;
@@ -41,6 +54,6 @@ extern const Command kProfileCommand;
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 7> all_commands();
+[[nodiscard]] std::array<const Command*, 9> all_commands();
 
 }  // namespace sluice::app

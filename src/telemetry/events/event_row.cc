@@ -1,0 +1,119 @@
+#include "telemetry/events/event_row.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <ctime>
+#include <iterator>
+
+#include "telemetry/text.h"
+
+namespace sluice::telemetry {
+namespace {
+
+constexpr std::size_t kTargetWidth = 36;
+
+struct Paint {
+  std::string_view begin;
+  std::string_view end;
+};
+
+Paint paint_for(const SeenEvent& event, Color color) {
+  if (color == Color::kOff) return {};
+  if (event.is_refusal()) return {"\x1b[31m", "\x1b[0m"};
+  if (event.type == "lost") return {"\x1b[33m", "\x1b[0m"};
+  if (event.type == "open") return {"\x1b[32m", "\x1b[0m"};
+  return {"\x1b[2m", "\x1b[0m"};
+}
+
+std::string clock_text(SeenEvent::Time time) {
+  const auto millis = std::chrono::floor<std::chrono::milliseconds>(time);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(millis);
+  const std::time_t moment = std::chrono::system_clock::to_time_t(seconds);
+  std::tm local{};
+  ::localtime_r(&moment, &local);
+  return fmt::format("{:02}:{:02}:{:02}.{:03}", local.tm_hour, local.tm_min, local.tm_sec,
+                     (millis - seconds).count());
+}
+
+std::string endpoint_text(const std::string& address, std::uint16_t port) {
+  const std::string host = plain(address);
+  if (port == 0) return host;
+  const bool bare_v6 = host.find(':') != std::string::npos;
+  return bare_v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+std::string end_text(const SeenEvent& event) {
+  std::string text = fmt::format("{} out, {} in, {}", human_bytes(event.bytes_to_host),
+                                 human_bytes(event.bytes_to_guest), human_duration(event.duration));
+  if (event.path == "kernel") text += ", kernel";
+  if (event.outcome != "closed" && event.outcome != "not-accepted") {
+    text += ", " + plain(event.outcome);
+  }
+  return text;
+}
+
+std::string reason_text(const SeenEvent& event) {
+  return fmt::format("{}, by {}", plain(event.reason), plain(event.decided_by));
+}
+
+std::string detail_of(const SeenEvent& event) {
+  // The address, where the target is a name.
+  std::string text = event.name.empty() || event.flow.empty() ? "" : plain(event.address);
+  const auto add = [&text](const std::string& more) {
+    if (!text.empty() && !more.empty()) text += "  ";
+    text += more;
+  };
+  if (event.is_refusal()) add(reason_text(event));
+  if (event.type == "close" || event.type == "revoke") add(end_text(event));
+  if (event.type == "end") add(fmt::format("status {}", event.status));
+  return text;
+}
+
+}  // namespace
+
+std::string plain(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte >= 0x7f) {
+      fmt::format_to(std::back_inserter(out), "\\{:03}", byte);
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out;
+}
+
+std::string target_text(const SeenEvent& event) {
+  if (event.direction == "in") {
+    return fmt::format("{}/{} < {}", endpoint_text(event.guest, event.guest_port),
+                       plain(event.proto), endpoint_text(event.address, event.port));
+  }
+  const std::string& host = event.name.empty() ? event.address : event.name;
+  return fmt::format("{}/{}", endpoint_text(host, event.port), plain(event.proto));
+}
+
+std::string event_row(const SeenEvent& event, Color color) {
+  std::string what;
+  if (!event.flow.empty()) {
+    what = target_text(event);
+  } else if (event.left_out > 0) {
+    what = fmt::format("{} more of the same", event.left_out);
+  } else if (event.type == "lost") {
+    what = fmt::format("{} events, for which there was no room", event.count);
+  } else {
+    what = event.program.empty()
+               ? fmt::format("run {}", plain(event.run))
+               : fmt::format("{}, run {}", plain(event.program), plain(event.run));
+  }
+  const Paint paint = paint_for(event, color);
+  std::string line =
+      fmt::format("{}  {}{:<6}{}  {:<{}}  {}", clock_text(event.time), paint.begin,
+                  plain(event.type), paint.end, what, kTargetWidth, detail_of(event));
+  line.erase(line.find_last_not_of(' ') + 1);
+  line += '\n';
+  return line;
+}
+
+}  // namespace sluice::telemetry

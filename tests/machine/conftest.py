@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+import box_place
 import place as places
 from labkit import netns
 from machines import kit as kits
@@ -73,6 +74,18 @@ def place(request, kit):
         pytest.skip(str(missing))
     with made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def box(request):
+    """One level 1, in which tests start boxes."""
+    if request.config.option.engine != "sluice":
+        pytest.skip("of sluice only")
+    try:
+        with box_place.BoxPlace(request.config.option) as made:
+            yield made
+    except kits.Missing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 
 import box_place as places
 from harness import check, check_equal
-from machines import kit as kits
 
 # One worker has them all, and its level 1.
 pytestmark = [pytest.mark.nested, pytest.mark.xdist_group("box"), pytest.mark.within(1800)]
@@ -19,17 +18,6 @@ def digest(size):
     """SHA-256 of what the web server has under this number."""
     whole = PATTERN * (size // len(PATTERN) + 1)
     return hashlib.sha256(whole[:size]).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def box(request):
-    if request.config.option.engine != "sluice":
-        pytest.skip("of sluice only")
-    try:
-        with places.BoxPlace(request.config.option) as place:
-            yield place
-    except kits.Missing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.mark.parametrize("words, status", [("exit 7", 7), ("kill -TERM $$", 143), ("true", 0)])
@@ -52,6 +40,12 @@ def test_streams_are_exact_and_apart(box):
     err = (box.level.scratch / "err").read_text()
     check_equal(hashlib.sha256(err.encode()).hexdigest(), hashlib.sha256(lines.encode()).hexdigest(),
                 "what came by standard error")
+
+
+def test_an_input_that_has_ended_is_one_in_the_machine(box):
+    done = box.level.run(f"{box.sluice} box --cpus 1 --memory 256MiB -- cat </dev/null; echo $?",
+                         places.SECONDS)
+    check_equal(done.stdout, "0\n", done.stderr)
 
 
 def test_who_reads_no_more_ends_the_writer(box):
@@ -104,6 +98,18 @@ def test_bytes_up_and_down_are_exact(box, host):
                   f"curl -fsS -T /tmp/data http://{host}/", "--memory", "512MiB", timeout=900)
     wanted = digest(mib << 20)
     check_equal(said.replace("-", " ").split(), [wanted, wanted], "down, and up again")
+
+
+def test_pairs_of_queues_are_used_by_as_many_processors(box):
+    size = 2 << 20
+    done = box.level.run(
+        f"{box.sluice} box --cpus 2 --net-queues 2 --workers 2 --memory 256MiB -- sh -c " +
+        shlex.quote("nproc; ls -d /sys/class/net/eth0/queues/*x-* | wc -l; for i in 1 2 3 4; do "
+                    f"taskset $((i % 2 + 1)) curl -fsS http://10.77.0.2/{size} | sha256sum & done; "
+                    "wait; cat /proc/interrupts"), places.SECONDS)
+    lines = done.stdout.split("\n")
+    check_equal(lines[:2], ["2", "4"], f"processors and queues: {done.stderr}")
+    check_equal([line.split()[0] for line in lines[2:6]], [digest(size)] * 4, "what came")
 
 
 def test_policy_and_report_are_as_for_run(box):

@@ -18,7 +18,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   [[nodiscard]] bool v4() const { return GetParam() == wire::IpFamily::kV4; }
   [[nodiscard]] GuestSegment segment(wire::TcpFlags flags, const Bytes& payload = {}) const {
     return {.guest = {v4() ? network().guest_v4 : network().guest_v6, {port_}},
-            .remote = {v4() ? network().dns_v4 : network().dns_v6, {53}},
+            .remote = {server_.value_or(v4() ? network().dns_v4 : network().dns_v6), {53}},
             .sequence = next_,
             .acknowledgment = flags.ack() ? host_next_ : wire::SeqNum{},
             .flags = flags,
@@ -119,6 +119,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   }
 
   wire::Endpoint resolver_ = endpoint("127.0.0.1:53");
+  std::optional<wire::IpAddress> server_{};  // Ours, unless it is another.
   std::uint16_t port_ = 40'000;
   wire::SeqNum next_{1000};
   wire::SeqNum host_next_{};
@@ -160,6 +161,30 @@ TEST_P(DnsStreamsTest, QuestionPassesTheRelay) {
   wait(5s);
   EXPECT_EQ(engine().flow_count(), 0u);
   EXPECT_EQ(engine().next_wakeup(), kNever);
+}
+
+// Whoever is asked: where names decide, all DNS ends here.
+TEST_P(DnsStreamsTest, ANameThatIsRefusedLeavesNobodyAsked) {
+  policy::EgressDraft draft{.fallback = policy::Effect::kDeny};
+  draft.rules.push_back({policy::parse_egress_target("ok.test").value(), {}});
+  const auto policy = policy::EgressPolicy::compile(std::move(draft)).value();
+  for (const bool foreign : {false, true}) {
+    restart({.egress = &policy});
+    engine().set_resolvers({resolver_});
+    received_.clear();
+    if (foreign) server_ = ip(v4() ? "8.8.8.8" : "2001:4860:4860::8888");
+    ++port_;
+    connect();
+    ask(make_query("secret.evil.test", {.id = 0x4242}));
+    EXPECT_TRUE(asked().empty());
+    const auto got = messages();
+    ASSERT_EQ(got.size(), 1u);
+    EXPECT_EQ(wire::DnsView::parse(got[0])->header().rcode, wire::DnsRcode::kNxDomain);
+    ask(make_query("ok.test", {.id = 0x4343}));
+    const auto open = asked();
+    ASSERT_EQ(open.size(), 1u);
+    EXPECT_EQ(open[0].resolver, resolver_);
+  }
 }
 
 TEST_P(DnsStreamsTest, PipelinedQuestionsAreAnsweredInAnyOrder) {

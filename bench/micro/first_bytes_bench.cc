@@ -33,10 +33,11 @@ class FirstBytes {
   void operator()() {
     for (std::size_t i = 1; i <= segments_; ++i) {
       const ByteView part = ByteView(bytes_).first(bytes_.size() * i / segments_);
-      passed_ += judge_first_bytes({part, false}, {.key = key_, .judge = judge_, .now = {}}).kind ==
-                         flow::GateFinding::Kind::kPass
-                     ? 1U
-                     : 0U;
+      passed_ +=
+          flow::judge_first_bytes({part, false}, {.key = key_, .judge = judge_, .now = {}}).kind ==
+                  flow::GateFinding::Kind::kPass
+              ? 1U
+              : 0U;
     }
     ++done_;
   }

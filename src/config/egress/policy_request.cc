@@ -34,7 +34,8 @@ std::expected<void, std::string> add_options(const std::vector<std::string>& tex
                                          target.error().expected));
     }
     if (!target->warning.empty()) {
-      parts.warnings.push_back({{}, fmt::format("{} {}: {}", option, text, target->warning)});
+      ConfigMessage& warning = parts.warnings.emplace_back();
+      warning.text = fmt::format("{} {}: {}", option, text, target->warning);
     }
     parts.draft.rules.push_back(
         {std::move(target->target),

@@ -86,9 +86,11 @@ def test_events_of_several_workers_are_one_stream(t):
     serve_echo(t.udp(7001), 1000)
     path = t.file("events.jsonl")
     code = """
+kept = []  # A port that is used again goes on with its flow.
 for i in range(40):
     s = connect(args[0], 7000); s.sendall(b"x"); s.recv(1); s.close()
     u = udp(args[0]); u.settimeout(10); u.sendto(b"x", (args[0], 7001)); u.recv(1)
+    kept.append(u)
 """
     t.python(code, t.srv, options=["--events", path, *WORKERS])
     events = events_of(path)

@@ -160,8 +160,9 @@ class Get {
     subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "tests", "-storepass",
                     "changeit", "-keystore", t.file("trust"), "-file", certificate()[1]],
                    check=True, capture_output=True)
-    java = ["java", "-Xmx128m", f"-Djavax.net.ssl.trustStore={t.file('trust')}", "-cp", t.folder,
-            "Get"]
+    os.chmod(t.file("trust"), 0o644)
+    java = ["java", "-Xmx128m", f"-Djavax.net.ssl.trustStore={t.file('trust')}",
+            "-Djavax.net.ssl.trustStorePassword=changeit", "-cp", t.folder, "Get"]
     works(t, world, [*java, "https://ok.test/"], "as ok.test")
     is_refused(t, world, [*java, "https://evil.test/"])
 

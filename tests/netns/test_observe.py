@@ -11,7 +11,7 @@ from test_policy import host_prefix
 def test_observe_and_convert_read_what_events_writes(t):
     t.listen(7000, echo)
     path = t.file("events.jsonl")
-    code = 's = connect(args[0], 7000); s.sendall(b"x"); s.recv(1); s.close()\n' \
+    code = 's = connect(args[0], 7000); s.sendall(b"x"); s.recv(1); s.shutdown(1); s.recv(1)\n' \
            "print(outcome(args[0], 7001)[0])\n"
     t.python(code, t.srv, options=["--events", path, "--deny", host_prefix(t, t.srv) + ":7001"])
 

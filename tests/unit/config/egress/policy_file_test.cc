@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include "unit/config/egress/own_folder.h"
+
 namespace sluice::config {
 namespace {
 
@@ -36,7 +38,7 @@ class PolicyFile : public testing::Test {
     return lines;
   }
 
-  std::string folder_ = testing::TempDir() + "policy_file_test";
+  std::string folder_ = own_folder();
   ProfileLibrary library_{{folder_}};
   PolicyParts parts_;
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/egress/policy_file.h"
+#include "unit/config/egress/own_folder.h"
 
 namespace sluice::config {
 namespace {
@@ -25,7 +26,7 @@ class Request : public testing::Test {
     return parts ? describe_policy(*parts) : "error: " + parts.error();
   }
 
-  std::string folder_ = testing::TempDir() + "policy_request_test";
+  std::string folder_ = own_folder();
 };
 
 TEST_F(Request, TheDefaultFollowsFromWhatIsAsked) {

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "unit/config/egress/own_folder.h"
+
 namespace sluice::config {
 namespace {
 
 TEST(ProfileLibrary, TheFirstFolderThatHasANameCounts) {
-  const std::string root = testing::TempDir() + "profile_library_test";
+  const std::string root = own_folder();
   for (const char* folder : {"/mine", "/theirs"}) {
     std::filesystem::create_directories(root + folder);
     std::ofstream(root + folder + "/python.toml") << "\n";

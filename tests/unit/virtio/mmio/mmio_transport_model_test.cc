@@ -55,8 +55,8 @@ class Model {
       if (!has(8) && words_[0x24] < 2) accepted_[words_[0x24]] = value;
     } else if (offset == 0x14 || offset == 0x24 || offset == 0x30) {
       words_[offset] = value;
-    } else if (words_[0x30] < kQueues && !has(4)) {
-      queue_words_[{words_[0x30], offset}] = value;
+    } else if (words_[0x30] < kQueues) {
+      write_queue(offset, value);
     }
   }
   [[nodiscard]] std::uint32_t read(std::uint32_t offset) {
@@ -84,7 +84,7 @@ class Model {
       return word(queue, at) | std::uint64_t{word(queue, at + 4)} << 32;
     };
     const std::uint32_t size = word(queue, 0x38);
-    return {.size = size > 0xffff ? std::uint16_t{0} : static_cast<std::uint16_t>(size),
+    return {.size = size > kSizeMax ? std::uint16_t{0} : static_cast<std::uint16_t>(size),
             .ready = word(queue, 0x44) == 1,
             .descriptors = address(0x80),
             .driver = address(0x90),
@@ -100,6 +100,22 @@ class Model {
   [[nodiscard]] bool has(std::uint32_t bits) const { return (status_ & bits) != 0; }
   [[nodiscard]] std::uint32_t word(std::uint32_t queue, std::uint32_t offset) {
     return queue_words_[{queue, offset}];
+  }
+  // From DRIVER_OK on a queue can only be taken back, of which this device is told by a reset.
+  void write_queue(std::uint32_t offset, std::uint32_t value) {
+    std::uint32_t& known = queue_words_[{words_[0x30], offset}];
+    if (!has(4)) {
+      known = value;
+    } else if (offset == 0x44 && value == 0 && known == 1) {
+      known = 0;
+      ++resets;
+      require_reset();
+    }
+  }
+  void require_reset() {
+    status_ |= 64;
+    interrupt |= 2;
+    ++generation;
   }
   void set_status(std::uint32_t value) {
     if (value == 0) {
@@ -118,10 +134,7 @@ class Model {
     if ((value & 4) == 0 || has(4) || !has(8)) return;
     status_ |= 4;
     ++starts;
-    if (setup_of(0).size != 0) return;
-    status_ |= 64;
-    interrupt |= 2;
-    ++generation;
+    if (setup_of(0).size == 0) require_reset();
   }
 
   std::map<std::uint32_t, std::uint32_t> words_;

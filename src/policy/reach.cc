@@ -66,7 +66,9 @@ Reached Reach::look_at_one(Protocol protocol, const wire::Endpoint& target) cons
                    std::binary_search(own_.begin(), own_.end(), target.address);
   const Decision decision = policy_->decide(protocol, target, own ? OnHost::kYes : OnHost::kNo);
   const bool opened = decision.rule != nullptr && names_addresses(*decision.rule);
-  Reached reached{.floor = !opened && (own || is_denied_by_default(target.address)),
+  // What no rule matches is not denied by default: these are rules, too.
+  const bool denied = decision.rule != nullptr && is_denied_by_default(target.address);
+  Reached reached{.floor = !opened && (own || denied),
                   .ask = decision.effect == Effect::kAsk,
                   .rule = decision.rule};
   if (decision.effect == Effect::kDeny) {

@@ -1,8 +1,6 @@
 """Names through the engine's resolver address, which relays to the host's resolvers."""
 
 import contextlib
-import socket
-import struct
 import subprocess
 import threading
 

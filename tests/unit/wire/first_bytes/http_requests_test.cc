@@ -67,7 +67,7 @@ const std::string kUpgrade =
 
 TEST(HttpRequests, EveryRequestOfAConnectionIsFound) {
   const std::string stream = kGet + kPost + kOther + kChunked + kGet + "\r\n" + kOther;
-  for (const std::size_t each : {1, 2, 3, 7, 64, 1000}) {
+  for (const std::size_t each : {1U, 2U, 3U, 7U, 64U, 1000U}) {
     const Passed passed = run(stream, each);
     EXPECT_EQ(passed.fault, HttpFault::kNone) << each;
     EXPECT_EQ(passed.bytes, stream) << each;
@@ -113,7 +113,7 @@ TEST(HttpRequests, ChunksAreAsTheRfcHasThem) {
        {"x\r\n", "\r\n", "5\nabcde\r\n", "5\r\nabcdeX\n", "5\r\nabcde\n", "-5\r\n", " 5\r\n",
         "5 \r\n", "0x5\r\n", "1234567890abcdef\r\n", "5;a\nb\r\n", "0\r\n folded\r\n\r\n",
         "0\r\nA: b\n\r\n", "0\r\n\r\r", ";x\r\n"}) {
-    for (const std::size_t each : {1, 1000}) {
+    for (const std::size_t each : {1U, 1000U}) {
       EXPECT_EQ(run(head + body, each).fault, HttpFault::kFraming) << body;
     }
   }

@@ -18,7 +18,6 @@ struct Course {
   std::vector<std::size_t> heads;  // Where each of them ends.
   std::size_t passed = 0;
   HttpFault fault = HttpFault::kNone;
-  friend bool operator==(const Course&, const Course&) = default;
 };
 
 // Gives pieces of `each` bytes, and keeps what needs more.

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -75,18 +76,24 @@ template <typename Fill>
 // Whether what was printed reached whoever reads it.
 [[nodiscard]] bool printed() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
 
+// What a run says of itself; nothing of one that has ended meanwhile, or is not ours.
+[[nodiscard]] std::optional<std::string> status_of(const std::string& name) {
+  auto run = Connection::open(name);
+  if (!run) return std::nullopt;
+  const auto status = ask(*run, request_line(Verb::kStatus));
+  if (!status || !status->ok()) return std::nullopt;
+  return status->last;
+}
+
 [[nodiscard]] int list(bool json) {
-  Table table(run_head());
+  std::vector<std::string> lines;
   for (const std::string& name : control::list_runs(::getuid())) {
-    auto run = Connection::open(name);
-    if (!run) continue;  // It has ended meanwhile, or is not ours.
-    const auto status = ask(*run, request_line(Verb::kStatus));
-    if (!status || !status->ok()) continue;
-    if (json) {
-      std::puts(status->last.c_str());
-    } else if (auto row = run_row(status->last); !row.empty()) {
-      table.add(std::move(row));
-    }
+    if (const auto line = status_of(name)) lines.push_back(*line);
+  }
+  Table table(run_head());
+  for (const std::string& line : lines) {
+    if (auto row = run_row(line); !row.empty()) table.add(std::move(row));
+    if (json) std::puts(line.c_str());
   }
   if (!json && table.rows() > 0) std::fputs(table.text().c_str(), stdout);
   if (!json && table.rows() == 0) telemetry::log_warn("nothing of yours runs");

@@ -18,8 +18,7 @@ using telemetry::SeenEvent;
 std::string timestamp(SeenEvent::Time time) {
   fmt::memory_buffer text;
   telemetry::append_time(text, time);
-  std::string stamp(text.data(), text.size() - 1);
-  return stamp + "+0000";
+  return std::string(text.data(), text.size() - 1) + "+0000";
 }
 
 std::string upper(std::string text) {

@@ -20,7 +20,7 @@ bool is_there(const fs::path& path) {
 // Of a variable; empty if it is not set or not a whole path.
 fs::path folder_of(const char* variable) {
   const char* const value = std::getenv(variable);
-  fs::path path(value != nullptr ? value : "");
+  const fs::path path(value != nullptr ? value : "");
   return path.is_absolute() ? path : fs::path{};
 }
 

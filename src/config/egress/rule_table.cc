@@ -46,8 +46,8 @@ void read_private(TomlReader& reader, std::vector<wire::Prefix>& into, Messages&
   }
 }
 
-void add_targets(TomlReader& reader, policy::EgressRule rule, std::vector<policy::DraftRule>& rules,
-                 Messages& messages) {
+void add_targets(TomlReader& reader, const policy::EgressRule& rule,
+                 std::vector<policy::DraftRule>& rules, Messages& messages) {
   const std::string_view key = to_string(rule.effect);
   for (const TomlReader::Text& text : reader.texts(key, kTargets)) {
     auto target = read_target(text.text, rule.effect);
@@ -93,7 +93,7 @@ void read_rule_table(const TomlValue& value, const std::string& label,
                    "them beside 'allow'");
   }
   rule.effect = denies ? Effect::kDeny : Effect::kAllow;
-  if (allows != denies) add_targets(reader, std::move(rule), rules, messages);
+  if (allows != denies) add_targets(reader, rule, rules, messages);
   reader.finish(TomlReader::Unknown::kError);
 }
 

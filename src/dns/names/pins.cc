@@ -216,7 +216,7 @@ bool Pins::reserve(std::uint32_t index) {
   }
   if (name.count < name.capacity) return make_room(index_.growth());
   const std::size_t wanted = std::min<std::size_t>(
-      std::max<std::size_t>(name.capacity * 2U, kFirstPins), limits_.addresses_max);
+      std::max<std::size_t>(std::size_t{name.capacity} * 2, kFirstPins), limits_.addresses_max);
   const std::size_t more = bytes_of_pins(wanted) - bytes_of_pins(name.capacity);
   if (!make_room(more + index_.growth())) return false;
   auto larger = std::make_unique<Pin[]>(wanted);
@@ -257,7 +257,7 @@ void Pins::remove_pin(std::uint32_t index, Pin& pin) {
 }
 
 void Pins::remove_name(std::uint32_t index) {
-  Name& name = names_.at(index);
+  const Name& name = names_.at(index);
   for (const Pin& pin : name.all()) index_.erase(tag_of(pin.hash), index);
   owned_ -= kPlace + kHead + name.size + bytes_of_pins(name.capacity);
   table_.erase(name.digest, index);

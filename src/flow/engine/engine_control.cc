@@ -42,9 +42,9 @@ std::optional<std::uint64_t> Engine::list_flows(std::uint64_t from, std::size_t 
   const std::size_t until = out.size() + max;
   return walk({tcp_, udp_, ping_}, from, [&](const auto& flow) {
     if (out.size() == until) return false;
-    FlowSummary& summary = out.emplace_back(ended_flow(flow, policy::Outcome::kOpen, now));
+    out.push_back(ended_flow(flow, policy::Outcome::kOpen, now));
     if constexpr (requires { flow.state; }) {
-      summary.carried = std::holds_alternative<HandedOver>(flow.state);
+      out.back().carried = std::holds_alternative<HandedOver>(flow.state);
     }
     return true;
   });

@@ -10,7 +10,8 @@ class UdpWithdraw : public EngineFixture {
  protected:
   void ask(UdpId port, const wire::Endpoint& client) {
     clear();
-    engine().udp().on_received(port, client, std::nullopt, stream(0, 12), 0, {now, sink});
+    const auto payload = stream(0, 12);  // Frames borrow it until they are collected.
+    engine().udp().on_received(port, client, std::nullopt, payload, 0, {now, sink});
     collect();
   }
   void withdraw(UdpId port) {

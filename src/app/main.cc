@@ -16,7 +16,7 @@
 #include "app/run/run.h"
 #include "app/vm/vm.h"
 #include "base/unreachable.h"
-#include "sys/standard_descriptors.h"
+#include "sys/descriptors.h"
 
 namespace {
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "box/boot/load_kernel.h"
 #include "box/boot/long_mode.h"
 #include "box/boot/low_memory.h"
+#include "sys/event_fd.h"
 
 namespace sluice::box {
 namespace {
@@ -20,8 +20,6 @@ namespace {
 std::unexpected<sys::SetupError> failed(std::string step, int error = 0, std::string hint = "") {
   return std::unexpected(sys::SetupError{std::move(step), error, std::move(hint)});
 }
-
-UniqueFd make_eventfd() { return UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
 
 // Brings a thread out of KVM. Nobody else in the process uses real-time signals.
 int kick_signal() { return SIGRTMIN; }
@@ -54,7 +52,7 @@ std::expected<std::unique_ptr<Machine>, sys::SetupError> Machine::build(const Ma
   auto vm = Vm::create(calls, Vm::Interrupts::kInKernel);
   if (!vm) return std::unexpected(vm.error());
   if (auto done = vm->use_memory(ram->memory()); !done) return std::unexpected(done.error());
-  std::array eventfds{make_eventfd(), make_eventfd()};
+  std::array eventfds{sys::open_event_fd(), sys::open_event_fd()};
   if (!eventfds[0].valid() || !eventfds[1].valid()) return failed("eventfd", errno);
   std::unique_ptr<Machine> machine(
       new Machine(plan, std::move(*ram), std::move(*vm), std::move(eventfds)));
@@ -86,7 +84,7 @@ std::expected<void, sys::SetupError> Machine::add(virtio::MmioDevice& device) {
   if (bus_.full()) {
     return failed(fmt::format("more than {} devices", kDevicesMax), 0, "use fewer --share");
   }
-  UniqueFd interrupt = make_eventfd();
+  UniqueFd interrupt = sys::open_event_fd();
   if (!interrupt.valid()) return failed("eventfd", errno);
   return bind(bus_.add(device, std::move(interrupt)));
 }
@@ -196,8 +194,7 @@ void Machine::finish(MachineEnd end) {
     interrupt_cpus();
   }
   changed_.notify_all();
-  const std::uint64_t one = 1;
-  (void)!::write(ended_fd_.get(), &one, sizeof one);  // Its first and only write.
+  sys::ring(sys::real_kernel(), ended_fd_.get());  // For the first and only time.
 }
 
 // Under the lock, so that no thread is joined meanwhile. A thread that came to an end can be

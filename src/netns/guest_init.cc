@@ -9,7 +9,7 @@
 #include "netns/child_process.h"
 #include "netns/guest_child.h"
 #include "sandbox/capabilities.h"
-#include "sys/close_descriptors.h"
+#include "sys/descriptors.h"
 
 namespace sluice::netns {
 namespace {

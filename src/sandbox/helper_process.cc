@@ -10,7 +10,7 @@
 #include <array>
 #include <cerrno>
 
-#include "sys/close_descriptors.h"
+#include "sys/descriptors.h"
 
 namespace sluice::sandbox {
 

@@ -2,22 +2,19 @@
 // worker by an eventfd; the data path never comes here.
 #pragma once
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#include <cstdint>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "sys/event_fd.h"
 
 namespace sluice::service {
 
 template <typename Message>
 class Mailbox {
  public:
-  Mailbox() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  Mailbox() : event_(sys::open_event_fd()) {}
 
   [[nodiscard]] bool valid() const { return event_.valid(); }
   [[nodiscard]] int fd() const { return event_.get(); }
@@ -29,16 +26,13 @@ class Mailbox {
       if (closed_) return false;
       messages_.push_back(std::move(message));
     }
-    const std::uint64_t one = 1;
-    // The counter cannot overflow: it is read before 2^64 messages fit in memory.
-    [[maybe_unused]] const ssize_t written = ::write(event_.get(), &one, sizeof one);
+    sys::ring(sys::real_kernel(), event_.get());
     return true;
   }
 
   // All messages so far, in their order.
   [[nodiscard]] std::vector<Message> take() {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t read = ::read(event_.get(), &count, sizeof count);
+    sys::drain(sys::real_kernel(), event_.get());
     const std::lock_guard guard(lock_);
     return std::exchange(messages_, {});
   }

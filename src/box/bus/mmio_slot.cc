@@ -1,13 +1,11 @@
 #include "box/bus/mmio_slot.h"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <utility>
 
 #include "box/boot/little_endian.h"
+#include "sys/event_fd.h"
 
 namespace sluice::box {
 namespace {
@@ -17,12 +15,6 @@ constexpr std::uint64_t kInterruptStatus = 0x60;
 constexpr std::uint64_t kStatus = 0x70;
 constexpr std::uint64_t kGeneration = 0xfc;
 constexpr std::uint32_t kNeedsReset = 64;
-
-// Fails only where the counter is full: then its reader has enough to read.
-void write_eventfd(int fd) {
-  const std::uint64_t one = 1;
-  (void)!::write(fd, &one, sizeof one);
-}
 
 }  // namespace
 
@@ -71,7 +63,7 @@ void MmioSlot::needs_reset() {
   raise();
 }
 
-void MmioSlot::raise() { write_eventfd(interrupt_.get()); }
+void MmioSlot::raise() { sys::ring(sys::real_kernel(), interrupt_.get()); }
 
 void MmioSlot::read(std::uint64_t offset, MutableBytes into) {
   const std::lock_guard guard(lock_);
@@ -93,7 +85,7 @@ bool MmioSlot::write(std::uint64_t offset, ByteView bytes) {
 void MmioSlot::kick(ByteView bytes) {
   if (bytes.size() != sizeof(std::uint32_t)) return;
   const auto queue = load_le<std::uint32_t>(bytes, 0);
-  if (queue < device_.queue_count()) write_eventfd(device_.kick_fd(queue));
+  if (queue < device_.queue_count()) sys::ring(sys::real_kernel(), device_.kick_fd(queue));
 }
 
 }  // namespace sluice::box

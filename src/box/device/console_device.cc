@@ -1,12 +1,12 @@
 #include "box/device/console_device.h"
 
 #include <fmt/core.h>
-#include <sys/eventfd.h>
 
 #include <array>
 #include <utility>
 
 #include "box/device/queue_place.h"
+#include "sys/event_fd.h"
 
 namespace sluice::box {
 
@@ -15,7 +15,7 @@ std::expected<std::unique_ptr<ConsoleDevice>, sys::SysError> ConsoleDevice::crea
     std::span<const std::string_view> ports, TellFault tell) {
   std::unique_ptr<ConsoleDevice> device(new ConsoleDevice(thread, memory, ports, std::move(tell)));
   for (std::size_t queue = 0; queue < device->queue_count(); ++queue) {
-    UniqueFd kick(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    UniqueFd kick(sys::open_event_fd());
     if (!kick.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
     auto watch = thread.watch(
         kick.get(), EPOLLIN, [self = device.get(), queue](std::uint32_t) { self->on_kick(queue); });
@@ -74,12 +74,12 @@ void ConsoleDevice::reset() {
 
 void ConsoleDevice::reset_here() {
   console_.stop();
-  for (const UniqueFd& kick : kicks_) (void)drain_eventfd(thread_.kernel(), kick.get());
+  for (const UniqueFd& kick : kicks_) sys::drain(thread_.kernel(), kick.get());
   look_at_ports();
 }
 
 void ConsoleDevice::on_kick(std::size_t queue) {
-  if (!drain_eventfd(thread_.kernel(), kicks_[queue].get())) return;
+  if (!sys::drain(thread_.kernel(), kicks_[queue].get())) return;
   if (queue == virtio::Console::kControlReceive || queue == virtio::Console::kControlTransmit) {
     serve_control();
   } else if (user_ != nullptr) {

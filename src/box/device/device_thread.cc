@@ -1,12 +1,12 @@
 #include "box/device/device_thread.h"
 
 #include <pthread.h>
-#include <sys/eventfd.h>
 
 #include <array>
 #include <span>
 
 #include "base/unreachable.h"
+#include "sys/event_fd.h"
 
 namespace sluice::box {
 namespace {
@@ -14,11 +14,6 @@ namespace {
 constexpr std::uint64_t kWakeTag = 0;
 
 }  // namespace
-
-bool drain_eventfd(sys::Kernel& kernel, int eventfd) {
-  std::uint64_t count = 0;
-  return kernel.read(eventfd, &count, sizeof count) == static_cast<ssize_t>(sizeof count);
-}
 
 void DeviceThread::Watch::change(std::uint32_t events) {
   if (thread_ == nullptr) return;
@@ -36,7 +31,7 @@ std::expected<std::unique_ptr<DeviceThread>, sys::SysError> DeviceThread::create
     sys::Kernel& kernel) {
   auto loop = sys::EventLoop::create(kernel);
   if (!loop) return std::unexpected(loop.error());
-  UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  UniqueFd wake = sys::open_event_fd();
   if (!wake.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
   const auto added = loop->add(wake.get(), EPOLLIN, kWakeTag);
   if (!added) return std::unexpected(added.error());
@@ -60,7 +55,7 @@ std::expected<DeviceThread::Watch, sys::SysError> DeviceThread::watch(int fd, st
 std::expected<DeviceThread::Watch, sys::SysError> DeviceThread::watch_interrupt(int eventfd,
                                                                                 Call pulse) {
   return watch(eventfd, EPOLLIN, [this, eventfd, pulse = std::move(pulse)](std::uint32_t) {
-    if (drain_eventfd(kernel_, eventfd)) pulse();
+    if (sys::drain(kernel_, eventfd)) pulse();
   });
 }
 
@@ -106,7 +101,7 @@ void DeviceThread::turn(Instant deadline) {
   for (const epoll_event& event : std::span(events).first(*ready)) {
     const std::uint64_t tag = event.data.u64;  // A copy: the structure is packed.
     if (tag == kWakeTag) {
-      (void)drain_eventfd(kernel_, wake_.get());
+      sys::drain(kernel_, wake_.get());
       run_calls();
       continue;
     }

@@ -125,7 +125,4 @@ class DeviceThread {
   std::thread thread_;
 };
 
-// An eventfd that is read whole; false where nobody had written it.
-bool drain_eventfd(sys::Kernel& kernel, int eventfd);
-
 }  // namespace sluice::box

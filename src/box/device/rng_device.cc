@@ -1,13 +1,13 @@
 #include "box/device/rng_device.h"
 
 #include <fmt/core.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "box/device/queue_place.h"
+#include "sys/event_fd.h"
 
 namespace sluice::box {
 
@@ -23,7 +23,7 @@ std::expected<std::unique_ptr<RngDevice>, sys::SysError> RngDevice::create(
       new RngDevice(thread, memory, std::move(source), std::move(tell)));
   if (!device->kick_.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
   auto watch = thread.watch(device->kick_.get(), EPOLLIN, [self = device.get()](std::uint32_t) {
-    if (drain_eventfd(self->thread_.kernel(), self->kick_.get())) self->serve();
+    if (sys::drain(self->thread_.kernel(), self->kick_.get())) self->serve();
   });
   if (!watch) return std::unexpected(watch.error());
   device->watch_ = std::move(*watch);
@@ -36,7 +36,7 @@ RngDevice::RngDevice(DeviceThread& thread, const virtio::GuestMemory& memory,
       memory_(memory),
       source_(std::move(source)),
       tell_(std::move(tell)),
-      kick_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      kick_(sys::open_event_fd()) {}
 
 void RngDevice::read_config(std::size_t, MutableBytes into) const {
   std::ranges::fill(into, std::uint8_t{0});
@@ -61,7 +61,7 @@ bool RngDevice::start_here(virtio::FeatureSet accepted, const virtio::MmioQueueS
 void RngDevice::reset() {
   thread_.ask([this] {
     queue_.ring().stop();
-    (void)drain_eventfd(thread_.kernel(), kick_.get());
+    sys::drain(thread_.kernel(), kick_.get());
   });
 }
 

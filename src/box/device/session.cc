@@ -1,7 +1,6 @@
 #include "box/device/session.h"
 
 #include <fmt/core.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -38,7 +37,7 @@ Session::Session(DeviceThread& thread, ConsoleDevice& console, SessionPlan plan)
     : thread_(thread),
       console_(console),
       plan_(std::move(plan)),
-      news_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      news_(sys::open_event_fd()),
       output_({thread, console, kStreamPort},
               StreamEnd::open(thread.kernel(), plan_.output, StreamWay::kOutput),
               [this] { on_relay(); }),
@@ -241,9 +240,7 @@ void Session::note(const std::function<void()>& change) {
     const std::lock_guard guard(lock_);
     change();
   }
-  const std::uint64_t one = 1;
-  // A full counter is readable all the same.
-  (void)thread_.kernel().write(news_.get(), &one, sizeof one);
+  sys::ring(thread_.kernel(), news_.get());
 }
 
 }  // namespace sluice::box

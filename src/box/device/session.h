@@ -27,6 +27,7 @@
 #include "box/device/stream_relay.h"
 #include "box/device/terminal.h"
 #include "box/guest/control_message.h"
+#include "sys/event_fd.h"
 #include "sys/setup_error.h"
 
 namespace sluice::box {
@@ -67,7 +68,7 @@ class Session final : private PortUser {
   // Readable when an answer of the next six may be another one, until clear_news(), which comes
   // before they are asked.
   [[nodiscard]] int news_fd() const { return news_.get(); }
-  void clear_news() { (void)drain_eventfd(thread_.kernel(), news_.get()); }
+  void clear_news() { sys::drain(thread_.kernel(), news_.get()); }
   [[nodiscard]] std::vector<Stage> take_stages();
   [[nodiscard]] std::vector<sys::SetupError> take_warnings();
   [[nodiscard]] bool started();

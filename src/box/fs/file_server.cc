@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "sandbox/capabilities.h"
-#include "sys/close_descriptors.h"
+#include "sys/descriptors.h"
 #include "sys/unix_socket.h"
 
 namespace sluice::box {

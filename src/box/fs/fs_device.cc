@@ -1,7 +1,6 @@
 #include "box/fs/fs_device.h"
 
 #include <fmt/core.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 #include "base/unreachable.h"
 #include "link/vhost_user/messages.h"
 #include "link/vhost_user/session.h"
+#include "sys/event_fd.h"
 #include "virtio/config_space.h"
 
 namespace sluice::box {
@@ -33,7 +33,7 @@ std::expected<std::unique_ptr<FsDevice>, sys::SetupError> FsDevice::create(Devic
   std::unique_ptr<FsDevice> device(
       new FsDevice(thread, server, std::move(memory), std::move(tell)));
   for (std::size_t queue = 0; queue < kQueues; ++queue) {
-    device->kicks_.emplace_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    device->kicks_.emplace_back(sys::open_event_fd());
     if (!device->kicks_.back().valid()) {
       return std::unexpected(sys::SetupError{"eventfd", errno, ""});
     }
@@ -187,7 +187,7 @@ void FsDevice::reset() {
   thread_.ask([this] {
     if (gone_) return;
     const auto stopped = stop_rings();
-    for (const UniqueFd& kick : kicks_) (void)drain_eventfd(thread_.kernel(), kick.get());
+    for (const UniqueFd& kick : kicks_) sys::drain(thread_.kernel(), kick.get());
     if (!stopped) fail(stopped.error());
   });
 }

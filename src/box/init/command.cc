@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "box/init/step.h"
-#include "sys/close_descriptors.h"
+#include "sys/descriptors.h"
 
 namespace sluice::box {
 namespace {

@@ -1,14 +1,13 @@
 #include "driver/group/inbox.h"
 
-#include <sys/eventfd.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "sys/event_fd.h"
+
 namespace sluice::driver {
 
-Inbox::Inbox(sys::Kernel& kernel)
-    : kernel_(kernel), event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Inbox::Inbox(sys::Kernel& kernel) : kernel_(kernel), event_(sys::open_event_fd()) {}
 
 bool Inbox::note_news() { return !std::exchange(signalled_, true); }
 
@@ -18,11 +17,7 @@ void Inbox::wait_for_room(std::uint32_t sender) {
   }
 }
 
-void Inbox::wake() {
-  const std::uint64_t one = 1;
-  // The counter cannot overflow: it is read before there are 2^64 wakes.
-  [[maybe_unused]] const ssize_t written = kernel_.write(event_.get(), &one, sizeof one);
-}
+void Inbox::wake() { sys::ring(kernel_, event_.get()); }
 
 bool Inbox::post(Parcel& parcel, std::uint32_t sender) {
   bool news = false;
@@ -96,9 +91,8 @@ void Inbox::tell(const HostNews& host) {
 }
 
 void Inbox::take(Mail& mail) {
-  std::uint64_t count = 0;
   // Before the lock: what is posted from here on wakes again.
-  [[maybe_unused]] const ssize_t got = kernel_.read(event_.get(), &count, sizeof count);
+  sys::drain(kernel_, event_.get());
   const std::lock_guard guard(lock_);
   std::swap(mail, mail_);
   bytes_ = 0;

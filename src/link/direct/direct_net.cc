@@ -1,12 +1,12 @@
 #include "link/direct/direct_net.h"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
+#include "sys/event_fd.h"
 #include "virtio/config_space.h"
 
 namespace sluice::link {
@@ -24,7 +24,7 @@ std::expected<std::unique_ptr<DirectNet>, sys::SysError> DirectNet::create(sys::
   // Two for each pair, and the control queue.
   const std::size_t queues = 2 * std::size_t{plan.device.queue_pairs_max} + 1;
   for (std::size_t i = 0; i < queues; ++i) {
-    kicks.emplace_back(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    kicks.emplace_back(sys::open_event_fd());
     if (!kicks.back().valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
   }
   return std::unique_ptr<DirectNet>(

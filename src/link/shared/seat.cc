@@ -1,16 +1,16 @@
 #include "link/shared/seat.h"
 
-#include <sys/eventfd.h>
-
 #include <utility>
+
+#include "sys/event_fd.h"
 
 namespace sluice::link {
 
 std::expected<Seat, sys::SysError> Seat::open(sys::Kernel& kernel) {
   auto loop = sys::EventLoop::create(kernel);
   if (!loop) return std::unexpected(loop.error());
-  sys::KernelFd more(kernel, ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  sys::KernelFd call(kernel, ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  sys::KernelFd more(kernel, sys::open_event_fd().release());
+  sys::KernelFd call(kernel, sys::open_event_fd().release());
   if (!more.valid() || !call.valid()) return std::unexpected(sys::last_error(sys::SysOp::kOpen));
   if (auto added = loop->add(more.get(), EPOLLIN, kWake); !added) {
     return std::unexpected(added.error());
@@ -26,19 +26,15 @@ std::span<const epoll_event> Seat::take(std::span<epoll_event> room) {
   return room.first(loop_.wait(room, Instant{}, Instant{}).value_or(0));
 }
 
-void Seat::wake() const {
-  const std::uint64_t one = 1;
-  (void)kernel_->write(call_.get(), &one, sizeof one);
-}
+void Seat::wake() const { sys::ring(*kernel_, call_.get()); }
 
 void Seat::set_awake(bool awake) {
   if (awake == awake_) return;
   awake_ = awake;
-  std::uint64_t count = 1;
   if (awake) {
-    (void)kernel_->write(more_.get(), &count, sizeof count);
+    sys::ring(*kernel_, more_.get());
   } else {
-    (void)kernel_->read(more_.get(), &count, sizeof count);
+    sys::drain(*kernel_, more_.get());
   }
 }
 

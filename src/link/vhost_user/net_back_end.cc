@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/queue_link.h"
 
 namespace sluice::link {
 
@@ -21,7 +21,7 @@ std::expected<std::deque<Seat>, sys::SysError> NetBackEnd::open_seats(
 }
 
 std::unique_ptr<Link> NetBackEnd::link(std::size_t worker) {
-  return std::make_unique<VhostUserLink>(*this, worker);
+  return std::make_unique<QueueLink>(*this, worker);
 }
 
 void NetBackEnd::take_events(std::size_t worker) {

@@ -54,7 +54,7 @@ class NetBackEnd : private NetQueues::Kicks {
   void set_gone();
 
  private:
-  friend class VhostUserLink;
+  friend class QueueLink;
 
   [[nodiscard]] bool watch(std::size_t worker, std::size_t ring, int fd) override {
     return seats_[worker].watch_ring(ring, fd);

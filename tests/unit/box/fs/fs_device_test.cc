@@ -20,6 +20,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "sys/event_fd.h"
 #include "unit/box/device/mock_machine.h"
 
 namespace sluice::box::test {
@@ -142,7 +143,7 @@ class Served {
     for (int i = 0; i < 300 && !used; ++i) {
       pollfd wait{.fd = interrupt.fd(), .events = POLLIN, .revents = 0};
       (void)::poll(&wait, 1, 100);
-      (void)drain_eventfd(sys::real_kernel(), interrupt.fd());
+      sys::drain(sys::real_kernel(), interrupt.fd());
       used = guest.requests().take_used();
     }
     if (!used || used->written < sizeof(fuse_out_header)) return 1;

@@ -1,4 +1,4 @@
-// Frames that wait for a guest's buffers; what a running queue does is in vhost_user_link_test.cc.
+// Frames that wait for a guest's buffers; what a running queue does is in queue_link_test.cc.
 #include "link/vhost_user/receive_end.h"
 
 #include <gtest/gtest.h>

@@ -9,11 +9,11 @@
 
 namespace sluice::link {
 
-class VhostUserLink final : public Link {
+class QueueLink final : public Link {
  public:
   // The back-end is not owned.
-  VhostUserLink(NetBackEnd& back_end, std::size_t worker) : back_end_(back_end), worker_(worker) {}
-  ~VhostUserLink() override;
+  QueueLink(NetBackEnd& back_end, std::size_t worker) : back_end_(back_end), worker_(worker) {}
+  ~QueueLink() override;
 
   [[nodiscard]] wire::LinkFeatures features() const override { return features_; }
   [[nodiscard]] std::span<const int> descriptors() const override;

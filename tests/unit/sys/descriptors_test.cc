@@ -1,4 +1,4 @@
-#include "sys/standard_descriptors.h"
+#include "sys/descriptors.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

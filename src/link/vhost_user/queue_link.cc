@@ -1,14 +1,12 @@
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/queue_link.h"
 
 namespace sluice::link {
 
-VhostUserLink::~VhostUserLink() { back_end_.queues_.release(worker_); }
+QueueLink::~QueueLink() { back_end_.queues_.release(worker_); }
 
-std::span<const int> VhostUserLink::descriptors() const {
-  return {&back_end_.seats_[worker_].fd(), 1};
-}
+std::span<const int> QueueLink::descriptors() const { return {&back_end_.seats_[worker_].fd(), 1}; }
 
-Link::Burst VhostUserLink::read_burst(Depth /*depth*/) {
+Link::Burst QueueLink::read_burst(Depth /*depth*/) {
   NetQueues& queues = back_end_.queues_;
   queues.release(worker_);
   burst_.clear();
@@ -26,18 +24,18 @@ Link::Burst VhostUserLink::read_burst(Depth /*depth*/) {
   return {burst_.frames(), !burst_.full(), back_end_.gone()};
 }
 
-std::size_t VhostUserLink::write(const wire::FrameBatch& batch) {
+std::size_t QueueLink::write(const wire::FrameBatch& batch) {
   return back_end_.queues_.write(worker_, batch);
 }
 
-bool VhostUserLink::has_room() const { return back_end_.queues_.has_room(worker_); }
+bool QueueLink::has_room() const { return back_end_.queues_.has_room(worker_); }
 
-std::span<const MutableBytes> VhostUserLink::room_for(const RoomWanted& wanted) {
+std::span<const MutableBytes> QueueLink::room_for(const RoomWanted& wanted) {
   // Otherwise somebody has to look at the bytes.
   if (!features_.checksum) return {};
   return back_end_.queues_.room_for(worker_, wanted);
 }
 
-void VhostUserLink::flush() { back_end_.queues_.release(worker_); }
+void QueueLink::flush() { back_end_.queues_.release(worker_); }
 
 }  // namespace sluice::link

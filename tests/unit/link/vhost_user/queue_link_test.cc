@@ -1,6 +1,6 @@
 // A link over shared memory, with a front-end and a driver of the test's: frames both ways, kicks
 // and calls by their number, and what a hostile one can do.
-#include "link/vhost_user/vhost_user_link.h"
+#include "link/vhost_user/queue_link.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -27,17 +27,17 @@ using test::Way;
 using virtio::Feature;
 using virtio::FeatureSet;
 
-class VhostUserLinkTest : public test::VhostUserTest {
+class QueueLinkTest : public test::VhostUserTest {
  protected:
-  explicit VhostUserLinkTest(std::uint16_t pairs = 1) : VhostUserTest(pairs, 1) {}
+  explicit QueueLinkTest(std::uint16_t pairs = 1) : VhostUserTest(pairs, 1) {}
 };
 
-TEST_F(VhostUserLinkTest, WithoutAFrontEndFramesAreLost) {
+TEST_F(QueueLinkTest, WithoutAFrontEndFramesAreLost) {
   EXPECT_FALSE(ready());
   EXPECT_EQ(write({frame(1), frame(2)}), 2U);
 }
 
-TEST_F(VhostUserLinkTest, FramesGoBothWays) {
+TEST_F(QueueLinkTest, FramesGoBothWays) {
   const auto guest = connect(kPlain);
   guest->transmit(frame(1));
   guest->transmit(frame(2, 1500));
@@ -50,7 +50,7 @@ TEST_F(VhostUserLinkTest, FramesGoBothWays) {
   EXPECT_EQ(told, std::vector<std::string>{});
 }
 
-TEST_F(VhostUserLinkTest, ABurstIsOneCallAndOneKick) {
+TEST_F(QueueLinkTest, ABurstIsOneCallAndOneKick) {
   const auto guest = connect(kEventIndex);
   guest->offer_buffers(32);
   pump();
@@ -68,7 +68,7 @@ TEST_F(VhostUserLinkTest, ABurstIsOneCallAndOneKick) {
   EXPECT_EQ(frames.size(), 20U);
 }
 
-TEST_F(VhostUserLinkTest, ABusyGuestIsLookedAtWithoutKicks) {
+TEST_F(QueueLinkTest, ABusyGuestIsLookedAtWithoutKicks) {
   for (const FeatureSet features : {kPlain, kEventIndex}) {
     const auto guest = connect(features);
     std::size_t kicks = 0;
@@ -89,7 +89,7 @@ TEST_F(VhostUserLinkTest, ABusyGuestIsLookedAtWithoutKicks) {
   }
 }
 
-TEST_F(VhostUserLinkTest, AnIdleGuestWakesNobody) {
+TEST_F(QueueLinkTest, AnIdleGuestWakesNobody) {
   const auto guest = connect(kPlain);
   guest->transmit(frame(1));
   pump();
@@ -98,7 +98,7 @@ TEST_F(VhostUserLinkTest, AnIdleGuestWakesNobody) {
   EXPECT_EQ(turns, before);
 }
 
-TEST_F(VhostUserLinkTest, FramesWaitForBuffersAndThenAreLost) {
+TEST_F(QueueLinkTest, FramesWaitForBuffersAndThenAreLost) {
   for (const FeatureSet features : {kPlain, kEventIndex}) {
     const auto guest = connect(features);
     guest->offer_buffers(2);
@@ -121,7 +121,7 @@ TEST_F(VhostUserLinkTest, FramesWaitForBuffersAndThenAreLost) {
 }
 
 // The driver has some buffers, and each is too small: it kicks for those behind them.
-TEST_F(VhostUserLinkTest, AFrameThatNeedsMoreBuffersThanThereAreIsDeliveredLater) {
+TEST_F(QueueLinkTest, AFrameThatNeedsMoreBuffersThanThereAreIsDeliveredLater) {
   for (const FeatureSet features : {kPlain, kEventIndex}) {
     const auto guest = connect(features);
     guest->offer_buffers(3);
@@ -137,7 +137,7 @@ TEST_F(VhostUserLinkTest, AFrameThatNeedsMoreBuffersThanThereAreIsDeliveredLater
   }
 }
 
-TEST_F(VhostUserLinkTest, WhatADriverTakesIsToldBehindAnEvent) {
+TEST_F(QueueLinkTest, WhatADriverTakesIsToldBehindAnEvent) {
   EXPECT_FALSE(link->features().checksum);
   const auto guest =
       connect({Feature::kVersion1, Feature::kGuestCsum, Feature::kGuestTso4, Feature::kGuestTso6});
@@ -148,7 +148,7 @@ TEST_F(VhostUserLinkTest, WhatADriverTakesIsToldBehindAnEvent) {
   EXPECT_FALSE(link->features().checksum);
 }
 
-TEST_F(VhostUserLinkTest, OneFrontEndComesAfterAnother) {
+TEST_F(QueueLinkTest, OneFrontEndComesAfterAnother) {
   auto first = connect(kPlain);
   const auto second = connect();
   first->transmit(frame(1));
@@ -162,7 +162,7 @@ TEST_F(VhostUserLinkTest, OneFrontEndComesAfterAnother) {
   EXPECT_EQ(told, std::vector<std::string>{}) << "to go is no fault";
 }
 
-TEST_F(VhostUserLinkTest, ADriverBeginsAnewInTheSameSession) {
+TEST_F(QueueLinkTest, ADriverBeginsAnewInTheSameSession) {
   const auto guest = connect(kPlain);
   guest->transmit(frame(1));
   pump();
@@ -182,7 +182,7 @@ TEST_F(VhostUserLinkTest, ADriverBeginsAnewInTheSameSession) {
   EXPECT_EQ(guest->receive(), std::vector{frame(4)});
 }
 
-TEST_F(VhostUserLinkTest, WhatWasThereBeforeARingBeganIsRead) {
+TEST_F(QueueLinkTest, WhatWasThereBeforeARingBeganIsRead) {
   const auto guest = connect(kEventIndex);
   for (std::size_t i = 0; i < 3; ++i) guest->transmit(frame(i));
   pump();
@@ -197,7 +197,7 @@ TEST_F(VhostUserLinkTest, WhatWasThereBeforeARingBeganIsRead) {
 }
 
 // User Mode Linux says 0 of a packed ring that was never used.
-TEST_F(VhostUserLinkTest, APackedRingThatIsUnusedBeginsAtItsBeginning) {
+TEST_F(QueueLinkTest, APackedRingThatIsUnusedBeginsAtItsBeginning) {
   const auto guest = connect();
   guest->negotiate({Feature::kVersion1, Feature::kRingPacked});
   guest->share_memory();
@@ -215,7 +215,7 @@ TEST_F(VhostUserLinkTest, APackedRingThatIsUnusedBeginsAtItsBeginning) {
   EXPECT_EQ(guest->answer().value_or(1) >> 32, 0U);
 }
 
-TEST_F(VhostUserLinkTest, ADisabledRingIsNotTouched) {
+TEST_F(QueueLinkTest, ADisabledRingIsNotTouched) {
   const auto guest = connect(kPlain);
   guest->send(VhostRequest::kSetVringEnable, VhostVringState{1, 0});
   guest->transmit(frame(1));
@@ -226,7 +226,7 @@ TEST_F(VhostUserLinkTest, ADisabledRingIsNotTouched) {
   EXPECT_EQ(frames, std::vector{frame(1)});
 }
 
-TEST_F(VhostUserLinkTest, ABrokenRingIsToldOnceAndTheOtherGoesOn) {
+TEST_F(QueueLinkTest, ABrokenRingIsToldOnceAndTheOtherGoesOn) {
   const auto guest = connect(kPlain);
   guest->put_descriptor(1, 0, {.address = 0, .length = 100});
   guest->make_available(1, 0);
@@ -247,7 +247,7 @@ TEST_F(VhostUserLinkTest, ABrokenRingIsToldOnceAndTheOtherGoesOn) {
   EXPECT_EQ(frames, std::vector{frame(6)});
 }
 
-TEST_F(VhostUserLinkTest, ABrokenReceiveRingHoldsNothing) {
+TEST_F(QueueLinkTest, ABrokenReceiveRingHoldsNothing) {
   const auto guest = connect(kPlain);
   guest->set_available(0, 1000);
   EXPECT_EQ(write({frame(1)}), 1U);
@@ -256,7 +256,7 @@ TEST_F(VhostUserLinkTest, ABrokenReceiveRingHoldsNothing) {
   EXPECT_TRUE(link->has_room());
 }
 
-TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayEndsTheSessionOnly) {
+TEST_F(QueueLinkTest, MemoryThatIsTakenAwayEndsTheSessionOnly) {
   const auto guest = connect(kPlain);
   guest->transmit(frame(1));
   guest->cut_memory();
@@ -271,7 +271,7 @@ TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayEndsTheSessionOnly) {
   EXPECT_EQ(frames.back(), frame(2));
 }
 
-TEST_F(VhostUserLinkTest, MemoryThatIsTakenAwayUnderAWriteEndsTheSession) {
+TEST_F(QueueLinkTest, MemoryThatIsTakenAwayUnderAWriteEndsTheSession) {
   const auto guest = connect(kPlain);
   guest->offer_buffers(4);
   pump();
@@ -289,7 +289,7 @@ std::string large_tcp_frame() {
   return {bytes.begin(), bytes.end()};
 }
 
-TEST_F(VhostUserLinkTest, LargeTcpDataIsTheGuestsAgainWhenItIsDoneWith) {
+TEST_F(QueueLinkTest, LargeTcpDataIsTheGuestsAgainWhenItIsDoneWith) {
   const auto guest = connect(kPlain);
   guest->transmit(large_tcp_frame(), 1, wire::VirtioNetHeader::kNeedsCsum);
   const Link::Burst burst = link->read_burst(Link::Depth::kAsExpected);
@@ -303,7 +303,7 @@ TEST_F(VhostUserLinkTest, LargeTcpDataIsTheGuestsAgainWhenItIsDoneWith) {
   EXPECT_EQ(guest->transmitted(), 1U);
 }
 
-TEST_F(VhostUserLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
+TEST_F(QueueLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
   const auto guest = connect(kPlain);
   guest->transmit(large_tcp_frame(), 1, wire::VirtioNetHeader::kNeedsCsum);
   const Link::Burst burst = link->read_burst(Link::Depth::kAsExpected);
@@ -328,7 +328,7 @@ TEST_F(VhostUserLinkTest, LargeTcpDataWhoseMemoryIsTakenAwayIsNobodysDeath) {
   EXPECT_TRUE(guest->ended());
 }
 
-TEST_F(VhostUserLinkTest, MemoryThatIsUnmappedStopsTheRingsInIt) {
+TEST_F(QueueLinkTest, MemoryThatIsUnmappedStopsTheRingsInIt) {
   const auto guest = connect(kPlain);
   guest->send(VhostRequest::kRemMemReg,
               VhostRegion{.guest_address = FrontEnd::kGuestBase,
@@ -342,7 +342,7 @@ TEST_F(VhostUserLinkTest, MemoryThatIsUnmappedStopsTheRingsInIt) {
   EXPECT_FALSE(guest->ended());
 }
 
-TEST_F(VhostUserLinkTest, NonsenseEndsTheSessionAndTheNextIsServed) {
+TEST_F(QueueLinkTest, NonsenseEndsTheSessionAndTheNextIsServed) {
   const std::vector<std::function<void(FrontEnd&)>> all = {
       [](FrontEnd& f) { f.send_bytes(std::array<std::uint8_t, 12>{}); },
       [](FrontEnd& f) { f.send_bytes(std::array<std::uint8_t, 12>{99, 0, 0, 0, 1}); },
@@ -374,7 +374,7 @@ TEST_F(VhostUserLinkTest, NonsenseEndsTheSessionAndTheNextIsServed) {
   EXPECT_EQ(frames, std::vector{frame(1)});
 }
 
-TEST_F(VhostUserLinkTest, AFullDescriptorForCallsHoldsNobodyUp) {
+TEST_F(QueueLinkTest, AFullDescriptorForCallsHoldsNobodyUp) {
   const auto guest = connect(kPlain);
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
@@ -391,13 +391,13 @@ TEST_F(VhostUserLinkTest, AFullDescriptorForCallsHoldsNobodyUp) {
 }
 
 // A back-end that ends in the middle of a turn, as one that is killed does; another takes over.
-class VhostUserTakeoverTest : public VhostUserLinkTest {
+class VhostUserTakeoverTest : public QueueLinkTest {
  protected:
-  struct Other : VhostUserLinkTest {
-    using VhostUserLinkTest::frames;
-    using VhostUserLinkTest::front_ends;
-    using VhostUserLinkTest::links;
-    using VhostUserLinkTest::pump;
+  struct Other : QueueLinkTest {
+    using QueueLinkTest::frames;
+    using QueueLinkTest::front_ends;
+    using QueueLinkTest::links;
+    using QueueLinkTest::pump;
     void TestBody() override {}
   };
 };
@@ -476,9 +476,9 @@ TEST_F(VhostUserTakeoverTest, ARegionOfNonsenseIsRefused) {
   EXPECT_EQ(told.size(), 1U);
 }
 
-class VhostUserPairsTest : public VhostUserLinkTest {
+class VhostUserPairsTest : public QueueLinkTest {
  protected:
-  VhostUserPairsTest() : VhostUserLinkTest(2) {}
+  VhostUserPairsTest() : QueueLinkTest(2) {}
 
   // A guest that has sent the first flow by the first pair, and the second by the second.
   auto connect_with_flows() {

@@ -96,6 +96,7 @@ class Agent {
 
   // Until the last channel closes.
   void serve();
+  void tidy_up() { divert_.remove(); }
 
  private:
   // A connection on its way.
@@ -369,6 +370,7 @@ void run_guest_agent(AgentContext context) {
   auto agent = set_up(channels, context, mode);
   if (agent) {
     agent->serve();
+    if (context.tidies_up) agent->tidy_up();
   } else {
     for (std::size_t worker = 0; worker < channels.size(); ++worker) {
       (void)send_missing(channels.fd(worker), agent.error());

@@ -14,6 +14,8 @@ struct AgentContext {
   std::string interface;           // The tap, which exists and is set up.
   bool ipv4 = true;
   bool ipv6 = true;
+  // The namespace goes on without us: in the end nothing of ours is left there.
+  bool tidies_up = false;
 };
 
 // Becomes the agent: closes every other descriptor, sets up nftables, rules and routes, says

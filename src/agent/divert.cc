@@ -210,6 +210,20 @@ std::expected<void, sys::SetupError> Divert::repair() {
   return install_tables();
 }
 
+void Divert::remove() {
+  netlink::NfBatch tables;
+  netlink::NetlinkBatch routes;
+  for (const Family& each : families_) {
+    tables.ensure_table(each.family, kTable);
+    tables.delete_table(each.family, kTable);
+    routes.remove_mark_rule(each.family, kMark, kRoutingTable, kRulePreference);
+    routes.remove_local_route(each.family, kLoopbackIndex, kRoutingTable);
+  }
+  // Where it is refused, the guest has made it its own.
+  (void)tables_.run(tables);
+  (void)netlink_.run(routes);
+}
+
 std::size_t Divert::size() const {
   std::size_t sum = 0;
   for (const Family& each : families_) sum += each.keys.size();

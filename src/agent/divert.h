@@ -64,6 +64,10 @@ class Divert {
   // Puts everything back as it should be.
   [[nodiscard]] std::expected<void, sys::SetupError> repair();
 
+  // Leaves nothing behind: for a namespace that goes on without us. What is diverted is by the tap
+  // again.
+  void remove();
+
   [[nodiscard]] std::size_t size() const;
 
   // Takes the chains away, which every packet of the guest's pays for. The next change() that adds

@@ -3,6 +3,7 @@
 #include <expected>
 #include <span>
 
+#include "app/attach/attach.h"
 #include "app/box/box.h"
 #include "app/command_line.h"
 #include "app/compat/oi_command.h"
@@ -40,6 +41,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kRun: return sluice::app::start_run(invocation->arguments);
     case CommandId::kVm: return sluice::app::start_vm(invocation->arguments);
     case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
+    case CommandId::kAttach: return sluice::app::start_attach(invocation->arguments);
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
     case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);

@@ -36,6 +36,34 @@ void put_address(nlmsghdr* header, std::uint16_t type, const wire::IpAddress& ad
   }
 }
 
+struct MarkRule {
+  wire::IpFamily family;
+  std::uint32_t mark;
+  std::uint32_t table;
+  std::uint32_t preference;
+};
+void put_mark_rule(nlmsghdr* header, const MarkRule& wanted) {
+  auto* rule = static_cast<fib_rule_hdr*>(mnl_nlmsg_put_extra_header(header, sizeof(fib_rule_hdr)));
+  rule->family = static_cast<std::uint8_t>(sys::address_family(wanted.family));
+  rule->action = FR_ACT_TO_TBL;
+  mnl_attr_put_u32(header, FRA_PRIORITY, wanted.preference);
+  mnl_attr_put_u32(header, FRA_FWMARK, wanted.mark);
+  mnl_attr_put_u32(header, FRA_FWMASK, 0xffff'ffff);
+  mnl_attr_put_u32(header, FRA_TABLE, wanted.table);
+}
+
+void put_local_route(nlmsghdr* header, wire::IpFamily family, std::uint32_t index,
+                     std::uint32_t table) {
+  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
+  route->rtm_family = static_cast<std::uint8_t>(sys::address_family(family));
+  route->rtm_table = RT_TABLE_UNSPEC;
+  route->rtm_protocol = RTPROT_STATIC;
+  route->rtm_scope = RT_SCOPE_HOST;
+  route->rtm_type = RTN_LOCAL;
+  mnl_attr_put_u32(header, RTA_TABLE, table);
+  mnl_attr_put_u32(header, RTA_OIF, index);
+}
+
 }  // namespace
 
 char* NetlinkBatch::begin() {
@@ -126,14 +154,17 @@ void NetlinkBatch::add_mark_rule(wire::IpFamily family, std::uint32_t mark, std:
   header->nlmsg_type = RTM_NEWRULE;
   // Without NLM_F_EXCL every call would add one more.
   header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_EXCL;
-  auto* rule = static_cast<fib_rule_hdr*>(mnl_nlmsg_put_extra_header(header, sizeof(fib_rule_hdr)));
-  rule->family = static_cast<std::uint8_t>(sys::address_family(family));
-  rule->action = FR_ACT_TO_TBL;
-  mnl_attr_put_u32(header, FRA_PRIORITY, preference);
-  mnl_attr_put_u32(header, FRA_FWMARK, mark);
-  mnl_attr_put_u32(header, FRA_FWMASK, 0xffff'ffff);
-  mnl_attr_put_u32(header, FRA_TABLE, table);
+  put_mark_rule(header, {family, mark, table, preference});
   commit(fmt::format("policy rule for a mark ({})", name_of(family)), EEXIST);
+}
+
+void NetlinkBatch::remove_mark_rule(wire::IpFamily family, std::uint32_t mark, std::uint32_t table,
+                                    std::uint32_t preference) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_DELRULE;
+  header->nlmsg_flags = kRequest;
+  put_mark_rule(header, {family, mark, table, preference});
+  commit(fmt::format("remove the policy rule for a mark ({})", name_of(family)), ENOENT);
 }
 
 void NetlinkBatch::add_local_route(wire::IpFamily family, std::uint32_t index,
@@ -141,15 +172,17 @@ void NetlinkBatch::add_local_route(wire::IpFamily family, std::uint32_t index,
   nlmsghdr* header = mnl_nlmsg_put_header(begin());
   header->nlmsg_type = RTM_NEWROUTE;
   header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_REPLACE;
-  auto* route = static_cast<rtmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(rtmsg)));
-  route->rtm_family = static_cast<std::uint8_t>(sys::address_family(family));
-  route->rtm_table = RT_TABLE_UNSPEC;
-  route->rtm_protocol = RTPROT_STATIC;
-  route->rtm_scope = RT_SCOPE_HOST;
-  route->rtm_type = RTN_LOCAL;
-  mnl_attr_put_u32(header, RTA_TABLE, table);
-  mnl_attr_put_u32(header, RTA_OIF, index);
+  put_local_route(header, family, index, table);
   commit(fmt::format("local route for every address ({})", name_of(family)));
+}
+
+void NetlinkBatch::remove_local_route(wire::IpFamily family, std::uint32_t index,
+                                      std::uint32_t table) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_DELROUTE;
+  header->nlmsg_flags = kRequest;
+  put_local_route(header, family, index, table);
+  commit(fmt::format("remove the local route for every address ({})", name_of(family)), ESRCH);
 }
 
 std::expected<Netlink, sys::SysError> Netlink::open() {

@@ -42,6 +42,10 @@ class NetlinkBatch {
                      std::uint32_t preference);
   // In `table` every address of the family is the host's own, reached by interface `index`.
   void add_local_route(wire::IpFamily family, std::uint32_t index, std::uint32_t table);
+  // The same two taken away. What is not there is no failure.
+  void remove_mark_rule(wire::IpFamily family, std::uint32_t mark, std::uint32_t table,
+                        std::uint32_t preference);
+  void remove_local_route(wire::IpFamily family, std::uint32_t index, std::uint32_t table);
 
   [[nodiscard]] bool empty() const { return steps_.empty(); }
 

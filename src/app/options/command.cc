@@ -210,9 +210,9 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 9> all_commands() {
-  return {&kRunCommand,     &kVmCommand,  &kBoxCommand,     &kForwardCommand, &kPolicyCommand,
-          &kProfileCommand, &kCtlCommand, &kObserveCommand, &kLogCommand};
+std::array<const Command*, 10> all_commands() {
+  return {&kRunCommand,    &kVmCommand,      &kBoxCommand, &kAttachCommand,  &kForwardCommand,
+          &kPolicyCommand, &kProfileCommand, &kCtlCommand, &kObserveCommand, &kLogCommand};
 }
 
 }  // namespace sluice::app

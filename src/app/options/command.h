@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "app/options/attach_option_table.h"
 #include "app/options/option_table.h"
 #include "app/options/sight_option_table.h"
 
@@ -15,6 +16,7 @@ enum class CommandId : std::uint8_t {
   kRun,
   kVm,
   kBox,
+  kAttach,
   kForward,
   kPolicy,
   kProfile,
@@ -44,6 +46,7 @@ struct Command {
 extern const Command kRunCommand;
 extern const Command kVmCommand;
 extern const Command kBoxCommand;
+extern const Command kAttachCommand;
 extern const Command kForwardCommand;
 extern const Command kObserveCommand;
 extern const Command kLogCommand;
@@ -54,6 +57,6 @@ extern const Command kProfileCommand;
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 9> all_commands();
+[[nodiscard]] std::array<const Command*, 10> all_commands();
 
 }  // namespace sluice::app

@@ -7,7 +7,7 @@
 #include "app/guest/guest_plan.h"
 #include "app/options/command.h"
 #include "netns/namespaces.h"
-#include "serve/command_guest.h"
+#include "serve/namespace/command_guest.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
 #include "serve/server.h"
@@ -18,8 +18,7 @@ namespace {
 
 [[nodiscard]] serve::CommandPlan command_plan(const RunOptions& options, bool ipv4_default_route) {
   return {.command = options.command,
-          .interface = options.interface,
-          .ipv4_default_route = ipv4_default_route,
+          .tap = {.interface = options.interface, .ipv4_default_route = ipv4_default_route},
           .user = options.as_root ? netns::GuestUser::kRoot : netns::GuestUser::kCaller,
           .pid_namespace =
               options.pid_namespace ? netns::PidNamespace::kOwn : netns::PidNamespace::kShared};

@@ -1,26 +1,20 @@
 // What `sluice run` was asked to do: every option, checked, with defaults filled in.
 #pragma once
 
-#include <cstdint>
 #include <expected>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "app/guest/guest_options.h"
+#include "app/guest/namespace_options.h"
 #include "app/options/early_exit.h"
-#include "policy/fast_path_use.h"
 
 namespace sluice::app {
 
-inline constexpr std::uint16_t kMtuDefault = 1500;  // Offloads make larger ones unnecessary.
-
-struct RunOptions : GuestOptions {
-  std::string interface = "tap0";
-  policy::FastPathUse fast_path = policy::FastPathUse::kAuto;  // --fast-path
-  bool as_root = false;                                        // --as-root
-  bool pid_namespace = false;                                  // --pid
+struct RunOptions : NamespaceOptions {
+  bool as_root = false;              // --as-root
+  bool pid_namespace = false;        // --pid
   std::vector<std::string> command;  // Never empty: the user's shell if none was named.
 };
 

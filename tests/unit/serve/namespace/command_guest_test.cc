@@ -1,5 +1,5 @@
 // With real namespaces, where the system allows them.
-#include "serve/command_guest.h"
+#include "serve/namespace/command_guest.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -130,7 +130,7 @@ TEST_F(CommandGuestTest, ItsEndIsSeenBySigchldToo) {
 }
 
 TEST_F(CommandGuestTest, ALinkThatCannotBeMadeIsAnErrorWithItsMend) {
-  guest.emplace(CommandPlan{.command = {"true"}, .interface = "a/b"});
+  guest.emplace(CommandPlan{.command = {"true"}, .tap = {.interface = "a/b"}});
   if (!guest->begin({.network = network,
                      .resolver_options = none,
                      .fast_path = policy::FastPathUse::kOff,

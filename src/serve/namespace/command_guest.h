@@ -10,15 +10,13 @@
 #include "netns/child_process.h"
 #include "netns/namespaces.h"
 #include "serve/guest.h"
+#include "serve/namespace/guest_tap.h"
 
 namespace sluice::serve {
 
 struct CommandPlan {
   std::vector<std::string> command{};  // Never empty; as for execvp().
-  std::string interface = "tap0";
-  // Without it a program that has an IPv4 and an IPv6 address of a name prefers IPv6 (RFC 6724,
-  // rule 1), and IPv4 fails at once, as it does on the host. Our own addresses are reached.
-  bool ipv4_default_route = true;
+  TapPlan tap{};
   netns::GuestUser user = netns::GuestUser::kCaller;
   netns::PidNamespace pid_namespace = netns::PidNamespace::kShared;
 };

@@ -1,0 +1,140 @@
+#include "netns/attach/attendant.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "agent/agent_process.h"
+#include "netns/attach/namespace_holders.h"
+#include "sandbox/capabilities.h"
+#include "sandbox/helper_process.h"
+
+namespace sluice::netns {
+namespace {
+
+constexpr int kExitFailed = 125;
+// A process may leave a namespace without ending (setns(2)), of which nobody is told.
+constexpr int kLookAgainMs = 2000;
+
+// Waits for whoever holds the namespace, one after another: a process by its descriptor, mounts by
+// the kernel's word that they have changed. Nothing is looked through while that one stays.
+class EndOfNamespace {
+ public:
+  EndOfNamespace(NamespaceId id, pid_t ours, int channel)
+      : id_(id),
+        ours_(ours),
+        channel_(channel),
+        mounts_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
+
+  // Until nobody holds it, or our parent has gone.
+  void await() {
+    // One that is held by a descriptor alone: whoever has it says when it is over.
+    if (!find() && !is_mounted(id_)) forever_ = true;
+    while (forever_ || holder_.valid() || find() || is_mounted(id_)) {
+      if (!wait()) return;
+    }
+  }
+
+ private:
+  bool find() {
+    const auto process = find_holder(id_, ours_);
+    if (!process) return false;
+    process_ = *process;
+    holder_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, *process, 0)));
+    // Gone in between, perhaps by another of the same number.
+    if (!is_in(process_, id_)) holder_.reset();
+    return holder_.valid();
+  }
+
+  // False: our parent has gone.
+  [[nodiscard]] bool wait() {
+    std::array<pollfd, 3> watched{pollfd{.fd = channel_, .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = holder_.get(), .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = mounts_.get(), .events = POLLPRI, .revents = 0}};
+    const int ready = ::poll(watched.data(), watched.size(), holder_.valid() ? kLookAgainMs : -1);
+    if (watched[0].revents != 0) return false;
+    if (watched[1].revents != 0 || (ready == 0 && !is_in(process_, id_))) holder_.reset();
+    return true;
+  }
+
+  NamespaceId id_;
+  pid_t ours_;
+  int channel_;
+  UniqueFd mounts_;
+  UniqueFd holder_;
+  pid_t process_ = 0;
+  bool forever_ = false;
+};
+
+std::expected<OpenedLink, sys::SetupError> set_up(const AttendantOptions& options,
+                                                  const GuestChannel& channel) {
+  if (auto done = join(options.target); !done) return std::unexpected(done.error());
+  // By a new user namespace the wish is forgotten (prctl(2)). A parent that died before this line
+  // is noticed at receive().
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  auto link = options.open_link();
+  if (!link) return link;
+  auto warnings = configure(options.network);
+  if (!warnings) return std::unexpected(warnings.error());
+  for (const sys::SetupError& warning : *warnings) channel.tell(GuestWarning{warning});
+  return link;
+}
+
+// Our sibling: whoever we are the child of hears of its end.
+void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels) {
+  const auto flags = static_cast<unsigned long>(SIGCHLD | CLONE_PARENT);
+  if (::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr) != 0) return;
+  const auto has = [&](wire::IpFamily family) {
+    return std::ranges::any_of(options.network.addresses, [family](const auto& item) {
+      return item.address.family() == family;
+    });
+  };
+  agent::run_guest_agent({.channels = std::move(channels),
+                          .interface = options.network.interface,
+                          .ipv4 = has(wire::IpFamily::kV4),
+                          .ipv6 = has(wire::IpFamily::kV6),
+                          .tidies_up = true});
+}
+
+[[noreturn]] void run_attendant(const AttendantOptions& options, const GuestChannel& channel,
+                                std::vector<UniqueFd> agent_channels) {
+  const pid_t parent = ::getppid();
+  auto link = set_up(options, channel);
+  if (!link) {
+    channel.tell(GuestFailed{link.error()});
+    ::_exit(kExitFailed);
+  }
+  if (!channel.send(std::move(*link))) ::_exit(kExitFailed);
+  if (!agent_channels.empty()) start_agent(options, std::move(agent_channels));
+  const GuestChannel kept(sandbox::stand_alone(UniqueFd(::dup(channel.fd())), "sluice-attend",
+                                               sandbox::seccomp_mode_from_environment()));
+  // Of processes of other users it is seen where they are.
+  constexpr std::array<unsigned, 1> kCapabilities = {CAP_SYS_PTRACE};
+  const auto go = kept.receive();
+  if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitFailed);
+  if (!sandbox::drop_privileges_but(kCapabilities)) ::_exit(kExitFailed);
+  // The others are children of our parent, as we are.
+  EndOfNamespace(options.target.id, parent, kept.fd()).await();
+  ::_exit(0);
+}
+
+}  // namespace
+
+std::expected<PendingGuest, sys::SetupError> start_attendant(const AttendantOptions& options) {
+  return PendingGuest::start(
+      {.agent_channels = options.agent_channels,
+       .child = [&](const GuestChannel& channel, std::vector<UniqueFd> agent_channels) {
+         run_attendant(options, channel, std::move(agent_channels));
+       }});
+}
+
+}  // namespace sluice::netns

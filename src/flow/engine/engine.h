@@ -95,6 +95,10 @@ class Engine {
   void set_claim_judge(ClaimJudge* judge) { tcp_.set_claim_judge(judge); }
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
+  // ... about an echo request, which is gone.
+  void on_echo_verdict(const FlowKey& key, const NamedBy& by, policy::Verdict verdict, Turn turn) {
+    ping_.on_verdict(key, by, verdict, turn);
+  }
 
   // From here on policy is this one, which must stay until the next. Each flow that lives and was
   // judged when it began is judged again, once, and ends where it is refused.

@@ -25,6 +25,7 @@ void ask_about_kept(TcpFlow& flow, const Receiver& rx, ActionSink& out) {
   flow.asked = true;
   out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
                      .key = flow.key,
+                     .by = flow.by,
                      .stage = AskStage::kFirstBytes,
                      .bytes = flow.kept->all(),
                      .finished = rx.guest_finished});
@@ -40,7 +41,9 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
     flow->asked = false;
     admission_.answered();
     if (ruling.verdict == policy::Verdict::kAccepted) {
-      connect(*flow, Deciding(*deciding), ruling.gate, turn.out);
+      flow->by.approved = true;
+      const bool seen = deciding->gate == Gate::kFirstBytes;
+      connect(*flow, Deciding(*deciding), seen ? deciding->gate : ruling.gate, turn.out);
     } else {
       refuse(*flow, {ruling.verdict}, turn);
     }
@@ -55,6 +58,35 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
   }
   flow->kept->let_through();
   write_kept(*flow, *gated, turn);
+}
+
+// As where a policy of names refuses at once. There are not always errors left to be sent, so that
+// a reset follows.
+[[gnu::cold]] void TcpFlows::tell_prohibited(const TcpFlow& flow, const Deciding& state,
+                                             Turn turn) {
+  if (!admission_.has_judge()) return;
+  link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                   {.protocol = wire::IpProtocol::kTcp,
+                    .guest = flow.key.guest,
+                    .remote = flow.key.remote,
+                    .sequence = state.guest_isn},
+                   turn);
+}
+
+// The policy is another: it may have decided what was asked.
+[[gnu::cold]] void TcpFlows::judge_waiting(TcpFlow& flow, const Deciding& wanted, Turn turn) {
+  const Admitted admitted =
+      admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
+  switch (admitted.answer) {
+    case Admitted::Answer::kAsked: return;
+    case Admitted::Answer::kRefused: refuse(flow, {admitted.verdict}, turn); return;
+    case Admitted::Answer::kAllowed: break;
+  }
+  flow.asked = false;
+  admission_.answered();
+  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
+  admission_.rename(flow.by, admitted.by);
+  connect(flow, wanted, admitted.gate, turn.out);
 }
 
 // The host is asked for the connection.

@@ -197,6 +197,7 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  [](const Lingering&) {},
                  [](const HandedOver&) {},  // The driver closes both sockets.
                  [&](const Deciding& state) {
+                   if (outcome == policy::Outcome::kNotAccepted) tell_prohibited(flow, state, turn);
                    send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Gated& state) {
@@ -219,6 +220,10 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
     if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (const auto* waiting = std::get_if<Deciding>(&flow.state)) {
+      judge_waiting(flow, Deciding(*waiting), turn);
+      return;
+    }
     if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
       return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);

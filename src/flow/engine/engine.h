@@ -112,6 +112,10 @@ class Engine {
   // From here on policy is this one, which must stay until the next. Flows that live go on.
   void use_policy(const policy::EgressPolicy& policy);
   [[nodiscard]] Judge& judge() { return judge_; }
+  // The rule that decided, or asks. Only with a policy of names and addresses.
+  [[nodiscard]] const policy::EgressRule& rule_of(const NamedBy& by) const {
+    return judge_.policy().rule(by.rule);
+  }
   // What the guest may go by: a flow's name, while it or what it was learnt by is remembered.
   [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
     return book_.name(by.name);

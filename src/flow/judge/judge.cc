@@ -109,8 +109,7 @@ Judge::ByNames Judge::by_names(const Where& where, Instant now) {
     if (holds(pin.expires, now)) {
       add_live(found, where, {pin.name, *name, open});
     } else {
-      found.was_allowed =
-          found.was_allowed || accepts(said_of(*name, where));
+      found.was_allowed = found.was_allowed || accepts(said_of(*name, where));
     }
   }
   if (found.live != 1) found.only = {};
@@ -185,8 +184,8 @@ bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const
   }
   const auto ruled = said_of(*name, where);
   if (ruled) {
-    const bool stays = ruled->effect == Effect::kAllow ||
-                       (ruled->effect == Effect::kAsk && by.approved);
+    const bool stays =
+        ruled->effect == Effect::kAllow || (ruled->effect == Effect::kAsk && by.approved);
     if (!stays || reached.verdict == Verdict::kNotRoutable) return false;
     return !reached.floor ||
            may_lead_to(policy_->rule(ruled->rule), remote.address, reach_.nat64_prefixes());

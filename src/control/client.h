@@ -62,6 +62,7 @@ class Client {
   [[nodiscard]] Instant moved() const { return moved_; }
 
   std::uint32_t watched = 0;  // The events that it is watched for.
+  bool answers = false;       // Whoever reads its events answers questions.
 
  private:
   void clear_input();

@@ -15,6 +15,9 @@
 namespace sluice::serve {
 namespace {
 
+// Who asks people says when their time is over, for all flows of a question together.
+constexpr Duration kAnswerSlack = std::chrono::seconds(10);
+
 template <typename Secrets>
 [[nodiscard]] Secrets draw_secrets() {
   const auto secrets = sys::draw_random<Secrets>();
@@ -149,6 +152,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
       .outbound = making.plan.outbound,
       .keep_report = making.reports,
       .flow_log = {},
+      .ask = {.answer_within = making.plan.ask.settings.timeout + kAnswerSlack},
       .openings = making.outputs.events().wanted(),
       .spill_max = driver::TcpIo::kSpillMax / workers,
       .member = {}};

@@ -12,6 +12,7 @@
 #include "app/forward/forward_command.h"
 #include "app/log/log_command.h"
 #include "app/observe/observe.h"
+#include "app/policy/decisions_command.h"
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
 #include "app/vm/vm.h"
@@ -45,6 +46,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);
+    case CommandId::kDecisions: return sluice::app::start_decisions(invocation->arguments);
     case CommandId::kProfile: return sluice::app::start_profile(invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

@@ -173,8 +173,8 @@ void ControlServer::subscribe(Client& client, const Request& request, Answer& an
   answer.done();
   events_->subscribe(client.subscribe());
   if (subscribers_++ == 0) controlled_->on_listeners(true);
-  client.answers = request.answers;
-  if (client.answers) controlled_->on_answerer(true);
+  client.answers_questions = request.answers;
+  if (client.answers_questions) controlled_->on_answerer(true);
 }
 
 void ControlServer::watch(std::size_t place) {
@@ -191,7 +191,7 @@ void ControlServer::drop(std::size_t place) {
   if (telemetry::EventQueue* const queue = clients_[place]->events()) {
     events_->unsubscribe(*queue);
     if (--subscribers_ == 0) controlled_->on_listeners(false);
-    if (clients_[place]->answers) controlled_->on_answerer(false);
+    if (clients_[place]->answers_questions) controlled_->on_answerer(false);
   }
   clients_[place].reset();
 }

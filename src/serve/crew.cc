@@ -152,8 +152,8 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
       .outbound = making.plan.outbound,
       .keep_report = making.reports,
       .flow_log = {},
-      .ask = {.answer_within = making.plan.ask.settings.timeout + kAnswerSlack},
       .openings = making.outputs.events().wanted(),
+      .ask = {.answer_within = making.plan.ask.settings.timeout + kAnswerSlack},
       .spill_max = driver::TcpIo::kSpillMax / workers,
       .member = {}};
   options.link = with_capture(std::move(link));

@@ -51,8 +51,8 @@ class Server final : private driver::Outside {
   control::ControlServer* control_;
   std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
   AskDesk* desk_ = nullptr;
-  bool answered_ = false;     // The program that answers questions has said something.
-  bool controlled_ = false;   // Somebody wants something at the control socket.
+  bool answered_ = false;    // The program that answers questions has said something.
+  bool controlled_ = false;  // Somebody wants something at the control socket.
   bool link_gone_ = false;
   bool draining_ = false;   // The guest has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.

@@ -50,6 +50,7 @@ std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& set
        .network = interface_of(plan_, setting),
        .open_link = [&] { return open_link(plan_.interface, setting.workers); },
        .files = command_files(setting.network, setting.resolver_options),
+       .hidden = plan_.hidden,
        .user = plan_.user,
        .pid_namespace = plan_.pid_namespace,
        .agent_channels = setting.fast_path == policy::FastPathUse::kOff ? 0U : setting.workers,

@@ -19,6 +19,7 @@ struct CommandPlan {
   // Without it a program that has an IPv4 and an IPv6 address of a name prefers IPv6 (RFC 6724,
   // rule 1), and IPv4 fails at once, as it does on the host. Our own addresses are reached.
   bool ipv4_default_route = true;
+  std::vector<std::string> hidden{};  // Folders that it finds empty.
   netns::GuestUser user = netns::GuestUser::kCaller;
   netns::PidNamespace pid_namespace = netns::PidNamespace::kShared;
 };

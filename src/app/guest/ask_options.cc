@@ -65,4 +65,9 @@ std::expected<std::size_t, Mistake> read_ask_options(const RawOptions& raw,
   return add_remembered(parts.draft);
 }
 
+std::optional<std::string> remembered_folder() {
+  const auto file = config::DecisionFile::of_this_user();
+  return file ? file->make_folder() : std::nullopt;
+}
+
 }  // namespace sluice::app

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <expected>
+#include <optional>
+#include <string>
 
 #include "app/options/early_exit.h"
 #include "app/options/raw_options.h"
@@ -16,5 +18,9 @@ namespace sluice::app {
 [[nodiscard]] std::expected<std::size_t, Mistake> read_ask_options(const RawOptions& raw,
                                                                    config::PolicyParts& parts,
                                                                    serve::AskPlan& ask);
+
+// Where that is remembered, which is not for a guest to write; made where it was missing. Nothing
+// where it cannot be.
+[[nodiscard]] std::optional<std::string> remembered_folder();
 
 }  // namespace sluice::app

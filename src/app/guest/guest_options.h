@@ -41,6 +41,7 @@ struct GuestOptions {
   policy::EgressDraft policy;
   std::string policy_line;                   // What to say of it at the start; empty: nothing.
   std::vector<std::string> policy_warnings;  // Doubts about its rules.
+  std::vector<std::string> hidden;           // Folders that are not for the guest to see.
   serve::AskPlan ask;                        // How people are asked, where they are.
   policy::LimitOptions limits;
   // Threads that serve the guest, 1 to kWorkersMax; nothing: as its link is best served.

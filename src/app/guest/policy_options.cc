@@ -61,6 +61,9 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
   }
   const auto remembered = read_ask_options(raw, *parts, options.ask);
   if (!remembered) return std::unexpected(remembered.error());
+  if (options.ask.domain_of) {
+    if (auto folder = remembered_folder()) options.hidden.push_back(std::move(*folder));
+  }
   const bool names = std::ranges::any_of(
       parts->draft.rules, [](const DraftRule& rule) { return rule.target.name() != nullptr; });
   if (names || !request.ask.empty() || request.fallback ||

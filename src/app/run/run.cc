@@ -25,6 +25,7 @@ constexpr std::size_t kCommandShown = 200;
   return {.command = options.command,
           .interface = options.interface,
           .ipv4_default_route = ipv4_default_route,
+          .hidden = options.hidden,
           .user = options.as_root ? netns::GuestUser::kRoot : netns::GuestUser::kCaller,
           .pid_namespace =
               options.pid_namespace ? netns::PidNamespace::kOwn : netns::PidNamespace::kShared};

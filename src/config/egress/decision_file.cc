@@ -84,13 +84,15 @@ void read_decision(const TomlValue& value, std::vector<Decision>& into, Messages
   into.push_back(std::move(decision));
 }
 
+[[nodiscard]] bool has_folder(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(fs::path(folder).parent_path(), error);
+  return ::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST;
+}
+
 // Held while the file is changed, so that two who write at the same time lose nothing.
 [[nodiscard]] std::expected<UniqueFd, std::string> lock_folder(const std::string& folder) {
-  std::error_code error;
-  const fs::path path(folder);
-  fs::create_directories(path.parent_path(), error);
-  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
-    return failed(folder, "cannot be made");
+  if (!has_folder(folder)) return failed(folder, "cannot be made");
   UniqueFd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!lock.valid()) return failed(folder, "cannot be opened");
   if (::flock(lock.get(), LOCK_EX) != 0) return failed(folder, "cannot be locked");
@@ -148,6 +150,12 @@ std::expected<policy::DraftRule, policy::RuleError> rule_of(const Decision& deci
 
 std::string decided_at(std::chrono::system_clock::time_point time) {
   return fmt::format("{:%FT%TZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+std::optional<std::string> DecisionFile::make_folder() const {
+  std::string folder = fs::path(path_).parent_path().string();
+  if (!has_folder(folder)) return std::nullopt;
+  return folder;
 }
 
 std::expected<std::vector<Decision>, std::string> DecisionFile::load() const {

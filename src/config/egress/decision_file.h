@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,8 @@ class DecisionFile {
   [[nodiscard]] static std::expected<DecisionFile, std::string> of_this_user();
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  // The folder that it is in, made where it was missing; nothing where it cannot be.
+  [[nodiscard]] std::optional<std::string> make_folder() const;
   // In the order in which they were made; none where there is no file. An error is lines for a
   // person, and nothing of the file counts then.
   [[nodiscard]] std::expected<std::vector<Decision>, std::string> load() const;

@@ -69,16 +69,6 @@ constexpr std::size_t kNameShown = 60;
   return {"DOMAIN", "ID", "ASKS FOR", "TRIES", "WAITS", "RULE"};
 }
 
-[[nodiscard]] std::vector<std::string> pending_row(const Json& question) {
-  const std::string domain = end_of(text_of(question, "domain"));
-  return {domain.empty() ? "-" : domain,
-          fmt::to_string(number_of(question, "question")),
-          target_of(question),
-          fmt::to_string(number_of(question, "count")),
-          left_of(question),
-          text_of(question, "rule")};
-}
-
 [[nodiscard]] bool for_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 
 [[nodiscard]] int refused(const std::string& why) {
@@ -160,7 +150,8 @@ class Conversation {
     if (!event.is_object()) return true;
     const std::string type = text_of(event, "type");
     if (type == "ask") {
-      fmt::print("\a{}", question_lines(pending_row(event), for_terminal()));
+      const auto row = question_row(*line);
+      if (!row.empty()) fmt::print("\a{}", question_text(row, for_terminal()));
     } else if (type == "decision") {
       const std::string by = text_of(event, "by");
       fmt::print("question {}: {}{}{}\n", number_of(event, "question"), text_of(event, "result"),
@@ -238,9 +229,21 @@ std::expected<GivenAnswer, std::string> read_answer(Verb verb,
   return given;
 }
 
-std::string question_lines(const std::vector<std::string>& rows, bool bold) {
-  const std::string domain = bold ? fmt::format("\x1b[1m{}\x1b[0m", rows[0]) : rows[0];
-  return fmt::format("{}  question {}: {}  (rule {})\n", domain, rows[1], rows[2], rows[5]);
+std::vector<std::string> question_row(std::string_view line) {
+  const Json question = Json::parse(line, nullptr, false);
+  if (!question.is_object() || !question.contains("question")) return {};
+  const std::string domain = end_of(text_of(question, "domain"));
+  return {domain.empty() ? "-" : domain,
+          fmt::to_string(number_of(question, "question")),
+          target_of(question),
+          fmt::to_string(number_of(question, "count")),
+          left_of(question),
+          text_of(question, "rule")};
+}
+
+std::string question_text(const std::vector<std::string>& row, bool bold) {
+  const std::string domain = bold ? fmt::format("\x1b[1m{}\x1b[0m", row[0]) : row[0];
+  return fmt::format("{}  question {}: {}  (rule {})\n", domain, row[1], row[2], row[5]);
 }
 
 int show_pending(Connection& run, bool json) {
@@ -251,9 +254,8 @@ int show_pending(Connection& run, bool json) {
       fmt::print("{}\n", line);
       return;
     }
-    const Json question = Json::parse(line, nullptr, false);
-    if (!question.is_object()) return;
-    auto row = pending_row(question);
+    auto row = question_row(line);
+    if (row.empty()) return;
     bold.push_back(row.front().size());
     table.add(std::move(row));
   });

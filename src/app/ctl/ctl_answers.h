@@ -33,7 +33,10 @@ struct GivenAnswer {
 // it does so there is somebody to ask.
 [[nodiscard]] int answer_questions(const std::string& run);
 
-// A question as lines for a person: the domain first, and bold where `bold` says so.
-[[nodiscard]] std::string question_lines(const std::vector<std::string>& rows, bool bold);
+// A question as one row: its domain, number, target, tries, time left and rule. Empty where the
+// line is none. Of a long name the end is shown, which says whose it is.
+[[nodiscard]] std::vector<std::string> question_row(std::string_view line);
+// The same as a sentence: the domain first, and bold where `bold` says so.
+[[nodiscard]] std::string question_text(const std::vector<std::string>& row, bool bold);
 
 }  // namespace sluice::app

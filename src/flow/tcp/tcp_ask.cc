@@ -60,35 +60,6 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
   write_kept(*flow, *gated, turn);
 }
 
-// As where a policy of names refuses at once. There are not always errors left to be sent, so that
-// a reset follows.
-[[gnu::cold]] void TcpFlows::tell_prohibited(const TcpFlow& flow, const Deciding& state,
-                                             Turn turn) {
-  if (!admission_.has_judge()) return;
-  link_.send_error({.kind = IcmpErrorKind::kProhibited},
-                   {.protocol = wire::IpProtocol::kTcp,
-                    .guest = flow.key.guest,
-                    .remote = flow.key.remote,
-                    .sequence = state.guest_isn},
-                   turn);
-}
-
-// The policy is another: it may have decided what was asked.
-[[gnu::cold]] void TcpFlows::judge_waiting(TcpFlow& flow, const Deciding& wanted, Turn turn) {
-  const Admitted admitted =
-      admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
-  switch (admitted.answer) {
-    case Admitted::Answer::kAsked: return;
-    case Admitted::Answer::kRefused: refuse(flow, {admitted.verdict}, turn); return;
-    case Admitted::Answer::kAllowed: break;
-  }
-  flow.asked = false;
-  admission_.answered();
-  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
-  admission_.rename(flow.by, admitted.by);
-  connect(flow, wanted, admitted.gate, turn.out);
-}
-
 // The host is asked for the connection.
 void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out) {
   if (gate == Gate::kFirstBytes) {

@@ -279,8 +279,6 @@ class TcpFlows {
 
   // tcp_ask.cc
   void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
-  void judge_waiting(TcpFlow& flow, const Deciding& wanted, Turn turn);
-  void tell_prohibited(const TcpFlow& flow, const Deciding& state, Turn turn);
   void refuse(TcpFlow& flow, Refusal refusal, Turn turn);
   // What it sends before it is judged. False when the flow is gone.
   [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,

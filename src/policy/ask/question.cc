@@ -13,6 +13,16 @@ namespace {
   return subject.address.is_v4() ? address : fmt::format("[{}]", address);
 }
 
+// A guest may ask for "*.example.com" or "@public", which are rules of another kind.
+[[nodiscard]] bool speaks_of(const EgressTarget& target, const Question& question,
+                             AnswerBreadth breadth) {
+  const Subject& subject = question.subject;
+  const NamePattern* const pattern = target.name();
+  if (!subject.name || pattern == nullptr) return !subject.name && pattern == nullptr;
+  if (breadth == AnswerBreadth::kDomain) return pattern->kind() == NamePattern::Kind::kWithin;
+  return pattern->kind() == NamePattern::Kind::kExact && pattern->base() == *subject.name;
+}
+
 }  // namespace
 
 std::optional<EgressTarget> target_of(const Question& question, AnswerBreadth breadth) {
@@ -25,7 +35,7 @@ std::optional<EgressTarget> target_of(const Question& question, AnswerBreadth br
     text += breadth == AnswerBreadth::kName ? ":*" : fmt::format(":{}", subject.port.value);
   }
   auto target = parse_egress_target(fmt::format("{}/{}", text, to_string(subject.protocol)));
-  if (!target || (target->name() != nullptr) != subject.name.has_value()) return std::nullopt;
+  if (!target || !speaks_of(*target, question, breadth)) return std::nullopt;
   return std::move(*target);
 }
 

@@ -157,14 +157,5 @@ TEST_F(QuestionTableTest, WhenNobodyIsLeftAllGoOn) {
   EXPECT_EQ(table_.unanswered(), 2u);
 }
 
-TEST_F(QuestionTableTest, AnswersMakeRulesNoWiderThanTheySay) {
-  (void)ask("www.example.com");
-  const Question& question = *table_.by_domain().front();
-  const auto rule = [&](AnswerBreadth breadth) { return to_string(*target_of(question, breadth)); };
-  EXPECT_EQ(rule(AnswerBreadth::kNamePort), "www.example.com:443/tcp");
-  EXPECT_EQ(rule(AnswerBreadth::kName), "www.example.com:*/tcp");
-  EXPECT_EQ(rule(AnswerBreadth::kDomain), ".example.com:443/tcp");
-}
-
 }  // namespace
 }  // namespace sluice::policy

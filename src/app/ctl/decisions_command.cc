@@ -1,4 +1,4 @@
-#include "app/policy/decisions_command.h"
+#include "app/ctl/decisions_command.h"
 
 #include <fmt/core.h>
 

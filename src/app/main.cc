@@ -10,6 +10,7 @@
 #include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"
 #include "app/ctl/ctl.h"
+#include "app/ctl/decisions_command.h"
 #include "app/forward/forward_command.h"
 #include "app/log/log_command.h"
 #include "app/observe/observe.h"
@@ -47,6 +48,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);
+    case CommandId::kDecisions: return sluice::app::start_decisions(invocation->arguments);
     case CommandId::kProfile: return sluice::app::start_profile(invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

@@ -15,9 +15,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,   Verb::kKill,
-                            Verb::kPublished, Verb::kPublish, Verb::kUnpublish,
-                            Verb::kAllow,     Verb::kDeny,    Verb::kSubscribe};
+constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,     Verb::kKill,    Verb::kPublished,
+                            Verb::kPublish,   Verb::kUnpublish, Verb::kAllow,   Verb::kDeny,
+                            Verb::kSubscribe, Verb::kPending,   Verb::kApprove, Verb::kRefuse};
 
 // The member that says what a request is about, and whether it must be there.
 struct About {
@@ -30,6 +30,9 @@ struct About {
     case Verb::kStatus:
     case Verb::kPublished:
     case Verb::kFlows:
+    case Verb::kPending:
+    case Verb::kApprove:
+    case Verb::kRefuse:
     case Verb::kSubscribe: return {"", false};
     case Verb::kKill: return {"flow"};
     case Verb::kPublish:
@@ -40,9 +43,25 @@ struct About {
   unreachable("verb outside its enum");
 }
 
-enum Member : std::uint8_t { kV, kId, kDo, kFlow, kPort, kRule, kFrom, kMax, kNone };
-constexpr std::array<std::string_view, kNone> kMembers{"v",    "id",   "do",   "flow",
-                                                       "port", "rule", "from", "max"};
+enum Member : std::uint8_t {
+  kV,
+  kId,
+  kDo,
+  kFlow,
+  kPort,
+  kRule,
+  kFrom,
+  kMax,
+  kQuestion,
+  kScope,
+  kOf,
+  kBy,
+  kAnswers,
+  kNone
+};
+constexpr std::array<std::string_view, kNone> kMembers{
+    "v",   "id",       "do",    "flow", "port", "rule",   "from",
+    "max", "question", "scope", "of",   "by",   "answers"};
 
 // Takes the members as they come: nothing is built of a line that is not what we expect, and
 // nothing nests.
@@ -55,13 +74,18 @@ class Reader {
   std::string problem;
 
   bool null() { return fail("null is the value of no member"); }
-  bool boolean(bool /*value*/) { return wrong(); }
+  bool boolean(bool value) {
+    if (member_ != kAnswers) return wrong();
+    request.answers = value;
+    return true;
+  }
   bool number_integer(Json::number_integer_t /*value*/) { return wrong(); }
   bool number_unsigned(Json::number_unsigned_t value) {
-    std::uint64_t* const to = member_ == kV     ? &version
-                              : member_ == kId  ? &request.id
-                              : member_ == kMax ? &request.max
-                                                : nullptr;
+    std::uint64_t* const to = member_ == kV          ? &version
+                              : member_ == kId       ? &request.id
+                              : member_ == kMax      ? &request.max
+                              : member_ == kQuestion ? &request.question
+                                                     : nullptr;
     if (to == nullptr) return wrong();
     *to = value;
     return true;
@@ -71,6 +95,13 @@ class Reader {
     if (member_ == kFrom) return read_place(value);
     if (member_ == kDo) {
       verb = std::move(value);
+      return true;
+    }
+    if (std::string* const to = member_ == kScope ? &request.scope
+                                : member_ == kOf  ? &request.of
+                                : member_ == kBy  ? &request.by
+                                                  : nullptr) {
+      *to = std::move(value);
       return true;
     }
     if (member_ < kFlow || member_ > kRule) return wrong();
@@ -102,6 +133,7 @@ class Reader {
     return fail(fmt::format("no JSON, from byte {} on", at));
   }
   [[nodiscard]] bool has_object() const { return depth_ > 0; }
+  [[nodiscard]] bool has(Member member) const { return seen_.test(member); }
 
  private:
   bool fail(std::string why) {
@@ -131,7 +163,20 @@ class Reader {
   return std::nullopt;
 }
 
+// Which members say more about a request, besides the one that it is about.
+[[nodiscard]] bool may_have(Verb verb, Member member) {
+  if (member == kAnswers) return verb == Verb::kSubscribe;
+  return verb == Verb::kApprove || verb == Verb::kRefuse;
+}
+
 [[nodiscard]] std::string check(const Reader& reader, Verb verb) {
+  for (const Member member : {kQuestion, kScope, kOf, kBy, kAnswers}) {
+    if (reader.has(member) && !may_have(verb, member)) {
+      return fmt::format("'{}' does not belong here", kMembers[member]);
+    }
+  }
+  const bool answers = verb == Verb::kApprove || verb == Verb::kRefuse;
+  if (answers && !reader.has(kQuestion)) return "'question' is missing";
   const auto [member, wanted] = about(verb);
   if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
   if (reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
@@ -151,6 +196,9 @@ std::string_view to_string(Verb verb) {
     case Verb::kAllow: return "allow";
     case Verb::kDeny: return "deny";
     case Verb::kSubscribe: return "subscribe";
+    case Verb::kPending: return "pending";
+    case Verb::kApprove: return "approve";
+    case Verb::kRefuse: return "refuse";
   }
   unreachable("verb outside its enum");
 }

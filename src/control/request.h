@@ -27,6 +27,9 @@ enum class Verb : std::uint8_t {
   kAllow,
   kDeny,
   kSubscribe,
+  kPending,
+  kApprove,
+  kRefuse,
 };
 
 [[nodiscard]] std::string_view to_string(Verb verb);
@@ -38,6 +41,12 @@ struct Request {
   std::string what;
   std::uint64_t from = 0;  // Of kFlows: where to go on.
   std::uint64_t max = 0;   // ... and how many to tell; zero: as many as we like.
+  // Of kApprove and kRefuse: which question, and how far the answer goes. Texts may be empty.
+  std::uint64_t question = 0;
+  std::string scope;
+  std::string of;
+  std::string by;        // Who answers, for the events.
+  bool answers = false;  // Of kSubscribe: whoever reads the events answers questions.
 };
 
 // Why a line is no request. The id is there where it could be read.

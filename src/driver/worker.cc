@@ -38,6 +38,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
   sink_.want_openings(options.openings);
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
+  engine_.set_ask(options.ask);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -194,14 +195,8 @@ FramesWritten Worker::write_frames(Instant now) {
                        },
                        [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
                        [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-                       [&](const flow::AskPolicy action) {
-                         // Nobody is there who could be asked.
-                         engine_.on_verdict(
-                             action.flow,
-                             {.stage = action.stage, .verdict = policy::Verdict::kAskNobody},
-                             {now, sink_});
-                       },
-                       [](const flow::WithdrawAsk&) {},
+                       [&](const flow::AskPolicy action) { ask(action, now); },
+                       [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
                        [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
                        [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
                        [&](const flow::CloseUdp action) { udp_.close(action); },

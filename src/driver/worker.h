@@ -14,6 +14,7 @@
 
 #include "driver/fast_path/hand_overs.h"
 #include "driver/flow_reporter.h"
+#include "driver/group/asked_flow.h"
 #include "driver/group/group_member.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/ping_io.h"
@@ -47,6 +48,7 @@ struct WorkerOptions {
   // Not owned, and the first's; null: nobody listens. What begins is told where `openings` says so.
   telemetry::EventStream* events = nullptr;
   bool openings = false;
+  flow::AskOptions ask{};  // How flows wait that the policy asks about.
   std::size_t spill_max = TcpIo::kSpillMax;
   // None: the guest is this worker's alone. Of several the first has what the guest has but once:
   // what listens, `addresses`, the report and the log.
@@ -111,6 +113,10 @@ class Worker {
   [[nodiscard]] const flow::FrameOwner& frame_owner() const { return engine_.frame_owner(); }
   // Whether flows that begin are told of, and those that end where nobody else wants it.
   void tell_flows(bool wanted);
+  // Who asks people; not owned, the first's, before the first turn. Null: there is nobody.
+  void set_asker(Asker* asker) { asker_ = asker; }
+  // The answer about a flow of this worker of the group; the first's.
+  void rule(std::uint32_t worker, const FlowRuled& ruled);
   // With its name, which is borrowed until the next call. The first's.
   [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary);
 
@@ -134,6 +140,13 @@ class Worker {
   // What reports of flows become.
   void report(const flow::FlowSummary& summary);
   [[gnu::cold]] void note_refused_names();
+  // worker_ask.cc
+  void ask(const flow::AskPolicy& action, Instant now);
+  void ask_people(const AskedFlow& asked, Instant now);
+  void withdraw(const flow::FlowId& flow);
+  void rule_at(std::uint32_t worker, const FlowRuled& ruled, Instant now);
+  void carry_out(const FlowRuled& ruled, Instant now,
+                 flow::AskStage stage = flow::AskStage::kNewFlow);
   // worker_inbox.cc
   void on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now);
   void on_news(const Inbox::Mail& mail);
@@ -162,6 +175,7 @@ class Worker {
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;
+  Asker* asker_ = nullptr;
   const bool reports_always_;
   bool reports_;  // Somebody wants to hear of flows.
   bool link_gone_ = false;

@@ -54,6 +54,9 @@ class WorkerGroup {
   // Places count on from one worker to the next.
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out);
+  // As the first has them.
+  void set_asker(Asker* asker) { first_.set_asker(asker); }
+  void rule(std::uint32_t worker, const FlowRuled& ruled) { first_.rule(worker, ruled); }
   [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary) {
     return first_.record_of(summary);
   }

@@ -30,6 +30,11 @@ void Worker::read_inbox(Outside& outside) {
                             published_.begin_flow(client.peer, client.guest,
                                                   std::move(client.socket), {now, sink_});
                           },
+                          [&](const FlowAsks& asks) { ask_people(asks.asked, now); },
+                          [&](const AskWithdrawn& gone) {
+                            if (asker_ != nullptr) asker_->on_withdrawn(gone.worker, gone.flow);
+                          },
+                          [&](const FlowRuled& ruled) { carry_out(ruled, now); },
                           [&](const LinkGone&) { outside.on_link_gone(); },
                           [&](const WorkerCall& call) { call.run(*this, outside); }},
                mail_.posts[i]);

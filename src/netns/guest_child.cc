@@ -81,6 +81,7 @@ void set_up_mounts(const ChildContext& context) {
   const EtcView view = context.new_user_namespace ? EtcView::kOverlay : EtcView::kFiles;
   const ShownFiles shown = show_files(context.options.files, view);
   for (const sys::SetupError& missing : shown.missing) warn(context.channel, missing);
+  for (const std::string& folder : context.options.hidden) warn_of(hide_folder(folder));
   warn_of(show_own_sys());
   if (context.options.pid_namespace == PidNamespace::kOwn) warn_of(show_own_proc());
   if (shown.one_by_one.empty()) return;

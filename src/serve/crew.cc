@@ -15,6 +15,9 @@
 namespace sluice::serve {
 namespace {
 
+// Who asks people says when their time is over, for all flows of a question together.
+constexpr Duration kAnswerSlack = std::chrono::seconds(10);
+
 template <typename Secrets>
 [[nodiscard]] Secrets draw_secrets() {
   const auto secrets = sys::draw_random<Secrets>();
@@ -150,6 +153,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
       .keep_report = making.reports,
       .flow_log = {},
       .openings = making.outputs.events().wanted(),
+      .ask = {.answer_within = making.plan.ask.settings.timeout + kAnswerSlack},
       .spill_max = driver::TcpIo::kSpillMax / workers,
       .member = {}};
   options.link = with_capture(std::move(link));

@@ -13,6 +13,7 @@
 #include "policy/fast_path_use.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
+#include "serve/ask/ask_plan.h"
 
 namespace sluice::serve {
 
@@ -22,6 +23,7 @@ struct ServePlan {
   flow::GuestNetwork network{};
 
   policy::EgressDraft policy{};
+  AskPlan ask{};
   policy::LimitOptions limits{};
   bool host_loopback = false;   // Whether the gateway's address leads to the host's loopback.
   bool host_addresses = false;  // Whether the host's own addresses are within reach.

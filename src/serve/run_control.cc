@@ -57,11 +57,33 @@ void RunControl::on_request(const control::Request& request, control::Answer& an
     case control::Verb::kPublished: tell_published(answer); return;
     case control::Verb::kPublish: publish(request, answer); return;
     case control::Verb::kUnpublish: unpublish(request, answer); return;
+    case control::Verb::kPending:
+    case control::Verb::kApprove:
+    case control::Verb::kRefuse: on_question(request, answer); return;
     case control::Verb::kSubscribe: break;  // The socket's own.
   }
 }
 
 void RunControl::on_listeners(bool any) { workers_.tell_flows(any || events_.wanted()); }
+
+void RunControl::on_answerer(bool came) {
+  if (desk_ != nullptr) desk_->on_answerer(came);
+}
+
+void RunControl::ask_by(AskDesk& desk) {
+  desk_ = &desk;
+  desk.use([this](policy::DraftRule rule) { return put_in_force(std::move(rule)); });
+}
+
+void RunControl::on_question(const control::Request& request, control::Answer& answer) {
+  if (desk_ == nullptr) {
+    answer.fail("no-questions", "this program asks no questions");
+  } else if (request.verb == control::Verb::kPending) {
+    desk_->tell_pending(answer);
+  } else {
+    desk_->answer(request, program_, answer);
+  }
+}
 
 void RunControl::tell_status(control::Answer& answer) {
   const telemetry::Snapshot now = workers_.snapshot();
@@ -78,6 +100,7 @@ void RunControl::tell_status(control::Answer& answer) {
     line.number("flows", now.flows);
     line.number("generation", generation_);
     line.number("rules", draft_.rules.size());
+    if (desk_ != nullptr) desk_->add_status(line);
     add_counters(line, "drops", now.drops);
     add_counters(line, "fast_path", now.fast_path);
   });
@@ -169,23 +192,31 @@ void RunControl::add_rule(const control::Request& request, control::Answer& answ
     answer.fail("bad-rule", fmt::format("expected {}", target.error().expected));
     return;
   }
-  policy::EgressDraft draft = draft_;
   const bool allow = request.verb == control::Verb::kAllow;
-  draft.rules.push_back({*target,
-                         {.id = fmt::format("ctl #{}", generation_ + 1),
-                          .effect = allow ? policy::Effect::kAllow : policy::Effect::kDeny,
-                          .source = "ctl"}});
-  auto policy = policy::EgressPolicy::compile(draft);
-  if (!policy) {
-    answer.fail("bad-rule", policy.error());
+  const auto generation =
+      put_in_force({*target,
+                    {.id = fmt::format("ctl #{}", generation_ + 1),
+                     .effect = allow ? policy::Effect::kAllow : policy::Effect::kDeny,
+                     .source = "ctl"}});
+  if (!generation) {
+    answer.fail("bad-rule", generation.error());
     return;
   }
+  answer.done([&](telemetry::JsonLine& line) { line.number("generation", *generation); });
+}
+
+std::expected<std::uint64_t, std::string> RunControl::put_in_force(policy::DraftRule rule) {
+  policy::EgressDraft draft = draft_;
+  draft.rules.push_back(std::move(rule));
+  auto policy = policy::EgressPolicy::compile(draft);
+  if (!policy) return std::unexpected(policy.error());
   auto fresh = std::make_unique<const policy::EgressPolicy>(std::move(*policy));
   workers_.set_policy(*fresh);
   policy_ = std::move(fresh);
   draft_ = std::move(draft);
   ++generation_;
-  answer.done([&](telemetry::JsonLine& line) { line.number("generation", generation_); });
+  if (desk_ != nullptr) desk_->on_policy(*policy_);
+  return generation_;
 }
 
 }  // namespace sluice::serve

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "control/control_server.h"
 #include "driver/worker_group.h"
 #include "policy/egress/egress_policy.h"
+#include "serve/ask/ask_desk.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -33,8 +35,12 @@ class RunControl final : public control::Controlled {
   // References are not owned.
   RunControl(driver::WorkerGroup& workers, telemetry::EventStream& events, const Setting& setting);
 
+  // Who asks people; not owned. Once, before the first request.
+  void ask_by(AskDesk& desk);
+
   void on_request(const control::Request& request, control::Answer& answer) override;
   void on_listeners(bool any) override;
+  void on_answerer(bool came) override;
 
  private:
   void tell_status(control::Answer& answer);
@@ -44,6 +50,9 @@ class RunControl final : public control::Controlled {
   void publish(const control::Request& request, control::Answer& answer);
   void unpublish(const control::Request& request, control::Answer& answer);
   void add_rule(const control::Request& request, control::Answer& answer);
+  // Tells the generation from here on.
+  [[nodiscard]] std::expected<std::uint64_t, std::string> put_in_force(policy::DraftRule rule);
+  void on_question(const control::Request& request, control::Answer& answer);
 
   driver::WorkerGroup& workers_;
   telemetry::EventStream& events_;
@@ -55,6 +64,7 @@ class RunControl final : public control::Controlled {
   std::unique_ptr<const policy::EgressPolicy> policy_;  // Null: it is the plan's yet.
   std::uint64_t generation_ = 1;                        // Of the policy: how many there have been.
   std::vector<flow::FlowSummary> flows_;
+  AskDesk* desk_ = nullptr;
 };
 
 }  // namespace sluice::serve

@@ -25,7 +25,8 @@ constexpr Duration kTellAfter = std::chrono::seconds(5);
 // What our own descriptors are called; the guest's places follow.
 constexpr std::uint32_t kSignals = 0;
 constexpr std::uint32_t kControl = 1;
-constexpr std::uint32_t kGuest = 2;
+constexpr std::uint32_t kAnswers = 2;
+constexpr std::uint32_t kGuest = 3;
 
 [[nodiscard]] std::string connections(std::size_t count) {
   return count == 1 ? "1 connection" : fmt::format("{} connections", count);
@@ -97,6 +98,13 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),
                              .descriptor_limit = prepared->descriptor_limit};
+  // Before there is a guest, of whose processes it is none.
+  AskExec program;
+  if (!plan.ask.program.empty()) {
+    auto started = AskExec::start(plan.ask.program, prepared->signals.saved());
+    if (!started) return refused(started.error().describe());
+    program = std::move(*started);
+  }
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());
 
   auto ends = guest.await(sys::real_kernel());
@@ -112,6 +120,9 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   }
   RunControl run_control(workers, outputs.events(),
                          {std::string(guest.program()), plan, prepared->network});
+  AskDesk desk(workers, outputs.events(), plan.ask, std::move(program));
+  run_control.ask_by(desk);
+  workers.set_asker(&desk);
   // Not before the guest has its processes: none of them has this socket.
   const auto control = open_control(outputs.events().run());
   if (control) control->serve(run_control, &outputs.events());
@@ -131,7 +142,9 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   events.add(std::chrono::system_clock::now(),
              telemetry::StartEvent{.program = guest.program(), .version = SLUICE_VERSION});
   workers.go();
-  const auto status = Server(workers, guest, prepared->signals, control.get()).run();
+  Server server(workers, guest, prepared->signals, control.get());
+  server.ask_by(desk);
+  const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
   if (!status) {
@@ -147,6 +160,9 @@ std::expected<void, sys::SysError> Server::watch_all() {
   if (auto watched = workers_.watch(signals_.fd(), kSignals); !watched) return watched;
   if (control_ != nullptr) {
     if (auto watched = workers_.watch(control_->fd(), kControl); !watched) return watched;
+  }
+  if (desk_ != nullptr && desk_->fd() >= 0) {
+    if (auto watched = workers_.watch(desk_->fd(), kAnswers); !watched) return watched;
   }
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
@@ -171,13 +187,13 @@ std::expected<int, sys::SysError> Server::run() {
 
 // People come after the guest, and when its turn is over: what they change is of no turn.
 void Server::turn(Instant limit) {
-  if (control_ == nullptr) {
-    workers_.turn(limit, *this);
-    return;
-  }
-  const Instant wanted = control_->next_wakeup(workers_.now());
-  workers_.turn(std::min(limit, wanted), *this);
+  const Instant before = workers_.now();
+  const Instant wanted = control_ == nullptr ? kNever : control_->next_wakeup(before);
+  const Instant asks = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
+  workers_.turn(std::min({limit, wanted, asks}), *this);
   const Instant now = workers_.now();
+  if (desk_ != nullptr && (std::exchange(answered_, false) || now >= asks)) desk_->turn(now);
+  if (control_ == nullptr) return;
   if (std::exchange(controlled_, false) || now >= wanted || control_->has_subscribers()) {
     control_->turn(now);
   }
@@ -188,6 +204,8 @@ void Server::on_ready(std::uint32_t number) {
     on_signals();
   } else if (number == kControl) {
     controlled_ = true;
+  } else if (number == kAnswers) {
+    answered_ = true;
   } else {
     on_guest(number - kGuest);
   }

@@ -8,6 +8,7 @@
 
 #include "control/control_server.h"
 #include "driver/worker_group.h"
+#include "serve/ask/ask_desk.h"
 #include "serve/guest.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
@@ -28,6 +29,9 @@ class Server final : private driver::Outside {
          control::ControlServer* control)
       : workers_(workers), guest_(guest), signals_(signals), control_(control) {}
 
+  // Who asks people; not owned. Before run().
+  void ask_by(AskDesk& desk) { desk_ = &desk; }
+
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
 
@@ -46,7 +50,9 @@ class Server final : private driver::Outside {
   sys::SignalFd& signals_;
   control::ControlServer* control_;
   std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
-  bool controlled_ = false;   // Somebody wants something at the control socket.
+  AskDesk* desk_ = nullptr;
+  bool answered_ = false;    // The program that answers questions has said something.
+  bool controlled_ = false;  // Somebody wants something at the control socket.
   bool link_gone_ = false;
   bool draining_ = false;   // The guest has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.

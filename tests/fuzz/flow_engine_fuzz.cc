@@ -635,8 +635,8 @@ class Harness {
   // Refuses by port.
   class Judge final : public flow::ClaimJudge {
    public:
-    flow::Judged judge_claim(const flow::FlowKey& key, const flow::Claim& /*claim*/,
-                             Instant /*now*/) override {
+    flow::Judged judge_claim(const flow::FlowKey& key, const flow::NamedBy& /*by*/,
+                             const flow::Claim& /*claim*/, Instant /*now*/) override {
       return {.verdict = key.remote.port.value == 9 ? policy::Verdict::kNotTls
                                                     : policy::Verdict::kAccepted};
     }

@@ -5,20 +5,20 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "app/ctl/ctl_answers.h"
 #include "app/ctl/ctl_options.h"
 #include "app/ctl/ctl_tables.h"
+#include "app/ctl/run_client.h"
 #include "app/options/command.h"
 #include "control/connection.h"
 #include "control/request.h"
 #include "control/run_address.h"
-#include "telemetry/json_line.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
@@ -27,41 +27,6 @@ namespace {
 using control::Connection;
 using control::Verb;
 using Json = nlohmann::json;
-
-struct Asked {
-  std::string last;  // The answer's last line.
-  Json answer;       // The same.
-  [[nodiscard]] bool ok() const { return answer.value("ok", false); }
-};
-using OnItem = std::function<void(std::string_view)>;
-
-template <typename Fill>
-[[nodiscard]] std::string request_line(Verb verb, const Fill& fill) {
-  fmt::memory_buffer line;
-  telemetry::JsonLine members(line);
-  members.text("do", to_string(verb));
-  fill(members);
-  members.end_line();
-  return fmt::to_string(line);
-}
-
-[[nodiscard]] std::string request_line(Verb verb) {
-  return request_line(verb, [](telemetry::JsonLine&) {});
-}
-
-// Sends a request and reads its answer; `on_item` gets the lines before the last.
-[[nodiscard]] std::expected<Asked, std::string> ask(
-    Connection& run, const std::string& line, const OnItem& on_item = [](std::string_view) {}) {
-  if (!run.send(line)) return std::unexpected("the run has ended");
-  while (true) {
-    const auto answer = run.read_line();
-    if (!answer) return std::unexpected(answer.error());
-    Asked asked{std::string(*answer), Json::parse(*answer, nullptr, false)};
-    if (!asked.answer.is_object()) return std::unexpected("the run speaks another language");
-    if (asked.answer.contains("ok")) return asked;
-    on_item(asked.last);
-  }
-}
 
 [[nodiscard]] std::string text_in(const std::string& line, const char* member) {
   const Json object = Json::parse(line, nullptr, false);
@@ -100,26 +65,11 @@ template <typename Fill>
   return printed() ? 0 : 1;
 }
 
-[[nodiscard]] std::expected<Connection, std::string> connect(const std::string& wanted) {
-  if (!wanted.empty()) return Connection::open(wanted);
-  std::string several;
-  std::vector<Connection> open;
-  for (const std::string& name : control::list_runs(::getuid())) {
-    if (auto run = Connection::open(name)) {
-      open.push_back(std::move(*run));
-      several += fmt::format("{}{}", several.empty() ? "" : ", ", name);
-    }
-  }
-  if (open.empty()) return std::unexpected("nothing of yours runs");
-  if (open.size() > 1) return std::unexpected(fmt::format("which run? {}", several));
-  return std::move(open.front());
-}
-
 [[nodiscard]] int answer_of(const std::expected<Asked, std::string>& asked, bool json) {
   if (!asked) return refused(asked.error());
   if (json) std::puts(asked->last.c_str());
   if (asked->ok()) return printed() ? 0 : 1;
-  return refused(text_in(asked->last, "message"));
+  return refused(message_of(*asked));
 }
 
 [[nodiscard]] int show_flows(Connection& run, bool json) {
@@ -132,19 +82,8 @@ template <typename Fill>
       table.add(std::move(row));
     }
   };
-  std::string from;
-  do {
-    const auto page = ask(run,
-                          request_line(Verb::kFlows,
-                                       [&](telemetry::JsonLine& line) {
-                                         if (!from.empty()) line.text("from", from);
-                                       }),
-                          on_item);
-    if (!page) return refused(page.error());
-    if (!page->ok()) return answer_of(page, false);
-    const Json& next = page->answer["next"];
-    from = next.is_string() ? next.get<std::string>() : "";
-  } while (!from.empty());
+  const auto asked = ask_flows(run, on_item);
+  if (!asked || !asked->ok()) return answer_of(asked, false);
   if (!json) std::fputs(table.text().c_str(), stdout);
   return printed() ? 0 : 1;
 }
@@ -187,6 +126,8 @@ template <typename Fill>
   if (options.verb == Verb::kFlows) return show_flows(run, options.json);
   if (options.verb == Verb::kPublished) return show_published(run, options.json);
   if (options.verb == Verb::kSubscribe) return subscribe(run);
+  if (options.verb == Verb::kPending) return show_pending(run, options.json);
+  if (options.given) return give_answer(run, *options.given, options.json);
   return answer_of(ask(run, request_line(options.verb,
                                          [&](telemetry::JsonLine& line) {
                                            line.text(member_of(options.verb), options.what);
@@ -201,7 +142,8 @@ std::expected<int, EarlyExit> start_ctl(std::span<const char* const> arguments) 
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kCtlCommand.program);
   if (options->list) return list(options->json);
-  auto run = connect(options->run);
+  if (options->answers) return answer_questions(options->run);
+  auto run = connect_to_run(options->run);
   if (!run) return refused(run.error());
   return carry_out(*run, *options);
 }

@@ -39,6 +39,7 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
   policy::EgressDraft policy = policy_for(options, network);
   return {.network = std::move(network),
           .policy = std::move(policy),
+          .ask = options.ask,
           .limits = options.limits,
           .host_loopback = options.host_loopback || opens_loopback(options.policy),
           .host_addresses = options.host_addresses,

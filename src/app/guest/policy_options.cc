@@ -1,9 +1,12 @@
 #include "app/guest/policy_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
+#include "app/guest/ask_options.h"
 #include "config/egress/policy_request.h"
 #include "config/egress/profile_library.h"
 
@@ -47,6 +50,7 @@ void close_other_ports(EgressDraft& draft) {
 std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOptions& options) {
   config::PolicyRequest request{.allow = raw.all(OptionId::kAllow),
                                 .deny = raw.all(OptionId::kDeny),
+                                .ask = raw.all(OptionId::kAsk),
                                 .files = raw.all(OptionId::kPolicy),
                                 .profiles = raw.all(OptionId::kProfile)};
   for (const std::string& text : raw.all(OptionId::kDefault)) request.fallback = text;
@@ -55,11 +59,18 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
   for (const config::ConfigMessage& warning : parts->warnings) {
     options.policy_warnings.push_back(warning.describe());
   }
+  const auto remembered = read_ask_options(raw, *parts, options.ask);
+  if (!remembered) return std::unexpected(remembered.error());
+  if (options.ask.domain_of) {
+    if (auto folder = remembered_folder()) options.hidden.push_back(std::move(*folder));
+  }
   const bool names = std::ranges::any_of(
       parts->draft.rules, [](const DraftRule& rule) { return rule.target.name() != nullptr; });
-  if (names || request.fallback || parts->draft.fallback != Effect::kAllow ||
-      !request.files.empty() || !request.profiles.empty()) {
+  if (names || !request.ask.empty() || request.fallback ||
+      parts->draft.fallback != Effect::kAllow || !request.files.empty() ||
+      !request.profiles.empty()) {
     options.policy_line = config::describe_policy(*parts);
+    if (*remembered > 0) options.policy_line += fmt::format(", +{} remembered", *remembered);
   }
   options.policy = std::move(parts->draft);
   options.limits.max_flows = parts->max_flows.value_or(options.limits.max_flows);

@@ -180,6 +180,13 @@ Requests:
   publish SPEC    one more, as --publish of 'sluice run'
   unpublish SPEC  one less; connections that were accepted go on
   subscribe       print events as they happen, a line of JSON each
+  pending         what is asked: connections that wait for you, and what nobody
+                  has answered
+  approve ID [once|run|always] [name:port|name|domain]
+  refuse ID [once|run|always] [name:port|name|domain]
+                  answer a question; 'always' is kept for later runs
+  answer          stay, show questions as they come, and read such answers; while
+                  it runs there is somebody to ask
 )",
     .options = kCtlOptions,
     .ending = R"(
@@ -210,9 +217,21 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 10> all_commands() {
-  return {&kRunCommand,    &kVmCommand,      &kBoxCommand, &kAttachCommand,  &kForwardCommand,
-          &kPolicyCommand, &kProfileCommand, &kCtlCommand, &kObserveCommand, &kLogCommand};
+std::span<const Command* const> all_commands() {
+  static constexpr const Command* kAll[] = {
+      &kRunCommand,        //
+      &kVmCommand,         //
+      &kBoxCommand,        //
+      &kAttachCommand,     //
+      &kForwardCommand,    //
+      &kPolicyCommand,     //
+      &kProfileCommand,    //
+      &kDecisionsCommand,  //
+      &kCtlCommand,        //
+      &kObserveCommand,    //
+      &kLogCommand,        //
+  };
+  return kAll;
 }
 
 }  // namespace sluice::app

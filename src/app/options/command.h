@@ -20,6 +20,7 @@ enum class CommandId : std::uint8_t {
   kForward,
   kPolicy,
   kProfile,
+  kDecisions,
   kCtl,
   kObserve,
   kLog
@@ -53,10 +54,11 @@ extern const Command kLogCommand;
 extern const Command kCtlCommand;
 extern const Command kPolicyCommand;
 extern const Command kProfileCommand;
+extern const Command kDecisionsCommand;
 // `oi` takes the place of another program; it is not a word behind "sluice".
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 10> all_commands();
+[[nodiscard]] std::span<const Command* const> all_commands();
 
 }  // namespace sluice::app

@@ -92,7 +92,27 @@ inline constexpr OptionSpec kProfile{OptionId::kProfile,
                                      "profile list'; what they do not allow is refused"};
 inline constexpr OptionSpec kDefault{
     OptionId::kDefault, OptionKind::kValue, "--default",
-    "deny|allow",       "What may pass",    "what becomes of that which no rule speaks of"};
+    "deny|ask|allow",   "What may pass",    "what becomes of that which no rule speaks of"};
+inline constexpr OptionSpec kAsk{OptionId::kAsk,
+                                 OptionKind::kOptionalList,
+                                 "--ask",
+                                 "TARGET[:PORTS][/PROTO]",
+                                 "What may pass",
+                                 "ask people about this, else about all that no rule\n"
+                                 "speaks of: connections wait for 'sluice ctl answer',\n"
+                                 "'sluice web' or --ask-exec; none there, and they are\n"
+                                 "refused"};
+inline constexpr OptionSpec kAskTimeout{
+    OptionId::kAskTimeout, OptionKind::kValue,
+    "--ask-timeout",       "DURATION",
+    "What may pass",       "for how long they wait (default: 60s)"};
+inline constexpr OptionSpec kAskExec{OptionId::kAskExec,
+                                     OptionKind::kValue,
+                                     "--ask-exec",
+                                     "PROGRAM",
+                                     "What may pass",
+                                     "a shell's command line, started before the guest, that\n"
+                                     "gets questions as lines of JSON and prints answers"};
 inline constexpr OptionSpec kNat64Prefix{OptionId::kNat64Prefix,
                                          OptionKind::kList,
                                          "--nat64-prefix",

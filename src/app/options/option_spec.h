@@ -27,6 +27,9 @@ enum class OptionId : std::uint8_t {
   kPolicy,
   kProfile,
   kDefault,
+  kAsk,
+  kAskTimeout,
+  kAskExec,
   kMaxFlows,
   kNewFlowsPerSecond,
   kReport,
@@ -102,6 +105,7 @@ enum class OptionId : std::uint8_t {
 enum class OptionKind : std::uint8_t {
   kFlag,           // --pid
   kOptionalValue,  // --report or --report=json
+  kOptionalList,   // --ask or --ask=TARGET, as often as one likes
   kValue,          // --mtu N; the last one counts
   kList,           // --deny RULE, as often as one likes
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/suggestion.h"
+#include "config/egress/ask_table.h"
 #include "config/egress/rule_table.h"
 #include "config/messages.h"
 #include "config/toml_reader.h"
@@ -26,6 +27,7 @@ constexpr std::size_t kFileSizeMax = 64 * 1024 * 1024;
 constexpr std::uint64_t kCountMax = std::numeric_limits<std::uint32_t>::max();
 
 constexpr Named<policy::Effect> kFallbacks[] = {{"deny", policy::Effect::kDeny},
+                                                {"ask", policy::Effect::kAsk},
                                                 {"allow", policy::Effect::kAllow}};
 constexpr Named<policy::DeniedAnswer> kDeniedAnswers[] = {
     {"nxdomain", policy::DeniedAnswer::kNxDomain}, {"nodata", policy::DeniedAnswer::kNoData}};
@@ -190,6 +192,7 @@ std::expected<ProfileNote, ConfigErrors> PolicyReader::add_text(std::string_view
   read_dns(reader, parts_->draft.dns, messages);
   read_first_bytes(reader, parts_->draft, messages);
   read_limits(reader, *parts_, messages);
+  read_ask_table(reader, parts_->ask, messages);
   for (const TomlValue* value : reader.tables("rule")) {
     read_rule_table(*value, label, parts_->draft.rules, messages);
   }

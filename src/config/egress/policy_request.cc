@@ -27,6 +27,7 @@ std::expected<void, std::string> add_options(const std::vector<std::string>& tex
   std::size_t number = 0;
   const std::string option = fmt::format("--{}", to_string(effect));
   for (const std::string& text : texts) {
+    if (effect == Effect::kAsk && text == kAskDefault) continue;
     ++number;
     auto target = read_target(text, effect);
     if (!target) {
@@ -56,16 +57,31 @@ std::expected<void, std::string> add_profiles(const std::string& list, PolicyRea
   return {};
 }
 
+std::optional<Effect> effect_named(std::string_view word) {
+  for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
+    if (to_string(effect) == word) return effect;
+  }
+  return std::nullopt;
+}
+
 std::expected<void, std::string> set_fallback(const PolicyRequest& request, PolicyParts& parts) {
+  const bool asks = std::ranges::find(request.ask, kAskDefault) != request.ask.end();
+  if (asks) parts.fallback = Effect::kAsk;
   if (const auto& word = request.fallback) {
-    if (*word != "deny" && *word != "allow") {
+    const auto effect = effect_named(*word);
+    if (!effect) {
       return std::unexpected(
-          fmt::format("--default: {} is no default; expected deny or allow", quoted(*word)));
+          fmt::format("--default: {} is no default; expected deny, ask or allow", quoted(*word)));
     }
-    parts.fallback = *word == "deny" ? Effect::kDeny : Effect::kAllow;
+    if (asks && *effect != Effect::kAsk) {
+      return std::unexpected(fmt::format(
+          "--ask is --default ask, and --default {} is another; --ask=TARGET asks about a target",
+          *word));
+    }
+    parts.fallback = *effect;
   }
   const bool listed = !request.files.empty() || !request.profiles.empty() ||
-                      (!request.allow.empty() && request.deny.empty());
+                      ((!request.allow.empty() || !request.ask.empty()) && request.deny.empty());
   parts.draft.fallback = parts.fallback.value_or(listed ? Effect::kDeny : Effect::kAllow);
   return {};
 }
@@ -85,7 +101,8 @@ std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request
     }
   }
   for (const auto& [texts, effect] :
-       {std::pair(&request.deny, Effect::kDeny), std::pair(&request.allow, Effect::kAllow)}) {
+       {std::pair(&request.deny, Effect::kDeny), std::pair(&request.ask, Effect::kAsk),
+        std::pair(&request.allow, Effect::kAllow)}) {
     if (auto ok = add_options(*texts, effect, parts); !ok) {
       return std::unexpected(std::move(ok.error()));
     }

@@ -80,20 +80,25 @@ void read_rule_table(const TomlValue& value, const std::string& label,
   rule.sni = reader.choice("sni", kSniUses);
   rule.host = reader.choice("host", kHostUses);
   read_private(reader, rule.private_addresses, messages);
-  const bool allows = reader.find("allow") != nullptr;
-  const bool denies = reader.find("deny") != nullptr;
-  if (allows == denies) {
-    messages.error(value.line, allows ? "a rule has 'allow' and 'deny'; expected a rule for each"
-                                      : "a rule has no target; expected allow = \"example.com\", "
-                                        "or deny = \"example.com\"");
+  std::size_t effects = 0;
+  for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
+    if (reader.find(to_string(effect)) == nullptr) continue;
+    ++effects;
+    rule.effect = effect;
   }
-  if (denies && (!rule.private_addresses.empty() || rule.sni || rule.host)) {
+  if (effects != 1) {
+    messages.error(value.line,
+                   effects > 1 ? "a rule has two of 'allow', 'ask' and 'deny'; expected a rule for "
+                                 "each"
+                               : "a rule has no target; expected allow = \"example.com\", "
+                                 "ask = \"example.com\" or deny = \"example.com\"");
+  }
+  if (rule.effect == Effect::kDeny && (!rule.private_addresses.empty() || rule.sni || rule.host)) {
     messages.error(value.line,
                    "'private', 'sni' and 'host' say how something is allowed; expected "
-                   "them beside 'allow'");
+                   "them beside 'allow' or 'ask'");
   }
-  rule.effect = denies ? Effect::kDeny : Effect::kAllow;
-  if (allows != denies) add_targets(reader, rule, rules, messages);
+  if (effects == 1) add_targets(reader, rule, rules, messages);
   reader.finish(TomlReader::Unknown::kError);
 }
 

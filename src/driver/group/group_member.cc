@@ -66,6 +66,22 @@ bool GroupMember::hand_over(std::uint32_t worker, ClientAccepted& client) {
   return true;
 }
 
+bool GroupMember::ask(AskedFlow asked) {
+  Inbox& first = group_->inbox(kFirst);
+  if (!first.has_room()) return false;
+  asked.worker = index_;
+  first.post(FlowAsks{std::move(asked)}, sizeof(FlowAsks));
+  return true;
+}
+
+void GroupMember::withdraw(const flow::FlowId& flow) {
+  group_->inbox(kFirst).post(AskWithdrawn{index_, flow}, sizeof(AskWithdrawn));
+}
+
+void GroupMember::rule(std::uint32_t worker, const FlowRuled& ruled) {
+  group_->inbox(worker).post(FlowRuled(ruled), sizeof(FlowRuled));
+}
+
 template <typename News>
 void GroupMember::tell_others(const News& news) {
   for (std::uint32_t worker = 0; worker < group_->size(); ++worker) {

@@ -45,6 +45,13 @@ class GroupMember {
   // To another worker than this one. False, and it is untouched, where that has no room.
   [[nodiscard]] bool hand_over(std::uint32_t worker, ClientAccepted& client);
 
+  // For the first, not for the first itself. False where that has no room.
+  [[nodiscard]] bool ask(AskedFlow asked);
+  void withdraw(const flow::FlowId& flow);
+  // The answer, for whose flow it is.
+  void rule(std::uint32_t worker, const FlowRuled& ruled);
+  [[nodiscard]] std::uint32_t index() const { return index_; }
+
   // Tells the others where it is not what was told, or heard, before.
   void tell_guest(const flow::GuestSeen& guest);
   void heard_guest(const flow::GuestSeen& guest) { guest_ = guest; }

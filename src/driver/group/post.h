@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "driver/group/asked_flow.h"
 #include "driver/group/parcel.h"
 #include "flow/core/flow_summary.h"
 #include "host/tcp_socket.h"
@@ -27,6 +28,15 @@ struct ClientAccepted {
   wire::Endpoint guest;  // Where in the guest it leads.
   host::TcpSocket socket;
 };
+// To the first: a flow of another waits for an answer,
+struct FlowAsks {
+  AskedFlow asked;
+};
+// ... or does not any more.
+struct AskWithdrawn {
+  std::uint32_t worker = 0;
+  flow::FlowId flow;
+};
 // To the first: another's link is gone.
 struct LinkGone {};
 // From whoever runs the workers.
@@ -34,7 +44,8 @@ struct WorkerCall {
   std::function<void(Worker&, Outside&)> run;
 };
 
-using Post = std::variant<Parcel, FlowsEnded, ClientAccepted, LinkGone, WorkerCall>;
+using Post = std::variant<Parcel, FlowsEnded, ClientAccepted, FlowAsks, AskWithdrawn, FlowRuled,
+                          LinkGone, WorkerCall>;
 
 // What is known of the host, where it has changed. From the first, which watches it.
 struct HostNews {

@@ -129,6 +129,7 @@ struct ClosePing {
 struct AskPolicy {
   FlowId flow;
   FlowKey key;
+  NamedBy by{};  // The name that it goes by, and the rule that asks.
   AskStage stage{};
   ByteView bytes{};       // Of kFirstBytes: all that the guest has sent, from the first byte on.
   bool finished = false;  // ... and it will send no more.

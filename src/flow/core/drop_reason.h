@@ -63,6 +63,7 @@ enum class DropReason : std::uint8_t {
   kDnsPrivate,          // DNS: all addresses of the answer are private ones.
   kDnsBudget,           // DNS: too many names below one domain that a wildcard allows.
   kDnsType,             // DNS: a type of record that the policy does not list.
+  kPingAsked,           // An echo request that is asked about: it does not wait.
   kPingForbidden,       // net.ipv4.ping_group_range forbids ping sockets.
   kUnreachable,         // No such host on the guest's own subnet, or an address never routed.
   kDnsRejected,         // Not a DNS query.
@@ -165,6 +166,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kDnsPrivate: return "dns-private";
     case DropReason::kDnsBudget: return "dns-budget";
     case DropReason::kDnsType: return "dns-type";
+    case DropReason::kPingAsked: return "ping-asked";
     case DropReason::kPingForbidden: return "ping-forbidden";
     case DropReason::kUnreachable: return "unreachable";
     case DropReason::kDnsRejected: return "dns-rejected";

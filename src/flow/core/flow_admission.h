@@ -45,6 +45,8 @@ class FlowAdmission {
     names_ = names;
   }
 
+  [[nodiscard]] bool has_judge() const { return judge_ != nullptr; }
+
   // A flow that is accepted counts until released(). By addresses alone.
   [[nodiscard]] policy::Verdict admit(policy::Protocol protocol, const wire::Endpoint& remote,
                                       Instant now,
@@ -64,6 +66,17 @@ class FlowAdmission {
     if (!(tcp ? ask_.tcp : protocol == policy::Protocol::kUdp && ask_.udp)) [[likely]]
       return {.gate = tcp ? ask_.gate : Gate::kOpen};
     return begin_asking(side, {});
+  }
+  // Of a flow that waits for an answer, after a change: kAsked, it waits on. Counts nothing.
+  [[nodiscard]] Admitted judge_waiting(policy::Protocol protocol, const wire::Endpoint& remote,
+                                       Instant now) {
+    if (judge_ == nullptr) return Admitted::of(reach_.judge(protocol, remote));
+    const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
+    if (judged.verdict != policy::Verdict::kAccepted) return Admitted::of(judged.verdict);
+    using Answer = Admitted::Answer;
+    return {.answer = judged.ask ? Answer::kAsked : Answer::kAllowed,
+            .gate = judged.gate,
+            .by = judged.by};
   }
   // Of a flow that lives and was judged when it began, after a change: whether it would be let
   // through again.
@@ -116,34 +129,37 @@ class FlowAdmission {
  private:
   [[gnu::cold]] Admitted judge_by_name(policy::Protocol protocol, const wire::Endpoint& remote,
                                        Instant now, policy::FlowSide side) {
-    JudgedFlow judged = judge_->judge_new(protocol, remote, now);
-    // An echo request does not wait.
-    if (judged.ask && protocol == policy::Protocol::kIcmp) {
-      judged.verdict = policy::Verdict::kAskNobody;
-    }
+    const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
     if (judged.verdict != policy::Verdict::kAccepted) {
       return {.answer = Admitted::Answer::kRefused,
               .verdict = refuse(judged.verdict),
               .by = judged.by,
               .prohibited = true};
     }
+    // An echo request does not wait: it asks, and is dropped.
+    if (judged.ask && protocol == policy::Protocol::kIcmp) {
+      return {.answer = Admitted::Answer::kAsked, .by = judged.by};
+    }
     const policy::Verdict verdict = admit_unjudged(side, now);
     if (verdict != policy::Verdict::kAccepted) {
       return {.answer = Admitted::Answer::kRefused, .verdict = verdict, .by = judged.by};
     }
-    if (judged.ask) return begin_asking(side, judged.by);
+    if (judged.ask) return begin_asking(side, judged.by, judged.gate);
     hold(judged.by);
     return {.gate = judged.gate, .by = judged.by};
   }
-  [[nodiscard]] Admitted begin_asking(policy::FlowSide side, const NamedBy& by) {
+  [[nodiscard]] Admitted begin_asking(policy::FlowSide side, const NamedBy& by,
+                                      Gate gate = Gate::kOpen) {
     if (asked_ >= ask_.flows_max) {
       released(side);
       return {.answer = Admitted::Answer::kRefused,
-              .verdict = refuse(policy::Verdict::kAskQueueFull)};
+              .verdict = refuse(policy::Verdict::kAskQueueFull),
+              .by = by,
+              .prohibited = judge_ != nullptr};
     }
     ++asked_;
     hold(by);
-    return {.answer = Admitted::Answer::kAsked, .by = by};
+    return {.answer = Admitted::Answer::kAsked, .gate = gate, .by = by};
   }
   // The name of a flow that lives is not forgotten.
   void hold(const NamedBy& by) {

@@ -20,6 +20,7 @@ struct NamedBy {
   dns::NameId name{};
   policy::RuleId rule{};
   NameSource source = NameSource::kNone;
+  bool approved = false;  // The rule asks, and somebody let this flow through.
   friend bool operator==(const NamedBy&, const NamedBy&) = default;
 };
 

@@ -95,6 +95,10 @@ class Engine {
   void set_claim_judge(ClaimJudge* judge) { tcp_.set_claim_judge(judge); }
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
+  // ... about an echo request, which is gone.
+  void on_echo_verdict(const FlowKey& key, const NamedBy& by, policy::Verdict verdict, Turn turn) {
+    ping_.on_verdict(key, by, verdict, turn);
+  }
 
   // From here on policy is this one, which must stay until the next. Each flow that lives and was
   // judged when it began is judged again, once, and ends where it is refused.
@@ -108,6 +112,10 @@ class Engine {
   // From here on policy is this one, which must stay until the next. Flows that live go on.
   void use_policy(const policy::EgressPolicy& policy);
   [[nodiscard]] Judge& judge() { return judge_; }
+  // The rule that decided, or asks. Only with a policy of names and addresses.
+  [[nodiscard]] const policy::EgressRule& rule_of(const NamedBy& by) const {
+    return judge_.policy().rule(by.rule);
+  }
   // What the guest may go by: a flow's name, while it or what it was learnt by is remembered.
   [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
     return book_.name(by.name);

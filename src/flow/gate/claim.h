@@ -41,7 +41,9 @@ class ClaimJudge {
   ClaimJudge& operator=(const ClaimJudge&) = delete;
   virtual ~ClaimJudge() = default;
 
-  [[nodiscard]] virtual Judged judge_claim(const FlowKey& key, const Claim& claim, Instant now) = 0;
+  // Of a flow that began by `by`.
+  [[nodiscard]] virtual Judged judge_claim(const FlowKey& key, const NamedBy& by,
+                                           const Claim& claim, Instant now) = 0;
   [[nodiscard]] virtual RefusalWords words_of(const Judged& judged) = 0;
 };
 

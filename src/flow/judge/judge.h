@@ -7,9 +7,10 @@
 //   2. a name of the address that a rule allows lets it through, TCP with its first bytes looked
 //   at;
 //   3. names that are all denied refuse it;
-//   4. a name that is to be asked about asks;
+//   4. a name that is to be asked about asks, unless it was answered for more than one flow;
 //   5. the rules on addresses decide;
 //   6. and at last the default, with the reason that says most.
+// Where the last two ask, an answer on the flow's name, or its address, counts as well.
 // Ports of name resolution by other ways than ours are refused before all of these.
 //
 // One for each worker; the book of names is the guest's.
@@ -41,7 +42,8 @@ class Judge final : public FlowJudge, public ClaimJudge {
                                      Instant now) override;
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
                                    const NamedBy& by, Instant now) override;
-  [[nodiscard]] Judged judge_claim(const FlowKey& key, const Claim& claim, Instant now) override;
+  [[nodiscard]] Judged judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim,
+                                   Instant now) override;
   [[nodiscard]] RefusalWords words_of(const Judged& judged) override;
 
  private:
@@ -68,6 +70,10 @@ class Judge final : public FlowJudge, public ClaimJudge {
     bool open = false;  // The address is public.
   };
 
+  [[nodiscard]] JudgedFlow judge_unanswered(const Where& where, Instant now);
+  void use_answer(JudgedFlow& judged, const Where& where) const;
+  [[nodiscard]] std::optional<policy::Ruled> said_of(const wire::DomainName& name,
+                                                     const Where& where) const;
   [[nodiscard]] ByNames by_names(const Where& where, Instant now);
   void add_live(ByNames& found, const Where& where, const Live& live) const;
   [[nodiscard]] JudgedFlow by_address(const Where& where, const policy::Reached& reached,
@@ -80,8 +86,10 @@ class Judge final : public FlowJudge, public ClaimJudge {
   [[nodiscard]] policy::SniUse sni_of(policy::RuleId rule) const;
   [[nodiscard]] policy::HostUse host_of(policy::RuleId rule) const;
   [[nodiscard]] Gate gate_of(wire::Port port, policy::RuleId rule) const;
-  [[nodiscard]] Judged judge_named(const FlowKey& key, const Claim& claim, Instant now);
-  [[nodiscard]] Judged judge_unnamed(const FlowKey& key, const Claim& claim, Instant now);
+  [[nodiscard]] Judged judge_named(const FlowKey& key, const NamedBy& begun, const Claim& claim,
+                                   Instant now);
+  [[nodiscard]] Judged judge_unnamed(const FlowKey& key, const NamedBy& begun, const Claim& claim,
+                                     Instant now);
   [[nodiscard]] bool open_by_address(const wire::Endpoint& remote, policy::RuleId& rule) const;
   [[nodiscard]] Judged accepted(NamedBy by) const;
 

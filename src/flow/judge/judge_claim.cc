@@ -27,17 +27,26 @@ NameSource source_of(Claim::Kind kind) {
 
 }  // namespace
 
-Judged Judge::judge_claim(const FlowKey& key, const Claim& claim, Instant now) {
+Judged Judge::judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim, Instant now) {
   if (claim.encrypted_hello && policy_->tls().encrypted_hello == policy::EncryptedHello::kRefuse) {
     return {.verdict = Verdict::kEncryptedHello};
   }
-  return claim.name ? judge_named(key, claim, now) : judge_unnamed(key, claim, now);
+  Judged judged =
+      claim.name ? judge_named(key, by, claim, now) : judge_unnamed(key, by, claim, now);
+  judged.by.approved = by.approved && judged.by.name == by.name;
+  return judged;
 }
 
 // The name must be one that the address was learnt by, and that a rule allows; but where the
-// address is open whatever is there, any name that is not denied will do.
-Judged Judge::judge_named(const FlowKey& key, const Claim& claim, Instant now) {
-  const auto ruled = policy_->for_name(*claim.name, Protocol::kTcp, key.remote.port);
+// address is open whatever is there, any name that is not denied will do. Who let the flow through
+// when asked, did so for its name.
+Judged Judge::judge_named(const FlowKey& key, const NamedBy& begun, const Claim& claim,
+                          Instant now) {
+  auto ruled = said_of(*claim.name, {Protocol::kTcp, key.remote});
+  const bool undecided = !ruled || ruled->effect == Effect::kAsk;
+  if (begun.approved && undecided && names_.find(*claim.name) == begun.name) {
+    ruled = policy::Ruled{Effect::kAllow, begun.rule};
+  }
   if (ruled && ruled->effect != Effect::kAllow) {
     return {.verdict = mismatch(claim.kind), .by = {.rule = ruled->rule}};
   }
@@ -61,12 +70,18 @@ Judged Judge::judge_named(const FlowKey& key, const Claim& claim, Instant now) {
   return {.verdict = mismatch(claim.kind), .by = by};
 }
 
-Judged Judge::judge_unnamed(const FlowKey& key, const Claim& claim, Instant now) {
+Judged Judge::judge_unnamed(const FlowKey& key, const NamedBy& begun, const Claim& claim,
+                            Instant now) {
   NamedBy by;
   if (open_by_address(key.remote, by.rule)) return accepted(by);
   const ByNames names = by_names({Protocol::kTcp, key.remote}, now);
-  if (!names.allowed) return {.verdict = mismatch(claim.kind)};
-  by = {.name = names.only, .rule = names.allowed->rule, .source = NameSource::kDns};
+  if (names.allowed) {
+    by = {.name = names.only, .rule = names.allowed->rule, .source = NameSource::kDns};
+  } else if (begun.approved) {
+    by = begun;
+  } else {
+    return {.verdict = mismatch(claim.kind)};
+  }
   const bool sni = sni_of(by.rule) == SniUse::kRequire;
   const bool host = host_of(by.rule) != HostUse::kOff;
   switch (claim.kind) {

@@ -25,6 +25,7 @@ void ask_about_kept(TcpFlow& flow, const Receiver& rx, ActionSink& out) {
   flow.asked = true;
   out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
                      .key = flow.key,
+                     .by = flow.by,
                      .stage = AskStage::kFirstBytes,
                      .bytes = flow.kept->all(),
                      .finished = rx.guest_finished});
@@ -40,7 +41,9 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
     flow->asked = false;
     admission_.answered();
     if (ruling.verdict == policy::Verdict::kAccepted) {
-      connect(*flow, Deciding(*deciding), ruling.gate, turn.out);
+      flow->by.approved = true;
+      const bool seen = deciding->gate == Gate::kFirstBytes;
+      connect(*flow, Deciding(*deciding), seen ? deciding->gate : ruling.gate, turn.out);
     } else {
       refuse(*flow, {ruling.verdict}, turn);
     }

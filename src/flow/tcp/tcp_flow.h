@@ -41,6 +41,7 @@ enum class HostError : std::uint8_t {
 struct Deciding {
   wire::SeqNum guest_isn;
   wire::Endpoint target;
+  Gate gate = Gate::kOpen;  // What its first bytes pass whoever lets it through.
 };
 
 // The guest's SYN waits for the host's connect().

@@ -9,8 +9,9 @@ namespace sluice::flow {
 
 // With all that the guest has sent, as often as there is more of it.
 bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
-  GateFinding finding = judge_first_bytes({flow.kept->all(), state.relaying.rx.guest_finished},
-                                          {.key = flow.key, .judge = *claims_, .now = turn.now});
+  GateFinding finding =
+      judge_first_bytes({flow.kept->all(), state.relaying.rx.guest_finished},
+                        {.key = flow.key, .judge = *claims_, .now = turn.now, .by = flow.by});
   switch (finding.kind) {
     case GateFinding::Kind::kNeedMore: return true;
     case GateFinding::Kind::kRefused: refuse(flow, std::move(finding.refusal), turn); return false;
@@ -36,9 +37,9 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   if (watched.written != 0) return Sifted::kNothing;
   const std::uint32_t fresh = rx.has_chain() ? rx.chained() : 0;
   const std::uint64_t offset = rx.stream_offset - fresh - watched.held();
-  Watched::Sifted sifted =
-      watched.sift(std::exchange(rx.range_first, kNoRange),
-                   {.key = flow.key, .judge = *watching_, .now = turn.now}, turn.out, parting_);
+  Watched::Sifted sifted = watched.sift(
+      std::exchange(rx.range_first, kNoRange),
+      {.key = flow.key, .judge = *watching_, .now = turn.now, .by = flow.by}, turn.out, parting_);
   if (!sifted.refusal && watched.held() > 0 && rx.guest_finished) {
     sifted.refusal = Refusal{.verdict = policy::Verdict::kNotHttp};
   }

@@ -76,7 +76,7 @@ struct QuotedSyn {
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
   flow.room_only = dns;
   flow.by = admitted.by;
-  const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint};
+  const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint, admitted.gate};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
     connect(flow, wanted, admitted.gate, turn.out);
     return;
@@ -84,7 +84,7 @@ struct QuotedSyn {
   flow.state = wanted;
   flow.asked = true;
   timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
-  turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, id}, .key = key});
+  turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, id}, .key = key, .by = flow.by});
 }
 
 // RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.

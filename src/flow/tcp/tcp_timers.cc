@@ -197,6 +197,16 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  [](const Lingering&) {},
                  [](const HandedOver&) {},  // The driver closes both sockets.
                  [&](const Deciding& state) {
+                   // As where a policy of names refuses at once. There are not always errors left
+                   // to be sent, so that a reset follows.
+                   if (outcome == policy::Outcome::kNotAccepted && admission_.has_judge()) {
+                     link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                                      {.protocol = wire::IpProtocol::kTcp,
+                                       .guest = flow.key.guest,
+                                       .remote = flow.key.remote,
+                                       .sequence = state.guest_isn},
+                                      turn);
+                   }
                    send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Gated& state) {
@@ -219,6 +229,20 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
     if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (const auto* waiting = std::get_if<Deciding>(&flow.state)) {
+      // The policy may have decided what was asked.
+      const Deciding wanted = *waiting;
+      const Admitted admitted =
+          admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
+      if (admitted.answer == Admitted::Answer::kRefused) refuse(flow, {admitted.verdict}, turn);
+      if (admitted.answer != Admitted::Answer::kAllowed) return;
+      flow.asked = false;
+      admission_.answered();
+      turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
+      admission_.rename(flow.by, admitted.by);
+      connect(flow, wanted, admitted.gate, turn.out);
+      return;
+    }
     if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
       return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);

@@ -43,6 +43,11 @@ void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, T
 
 std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn) {
   const Admitted admitted = admission_.judge(policy::Protocol::kIcmp, key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
+    admission_.drops().count(DropReason::kPingAsked);
+    turn.out.push(AskPolicy{.flow = {packet.protocol, {}}, .key = key, .by = admitted.by});
+    return FlowTable::kNone;
+  }
   if (admitted.answer != Admitted::Answer::kAllowed) {
     link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
     turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, admitted.by, turn.now)});
@@ -59,6 +64,15 @@ std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& pack
   turn.out.tell_opening(flow);
   turn.out.push(OpenPing{id, packet.family});
   return id.index;
+}
+
+[[gnu::cold]] void PingFlows::on_verdict(const FlowKey& key, const NamedBy& by,
+                                         policy::Verdict verdict, Turn turn) {
+  if (verdict == policy::Verdict::kAccepted) return;  // The next one finds a rule, or asks.
+  (void)admission_.refuse(verdict);
+  link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                   {.protocol = key.protocol, .guest = key.guest, .remote = key.remote}, turn);
+  turn.out.push(ReportFlow{refused_flow(key, verdict, by, turn.now)});
 }
 
 void PingFlows::on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message,

@@ -28,6 +28,9 @@ class PingFlows {
   void on_reply(PingId socket, const wire::IpAddress& from, MutableBytes message, Turn turn);
   void on_open_failed(PingId socket, bool forbidden, Turn turn);
 
+  // Answers an AskPolicy about an echo request, which has not waited: a refusal is told.
+  void on_verdict(const FlowKey& key, const NamedBy& by, policy::Verdict verdict, Turn turn);
+
   // What an error from the host's side is about.
   struct Origin {
     wire::IpAddress guest;

@@ -6,13 +6,15 @@
 
 namespace sluice::flow {
 
-std::uint32_t UdpFlows::begin_asking(const FlowKey& key, const wire::Endpoint& target, Turn turn) {
+std::uint32_t UdpFlows::begin_asking(const FlowKey& key, const wire::Endpoint& target,
+                                     const NamedBy& by, Turn turn) {
   const std::uint32_t index = create(key, target, UdpId{}, turn.now);
   Flow& flow = flows_.at(index);
   flow.held = std::make_unique<HeldDatagrams>();
   flow.standing = Standing::kAsked;
+  flow.by = by;
   timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
-  turn.out.push(AskPolicy{.flow = id_of(index), .key = key});
+  turn.out.push(AskPolicy{.flow = id_of(index), .key = key, .by = by});
   return index;
 }
 
@@ -22,6 +24,7 @@ void UdpFlows::on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn) {
   admission_.answered();
   flow->standing = Standing::kConfirmed;  // It waits no longer.
   if (ruling.verdict == policy::Verdict::kAccepted) {
+    flow->by.approved = true;
     let_through(handle.index, turn);
   } else {
     refuse(handle.index, ruling.verdict, turn);
@@ -65,10 +68,31 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   remove(index, policy::Outcome::kNotAccepted, turn);
 }
 
+// The policy is another: it may have decided what was asked.
+[[gnu::cold]] void UdpFlows::judge_waiting(std::uint32_t index, Turn turn) {
+  Flow& flow = flows_.at(index);
+  const Admitted admitted =
+      admission_.judge_waiting(policy::Protocol::kUdp, flow.key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kAsked) return;
+  if (admitted.answer == Admitted::Answer::kRefused) {
+    refuse(index, admitted.verdict, turn);
+    return;
+  }
+  admission_.answered();
+  turn.out.push(WithdrawAsk{id_of(index)});
+  admission_.rename(flow.by, admitted.by);
+  flow.standing = Standing::kConfirmed;  // It waits no longer.
+  let_through(index, turn);
+}
+
 [[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& flow) {
     // Who called a published port was not judged at first either.
     if (flow.inbound) return;
+    if (flow.held != nullptr) {
+      judge_waiting(handle.index, turn);
+      return;
+    }
     if (admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now))
       return;
     cut_off(handle.index, policy::Verdict::kRevoked, turn);

@@ -77,9 +77,8 @@ UdpFlows::UdpFlows(const FlowContext& context)
     return FlowTable::kNone;
   }
   if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
-    const std::uint32_t asked = begin_asking(key, target.endpoint, turn);
+    const std::uint32_t asked = begin_asking(key, target.endpoint, admitted.by, turn);
     flows_.at(asked).side = side;
-    flows_.at(asked).by = admitted.by;
     return asked;
   }
   const std::uint32_t index =

@@ -156,7 +156,8 @@ class UdpFlows {
   }
   // udp_ask.cc
   [[nodiscard]] std::uint32_t begin_asking(const FlowKey& key, const wire::Endpoint& target,
-                                           Turn turn);
+                                           const NamedBy& by, Turn turn);
+  void judge_waiting(std::uint32_t index, Turn turn);
   void let_through(std::uint32_t index, Turn turn);
   void refuse(std::uint32_t index, policy::Verdict verdict, Turn turn);
 

@@ -7,6 +7,9 @@
 // then the one that names a protocol. On a tie deny comes before ask and ask before allow.
 //
 // Rules on names and on addresses are asked apart: who joins them is the judge (src/flow).
+//
+// What people answered when they were asked (EgressRule::decision) is apart as well, with the same
+// order within: it opens nothing that the rules or the default do not ask about.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +41,8 @@ struct EgressRule {
   std::vector<wire::Prefix> private_addresses{};
   std::optional<SniUse> sni{};    // Nothing: as the policy says for all.
   std::optional<HostUse> host{};  // The same.
+  // What a person answered for more than a moment: it counts only where the others ask.
+  bool decision = false;
 };
 
 struct DraftRule {
@@ -64,10 +69,12 @@ class EgressPolicy {
   // An error is a sentence for a person.
   [[nodiscard]] static std::expected<EgressPolicy, std::string> compile(EgressDraft draft);
 
-  // Whether names decide at all: a rule speaks of some, or the default does not allow.
+  // Whether names decide at all: a rule speaks of some, or asks, or the default does not allow.
   [[nodiscard]] bool names_decide() const {
-    return !names_.empty() || addresses_.fallback() != Effect::kAllow;
+    return !names_.empty() || asks_ || addresses_.fallback() != Effect::kAllow;
   }
+  // Whether there is something that people are asked about.
+  [[nodiscard]] bool asks() const { return asks_; }
   [[nodiscard]] Effect default_effect() const { return addresses_.fallback(); }
 
   // What the most specific rule on names says; nothing if none matches.
@@ -104,6 +111,15 @@ class EgressPolicy {
                                                  const wire::Endpoint& target) const;
   [[nodiscard]] const Policy& addresses() const { return addresses_; }
 
+  // What was answered already, of a name or of an address that is to be asked about; nothing where
+  // it is still to be.
+  [[nodiscard]] std::optional<Ruled> decided(const wire::DomainName& name, Protocol protocol,
+                                             wire::Port port) const {
+    return decided_names_.find(name, protocol, port);
+  }
+  [[nodiscard]] std::optional<Ruled> decided(Protocol protocol,
+                                             const wire::Endpoint& target) const;
+
   // In the order of writing; a RuleId is a place in it.
   [[nodiscard]] std::span<const EgressRule> rules() const { return rules_; }
   // Also of the two that are in no list.
@@ -114,7 +130,9 @@ class EgressPolicy {
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
 
  private:
-  void add_addresses(const EgressDraft& draft, std::vector<PolicyRule>& rules) const;
+  void add_names(const EgressDraft& draft);
+  enum class Kind : std::uint8_t { kRules, kDecisions };
+  void add_addresses(const EgressDraft& draft, Kind kind, std::vector<PolicyRule>& rules) const;
   void note_pattern(const NamePattern* pattern);
   [[nodiscard]] std::uint8_t asked_by(const wire::DomainName& name) const;
   void note_unnamed_query(const std::vector<PolicyRule>& rules);
@@ -126,8 +144,11 @@ class EgressPolicy {
   std::vector<std::uint8_t> common_labels_;
   NameIndex names_;
   Policy addresses_;
+  NameIndex decided_names_;
+  Policy decided_addresses_;
   Ruled unnamed_query_{Effect::kAllow, RuleId{}};
   bool denies_names_ = false;
+  bool asks_ = false;
   EgressRule default_rule_{.id = "default", .text = "default"};
   DnsPolicy dns_;
   TlsPolicy tls_;

@@ -8,19 +8,22 @@
 #include <variant>
 
 #include "base/unreachable.h"
+#include "policy/ask/question.h"
 #include "telemetry/flow_record.h"
 
 namespace sluice::telemetry {
 
 enum class EventType : std::uint8_t {
-  kStart,   // The first of a run.
-  kOpen,    // A flow begins.
-  kClose,   // A flow that was let through has ended.
-  kDeny,    // One was refused by policy, or by whoever was asked.
-  kLimit,   // ... or by a limit.
-  kRevoke,  // One that was let through was ended: by a new policy, or by a person.
-  kLost,    // Events that this reader does not get.
-  kEnd,     // The last of a run.
+  kStart,     // The first of a run.
+  kOpen,      // A flow begins.
+  kClose,     // A flow that was let through has ended.
+  kDeny,      // One was refused by policy, or by whoever was asked.
+  kLimit,     // ... or by a limit.
+  kRevoke,    // One that was let through was ended: by a new policy, or by a person.
+  kAsk,       // People are asked whether flows may go on.
+  kDecision,  // ... and what became of that.
+  kLost,      // Events that this reader does not get.
+  kEnd,       // The last of a run.
 };
 
 inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventType::kEnd) + 1;
@@ -33,6 +36,8 @@ inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventTyp
     case EventType::kDeny: return "deny";
     case EventType::kLimit: return "limit";
     case EventType::kRevoke: return "revoke";
+    case EventType::kAsk: return "ask";
+    case EventType::kDecision: return "decision";
     case EventType::kLost: return "lost";
     case EventType::kEnd: return "end";
   }
@@ -57,12 +62,29 @@ struct LeftOutEvent {
   std::uint64_t count = 0;
 };
 
+// A question that waits for people from here on.
+struct AskEvent {
+  const policy::Question& question;
+};
+
+// What became of a question. The rule is the answer's, as it is written; empty: it made none.
+struct DecisionEvent {
+  const policy::Question& question;
+  std::string_view result;  // "approved", "refused", "timeout", "nobody" or "policy".
+  std::string_view scope{};
+  std::string_view breadth{};
+  std::string_view rule{};
+  std::string_view by{};    // Who answered; empty: nobody.
+  bool late = false;        // Nothing waited for the answer any more.
+  std::uint64_t flows = 0;  // That waited.
+};
+
 struct EndEvent {
   int status = 0;                 // Of the guest, as whoever started us gets it.
   std::uint64_t events_lost = 0;  // Over all readers.
 };
 
-using Event = std::variant<StartEvent, FlowEvent, LeftOutEvent, EndEvent>;
+using Event = std::variant<StartEvent, FlowEvent, LeftOutEvent, AskEvent, DecisionEvent, EndEvent>;
 
 // Of what a flow ended with.
 [[nodiscard]] EventType type_of_end(policy::Verdict verdict);

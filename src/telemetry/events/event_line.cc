@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/overloaded.h"
+#include "telemetry/events/question_line.h"
 #include "telemetry/json_line.h"
 #include "telemetry/text.h"
 
@@ -62,6 +63,28 @@ void members(JsonLine& line, const LeftOutEvent& event) {
   kebab(line, "outcome", policy::to_string(event.outcome));
 }
 
+void members(JsonLine& line, const AskEvent& event) { add_question(line, event.question); }
+
+void text_or_null(JsonLine& line, std::string_view key, std::string_view value) {
+  if (value.empty()) {
+    line.null(key);
+  } else {
+    line.text(key, value);
+  }
+}
+
+void members(JsonLine& line, const DecisionEvent& event) {
+  line.number("question", event.question.id);
+  add_subject(line, event.question);
+  line.text("result", event.result);
+  text_or_null(line, "scope", event.scope);
+  text_or_null(line, "of", event.breadth);
+  text_or_null(line, "rule", event.rule);
+  text_or_null(line, "by", event.by);
+  line.flag("late", event.late);
+  line.number("flows", event.flows);
+}
+
 void members(JsonLine& line, const EndEvent& event) {
   line.number("status", static_cast<std::uint64_t>(std::max(event.status, 0)));
   line.number("events_lost", event.events_lost);
@@ -83,6 +106,8 @@ EventType type_of(const Event& event) {
                    return flow.flow.opening ? EventType::kOpen : type_of_end(flow.flow.verdict);
                  },
                  [](const LeftOutEvent& left_out) { return type_of_end(left_out.verdict); },
+                 [](const AskEvent&) { return EventType::kAsk; },
+                 [](const DecisionEvent&) { return EventType::kDecision; },
                  [](const EndEvent&) { return EventType::kEnd; }},
       event);
 }

@@ -59,13 +59,20 @@ std::string reason_text(const SeenEvent& event) {
 
 std::string detail_of(const SeenEvent& event) {
   // The address, where the target is a name.
-  std::string text = event.name.empty() || event.flow.empty() ? "" : plain(event.address);
+  const bool has_target = !event.flow.empty() || event.question != 0;
+  std::string text = event.name.empty() || !has_target ? "" : plain(event.address);
   const auto add = [&text](const std::string& more) {
     if (!text.empty() && !more.empty()) text += "  ";
     text += more;
   };
   if (event.is_refusal()) add(reason_text(event));
   if (event.type == "close" || event.type == "revoke") add(end_text(event));
+  if (event.type == "ask") add(fmt::format("question {}", event.question));
+  if (event.type == "decision") {
+    const std::string by = plain(event.answered_by);
+    add(fmt::format("question {}: {}{}{}", event.question, plain(event.result),
+                    by.empty() ? "" : ", by ", by));
+  }
   if (event.type == "end") add(fmt::format("status {}", event.status));
   return text;
 }
@@ -96,7 +103,7 @@ std::string target_text(const SeenEvent& event) {
 
 std::string event_row(const SeenEvent& event, Color color) {
   std::string what;
-  if (!event.flow.empty()) {
+  if (!event.flow.empty() || event.question != 0) {
     what = target_text(event);
   } else if (event.left_out > 0) {
     what = fmt::format("{} more of the same", event.left_out);

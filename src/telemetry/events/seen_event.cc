@@ -107,6 +107,9 @@ std::optional<SeenEvent> read_event(std::string_view line) {
   event.port = port_of(object, "port");
   event.reason = text_of(object, "reason");
   event.decided_by = text_of(object, "decided_by");
+  event.question = number_of(object, "question");
+  event.result = text_of(object, "result");
+  if (event.question != 0) event.answered_by = text_of(object, "by");
   event.opened = time_of(object, "opened");
   event.duration = duration_of(object, "duration_s");
   event.bytes_to_host = number_of(object, "bytes_to_host");

@@ -41,6 +41,10 @@ struct SeenEvent {
   std::string path;
   std::string outcome;
 
+  std::uint64_t question = 0;  // Of "ask" and "decision"; of the latter also:
+  std::string result;
+  std::string answered_by;
+
   std::uint64_t count = 0;     // Of "lost".
   std::uint64_t left_out = 0;  // Refusals without an event of their own.
   std::string program;         // Of "start".

@@ -12,7 +12,8 @@ class OneNameAllowed final : public ClaimJudge {
  public:
   explicit OneNameAllowed(std::string name = "ok.test") : name_(std::move(name)) {}
 
-  Judged judge_claim(const FlowKey& /*key*/, const Claim& claim, Instant /*now*/) override {
+  Judged judge_claim(const FlowKey& /*key*/, const NamedBy& /*by*/, const Claim& claim,
+                     Instant /*now*/) override {
     claims.push_back(claim);
     if (claim.kind == Claim::Kind::kOpaque) return {.verdict = opaque};
     const bool tls = claim.kind == Claim::Kind::kTls;

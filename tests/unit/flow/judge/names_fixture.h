@@ -185,7 +185,7 @@ class NamesFixture : public TcpFixture, public testing::WithParamInterface<wire:
     Claim said{.kind = kind, .name = {}, .encrypted_hello = encrypted};
     if (!name.empty()) said.name = wire::DomainName::from_text(name);
     return engine().judge().judge_claim(
-        {{guest_address(), {1}}, {ip(address), {port}}, wire::IpProtocol::kTcp}, said, now);
+        {{guest_address(), {1}}, {ip(address), {port}}, wire::IpProtocol::kTcp}, {}, said, now);
   }
   Verdict tls(const std::string& address, std::string_view name, std::uint16_t port = 443) {
     return claim(address, port, Kind::kTls, name).verdict;

@@ -29,6 +29,7 @@ enum class OptionId : std::uint8_t {
   kDefault,
   kMaxFlows,
   kNewFlowsPerSecond,
+  kLimit,
   kReport,
   kReportFile,
   kFlowLog,

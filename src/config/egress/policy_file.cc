@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/suggestion.h"
+#include "config/egress/limit_text.h"
 #include "config/egress/rule_table.h"
 #include "config/messages.h"
 #include "config/toml_reader.h"
@@ -105,6 +106,7 @@ void read_limits(TomlReader& document, PolicyParts& into, Messages& messages) {
   if (const auto flows = reader.integer("new-flows-per-second", 0, kCountMax)) {
     into.new_flows_per_second = static_cast<std::uint32_t>(*flows);
   }
+  read_limit_keys(reader, into.draft.limit);
   reader.finish(Unknown::kError);
 }
 

@@ -1,4 +1,4 @@
-// A policy as options ask for it: --allow, --deny, --policy, --profile and --default.
+// A policy as options ask for it: --allow, --deny, --policy, --profile, --default and --limit.
 #pragma once
 
 #include <expected>
@@ -17,6 +17,7 @@ struct PolicyRequest {
   std::vector<std::string> files{};
   std::vector<std::string> profiles{};  // Each may be several, separated by commas.
   std::optional<std::string> fallback{};
+  std::vector<std::string> limits{};  // Of all flows together.
 };
 
 // The parts, whose draft has its default: what is said of it; else deny where there is a file, a

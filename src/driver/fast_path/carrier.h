@@ -33,6 +33,8 @@ class Carrier {
   };
   // False where the guest's socket cannot be watched: both ends are as they were, and the caller's.
   [[nodiscard]] bool start(flow::TcpId id, Ends& ends, Instant now);
+  // The policy is another: each counts for the limits that its flow counts for now.
+  void follow_limits();
   // The host's socket had failed before start(), and says so no more.
   void note_host_failed(flow::TcpId id);
   // Ends one at once; false when it is none of ours.
@@ -74,6 +76,7 @@ class Carrier {
     Instant probed_at{};
     Duration silence{};
     std::uint32_t keep_alive = 0;  // Seconds of silence before the host is asked; 0: as it came.
+    policy::Meter* meter = nullptr;  // Null: there is no limit.
     bool deaf = false;             // The guest hears as little of us as we of the host's peer.
   };
 

@@ -15,6 +15,7 @@
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
 #include "policy/limits/guest_limits.h"
+#include "policy/limits/meter_book.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 
@@ -57,6 +58,8 @@ class Group {
   [[nodiscard]] Inbox& inbox(std::uint32_t worker) { return *inboxes_[worker]; }
   [[nodiscard]] policy::SharedLimits& limits() { return limits_; }
   [[nodiscard]] dns::NameBook& names() { return names_; }
+  // bind() is for the first's thread.
+  [[nodiscard]] policy::MeterBook& meters() { return meters_; }
 
  private:
   Group(const flow::FrameOwner& owner, const policy::GuestLimits& limits, const SipKey& names)
@@ -65,6 +68,7 @@ class Group {
   flow::FrameOwner owner_;
   LockedLimits limits_;
   dns::NameBookOf<std::mutex> names_;
+  policy::MeterBook meters_;
   std::vector<std::unique_ptr<Inbox>> inboxes_;
 };
 

@@ -226,8 +226,11 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     return;
   }
   std::size_t sent = 0;
+  connection->lane = action.lane;
   if (connection->waiting() == 0) {
-    const auto result = send_ranges(*connection, action, turn.out);
+    const auto result = action.lane == nullptr
+                            ? send_ranges(*connection, action, turn.out)
+                            : send_within_limit(*connection, action, turn.out, turn.now);
     if (!result) {
       fail_write(action, result.error().error, turn);
       return;
@@ -245,7 +248,7 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     return;
   }
   if (waits) [[unlikely]] {
-    if (const auto flushed = flush_spill(*connection); !flushed) {
+    if (const auto flushed = flush_spill(*connection, turn.now); !flushed) {
       fail_write(action, flushed.error().error, turn);
       return;
     }
@@ -253,13 +256,18 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     drop_spill(*connection);
   }
   update_room(*connection);
-  flows_.on_written(
-      action.flow, {connection->spill_end - action.offset, connection->waiting(), connection->room},
-      turn);
+  flows_.on_written(action.flow,
+                    {connection->spill_end - action.offset, connection->waiting(),
+                     room_to_tell(*connection)},
+                    turn);
+  if (action.lane != nullptr) [[unlikely]]
+    end_if_used_up(action.flow, turn);
 }
 
-std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection) {
+std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection, Instant now) {
   if (connection.waiting() == 0) return {};
+  if (connection.lane != nullptr) [[unlikely]]
+    return flush_within_limit(connection, now);
   const auto sent =
       send_from(connection.socket, *connection.spill, connection.spill_begin, connection.spill_end);
   if (!sent) return std::unexpected(sent.error());
@@ -281,11 +289,29 @@ void TcpIo::update_room(Connection& connection) {
   set_room(connection, static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0));
 }
 
+// What a rate lets through only bit by bit would have to wait here.
+std::uint32_t TcpIo::room_to_tell(const Connection& connection) {
+  const bool slow = connection.lane != nullptr && connection.lane->has_rate();
+  return slow ? std::min(connection.room, kRoomAtFirst) : connection.room;
+}
+
 void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   if (Connection* connection = find(action.flow)) {
     (void)connection->socket.shutdown_write();
     SLUICE_PROBE(fin_to_host, action.flow.index, 0, 0);
   }
+}
+
+void TcpIo::flush_and_tell(Connection& connection, flow::Turn turn) {
+  if (const auto flushed = flush_spill(connection, turn.now); !flushed) {
+    fail(connection, flushed.error().error, turn);
+    return;
+  }
+  update_room(connection);
+  const flow::TcpId id = connection.id;
+  flows_.on_room(id, connection.waiting(), room_to_tell(connection), turn);
+  if (connection.lane != nullptr) [[unlikely]]
+    end_if_used_up(id, turn);
 }
 
 [[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
@@ -303,12 +329,9 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
     if (!connection.connected) {
       on_established(connection, turn);
     } else if (connection.waiting() > 0) {
-      if (const auto flushed = flush_spill(connection); !flushed) {
-        fail(connection, flushed.error().error, turn);
-        return;
-      }
-      update_room(connection);
-      flows_.on_room(id, connection.waiting(), connection.room, turn);
+      flush_and_tell(connection, turn);
+      // It may have failed, or ended.
+      if (connection.failed || connection.id != id || !connection.socket.valid()) return;
     }
   }
   if ((events & EPOLLPRI) != 0) connection.urgent = true;

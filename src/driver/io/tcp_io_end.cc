@@ -50,7 +50,9 @@ void TcpIo::close(const flow::CloseTcp& action, Instant now) {
     connection->socket.close_and_forget();
   } else if (!action.reset) {
     connection->socket.close();
-  } else if (action.at_once || connection->failed || !connection->connected) {
+  } else if (action.at_once || connection->failed || !connection->connected ||
+             (connection->lane != nullptr && connection->waiting() > 0)) {
+    // What a limit holds back does not go out behind it either.
     connection->socket.reset();
   } else {
     late_resets_.add({.socket = std::move(connection->socket),
@@ -63,9 +65,11 @@ void TcpIo::close(const flow::CloseTcp& action, Instant now) {
   drop_spill(*connection);
 }
 
-void TcpIo::on_time(Instant now) {
-  if (now < late_resets_.next_wakeup()) return;
-  late_resets_.on_time(now);
+void TcpIo::on_time(flow::Turn turn) {
+  if (turn.now >= held_back_.next_wakeup()) [[unlikely]]
+    release_held_back(turn);
+  if (turn.now < late_resets_.next_wakeup()) return;
+  late_resets_.on_time(turn.now);
   note_spill_free();
 }
 

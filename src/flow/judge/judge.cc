@@ -39,7 +39,9 @@ JudgedFlow Judge::judge_new(Protocol protocol, const wire::Endpoint& remote, Ins
   if (names.allowed) {
     by.rule = names.allowed->rule;
     const bool gated = protocol == Protocol::kTcp;
-    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen, .by = by};
+    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen,
+            .http = speaks_http(remote.port),
+            .by = by};
   }
   if (names.live > 0 && names.all_denied && names.denied) {
     by.rule = names.denied->rule;
@@ -124,7 +126,9 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
     return {.verdict = Verdict::kPortUnlisted, .by = {.rule = kBuiltIn}};
   }
   const bool seen = where.protocol == Protocol::kTcp && (speaks_tls(port) || speaks_http(port));
-  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen, .by = {.rule = rule}};
+  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen,
+          .http = speaks_http(port),
+          .by = {.rule = rule}};
 }
 
 JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reached) const {
@@ -137,7 +141,7 @@ JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reache
   return {.verdict = verdict, .by = {}};
 }
 
-bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const NamedBy& by,
+bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, NamedBy& by,
                           Instant now) {
   const Where where{protocol, remote};
   const policy::Reached reached = reach_.look(protocol, remote);
@@ -145,9 +149,11 @@ bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const
   if (!name) {
     // It may have several names, and its own was never said.
     const JudgedFlow judged = judge_new(protocol, remote, now);
+    by.rule = judged.by.rule;
     return judged.verdict == Verdict::kAccepted && !judged.ask;
   }
   const auto ruled = policy_->for_name(*name, protocol, remote.port);
+  by.rule = ruled ? ruled->rule : rule_of(reached);
   if (ruled) {
     if (ruled->effect != Effect::kAllow || reached.verdict == Verdict::kNotRoutable) return false;
     return !reached.floor ||

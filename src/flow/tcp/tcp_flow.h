@@ -12,6 +12,7 @@
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/metered.h"
 #include "flow/core/named_by.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
@@ -134,6 +135,8 @@ struct TcpFlow {
   bool room_only = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   NamedBy by{};
+  Metered metered{};
+  bool used_up = false;        // Nothing is left for it: it ends.
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
   // The host's side failed. What it sent before is the guest's yet.

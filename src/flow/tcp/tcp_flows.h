@@ -124,6 +124,11 @@ class TcpFlows {
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);
+  // Nothing is left of the lane of a WriteTcp, or of a flow that was handed over: it ends, and what
+  // waits goes no further.
+  void on_used_up(TcpId id, Turn turn);
+  // Whose limits a flow counts for now; null: nobody's.
+  [[nodiscard]] policy::Meter* meter_of(TcpId id) const;
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have
@@ -296,6 +301,17 @@ class TcpFlows {
   // What of the burst of a watched flow goes to the host.
   enum class Sifted : std::uint8_t { kNothing, kWriting, kFlowIsGone };
   [[nodiscard]] Sifted sift(TcpFlow& flow, Relaying& state, Turn turn);
+
+  // tcp_limit.cc
+  [[nodiscard]] static policy::Lane* lane_to_host(const TcpFlow& flow) {
+    return flow.metered.meter == nullptr ? nullptr : &flow.metered.meter->to_host();
+  }
+  [[nodiscard]] std::uint32_t claim_from_host(TcpFlow& flow, Sender& tx, std::uint32_t wanted,
+                                              Instant now);
+  void settle_from_host(TcpFlow& flow, Sender& tx, std::size_t used, Instant now);
+  [[nodiscard]] std::optional<Refusal> refused_by_limit(TcpFlow& flow, Gated& state, bool http,
+                                                        Instant now);
+  [[nodiscard]] bool keeps_its_limit(TcpFlow& flow, Instant now);
 
   // tcp_timers.cc
   [[nodiscard]] bool may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn);

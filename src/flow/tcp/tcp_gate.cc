@@ -16,12 +16,18 @@ bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
     case GateFinding::Kind::kRefused: refuse(flow, std::move(finding.refusal), turn); return false;
     case GateFinding::Kind::kPass: break;
   }
+  if (finding.by) admission_.rename(flow.by, *finding.by);
+  if (admission_.meters().any()) [[unlikely]] {
+    if (auto refusal = refused_by_limit(flow, state, finding.watch.has_value(), turn.now)) {
+      refuse(flow, std::move(*refusal), turn);
+      return false;
+    }
+  }
   if (finding.watch) {
     flow.watched = std::make_unique<Watched>(*finding.watch);
     // What the server has said answers no request.
     if (flow.bytes_to_guest > 0) (void)flow.watched->hear({});
   }
-  if (finding.by) admission_.rename(flow.by, *finding.by);
   discard_acked(flow, state.relaying.tx, turn.out);
   request_data(flow, state.relaying.tx, turn);
   flow.kept->let_through();
@@ -65,7 +71,8 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   // None of what is new is acknowledged before the host has taken what may go.
   rx.write_size = fresh;
   watched.written = sifted.bytes;
-  turn.out.push(WriteTcp{flow.id, offset, offset + sifted.bytes, sifted.first_range});
+  turn.out.push(WriteTcp{flow.id, offset, offset + sifted.bytes, sifted.first_range,
+                         lane_to_host(flow)});
   return Sifted::kWriting;
 }
 

@@ -46,7 +46,7 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
     if (sifted == Sifted::kFlowIsGone) return;
     writing = sifted == Sifted::kWriting;
   } else if (writing) {
-    turn.out.push(state->rx.begin_write(flow.id));
+    turn.out.push(state->rx.begin_write(flow.id, lane_to_host(flow)));
   }
   // The ACK follows what the host takes.
   if (!writing) {
@@ -83,9 +83,13 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
     if (tx.begin_probing(turn.now)) arm(flow, tx.resend_at);
     return;
   }
+  std::uint32_t most = std::min(usable, options_.peek_max);
+  if (flow.metered.any()) [[unlikely]] {
+    most = claim_from_host(flow, tx, most, turn.now);
+    if (most == 0) return;
+  }
   tx.peek_pending = true;
-  turn.out.push(
-      PeekTcp{flow.id, tx.sent, tx.offset_of(tx.sent), std::min(usable, options_.peek_max)});
+  turn.out.push(PeekTcp{flow.id, tx.sent, tx.offset_of(tx.sent), most});
 }
 
 std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
@@ -113,6 +117,8 @@ std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
     return;
   }
   tx.peek_pending = false;
+  if (flow->metered.any()) [[unlikely]]
+    settle_from_host(*flow, tx, bytes.size(), turn.now);
   flow->active = turn.now;
   if (flow->host_failed && !flow->host_hung_up && status != PeekStatus::kData &&
       status != PeekStatus::kBehindUnread) [[unlikely]] {

@@ -34,6 +34,10 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
   TcpFlow* flow = find(TcpId{flows_.handle_of(index)});
   if (flow == nullptr) return;
+  if (flow->used_up) [[unlikely]] {
+    on_used_up(flow->id, turn);
+    return;
+  }
   std::visit(Overloaded{
                  [](const Connecting&) {},  // The host kernel's to give up.
                  [&](SynAckSent& state) {
@@ -127,9 +131,14 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
       send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
     }
   }
+  Instant resume_at = kNever;
+  if (flow.metered.any()) [[unlikely]] {
+    if (turn.now >= tx.resume_at) request_data(flow, tx, turn);
+    if (turn.now < tx.resume_at || flow.used_up) resume_at = tx.resume_at;
+  }
   const Instant judged_by = flow.watched == nullptr ? kNever : flow.watched->until;
   timers_.arm(flow.timer, std::min({tx.resend_at, state.rx.check_at, flow.hand_over_until,
-                                    judged_by, flow.active + options_.idle_limit}));
+                                    judged_by, resume_at, flow.active + options_.idle_limit}));
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Turn turn) {
@@ -218,10 +227,13 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
 [[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
-    if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
-    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    if (is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (!flow.inbound && !admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
+                                                   turn.now)) {
+      cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    } else if (!keeps_its_limit(flow, turn.now)) {
+      on_used_up(flow.id, turn);
+    }
   });
 }
 
@@ -229,6 +241,10 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   TcpFlow& flow = flows_.at(index);
   if (is_over(flow.state)) return;
   flow.verdict = admission_.refuse(why);
+  // What waits for the host does not go there.
+  if (const Relaying* const state = standing(flow)) {
+    flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, state->rx.buffered);
+  }
   abort(flow, has_begun(flow.state) ? policy::Outcome::kCutOff : policy::Outcome::kNotAccepted,
         turn);
 }

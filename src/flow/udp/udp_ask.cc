@@ -41,10 +41,19 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
                       : once    ? Standing::kAskedOnce
                                 : Standing::kConfirmed);
   for (const HeldDatagrams::Batch& batch : flow.held->batches()) {
-    flow.bytes_to_host += batch.bytes.size();
+    ByteView bytes = batch.bytes;
+    if (flow.metered.any()) [[unlikely]] {
+      const DatagramsMetered metered = meter_datagrams(
+          flow.metered.meter->to_host(), bytes.size(), batch.segment_size, turn.now);
+      // Where a quota does not hold them, the next one ends the flow.
+      count_over_rate(metered.dropped);
+      if (!metered.all_pass() && metered.bytes == 0) continue;
+      bytes = bytes.first(metered.bytes);
+    }
+    flow.bytes_to_host += bytes.size();
     turn.out.push(SendUdp{.socket = flow.socket,
                           .target = flow.target,
-                          .payload = batch.bytes,
+                          .payload = bytes,
                           .segment_size = batch.segment_size,
                           .hop_limit = batch.hop_limit,
                           .local = flow.local});
@@ -63,16 +72,6 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
                     .payload = batches.empty() ? ByteView{} : ByteView(batches.front().bytes)},
                    turn);
   remove(index, policy::Outcome::kNotAccepted, turn);
-}
-
-[[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
-  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    // Who called a published port was not judged at first either.
-    if (flow.inbound) return;
-    if (admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
-  });
 }
 
 [[gnu::cold]] void UdpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {

@@ -20,6 +20,7 @@
 #include "policy/egress/egress_settings.h"
 #include "policy/egress/egress_target.h"
 #include "policy/egress/name_index.h"
+#include "policy/limits/traffic_limit.h"
 #include "policy/policy.h"
 #include "policy/protocol.h"
 #include "wire/address.h"
@@ -38,6 +39,9 @@ struct EgressRule {
   std::vector<wire::Prefix> private_addresses{};
   std::optional<SniUse> sni{};    // Nothing: as the policy says for all.
   std::optional<HostUse> host{};  // The same.
+  // Of a rule that lets something through: what its flows may carry together, with those of all
+  // others of its id.
+  std::optional<TrafficLimit> limit{};
 };
 
 struct DraftRule {
@@ -51,6 +55,7 @@ struct EgressDraft {
   DnsPolicy dns{};
   TlsPolicy tls{};
   HttpPolicy http{};
+  TrafficLimit limit{};  // Of all flows together. `flows` does not count: see LimitOptions.
   // Of the guest: what @gateway and @loopback are.
   std::vector<wire::IpAddress> gateways{};
 };
@@ -112,6 +117,8 @@ class EgressPolicy {
   [[nodiscard]] const DnsPolicy& dns() const { return dns_; }
   [[nodiscard]] const TlsPolicy& tls() const { return tls_; }
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
+  // Of all flows together.
+  [[nodiscard]] const TrafficLimit& limit() const { return limit_; }
 
  private:
   void add_addresses(const EgressDraft& draft, std::vector<PolicyRule>& rules) const;
@@ -132,6 +139,7 @@ class EgressPolicy {
   DnsPolicy dns_;
   TlsPolicy tls_;
   HttpPolicy http_;
+  TrafficLimit limit_;
 };
 
 }  // namespace sluice::policy

@@ -162,11 +162,9 @@ TEST_F(TcpLimit, ARateDelaysWhatTheHostSendsAndLosesNothing) {
   tcp().on_readable(c.id, false, {now, sink});
   while (now < begin + 5s) {
     collect();
-    for (const PeekTcp& peek : std::exchange(actions, {}) | std::views::filter([](const Action& a) {
-                                 return std::holds_alternative<PeekTcp>(a);
-                               }) | std::views::transform([](const Action& a) {
-                                 return std::get<PeekTcp>(a);
-                               })) {
+    const auto peeks = all<PeekTcp>();
+    actions.clear();
+    for (const PeekTcp& peek : peeks) {
       const Bytes bytes = stream(got, peek.max);
       got += peek.max;
       tcp().on_peeked(c.id, {peek.sequence, PeekStatus::kData, bytes, true}, {now, sink});

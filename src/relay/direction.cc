@@ -40,9 +40,7 @@ constexpr Duration kGatherTime = std::chrono::milliseconds{5};
 // Less than this in kGatherTime is no fast stream.
 constexpr std::size_t kThinGather = 512 * 1024;
 
-// What one read may claim of a limit that others draw on, too.
-constexpr std::size_t kClaimMax = 1024 * 1024;
-
+constexpr std::size_t kClaimMax = 1024 * 1024;  // Of a lane that others draw on, for one read.
 // Until memory is asked for again after there was none.
 constexpr Duration kMemoryPause = std::chrono::milliseconds{10};
 
@@ -68,7 +66,7 @@ struct Direction::Turn {
   std::size_t reads = 0;  // That brought something.
   int error = 0;
   std::size_t claimed = 0;  // Of the lane, for the next read.
-  bool looked = false;  // The time to gather is over; what is there was read.
+  bool looked = false;      // The time to gather is over; what is there was read.
 };
 
 void Direction::start(Mode mode, Transport source, const Throttle& throttle) {

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "telemetry/counters.h"
-#include "telemetry/limit_use.h"
 #include "telemetry/refused_names.h"
 #include "telemetry/report.h"
 

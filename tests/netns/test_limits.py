@@ -21,7 +21,7 @@ def pour(address, port, size):
     chunk, sent = bytes(range(256)) * 256, 0
     try:
         while sent < size:
-            sent += s.send(chunk[:size - sent])
+            sent += s.send(chunk[sent % 256:][:size - sent])
         s.shutdown(socket.SHUT_WR)
         while s.recv(65536): pass
         return "whole"

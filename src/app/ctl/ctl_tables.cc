@@ -125,9 +125,9 @@ std::string limit_line(std::string_view line) {
   std::string text =
       fmt::format("{:<{}}{}:", "limit", kWidth,
                   rule.is_string() ? shown(rule.get<std::string>()) : std::string("the run"));
-  for (const auto& [used, words] : {std::pair("to_host", "bytes to hosts"),
-                                    std::pair("from_host", "bytes from hosts"),
-                                    std::pair("flows", "flows")}) {
+  for (const auto& [used, words] :
+       {std::pair("to_host", "bytes to hosts"), std::pair("from_host", "bytes from hosts"),
+        std::pair("flows", "flows")}) {
     const Json& max = limit.value(fmt::format("{}_max", used), Json());
     text += fmt::format(" {}", shown(limit.value(used, Json()).dump()));
     if (max.is_number() && max != 0) text += fmt::format(" of {}", shown(max.dump()));

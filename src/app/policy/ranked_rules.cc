@@ -183,7 +183,8 @@ std::string difference(const EgressDraft& before, const EgressDraft& after) {
                         to_string(after.fallback));
   }
   if (before.limit != after.limit) {
-    if (before.limit.any()) text += fmt::format("- limit {}\n", config::describe_limit(before.limit));
+    if (before.limit.any())
+      text += fmt::format("- limit {}\n", config::describe_limit(before.limit));
     if (after.limit.any()) text += fmt::format("+ limit {}\n", config::describe_limit(after.limit));
   }
   return text + lines_of(before, after, '-') + lines_of(after, before, '+');

@@ -14,8 +14,8 @@
 #include "dns/names/name_book.h"
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
+#include "policy/egress/meter_book.h"
 #include "policy/limits/guest_limits.h"
-#include "policy/limits/meter_book.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
+#include "driver/io/limited_send.h"
 #include "trace/probe.h"
 
 namespace sluice::driver {
@@ -230,7 +232,9 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
   if (connection->waiting() == 0) {
     const auto result = action.lane == nullptr
                             ? send_ranges(*connection, action, turn.out)
-                            : send_within_limit(*connection, action, turn.out, turn.now);
+                            : send_whole(*action.lane, action.until - action.offset, turn.now, [&] {
+                                return send_ranges(*connection, action, turn.out);
+                              });
     if (!result) {
       fail_write(action, result.error().error, turn);
       return;
@@ -258,7 +262,7 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
   update_room(*connection);
   flows_.on_written(action.flow,
                     {connection->spill_end - action.offset, connection->waiting(),
-                     room_to_tell(*connection)},
+                     room_within(action.lane, connection->room)},
                     turn);
   if (action.lane != nullptr) [[unlikely]]
     end_if_used_up(action.flow, turn);
@@ -266,12 +270,24 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
 
 std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection, Instant now) {
   if (connection.waiting() == 0) return {};
-  if (connection.lane != nullptr) [[unlikely]]
-    return flush_within_limit(connection, now);
-  const auto sent =
-      send_from(connection.socket, *connection.spill, connection.spill_begin, connection.spill_end);
-  if (!sent) return std::unexpected(sent.error());
-  connection.spill_begin += *sent;
+  const std::uint64_t begin = connection.spill_begin;
+  const auto send_up_to = [&](std::uint64_t end) {
+    return send_from(connection.socket, *connection.spill, begin, end);
+  };
+  if (connection.lane == nullptr) [[likely]] {
+    const auto sent = send_up_to(connection.spill_end);
+    if (!sent) return std::unexpected(sent.error());
+    connection.spill_begin += *sent;
+  } else {
+    const auto sent = send_some(*connection.lane, connection.waiting(), now,
+                                [&](std::size_t bytes) { return send_up_to(begin + bytes); });
+    if (!sent) return std::unexpected(sent.error());
+    connection.spill_begin += sent->bytes;
+    // What the socket did not take, an event tells of.
+    if (sent->held_back && !std::exchange(connection.held_back, true)) {
+      held_back_.add(connection.id, connection.lane->ready_at(now));
+    }
+  }
   note_spill_free();
   return {};
 }
@@ -289,12 +305,6 @@ void TcpIo::update_room(Connection& connection) {
   set_room(connection, static_cast<std::uint32_t>(*size > *queued ? *size - *queued : 0));
 }
 
-// What a rate lets through only bit by bit would have to wait here.
-std::uint32_t TcpIo::room_to_tell(const Connection& connection) {
-  const bool slow = connection.lane != nullptr && connection.lane->has_rate();
-  return slow ? std::min(connection.room, kRoomAtFirst) : connection.room;
-}
-
 void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   if (Connection* connection = find(action.flow)) {
     (void)connection->socket.shutdown_write();
@@ -309,7 +319,7 @@ void TcpIo::flush_and_tell(Connection& connection, flow::Turn turn) {
   }
   update_room(connection);
   const flow::TcpId id = connection.id;
-  flows_.on_room(id, connection.waiting(), room_to_tell(connection), turn);
+  flows_.on_room(id, connection.waiting(), room_within(connection.lane, connection.room), turn);
   if (connection.lane != nullptr) [[unlikely]]
     end_if_used_up(id, turn);
 }

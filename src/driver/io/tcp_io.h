@@ -130,17 +130,8 @@ class TcpIo {
   void lose(Connection& connection, flow::Turn turn);
   void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
-  [[nodiscard]] static std::uint32_t room_to_tell(const Connection& connection);
   void flush_and_tell(Connection& connection, flow::Turn turn);
-  // tcp_io_limit.cc
-  [[nodiscard]] std::expected<std::size_t, sys::SysError> send_within_limit(
-      Connection& connection, const flow::WriteTcp& action, const flow::ActionSink& sink,
-      Instant now);
-  [[nodiscard]] std::expected<void, sys::SysError> flush_within_limit(Connection& connection,
-                                                                      Instant now);
   void end_if_used_up(flow::TcpId id, flow::Turn turn);
-  void hold_back(Connection& connection, Instant now);
-  void release_held_back(flow::Turn turn);
   // tcp_io_peek.cc
   [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_parts(
       Connection& connection, std::uint32_t offset, std::span<const iovec> parts);
@@ -163,7 +154,7 @@ class TcpIo {
   std::optional<wire::IpFamily> prepare_for_;  // The prepared one was taken.
   LateResets late_resets_;                     // Their spills are of the pool.
   HeldBack held_back_;
-  std::deque<Connection> connections_;         // Stable places; grows, never shrinks.
+  std::deque<Connection> connections_;  // Stable places; grows, never shrinks.
   std::unique_ptr<std::uint8_t[]> peek_buffer_;
   std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.
 };

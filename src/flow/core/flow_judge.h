@@ -15,7 +15,7 @@ struct JudgedFlow {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   Gate gate = Gate::kOpen;
   bool http = false;  // Where HTTP is expected: with a gate, a refusal can be said in it.
-  bool ask = false;  // Accepted if somebody who is asked says so.
+  bool ask = false;   // Accepted if somebody who is asked says so.
   NamedBy by{};
 };
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "base/time.h"
@@ -178,6 +179,15 @@ inline void discard_acked(const TcpFlow& flow, Sender& tx, ActionSink& out) {
   if (const std::uint32_t bytes = tx.take_acked(); bytes != 0) {
     out.push(DiscardTcp{flow.id, bytes});
   }
+}
+
+// Of a limit: what the host is handed is claimed of this by whoever hands it on. Null: no limit.
+[[nodiscard]] inline policy::Lane* lane_to_host(const TcpFlow& flow) {
+  return flow.metered.meter == nullptr ? nullptr : &flow.metered.meter->to_host();
+}
+// So many bytes of what a PeekTcp was claimed for have come.
+inline void settle_from_host(const TcpFlow& flow, Sender& tx, std::size_t used, Instant now) {
+  flow.metered.meter->from_host().settle(std::exchange(tx.claimed, 0), used, now);
 }
 
 }  // namespace sluice::flow

@@ -302,17 +302,6 @@ class TcpFlows {
   enum class Sifted : std::uint8_t { kNothing, kWriting, kFlowIsGone };
   [[nodiscard]] Sifted sift(TcpFlow& flow, Relaying& state, Turn turn);
 
-  // tcp_limit.cc
-  [[nodiscard]] static policy::Lane* lane_to_host(const TcpFlow& flow) {
-    return flow.metered.meter == nullptr ? nullptr : &flow.metered.meter->to_host();
-  }
-  [[nodiscard]] std::uint32_t claim_from_host(TcpFlow& flow, Sender& tx, std::uint32_t wanted,
-                                              Instant now);
-  void settle_from_host(TcpFlow& flow, Sender& tx, std::size_t used, Instant now);
-  [[nodiscard]] std::optional<Refusal> refused_by_limit(TcpFlow& flow, Gated& state, bool http,
-                                                        Instant now);
-  [[nodiscard]] bool keeps_its_limit(TcpFlow& flow, Instant now);
-
   // tcp_timers.cc
   [[nodiscard]] bool may_resend_syn(TcpFlow& flow, std::uint8_t& resends, Turn turn);
   void timer_relaying(TcpFlow& flow, Relaying& state, Turn turn);

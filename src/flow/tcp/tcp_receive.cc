@@ -21,8 +21,7 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
                                            const SpillBudget& spill) {
   // What a rate holds back would only wait in the spill.
   const bool slow = flow.metered.any() && flow.metered.meter->to_host().has_rate();
-  const std::size_t share =
-      flow.bytes_to_host < kShareAfter || slow ? 0 : spill.share(rx.promised);
+  const std::size_t share = flow.bytes_to_host < kShareAfter || slow ? 0 : spill.share(rx.promised);
   return rx.offered(flow.guest, terms_of(flow), share);
 }
 

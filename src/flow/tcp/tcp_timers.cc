@@ -2,6 +2,7 @@
 // though neither side wants it: the policy that let it through is another by then, or a person says
 // so. Then what one side sent and the other has not got goes no further.
 #include <algorithm>
+#include <utility>
 
 #include "base/overloaded.h"
 #include "flow/tcp/tcp_flows.h"
@@ -27,6 +28,20 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 [[nodiscard]] bool ends_here(const TcpFlow& flow, const TargetMap& targets) {
   return flow.room_only && flow.kept == nullptr &&
          targets.target_of(flow.key.remote).kind == TargetKind::kDnsRelay;
+}
+
+// After a change of the policy. False: nothing is left for it.
+[[nodiscard]] bool keeps_its_limit(TcpFlow& flow, FlowAdmission& admission, Instant now) {
+  if (flow.metered.over) return true;  // It is told with its first bytes.
+  Relaying* const state = standing(flow);
+  if (state != nullptr) {
+    if (state->tx.claimed != 0) settle_from_host(flow, state->tx, 0, now);
+    state->tx.resume_at = now;
+  }
+  flow.used_up = false;
+  const policy::MeterTable& meters = admission.meters();
+  return admission.move_to_meter(flow.metered,
+                                 flow.inbound ? meters.of_run() : meters.of(flow.by.rule));
 }
 
 }  // namespace
@@ -218,8 +233,11 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
              },
              flow.state);
   if (has_socket(flow.state)) {
-    turn.out.push(
-        CloseTcp{.flow = flow.id, .reset = true, .at_once = outcome == policy::Outcome::kCutOff});
+    // What a limit let through, it let through.
+    turn.out.push(CloseTcp{
+        .flow = flow.id,
+        .reset = true,
+        .at_once = outcome == policy::Outcome::kCutOff && flow.verdict != policy::Verdict::kQuota});
   }
   remove(flow.id, outcome, turn);
 }
@@ -228,13 +246,27 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
     if (is_over(flow.state) || ends_here(flow, targets_)) return;
-    if (!flow.inbound && !admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
-                                                   turn.now)) {
+    if (!flow.inbound &&
+        !admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now)) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
-    } else if (!keeps_its_limit(flow, turn.now)) {
+    } else if (!keeps_its_limit(flow, admission_, turn.now)) {
       on_used_up(flow.id, turn);
+    } else if (standing(flow) != nullptr && !std::exchange(flow.deferred, true)) {
+      deferred_.push_back(flow.id);  // There may be more for it now.
     }
   });
+}
+
+[[gnu::cold]] void TcpFlows::on_used_up(TcpId id, Turn turn) {
+  const TcpFlow* const flow = find(id);
+  if (flow == nullptr || is_over(flow->state) || !flow->metered.any()) return;
+  flow->metered.meter->note_ended();
+  cut_off(id.index, policy::Verdict::kQuota, turn);
+}
+
+policy::Meter* TcpFlows::meter_of(TcpId id) const {
+  const TcpFlow* const flow = flows_.find(id);
+  return flow == nullptr ? nullptr : flow->metered.meter;
 }
 
 [[gnu::cold]] void TcpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {

@@ -43,8 +43,8 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   for (const HeldDatagrams::Batch& batch : flow.held->batches()) {
     ByteView bytes = batch.bytes;
     if (flow.metered.any()) [[unlikely]] {
-      const DatagramsMetered metered = meter_datagrams(
-          flow.metered.meter->to_host(), bytes.size(), batch.segment_size, turn.now);
+      const DatagramsMetered metered = meter_datagrams(flow.metered.meter->to_host(), bytes.size(),
+                                                       batch.segment_size, turn.now);
       // Where a quota does not hold them, the next one ends the flow.
       count_over_rate(metered.dropped);
       if (!metered.all_pass() && metered.bytes == 0) continue;

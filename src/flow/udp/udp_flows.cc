@@ -41,7 +41,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   }
   if (flow.metered.any()) [[unlikely]] {
     const auto passing =
-        meter(index, flow.metered.meter->to_host(), datagrams, segment_size, turn);
+        meter(index, flow.metered.meter->to_host(), {datagrams, segment_size}, turn);
     if (!passing) return;
     datagrams = datagrams.first(*passing);
   }
@@ -155,7 +155,7 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   }
   if (flow.metered.any()) [[unlikely]] {
     const auto passing =
-        meter(index, flow.metered.meter->from_host(), datagrams, segment_size, turn);
+        meter(index, flow.metered.meter->from_host(), {datagrams, segment_size}, turn);
     if (!passing) return;
     datagrams = datagrams.first(*passing);
   }

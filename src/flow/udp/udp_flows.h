@@ -175,11 +175,14 @@ class UdpFlows {
   // udp_limit.cc
   void count_over_rate(std::size_t datagrams);
   void end_used_up(std::uint32_t index, ByteView datagram, Turn turn);
+  struct Batch {
+    ByteView datagrams;
+    std::uint16_t segment_size = 0;
+  };
   // Of what moves either way: how many bytes from the front may go on; nothing: none. Where a quota
   // ends the flow, it is gone.
   [[nodiscard]] std::optional<std::size_t> meter(std::uint32_t index, policy::Lane& lane,
-                                                 ByteView datagrams, std::uint16_t segment_size,
-                                                 Turn turn);
+                                                 const Batch& batch, Turn turn);
 
   [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
     return {guest, {}, wire::IpProtocol::kUdp};

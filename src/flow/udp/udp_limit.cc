@@ -11,10 +11,9 @@ namespace sluice::flow {
 }
 
 [[gnu::cold]] std::optional<std::size_t> UdpFlows::meter(std::uint32_t index, policy::Lane& lane,
-                                                         ByteView datagrams,
-                                                         std::uint16_t segment_size, Turn turn) {
-  const DatagramsMetered metered =
-      meter_datagrams(lane, datagrams.size(), segment_size, turn.now);
+                                                         const Batch& batch, Turn turn) {
+  const auto& [datagrams, segment_size] = batch;
+  const DatagramsMetered metered = meter_datagrams(lane, datagrams.size(), segment_size, turn.now);
   count_over_rate(metered.dropped);
   if (metered.used_up) {
     const std::size_t each = segment_size == 0 ? datagrams.size() : segment_size;
@@ -44,11 +43,11 @@ namespace sluice::flow {
   const policy::MeterTable& meters = admission_.meters();
   flows_.for_each([&](SlabHandle handle, Flow& flow) {
     // Who called a published port was not judged at first either.
-    if (!flow.inbound && !admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by,
-                                                   turn.now)) {
+    if (!flow.inbound &&
+        !admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now)) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
-    } else if (!admission_.move_to_meter(flow.metered, flow.inbound ? meters.of_run()
-                                                                    : meters.of(flow.by.rule))) {
+    } else if (!admission_.move_to_meter(
+                   flow.metered, flow.inbound ? meters.of_run() : meters.of(flow.by.rule))) {
       end_used_up(handle.index, {}, turn);
     }
   });

@@ -48,8 +48,7 @@ void Lane::settle(std::size_t claimed, std::size_t used, Instant now) {
 Lane::Pass Lane::pass(std::size_t bytes, Instant now) {
   if (bucket_ && bucket_->available(now) == 0) return Pass::kOverRate;
   const std::size_t held = hold(bytes);
-  const Pass outer =
-      held == bytes && outer_ != nullptr ? outer_->pass(bytes, now) : Pass::kPasses;
+  const Pass outer = held == bytes && outer_ != nullptr ? outer_->pass(bytes, now) : Pass::kPasses;
   if (held < bytes || outer != Pass::kPasses) {
     passed_->claimed.fetch_sub(held, std::memory_order_relaxed);
     return held < bytes ? Pass::kUsedUp : outer;

@@ -74,8 +74,8 @@ class Meter {
         limit_(limit),
         outer_(outer),
         to_host_(use.to_host, limit.to_host, outer == nullptr ? nullptr : &outer->to_host_),
-        from_host_(use.from_host, limit.from_host, outer == nullptr ? nullptr : &outer->from_host_) {
-  }
+        from_host_(use.from_host, limit.from_host,
+                   outer == nullptr ? nullptr : &outer->from_host_) {}
 
   [[nodiscard]] Lane& to_host() { return to_host_; }
   [[nodiscard]] Lane& from_host() { return from_host_; }

@@ -68,7 +68,8 @@ RC_GTEST_PROP(MeterProperty, NothingIsExceededAndNothingIsLost, ()) {
     RC_ASSERT(run_use.to_host.claimed <= outer_quota);
     if (rate != 0) {
       const auto time = static_cast<std::uint64_t>((now - begin).count());
-      const std::uint64_t given = std::max<std::uint64_t>(4096, rate / 20) + rate * time / 1'000'000'000;
+      const std::uint64_t given =
+          std::max<std::uint64_t>(4096, rate / 20) + rate * time / 1'000'000'000;
       // The last to come may make a debt: of what was claimed meanwhile, and of one that is whole.
       RC_ASSERT(passed_a <= given + held + 3000 * (open.size() + 1) + 3000);
     }

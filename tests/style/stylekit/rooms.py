@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "virtio/ring": {"virtio", "wire", "base"},
     "sys": {"wire", "base"},
     "policy": {"wire", "base"},
-    "policy/egress": {"policy", "wire", "base"},
+    "policy/egress": {"policy/limits", "policy", "wire", "base"},
     "policy/limits": {"policy", "wire", "base"},
     "dns": {"wire", "base"},
     "dns/names": {"wire", "base"},
@@ -119,10 +119,10 @@ MAY_INCLUDE = {
 
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
-    "policy": {"access_list.h", "address_group.h", "effect.h", "egress/egress_policy.h",
+    "policy": {"access_list.h", "address_group.h", "effect.h", "egress/egress_policy.h", "egress/meter_book.h",
                "egress/egress_target.h", "fast_path_use.h", "limits/guest_limits.h",
                "limits/limits.h",
-               "limits/token_bucket.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
+               "limits/meter.h", "limits/token_bucket.h", "limits/traffic_limit.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
                "protocol.h", "reach.h", "rule.h", "verdict.h"},
     "flow": {"core/action.h", "core/drop_reason.h", "core/flow_summary.h", "core/frame_owner.h",
              "core/guest_network.h", "engine/engine.h", "ip/icmp_error.h",
@@ -150,7 +150,7 @@ DOORS = {
     "serve": {"box/box_guest.h", "box/box_plan.h", "command_guest.h", "machine_guest.h", "outputs.h",
               "plan.h", "server.h"},
     "forward": {"plan.h", "supervisor/supervisor.h"},
-    "config": {"egress/policy_file.h", "egress/policy_request.h", "egress/profile_library.h", "egress/target_text.h", "forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
+    "config": {"egress/limit_text.h", "egress/policy_file.h", "egress/policy_request.h", "egress/profile_library.h", "egress/target_text.h", "forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
 }
 
 # The core: bytes, times and seeds are arguments there.

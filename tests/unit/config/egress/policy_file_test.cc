@@ -161,12 +161,12 @@ allow = ["a.test", "10.0.0.0/8"]
 limit = { to-host = "50MiB", rate = 1000, from-host-rate = 500, flows = 8 }
 )"),
             "");
-  EXPECT_EQ(parts_.draft.limit, (policy::TrafficLimit{.to_host = {.bytes = 2ULL << 30, .rate = 1 << 20},
-                                                      .from_host = {.rate = 1 << 20}}));
+  EXPECT_EQ(parts_.draft.limit,
+            (policy::TrafficLimit{.to_host = {.bytes = 2ULL << 30, .rate = 1 << 20},
+                                  .from_host = {.rate = 1 << 20}}));
   ASSERT_EQ(parts_.draft.rules.size(), 2u);
-  const policy::TrafficLimit wanted{.to_host = {.bytes = 50 << 20, .rate = 1000},
-                                    .from_host = {.rate = 500},
-                                    .flows = 8};
+  const policy::TrafficLimit wanted{
+      .to_host = {.bytes = 50 << 20, .rate = 1000}, .from_host = {.rate = 500}, .flows = 8};
   for (const policy::DraftRule& rule : parts_.draft.rules) EXPECT_EQ(rule.rule.limit, wanted);
 }
 

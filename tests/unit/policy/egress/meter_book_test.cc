@@ -1,4 +1,4 @@
-#include "policy/limits/meter_book.h"
+#include "policy/egress/meter_book.h"
 
 #include <gtest/gtest.h>
 
@@ -39,7 +39,9 @@ TEST(MeterBook, WithoutLimitsThereAreNoMeters) {
 
 TEST(MeterBook, TargetsOfARuleShareAMeterAndOthersHaveTheirOwn) {
   MeterBook book;
-  book.bind(made({{"a", "a.test", kQuota}, {"none", "n.test"}, {"a", "b.test", kQuota},
+  book.bind(made({{"a", "a.test", kQuota},
+                  {"none", "n.test"},
+                  {"a", "b.test", kQuota},
                   {"c", "c.test", kQuota}}));
   const MeterTable& table = book.table();
   EXPECT_TRUE(table.any());
@@ -72,7 +74,8 @@ TEST(MeterBook, WhatHasPassedStaysWhenThePolicyChanges) {
   Meter* const wider = book.table().of(RuleId{0});
   EXPECT_NE(wider, first);
   EXPECT_EQ(wider->use().flows, 1u);
-  EXPECT_EQ(first->to_host().claim(9999, kNow), 300u) << "the old one is there for those who use it";
+  EXPECT_EQ(first->to_host().claim(9999, kNow), 300u)
+      << "the old one is there for those who use it";
   first->to_host().settle(300, 0, kNow);
   EXPECT_EQ(wider->to_host().claim(9999, kNow), 4300u);
   wider->to_host().settle(4300, 0, kNow);

@@ -1,12 +1,12 @@
-#include "policy/limits/meter_book.h"
+#include "policy/egress/meter_book.h"
 
 #include <algorithm>
 
 namespace sluice::policy {
 
 Meter* MeterTable::of(RuleId rule) const {
-  const auto found = std::ranges::lower_bound(rules_, rule.value, {},
-                                              &std::pair<std::uint32_t, Meter*>::first);
+  const auto found =
+      std::ranges::lower_bound(rules_, rule.value, {}, &std::pair<std::uint32_t, Meter*>::first);
   return found != rules_.end() && found->first == rule.value ? found->second : run_;
 }
 

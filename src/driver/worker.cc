@@ -12,6 +12,30 @@
 namespace sluice::driver {
 namespace {
 
+void add_limit(const policy::Meter& meter, std::vector<telemetry::LimitUse>& to) {
+  const policy::MeterUse& use = meter.use();
+  const policy::TrafficLimit& limit = meter.limit();
+  to.push_back({.rule = use.id,
+                .to_host = use.to_host.used,
+                .to_host_max = limit.to_host.bytes,
+                .from_host = use.from_host.used,
+                .from_host_max = limit.from_host.bytes,
+                .flows = use.flows,
+                .flows_max = limit.flows,
+                .refused = use.refused,
+                .ended = use.ended});
+}
+
+// Several targets of a rule have one between them.
+void add_limits(const policy::MeterTable& meters, std::vector<telemetry::LimitUse>& to) {
+  if (meters.of_run() != nullptr) add_limit(*meters.of_run(), to);
+  const policy::Meter* before = nullptr;
+  for (const auto& [rule, meter] : meters.of_rules()) {
+    if (meter != before) add_limit(*meter, to);
+    before = meter;
+  }
+}
+
 // To see what is left to be delivered costs a system call for a connection. So much is spent of
 // the time that delivering it takes.
 constexpr Duration kLookEach = std::chrono::microseconds(20);
@@ -88,7 +112,7 @@ void Worker::turn(Instant limit, Outside& outside) {
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
   if (engine_.next_wakeup() <= now) engine_.on_timers({now, sink_});
-  tcp_.on_time(now);
+  tcp_.on_time({now, sink_});
   hand_overs_.on_time(settle(now));
   hand_overs_.carrier().run_ready({now, sink_});
   settle(now);
@@ -298,6 +322,8 @@ telemetry::Snapshot Worker::snapshot() const {
     const auto reason = static_cast<flow::DropReason>(i);
     snapshot.drops.push_back({flow::to_string(reason), engine_.drops()[reason]});
   }
+  // Those of a group are the same for all.
+  if (!member_ || member_->is_first()) add_limits(engine_.meters(), snapshot.limits);
   return snapshot;
 }
 

@@ -103,6 +103,8 @@ class Worker {
   // worker_control.cc
   // As Engine has them; each is carried out when this returns.
   void set_policy(const policy::EgressPolicy& policy);
+  // Of a group, before set_policy() of all: the limits that they share are those of this policy.
+  void bind_limits(const policy::EgressPolicy& policy);
   bool cut_off(std::uint64_t number, policy::Verdict why);
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out) const;

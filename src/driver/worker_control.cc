@@ -9,6 +9,13 @@ void Worker::set_policy(const policy::EgressPolicy& policy) {
   const Instant now = loop_.now();
   engine_.set_policy(policy, {now, sink_});
   settle(now);
+  tcp_.follow_limits({now, sink_});
+  hand_overs_.carrier().follow_limits();
+  settle(now);
+}
+
+void Worker::bind_limits(const policy::EgressPolicy& policy) {
+  if (member_) member_->group().meters().bind(policy);
 }
 
 bool Worker::cut_off(std::uint64_t number, policy::Verdict why) {

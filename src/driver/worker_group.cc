@@ -96,6 +96,7 @@ std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
 }
 
 void WorkerGroup::set_policy(const policy::EgressPolicy& policy) {
+  first_.bind_limits(policy);
   ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy); });
   first_.set_policy(policy);
 }

@@ -113,6 +113,7 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
       making.seeds.dns);
   if (!group) return std::unexpected(group.error());
   group_ = std::move(*group);
+  group_->meters().bind(*policy_);
   making.published = std::move(making.prepared.published).split(owner);
   sys::grow_fd_table();  // While there is no other thread yet.
   return {};
@@ -162,6 +163,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
     options.engine.share = options.member->share();
     options.engine.shared_limits = &group_->limits();
     options.engine.shared_names = &group_->names();
+    options.engine.shared_meters = &group_->meters();
   }
   if (worker > 0) return options;
   options.resolvers = std::move(making.prepared.resolvers);

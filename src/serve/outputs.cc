@@ -83,6 +83,8 @@ void Outputs::finish(const telemetry::Snapshot& snapshot) {
   }
   const std::string refused = snapshot.refused.text();
   if (!refused.empty()) fmt::print(stderr, "sluice: {}\n", refused);
+  const std::string limits = telemetry::limits_text(snapshot.limits);
+  if (!limits.empty()) fmt::print(stderr, "sluice: {}\n", limits);
   if (!trace_) return;
   if (const auto written = trace_->finish(); !written) {
     telemetry::log_error("--trace: writing '{}' failed: {}", plan_.trace_file,

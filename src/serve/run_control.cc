@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -89,6 +90,10 @@ void RunControl::tell_status(control::Answer& answer) {
   const telemetry::Snapshot now = workers_.snapshot();
   const auto up =
       std::chrono::duration_cast<std::chrono::milliseconds>(workers_.now() - begun_).count();
+  const std::size_t limits = std::min(now.limits.size(), kLimitsMax);
+  for (const telemetry::LimitUse& limit : std::span(now.limits).first(limits)) {
+    answer.item([&](telemetry::JsonLine& line) { telemetry::add_limit(line, limit); });
+  }
   answer.done([&](telemetry::JsonLine& line) {
     line.text("run", events_.run());
     line.text("program", program_);

@@ -23,6 +23,9 @@ class RunControl final : public control::Controlled {
   // A page of flows, at most.
   static constexpr std::size_t kFlowsEach = 256;
 
+  // Limits that status tells of.
+  static constexpr std::size_t kLimitsMax = 64;
+
   // Ports that one request may publish: to open a socket for each of them takes a while.
   static constexpr std::uint16_t kPortsMax = 256;
 

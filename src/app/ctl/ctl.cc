@@ -99,8 +99,14 @@ using Json = nlohmann::json;
 }
 
 [[nodiscard]] int show_status(Connection& run, bool json) {
-  const auto asked = ask(run, request_line(Verb::kStatus));
-  if (asked && asked->ok() && !json) std::fputs(status_lines(asked->last).c_str(), stdout);
+  std::string limits;
+  const auto asked = ask(run, request_line(Verb::kStatus), [&](std::string_view line) {
+    limits += json ? std::string(line) + "\n" : limit_line(line);
+  });
+  if (asked && asked->ok()) {
+    if (!json) std::fputs(status_lines(asked->last).c_str(), stdout);
+    std::fputs(limits.c_str(), stdout);
+  }
   return answer_of(asked, json);
 }
 

@@ -117,4 +117,24 @@ std::string status_lines(std::string_view line) {
   return text;
 }
 
+std::string limit_line(std::string_view line) {
+  const Json limit = parse(line);
+  if (!limit.is_object() || !limit.contains("to_host_max")) return "";
+  constexpr int kWidth = 12;
+  const Json& rule = limit.value("rule", Json());
+  std::string text =
+      fmt::format("{:<{}}{}:", "limit", kWidth,
+                  rule.is_string() ? shown(rule.get<std::string>()) : std::string("the run"));
+  for (const auto& [used, words] :
+       {std::pair("to_host", "bytes to hosts"), std::pair("from_host", "bytes from hosts"),
+        std::pair("flows", "flows")}) {
+    const Json& max = limit.value(fmt::format("{}_max", used), Json());
+    text += fmt::format(" {}", shown(limit.value(used, Json()).dump()));
+    if (max.is_number() && max != 0) text += fmt::format(" of {}", shown(max.dump()));
+    text += fmt::format(" {},", words);
+  }
+  return text + fmt::format(" {} ended, {} refused\n", shown(limit.value("ended", Json()).dump()),
+                            shown(limit.value("refused", Json()).dump()));
+}
+
 }  // namespace sluice::app

@@ -31,5 +31,7 @@ class Table {
 [[nodiscard]] std::vector<std::string> run_row(std::string_view line);
 // Of one run, all that its status has: a line each.
 [[nodiscard]] std::string status_lines(std::string_view line);
+// The line of one of its limits; empty where it is none.
+[[nodiscard]] std::string limit_line(std::string_view line);
 
 }  // namespace sluice::app

@@ -54,6 +54,7 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
                                 .files = raw.all(OptionId::kPolicy),
                                 .profiles = raw.all(OptionId::kProfile)};
   for (const std::string& text : raw.all(OptionId::kDefault)) request.fallback = text;
+  request.limits = raw.all(OptionId::kLimit);
   auto parts = config::read_policy(request, config::ProfileLibrary::of_this_host());
   if (!parts) return std::unexpected(Mistake{std::move(parts.error())});
   for (const config::ConfigMessage& warning : parts->warnings) {
@@ -68,7 +69,7 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
       parts->draft.rules, [](const DraftRule& rule) { return rule.target.name() != nullptr; });
   if (names || !request.ask.empty() || request.fallback ||
       parts->draft.fallback != Effect::kAllow || !request.files.empty() ||
-      !request.profiles.empty()) {
+      !request.profiles.empty() || !request.limits.empty()) {
     options.policy_line = config::describe_policy(*parts);
     if (*remembered > 0) options.policy_line += fmt::format(", +{} remembered", *remembered);
   }

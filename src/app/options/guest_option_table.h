@@ -130,6 +130,14 @@ inline constexpr OptionSpec kNewFlowsPerSecond{OptionId::kNewFlowsPerSecond,
                                                "N",
                                                "What may pass",
                                                "new flows in any second (default: 0, no limit)"};
+inline constexpr OptionSpec kLimit{OptionId::kLimit,
+                                   OptionKind::kList,
+                                   "--limit",
+                                   "KEY=VALUE[,...]",
+                                   "What may pass",
+                                   "what all flows carry together: to-host=2GiB and\n"
+                                   "from-host=10GiB end them once it is used up;\n"
+                                   "rate=5MiB/s slows them down, each way"};
 inline constexpr OptionSpec kReport{
     OptionId::kReport, OptionKind::kOptionalValue,
     "--report",        "text|json",

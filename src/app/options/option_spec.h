@@ -32,6 +32,7 @@ enum class OptionId : std::uint8_t {
   kAskExec,
   kMaxFlows,
   kNewFlowsPerSecond,
+  kLimit,
   kReport,
   kReportFile,
   kFlowLog,

@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "config/egress/limit_text.h"
+
 namespace sluice::app {
 namespace {
 
@@ -89,19 +91,25 @@ Rank rank_of(const DraftRule& rule, std::size_t place) {
 }
 
 ShownRule shown(const DraftRule& rule) {
-  return {rule.rule.effect, to_string(rule.target), rule.rule.id, rule.rule.note,
-          rule.target.name() != nullptr};
+  return {.effect = rule.rule.effect,
+          .target = to_string(rule.target),
+          .id = rule.rule.id,
+          .note = rule.rule.note,
+          .limit = config::describe_limit(rule.rule.limit.value_or(policy::TrafficLimit{})),
+          .is_name = rule.target.name() != nullptr};
 }
 
 std::vector<std::string> keys_of(const EgressDraft& draft) {
   std::vector<std::string> keys;
   for (const DraftRule& rule : draft.rules) {
-    keys.push_back(fmt::format("{} {}", to_string(rule.rule.effect), to_string(rule.target)));
+    std::string key = fmt::format("{} {}", to_string(rule.rule.effect), to_string(rule.target));
+    if (rule.rule.limit) key += fmt::format(" limit {}", config::describe_limit(*rule.rule.limit));
+    keys.push_back(std::move(key));
   }
   return keys;
 }
 
-// The rules of `draft` whose effect and target are not among `others`.
+// The rules of `draft` whose effect, target and limit are not among `others`.
 std::string lines_of(const EgressDraft& draft, const EgressDraft& others, char sign) {
   const std::vector<std::string> known = keys_of(others);
   const std::set<std::string> all(known.begin(), known.end());
@@ -140,11 +148,15 @@ std::string explain_text(const EgressDraft& draft) {
       any = true;
       text += fmt::format("  {:<5}  {:<{}}  {}{}{}\n", to_string(rule.effect), rule.target, width,
                           rule.id, rule.note.empty() ? "" : ": ", rule.note);
+      if (!rule.limit.empty()) text += fmt::format("  {:<5}  limit {}\n", "", rule.limit);
     }
     if (!any) text += "  none\n";
   }
   text += "always denied unless a rule as specific allows it: @link-local, @metadata\n";
   text += fmt::format("what no rule speaks of: {}\n", to_string(draft.fallback));
+  if (draft.limit.any()) {
+    text += fmt::format("limit of the run: {}\n", config::describe_limit(draft.limit));
+  }
   return text;
 }
 
@@ -156,9 +168,11 @@ std::string explain_json(const EgressDraft& draft) {
                                 {"id", rule.id},
                                 {"of", rule.is_name ? "names" : "addresses"}};
     if (!rule.note.empty()) each["note"] = rule.note;
+    if (!rule.limit.empty()) each["limit"] = rule.limit;
     rules.push_back(std::move(each));
   }
-  const nlohmann::ordered_json all{{"default", to_string(draft.fallback)}, {"rules", rules}};
+  nlohmann::ordered_json all{{"default", to_string(draft.fallback)}, {"rules", rules}};
+  if (draft.limit.any()) all["limit"] = config::describe_limit(draft.limit);
   return all.dump(2) + "\n";
 }
 
@@ -167,6 +181,11 @@ std::string difference(const EgressDraft& before, const EgressDraft& after) {
   if (before.fallback != after.fallback) {
     text += fmt::format("- default {}\n+ default {}\n", to_string(before.fallback),
                         to_string(after.fallback));
+  }
+  if (before.limit != after.limit) {
+    if (before.limit.any())
+      text += fmt::format("- limit {}\n", config::describe_limit(before.limit));
+    if (after.limit.any()) text += fmt::format("+ limit {}\n", config::describe_limit(after.limit));
   }
   return text + lines_of(before, after, '-') + lines_of(after, before, '+');
 }

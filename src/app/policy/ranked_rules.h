@@ -14,6 +14,7 @@ struct ShownRule {
   std::string target;
   std::string id;
   std::string note;
+  std::string limit;  // Empty: there is none.
   bool is_name = false;
 };
 

@@ -12,6 +12,7 @@
 
 #include "base/suggestion.h"
 #include "config/egress/ask_table.h"
+#include "config/egress/limit_text.h"
 #include "config/egress/rule_table.h"
 #include "config/messages.h"
 #include "config/toml_reader.h"
@@ -107,6 +108,7 @@ void read_limits(TomlReader& document, PolicyParts& into, Messages& messages) {
   if (const auto flows = reader.integer("new-flows-per-second", 0, kCountMax)) {
     into.new_flows_per_second = static_cast<std::uint32_t>(*flows);
   }
+  read_limit_keys(reader, into.draft.limit);
   reader.finish(Unknown::kError);
 }
 

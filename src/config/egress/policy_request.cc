@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
+#include "config/egress/limit_text.h"
 #include "config/egress/policy_file.h"
 #include "config/egress/target_text.h"
 #include "config/messages.h"
@@ -86,6 +89,27 @@ std::expected<void, std::string> set_fallback(const PolicyRequest& request, Poli
   return {};
 }
 
+std::expected<void, std::string> set_limits(const PolicyRequest& request, PolicyParts& parts) {
+  for (const std::string& text : request.limits) {
+    if (auto set = add_limit_text(text, parts.draft.limit); !set) {
+      return std::unexpected(
+          fmt::format("--limit: {} is no limit; expected {}", quoted(text), set.error()));
+    }
+  }
+  // Rules of the same id share a limit.
+  std::unordered_map<std::string_view, const policy::TrafficLimit*> limits;
+  for (const policy::DraftRule& rule : parts.draft.rules) {
+    if (!rule.rule.limit) continue;
+    const auto [known, fresh] = limits.try_emplace(rule.rule.id, &*rule.rule.limit);
+    if (fresh || *known->second == *rule.rule.limit) continue;
+    return std::unexpected(fmt::format(
+        "--policy: two rules called {} have different limits; expected an id for each, or the "
+        "same limit",
+        quoted(rule.rule.id)));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request,
@@ -111,6 +135,7 @@ std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request
     return std::unexpected(fmt::format("--policy: {} rules are too many; expected at most {}",
                                        parts.draft.rules.size(), policy::EgressPolicy::kRulesMax));
   }
+  if (auto ok = set_limits(request, parts); !ok) return std::unexpected(std::move(ok.error()));
   if (auto ok = set_fallback(request, parts); !ok) return std::unexpected(std::move(ok.error()));
   return parts;
 }
@@ -119,6 +144,9 @@ std::string describe_policy(const PolicyParts& parts) {
   const std::size_t count = parts.draft.rules.size();
   std::string text = fmt::format("default {}, {} rule{}", to_string(parts.draft.fallback), count,
                                  count == 1 ? "" : "s");
+  if (parts.draft.limit.any()) {
+    text += fmt::format(", limit {}", describe_limit(parts.draft.limit));
+  }
   if (!parts.sources.empty()) text += fmt::format(" ({})", fmt::join(parts.sources, ", "));
   return text;
 }

@@ -1,4 +1,5 @@
-// A policy as options ask for it: --allow, --ask, --deny, --policy, --profile and --default.
+// A policy as options ask for it: --allow, --ask, --deny, --policy, --profile, --default and
+// --limit.
 #pragma once
 
 #include <expected>
@@ -22,6 +23,7 @@ struct PolicyRequest {
   std::vector<std::string> files{};
   std::vector<std::string> profiles{};  // Each may be several, separated by commas.
   std::optional<std::string> fallback{};
+  std::vector<std::string> limits{};  // Of all flows together.
 };
 
 // The parts, whose draft has its default: what is said of it; else deny where there is a file, a

@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "config/egress/limit_text.h"
 #include "config/egress/target_text.h"
 #include "config/toml_reader.h"
 
@@ -46,6 +48,17 @@ void read_private(TomlReader& reader, std::vector<wire::Prefix>& into, Messages&
   }
 }
 
+void read_limit(TomlReader& rule, std::optional<policy::TrafficLimit>& into, Messages& messages) {
+  const TomlTable* const table = rule.table("limit");
+  if (table == nullptr) return;
+  TomlReader reader(*table, "rule.limit", messages);
+  policy::TrafficLimit limit;
+  read_limit_keys(reader, limit);
+  assign(limit.flows, reader.integer("flows", 1, std::numeric_limits<std::uint32_t>::max()));
+  reader.finish(TomlReader::Unknown::kError);
+  into = limit;
+}
+
 void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                  std::vector<policy::DraftRule>& rules, Messages& messages) {
   const std::string_view key = to_string(rule.effect);
@@ -80,6 +93,7 @@ void read_rule_table(const TomlValue& value, const std::string& label,
   rule.sni = reader.choice("sni", kSniUses);
   rule.host = reader.choice("host", kHostUses);
   read_private(reader, rule.private_addresses, messages);
+  read_limit(reader, rule.limit, messages);
   std::size_t effects = 0;
   for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
     if (reader.find(to_string(effect)) == nullptr) continue;
@@ -93,9 +107,11 @@ void read_rule_table(const TomlValue& value, const std::string& label,
                                : "a rule has no target; expected allow = \"example.com\", "
                                  "ask = \"example.com\" or deny = \"example.com\"");
   }
-  if (rule.effect == Effect::kDeny && (!rule.private_addresses.empty() || rule.sni || rule.host)) {
+  const bool says_how =
+      !rule.private_addresses.empty() || rule.sni || rule.host || rule.limit.has_value();
+  if (rule.effect == Effect::kDeny && says_how) {
     messages.error(value.line,
-                   "'private', 'sni' and 'host' say how something is allowed; expected "
+                   "'private', 'sni', 'host' and 'limit' say how something is allowed; expected "
                    "them beside 'allow' or 'ask'");
   }
   if (effects == 1) add_targets(reader, rule, rules, messages);

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "flow/core/ask.h"
 #include "flow/core/flow_summary.h"
+#include "policy/limits/meter.h"
 #include "wire/address.h"
 #include "wire/link/frame_batch.h"
 #include "wire/seq_num.h"
@@ -45,6 +46,9 @@ struct WriteTcp {
   std::uint64_t offset = 0;
   std::uint64_t until = 0;
   std::uint32_t first_range = 0;
+  // Of a limit: what the socket is handed is claimed of it, and the rest waits as if the socket
+  // were full. Null: there is none. Where nothing is left, on_used_up() says so.
+  policy::Lane* lane = nullptr;
 };
 // Looks at up to `max` bytes of the socket's queue, `offset` bytes behind its head, without taking
 // them. Answered by on_peeked() with the same sequence number.

@@ -32,6 +32,7 @@ enum class DropReason : std::uint8_t {
   kTcpGivenUp,        // A connection that was reset at the end with bytes of the guest's waiting.
   kUdpUnasked,        // A datagram from somebody the guest did not write to.
   kUdpHeldFull,       // A flow that is asked about keeps no more datagrams.
+  kOverRate,          // A datagram, or an echo, over the rate that a limit gives.
   kUdpSendFailed,     // The host's kernel refused the datagram.
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
   kDeniedByPolicy,    // A deny rule matched.
@@ -135,6 +136,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kTcpGivenUp: return "tcp-given-up";
     case DropReason::kUdpUnasked: return "udp-unasked";
     case DropReason::kUdpHeldFull: return "udp-held-full";
+    case DropReason::kOverRate: return "over-rate";
     case DropReason::kUdpSendFailed: return "udp-send-failed";
     case DropReason::kFragmentDropped: return "fragment-dropped";
     case DropReason::kDeniedByPolicy: return "denied-by-policy";

@@ -7,7 +7,9 @@
 #include "flow/core/ask.h"
 #include "flow/core/drop_reason.h"
 #include "flow/core/flow_judge.h"
+#include "flow/core/metered.h"
 #include "flow/core/named_by.h"
+#include "policy/egress/meter_book.h"
 #include "policy/limits/guest_limits.h"
 #include "policy/policy.h"
 #include "policy/reach.h"
@@ -22,6 +24,7 @@ struct Admitted {
   policy::Verdict verdict = policy::Verdict::kAccepted;  // Why it is refused.
   Gate gate = Gate::kOpen;                               // Of one that is allowed.
   NamedBy by{};
+  Metered metered{};
   // By a policy of names, not for want of room: the guest is told so.
   bool prohibited = false;
 
@@ -60,12 +63,13 @@ class FlowAdmission {
                                policy::FlowSide side = policy::FlowSide::kOutbound) {
     if (judge_ != nullptr) [[unlikely]]
       return judge_by_name(protocol, remote, now, side);
+    if (meters_.any()) [[unlikely]]
+      return judge_metered(protocol, remote, now, side);
     const policy::Verdict verdict = admit(protocol, remote, now, side);
     if (verdict != policy::Verdict::kAccepted) return {Admitted::Answer::kRefused, verdict};
-    const bool tcp = protocol == policy::Protocol::kTcp;
-    if (!(tcp ? ask_.tcp : protocol == policy::Protocol::kUdp && ask_.udp)) [[likely]]
-      return {.gate = tcp ? ask_.gate : Gate::kOpen};
-    return begin_asking(side, {});
+    if (!asks_about(protocol)) [[likely]]
+      return {.gate = gate_of(protocol)};
+    return begin_asking(side, {.gate = gate_of(protocol)});
   }
   // Of a flow that waits for an answer, after a change: kAsked, it waits on. Counts nothing.
   [[nodiscard]] Admitted judge_waiting(policy::Protocol protocol, const wire::Endpoint& remote,
@@ -79,12 +83,22 @@ class FlowAdmission {
             .by = judged.by};
   }
   // Of a flow that lives and was judged when it began, after a change: whether it would be let
-  // through again.
+  // through again. Then `by.rule` is the rule that does.
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
-                                   const NamedBy& by, Instant now) {
+                                   NamedBy& by, Instant now) {
     if (judge_ != nullptr) return judge_->accepts_still(protocol, remote, by, now);
-    return reach_.judge(protocol, remote) == policy::Verdict::kAccepted;
+    const policy::Reached reached = reach_.look(protocol, remote);
+    by.rule = reached.rule == nullptr ? policy::RuleId{} : reached.rule->id;
+    return reached.verdict == policy::Verdict::kAccepted;
   }
+  // From here on flows count for these. Those that live are to be told, by move_to_meter().
+  void set_meters(const policy::MeterTable& meters) { meters_ = meters; }
+  [[nodiscard]] const policy::MeterTable& meters() const { return meters_; }
+  // A flow that nothing is claimed for counts for this meter from here on; null: for none. False
+  // where nothing is left for it. One that had no place yet takes one, where there is one.
+  bool move_to_meter(Metered& metered, policy::Meter* meter);
+  // The same of one that begins: it needs a place.
+  bool enter_meter(Metered& metered, policy::Meter* meter);
   // A flow that lives turns out to be for another name.
   void rename(NamedBy& by, const NamedBy& to) {
     hold(to);
@@ -101,12 +115,21 @@ class FlowAdmission {
         shared_ == nullptr ? limits_.admit(side, now) : shared_->admit(side, now);
     return verdict == policy::Verdict::kAccepted ? verdict : refuse(verdict);
   }
+  // The same of one from outside, which counts for the run's meter.
+  [[nodiscard]] policy::Verdict admit_inbound(policy::FlowSide side, Instant now,
+                                              Metered& metered) {
+    if (meters_.of_run() == nullptr) [[likely]]
+      return admit_unjudged(side, now);
+    return admit_metered(side, now, metered, policy::RuleId{});
+  }
   // Whether a flow of this side would find a place; counts nothing.
   [[nodiscard]] bool has_room(policy::FlowSide side) const {
     return shared_ == nullptr ? limits_.has_room(side) : shared_->has_room(side);
   }
-  void released(policy::FlowSide side, const NamedBy& by = {}) {
+  void released(policy::FlowSide side, const NamedBy& by = {}, const Metered& metered = {}) {
     unhold(by);
+    if (metered.any() && !metered.over) [[unlikely]]
+      metered.meter->leave();
     if (shared_ == nullptr) {
       limits_.released(side);
     } else {
@@ -127,39 +150,21 @@ class FlowAdmission {
   [[nodiscard]] const policy::GuestLimits& limits() const { return limits_; }
 
  private:
-  [[gnu::cold]] Admitted judge_by_name(policy::Protocol protocol, const wire::Endpoint& remote,
-                                       Instant now, policy::FlowSide side) {
-    const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
-    if (judged.verdict != policy::Verdict::kAccepted) {
-      return {.answer = Admitted::Answer::kRefused,
-              .verdict = refuse(judged.verdict),
-              .by = judged.by,
-              .prohibited = true};
-    }
-    // An echo request does not wait: it asks, and is dropped.
-    if (judged.ask && protocol == policy::Protocol::kIcmp) {
-      return {.answer = Admitted::Answer::kAsked, .by = judged.by};
-    }
-    const policy::Verdict verdict = admit_unjudged(side, now);
-    if (verdict != policy::Verdict::kAccepted) {
-      return {.answer = Admitted::Answer::kRefused, .verdict = verdict, .by = judged.by};
-    }
-    if (judged.ask) return begin_asking(side, judged.by, judged.gate);
-    hold(judged.by);
-    return {.gate = judged.gate, .by = judged.by};
+  // flow_admission.cc
+  [[nodiscard]] Admitted judge_by_name(policy::Protocol protocol, const wire::Endpoint& remote,
+                                       Instant now, policy::FlowSide side);
+  [[nodiscard]] Admitted judge_metered(policy::Protocol protocol, const wire::Endpoint& remote,
+                                       Instant now, policy::FlowSide side);
+  [[nodiscard]] Admitted begin_asking(policy::FlowSide side, Admitted admitted);
+  [[nodiscard]] policy::Verdict admit_metered(policy::FlowSide side, Instant now, Metered& metered,
+                                              policy::RuleId rule);
+
+  [[nodiscard]] bool asks_about(policy::Protocol protocol) const {
+    return protocol == policy::Protocol::kTcp ? ask_.tcp
+                                              : protocol == policy::Protocol::kUdp && ask_.udp;
   }
-  [[nodiscard]] Admitted begin_asking(policy::FlowSide side, const NamedBy& by,
-                                      Gate gate = Gate::kOpen) {
-    if (asked_ >= ask_.flows_max) {
-      released(side);
-      return {.answer = Admitted::Answer::kRefused,
-              .verdict = refuse(policy::Verdict::kAskQueueFull),
-              .by = by,
-              .prohibited = judge_ != nullptr};
-    }
-    ++asked_;
-    hold(by);
-    return {.answer = Admitted::Answer::kAsked, .gate = gate, .by = by};
+  [[nodiscard]] Gate gate_of(policy::Protocol protocol) const {
+    return protocol == policy::Protocol::kTcp ? ask_.gate : Gate::kOpen;
   }
   // The name of a flow that lives is not forgotten.
   void hold(const NamedBy& by) {
@@ -178,6 +183,7 @@ class FlowAdmission {
   dns::NameBook* names_ = nullptr;
   AskOptions ask_;
   std::size_t asked_ = 0;
+  policy::MeterTable meters_;
   DropCounters drops_;
 };
 

@@ -14,7 +14,8 @@ namespace sluice::flow {
 struct JudgedFlow {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   Gate gate = Gate::kOpen;
-  bool ask = false;  // Accepted if somebody who is asked says so.
+  bool http = false;  // Where HTTP is expected: with a gate, a refusal can be said in it.
+  bool ask = false;   // Accepted if somebody who is asked says so.
   NamedBy by{};
 };
 
@@ -24,9 +25,10 @@ class FlowJudge {
   // ICMP.
   [[nodiscard]] virtual JudgedFlow judge_new(policy::Protocol protocol,
                                              const wire::Endpoint& remote, Instant now) = 0;
-  // Of a flow that lives, after a change: whether it would be let through again.
+  // Of a flow that lives, after a change: whether it would be let through again. Then `by.rule` is
+  // the rule that does.
   [[nodiscard]] virtual bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
-                                           const NamedBy& by, Instant now) = 0;
+                                           NamedBy& by, Instant now) = 0;
 
  protected:
   ~FlowJudge() = default;

@@ -54,6 +54,9 @@ struct EngineOptions {
   FrameShare share{};
   policy::SharedLimits* shared_limits = nullptr;
   dns::NameBook* shared_names = nullptr;
+  // ... and the meters of all of them, which are bound to `egress`. By whoever sets another policy
+  // they are bound to that first.
+  const policy::MeterBook* shared_meters = nullptr;
 };
 
 // Secrets of this process, drawn once by whoever makes the engine.
@@ -120,6 +123,8 @@ class Engine {
   [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
     return book_.name(by.name);
   }
+  // What flows carry, against limits.
+  [[nodiscard]] const policy::MeterTable& meters() const { return admission_.meters(); }
   // Questions that were refused, for whoever takes them out; see DnsJudge.
   [[nodiscard]] std::vector<RefusedQuery>& refused_queries() { return dns_judge_.refused(); }
 
@@ -243,6 +248,7 @@ class Engine {
 
   EngineOptions options_;
   GuestLink link_;
+  policy::MeterBook own_meters_;
   FlowAdmission admission_;
   dns::NameBookOf<dns::NoLock> own_book_;
   dns::NameBook& book_;

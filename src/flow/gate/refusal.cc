@@ -58,4 +58,15 @@ Refusal refusal_of_request(wire::HttpFault fault) {
               {.what = words_for(fault), .why = policy::reason_id(verdict)})};
 }
 
+Refusal refusal_of_limit(bool http, const RefusalWords& words) {
+  Refusal refusal{.verdict = policy::Verdict::kQuota};
+  if (!http) return refusal;
+  refusal.answer = wire::make_refusal_page({.status = wire::RefusalStatus::kTooManyRequests,
+                                            .what = "a limit on this is reached",
+                                            .why = policy::reason_id(refusal.verdict),
+                                            .rule = words.rule,
+                                            .note = words.note});
+  return refusal;
+}
+
 }  // namespace sluice::flow

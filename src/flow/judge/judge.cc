@@ -74,7 +74,9 @@ JudgedFlow Judge::judge_unanswered(const Where& where, Instant now) {
   if (names.allowed) {
     by.rule = names.allowed->rule;
     const bool gated = protocol == Protocol::kTcp;
-    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen, .by = by};
+    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen,
+            .http = speaks_http(remote.port),
+            .by = by};
   }
   if (names.live > 0 && names.all_denied && names.denied) {
     by.rule = names.denied->rule;
@@ -159,7 +161,9 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
     return {.verdict = Verdict::kPortUnlisted, .by = {.rule = kBuiltIn}};
   }
   const bool seen = where.protocol == Protocol::kTcp && (speaks_tls(port) || speaks_http(port));
-  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen, .by = {.rule = rule}};
+  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen,
+          .http = speaks_http(port),
+          .by = {.rule = rule}};
 }
 
 JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reached) const {
@@ -172,7 +176,7 @@ JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reache
   return {.verdict = verdict, .by = {}};
 }
 
-bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const NamedBy& by,
+bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, NamedBy& by,
                           Instant now) {
   const Where where{protocol, remote};
   const policy::Reached reached = reach_.look(protocol, remote);
@@ -180,9 +184,11 @@ bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const
   if (!name) {
     // It may have several names, and its own was never said.
     const JudgedFlow judged = judge_new(protocol, remote, now);
+    by.rule = judged.by.rule;
     return judged.verdict == Verdict::kAccepted && (!judged.ask || by.approved);
   }
   const auto ruled = said_of(*name, where);
+  by.rule = ruled ? ruled->rule : rule_of(reached);
   if (ruled) {
     const bool stays =
         ruled->effect == Effect::kAllow || (ruled->effect == Effect::kAsk && by.approved);

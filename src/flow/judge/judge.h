@@ -41,7 +41,7 @@ class Judge final : public FlowJudge, public ClaimJudge {
   [[nodiscard]] JudgedFlow judge_new(policy::Protocol protocol, const wire::Endpoint& remote,
                                      Instant now) override;
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
-                                   const NamedBy& by, Instant now) override;
+                                   NamedBy& by, Instant now) override;
   [[nodiscard]] Judged judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim,
                                    Instant now) override;
   [[nodiscard]] RefusalWords words_of(const Judged& judged) override;

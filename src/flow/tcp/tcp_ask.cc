@@ -163,7 +163,8 @@ void TcpFlows::write_kept(TcpFlow& flow, Gated& state, Turn turn) {
   arm(flow, kept.until);
   const std::uint32_t range = turn.out.next_range();
   turn.out.add_range(rest);
-  turn.out.push(WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), range});
+  turn.out.push(
+      WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), range, lane_to_host(flow)});
 }
 
 void TcpFlows::written_gated(TcpFlow& flow, const TcpWritten& written, Turn turn) {

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/metered.h"
 #include "flow/core/named_by.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
@@ -135,6 +137,8 @@ struct TcpFlow {
   bool room_only = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   NamedBy by{};
+  Metered metered{};
+  bool used_up = false;        // Nothing is left for it: it ends.
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
   // The host's side failed. What it sent before is the guest's yet.
@@ -176,6 +180,15 @@ inline void discard_acked(const TcpFlow& flow, Sender& tx, ActionSink& out) {
   if (const std::uint32_t bytes = tx.take_acked(); bytes != 0) {
     out.push(DiscardTcp{flow.id, bytes});
   }
+}
+
+// Of a limit: what the host is handed is claimed of this by whoever hands it on. Null: no limit.
+[[nodiscard]] inline policy::Lane* lane_to_host(const TcpFlow& flow) {
+  return flow.metered.meter == nullptr ? nullptr : &flow.metered.meter->to_host();
+}
+// So many bytes of what a PeekTcp was claimed for have come.
+inline void settle_from_host(const TcpFlow& flow, Sender& tx, std::size_t used, Instant now) {
+  flow.metered.meter->from_host().settle(std::exchange(tx.claimed, 0), used, now);
 }
 
 }  // namespace sluice::flow

@@ -124,6 +124,11 @@ class TcpFlows {
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);
+  // Nothing is left of the lane of a WriteTcp, or of a flow that was handed over: it ends, and what
+  // waits goes no further.
+  void on_used_up(TcpId id, Turn turn);
+  // Whose limits a flow counts for now; null: nobody's.
+  [[nodiscard]] policy::Meter* meter_of(TcpId id) const;
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have
@@ -183,6 +188,7 @@ class TcpFlows {
 
   // The policy is another: ends each flow that it lets through no longer.
   void judge_again(Turn turn);
+  void judge_waiting(TcpFlow& flow, Turn turn);
   // Ends the flow at a place of walk(): both sides are reset at once.
   void cut_off(std::uint32_t index, policy::Verdict why, Turn turn);
 

@@ -6,6 +6,15 @@
 #include "flow/tcp/tcp_flows.h"
 
 namespace sluice::flow {
+namespace {
+
+// Its first bytes may have shown that another rule lets it through.
+[[gnu::cold]] bool finds_room(TcpFlow& flow, Sender& tx, FlowAdmission& admission, Instant now) {
+  if (tx.claimed != 0) settle_from_host(flow, tx, 0, now);
+  return admission.enter_meter(flow.metered, admission.meters().of(flow.by.rule));
+}
+
+}  // namespace
 
 // With all that the guest has sent, as often as there is more of it.
 bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
@@ -17,12 +26,19 @@ bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
     case GateFinding::Kind::kRefused: refuse(flow, std::move(finding.refusal), turn); return false;
     case GateFinding::Kind::kPass: break;
   }
+  if (finding.by) admission_.rename(flow.by, *finding.by);
+  if (admission_.meters().any()) [[unlikely]] {
+    if (!finds_room(flow, state.relaying.tx, admission_, turn.now)) {
+      const Judged judged{.verdict = policy::Verdict::kQuota, .by = flow.by};
+      refuse(flow, refusal_of_limit(finding.watch.has_value(), claims_->words_of(judged)), turn);
+      return false;
+    }
+  }
   if (finding.watch) {
     flow.watched = std::make_unique<Watched>(*finding.watch);
     // What the server has said answers no request.
     if (flow.bytes_to_guest > 0) (void)flow.watched->hear({});
   }
-  if (finding.by) admission_.rename(flow.by, *finding.by);
   discard_acked(flow, state.relaying.tx, turn.out);
   request_data(flow, state.relaying.tx, turn);
   flow.kept->let_through();
@@ -66,7 +82,8 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   // None of what is new is acknowledged before the host has taken what may go.
   rx.write_size = fresh;
   watched.written = sifted.bytes;
-  turn.out.push(WriteTcp{flow.id, offset, offset + sifted.bytes, sifted.first_range});
+  turn.out.push(
+      WriteTcp{flow.id, offset, offset + sifted.bytes, sifted.first_range, lane_to_host(flow)});
   return Sifted::kWriting;
 }
 

@@ -76,6 +76,7 @@ struct QuotedSyn {
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
   flow.room_only = dns;
   flow.by = admitted.by;
+  flow.metered = admitted.metered;
   const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint, admitted.gate};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
     connect(flow, wanted, admitted.gate, turn.out);

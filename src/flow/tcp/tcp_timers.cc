@@ -2,6 +2,7 @@
 // though neither side wants it: the policy that let it through is another by then, or a person says
 // so. Then what one side sent and the other has not got goes no further.
 #include <algorithm>
+#include <utility>
 
 #include "base/overloaded.h"
 #include "flow/tcp/tcp_flows.h"
@@ -29,11 +30,29 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
          targets.target_of(flow.key.remote).kind == TargetKind::kDnsRelay;
 }
 
+// After a change of the policy. False: nothing is left for it.
+[[nodiscard]] bool keeps_its_limit(TcpFlow& flow, FlowAdmission& admission, Instant now) {
+  if (flow.metered.over) return true;  // It is told with its first bytes.
+  Relaying* const state = standing(flow);
+  if (state != nullptr) {
+    if (state->tx.claimed != 0) settle_from_host(flow, state->tx, 0, now);
+    state->tx.resume_at = now;
+  }
+  flow.used_up = false;
+  const policy::MeterTable& meters = admission.meters();
+  return admission.move_to_meter(flow.metered,
+                                 flow.inbound ? meters.of_run() : meters.of(flow.by.rule));
+}
+
 }  // namespace
 
 void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
   TcpFlow* flow = find(TcpId{flows_.handle_of(index)});
   if (flow == nullptr) return;
+  if (flow->used_up) [[unlikely]] {
+    on_used_up(flow->id, turn);
+    return;
+  }
   std::visit(Overloaded{
                  [](const Connecting&) {},  // The host kernel's to give up.
                  [&](SynAckSent& state) {
@@ -127,9 +146,14 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
       send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
     }
   }
+  Instant resume_at = kNever;
+  if (flow.metered.any()) [[unlikely]] {
+    if (turn.now >= tx.resume_at) request_data(flow, tx, turn);
+    if (turn.now < tx.resume_at || flow.used_up) resume_at = tx.resume_at;
+  }
   const Instant judged_by = flow.watched == nullptr ? kNever : flow.watched->until;
   timers_.arm(flow.timer, std::min({tx.resend_at, state.rx.check_at, flow.hand_over_until,
-                                    judged_by, flow.active + options_.idle_limit}));
+                                    judged_by, resume_at, flow.active + options_.idle_limit}));
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Turn turn) {
@@ -219,40 +243,70 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
              },
              flow.state);
   if (has_socket(flow.state)) {
-    turn.out.push(
-        CloseTcp{.flow = flow.id, .reset = true, .at_once = outcome == policy::Outcome::kCutOff});
+    // What a limit let through, it let through.
+    turn.out.push(CloseTcp{
+        .flow = flow.id,
+        .reset = true,
+        .at_once = outcome == policy::Outcome::kCutOff && flow.verdict != policy::Verdict::kQuota});
   }
   remove(flow.id, outcome, turn);
+}
+
+// The policy is another: it may have decided what was asked.
+[[gnu::cold]] void TcpFlows::judge_waiting(TcpFlow& flow, Turn turn) {
+  const Deciding wanted = std::get<Deciding>(flow.state);
+  const Admitted admitted =
+      admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kRefused) refuse(flow, {admitted.verdict}, turn);
+  if (admitted.answer != Admitted::Answer::kAllowed) return;
+  flow.asked = false;
+  admission_.answered();
+  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
+  admission_.rename(flow.by, admitted.by);
+  if (!keeps_its_limit(flow, admission_, turn.now)) {
+    refuse(flow, {policy::Verdict::kQuota}, turn);
+    return;
+  }
+  connect(flow, wanted, admitted.gate, turn.out);
 }
 
 [[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
-    if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
-    if (const auto* waiting = std::get_if<Deciding>(&flow.state)) {
-      // The policy may have decided what was asked.
-      const Deciding wanted = *waiting;
-      const Admitted admitted =
-          admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
-      if (admitted.answer == Admitted::Answer::kRefused) refuse(flow, {admitted.verdict}, turn);
-      if (admitted.answer != Admitted::Answer::kAllowed) return;
-      flow.asked = false;
-      admission_.answered();
-      turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
-      admission_.rename(flow.by, admitted.by);
-      connect(flow, wanted, admitted.gate, turn.out);
-      return;
+    if (is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (std::holds_alternative<Deciding>(flow.state)) {
+      judge_waiting(flow, turn);
+    } else if (!flow.inbound && !admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote,
+                                                          flow.by, turn.now)) {
+      cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    } else if (!keeps_its_limit(flow, admission_, turn.now)) {
+      on_used_up(flow.id, turn);
+    } else if (standing(flow) != nullptr && !std::exchange(flow.deferred, true)) {
+      deferred_.push_back(flow.id);  // There may be more for it now.
     }
-    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
   });
+}
+
+[[gnu::cold]] void TcpFlows::on_used_up(TcpId id, Turn turn) {
+  const TcpFlow* const flow = find(id);
+  if (flow == nullptr || is_over(flow->state) || !flow->metered.any()) return;
+  flow->metered.meter->note_ended();
+  cut_off(id.index, policy::Verdict::kQuota, turn);
+}
+
+policy::Meter* TcpFlows::meter_of(TcpId id) const {
+  const TcpFlow* const flow = flows_.find(id);
+  return flow == nullptr ? nullptr : flow->metered.meter;
 }
 
 [[gnu::cold]] void TcpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {
   TcpFlow& flow = flows_.at(index);
   if (is_over(flow.state)) return;
   flow.verdict = admission_.refuse(why);
+  // What waits for the host does not go there.
+  if (const Relaying* const state = standing(flow)) {
+    flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, state->rx.buffered);
+  }
   abort(flow, has_begun(flow.state) ? policy::Outcome::kCutOff : policy::Outcome::kNotAccepted,
         turn);
 }

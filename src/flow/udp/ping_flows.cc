@@ -34,6 +34,13 @@ void PingFlows::on_request(const wire::IpPacketView& packet, ByteView message, T
   }
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
+  if (flow.metered.any() && !meter(index, flow.metered.meter->to_host(),
+                                   message.size() - kEchoHeader, turn)) [[unlikely]] {
+    if (flows_.find(flows_.handle_of(index)) == nullptr) {
+      link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
+    }
+    return;
+  }
   flow.bytes_to_host += message.size() - kEchoHeader;
   turn.out.push(SendPing{.socket = PingId{flows_.handle_of(index)},
                          .target = key.remote.address,
@@ -56,6 +63,7 @@ std::uint32_t PingFlows::open(const FlowKey& key, const wire::IpPacketView& pack
   const PingId id{flows_.emplace(key)};
   Flow& flow = flows_.at(id.index);
   flow.by = admitted.by;
+  flow.metered = admitted.metered;
   flow.opened = turn.now;
   flow.active = turn.now;
   flow.timer.set_owner((std::uint64_t{timer_kind_} << 32) | id.index);
@@ -81,6 +89,10 @@ void PingFlows::on_reply(PingId socket, const wire::IpAddress& from, MutableByte
   if (flow == nullptr || message.size() < kEchoHeader) return;
   if (from != flow->key.remote.address) {
     admission_.drops().count(DropReason::kIcmpIgnored);
+    return;
+  }
+  if (flow->metered.any() && !meter(socket.index, flow->metered.meter->from_host(),
+                                    message.size() - kEchoHeader, turn)) [[unlikely]] {
     return;
   }
   flow->active = turn.now;
@@ -125,7 +137,7 @@ void PingFlows::on_timer(std::uint32_t index, Turn turn) {
 
 void PingFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
-  admission_.released(policy::FlowSide::kOutbound, flow.by);
+  admission_.released(policy::FlowSide::kOutbound, flow.by, flow.metered);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   turn.out.push(ClosePing{PingId{flows_.handle_of(index)}});
   table_.erase(flow.key, index);
@@ -138,11 +150,28 @@ void PingFlows::shut_down(Turn turn) {
   });
 }
 
+[[gnu::cold]] bool PingFlows::meter(std::uint32_t index, policy::Lane& lane, std::size_t bytes,
+                                    Turn turn) {
+  switch (lane.pass(bytes, turn.now)) {
+    case policy::Lane::Pass::kPasses: return true;
+    case policy::Lane::Pass::kOverRate:
+      admission_.drops().count(DropReason::kOverRate);
+      return false;
+    case policy::Lane::Pass::kUsedUp: break;
+  }
+  flows_.at(index).metered.meter->note_ended();
+  cut_off(index, policy::Verdict::kQuota, turn);
+  return false;
+}
+
 [[gnu::cold]] void PingFlows::judge_again(Turn turn) {
-  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    if (admission_.accepts_still(policy::Protocol::kIcmp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+  flows_.for_each([&](SlabHandle handle, Flow& flow) {
+    if (!admission_.accepts_still(policy::Protocol::kIcmp, flow.key.remote, flow.by, turn.now)) {
+      cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    } else if (!admission_.move_to_meter(flow.metered, admission_.meters().of(flow.by.rule))) {
+      flow.metered.meter->note_ended();
+      cut_off(handle.index, policy::Verdict::kQuota, turn);
+    }
   });
 }
 

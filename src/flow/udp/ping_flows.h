@@ -60,6 +60,7 @@ class PingFlows {
     bool answered = false;
     policy::Verdict verdict = policy::Verdict::kAccepted;
     NamedBy by{};
+    Metered metered{};
     TimerNode timer;
     Instant opened{};
     Instant active{};
@@ -69,6 +70,8 @@ class PingFlows {
 
   [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
+  // Whether a message of so many bytes goes on. Where a quota ends the flow, it is gone.
+  [[nodiscard]] bool meter(std::uint32_t index, policy::Lane& lane, std::size_t bytes, Turn turn);
 
   GuestLink& link_;
   FlowAdmission& admission_;

@@ -44,10 +44,19 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
                       : once    ? Standing::kAskedOnce
                                 : Standing::kConfirmed);
   for (const HeldDatagrams::Batch& batch : flow.held->batches()) {
-    flow.bytes_to_host += batch.bytes.size();
+    ByteView bytes = batch.bytes;
+    if (flow.metered.any()) [[unlikely]] {
+      const DatagramsMetered metered = meter_datagrams(flow.metered.meter->to_host(), bytes.size(),
+                                                       batch.segment_size, turn.now);
+      // Where a quota does not hold them, the next one ends the flow.
+      count_over_rate(metered.dropped);
+      if (!metered.all_pass() && metered.bytes == 0) continue;
+      bytes = bytes.first(metered.bytes);
+    }
+    flow.bytes_to_host += bytes.size();
     turn.out.push(SendUdp{.socket = flow.socket,
                           .target = flow.target,
-                          .payload = batch.bytes,
+                          .payload = bytes,
                           .segment_size = batch.segment_size,
                           .hop_limit = batch.hop_limit,
                           .local = flow.local});
@@ -78,25 +87,15 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
     refuse(index, admitted.verdict, turn);
     return;
   }
+  admission_.rename(flow.by, admitted.by);
+  if (!admission_.move_to_meter(flow.metered, admission_.meters().of(flow.by.rule))) {
+    refuse(index, policy::Verdict::kQuota, turn);
+    return;
+  }
   admission_.answered();
   turn.out.push(WithdrawAsk{id_of(index)});
-  admission_.rename(flow.by, admitted.by);
   flow.standing = Standing::kConfirmed;  // It waits no longer.
   let_through(index, turn);
-}
-
-[[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
-  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    // Who called a published port was not judged at first either.
-    if (flow.inbound) return;
-    if (flow.held != nullptr) {
-      judge_waiting(handle.index, turn);
-      return;
-    }
-    if (admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
-  });
 }
 
 [[gnu::cold]] void UdpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {

@@ -39,6 +39,12 @@ UdpFlows::UdpFlows(const FlowContext& context)
     set_standing(index, Standing::kUnconfirmed);
     turn.out.tell_opening(flow);
   }
+  if (flow.metered.any()) [[unlikely]] {
+    const auto passing =
+        meter(index, flow.metered.meter->to_host(), {datagrams, segment_size}, turn);
+    if (!passing) return;
+    datagrams = datagrams.first(*passing);
+  }
   flow.bytes_to_host += datagrams.size();
   turn.out.push(SendUdp{.socket = flow.socket,
                         .target = flow.target,
@@ -79,12 +85,14 @@ UdpFlows::UdpFlows(const FlowContext& context)
   if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
     const std::uint32_t asked = begin_asking(key, target.endpoint, admitted.by, turn);
     flows_.at(asked).side = side;
+    flows_.at(asked).metered = admitted.metered;
     return asked;
   }
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
   flows_.at(index).by = admitted.by;
+  flows_.at(index).metered = admitted.metered;
   turn.out.tell_opening(flows_.at(index));
   set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
@@ -144,6 +152,12 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     const bool once = flow.standing == Standing::kAskedOnce;
     set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
   }
+  if (flow.metered.any()) [[unlikely]] {
+    const auto passing =
+        meter(index, flow.metered.meter->from_host(), {datagrams, segment_size}, turn);
+    if (!passing) return;
+    datagrams = datagrams.first(*passing);
+  }
   flow.bytes_to_guest += datagrams.size();
   link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, turn.out);
 }
@@ -198,7 +212,7 @@ void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
-  admission_.released(flow.side, flow.by);
+  admission_.released(flow.side, flow.by, flow.metered);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
   if (flow.standing == Standing::kAsked) {

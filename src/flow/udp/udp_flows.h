@@ -134,6 +134,7 @@ class UdpFlows {
     std::unique_ptr<HeldDatagrams> held;  // In kAsked.
     IndexLink place;                      // In the queue of its standing.
     NamedBy by{};
+    Metered metered{};
     TimerNode timer;
     Instant opened{};
     Instant active{};
@@ -171,6 +172,18 @@ class UdpFlows {
   void close_unused(UdpId socket, Turn turn);
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
+
+  // udp_limit.cc
+  void count_over_rate(std::size_t datagrams);
+  void end_used_up(std::uint32_t index, ByteView datagram, Turn turn);
+  struct Batch {
+    ByteView datagrams;
+    std::uint16_t segment_size = 0;
+  };
+  // Of what moves either way: how many bytes from the front may go on; nothing: none. Where a quota
+  // ends the flow, it is gone.
+  [[nodiscard]] std::optional<std::size_t> meter(std::uint32_t index, policy::Lane& lane,
+                                                 const Batch& batch, Turn turn);
 
   [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
     return {guest, {}, wire::IpProtocol::kUdp};

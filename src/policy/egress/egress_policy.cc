@@ -73,6 +73,7 @@ std::expected<EgressPolicy, std::string> EgressPolicy::compile(EgressDraft draft
   policy.dns_ = std::move(draft.dns);
   policy.tls_ = draft.tls;
   policy.http_ = draft.http;
+  policy.limit_ = draft.limit;
   policy.rules_.reserve(draft.rules.size());
   for (DraftRule& rule : draft.rules) {
     rule.rule.text = to_string(rule.target);

@@ -23,6 +23,7 @@
 #include "policy/egress/egress_settings.h"
 #include "policy/egress/egress_target.h"
 #include "policy/egress/name_index.h"
+#include "policy/limits/traffic_limit.h"
 #include "policy/policy.h"
 #include "policy/protocol.h"
 #include "wire/address.h"
@@ -43,6 +44,9 @@ struct EgressRule {
   std::optional<HostUse> host{};  // The same.
   // What a person answered for more than a moment: it counts only where the others ask.
   bool decision = false;
+  // Of a rule that lets something through: what its flows may carry together, with those of all
+  // others of its id.
+  std::optional<TrafficLimit> limit{};
 };
 
 struct DraftRule {
@@ -56,6 +60,7 @@ struct EgressDraft {
   DnsPolicy dns{};
   TlsPolicy tls{};
   HttpPolicy http{};
+  TrafficLimit limit{};  // Of all flows together. `flows` does not count: see LimitOptions.
   // Of the guest: what @gateway and @loopback are.
   std::vector<wire::IpAddress> gateways{};
 };
@@ -117,8 +122,7 @@ class EgressPolicy {
                                              wire::Port port) const {
     return decided_names_.find(name, protocol, port);
   }
-  [[nodiscard]] std::optional<Ruled> decided(Protocol protocol,
-                                             const wire::Endpoint& target) const;
+  [[nodiscard]] std::optional<Ruled> decided(Protocol protocol, const wire::Endpoint& target) const;
 
   // In the order of writing; a RuleId is a place in it.
   [[nodiscard]] std::span<const EgressRule> rules() const { return rules_; }
@@ -128,6 +132,8 @@ class EgressPolicy {
   [[nodiscard]] const DnsPolicy& dns() const { return dns_; }
   [[nodiscard]] const TlsPolicy& tls() const { return tls_; }
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
+  // Of all flows together.
+  [[nodiscard]] const TrafficLimit& limit() const { return limit_; }
 
  private:
   void add_names(const EgressDraft& draft);
@@ -153,6 +159,7 @@ class EgressPolicy {
   DnsPolicy dns_;
   TlsPolicy tls_;
   HttpPolicy http_;
+  TrafficLimit limit_;
 };
 
 }  // namespace sluice::policy

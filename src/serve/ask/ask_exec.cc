@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "sys/close_descriptors.h"
+#include "sys/descriptors.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {

@@ -22,7 +22,7 @@ MAY_INCLUDE = {
     "sys": {"wire", "base"},
     "policy": {"wire", "base"},
     "policy/ask": {"policy/egress", "policy", "wire", "base"},
-    "policy/egress": {"policy", "wire", "base"},
+    "policy/egress": {"policy/limits", "policy", "wire", "base"},
     "policy/limits": {"policy", "wire", "base"},
     "dns": {"wire", "base"},
     "dns/names": {"wire", "base"},
@@ -127,10 +127,10 @@ MAY_INCLUDE = {
 # The headers of a folder that others may include; of a folder that does not stand here, all.
 DOORS = {
     "policy": {"access_list.h", "address_group.h", "ask/ask_settings.h", "ask/question.h",
-               "ask/question_table.h", "effect.h", "egress/egress_policy.h",
+               "ask/question_table.h", "effect.h", "egress/egress_policy.h", "egress/meter_book.h",
                "egress/egress_target.h", "fast_path_use.h", "limits/guest_limits.h",
                "limits/limits.h",
-               "limits/token_bucket.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
+               "limits/meter.h", "limits/token_bucket.h", "limits/traffic_limit.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",
                "protocol.h", "reach.h", "rule.h", "verdict.h"},
     "flow": {"core/action.h", "core/ask.h", "core/drop_reason.h", "core/flow_key.h",
              "core/flow_summary.h", "core/named_by.h", "core/frame_owner.h",
@@ -162,7 +162,8 @@ DOORS = {
               "namespace/command_guest.h", "namespace/namespace_guest.h", "outputs.h", "plan.h",
               "server.h"},
     "forward": {"plan.h", "supervisor/supervisor.h"},
-    "config": {"egress/ask_table.h", "egress/decision_file.h", "egress/name_facts.h",
+    "config": {"egress/ask_table.h", "egress/decision_file.h", "egress/limit_text.h",
+               "egress/name_facts.h",
                "egress/policy_file.h", "egress/policy_parts.h", "egress/policy_request.h", "egress/profile_library.h", "egress/target_text.h", "forward_config.h", "rule_checks.h", "setting_names.h", "units.h"},
 }
 

@@ -165,7 +165,7 @@ TEST_P(JudgeTest, WhereNamesDoNotDecideAllIsAsEver) {
 TEST_P(JudgeTest, AFlowThatLivesIsJudgedByItsName) {
   (void)resolve("ok.test", {at(1)});
   EXPECT_EQ(tcp_to(at(1), 443), Verdict::kAccepted);
-  const NamedBy by = last_flow()->by;
+  NamedBy by = last_flow()->by;
   const wire::Endpoint remote{ip(at(1)), {443}};
   const auto still = [&] {
     return engine().judge().accepts_still(policy::Protocol::kTcp, remote, by, now);

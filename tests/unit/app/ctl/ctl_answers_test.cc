@@ -52,8 +52,9 @@ TEST(CtlAnswers, WhoseANameIsStandsFirstAndIsNotPushedOutOfSight) {
 }
 
 TEST(CtlAnswers, AnAddressHasNoDomainAndAnUnansweredQuestionNoTime) {
-  const Words row = question_row(
-      R"({"question":1,"name":null,"domain":null,"address":"2001:db8::1","port":53,"proto":"udp"})");
+  const Words row =
+      question_row(R"({"question":1,"name":null,"domain":null,"address":"2001:db8::1",)"
+                   R"("port":53,"proto":"udp"})");
   EXPECT_EQ(row[0], "-");
   EXPECT_EQ(row[2], "[2001:db8::1]:53/udp");
   EXPECT_EQ(row[4], "unanswered");

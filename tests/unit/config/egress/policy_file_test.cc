@@ -104,8 +104,8 @@ note = "Not from here."
 TEST_F(PolicyFile, AnUnknownKeyIsAnErrorWithASuggestion) {
   EXPECT_EQ(read("defalt = \"deny\"\n[[rule]]\nalow = \"a.test\"\n"),
             "/etc/ci.toml:1: unknown key 'defalt'; did you mean 'default'?\n"
-            "/etc/ci.toml:2: a rule has no target; expected allow = \"example.com\", or deny = "
-            "\"example.com\"\n"
+            "/etc/ci.toml:2: a rule has no target; expected allow = \"example.com\", ask = "
+            "\"example.com\" or deny = \"example.com\"\n"
             "/etc/ci.toml:3: unknown key 'rule.alow'; did you mean 'rule.allow'?\n");
   EXPECT_EQ(read("[dns]\nanswers = \"synthetic\"\n"),
             "/etc/ci.toml:2: unknown key 'dns.answers'\n");

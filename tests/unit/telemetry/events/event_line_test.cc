@@ -40,6 +40,17 @@ FlowRecord sample() {
   return flow;
 }
 
+policy::Question asked() {
+  return {.id = 3,
+          .subject = {.name = wire::DomainName::from_text("www.example.com"),
+                      .address = wire::parse_ip("198.18.0.1").value(),
+                      .port = {443}},
+          .domain = "example.com",
+          .rule = "default",
+          .count = 1,
+          .waiters = {{}}};
+}
+
 // One of each type, in the order of the document.
 std::vector<std::string> one_of_each() {
   std::vector<std::string> lines;
@@ -67,10 +78,20 @@ std::vector<std::string> one_of_each() {
   flow.verdict = policy::Verdict::kRevoked;
   flow.outcome = policy::Outcome::kNotAccepted;
   lines.push_back(line_of(6, 4s, FlowEvent{flow}));
+  const policy::Question question = asked();
+  lines.push_back(line_of(7, 4'500ms, AskEvent{question}));
+  lines.push_back(line_of(8, 4'750ms,
+                          DecisionEvent{.question = question,
+                                        .result = "approved",
+                                        .scope = "run",
+                                        .breadth = "name:port",
+                                        .rule = "allow www.example.com:443/tcp",
+                                        .by = "ctl",
+                                        .flows = 1}));
   fmt::memory_buffer lost;
-  append_lost(lost, {11, kNoon + 5s, "k3f9wa"}, 5);
+  append_lost(lost, {13, kNoon + 5s, "k3f9wa"}, 5);
   lines.push_back(fmt::to_string(lost));
-  lines.push_back(line_of(12, 6s, EndEvent{.status = 0, .events_lost = 5}));
+  lines.push_back(line_of(14, 6s, EndEvent{.status = 0, .events_lost = 5}));
   return lines;
 }
 

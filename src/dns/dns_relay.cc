@@ -65,9 +65,10 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
     return DnsQueryOutcome::kFormError;
   }
   const ByteView head = message.first(kHeader + query->question_bytes().size());
-  const std::size_t size_max = client.over_tcp() ? kStreamAnswerMax : traits->udp_payload_size;
+  const bool whole = client.over_tcp() || client.is_ours();
+  const std::size_t size_max = whole ? kStreamAnswerMax : traits->udp_payload_size;
   const Asked asked{client, head, size_max, traits->edns};
-  if (judge_ != nullptr) {
+  if (judge_ != nullptr && !client.is_ours()) {
     if (const auto local = judge_->judge_query(*query->question(), now)) {
       out.push_back(DnsAnswer{client, local_dns_answer(head, asked.edns, size_max, *local)});
       return DnsQueryOutcome::kAnswered;
@@ -77,7 +78,7 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
   if (traits->shareable) {
     if (const auto cached = cache_.find(key, *query, now)) {
       const auto view = DnsView::parse(*cached);
-      if (view) reply(asked, *view, judge(*view, now), out);
+      if (view) reply(asked, *view, client.is_ours() ? JudgedAnswer{} : judge(*view, now), out);
       return DnsQueryOutcome::kAnswered;
     }
   }
@@ -246,9 +247,12 @@ bool DnsRelay::answers(const DnsPending& pending, const DnsView& answer) {
 
 void DnsRelay::deliver(DnsPending& pending, const DnsView& answer, Instant now, Actions& out) {
   if (pending.shareable && pending.epoch == epoch_) cache_.store(pending.key, answer, now);
-  const JudgedAnswer judged = judge(answer, now);
+  std::optional<JudgedAnswer> judged;  // Only where the guest asked: it pins what it lets through.
   for (const DnsAsker& asker : pending.askers) {
-    reply({asker.client, asker.head, asker.size_max, asker.edns}, answer, judged, out);
+    const bool ours = asker.client.is_ours();
+    if (!ours && !judged) judged = judge(answer, now);
+    reply({asker.client, asker.head, asker.size_max, asker.edns}, answer,
+          ours ? JudgedAnswer{} : *judged, out);
   }
   finish(pending, out);
 }
@@ -256,7 +260,8 @@ void DnsRelay::deliver(DnsPending& pending, const DnsView& answer, Instant now, 
 void DnsRelay::fail(DnsPending& pending, Actions& out) {
   for (const DnsAsker& asker : pending.askers) {
     // There is an answer, only not one that we could fetch: the client may try again over TCP.
-    const bool truncated = pending.saw_truncated && !asker.client.over_tcp();
+    const bool truncated =
+        pending.saw_truncated && !asker.client.over_tcp() && !asker.client.is_ours();
     const DnsRcode rcode = truncated ? DnsRcode::kNoError : DnsRcode::kServFail;
     out.push_back(DnsAnswer{asker.client, bare_dns_reply(asker.head, rcode, truncated)});
   }

@@ -94,10 +94,11 @@ class DnsRelay {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
-  // Who is asked about each question and each answer from here on; nobody to begin with. Not owned.
+  // Who is asked about each question and each answer from here on, except for our own, whose owner
+  // judges what comes; nobody to begin with. Not owned.
   void set_judge(QueryJudge* judge) { judge_ = judge; }
 
-  // A message of the guest to port 53 of the DNS address.
+  // A message of the guest to port 53 of the DNS address, or a question of our own.
   DnsQueryOutcome on_query(const DnsClient& client, ByteView message, Instant now, Actions& out);
   // Events of a slot that is closed by now are ignored, as is an answer that does not fit.
   void on_upstream_udp(DnsSlot slot, ByteView message, Instant now, Actions& out);

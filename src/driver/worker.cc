@@ -221,6 +221,7 @@ FramesWritten Worker::write_frames(Instant now) {
                        [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
                        [&](const flow::AskPolicy action) { ask(action, now); },
                        [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
+                       [](const flow::FindTarget&) {},  // The engine's own.
                        [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
                        [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
                        [&](const flow::CloseUdp action) { udp_.close(action); },
@@ -232,7 +233,7 @@ FramesWritten Worker::write_frames(Instant now) {
   do {
     // By value: carrying one out may add more and move them.
     for (; done < actions.size(); ++done) {
-      if (engine_.serve_dns(actions[done], {now, sink_})) [[unlikely]] {
+      if (engine_.serve_own(actions[done], {now, sink_})) [[unlikely]] {
         write_frames(now);  // They borrow the connection's answers.
       } else {
         std::visit(run, actions[done]);

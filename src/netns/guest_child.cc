@@ -150,6 +150,8 @@ void exec_command(const GuestOptions& options, const GuestChannel& channel) {
   ::prctl(PR_SET_PDEATHSIG, SIGHUP);
   options.signals.restore();
   if (options.descriptor_limit) (void)sys::set_fd_soft_limit(*options.descriptor_limit);
+  // As putenv() keeps it, it does not write to it, either.
+  for (const std::string& one : options.environment) ::putenv(const_cast<char*>(one.c_str()));
   ::execvp(arguments.front(), arguments.data());
   const int error = errno;
   channel.tell(GuestFailed{{options.command.front(), error, ""}});

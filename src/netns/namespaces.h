@@ -37,6 +37,7 @@ enum class PidNamespace : std::uint8_t { kShared, kOwn };
 
 struct GuestOptions {
   std::vector<std::string> command = {};  // As for execvp(); at least one.
+  std::vector<std::string> environment = {};  // NAME=value, besides what we have ourselves.
   InterfacePlan network = {};
   LinkOpener open_link = {};
   std::vector<GuestFile> files = {};     // In the place of the system's.

@@ -164,6 +164,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
     options.engine.shared_limits = &group_->limits();
     options.engine.shared_names = &group_->names();
     options.engine.shared_meters = &group_->meters();
+    options.engine.shared_refusals = &group_->refusals();
   }
   if (worker > 0) return options;
   options.resolvers = std::move(making.prepared.resolvers);

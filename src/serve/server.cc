@@ -94,6 +94,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
       resolver_options_for(plan.policy, prepared->resolvers.current().options);
   const GuestSetting setting{.network = prepared->network,
                              .resolver_options = resolver_options,
+                             .environment = command_environment(plan.policy),
                              .fast_path = plan.fast_path,
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),

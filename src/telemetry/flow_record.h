@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/time.h"
@@ -28,6 +29,8 @@ struct FlowRecord {
   // The other end. Outbound: the target as the guest asked for it, before any mapping. Inbound:
   // the client that called. ICMP has no ports: the identifier of the echo is not one.
   wire::Endpoint peer;
+  // Where it leads, if the guest went to an address that stands for a name.
+  std::optional<wire::Endpoint> target{};
   // What the guest asked our DNS to learn the address; may be empty. Any bytes: a guest chose it.
   std::string_view name;
   std::chrono::system_clock::time_point opened;

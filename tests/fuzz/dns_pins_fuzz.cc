@@ -87,7 +87,15 @@ class Harness {
       return pins_.find(name);
     }
     [[nodiscard]] std::optional<wire::DomainName> name(dns::NameId id) const override {
-      return pins_.name(id);
+      return dns::SyntheticNames::is_synthetic(id) ? synthetic_.name(id) : pins_.name(id);
+    }
+    std::optional<dns::NameId> give_synthetic(const wire::DomainName& name,
+                                              dns::SyntheticUse use) override {
+      return synthetic_.give(name, use);
+    }
+    [[nodiscard]] std::optional<dns::NameId> synthetic_at(
+        const wire::IpAddress& address) const override {
+      return synthetic_.at(address);
     }
     void hold(dns::NameId id) override { pins_.hold(id); }
     void release(dns::NameId id) override { pins_.release(id); }
@@ -98,6 +106,7 @@ class Harness {
 
    private:
     dns::Pins& pins_;
+    dns::SyntheticNames synthetic_{SipKey{7, 8}};
     dns::NameBudget budget_{SipKey{5, 6}};
   };
 
@@ -136,7 +145,9 @@ class Harness {
   flow::DropCounters drops_;
   dns::Pins pins_{SipKey{3, 4}, kLimits};
   Book book_{pins_};
-  flow::DnsJudge judge_{reach_, book_, drops_};
+  flow::GuestNetwork network_;
+  flow::RefusalBookOf<dns::NoLock> refusals_;
+  flow::DnsJudge judge_{reach_, {book_, refusals_}, drops_, network_};
   Instant now_{std::chrono::seconds{1000}};
 };
 

@@ -33,7 +33,10 @@ class Judge final : public flow::ClaimJudge {
                          (claim.name.has_value() && is_allowed(*claim.name));
     return {.verdict = allowed ? policy::Verdict::kAccepted : policy::Verdict::kHostMismatch};
   }
-  flow::RefusalWords words_of(const flow::Judged& /*judged*/) override { return {}; }
+  flow::RefusalWords words_of(const flow::FlowKey& /*key*/,
+                              const flow::Judged& /*judged*/) override {
+    return {};
+  }
 };
 
 // One connection of the guest's, whose host takes everything.

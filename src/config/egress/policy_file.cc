@@ -30,8 +30,12 @@ constexpr std::uint64_t kCountMax = std::numeric_limits<std::uint32_t>::max();
 constexpr Named<policy::Effect> kFallbacks[] = {{"deny", policy::Effect::kDeny},
                                                 {"ask", policy::Effect::kAsk},
                                                 {"allow", policy::Effect::kAllow}};
+constexpr Named<policy::DnsAnswers> kAnswers[] = {{"pinned", policy::DnsAnswers::kPinned},
+                                                  {"synthetic", policy::DnsAnswers::kSynthetic}};
 constexpr Named<policy::DeniedAnswer> kDeniedAnswers[] = {
-    {"nxdomain", policy::DeniedAnswer::kNxDomain}, {"nodata", policy::DeniedAnswer::kNoData}};
+    {"explain", policy::DeniedAnswer::kExplain},
+    {"nxdomain", policy::DeniedAnswer::kNxDomain},
+    {"nodata", policy::DeniedAnswer::kNoData}};
 constexpr Named<policy::EncryptedHello> kHellos[] = {{"outer", policy::EncryptedHello::kOuter},
                                                      {"refuse", policy::EncryptedHello::kRefuse}};
 constexpr Named<wire::DnsType> kTypes[] = {
@@ -75,7 +79,9 @@ void read_dns(TomlReader& document, policy::DnsPolicy& into, Messages& messages)
   const TomlTable* const table = document.table("dns");
   if (table == nullptr) return;
   TomlReader reader(*table, "dns", messages);
+  assign(into.answers, reader.choice("answers", kAnswers));
   assign(into.denied, reader.choice("denied", kDeniedAnswers));
+  assign(into.pages, reader.boolean("pages"));
   assign(into.intercept, reader.boolean("intercept"));
   read_types(reader, into.types, messages);
   assign(into.min_ttl, reader.duration("min-ttl"));

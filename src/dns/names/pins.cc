@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "dns/names/folded_name.h"
+
 namespace sluice::dns {
 namespace {
 
@@ -13,25 +15,10 @@ constexpr std::size_t kHead = 16;
 constexpr std::size_t kPlace = 64 + 16;
 constexpr std::uint16_t kFirstPins = 4;
 
-constexpr std::uint8_t lower(std::uint8_t octet) {
-  return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet | 0x20) : octet;
-}
-
 // A hash as a pin has it.
 std::array<std::uint16_t, 4> halves_of(std::uint64_t hash) {
   return std::bit_cast<std::array<std::uint16_t, 4>>(hash);
 }
-
-struct Lowered {
-  std::array<std::uint8_t, wire::kDomainNameSizeMax> octets{};
-  std::size_t size = 0;
-
-  explicit Lowered(const wire::DomainName& name) : size(name.wire().size()) {
-    // Lengths of labels are below 'A', so folding whole names leaves them alone.
-    std::ranges::transform(name.wire(), octets.begin(), lower);
-  }
-  [[nodiscard]] ByteView bytes() const { return ByteView(octets).first(size); }
-};
 
 }  // namespace
 
@@ -94,7 +81,7 @@ std::optional<Instant> Pins::expiry(NameId id, const wire::IpAddress& address) c
 }
 
 std::optional<NameId> Pins::find(const wire::DomainName& name) const {
-  const Lowered key(name);
+  const FoldedName key(name);
   const std::uint32_t index =
       table_.find(Digest{siphash(key_, key.bytes())},
                   [this](std::uint32_t at) { return names_.at(at).digest; });
@@ -171,7 +158,7 @@ void Pins::move_base(Instant now) {
 }
 
 std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
-  const Lowered key(name);
+  const FoldedName key(name);
   const Digest digest{siphash(key_, key.bytes())};
   const std::uint32_t known =
       table_.find(digest, [this](std::uint32_t at) { return names_.at(at).digest; });
@@ -179,7 +166,7 @@ std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
     if (std::ranges::equal(names_.at(known).wire(), key.bytes())) return known;
     return std::nullopt;  // Once in 2^64: the older one stays.
   }
-  const std::size_t bytes = kPlace + kHead + key.size;
+  const std::size_t bytes = kPlace + kHead + key.size();
   while (names_.size() >= limits_.names_max) {
     if (by_use_.front() == IndexQueue::kNone) return std::nullopt;
     remove_name(by_use_.front());
@@ -188,8 +175,8 @@ std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
   const std::uint32_t index = names_.emplace().index;
   Name& fresh = names_.at(index);
   fresh.digest = digest;
-  fresh.octets = std::make_unique_for_overwrite<std::uint8_t[]>(key.size);
-  fresh.size = static_cast<std::uint8_t>(key.size);
+  fresh.octets = std::make_unique_for_overwrite<std::uint8_t[]>(key.size());
+  fresh.size = static_cast<std::uint8_t>(key.size());
   std::ranges::copy(key.bytes(), fresh.octets.get());
   owned_ += bytes;
   table_.insert(digest, index);

@@ -14,6 +14,7 @@
 #include "dns/names/name_book.h"
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
+#include "flow/core/refusal_book.h"
 #include "policy/egress/meter_book.h"
 #include "policy/limits/guest_limits.h"
 #include "sys/kernel.h"
@@ -60,6 +61,7 @@ class Group {
   [[nodiscard]] dns::NameBook& names() { return names_; }
   // bind() is for the first's thread.
   [[nodiscard]] policy::MeterBook& meters() { return meters_; }
+  [[nodiscard]] flow::RefusalBook& refusals() { return refusals_; }
 
  private:
   Group(const flow::FrameOwner& owner, const policy::GuestLimits& limits, const SipKey& names)
@@ -69,6 +71,7 @@ class Group {
   LockedLimits limits_;
   dns::NameBookOf<std::mutex> names_;
   policy::MeterBook meters_;
+  flow::RefusalBookOf<std::mutex> refusals_;
   std::vector<std::unique_ptr<Inbox>> inboxes_;
 };
 

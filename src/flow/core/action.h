@@ -142,6 +142,14 @@ struct AskPolicy {
 struct WithdrawAsk {
   FlowId flow;
 };
+// A flow that was let through goes to an address that stands for its name: asks where that leads.
+// The engine's own to carry out (Engine::serve_own()); answered by on_found() of its protocol,
+// once, unless the flow has ended.
+struct FindTarget {
+  FlowId flow;
+  FlowKey key;
+  NamedBy by{};
+};
 struct ReportFlow {
   FlowSummary summary;
 };
@@ -149,7 +157,7 @@ struct ReportFlow {
 using Action =
     std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
                  ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp, CloseUdp, OpenPing,
-                 SendPing, ClosePing, AskPolicy, WithdrawAsk, ReportFlow>;
+                 SendPing, ClosePing, AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

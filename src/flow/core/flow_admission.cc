@@ -13,6 +13,11 @@ using policy::Verdict;
                                                     policy::FlowSide side) {
   const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
   if (judged.verdict != Verdict::kAccepted) {
+    // Of one that is to be told more, the refusal is counted once that was done.
+    if (judged.explain && has_room(side) && admit_unjudged(side, now) == Verdict::kAccepted) {
+      hold(judged.by);
+      return {.verdict = judged.verdict, .gate = Gate::kFirstBytes, .by = judged.by};
+    }
     return {.answer = Admitted::Answer::kRefused,
             .verdict = refuse(judged.verdict),
             .by = judged.by,

@@ -2,6 +2,8 @@
 // asked. One place, so that TCP, UDP and ICMP cannot differ.
 #pragma once
 
+#include <optional>
+
 #include "base/time.h"
 #include "dns/names/name_book.h"
 #include "flow/core/ask.h"
@@ -21,8 +23,10 @@ namespace sluice::flow {
 struct Admitted {
   enum class Answer : std::uint8_t { kAllowed, kRefused, kAsked };
   Answer answer = Answer::kAllowed;
-  policy::Verdict verdict = policy::Verdict::kAccepted;  // Why it is refused.
-  Gate gate = Gate::kOpen;                               // Of one that is allowed.
+  // Why it is refused; of one that is allowed: it is let in only to be told that, by the answer to
+  // its first bytes.
+  policy::Verdict verdict = policy::Verdict::kAccepted;
+  Gate gate = Gate::kOpen;  // Of one that is allowed.
   NamedBy by{};
   Metered metered{};
   // By a policy of names, not for want of room: the guest is told so.
@@ -90,6 +94,12 @@ class FlowAdmission {
     const policy::Reached reached = reach_.look(protocol, remote);
     by.rule = reached.rule == nullptr ? policy::RuleId{} : reached.rule->id;
     return reached.verdict == policy::Verdict::kAccepted;
+  }
+  // ... and of one that went on to where a name leads.
+  [[nodiscard]] bool accepts_target(policy::Protocol protocol, const NamedBy& by,
+                                    const std::optional<wire::Endpoint>& target) {
+    return !target || judge_ == nullptr ||
+           judge_->judge_target(protocol, by, *target) == policy::Verdict::kAccepted;
   }
   // From here on flows count for these. Those that live are to be told, by move_to_meter().
   void set_meters(const policy::MeterTable& meters) { meters_ = meters; }

@@ -16,6 +16,8 @@ struct JudgedFlow {
   Gate gate = Gate::kOpen;
   bool http = false;  // Where HTTP is expected: with a gate, a refusal can be said in it.
   bool ask = false;   // Accepted if somebody who is asked says so.
+  // Refused, but TCP on a port where the guest can be told why in its own protocol.
+  bool explain = false;
   NamedBy by{};
 };
 
@@ -29,6 +31,10 @@ class FlowJudge {
   // the rule that does.
   [[nodiscard]] virtual bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
                                            NamedBy& by, Instant now) = 0;
+  // Of a flow to an address that stands for a name (NameSource::kSynthetic), and that was let
+  // through: whether it may go on to `target`, where the name leads.
+  [[nodiscard]] virtual policy::Verdict judge_target(policy::Protocol protocol, const NamedBy& by,
+                                                     const wire::Endpoint& target) = 0;
 
  protected:
   ~FlowJudge() = default;

@@ -14,6 +14,7 @@ enum class NameSource : std::uint8_t {
   kDns,         // The guest learnt the address by this name, and by no other.
   kServerName,  // TLS asked for it.
   kHost,        // HTTP asked for it.
+  kSynthetic,   // The address stands for this name; where it leads is to be found out.
 };
 
 struct NamedBy {

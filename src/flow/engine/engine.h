@@ -23,8 +23,12 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
 #include "flow/core/frame_owner.h"
+#include "flow/core/refusal_book.h"
 #include "flow/core/target_map.h"
 #include "flow/engine/dns_streams.h"
+#include "flow/engine/explained_flows.h"
+#include "flow/engine/inside_pages.h"
+#include "flow/engine/target_finder.h"
 #include "flow/ip/fragment_reassembly.h"
 #include "flow/ip/guest_link.h"
 #include "flow/judge/dns_judge.h"
@@ -54,6 +58,7 @@ struct EngineOptions {
   FrameShare share{};
   policy::SharedLimits* shared_limits = nullptr;
   dns::NameBook* shared_names = nullptr;
+  RefusalBook* shared_refusals = nullptr;  // The same of what was refused.
   // ... and the meters of all of them, which are bound to `egress`. By whoever sets another policy
   // they are bound to that first.
   const policy::MeterBook* shared_meters = nullptr;
@@ -180,9 +185,10 @@ class Engine {
   enum class DnsTransport : std::uint8_t { kUdp, kTcp };
   void on_dns_answer(dns::DnsSlot slot, DnsTransport transport, ByteView message, Turn turn);
   void on_dns_error(dns::DnsSlot slot, Turn turn);
-  // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
-  // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
-  [[nodiscard]] bool serve_dns(const Action& action, Turn turn);
+  // Before the driver turns to a socket: whether the action is about a connection whose other end
+  // is here, or about nobody but us, and was carried out. Frames may borrow our bytes: write them
+  // out at once.
+  [[nodiscard]] bool serve_own(const Action& action, Turn turn);
   // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
   // their bytes and are rare, so they are kept out of the sink.
   [[nodiscard]] std::vector<dns::DnsAction>& dns_actions() { return dns_actions_; }
@@ -252,6 +258,8 @@ class Engine {
   FlowAdmission admission_;
   dns::NameBookOf<dns::NoLock> own_book_;
   dns::NameBook& book_;
+  RefusalBookOf<dns::NoLock> own_refusals_;
+  RefusalBook& refusals_;
   Judge judge_;
   DnsJudge dns_judge_;
   TargetMap targets_;
@@ -265,6 +273,9 @@ class Engine {
   UdpFlows udp_;
   PingFlows ping_;
   DnsStreams dns_streams_;
+  ExplainedFlows explained_;
+  InsidePages pages_;
+  TargetFinder finder_;
   std::vector<TcpId> dns_asking_;
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
   std::vector<std::vector<std::uint8_t>> foreign_frames_;

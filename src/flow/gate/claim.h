@@ -32,6 +32,7 @@ struct Judged {
 struct RefusalWords {
   std::string rule;  // The id of the rule that decided; empty where none did.
   std::string note;
+  std::uint32_t number = 0;  // Under which the guest can look it up; 0: it cannot.
 };
 
 class ClaimJudge {
@@ -44,7 +45,7 @@ class ClaimJudge {
   // Of a flow that began by `by`.
   [[nodiscard]] virtual Judged judge_claim(const FlowKey& key, const NamedBy& by,
                                            const Claim& claim, Instant now) = 0;
-  [[nodiscard]] virtual RefusalWords words_of(const Judged& judged) = 0;
+  [[nodiscard]] virtual RefusalWords words_of(const FlowKey& key, const Judged& judged) = 0;
 };
 
 }  // namespace sluice::flow

@@ -33,7 +33,7 @@ Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
   Refusal refusal{.verdict = judged.verdict, .by = judged.by};
   if (claim.kind == Claim::Kind::kTls) refusal.answer = access_denied();
   if (claim.kind != Claim::Kind::kHttp) return refusal;
-  const RefusalWords words = judge.words_of(judged);
+  const RefusalWords words = judge.words_of(key, judged);
   const std::string name = claim.name ? claim.name->to_text() : wire::to_string(key.remote.address);
   const std::string what = name + ":" + std::to_string(key.remote.port.value) + " is not allowed";
   const bool quota = judged.verdict == policy::Verdict::kQuota;
@@ -42,7 +42,8 @@ Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
        .what = what,
        .why = policy::reason_id(judged.verdict),
        .rule = words.rule,
-       .note = words.note});
+       .note = words.note,
+       .number = words.number});
   return refusal;
 }
 

@@ -65,6 +65,7 @@ JudgedFlow Judge::judge_unanswered(const Where& where, Instant now) {
   if (resolves_elsewhere(where)) {
     return {.verdict = Verdict::kDeniedByPolicy, .by = {.rule = kBuiltIn}};
   }
+  if (dns::SyntheticNames::is_synthetic(remote.address)) return judge_synthetic(where);
   const policy::Reached reached = reach_.look(protocol, remote);
   const ByNames names = by_names(where, now);
   if (reached.verdict == Verdict::kNotRoutable || (reached.floor && !names.opens_floor)) {
@@ -179,6 +180,7 @@ JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reache
 bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, NamedBy& by,
                           Instant now) {
   const Where where{protocol, remote};
+  if (dns::SyntheticNames::is_synthetic(remote.address)) return accepts_synthetic(where, by);
   const policy::Reached reached = reach_.look(protocol, remote);
   const auto name = names_.name(by.name);
   if (!name) {

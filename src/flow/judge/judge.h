@@ -13,6 +13,10 @@
 // Where the last two ask, an answer on the flow's name, or its address, counts as well.
 // Ports of name resolution by other ways than ours are refused before all of these.
 //
+// An address that stands for a name (dns/names/synthetic_names.h) is that name's alone, and what
+// the rules say of it decides (judge_synthetic.cc). Only where they leave it to addresses, or to
+// the floor, the real ones are judged once they are known.
+//
 // One for each worker; the book of names is the guest's.
 #pragma once
 
@@ -22,6 +26,7 @@
 #include "dns/names/name_book.h"
 #include "flow/core/flow_judge.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/refusal_book.h"
 #include "flow/gate/claim.h"
 #include "policy/egress/egress_policy.h"
 #include "policy/reach.h"
@@ -31,7 +36,8 @@ namespace sluice::flow {
 class Judge final : public FlowJudge, public ClaimJudge {
  public:
   // Nothing is owned.
-  Judge(policy::Reach& reach, dns::NameBook& names) : reach_(reach), names_(names) {}
+  Judge(policy::Reach& reach, dns::NameBook& names, RefusalBook& refusals)
+      : reach_(reach), names_(names), refusals_(refusals) {}
 
   // From here on. It must stay until the next one.
   void set_policy(const policy::EgressPolicy& policy) { policy_ = &policy; }
@@ -42,9 +48,14 @@ class Judge final : public FlowJudge, public ClaimJudge {
                                      Instant now) override;
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
                                    NamedBy& by, Instant now) override;
+  [[nodiscard]] policy::Verdict judge_target(policy::Protocol protocol, const NamedBy& by,
+                                             const wire::Endpoint& target) override;
   [[nodiscard]] Judged judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim,
                                    Instant now) override;
-  [[nodiscard]] RefusalWords words_of(const Judged& judged) override;
+  [[nodiscard]] RefusalWords words_of(const FlowKey& key, const Judged& judged) override;
+  // Notes a flow that was refused, for the guest to look up; its number.
+  std::uint32_t note_refusal(const FlowKey& key, policy::Verdict verdict, const NamedBy& by,
+                             std::uint64_t times);
 
  private:
   // What the names of an address say of a port of it.
@@ -62,6 +73,20 @@ class Judge final : public FlowJudge, public ClaimJudge {
   struct Where {
     policy::Protocol protocol;
     const wire::Endpoint& remote;
+  };
+
+  // Of an address that stands for a name.
+  struct Synthetic {
+    dns::NameId id{};
+    wire::DomainName name{};
+  };
+  // What is said of a name and a port of it.
+  struct NameRuled {
+    policy::Ruled ruled{};
+    bool by_name = false;  // By a rule on names; else by what lets unnamed ones be asked for.
+    [[nodiscard]] bool left_to_addresses() const {
+      return !by_name && ruled.effect == policy::Effect::kAllow;
+    }
   };
 
   struct Live {
@@ -90,11 +115,30 @@ class Judge final : public FlowJudge, public ClaimJudge {
                                    Instant now);
   [[nodiscard]] Judged judge_unnamed(const FlowKey& key, const NamedBy& begun, const Claim& claim,
                                      Instant now);
+  // Of first bytes without a name, where the rule is for a name.
+  [[nodiscard]] policy::Verdict judge_nameless(wire::Port port, Claim::Kind kind,
+                                               policy::RuleId rule) const;
+
+  // judge_synthetic.cc
+  [[nodiscard]] std::optional<Synthetic> synthetic_at(const wire::IpAddress& address) const;
+  [[nodiscard]] NameRuled ruled_by_name(const wire::DomainName& name, policy::Protocol protocol,
+                                        wire::Port port) const;
+  // The same, with what was answered where that asks.
+  [[nodiscard]] NameRuled said_by_name(const wire::DomainName& name, policy::Protocol protocol,
+                                       wire::Port port) const;
+  [[nodiscard]] policy::Verdict why_denied(const wire::DomainName& name,
+                                           const NameRuled& ruled) const;
+  [[nodiscard]] JudgedFlow judge_synthetic(const Where& where) const;
+  [[nodiscard]] JudgedFlow judge_by_addresses_to_come(const Where& where, const NamedBy& by) const;
+  [[nodiscard]] bool accepts_synthetic(const Where& where, NamedBy& by) const;
+  [[nodiscard]] Judged judge_synthetic_claim(const FlowKey& key, const NamedBy& begun,
+                                             const Claim& claim) const;
   [[nodiscard]] bool open_by_address(const wire::Endpoint& remote, policy::RuleId& rule) const;
   [[nodiscard]] Judged accepted(NamedBy by) const;
 
   policy::Reach& reach_;
   dns::NameBook& names_;
+  RefusalBook& refusals_;
   const policy::EgressPolicy* policy_ = nullptr;
 };
 

@@ -1,4 +1,8 @@
 // What the first bytes of a flow say, against pins and rules.
+#include <string>
+#include <utility>
+
+#include "dns/names/synthetic_names.h"
 #include "flow/judge/judge.h"
 #include "flow/judge/reachable.h"
 
@@ -30,6 +34,9 @@ NameSource source_of(Claim::Kind kind) {
 Judged Judge::judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim, Instant now) {
   if (claim.encrypted_hello && policy_->tls().encrypted_hello == policy::EncryptedHello::kRefuse) {
     return {.verdict = Verdict::kEncryptedHello};
+  }
+  if (dns::SyntheticNames::is_synthetic(key.remote.address)) {
+    return judge_synthetic_claim(key, by, claim);
   }
   Judged judged =
       claim.name ? judge_named(key, by, claim, now) : judge_unnamed(key, by, claim, now);
@@ -82,21 +89,20 @@ Judged Judge::judge_unnamed(const FlowKey& key, const NamedBy& begun, const Clai
   } else {
     return {.verdict = mismatch(claim.kind)};
   }
-  const bool sni = sni_of(by.rule) == SniUse::kRequire;
-  const bool host = host_of(by.rule) != HostUse::kOff;
-  switch (claim.kind) {
-    case Claim::Kind::kTls:
-      if (sni) return {.verdict = Verdict::kNoServerName, .by = by};
-      break;
-    case Claim::Kind::kHttp:
-      if (host) return {.verdict = Verdict::kHostMismatch, .by = by};
-      break;
-    case Claim::Kind::kOpaque:
-      if (sni && speaks_tls(key.remote.port)) return {.verdict = Verdict::kNotTls, .by = by};
-      if (host && speaks_http(key.remote.port)) return {.verdict = Verdict::kNotHttp, .by = by};
-      break;
+  const Verdict verdict = judge_nameless(key.remote.port, claim.kind, by.rule);
+  return verdict == Verdict::kAccepted ? accepted(by) : Judged{.verdict = verdict, .by = by};
+}
+
+Verdict Judge::judge_nameless(wire::Port port, Claim::Kind kind, RuleId rule) const {
+  const bool sni = sni_of(rule) == SniUse::kRequire;
+  const bool host = host_of(rule) != HostUse::kOff;
+  switch (kind) {
+    case Claim::Kind::kTls: return sni ? Verdict::kNoServerName : Verdict::kAccepted;
+    case Claim::Kind::kHttp: return host ? Verdict::kHostMismatch : Verdict::kAccepted;
+    case Claim::Kind::kOpaque: break;
   }
-  return accepted(by);
+  if (sni && speaks_tls(port)) return Verdict::kNotTls;
+  return host && speaks_http(port) ? Verdict::kNotHttp : Verdict::kAccepted;
 }
 
 bool Judge::open_by_address(const wire::Endpoint& remote, RuleId& rule) const {
@@ -110,9 +116,29 @@ Judged Judge::accepted(NamedBy by) const {
   return {.every_request = host_of(by.rule) == HostUse::kEveryRequest, .by = by};
 }
 
-RefusalWords Judge::words_of(const Judged& judged) {
+RefusalWords Judge::words_of(const FlowKey& key, const Judged& judged) {
   const policy::EgressRule& rule = policy_->rule(judged.by.rule);
-  return {.rule = rule.id, .note = rule.note};
+  RefusalWords words{.rule = rule.id, .note = rule.note};
+  // It is counted once the flow has ended.
+  if (policy_->dns().pages) words.number = note_refusal(key, judged.verdict, judged.by, 0);
+  return words;
+}
+
+std::uint32_t Judge::note_refusal(const FlowKey& key, Verdict verdict, const NamedBy& by,
+                                  std::uint64_t times) {
+  const auto name = names_.name(by.name);
+  const bool echo =
+      key.protocol != wire::IpProtocol::kTcp && key.protocol != wire::IpProtocol::kUdp;
+  std::string what = name ? name->to_text() : wire::to_string(key.remote.address);
+  if (echo) {
+    what += "/icmp";
+  } else {
+    const bool tcp = key.protocol == wire::IpProtocol::kTcp;
+    what += ":" + std::to_string(key.remote.port.value) + (tcp ? "/tcp" : "/udp");
+  }
+  const policy::EgressRule& rule = policy_->rule(by.rule);
+  return refusals_.note(
+      {.what = std::move(what), .verdict = verdict, .rule = rule.id, .note = rule.note}, times);
 }
 
 }  // namespace sluice::flow

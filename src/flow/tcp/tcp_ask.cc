@@ -66,8 +66,17 @@ void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionS
     flow.kept = std::make_unique<KeptBytes>();
     flow.room_only = true;
   }
+  const bool told_only = flow.verdict != policy::Verdict::kAccepted;
+  if (flow.by.source == NameSource::kSynthetic && !told_only) [[unlikely]] {
+    timers_.cancel(flow.timer);
+    flow.state = Finding{.guest_isn = wanted.guest_isn};
+    out.push(FindTarget{.flow = {wire::IpProtocol::kTcp, flow.id}, .key = flow.key, .by = flow.by});
+    return;
+  }
   flow.state = Connecting{.guest_isn = wanted.guest_isn};
-  out.tell_opening(flow);
+  // One that is refused has no host: its first bytes are answered by us (explained_flows.h).
+  if (!told_only) [[likely]]
+    out.tell_opening(flow);
   out.push(ConnectTcp{flow.id, wanted.target});
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/time.h"
 #include "base/timer_wheel.h"
@@ -44,6 +45,11 @@ struct Deciding {
   wire::SeqNum guest_isn;
   wire::Endpoint target;
   Gate gate = Gate::kOpen;  // What its first bytes pass whoever lets it through.
+};
+
+// The guest's SYN waits until it is known where the name leads that its address stands for.
+struct Finding {
+  wire::SeqNum guest_isn;
 };
 
 // The guest's SYN waits for the host's connect().
@@ -101,7 +107,7 @@ struct HandedOver {
 };
 
 using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver,
-                              Deciding, Gated, Refused>;
+                              Deciding, Gated, Refused, Finding>;
 
 // The flow was reported, and only waits for packets that may still come.
 [[nodiscard]] inline bool is_over(const TcpState& state) {
@@ -112,7 +118,8 @@ using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingeri
 
 // The driver holds something for the flow, which a CloseTcp ends.
 [[nodiscard]] inline bool has_socket(const TcpState& state) {
-  return !is_over(state) && !std::holds_alternative<Deciding>(state);
+  return !is_over(state) && !std::holds_alternative<Deciding>(state) &&
+         !std::holds_alternative<Finding>(state);
 }
 
 // How far a flow in Relaying is on its way to HandedOver.
@@ -120,6 +127,14 @@ enum class HandOverStage : std::uint8_t {
   kNone,
   kWanted,  // Nothing new is sent or offered until all that is under way has arrived.
   kAsked,   // The driver was asked. The flow stands still: its packets wait with the driver.
+};
+
+// Addresses that a name leads to, which are tried one after the other.
+struct Dialing {
+  std::vector<wire::Endpoint> targets;
+  std::size_t next = 0;  // Those before it were tried; the last of these is.
+
+  [[nodiscard]] bool has_more() const { return next < targets.size(); }
 };
 
 struct TcpFlow {
@@ -153,6 +168,7 @@ struct TcpFlow {
   bool ack_due = false;
   bool deferred = false;
 
+  std::unique_ptr<Dialing> dialing;  // Of an address that stands for a name.
   std::unique_ptr<KeptBytes> kept;   // Its first bytes, where these are judged.
   std::unique_ptr<Watched> watched;  // Its requests are judged for as long as it lives.
 
@@ -165,7 +181,16 @@ struct TcpFlow {
   std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_to_guest = 0;
+
+  [[nodiscard]] std::optional<wire::Endpoint> leads_to() const {
+    if (dialing == nullptr) [[likely]]
+      return std::nullopt;
+    return dialing->targets[dialing->next - 1];
+  }
 };
+
+// Goes on to the next address that is to be tried; false where there is none.
+[[nodiscard]] bool dial_next(TcpFlow& flow, wire::SeqNum guest_isn, TimerWheel& timers, Turn turn);
 
 // A connection that stands, with its first bytes kept or not; nothing in other states.
 [[nodiscard]] inline Relaying* standing(TcpFlow& flow) {

@@ -148,6 +148,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
           [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
           [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
           [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
+          [&](Finding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
           [&](Gated& state) { segment_relaying(flow, state.relaying, segment, turn); },
           [&](Refused& state) {
             switch (state.on_segment({flow.key, link_, flow.guest.mss}, segment, turn.out)) {

@@ -17,6 +17,7 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
 #include "flow/core/flow_walk.h"
+#include "flow/core/found_target.h"
 #include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
@@ -129,6 +130,10 @@ class TcpFlows {
   void on_used_up(TcpId id, Turn turn);
   // Whose limits a flow counts for now; null: nobody's.
   [[nodiscard]] policy::Meter* meter_of(TcpId id) const;
+  // Answers a FindTarget.
+  void on_found(TcpId id, const FoundTarget& found, Turn turn);
+  // A flow that was let in to be told why it is refused has said nothing in time.
+  void give_up(TcpId id, Turn turn);
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have

@@ -44,24 +44,41 @@ struct QuotedSyn {
   }
 };
 
+// What an address is given to answer before the next is tried, if there is one. RFC 8305 would go
+// on with both; one that answers later than this is given up.
+constexpr Duration kPatience = std::chrono::seconds(1);
+
 }  // namespace
+
+[[gnu::cold]] bool dial_next(TcpFlow& flow, wire::SeqNum guest_isn, TimerWheel& timers, Turn turn) {
+  if (flow.dialing == nullptr || !flow.dialing->has_more()) return false;
+  if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
+  flow.state = Connecting{.guest_isn = guest_isn};
+  turn.out.push(ConnectTcp{flow.id, flow.dialing->targets[flow.dialing->next++]});
+  if (flow.dialing->has_more()) {
+    timers.arm(flow.timer, turn.now + kPatience);
+  } else {
+    timers.cancel(flow.timer);
+  }
+  return true;
+}
 
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn) {
   const auto& [packet, segment] = arrival;
   const Target target = targets_.target_of(key.remote);
-  const bool dns = target.kind == TargetKind::kDnsRelay;
+  const bool ours = target.kind == TargetKind::kDnsRelay || target.kind == TargetKind::kPages;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
     link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
     return;
   }
-  if (target.kind != TargetKind::kHost && !dns) {
+  if (target.kind != TargetKind::kHost && !ours) {
     send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
     return;
   }
   const Admitted admitted =
-      dns ? Admitted::of(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
-          : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
+      ours ? Admitted::of(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
+           : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
   if (admitted.answer == Admitted::Answer::kRefused) {
     if (admitted.prohibited) {
       link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
@@ -74,10 +91,11 @@ struct QuotedSyn {
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
-  flow.room_only = dns;
+  flow.room_only = ours;
   flow.by = admitted.by;
   flow.metered = admitted.metered;
-  const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint, admitted.gate};
+  flow.verdict = admitted.verdict;
+  const Deciding wanted{segment.sequence(), ours ? key.remote : target.endpoint, admitted.gate};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
     connect(flow, wanted, admitted.gate, turn.out);
     return;
@@ -240,6 +258,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
   const FlowKey key = flow->key;
   const wire::SeqNum isn = connecting->guest_isn;
+  if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
     case HostError::kNetUnreachable:
@@ -269,6 +288,39 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   }
   turn.out.push(CloseTcp{id, true});
   remove(id, outcome, turn);
+}
+
+// An address that stands for a name leads there.
+[[gnu::cold]] void TcpFlows::on_found(TcpId id, const FoundTarget& found, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  const auto* state = std::get_if<Finding>(&flow->state);
+  if (state == nullptr) return;
+  const wire::SeqNum isn = state->guest_isn;
+  if (!found.targets.empty()) {
+    flow->dialing = std::make_unique<Dialing>();
+    flow->dialing->targets.assign(found.targets.begin(), found.targets.end());
+    (void)dial_next(*flow, isn, timers_, turn);
+    turn.out.tell_opening(*flow);
+    return;
+  }
+  const bool refused = found.verdict != policy::Verdict::kAccepted;
+  link_.send_error({.kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable},
+                   {.protocol = wire::IpProtocol::kTcp,
+                    .guest = flow->key.guest,
+                    .remote = flow->key.remote,
+                    .sequence = isn},
+                   turn);
+  send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
+  if (refused) flow->verdict = admission_.refuse(found.verdict);
+  remove(id, refused ? policy::Outcome::kNotAccepted : policy::Outcome::kUnreachable, turn);
+}
+
+[[gnu::cold]] void TcpFlows::give_up(TcpId id, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || is_over(flow->state)) return;
+  (void)admission_.refuse(flow->verdict);
+  abort(*flow, policy::Outcome::kNotAccepted, turn);
 }
 
 // A SYN to a listener of the guest, or with `guest_next` the SYN-ACK to its own.

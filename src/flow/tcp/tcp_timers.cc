@@ -21,13 +21,15 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 
 // The host has heard of it.
 [[nodiscard]] bool has_begun(const TcpState& state) {
-  return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state);
+  return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state) &&
+         !std::holds_alternative<Finding>(state);
 }
 
-// It ends at our DNS, which judges each question.
+// It ends at our DNS, which judges each question, or at our pages.
 [[nodiscard]] bool ends_here(const TcpFlow& flow, const TargetMap& targets) {
-  return flow.room_only && flow.kept == nullptr &&
-         targets.target_of(flow.key.remote).kind == TargetKind::kDnsRelay;
+  if (!flow.room_only || flow.kept != nullptr) return false;
+  const TargetKind kind = targets.target_of(flow.key.remote).kind;
+  return kind == TargetKind::kDnsRelay || kind == TargetKind::kPages;
 }
 
 // After a change of the policy. False: nothing is left for it.
@@ -54,7 +56,11 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
     return;
   }
   std::visit(Overloaded{
-                 [](const Connecting&) {},  // The host kernel's to give up.
+                 // The last address is the host kernel's to give up.
+                 [&](const Connecting& state) {
+                   (void)dial_next(*flow, state.guest_isn, timers_, turn);
+                 },
+                 [](const Finding&) {},  // It is answered in any case.
                  [&](SynAckSent& state) {
                    if (may_resend_syn(*flow, state.resends, turn)) {
                      send_syn(*flow, state.our_isn, state.guest_next, turn.out);
@@ -220,6 +226,9 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  },
                  [](const Lingering&) {},
                  [](const HandedOver&) {},  // The driver closes both sockets.
+                 [&](const Finding& state) {
+                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
+                 },
                  [&](const Deciding& state) {
                    // As where a policy of names refuses at once. There are not always errors left
                    // to be sent, so that a reset follows.
@@ -276,8 +285,11 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
     if (is_over(flow.state) || ends_here(flow, targets_)) return;
     if (std::holds_alternative<Deciding>(flow.state)) {
       judge_waiting(flow, turn);
-    } else if (!flow.inbound && !admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote,
-                                                          flow.by, turn.now)) {
+    } else if (!flow.inbound &&
+               (!admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
+                                          turn.now) ||
+                !admission_.accepts_target(policy::Protocol::kTcp, flow.by,
+                                           targets_.as_guest_sees(flow.leads_to())))) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
     } else if (!keeps_its_limit(flow, admission_, turn.now)) {
       on_used_up(flow.id, turn);

@@ -33,8 +33,18 @@ void UdpFlows::on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn) {
 
 void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
+  if (flow.by_name()) {
+    find_target(index, turn);
+    return;
+  }
   flow.socket = socket_for(flow.key.guest, turn.out);
   ++sockets_.at(flow.socket.index).flows;
+  send_held(index, turn);
+}
+
+// It has its socket.
+void UdpFlows::send_held(std::uint32_t index, Turn turn) {
+  Flow& flow = flows_.at(index);
   flow.active = turn.now;
   turn.out.tell_opening(flow);
   timers_.arm(flow.timer, turn.now + kUnanswered);

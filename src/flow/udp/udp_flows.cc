@@ -28,7 +28,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   }
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
-  if (flow.standing == Standing::kAsked) [[unlikely]] {
+  if (flow.held != nullptr) [[unlikely]] {
     if (!flow.held->add(datagrams, segment_size, packet.hop_limit)) {
       admission_.drops().count(DropReason::kUdpHeldFull);
     }
@@ -88,6 +88,12 @@ UdpFlows::UdpFlows(const FlowContext& context)
     flows_.at(asked).metered = admitted.metered;
     return asked;
   }
+  if (admitted.by.source == NameSource::kSynthetic) [[unlikely]] {
+    const std::uint32_t sought = begin_finding(key, admitted.by, turn);
+    flows_.at(sought).side = side;
+    flows_.at(sought).metered = admitted.metered;
+    return sought;
+  }
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
@@ -135,6 +141,12 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   if (owner->published) {
     index = flow_of_client({socket, local.value_or(wire::IpAddress{}), from}, turn);
     if (index == FlowTable::kNone) return;
+  } else if (owner->only != FlowTable::kNone) [[unlikely]] {
+    index = owner->only;
+    if (flows_.at(index).target != from) {
+      admission_.drops().count(DropReason::kUdpUnasked);
+      return;
+    }
   } else {
     index = index_of(
         {owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp});
@@ -166,6 +178,10 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
                                                     const wire::Endpoint& target) const {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return std::nullopt;
+  if (owner->only != FlowTable::kNone) {
+    const FlowKey& only = flows_.at(owner->only).key;
+    return Origin{only.guest, only.remote};
+  }
   const FlowKey key{
       owner->guest, {targets_.as_guest_sees(target.address), target.port}, wire::IpProtocol::kUdp};
   if (index_of(key) == FlowTable::kNone) return std::nullopt;
@@ -232,7 +248,8 @@ void UdpFlows::close_unused(UdpId socket, Turn turn) {
   const Socket& owner = sockets_.at(socket.index);
   if (owner.flows != 0 || (owner.published && !owner.withdrawn)) return;
   turn.out.push(CloseUdp{socket});
-  if (!owner.published) socket_table_.erase(socket_key(owner.guest), socket.index);
+  const bool shared = !owner.published && owner.only == FlowTable::kNone;
+  if (shared) socket_table_.erase(socket_key(owner.guest), socket.index);
   sockets_.erase(socket);
 }
 

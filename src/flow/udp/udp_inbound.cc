@@ -106,7 +106,8 @@ IndexQueue* UdpFlows::queue_of(Standing standing) {
     case Standing::kUnconfirmed: return &unconfirmed_;
     case Standing::kConfirmed: return nullptr;
     case Standing::kAskedOnce: return &asked_once_;
-    case Standing::kAsked: return nullptr;
+    case Standing::kAsked:
+    case Standing::kSought: return nullptr;
   }
   unreachable("standing outside its enum");
 }

@@ -42,13 +42,15 @@ namespace sluice::flow {
 [[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
   const policy::MeterTable& meters = admission_.meters();
   flows_.for_each([&](SlabHandle handle, Flow& flow) {
-    if (flow.held != nullptr) {
+    if (flow.standing == Standing::kAsked) {
       judge_waiting(handle.index, turn);
       return;
     }
     // Who called a published port was not judged at first either.
     if (!flow.inbound &&
-        !admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now)) {
+        (!admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now) ||
+         !admission_.accepts_target(policy::Protocol::kUdp, flow.by,
+                                    targets_.as_guest_sees(flow.leads_to())))) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
     } else if (!admission_.move_to_meter(
                    flow.metered, flow.inbound ? meters.of_run() : meters.of(flow.by.rule))) {

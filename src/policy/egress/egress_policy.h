@@ -98,6 +98,8 @@ class EgressPolicy {
   [[nodiscard]] Ruled for_query(const wire::DomainName& name) const {
     return names_.most_permissive(name, unnamed_query_);
   }
+  // ... of a name that no rule on names speaks of.
+  [[nodiscard]] Ruled for_unnamed_query() const { return unnamed_query_; }
   // Whether a name below this one may be asked for. Then a denial must not say that there is none
   // (RFC 8020), but only that there is nothing here.
   [[nodiscard]] bool above_an_allowed_name(const wire::DomainName& name) const;

@@ -124,6 +124,10 @@ void add_flow(JsonLine& line, const FlowRecord& flow) {
   line.text("name_source", flow.name.empty() ? "none" : "dns");
   line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, flow.peer.address); });
   line.number("port", flow.peer.port.value);
+  if (flow.target) {
+    line.filled("target",
+                [&](fmt::memory_buffer& to) { append_address(to, flow.target->address); });
+  }
   decision(line, flow.verdict);
   if (flow.opening) return;
   line.filled("opened", [&](fmt::memory_buffer& to) { append_time(to, flow.opened); });

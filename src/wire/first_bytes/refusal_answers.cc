@@ -31,6 +31,7 @@ std::vector<std::uint8_t> make_refusal_page(const RefusalPage& page) {
   append_line(body, "why:  ", page.why);
   append_line(body, "rule: ", page.rule);
   append_line(body, "note: ", page.note);
+  if (page.number != 0) body += fmt::format("see http://sluice.internal/why/{}\n", page.number);
   const std::string answer = fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
       "Cache-Control: no-store\r\nConnection: close\r\n\r\n{}",

@@ -26,7 +26,9 @@ class OneNameAllowed final : public ClaimJudge {
     }
     return judged;
   }
-  RefusalWords words_of(const Judged& /*judged*/) override { return {"ci.toml:3", "ask first"}; }
+  RefusalWords words_of(const FlowKey& /*key*/, const Judged& /*judged*/) override {
+    return {.rule = "ci.toml:3", .note = "ask first"};
+  }
 
   std::vector<Claim> claims;
   policy::Verdict opaque = policy::Verdict::kAccepted;

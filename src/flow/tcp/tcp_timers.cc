@@ -266,16 +266,20 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   const Deciding wanted = std::get<Deciding>(flow.state);
   const Admitted admitted =
       admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
-  if (admitted.answer == Admitted::Answer::kRefused) refuse(flow, {admitted.verdict}, turn);
-  if (admitted.answer != Admitted::Answer::kAllowed) return;
-  flow.asked = false;
-  admission_.answered();
-  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
+  if (admitted.answer == Admitted::Answer::kRefused) {
+    refuse(flow, {admitted.verdict}, turn);
+    return;
+  }
+  // One that still waits counts for the rule that asks now.
   admission_.rename(flow.by, admitted.by);
   if (!keeps_its_limit(flow, admission_, turn.now)) {
     refuse(flow, {policy::Verdict::kQuota}, turn);
     return;
   }
+  if (admitted.answer == Admitted::Answer::kAsked) return;
+  flow.asked = false;
+  admission_.answered();
+  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
   connect(flow, wanted, admitted.gate, turn.out);
 }
 

@@ -92,16 +92,17 @@ void UdpFlows::send_held(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
   const Admitted admitted =
       admission_.judge_waiting(policy::Protocol::kUdp, flow.key.remote, turn.now);
-  if (admitted.answer == Admitted::Answer::kAsked) return;
   if (admitted.answer == Admitted::Answer::kRefused) {
     refuse(index, admitted.verdict, turn);
     return;
   }
+  // One that still waits counts for the rule that asks now.
   admission_.rename(flow.by, admitted.by);
   if (!admission_.move_to_meter(flow.metered, admission_.meters().of(flow.by.rule))) {
     refuse(index, policy::Verdict::kQuota, turn);
     return;
   }
+  if (admitted.answer == Admitted::Answer::kAsked) return;
   admission_.answered();
   turn.out.push(WithdrawAsk{id_of(index)});
   flow.standing = Standing::kConfirmed;  // It waits no longer.

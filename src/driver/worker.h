@@ -29,6 +29,7 @@
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
 #include "telemetry/events/event_stream.h"
+#include "telemetry/metrics/totals.h"
 #include "telemetry/snapshot.h"
 
 namespace sluice::driver {
@@ -134,12 +135,15 @@ class Worker {
   [[nodiscard]] Instant now() const { return loop_.now(); }
   // Its report is borrowed from here.
   [[nodiscard]] telemetry::Snapshot snapshot() const;
+  // Goes through all flows. worker_totals.cc
+  [[nodiscard]] telemetry::Totals totals() const;
 
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
   void on_link(link::Link::Depth depth, Settled settled, Outside& outside);
   [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
   // What reports of flows become.
+  void count(const flow::FlowSummary& summary);
   void report(const flow::FlowSummary& summary);
   [[gnu::cold]] void note_refused_names();
   // worker_ask.cc
@@ -174,6 +178,8 @@ class Worker {
   PortPublisher published_;
   FlowReporter reporter_;
   telemetry::RefusedNames refused_;
+  telemetry::FlowsEnded ended_;
+  telemetry::BytesMoved ended_bytes_;
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;

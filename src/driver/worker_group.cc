@@ -163,4 +163,15 @@ telemetry::Snapshot WorkerGroup::snapshot() {
   return all;
 }
 
+telemetry::Totals WorkerGroup::totals() {
+  telemetry::Totals all = first_.totals();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const telemetry::Totals theirs = worker.totals();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
 }  // namespace sluice::driver

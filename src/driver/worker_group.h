@@ -63,6 +63,7 @@ class WorkerGroup {
 
   [[nodiscard]] Instant now() const { return first_.now(); }
   [[nodiscard]] telemetry::Snapshot snapshot();
+  [[nodiscard]] telemetry::Totals totals();
 
  private:
   void ask_others(const WorkerThread::Call& call);

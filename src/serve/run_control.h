@@ -45,6 +45,10 @@ class RunControl final : public control::Controlled {
   void on_listeners(bool any) override;
   void on_answerer(bool came) override;
 
+  // Of the policy in force.
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  [[nodiscard]] std::size_t rules() const { return draft_.rules.size(); }
+
  private:
   void tell_status(control::Answer& answer);
   void tell_flows(const control::Request& request, control::Answer& answer);

@@ -37,6 +37,7 @@ enum class OptionId : std::uint8_t {
   kReportFile,
   kFlowLog,
   kEvents,
+  kMetrics,
   kPcap,
   kTrace,
   kLogLevel,

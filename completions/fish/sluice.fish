@@ -16,11 +16,12 @@ complete -c sluice -n __fish_use_subcommand -a decisions -d 'What was answered f
 complete -c sluice -n __fish_use_subcommand -a forward -d 'Forward ports to other addresses'
 complete -c sluice -n __fish_use_subcommand -a ctl -d 'Look at what runs, and change it'
 complete -c sluice -n __fish_use_subcommand -a observe -d 'Show what happens in a run'
+complete -c sluice -n __fish_use_subcommand -a web -d 'The same on a page of a browser'
 complete -c sluice -n __fish_use_subcommand -a log -d 'What happened in a run, as other tools have it'
 complete -c sluice -n __fish_use_subcommand -a help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s h -l help -d 'Print the help'
 complete -c sluice -n __fish_use_subcommand -s V -l version -d 'Print the version'
-complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box attach forward policy profile decisions ctl observe log'
+complete -c sluice -n '__fish_seen_subcommand_from help' -a 'run vm box attach forward policy profile decisions ctl web observe log'
 
 complete -c sluice -n '__sluice_in run' -l address -x -d 'Address of the guest, with prefix length'
 complete -c sluice -n '__sluice_in run' -l gateway -x -d 'Address of the gateway'
@@ -242,7 +243,7 @@ complete -c sluice -n '__sluice_in forward' -s V -l version -d 'Print the versio
 complete -c sluice -n '__sluice_in ctl' -l json -d 'Print answers as the run gives them'
 complete -c sluice -n '__sluice_in ctl' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in ctl' -s V -l version -d 'Print the version'
-complete -c sluice -n '__sluice_in ctl' -a 'status flows kill published publish unpublish allow deny subscribe pending approve refuse answer'
+complete -c sluice -n '__sluice_in ctl' -a 'status flows kill published publish unpublish allow deny subscribe pending approve refuse answer rules refused'
 complete -c sluice -n '__sluice_in ctl' -a '(sed -n "s|.* @sluice/$(id -u)/||p" /proc/net/unix 2>/dev/null)' -d 'Run'
 
 complete -c sluice -n '__sluice_in policy' -f -a 'check explain test diff'
@@ -278,6 +279,10 @@ complete -c sluice -n '__sluice_in observe' -l type -x -a 'start open close deny
 complete -c sluice -n '__sluice_in observe' -l flow -x -d 'One flow'
 complete -c sluice -n '__sluice_in observe' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in observe' -s V -l version -d 'Print the version'
+
+complete -c sluice -n '__sluice_in web' -l listen -x -d 'Where, on loopback'
+complete -c sluice -n '__sluice_in web' -s h -l help -d 'Print the help'
+complete -c sluice -n '__sluice_in web' -s V -l version -d 'Print the version'
 
 complete -c sluice -n '__sluice_in log' -a convert
 complete -c sluice -n '__sluice_in log' -F

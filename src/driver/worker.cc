@@ -255,6 +255,7 @@ FramesWritten Worker::write_frames(Instant now) {
 void Worker::note_refused_names() {
   for (const flow::RefusedQuery& query : engine_.refused_queries()) {
     refused_.add(query.name.to_text(), policy::reason_id(query.verdict));
+    rule_hits_.count(query.rule);
   }
   engine_.refused_queries().clear();
 }

@@ -22,6 +22,7 @@
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "driver/published.h"
+#include "driver/rule_hits.h"
 #include "flow/engine/engine.h"
 #include "link/link.h"
 #include "netlink/address_watch.h"
@@ -137,6 +138,8 @@ class Worker {
   [[nodiscard]] telemetry::Snapshot snapshot() const;
   // Goes through all flows. worker_totals.cc
   [[nodiscard]] telemetry::Totals totals() const;
+  // About how many flows and questions each rule of the policy in force has decided.
+  [[nodiscard]] RuleHits rule_hits() const;
 
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
@@ -180,6 +183,7 @@ class Worker {
   telemetry::RefusedNames refused_;
   telemetry::FlowsEnded ended_;
   telemetry::BytesMoved ended_bytes_;
+  RuleHits rule_hits_;  // Of flows that have ended, and of questions.
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;

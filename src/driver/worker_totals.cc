@@ -1,6 +1,7 @@
 // What a worker has counted over its life, of all its flows.
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "driver/worker.h"
@@ -38,6 +39,19 @@ void Worker::count(const flow::FlowSummary& summary) {
   if (summary.opening) return;
   ended_.count(protocol_of(summary.key.protocol), summary.verdict);
   ended_bytes_.add({summary.bytes_to_host, summary.bytes_to_guest});
+  rule_hits_.count(summary.by.rule);
+}
+
+RuleHits Worker::rule_hits() const {
+  RuleHits hits = rule_hits_;
+  std::vector<flow::FlowSummary> page;
+  std::optional<std::uint64_t> next = 0;
+  while (next) {
+    page.clear();
+    next = list_flows(*next, kFlowsEach, page);
+    for (const flow::FlowSummary& flow : page) hits.count(flow.by.rule);
+  }
+  return hits;
 }
 
 telemetry::Totals Worker::totals() const {

@@ -13,6 +13,7 @@
 #include "driver/worker_group.h"
 #include "policy/egress/egress_policy.h"
 #include "serve/ask/ask_desk.h"
+#include "serve/control/policy_rows.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -61,6 +62,7 @@ class RunControl final : public control::Controlled {
   [[nodiscard]] std::expected<std::uint64_t, std::string> put_in_force(policy::DraftRule rule);
   void on_question(const control::Request& request, control::Answer& answer);
 
+  PolicyRows policy_rows_;
   driver::WorkerGroup& workers_;
   telemetry::EventStream& events_;
   std::string program_;

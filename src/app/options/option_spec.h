@@ -99,6 +99,7 @@ enum class OptionId : std::uint8_t {
   kType,
   kFlow,
   kTo,
+  kListen,
   kHelp,
   kVersion,
   kCount,  // How many there are.

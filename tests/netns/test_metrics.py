@@ -75,7 +75,6 @@ print("done", flush=True); sys.stdin.readline()
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
                               text=True, timeout=60, check=False)
         check_equal((done.returncode, done.stderr), (0, ""), "promtool check metrics")
-    child.stdin.close()
     status, _, _ = finish(child)
     check_equal(status, 0, "the guest's status")
 
@@ -92,7 +91,6 @@ def test_a_port_of_the_kernels_choice_is_told(t):
                              f"http://[::1]:{match.group(1)}/metrics"], capture_output=True,
                             text=True, timeout=30, check=False)
     check("sluice_flows_open" in client.stdout, client.stderr)
-    child.stdin.close()
     finish(child)
 
 
@@ -159,5 +157,4 @@ sys.stdin.readline()
     with open(f"/proc/{engine}/status", encoding="ascii") as file:
         peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
     check(peak < 200_000, f"{peak} KiB at most in memory")
-    child.stdin.close()
     finish(child)

@@ -98,8 +98,7 @@ def start(t, code=WAIT, *arguments, options=()):
 
 
 def end(child):
-    child.stdin.close()
-    finish(child)
+    finish(child)  # Which closes its standard input.
 
 
 def test_who_has_not_opened_the_page_gets_nothing(t):

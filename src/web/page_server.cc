@@ -78,6 +78,7 @@ class PageServer::Stream final : public EventListener {
   Stream& operator=(const Stream&) = delete;
   ~Stream() { server_.runs_.leave(run_, *this); }
 
+  void on_begin() override { beat(); }
   void on_line(std::string_view line) override {
     events_.add(line);
     wake();
@@ -359,7 +360,6 @@ MHD_Result PageServer::open_stream(Exchange& exchange) {
   MHD_Response* const response = mhd_.create_response_from_callback(
       MHD_SIZE_UNKNOWN, kStreamBlock, &Stream::read, stream.get(), &Stream::free);
   if (response == nullptr) return MHD_NO;
-  stream->beat();  // The page hears at once that it is connected.
   streams_.emplace(exchange.number, std::move(stream));
   beat_at_ = std::min(beat_at_, now_ + kBeat);
   return queue(connection, MHD_HTTP_OK, response, "text/event-stream");

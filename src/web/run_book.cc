@@ -120,7 +120,10 @@ bool RunBook::hear(Feed& feed) {
     if (!feed.subscribed) {
       const Line seen = look_at(line);
       feed.subscribed = seen.ok;
-      if (seen.ok) continue;
+      if (seen.ok) {
+        for (EventListener* const one : feed.listeners) one->on_begin();
+        continue;
+      }
       // A run that asks nobody does not know the word.
       if (!seen.last || !std::exchange(feed.answers, false) || !subscribe(feed)) return false;
       continue;
@@ -149,6 +152,7 @@ bool RunBook::listen(const std::string& run, EventListener& listener) {
     }
   }
   found->second.listeners.insert(&listener);
+  if (found->second.subscribed) listener.on_begin();
   return true;
 }
 

@@ -27,6 +27,8 @@ struct RunAnswer {
 // Of the events of a run, as they come.
 class EventListener {
  public:
+  // From here on none is missing.
+  virtual void on_begin() = 0;
   virtual void on_line(std::string_view line) = 0;
   // There will be no more.
   virtual void on_end() = 0;

@@ -12,9 +12,11 @@ using namespace std::chrono_literals;
 
 class Ear final : public EventListener {
  public:
+  void on_begin() override { begun = true; }
   void on_line(std::string_view line) override { lines.emplace_back(line); }
   void on_end() override { ended = true; }
   std::vector<std::string> lines;
+  bool begun = false;
   bool ended = false;
 };
 
@@ -109,6 +111,7 @@ TEST_F(RunBookTest, WhoListensHearsTillTheEnd) {
   EXPECT_EQ(run.hear(), "{\"do\":\"subscribe\",\"answers\":true}\n");
   run.say("{\"ok\":true}\n{\"seq\":1}\n");
   turn();
+  EXPECT_TRUE(one.begun && other.begun);
   book.leave(run.name, other);
   run.say("{\"seq\":2}\n");
   turn();

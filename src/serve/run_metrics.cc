@@ -4,14 +4,30 @@
 
 namespace sluice::serve {
 
+namespace {
+
+[[nodiscard]] telemetry::AskMetrics asked_of(const AskDesk& desk) {
+  const AskCounters& counters = desk.counters();
+  return {.pending = desk.questions().waiting(),
+          .answers = {{"", "approved", counters.approved},
+                      {"", "refused", counters.refused},
+                      {"", "timeout", counters.timeout},
+                      {"", "nobody", counters.nobody},
+                      {"", "queue-full", counters.queue_full}}};
+}
+
+}  // namespace
+
 void RunMetricsSource::append(fmt::memory_buffer& out) {
-  telemetry::append_metrics(out, {.program = program_,
-                                  .version = SLUICE_VERSION,
-                                  .totals = workers_.totals(),
-                                  .snapshot = workers_.snapshot(),
-                                  .generation = control_.generation(),
-                                  .rules = control_.rules(),
-                                  .events_lost = events_.lost_ever()});
+  telemetry::append_metrics(out,
+                            {.program = program_,
+                             .version = SLUICE_VERSION,
+                             .totals = workers_.totals(),
+                             .snapshot = workers_.snapshot(),
+                             .generation = control_.generation(),
+                             .rules = control_.rules(),
+                             .events_lost = events_.lost_ever(),
+                             .ask = desk_ == nullptr ? telemetry::AskMetrics() : asked_of(*desk_)});
 }
 
 }  // namespace sluice::serve

@@ -317,20 +317,21 @@ void PageServer::ask_run(Exchange& exchange) {
     return;
   }
   const std::uint64_t number = exchange.number;
-  runs_.ask(request->run, request->line, now_, [this, number, asked = *request](RunAnswer answer) {
-    if (!answer.reached) {
-      finish(number, {kBadGateway, error_body(answer.text)});
-      return;
-    }
-    if (asked.always && services_.remember) {
-      const std::string problem = services_.remember(asked, answer.text);
-      if (!problem.empty()) {
-        finish(number, {kBadGateway, error_body(problem)});
-        return;
-      }
-    }
-    finish(number, {.body = std::move(answer.text)});
-  });
+  runs_.ask(request->run, request->line, now_,
+            [this, number, always = request->always](RunAnswer answer) {
+              if (!answer.reached) {
+                finish(number, {kBadGateway, error_body(answer.text)});
+                return;
+              }
+              if (always && services_.remember) {
+                const std::string problem = services_.remember(answer.text);
+                if (!problem.empty()) {
+                  finish(number, {kBadGateway, error_body(problem)});
+                  return;
+                }
+              }
+              finish(number, {.body = std::move(answer.text)});
+            });
 }
 
 void PageServer::tell_domains(Exchange& exchange) const {

@@ -29,9 +29,9 @@ struct PageServices {
   std::function<std::vector<std::string>()> list_runs;
   // The domain that somebody has registered, of a name; empty: not known.
   std::function<std::string(const std::string& name)> domain_of;
-  // A run has agreed to an answer that is to hold for ever: to be written down. An error is a
-  // sentence; empty: it was done.
-  std::function<std::string(const RunRequest& request, const std::string& answer)> remember;
+  // What a run has said to an answer that is to hold for ever: to be written down if it agreed. An
+  // error is a sentence; empty: all is well.
+  std::function<std::string(const std::string& said)> remember;
 };
 
 class PageServer {

@@ -7,16 +7,19 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
 #include "app/options/command.h"
-#include "app/web/registrable_domain.h"
 #include "app/web/web_options.h"
 #include "base/unique_fd.h"
+#include "config/egress/decision_file.h"
+#include "config/egress/name_facts.h"
 #include "control/run_address.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
@@ -56,6 +59,29 @@ constexpr std::uint64_t kSignalTag = 0;
   }
   if (const auto known = sys::from_sockaddr(bound, length)) endpoint = *known;
   return fd;
+}
+
+// What a person has answered for ever, once the run has made a rule of it. The run itself writes
+// nothing.
+[[nodiscard]] std::string remember(const std::string& said) {
+  const auto json = nlohmann::json::parse(said, nullptr, false);
+  if (!json.is_object() || !json.contains("answer")) return "the run speaks another language";
+  const auto& answer = json["answer"];
+  const auto text = [&answer](const char* member) {
+    const auto found = answer.find(member);
+    return found != answer.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (!answer.value("ok", false) || text("scope") != "always") return "";
+  const auto file = config::DecisionFile::of_this_user();
+  const auto kept =
+      file ? file->remember({.rule = text("rule"),
+                             .when = config::decided_at(std::chrono::system_clock::now()),
+                             .by = "web",
+                             .run = text("command"),
+                             .note = {}})
+           : std::expected<void, std::string>(std::unexpected(file.error()));
+  if (kept) return "";
+  return fmt::format("it holds for this run, but is not remembered: {}", kept.error());
 }
 
 // 256 bits as text.
@@ -112,8 +138,8 @@ std::expected<int, EarlyExit> start_web(std::span<const char* const> arguments) 
   auto server = web::PageServer::open(
       *loop, std::move(*listener), gatekeeper,
       {.list_runs = [] { return control::list_runs(::getuid()); },
-       .domain_of = [](const std::string& name) { return registrable_domain(name); },
-       .remember = {}});
+       .domain_of = [](const std::string& name) { return config::registrable_domain(name); },
+       .remember = remember});
   if (!server) return failed(server.error());
   fmt::print("{}\n", url);
   if (std::fflush(stdout) != 0) return failed("cannot print the address of the page");

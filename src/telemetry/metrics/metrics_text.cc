@@ -84,6 +84,14 @@ void add_drops(Exposition& text, const Snapshot& snapshot) {
   for (const Counter& drop : snapshot.drops) text.value({{"reason", drop.name}}, drop.value);
 }
 
+void add_ask(Exposition& text, const AskMetrics& ask) {
+  text.family("sluice_ask_pending", MetricType::kGauge, "Questions that wait for an answer.");
+  text.value({}, ask.pending);
+  text.family("sluice_ask_total", MetricType::kCounter,
+              "Questions that were answered, by whom or by time; of queue-full: flows.");
+  for (const ResultCount& one : ask.answers) text.value({{"answer", one.result}}, one.value);
+}
+
 void add_single(Exposition& text, const RunMetrics& run) {
   text.family("sluice_hand_overs_total", MetricType::kCounter,
               "Connections that were handed over to the guest's kernel, or could not be.");
@@ -111,6 +119,7 @@ void append_metrics(fmt::memory_buffer& out, const RunMetrics& run) {
   add_bytes(text, run.totals);
   add_dns(text, run.totals);
   add_gate(text, run.totals);
+  add_ask(text, run.ask);
   add_drops(text, run.snapshot);
   add_single(text, run);
 }

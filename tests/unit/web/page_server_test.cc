@@ -30,7 +30,7 @@ class PageServerTest : public testing::Test {
                                    {.list_runs = [this] { return runs; },
                                     .domain_of = [](const std::string& name) { return "D" + name; },
                                     .remember =
-                                        [this](const RunRequest&, const std::string&) {
+                                        [this](const std::string&) {
                                           ++remembered;
                                           return problem;
                                         }});

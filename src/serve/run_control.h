@@ -48,6 +48,8 @@ class RunControl final : public control::Controlled {
 
   // Of the policy in force.
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  // Who asks people; null: nobody.
+  [[nodiscard]] const AskDesk* desk() const { return desk_; }
   [[nodiscard]] std::size_t rules() const { return draft_.rules.size(); }
 
  private:

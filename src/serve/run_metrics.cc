@@ -1,14 +1,16 @@
 #include "serve/run_metrics.h"
 
+#include "serve/ask/ask_desk.h"
 #include "telemetry/metrics/metrics_text.h"
 
 namespace sluice::serve {
 
 namespace {
 
-[[nodiscard]] telemetry::AskMetrics asked_of(const AskDesk& desk) {
-  const AskCounters& counters = desk.counters();
-  return {.pending = desk.questions().waiting(),
+[[nodiscard]] telemetry::AskMetrics asked_of(const AskDesk* desk) {
+  if (desk == nullptr) return {};
+  const AskCounters& counters = desk->counters();
+  return {.pending = desk->questions().waiting(),
           .answers = {{"", "approved", counters.approved},
                       {"", "refused", counters.refused},
                       {"", "timeout", counters.timeout},
@@ -19,15 +21,14 @@ namespace {
 }  // namespace
 
 void RunMetricsSource::append(fmt::memory_buffer& out) {
-  telemetry::append_metrics(out,
-                            {.program = program_,
-                             .version = SLUICE_VERSION,
-                             .totals = workers_.totals(),
-                             .snapshot = workers_.snapshot(),
-                             .generation = control_.generation(),
-                             .rules = control_.rules(),
-                             .events_lost = events_.lost_ever(),
-                             .ask = desk_ == nullptr ? telemetry::AskMetrics() : asked_of(*desk_)});
+  telemetry::append_metrics(out, {.program = program_,
+                                  .version = SLUICE_VERSION,
+                                  .totals = workers_.totals(),
+                                  .snapshot = workers_.snapshot(),
+                                  .generation = control_.generation(),
+                                  .rules = control_.rules(),
+                                  .events_lost = events_.lost_ever(),
+                                  .ask = asked_of(control_.desk())});
 }
 
 }  // namespace sluice::serve

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "driver/worker_group.h"
-#include "serve/ask/ask_desk.h"
 #include "serve/metrics/metrics_server.h"
 #include "serve/run_control.h"
 #include "telemetry/events/event_stream.h"
@@ -19,8 +18,6 @@ class RunMetricsSource final : public MetricsSource {
   RunMetricsSource(std::string program, driver::WorkerGroup& workers,
                    const telemetry::EventStream& events, const RunControl& control)
       : program_(std::move(program)), workers_(workers), events_(events), control_(control) {}
-  // Who asks people; not owned.
-  void ask_by(const AskDesk& desk) { desk_ = &desk; }
 
   void append(fmt::memory_buffer& out) override;
 
@@ -29,7 +26,6 @@ class RunMetricsSource final : public MetricsSource {
   driver::WorkerGroup& workers_;
   const telemetry::EventStream& events_;
   const RunControl& control_;
-  const AskDesk* desk_ = nullptr;  // Null: nobody asks.
 };
 
 }  // namespace sluice::serve

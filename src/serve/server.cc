@@ -130,7 +130,6 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   const auto control = open_control(outputs.events().run());
   if (control) control->serve(run_control, &outputs.events());
   RunMetricsSource metrics(std::string(guest.program()), workers, outputs.events(), run_control);
-  metrics.ask_by(desk);
   if (prepared->metrics) prepared->metrics->serve(metrics);
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());

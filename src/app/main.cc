@@ -17,6 +17,7 @@
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
 #include "app/vm/vm.h"
+#include "app/web/web.h"
 #include "base/unreachable.h"
 #include "sys/descriptors.h"
 
@@ -44,6 +45,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
     case CommandId::kAttach: return sluice::app::start_attach(invocation->arguments);
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
+    case CommandId::kWeb: return sluice::app::start_web(invocation->arguments);
     case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);

@@ -17,7 +17,8 @@ using Json = nlohmann::json;
 
 constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,     Verb::kKill,    Verb::kPublished,
                             Verb::kPublish,   Verb::kUnpublish, Verb::kAllow,   Verb::kDeny,
-                            Verb::kSubscribe, Verb::kPending,   Verb::kApprove, Verb::kRefuse};
+                            Verb::kSubscribe, Verb::kPending,   Verb::kApprove, Verb::kRefuse,
+                            Verb::kRules,     Verb::kRefused};
 
 // The member that says what a request is about, and whether it must be there.
 struct About {
@@ -30,6 +31,8 @@ struct About {
     case Verb::kStatus:
     case Verb::kPublished:
     case Verb::kFlows:
+    case Verb::kRules:
+    case Verb::kRefused:
     case Verb::kPending:
     case Verb::kApprove:
     case Verb::kRefuse:
@@ -199,6 +202,8 @@ std::string_view to_string(Verb verb) {
     case Verb::kPending: return "pending";
     case Verb::kApprove: return "approve";
     case Verb::kRefuse: return "refuse";
+    case Verb::kRules: return "rules";
+    case Verb::kRefused: return "refused";
   }
   unreachable("verb outside its enum");
 }

@@ -30,6 +30,8 @@ enum class Verb : std::uint8_t {
   kPending,
   kApprove,
   kRefuse,
+  kRules,
+  kRefused,
 };
 
 [[nodiscard]] std::string_view to_string(Verb verb);

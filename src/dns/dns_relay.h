@@ -21,6 +21,7 @@
 #include "base/siphash.h"
 #include "base/time.h"
 #include "dns/dns_cache.h"
+#include "dns/dns_counters.h"
 #include "dns/dns_pending.h"
 #include "dns/dns_query.h"
 #include "dns/dns_resolvers.h"
@@ -113,6 +114,7 @@ class DnsRelay {
   [[nodiscard]] const DnsCache& cache() const { return cache_; }
   // Answers that were not to the question, or malformed.
   [[nodiscard]] std::uint64_t rejected_answers() const { return rejected_answers_; }
+  [[nodiscard]] const DnsCounters& counters() const { return counters_; }
 
  private:
   [[nodiscard]] std::uint16_t next_id();
@@ -146,6 +148,7 @@ class DnsRelay {
   std::uint32_t epoch_ = 0;
   DnsPendingTable pending_;
   std::uint64_t rejected_answers_ = 0;
+  DnsCounters counters_;
 };
 
 }  // namespace sluice::dns

@@ -228,7 +228,10 @@ FramesWritten Worker::write_frames(Instant now) {
                        [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
                        [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
                        [&](const flow::ClosePing action) { ping_.close(action); },
-                       [&](const flow::ReportFlow action) { report(action.summary); }};
+                       [&](const flow::ReportFlow action) {
+                         count(action.summary);
+                         report(action.summary);
+                       }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.
@@ -252,6 +255,7 @@ FramesWritten Worker::write_frames(Instant now) {
 void Worker::note_refused_names() {
   for (const flow::RefusedQuery& query : engine_.refused_queries()) {
     refused_.add(query.name.to_text(), policy::reason_id(query.verdict));
+    rule_hits_.count(query.rule);
   }
   engine_.refused_queries().clear();
 }

@@ -22,6 +22,7 @@
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "driver/published.h"
+#include "driver/rule_hits.h"
 #include "flow/engine/engine.h"
 #include "link/link.h"
 #include "netlink/address_watch.h"
@@ -29,6 +30,7 @@
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
 #include "telemetry/events/event_stream.h"
+#include "telemetry/metrics/totals.h"
 #include "telemetry/snapshot.h"
 
 namespace sluice::driver {
@@ -134,12 +136,17 @@ class Worker {
   [[nodiscard]] Instant now() const { return loop_.now(); }
   // Its report is borrowed from here.
   [[nodiscard]] telemetry::Snapshot snapshot() const;
+  // Goes through all flows. worker_totals.cc
+  [[nodiscard]] telemetry::Totals totals() const;
+  // About how many flows and questions each rule of the policy in force has decided.
+  [[nodiscard]] RuleHits rule_hits() const;
 
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
   void on_link(link::Link::Depth depth, Settled settled, Outside& outside);
   [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
   // What reports of flows become.
+  void count(const flow::FlowSummary& summary);
   void report(const flow::FlowSummary& summary);
   [[gnu::cold]] void note_refused_names();
   // worker_ask.cc
@@ -174,6 +181,9 @@ class Worker {
   PortPublisher published_;
   FlowReporter reporter_;
   telemetry::RefusedNames refused_;
+  telemetry::FlowsEnded ended_;
+  telemetry::BytesMoved ended_bytes_;
+  RuleHits rule_hits_;  // Of flows that have ended, and of questions.
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;

@@ -12,6 +12,7 @@ void Worker::set_policy(const policy::EgressPolicy& policy) {
   tcp_.follow_limits({now, sink_});
   hand_overs_.carrier().follow_limits();
   settle(now);
+  rule_hits_.clear();
 }
 
 void Worker::bind_limits(const policy::EgressPolicy& policy) {

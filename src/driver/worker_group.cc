@@ -163,4 +163,26 @@ telemetry::Snapshot WorkerGroup::snapshot() {
   return all;
 }
 
+RuleHits WorkerGroup::rule_hits() {
+  RuleHits all = first_.rule_hits();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const RuleHits theirs = worker.rule_hits();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
+telemetry::Totals WorkerGroup::totals() {
+  telemetry::Totals all = first_.totals();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const telemetry::Totals theirs = worker.totals();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
 }  // namespace sluice::driver

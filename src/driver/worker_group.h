@@ -63,6 +63,8 @@ class WorkerGroup {
 
   [[nodiscard]] Instant now() const { return first_.now(); }
   [[nodiscard]] telemetry::Snapshot snapshot();
+  [[nodiscard]] telemetry::Totals totals();
+  [[nodiscard]] RuleHits rule_hits();
 
  private:
   void ask_others(const WorkerThread::Call& call);

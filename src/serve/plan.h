@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ struct ServePlan {
   std::vector<wire::Endpoint> resolvers{};
 
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
+
+  // Where to tell what was counted; nothing: nowhere.
+  std::optional<wire::Endpoint> metrics{};
 
   // How many threads serve the guest, where its link has queues for so many; one at least.
   std::uint32_t workers = 1;

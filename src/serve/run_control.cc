@@ -61,6 +61,12 @@ void RunControl::on_request(const control::Request& request, control::Answer& an
     case control::Verb::kPending:
     case control::Verb::kApprove:
     case control::Verb::kRefuse: on_question(request, answer); return;
+    case control::Verb::kRules:
+      policy_rows_.tell_rules(request, {draft_, generation_, workers_.rule_hits()}, answer);
+      return;
+    case control::Verb::kRefused:
+      PolicyRows::tell_refused(workers_.snapshot().refused, answer);
+      return;
     case control::Verb::kSubscribe: break;  // The socket's own.
   }
 }

@@ -13,6 +13,7 @@
 #include "driver/worker_group.h"
 #include "policy/egress/egress_policy.h"
 #include "serve/ask/ask_desk.h"
+#include "serve/control/policy_rows.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -45,6 +46,12 @@ class RunControl final : public control::Controlled {
   void on_listeners(bool any) override;
   void on_answerer(bool came) override;
 
+  // Of the policy in force.
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  // Who asks people; null: nobody.
+  [[nodiscard]] const AskDesk* desk() const { return desk_; }
+  [[nodiscard]] std::size_t rules() const { return draft_.rules.size(); }
+
  private:
   void tell_status(control::Answer& answer);
   void tell_flows(const control::Request& request, control::Answer& answer);
@@ -57,6 +64,7 @@ class RunControl final : public control::Controlled {
   [[nodiscard]] std::expected<std::uint64_t, std::string> put_in_force(policy::DraftRule rule);
   void on_question(const control::Request& request, control::Answer& answer);
 
+  PolicyRows policy_rows_;
   driver::WorkerGroup& workers_;
   telemetry::EventStream& events_;
   std::string program_;

@@ -14,6 +14,7 @@
 #include "serve/crew.h"
 #include "serve/preparation.h"
 #include "serve/run_control.h"
+#include "serve/run_metrics.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
 
@@ -26,7 +27,8 @@ constexpr Duration kTellAfter = std::chrono::seconds(5);
 constexpr std::uint32_t kSignals = 0;
 constexpr std::uint32_t kControl = 1;
 constexpr std::uint32_t kAnswers = 2;
-constexpr std::uint32_t kGuest = 3;
+constexpr std::uint32_t kMetrics = 3;
+constexpr std::uint32_t kGuest = 4;
 
 [[nodiscard]] std::string connections(std::size_t count) {
   return count == 1 ? "1 connection" : fmt::format("{} connections", count);
@@ -127,6 +129,8 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   // Not before the guest has its processes: none of them has this socket.
   const auto control = open_control(outputs.events().run());
   if (control) control->serve(run_control, &outputs.events());
+  RunMetricsSource metrics(std::string(guest.program()), workers, outputs.events(), run_control);
+  if (prepared->metrics) prepared->metrics->serve(metrics);
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
@@ -145,6 +149,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   workers.go();
   Server server(workers, guest, prepared->signals, control.get());
   server.ask_by(desk);
+  if (prepared->metrics) server.show(*prepared->metrics);
   const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
@@ -164,6 +169,9 @@ std::expected<void, sys::SysError> Server::watch_all() {
   }
   if (desk_ != nullptr && desk_->fd() >= 0) {
     if (auto watched = workers_.watch(desk_->fd(), kAnswers); !watched) return watched;
+  }
+  if (metrics_ != nullptr) {
+    if (auto watched = workers_.watch(metrics_->fd(), kMetrics); !watched) return watched;
   }
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
@@ -189,15 +197,30 @@ std::expected<int, sys::SysError> Server::run() {
 // People come after the guest, and when its turn is over: what they change is of no turn.
 void Server::turn(Instant limit) {
   const Instant before = workers_.now();
-  const Instant wanted = control_ == nullptr ? kNever : control_->next_wakeup(before);
-  const Instant asks = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
-  workers_.turn(std::min({limit, wanted, asks}), *this);
+  const Instant control_at = control_ == nullptr ? kNever : control_->next_wakeup(before);
+  const Instant asks_at = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
+  const Instant metrics_at = metrics_ == nullptr ? kNever : metrics_->next_wakeup();
+  workers_.turn(std::min({limit, control_at, asks_at, metrics_at}), *this);
+  if (desk_ != nullptr) turn_desk(asks_at);
+  if (control_ != nullptr) turn_control(control_at);
+  if (metrics_ != nullptr) turn_metrics(metrics_at);
+}
+
+void Server::turn_desk(Instant wanted) {
   const Instant now = workers_.now();
-  if (desk_ != nullptr && (std::exchange(answered_, false) || now >= asks)) desk_->turn(now);
-  if (control_ == nullptr) return;
+  if (std::exchange(answered_, false) || now >= wanted) desk_->turn(now);
+}
+
+void Server::turn_control(Instant wanted) {
+  const Instant now = workers_.now();
   if (std::exchange(controlled_, false) || now >= wanted || control_->has_subscribers()) {
     control_->turn(now);
   }
+}
+
+void Server::turn_metrics(Instant wanted) {
+  const Instant now = workers_.now();
+  if (std::exchange(measured_, false) || now >= wanted) metrics_->turn(now);
 }
 
 void Server::on_ready(std::uint32_t number) {
@@ -207,6 +230,8 @@ void Server::on_ready(std::uint32_t number) {
     controlled_ = true;
   } else if (number == kAnswers) {
     answered_ = true;
+  } else if (number == kMetrics) {
+    measured_ = true;
   } else {
     on_guest(number - kGuest);
   }

@@ -24,15 +24,19 @@ class RefusedNames {
   // refused.
   [[nodiscard]] std::string text() const;
 
- private:
   struct Row {
     std::string name;
     std::string_view reason;
     std::uint64_t count = 0;
   };
+  // In the order in which they were refused first.
+  [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
+  // Questions for names that have no row.
+  [[nodiscard]] std::uint64_t others() const { return others_; }
 
+ private:
   std::vector<Row> rows_;
-  std::uint64_t others_ = 0;  // Questions for names that have no row.
+  std::uint64_t others_ = 0;
 };
 
 }  // namespace sluice::telemetry

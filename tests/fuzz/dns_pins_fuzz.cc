@@ -103,6 +103,7 @@ class Harness {
                              const dns::BudgetLimits& limits, Instant now) override {
       return budget_.spend(domain, name, limits, now);
     }
+    [[nodiscard]] std::size_t pins() const override { return pins_.pins(); }
 
    private:
     dns::Pins& pins_;

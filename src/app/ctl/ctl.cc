@@ -72,17 +72,24 @@ using Json = nlohmann::json;
   return refused(message_of(*asked));
 }
 
-[[nodiscard]] int show_flows(Connection& run, bool json) {
-  Table table(flow_head());
+// A list that comes in pages.
+struct Listed {
+  Verb verb;
+  std::vector<std::string> (*head)();
+  std::vector<std::string> (*row)(std::string_view line);
+};
+
+[[nodiscard]] int show_list(Connection& run, const Listed& listed, bool json) {
+  Table table(listed.head());
   const OnItem on_item = [&](std::string_view line) {
     if (json) {
       std::fwrite(line.data(), 1, line.size(), stdout);
       std::fputc('\n', stdout);
-    } else if (auto row = flow_row(line); !row.empty()) {
+    } else if (auto row = listed.row(line); !row.empty()) {
       table.add(std::move(row));
     }
   };
-  const auto asked = ask_flows(run, on_item);
+  const auto asked = ask_pages(run, listed.verb, on_item);
   if (!asked || !asked->ok()) return answer_of(asked, false);
   if (!json) std::fputs(table.text().c_str(), stdout);
   return printed() ? 0 : 1;
@@ -129,7 +136,11 @@ using Json = nlohmann::json;
 
 [[nodiscard]] int carry_out(Connection& run, const CtlOptions& options) {
   if (options.verb == Verb::kStatus) return show_status(run, options.json);
-  if (options.verb == Verb::kFlows) return show_flows(run, options.json);
+  for (const Listed& listed :
+       {Listed{Verb::kFlows, flow_head, flow_row}, Listed{Verb::kRules, rule_head, rule_row},
+        Listed{Verb::kRefused, refused_head, refused_row}}) {
+    if (options.verb == listed.verb) return show_list(run, listed, options.json);
+  }
   if (options.verb == Verb::kPublished) return show_published(run, options.json);
   if (options.verb == Verb::kSubscribe) return subscribe(run);
   if (options.verb == Verb::kPending) return show_pending(run, options.json);

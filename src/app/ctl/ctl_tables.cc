@@ -83,6 +83,24 @@ std::vector<std::string> flow_row(std::string_view line) {
       telemetry::human_duration(seconds_of(flow, "duration_s"))};
 }
 
+std::vector<std::string> rule_head() { return {"EFFECT", "TARGET", "DECIDED", "RULE", "NOTE"}; }
+
+std::vector<std::string> rule_row(std::string_view line) {
+  const Json rule = parse(line);
+  if (!rule.is_object() || !rule.contains("target")) return {};
+  const std::uint64_t hits = number_of(rule, "hits");
+  return {text_of(rule, "effect"), text_of(rule, "target"),
+          hits == 0 ? "never" : fmt::to_string(hits), text_of(rule, "rule"), text_of(rule, "note")};
+}
+
+std::vector<std::string> refused_head() { return {"NAME", "TIMES", "REASON"}; }
+
+std::vector<std::string> refused_row(std::string_view line) {
+  const Json row = parse(line);
+  if (!row.is_object() || !row.contains("reason")) return {};
+  return {text_of(row, "name"), fmt::to_string(number_of(row, "count")), text_of(row, "reason")};
+}
+
 std::vector<std::string> run_head() { return {"RUN", "PID", "PROGRAM", "FLOWS", "UP"}; }
 
 std::vector<std::string> run_row(std::string_view line) {

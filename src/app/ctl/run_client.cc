@@ -32,11 +32,11 @@ std::expected<Asked, std::string> ask(Connection& run, const std::string& line,
   }
 }
 
-std::expected<Asked, std::string> ask_flows(Connection& run, const OnItem& on_item) {
+std::expected<Asked, std::string> ask_pages(Connection& run, Verb verb, const OnItem& on_item) {
   std::string from;
   while (true) {
     auto page = ask(run,
-                    request_line(Verb::kFlows,
+                    request_line(verb,
                                  [&](telemetry::JsonLine& line) {
                                    if (!from.empty()) line.text("from", from);
                                  }),

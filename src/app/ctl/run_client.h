@@ -39,7 +39,8 @@ template <typename Fill>
     const OnItem& on_item = [](std::string_view) {});
 
 // All flows that live, page by page.
-[[nodiscard]] std::expected<Asked, std::string> ask_flows(control::Connection& run,
+[[nodiscard]] std::expected<Asked, std::string> ask_pages(control::Connection& run,
+                                                          control::Verb verb,
                                                           const OnItem& on_item);
 
 // Why a request was not carried out, for a person.

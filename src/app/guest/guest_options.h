@@ -53,6 +53,7 @@ struct GuestOptions {
   std::string flow_log;     // Empty: none; as are the next two.
   std::string events;
   std::string pcap;
+  std::optional<wire::Endpoint> metrics;  // --metrics
   const telemetry::TraceTarget* trace = nullptr;  // --trace; null: none.
   std::string trace_file;                         // Empty: standard error.
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;

@@ -48,6 +48,7 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .outbound = options.outbound,
           .resolvers = options.resolvers,
           .fast_path = policy::FastPathUse::kOff,
+          .metrics = options.metrics,
           .workers = options.workers.value_or(1)};
 }
 

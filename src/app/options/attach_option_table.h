@@ -60,6 +60,7 @@ inline constexpr std::array kAttachOptions{
     guest_option::kReportFile,
     guest_option::kFlowLog,
     guest_option::kEvents,
+    guest_option::kMetrics,
     guest_option::kPcap,
     guest_option::kTrace,
     guest_option::kLogLevel,

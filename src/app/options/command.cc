@@ -179,6 +179,9 @@ Requests:
   published       ports that are published
   publish SPEC    one more, as --publish of 'sluice run'
   unpublish SPEC  one less; connections that were accepted go on
+  rules           the rules in the order in which they count, and how often each
+                  has decided
+  refused         names that were asked for and refused, how often and why
   subscribe       print events as they happen, a line of JSON each
   pending         what is asked: connections that wait for you, and what nobody
                   has answered
@@ -228,6 +231,7 @@ std::span<const Command* const> all_commands() {
       &kProfileCommand,    //
       &kDecisionsCommand,  //
       &kCtlCommand,        //
+      &kWebCommand,        //
       &kObserveCommand,    //
       &kLogCommand,        //
   };

@@ -22,6 +22,7 @@ enum class CommandId : std::uint8_t {
   kProfile,
   kDecisions,
   kCtl,
+  kWeb,
   kObserve,
   kLog
 };
@@ -52,6 +53,7 @@ extern const Command kForwardCommand;
 extern const Command kObserveCommand;
 extern const Command kLogCommand;
 extern const Command kCtlCommand;
+extern const Command kWebCommand;
 extern const Command kPolicyCommand;
 extern const Command kProfileCommand;
 extern const Command kDecisionsCommand;

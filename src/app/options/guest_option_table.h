@@ -156,6 +156,13 @@ inline constexpr OptionSpec kEvents{OptionId::kEvents,
                                     "What you see",
                                     "append a line of JSON for all that happens, as it\n"
                                     "happens: flows that begin and end, and refusals"};
+inline constexpr OptionSpec kMetrics{OptionId::kMetrics,
+                                     OptionKind::kValue,
+                                     "--metrics",
+                                     "[ADDR:]PORT",
+                                     "What you see",
+                                     "serve counters for Prometheus there, at /metrics\n"
+                                     "(default address: 127.0.0.1; port 0: any, and told)"};
 inline constexpr OptionSpec kPcap{OptionId::kPcap, OptionKind::kValue,
                                   "--pcap",        "FILE",
                                   "What you see",  "capture every frame for tcpdump or wireshark"};

@@ -37,6 +37,7 @@ enum class OptionId : std::uint8_t {
   kReportFile,
   kFlowLog,
   kEvents,
+  kMetrics,
   kPcap,
   kTrace,
   kLogLevel,
@@ -98,6 +99,7 @@ enum class OptionId : std::uint8_t {
   kType,
   kFlow,
   kTo,
+  kListen,
   kHelp,
   kVersion,
   kCount,  // How many there are.

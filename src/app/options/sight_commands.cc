@@ -1,7 +1,33 @@
-// The commands that read what others have written.
+// The commands by which people see what runs, and read what others have written.
 #include "app/options/command.h"
 
 namespace sluice::app {
+
+constinit const Command kWebCommand{
+    .id = CommandId::kWeb,
+    .name = "web",
+    .program = "sluice web",
+    .summary = "the same on a page of this machine's browser",
+    .usage = "[OPTIONS]",
+    .introduction =
+        R"(Serve a page on loopback that shows all that runs of this user: what waits for
+an answer, flows by the domain that they are with, refusals, names, the policy.
+Answers are given there, flows are ended, and rules are made of refusals.
+The address of the page is printed, with a token; who has not opened it by that
+gets nothing. Ends with SIGINT.
+)",
+    .options = kWebOptions,
+    .ending = R"(
+Examples:
+  sluice web
+      open what it prints
+  sluice web --listen 8080
+      ... on a port of your choice, as for 'ssh -L 8080:127.0.0.1:8080 HOST'
+
+Exit status: 0; 1 if the page cannot be served; 2 for a bad option.
+)",
+    .words = WordsAre::kOperands,
+};
 
 constinit const Command kObserveCommand{
     .id = CommandId::kObserve,

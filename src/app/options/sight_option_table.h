@@ -1,4 +1,5 @@
-// The options of the commands that read what others have written: `observe` and `log`.
+// The options of the commands by which people see: `web`, and `observe` and `log`, which read what
+// others have written.
 #pragma once
 
 #include <array>
@@ -30,6 +31,14 @@ inline constexpr std::array kObserveOptions{
                "start, open, close, deny, limit, revoke, lost or end"},
     OptionSpec{OptionId::kFlow, OptionKind::kList, "--flow", "NUMBER", "What is shown",
                "one flow, by the 16 digits that name it"},
+    guest_option::kHelp,
+    guest_option::kVersion,
+};
+
+inline constexpr std::array kWebOptions{
+    OptionSpec{OptionId::kListen, OptionKind::kValue, "--listen", "[ADDR:]PORT", "Options",
+               "where, on loopback (default: 127.0.0.1:0, which is any\n"
+               "port that is free)"},
     guest_option::kHelp,
     guest_option::kVersion,
 };

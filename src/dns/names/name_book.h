@@ -32,6 +32,8 @@ class NameBook {
       const wire::IpAddress& address) const = 0;
   [[nodiscard]] virtual bool spend(const wire::DomainName& domain, const wire::DomainName& name,
                                    const BudgetLimits& limits, Instant now) = 0;
+  // How many addresses are pinned, over all names.
+  [[nodiscard]] virtual std::size_t pins() const = 0;
 
   virtual ~NameBook() = default;
 };
@@ -90,6 +92,10 @@ class NameBookOf final : public NameBook {
                            const BudgetLimits& limits, Instant now) override {
     const Guard guard(lock_);
     return budget_.spend(domain, name, limits, now);
+  }
+  [[nodiscard]] std::size_t pins() const override {
+    const Guard guard(lock_);
+    return pins_.pins();
   }
 
  private:

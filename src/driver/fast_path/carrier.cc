@@ -145,10 +145,14 @@ void Carrier::pump(SlabHandle handle, Carried& carried, flow::Turn turn) {
     forget(handle, carried, turn);
     return;
   }
-  const std::uint64_t before = pair.bytes_to_target() + pair.bytes_to_client();
+  const std::uint64_t to_target = pair.bytes_to_target();
+  const std::uint64_t to_client = pair.bytes_to_client();
   const relay::PairStatus status = pair.pump(pools_, turn.now);
   flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), turn.now);
-  if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
+  const telemetry::BytesMoved fresh{pair.bytes_to_target() - to_target,
+                                    pair.bytes_to_client() - to_client};
+  moved_.add(fresh);
+  if (fresh.to_host + fresh.to_guest != 0) {
     carried.probed_at = turn.now;
     carried.silence = {};
   }

@@ -17,6 +17,7 @@
 #include "relay/pools.h"
 #include "relay/pump_queue.h"
 #include "sys/event_loop.h"
+#include "telemetry/metrics/totals.h"
 
 namespace sluice::driver {
 
@@ -44,6 +45,8 @@ class Carrier {
   // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
   [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
   [[nodiscard]] std::size_t size() const { return carried_.size(); }
+  // What has passed over all connections, of those that ended, too.
+  [[nodiscard]] const telemetry::BytesMoved& moved() const { return moved_; }
 
   void on_event(const EventTag& tag, std::uint32_t events);
   // Those that events came for, or that have more to do. Tells the engine what moved.
@@ -100,6 +103,7 @@ class Carrier {
   std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
   relay::PumpQueue<Carried> ready_;
   Instant look_at_ = kNever;  // When to look for segments without data.
+  telemetry::BytesMoved moved_;
 };
 
 }  // namespace sluice::driver

@@ -201,6 +201,10 @@ class Engine {
   [[nodiscard]] std::string_view name_of(const wire::IpAddress& address) {
     return names_.lookup(address);
   }
+  // What was counted of names: of the guest's questions, of first bytes, and what is pinned now.
+  [[nodiscard]] const dns::DnsCounters& dns_counters() const { return dns_.counters(); }
+  [[nodiscard]] const GateCounters& gate_counters() const { return judge_.counters(); }
+  [[nodiscard]] std::size_t pins() const { return book_.pins(); }
   [[nodiscard]] std::size_t flow_count() const { return tcp_.size() + udp_.size() + ping_.size(); }
 
  private:

@@ -20,6 +20,9 @@
 // One for each worker; the book of names is the guest's.
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include "base/time.h"
@@ -32,6 +35,13 @@
 #include "policy/reach.h"
 
 namespace sluice::flow {
+
+// How often first bytes were judged, requests of HTTP one by one.
+struct GateCounters {
+  static constexpr std::size_t kKinds = 3;  // Of Claim::Kind.
+  std::array<std::uint64_t, kKinds> passed{};
+  std::array<std::uint64_t, kKinds> refused{};
+};
 
 class Judge final : public FlowJudge, public ClaimJudge {
  public:
@@ -56,6 +66,8 @@ class Judge final : public FlowJudge, public ClaimJudge {
   // Notes a flow that was refused, for the guest to look up; its number.
   std::uint32_t note_refusal(const FlowKey& key, policy::Verdict verdict, const NamedBy& by,
                              std::uint64_t times);
+
+  [[nodiscard]] const GateCounters& counters() const { return counters_; }
 
  private:
   // What the names of an address say of a port of it.
@@ -111,6 +123,8 @@ class Judge final : public FlowJudge, public ClaimJudge {
   [[nodiscard]] policy::SniUse sni_of(policy::RuleId rule) const;
   [[nodiscard]] policy::HostUse host_of(policy::RuleId rule) const;
   [[nodiscard]] Gate gate_of(wire::Port port, policy::RuleId rule) const;
+  [[nodiscard]] Judged look_at(const FlowKey& key, const NamedBy& begun, const Claim& claim,
+                               Instant now);
   [[nodiscard]] Judged judge_named(const FlowKey& key, const NamedBy& begun, const Claim& claim,
                                    Instant now);
   [[nodiscard]] Judged judge_unnamed(const FlowKey& key, const NamedBy& begun, const Claim& claim,
@@ -140,6 +154,7 @@ class Judge final : public FlowJudge, public ClaimJudge {
   dns::NameBook& names_;
   RefusalBook& refusals_;
   const policy::EgressPolicy* policy_ = nullptr;
+  GateCounters counters_;
 };
 
 }  // namespace sluice::flow

@@ -32,6 +32,13 @@ NameSource source_of(Claim::Kind kind) {
 }  // namespace
 
 Judged Judge::judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim, Instant now) {
+  const Judged judged = look_at(key, by, claim, now);
+  const bool passed = judged.verdict == Verdict::kAccepted;
+  ++(passed ? counters_.passed : counters_.refused)[static_cast<std::size_t>(claim.kind)];
+  return judged;
+}
+
+Judged Judge::look_at(const FlowKey& key, const NamedBy& by, const Claim& claim, Instant now) {
   if (claim.encrypted_hello && policy_->tls().encrypted_hello == policy::EncryptedHello::kRefuse) {
     return {.verdict = Verdict::kEncryptedHello};
   }

@@ -4,7 +4,10 @@
 
 namespace sluice::telemetry {
 
-void EventStream::unsubscribe(EventQueue& queue) { std::erase(subscribers_, &queue); }
+void EventStream::unsubscribe(EventQueue& queue) {
+  lost_by_gone_ += queue.lost();
+  std::erase(subscribers_, &queue);
+}
 
 void EventStream::add(Time time, const Event& event) {
   if (!wanted()) return;

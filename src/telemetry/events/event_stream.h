@@ -52,6 +52,8 @@ class EventStream {
   [[nodiscard]] Instant next_flush() const { return file_ ? file_->next_flush() : kNever; }
   // Events that the file did not get, or a subscriber that is there.
   [[nodiscard]] std::uint64_t lost() const;
+  // ... or one that has gone.
+  [[nodiscard]] std::uint64_t lost_ever() const { return lost() + lost_by_gone_; }
 
  private:
   void tell_left_out(std::size_t reason, Time time);
@@ -61,6 +63,7 @@ class EventStream {
   std::optional<EventFile> file_;
   std::vector<EventQueue*> subscribers_;
   std::uint64_t sequence_ = 0;  // Of the last event.
+  std::uint64_t lost_by_gone_ = 0;
   fmt::memory_buffer line_;
   RefusalRate refusals_;
 };

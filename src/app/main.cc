@@ -16,6 +16,7 @@
 #include "app/observe/observe.h"
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
+#include "app/top/top.h"
 #include "app/vm/vm.h"
 #include "base/unreachable.h"
 #include "sys/descriptors.h"
@@ -45,6 +46,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kAttach: return sluice::app::start_attach(invocation->arguments);
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
     case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
+    case CommandId::kTop: return sluice::app::start_top(invocation->arguments);
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);

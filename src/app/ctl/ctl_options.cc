@@ -27,6 +27,7 @@ constexpr std::array kVerbWords{
     VerbWord{Verb::kAllow, "RULE"},   VerbWord{Verb::kDeny, "RULE"},
     VerbWord{Verb::kSubscribe, ""},   VerbWord{Verb::kPending, ""},
     VerbWord{Verb::kApprove, ""},     VerbWord{Verb::kRefuse, ""},
+    VerbWord{Verb::kReload, ""},
 };
 // Not a request of the socket.
 constexpr std::string_view kAnswer = "answer";

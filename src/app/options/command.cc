@@ -229,6 +229,7 @@ std::span<const Command* const> all_commands() {
       &kDecisionsCommand,  //
       &kCtlCommand,        //
       &kObserveCommand,    //
+      &kTopCommand,        //
       &kLogCommand,        //
   };
   return kAll;

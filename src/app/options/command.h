@@ -23,6 +23,7 @@ enum class CommandId : std::uint8_t {
   kDecisions,
   kCtl,
   kObserve,
+  kTop,
   kLog
 };
 
@@ -50,6 +51,7 @@ extern const Command kBoxCommand;
 extern const Command kAttachCommand;
 extern const Command kForwardCommand;
 extern const Command kObserveCommand;
+extern const Command kTopCommand;
 extern const Command kLogCommand;
 extern const Command kCtlCommand;
 extern const Command kPolicyCommand;

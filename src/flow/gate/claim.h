@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/time.h"
+#include "base/unreachable.h"
 #include "flow/core/flow_key.h"
 #include "flow/core/named_by.h"
 #include "policy/verdict.h"
@@ -21,6 +23,15 @@ struct Claim {
       name{};                    // Where the protocol has a place for it, and it is there.
   bool encrypted_hello = false;  // The name of a TLS hello may be that of a front.
 };
+
+[[nodiscard]] constexpr std::string_view to_string(Claim::Kind kind) {
+  switch (kind) {
+    case Claim::Kind::kTls: return "tls";
+    case Claim::Kind::kHttp: return "http";
+    case Claim::Kind::kOpaque: return "opaque";
+  }
+  unreachable("kind of claim outside its enum");
+}
 
 struct Judged {
   policy::Verdict verdict = policy::Verdict::kAccepted;

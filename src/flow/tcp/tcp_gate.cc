@@ -30,7 +30,8 @@ bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
   if (admission_.meters().any()) [[unlikely]] {
     if (!finds_room(flow, state.relaying.tx, admission_, turn.now)) {
       const Judged judged{.verdict = policy::Verdict::kQuota, .by = flow.by};
-      refuse(flow, refusal_of_limit(finding.watch.has_value(), claims_->words_of(flow.key, judged)), turn);
+      refuse(flow, refusal_of_limit(finding.watch.has_value(), claims_->words_of(flow.key, judged)),
+             turn);
       return false;
     }
   }

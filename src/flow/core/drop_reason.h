@@ -181,7 +181,9 @@ inline constexpr std::size_t kDropReasonCount =
 
 class DropCounters {
  public:
-  void count(DropReason reason) { ++counts_[static_cast<std::size_t>(reason)]; }
+  void count(DropReason reason, std::uint64_t times = 1) {
+    counts_[static_cast<std::size_t>(reason)] += times;
+  }
   [[nodiscard]] std::uint64_t operator[](DropReason reason) const {
     return counts_[static_cast<std::size_t>(reason)];
   }

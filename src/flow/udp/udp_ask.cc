@@ -59,7 +59,7 @@ void UdpFlows::send_held(std::uint32_t index, Turn turn) {
       const DatagramsMetered metered = meter_datagrams(flow.metered.meter->to_host(), bytes.size(),
                                                        batch.segment_size, turn.now);
       // Where a quota does not hold them, the next one ends the flow.
-      count_over_rate(metered.dropped);
+      admission_.drops().count(DropReason::kOverRate, metered.dropped);
       if (!metered.all_pass() && metered.bytes == 0) continue;
       bytes = bytes.first(metered.bytes);
     }

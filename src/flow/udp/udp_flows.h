@@ -195,7 +195,6 @@ class UdpFlows {
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
 
   // udp_limit.cc
-  void count_over_rate(std::size_t datagrams);
   void end_used_up(std::uint32_t index, ByteView datagram, Turn turn);
   struct Batch {
     ByteView datagrams;

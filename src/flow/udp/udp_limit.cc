@@ -6,15 +6,11 @@
 
 namespace sluice::flow {
 
-[[gnu::cold]] void UdpFlows::count_over_rate(std::size_t datagrams) {
-  for (; datagrams > 0; --datagrams) admission_.drops().count(DropReason::kOverRate);
-}
-
 [[gnu::cold]] std::optional<std::size_t> UdpFlows::meter(std::uint32_t index, policy::Lane& lane,
                                                          const Batch& batch, Turn turn) {
   const auto& [datagrams, segment_size] = batch;
   const DatagramsMetered metered = meter_datagrams(lane, datagrams.size(), segment_size, turn.now);
-  count_over_rate(metered.dropped);
+  admission_.drops().count(DropReason::kOverRate, metered.dropped);
   if (metered.used_up) {
     const std::size_t each = segment_size == 0 ? datagrams.size() : segment_size;
     end_used_up(index, datagrams.first(std::min(each, datagrams.size())), turn);

@@ -87,6 +87,15 @@ class Service {
   return netns::kExitSetupFailed;
 }
 
+// Where it is required it is waited for. The error is a sentence.
+[[nodiscard]] std::expected<void, std::string> fast_path_of(const ServePlan& plan,
+                                                            driver::WorkerGroup& workers) {
+  if (plan.fast_path != policy::FastPathUse::kRequire) return {};
+  const auto ready = workers.await_fast_path();
+  if (ready) return {};
+  return std::unexpected("--fast-path=require: " + ready.error().describe());
+}
+
 }  // namespace
 
 int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
@@ -116,11 +125,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (!crew) return refused(crew.error().describe());
   driver::WorkerGroup& workers = (*crew)->workers();
   if (const auto begun = workers.begin(); !begun) return refused(begun.error().describe());
-  if (plan.fast_path == policy::FastPathUse::kRequire) {
-    if (const auto ready = workers.await_fast_path(); !ready) {
-      return refused("--fast-path=require: " + ready.error().describe());
-    }
-  }
+  if (const auto ready = fast_path_of(plan, workers); !ready) return refused(ready.error());
   RunControl run_control(workers, outputs.events(),
                          {std::string(guest.program()), plan, prepared->network});
   AskDesk desk(workers, outputs.events(), plan.ask, std::move(program));

@@ -245,11 +245,18 @@ time.sleep(0.2)
 def test_plain_http_is_told_by_a_page(t):
     world = World(t)
     path = t.file("policy.toml", 'version = 1\n[[rule]]\nid = "few"\nallow = "plain.test:80"\n'
-                  'note = "Enough for today."\nlimit = { to-host = "60" }\n')
-    done = t.guest(["sh", "-c", "curl -sS http://plain.test/one; curl -sS http://plain.test/two"],
-                   ["--policy", path], env=world.environment())
-    check("429" not in done.stdout.split("\n")[0], done.stdout)
-    check("why:  quota" in done.stdout and "note: Enough for today." in done.stdout, done.stdout)
+                  'note = "One at a time."\nlimit = { flows = 1 }\n')
+    out = t.python("""
+import subprocess
+s = socket.create_connection(("plain.test", 80), timeout=20)
+s.sendall(b"GET /one HTTP/1.1\\r\\nHost: plain.test\\r\\n\\r\\n")
+print(s.recv(15))
+print(subprocess.run(["curl", "-sSi", "http://plain.test/two"], capture_output=True, text=True).stdout)
+""", options=["--policy", path])
+    check("HTTP/1.1 200 OK" in out.split("\n")[0], out)
+    check("HTTP/1.1 429 Too Many Requests" in out and "why:  quota" in out, out)
+    check("rule: few" in out and "note: One at a time." in out, out)
+    check_equal([path for _, _, path in world.requests], ["/one"], "requests that reached a server")
 
 
 @each_family

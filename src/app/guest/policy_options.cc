@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "app/guest/ask_options.h"
+#include "app/guest/brokers.h"
 #include "config/egress/policy_request.h"
 #include "config/egress/profile_library.h"
 
@@ -72,6 +73,9 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
       !request.profiles.empty() || !request.limits.empty()) {
     options.policy_line = config::describe_policy(*parts);
     if (*remembered > 0) options.policy_line += fmt::format(", +{} remembered", *remembered);
+  }
+  if (auto found = find_brokers(parts->draft); !found) {
+    return std::unexpected(Mistake{"--policy: " + found.error()});
   }
   options.policy = std::move(parts->draft);
   options.limits.max_flows = parts->max_flows.value_or(options.limits.max_flows);

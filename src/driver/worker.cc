@@ -51,6 +51,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       link_(std::move(options.link)),
       link_features_(link_->features()),
       tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
+      dialer_({kernel, loop, outbound_}, engine_.tcp(), tcp_),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
       udp_({kernel, loop, outbound_}, engine_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
@@ -103,8 +104,9 @@ Instant Worker::next_wakeup(Instant now) {
   Instant room_at = kNever;
   if (engine_.has_deferred()) room_at = link_->has_room() ? now : link_->room_at();
   if (room_at <= now || hand_overs_.carrier().has_ready()) return now;
-  return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
-                   published_.next_wakeup(), reporter_.next_wakeup(now)});
+  return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), dialer_.next_wakeup(),
+                   hand_overs_.next_wakeup(now), published_.next_wakeup(),
+                   reporter_.next_wakeup(now)});
 }
 
 void Worker::turn(Instant limit, Outside& outside) {
@@ -119,6 +121,8 @@ void Worker::turn(Instant limit, Outside& outside) {
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
   if (engine_.next_wakeup() <= now) engine_.on_timers({now, sink_});
   tcp_.on_time({now, sink_});
+  if (dialer_.next_wakeup() <= now) [[unlikely]]
+    dialer_.on_time({now, sink_});
   hand_overs_.on_time(settle(now));
   hand_overs_.carrier().run_ready({now, sink_});
   settle(now);
@@ -137,6 +141,7 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
       if (reads_link()) on_link(link::Link::Depth::kAsExpected, settle(now), outside);
       return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, {now, sink_}); return;
+    case EventKind::kDial: dialer_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, settle(now));
       settle(now);
@@ -203,7 +208,11 @@ FramesWritten Worker::write_frames(Instant now) {
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
   const Overloaded run{[&](const flow::ConnectTcp action) {
-                         tcp_.connect(action, {now, sink_});
+                         if (action.by_way) [[unlikely]] {
+                           dialer_.dial(action, {now, sink_});
+                         } else {
+                           tcp_.connect(action, {now, sink_});
+                         }
                          write_frames(now);  // The answer need not wait for what follows.
                        },
                        [&](const flow::StashTcp action) { tcp_.stash(action, {now, sink_}); },
@@ -218,7 +227,9 @@ FramesWritten Worker::write_frames(Instant now) {
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
                        [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
                        [&](const flow::CloseTcp action) {
-                         if (!hand_overs_.close(action)) tcp_.close(action, now);
+                         if (!hand_overs_.close(action) && !dialer_.close(action.flow)) {
+                           tcp_.close(action, now);
+                         }
                        },
                        [&](const flow::HandOverTcp& action) {
                          hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});

@@ -16,6 +16,7 @@
 #include "driver/flow_reporter.h"
 #include "driver/group/asked_flow.h"
 #include "driver/group/group_member.h"
+#include "driver/io/dialer.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/ping_io.h"
 #include "driver/io/settled.h"
@@ -177,6 +178,7 @@ class Worker {
   std::unique_ptr<link::Link> link_;
   wire::LinkFeatures link_features_;  // As the engine has them.
   TcpIo tcp_;
+  Dialer dialer_;
   HandOvers hand_overs_;
   UdpIo udp_;
   PingIo ping_;

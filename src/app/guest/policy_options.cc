@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "app/guest/ask_options.h"
+#include "app/guest/brokers.h"
 #include "config/egress/policy_request.h"
 #include "config/egress/profile_library.h"
 
@@ -117,6 +118,9 @@ std::expected<void, Mistake> read_policy_options(const RawOptions& raw, GuestOpt
     std::error_code error;
     const auto path = std::filesystem::absolute(file, error);
     options.policy_sources.files.push_back(error ? file : path.lexically_normal().string());
+  }
+  if (auto found = find_brokers(parts->draft); !found) {
+    return std::unexpected(Mistake{"--policy: " + found.error()});
   }
   options.policy = std::move(parts->draft);
   options.limits.max_flows = parts->max_flows.value_or(options.limits.max_flows);

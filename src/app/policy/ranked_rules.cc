@@ -22,6 +22,7 @@ ShownRule shown(const DraftRule& rule) {
           .id = rule.rule.id,
           .note = rule.rule.note,
           .limit = config::describe_limit(rule.rule.limit.value_or(policy::TrafficLimit{})),
+          .via = rule.rule.via ? to_string(*rule.rule.via) : "",
           .is_name = rule.target.name() != nullptr};
 }
 
@@ -29,13 +30,14 @@ std::vector<std::string> keys_of(const EgressDraft& draft) {
   std::vector<std::string> keys;
   for (const DraftRule& rule : draft.rules) {
     std::string key = fmt::format("{} {}", to_string(rule.rule.effect), to_string(rule.target));
+    if (rule.rule.via) key += fmt::format(" via {}", to_string(*rule.rule.via));
     if (rule.rule.limit) key += fmt::format(" limit {}", config::describe_limit(*rule.rule.limit));
     keys.push_back(std::move(key));
   }
   return keys;
 }
 
-// The rules of `draft` whose effect, target and limit are not among `others`.
+// The rules of `draft` whose effect, target, limit and broker are not among `others`.
 std::string lines_of(const EgressDraft& draft, const EgressDraft& others, char sign) {
   const std::vector<std::string> known = keys_of(others);
   const std::set<std::string> all(known.begin(), known.end());
@@ -71,6 +73,7 @@ std::string explain_text(const EgressDraft& draft) {
       any = true;
       text += fmt::format("  {:<5}  {:<{}}  {}{}{}\n", to_string(rule.effect), rule.target, width,
                           rule.id, rule.note.empty() ? "" : ": ", rule.note);
+      if (!rule.via.empty()) text += fmt::format("  {:<5}  via {}\n", "", rule.via);
       if (!rule.limit.empty()) text += fmt::format("  {:<5}  limit {}\n", "", rule.limit);
     }
     if (!any) text += "  none\n";
@@ -91,6 +94,7 @@ std::string explain_json(const EgressDraft& draft) {
                                 {"id", rule.id},
                                 {"of", rule.is_name ? "names" : "addresses"}};
     if (!rule.note.empty()) each["note"] = rule.note;
+    if (!rule.via.empty()) each["via"] = rule.via;
     if (!rule.limit.empty()) each["limit"] = rule.limit;
     rules.push_back(std::move(each));
   }

@@ -59,6 +59,17 @@ void read_limit(TomlReader& rule, std::optional<policy::TrafficLimit>& into, Mes
   into = limit;
 }
 
+void read_via(TomlReader& reader, policy::EgressRule& rule) {
+  const auto text = reader.text("via");
+  if (!text) return;
+  auto via = policy::parse_via(*text);
+  if (via) {
+    rule.via = std::move(*via);
+  } else {
+    reader.wrong("via", fmt::format("is {}; expected {}", quoted(*text), via.error().expected));
+  }
+}
+
 void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                  std::vector<policy::DraftRule>& rules, Messages& messages) {
   const std::string_view key = to_string(rule.effect);
@@ -78,6 +89,12 @@ void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                                             "of names; expected a rule of its own",
                                             quoted(text.text)));
     }
+    const std::optional<policy::Protocol> protocol = target->target.protocol;
+    if (rule.via && protocol && *protocol != policy::Protocol::kTcp) {
+      messages.error(text.line, fmt::format("{} is not of TCP, and nothing else is led by 'via'; "
+                                            "expected a rule of its own",
+                                            quoted(text.text)));
+    }
     rules.push_back({std::move(target->target), rule});
   }
 }
@@ -94,6 +111,7 @@ void read_rule_table(const TomlValue& value, const std::string& label,
   rule.host = reader.choice("host", kHostUses);
   read_private(reader, rule.private_addresses, messages);
   read_limit(reader, rule.limit, messages);
+  read_via(reader, rule);
   std::size_t effects = 0;
   for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
     if (reader.find(to_string(effect)) == nullptr) continue;
@@ -107,12 +125,12 @@ void read_rule_table(const TomlValue& value, const std::string& label,
                                : "a rule has no target; expected allow = \"example.com\", "
                                  "ask = \"example.com\" or deny = \"example.com\"");
   }
-  const bool says_how =
-      !rule.private_addresses.empty() || rule.sni || rule.host || rule.limit.has_value();
+  const bool says_how = !rule.private_addresses.empty() || rule.sni || rule.host || rule.limit ||
+                        rule.via.has_value();
   if (rule.effect == Effect::kDeny && says_how) {
     messages.error(value.line,
-                   "'private', 'sni', 'host' and 'limit' say how something is allowed; expected "
-                   "them beside 'allow' or 'ask'");
+                   "'private', 'sni', 'host', 'limit' and 'via' say how something is allowed; "
+                   "expected them beside 'allow' or 'ask'");
   }
   if (effects == 1) add_targets(reader, rule, rules, messages);
   reader.finish(TomlReader::Unknown::kError);

@@ -31,6 +31,9 @@ struct PingId : SlabHandle {};
 struct ConnectTcp {
   TcpId flow;
   wire::Endpoint target;
+  // To somebody who connects to the target in our place, as TcpFlows::way_of() says. The connection
+  // stands once he has.
+  bool by_way = false;
 };
 // Keeps bytes that arrived ahead of a gap, at an offset of the guest-to-host stream; answered by
 // on_stashed().

@@ -58,6 +58,7 @@ enum class DropReason : std::uint8_t {
   kNotTls,              // No TLS where it must be.
   kNotHttp,             // No HTTP where it must be.
   kHostMismatch,        // HTTP to a host that the address was not learnt by, or that is refused.
+  kViaFailed,           // Whom the rule leads it by could not be reached, or refused it.
   kQuota,               // A limit of the rule, or of the whole run, is reached.
   kRevoked,             // Allowed once; the policy is another by now.
   kKilled,              // Ended by a person, over the control socket.
@@ -104,6 +105,7 @@ inline constexpr std::size_t kDropReasonCount =
     case policy::Verdict::kNotTls: return DropReason::kNotTls;
     case policy::Verdict::kNotHttp: return DropReason::kNotHttp;
     case policy::Verdict::kHostMismatch: return DropReason::kHostMismatch;
+    case policy::Verdict::kViaFailed: return DropReason::kViaFailed;
     case policy::Verdict::kQuota: return DropReason::kQuota;
     case policy::Verdict::kRevoked: return DropReason::kRevoked;
     case policy::Verdict::kKilled: return DropReason::kKilled;
@@ -162,6 +164,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kNotTls: return "not-tls";
     case DropReason::kNotHttp: return "not-http";
     case DropReason::kHostMismatch: return "host-mismatch";
+    case DropReason::kViaFailed: return "via-failed";
     case DropReason::kQuota: return "quota";
     case DropReason::kRevoked: return "revoked";
     case DropReason::kKilled: return "killed";

@@ -11,7 +11,10 @@ using policy::Verdict;
 [[gnu::cold]] Admitted FlowAdmission::judge_by_name(policy::Protocol protocol,
                                                     const wire::Endpoint& remote, Instant now,
                                                     policy::FlowSide side) {
-  const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
+  JudgedFlow judged = judge_->judge_new(protocol, remote, now);
+  if (judged.verdict == Verdict::kAccepted && !can_be_led(protocol, judged.by.rule)) {
+    judged.verdict = Verdict::kViaFailed;
+  }
   if (judged.verdict != Verdict::kAccepted) {
     // Of one that is to be told more, the refusal is counted once that was done.
     if (judged.explain && has_room(side) && admit_unjudged(side, now) == Verdict::kAccepted) {
@@ -27,7 +30,7 @@ using policy::Verdict;
   if (judged.ask && protocol == policy::Protocol::kIcmp) {
     return {.answer = Admitted::Answer::kAsked, .by = judged.by};
   }
-  Admitted admitted{.gate = judged.gate, .by = judged.by};
+  Admitted admitted{.gate = judged.gate, .by = judged.by, .client_first = judged.client_first};
   // Where a guest can be told in HTTP, it is told there.
   admitted.metered.over = judged.http && judged.gate == Gate::kFirstBytes;
   const Verdict verdict = admit_metered(side, now, admitted.metered, judged.by.rule);
@@ -49,6 +52,11 @@ using policy::Verdict;
   }
   Admitted admitted{.gate = gate_of(protocol)};
   if (reached.rule != nullptr) admitted.by.rule = reached.rule->id;
+  if (!can_be_led(protocol, admitted.by.rule)) {
+    return {.answer = Admitted::Answer::kRefused,
+            .verdict = refuse(Verdict::kViaFailed),
+            .by = admitted.by};
+  }
   const Verdict verdict = admit_metered(side, now, admitted.metered, admitted.by.rule);
   if (verdict != Verdict::kAccepted) {
     return {.answer = Admitted::Answer::kRefused, .verdict = verdict, .by = admitted.by};

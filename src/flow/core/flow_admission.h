@@ -11,6 +11,7 @@
 #include "flow/core/flow_judge.h"
 #include "flow/core/metered.h"
 #include "flow/core/named_by.h"
+#include "policy/egress/egress_policy.h"
 #include "policy/egress/meter_book.h"
 #include "policy/limits/guest_limits.h"
 #include "policy/policy.h"
@@ -29,6 +30,7 @@ struct Admitted {
   Gate gate = Gate::kOpen;  // Of one that is allowed.
   NamedBy by{};
   Metered metered{};
+  bool client_first = false;  // Where the guest speaks first, with a gate.
   // By a policy of names, not for want of room: the guest is told so.
   bool prohibited = false;
 
@@ -67,7 +69,7 @@ class FlowAdmission {
                                policy::FlowSide side = policy::FlowSide::kOutbound) {
     if (judge_ != nullptr) [[unlikely]]
       return judge_by_name(protocol, remote, now, side);
-    if (meters_.any()) [[unlikely]]
+    if (meters_.any() || leading_ != nullptr) [[unlikely]]
       return judge_metered(protocol, remote, now, side);
     const policy::Verdict verdict = admit(protocol, remote, now, side);
     if (verdict != policy::Verdict::kAccepted) return {Admitted::Answer::kRefused, verdict};
@@ -80,6 +82,7 @@ class FlowAdmission {
                                        Instant now) {
     if (judge_ == nullptr) return Admitted::of(reach_.judge(protocol, remote));
     const JudgedFlow judged = judge_->judge_new(protocol, remote, now);
+    if (!can_be_led(protocol, judged.by.rule)) return Admitted::of(policy::Verdict::kViaFailed);
     if (judged.verdict != policy::Verdict::kAccepted) return Admitted::of(judged.verdict);
     using Answer = Admitted::Answer;
     return {.answer = judged.ask ? Answer::kAsked : Answer::kAllowed,
@@ -90,10 +93,12 @@ class FlowAdmission {
   // through again. Then `by.rule` is the rule that does.
   [[nodiscard]] bool accepts_still(policy::Protocol protocol, const wire::Endpoint& remote,
                                    NamedBy& by, Instant now) {
-    if (judge_ != nullptr) return judge_->accepts_still(protocol, remote, by, now);
+    if (judge_ != nullptr) {
+      return judge_->accepts_still(protocol, remote, by, now) && can_be_led(protocol, by.rule);
+    }
     const policy::Reached reached = reach_.look(protocol, remote);
     by.rule = reached.rule == nullptr ? policy::RuleId{} : reached.rule->id;
-    return reached.verdict == policy::Verdict::kAccepted;
+    return reached.verdict == policy::Verdict::kAccepted && can_be_led(protocol, by.rule);
   }
   // ... and of one that went on to where a name leads.
   [[nodiscard]] bool accepts_target(policy::Protocol protocol, const NamedBy& by,
@@ -104,6 +109,19 @@ class FlowAdmission {
   // From here on flows count for these. Those that live are to be told, by move_to_meter().
   void set_meters(const policy::MeterTable& meters) { meters_ = meters; }
   [[nodiscard]] const policy::MeterTable& meters() const { return meters_; }
+  // Whose rules lead flows by somebody; null: none do. Not owned.
+  void set_leading(const policy::EgressPolicy* policy) { leading_ = policy; }
+  [[nodiscard]] bool leads_any() const { return leading_ != nullptr; }
+  // Null: by nobody.
+  [[nodiscard]] const policy::EgressRule* led_by(policy::RuleId rule) const {
+    if (leading_ == nullptr) [[likely]]
+      return nullptr;
+    const policy::EgressRule& found = leading_->rule(rule);
+    return found.via ? &found : nullptr;
+  }
+  [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
+    return names_ == nullptr ? std::nullopt : names_->name(by.name);
+  }
   // A flow that nothing is claimed for counts for this meter from here on; null: for none. False
   // where nothing is left for it. One that had no place yet takes one, where there is one.
   bool move_to_meter(Metered& metered, policy::Meter* meter);
@@ -173,6 +191,10 @@ class FlowAdmission {
     return protocol == policy::Protocol::kTcp ? ask_.tcp
                                               : protocol == policy::Protocol::kUdp && ask_.udp;
   }
+  // Nothing but TCP is led by somebody, and nothing goes past him.
+  [[nodiscard]] bool can_be_led(policy::Protocol protocol, policy::RuleId rule) const {
+    return protocol == policy::Protocol::kTcp || led_by(rule) == nullptr;
+  }
   [[nodiscard]] Gate gate_of(policy::Protocol protocol) const {
     return protocol == policy::Protocol::kTcp ? ask_.gate : Gate::kOpen;
   }
@@ -194,6 +216,7 @@ class FlowAdmission {
   AskOptions ask_;
   std::size_t asked_ = 0;
   policy::MeterTable meters_;
+  const policy::EgressPolicy* leading_ = nullptr;
   DropCounters drops_;
 };
 

@@ -14,8 +14,9 @@ namespace sluice::flow {
 struct JudgedFlow {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   Gate gate = Gate::kOpen;
-  bool http = false;  // Where HTTP is expected: with a gate, a refusal can be said in it.
-  bool ask = false;   // Accepted if somebody who is asked says so.
+  bool http = false;          // Where HTTP is expected: with a gate, a refusal can be said in it.
+  bool client_first = false;  // Where the guest speaks first: TLS or HTTP is expected.
+  bool ask = false;           // Accepted if somebody who is asked says so.
   // Refused, but TCP on a port where the guest can be told why in its own protocol.
   bool explain = false;
   NamedBy by{};

@@ -50,6 +50,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
   if (options_.shared_meters == nullptr) own_meters_.bind(policy);
   admission_.set_meters(
       (options_.shared_meters != nullptr ? *options_.shared_meters : own_meters_).table());
+  admission_.set_leading(policy.leads_any() ? &policy : nullptr);
   admission_.reach().set_policy(policy.addresses());
   judge_.set_policy(policy);
   dns_judge_.set_policy(policy);

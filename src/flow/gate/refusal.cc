@@ -26,6 +26,14 @@ namespace {
   unreachable("a fault of HTTP outside its enum");
 }
 
+[[nodiscard]] Refusal refusal_page(wire::RefusalPage page, policy::Verdict verdict, bool http) {
+  Refusal refusal{.verdict = verdict};
+  if (!http) return refusal;
+  page.why = policy::reason_id(verdict);
+  refusal.answer = wire::make_refusal_page(page);
+  return refusal;
+}
+
 }  // namespace
 
 Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
@@ -60,14 +68,19 @@ Refusal refusal_of_request(wire::HttpFault fault) {
 }
 
 Refusal refusal_of_limit(bool http, const RefusalWords& words) {
-  Refusal refusal{.verdict = policy::Verdict::kQuota};
-  if (!http) return refusal;
-  refusal.answer = wire::make_refusal_page({.status = wire::RefusalStatus::kTooManyRequests,
-                                            .what = "a limit on this is reached",
-                                            .why = policy::reason_id(refusal.verdict),
-                                            .rule = words.rule,
-                                            .note = words.note});
-  return refusal;
+  return refusal_page({.status = wire::RefusalStatus::kTooManyRequests,
+                       .what = "a limit on this is reached",
+                       .rule = words.rule,
+                       .note = words.note},
+                      policy::Verdict::kQuota, http);
+}
+
+Refusal refusal_of_way(bool http, const RefusalWords& words) {
+  return refusal_page({.status = wire::RefusalStatus::kBadGateway,
+                       .what = "the broker that leads there does not answer, or refuses it",
+                       .rule = words.rule,
+                       .note = words.note},
+                      policy::Verdict::kViaFailed, http);
 }
 
 }  // namespace sluice::flow

@@ -77,6 +77,7 @@ JudgedFlow Judge::judge_unanswered(const Where& where, Instant now) {
     const bool gated = protocol == Protocol::kTcp;
     return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen,
             .http = speaks_http(remote.port),
+            .client_first = speaks_http(remote.port) || speaks_tls(remote.port),
             .by = by};
   }
   if (names.live > 0 && names.all_denied && names.denied) {
@@ -170,6 +171,7 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
   const bool seen = where.protocol == Protocol::kTcp && (speaks_tls(port) || speaks_http(port));
   return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen,
           .http = speaks_http(port),
+          .client_first = seen,
           .by = {.rule = rule}};
 }
 

@@ -16,6 +16,7 @@
 #include "flow/core/flow_key.h"
 #include "flow/core/metered.h"
 #include "flow/core/named_by.h"
+#include "flow/gate/way.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
 #include "flow/tcp/refused.h"
@@ -37,6 +38,7 @@ enum class HostError : std::uint8_t {
   kProhibited,  // A filter of the host forbids it.
   kTimedOut,
   kNoDescriptors,
+  kWayFailed,  // Who was to connect in our place did not, or said no.
   kOther,
 };
 
@@ -45,6 +47,7 @@ struct Deciding {
   wire::SeqNum guest_isn;
   wire::Endpoint target;
   Gate gate = Gate::kOpen;  // What its first bytes pass whoever lets it through.
+  bool client_first = false;
 };
 
 // The guest's SYN waits until it is known where the name leads that its address stands for.
@@ -153,6 +156,10 @@ struct TcpFlow {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   NamedBy by{};
   Metered metered{};
+  std::unique_ptr<Way> way;  // By whom it is led; null: by nobody.
+  // The guest has its answer, and the host is asked for a connection only when its first bytes are
+  // judged: whom it is led by depends on them.
+  bool hostless = false;
   bool used_up = false;        // Nothing is left for it: it ends.
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
@@ -206,6 +213,11 @@ inline void discard_acked(const TcpFlow& flow, Sender& tx, ActionSink& out) {
     out.push(DiscardTcp{flow.id, bytes});
   }
 }
+
+// Asks for the flow's host: the target, or who leads there, as its rule says. False: by whom, or to
+// which name, cannot be said.
+[[nodiscard]] bool ask_host(TcpFlow& flow, const wire::Endpoint& target,
+                            const FlowAdmission& admission, ActionSink& out);
 
 // Of a limit: what the host is handed is claimed of this by whoever hands it on. Null: no limit.
 [[nodiscard]] inline policy::Lane* lane_to_host(const TcpFlow& flow) {

@@ -135,6 +135,8 @@ class TcpFlows {
   void on_found(TcpId id, const FoundTarget& found, Turn turn);
   // A flow that was let in to be told why it is refused has said nothing in time.
   void give_up(TcpId id, Turn turn);
+  // By whom the flow of a ConnectTcp is led, until that is answered; null: it has ended.
+  [[nodiscard]] const Way* way_of(TcpId id) const;
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have
@@ -294,7 +296,7 @@ class TcpFlows {
                            Turn turn);
 
   // tcp_ask.cc
-  void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
+  void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, Turn turn);
   void refuse(TcpFlow& flow, Refusal refusal, Turn turn);
   // What it sends before it is judged. False when the flow is gone.
   [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,

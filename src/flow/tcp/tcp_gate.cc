@@ -64,14 +64,27 @@ bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
       return false;
     }
   }
+  if (admission_.leads_any() && !flow.hostless &&
+      !is_led_right(admission_, flow.by, flow.way.get())) [[unlikely]] {
+    refuse(flow, {policy::Verdict::kViaFailed}, turn);
+    return false;
+  }
   if (finding.watch) {
     flow.watched = std::make_unique<Watched>(*finding.watch);
     // What the server has said answers no request.
     if (flow.bytes_to_guest > 0) (void)flow.watched->hear({});
   }
+  flow.kept->let_through();
+  if (flow.hostless) [[unlikely]] {
+    // Then what is kept waits for the connection.
+    flow.kept->until = kNever;
+    if (!ask_host(flow, targets_.target_of(flow.key.remote).endpoint, admission_, turn.out)) {
+      on_connect_failed(flow.id, HostError::kWayFailed, turn);
+    }
+    return false;
+  }
   discard_acked(flow, state.relaying.tx, turn.out);
   request_data(flow, state.relaying.tx, turn);
-  flow.kept->let_through();
   write_kept(flow, state, turn);
   return false;
 }
@@ -83,7 +96,10 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   if (watched.written != 0) return Sifted::kNothing;
   const std::uint32_t fresh = rx.has_chain() ? rx.chained() : 0;
   const std::uint64_t offset = rx.stream_offset - fresh - watched.held();
-  NotingJudge judge(*watching_);
+  // Where names are led by different people, a connection is for one name.
+  OneName one_name(*watching_, flow.by.name);
+  ClaimJudge& rules = admission_.leads_any() ? one_name : *watching_;
+  NotingJudge judge(rules);
   Watched::Sifted sifted = watched.sift(
       std::exchange(rx.range_first, kNoRange),
       {.key = flow.key, .judge = judge, .now = turn.now, .by = flow.by}, turn.out, parting_);

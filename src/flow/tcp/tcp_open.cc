@@ -1,6 +1,7 @@
 // How TCP flows of the guest begin: its SYN and the host's connect; and what belongs to no flow.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
@@ -95,9 +96,10 @@ constexpr Duration kPatience = std::chrono::seconds(1);
   flow.by = admitted.by;
   flow.metered = admitted.metered;
   flow.verdict = admitted.verdict;
-  const Deciding wanted{segment.sequence(), ours ? key.remote : target.endpoint, admitted.gate};
+  const Deciding wanted{segment.sequence(), ours ? key.remote : target.endpoint, admitted.gate,
+                        admitted.client_first};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
-    connect(flow, wanted, admitted.gate, turn.out);
+    connect(flow, wanted, admitted.gate, turn);
     return;
   }
   flow.state = wanted;
@@ -234,7 +236,14 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
-  if (connecting == nullptr) return;
+  if (connecting == nullptr) {
+    auto* const gated = std::get_if<Gated>(&flow->state);
+    if (gated == nullptr || !std::exchange(flow->hostless, false)) return;
+    flow->kept->host_room = room;
+    flow->active = turn.now;
+    write_kept(*flow, *gated, turn);
+    return;
+  }
   SLUICE_PROBE(connect_done, id.index, 0, 0);
   SynAckSent next{.guest_next = connecting->guest_isn + 1,
                   .our_isn = initial_sequence(flow->key, turn.now),
@@ -254,7 +263,19 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
-  if (connecting == nullptr) return;
+  if (connecting == nullptr) {
+    if (!flow->hostless) return;
+    if (error == HostError::kWayFailed) {
+      const Judged judged{.verdict = policy::Verdict::kViaFailed, .by = flow->by};
+      const RefusalWords words =
+          watching_ == nullptr ? RefusalWords{} : watching_->words_of(judged);
+      refuse(*flow, refusal_of_way(flow->watched != nullptr, words), turn);
+    } else {
+      const bool timed_out = error == HostError::kTimedOut;
+      abort(*flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kRefused, turn);
+    }
+    return;
+  }
   SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
   const FlowKey key = flow->key;
   const wire::SeqNum isn = connecting->guest_isn;
@@ -276,6 +297,11 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
       break;
     case HostError::kNoDescriptors:
       admission_.refuse(policy::Verdict::kNoDescriptors);
+      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
+      break;
+    case HostError::kWayFailed:
+      outcome = policy::Outcome::kNotAccepted;
+      flow->verdict = admission_.refuse(policy::Verdict::kViaFailed);
       send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
       break;
     case HostError::kRefused:

@@ -32,6 +32,13 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
   return kind == TargetKind::kDnsRelay || kind == TargetKind::kPages;
 }
 
+// After a change of the policy: nothing of a flow may go, or go on, past whom it is to be led by.
+[[nodiscard]] bool keeps_its_way(const TcpFlow& flow, const FlowAdmission& admission) {
+  const bool asked = !std::holds_alternative<Deciding>(flow.state) &&
+                     (!flow.hostless || (flow.kept != nullptr && flow.kept->is_let_through()));
+  return !asked || is_led_right(admission, flow.by, flow.way.get());
+}
+
 // After a change of the policy. False: nothing is left for it.
 [[nodiscard]] bool keeps_its_limit(TcpFlow& flow, FlowAdmission& admission, Instant now) {
   if (flow.metered.over) return true;  // It is told with its first bytes.
@@ -55,53 +62,52 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
     on_used_up(flow->id, turn);
     return;
   }
-  std::visit(Overloaded{
-                 // The last address is the host kernel's to give up.
-                 [&](const Connecting& state) {
-                   (void)dial_next(*flow, state.guest_isn, timers_, turn);
-                 },
-                 [](const Finding&) {},  // It is answered in any case.
-                 [&](SynAckSent& state) {
-                   if (may_resend_syn(*flow, state.resends, turn)) {
-                     send_syn(*flow, state.our_isn, state.guest_next, turn.out);
-                   }
-                 },
-                 [&](SynSent& state) {
-                   if (flow->host_failed) {
-                     abort(*flow, policy::Outcome::kResetByHost, turn);
-                   } else if (may_resend_syn(*flow, state.resends, turn)) {
-                     send_syn(*flow, state.our_isn, std::nullopt, turn.out);
-                   }
-                 },
-                 [&](Relaying& state) {
-                   if (flow->watched != nullptr && turn.now >= flow->watched->until) {
-                     refuse(*flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
-                   } else {
-                     timer_relaying(*flow, state, turn);
-                   }
-                 },
-                 [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
-                 [&](const HandedOver& state) {
-                   if (state.over) {
-                     remove(flow->id, policy::Outcome::kClosed, turn);
-                   } else if (turn.now - flow->active >= options_.idle_limit) {
-                     abort(*flow, policy::Outcome::kTimedOut, turn);
-                   } else {
-                     timers_.arm(flow->timer, flow->active + options_.idle_limit);
-                   }
-                 },
-                 [&](const Deciding&) { refuse(*flow, {policy::Verdict::kAskTimedOut}, turn); },
-                 [&](Gated& state) { timer_gated(*flow, state, turn); },
-                 [&](Refused& state) {
-                   const Refused::End end{flow->key, link_, flow->guest.mss};
-                   if (state.on_timer(end, turn.out) == Refused::Next::kGone) {
-                     remove(flow->id, policy::Outcome::kNotAccepted, turn);
-                   } else {
-                     timers_.arm(flow->timer, turn.now + kSynResend * (1 << state.resends));
-                   }
-                 },
-             },
-             flow->state);
+  std::visit(
+      Overloaded{
+          // The last address is the host kernel's to give up.
+          [&](const Connecting& state) { (void)dial_next(*flow, state.guest_isn, timers_, turn); },
+          [](const Finding&) {},  // It is answered in any case.
+          [&](SynAckSent& state) {
+            if (may_resend_syn(*flow, state.resends, turn)) {
+              send_syn(*flow, state.our_isn, state.guest_next, turn.out);
+            }
+          },
+          [&](SynSent& state) {
+            if (flow->host_failed) {
+              abort(*flow, policy::Outcome::kResetByHost, turn);
+            } else if (may_resend_syn(*flow, state.resends, turn)) {
+              send_syn(*flow, state.our_isn, std::nullopt, turn.out);
+            }
+          },
+          [&](Relaying& state) {
+            if (flow->watched != nullptr && turn.now >= flow->watched->until) {
+              refuse(*flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
+            } else {
+              timer_relaying(*flow, state, turn);
+            }
+          },
+          [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
+          [&](const HandedOver& state) {
+            if (state.over) {
+              remove(flow->id, policy::Outcome::kClosed, turn);
+            } else if (turn.now - flow->active >= options_.idle_limit) {
+              abort(*flow, policy::Outcome::kTimedOut, turn);
+            } else {
+              timers_.arm(flow->timer, flow->active + options_.idle_limit);
+            }
+          },
+          [&](const Deciding&) { refuse(*flow, {policy::Verdict::kAskTimedOut}, turn); },
+          [&](Gated& state) { timer_gated(*flow, state, turn); },
+          [&](Refused& state) {
+            const Refused::End end{flow->key, link_, flow->guest.mss};
+            if (state.on_timer(end, turn.out) == Refused::Next::kGone) {
+              remove(flow->id, policy::Outcome::kNotAccepted, turn);
+            } else {
+              timers_.arm(flow->timer, turn.now + kSynResend * (1 << state.resends));
+            }
+          },
+      },
+      flow->state);
 }
 
 // Else the flow is given up, and gone.
@@ -280,7 +286,7 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
   flow.asked = false;
   admission_.answered();
   turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
-  connect(flow, wanted, admitted.gate, turn.out);
+  connect(flow, wanted, admitted.gate, turn);
 }
 
 [[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
@@ -292,8 +298,10 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
     } else if (!flow.inbound &&
                (!admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
                                           turn.now) ||
-                !admission_.accepts_target(policy::Protocol::kTcp, flow.by,
-                                           targets_.as_guest_sees(flow.leads_to())))) {
+                !keeps_its_way(flow, admission_) ||
+                (flow.way == nullptr &&
+                 !admission_.accepts_target(policy::Protocol::kTcp, flow.by,
+                                            targets_.as_guest_sees(flow.leads_to()))))) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
     } else if (!keeps_its_limit(flow, admission_, turn.now)) {
       on_used_up(flow.id, turn);

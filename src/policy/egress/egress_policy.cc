@@ -77,6 +77,8 @@ std::expected<EgressPolicy, std::string> EgressPolicy::compile(EgressDraft draft
   policy.rules_.reserve(draft.rules.size());
   for (DraftRule& rule : draft.rules) {
     rule.rule.text = to_string(rule.target);
+    rule.rule.of_names = rule.target.name() != nullptr;
+    policy.leads_any_ |= rule.rule.via.has_value();
     policy.rules_.push_back(std::move(rule.rule));
   }
   return policy;

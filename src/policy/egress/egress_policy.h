@@ -23,6 +23,7 @@
 #include "policy/egress/egress_settings.h"
 #include "policy/egress/egress_target.h"
 #include "policy/egress/name_index.h"
+#include "policy/egress/via.h"
 #include "policy/limits/traffic_limit.h"
 #include "policy/policy.h"
 #include "policy/protocol.h"
@@ -47,6 +48,10 @@ struct EgressRule {
   // Of a rule that lets something through: what its flows may carry together, with those of all
   // others of its id.
   std::optional<TrafficLimit> limit{};
+  // ... and by whom its flows are led, all of them; nothing: by nobody. Of TCP alone: nothing else
+  // is let through by such a rule.
+  std::optional<Via> via{};
+  bool of_names = false;  // Filled in by compile().
 };
 
 struct DraftRule {
@@ -134,6 +139,8 @@ class EgressPolicy {
   [[nodiscard]] const DnsPolicy& dns() const { return dns_; }
   [[nodiscard]] const TlsPolicy& tls() const { return tls_; }
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
+  // Whether a rule leads its flows by somebody.
+  [[nodiscard]] bool leads_any() const { return leads_any_; }
   // Of all flows together.
   [[nodiscard]] const TrafficLimit& limit() const { return limit_; }
 
@@ -157,6 +164,7 @@ class EgressPolicy {
   Ruled unnamed_query_{Effect::kAllow, RuleId{}};
   bool denies_names_ = false;
   bool asks_ = false;
+  bool leads_any_ = false;
   EgressRule default_rule_{.id = "default", .text = "default"};
   DnsPolicy dns_;
   TlsPolicy tls_;

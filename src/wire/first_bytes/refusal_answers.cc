@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/unreachable.h"
+
 namespace sluice::wire {
 namespace {
 
@@ -20,7 +22,12 @@ void append_line(std::string& text, std::string_view label, std::string_view val
 }
 
 [[nodiscard]] std::string_view phrase_of(RefusalStatus status) {
-  return status == RefusalStatus::kForbidden ? "Forbidden" : "Too Many Requests";
+  switch (status) {
+    case RefusalStatus::kForbidden: return "Forbidden";
+    case RefusalStatus::kTooManyRequests: return "Too Many Requests";
+    case RefusalStatus::kBadGateway: return "Bad Gateway";
+  }
+  unreachable("a status of a refusal outside its enum");
 }
 
 }  // namespace

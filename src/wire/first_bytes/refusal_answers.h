@@ -14,7 +14,11 @@ namespace sluice::wire {
 inline constexpr std::array<std::uint8_t, 7> kTlsAccessDenied = {0x15, 0x03, 0x03, 0x00,
                                                                  0x02, 0x02, 0x31};
 
-enum class RefusalStatus : std::uint16_t { kForbidden = 403, kTooManyRequests = 429 };
+enum class RefusalStatus : std::uint16_t {
+  kForbidden = 403,
+  kTooManyRequests = 429,
+  kBadGateway = 502,
+};
 
 // The lines of the page; those that are empty are left out.
 struct RefusalPage {

@@ -137,6 +137,7 @@ MAY_INCLUDE = {
 DOORS = {
     "policy": {"access_list.h", "address_group.h", "ask/ask_settings.h", "ask/question.h",
                "ask/question_table.h", "effect.h", "egress/egress_policy.h", "egress/meter_book.h",
+               "egress/via.h",
                "egress/egress_target.h", "egress/rule_rank.h", "fast_path_use.h", "limits/guest_limits.h",
                "limits/limits.h",
                "limits/meter.h", "limits/token_bucket.h", "limits/traffic_limit.h", "outcome.h", "policy.h", "parse_number.h", "port_map.h",

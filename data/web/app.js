@@ -199,6 +199,7 @@ class Page {
       if (this.looks % kRunsEach === 0 || model.questions.length > 0) {
         await model.lookAtQuestions();
       }
+      if (this.looks % kRunsEach === 0) await model.lookAtRefused();
       if (this.shown.id === "policy" && this.looks % kRunsEach === 0) await model.lookAtRules();
       await model.learnDomains();
     } catch (error) {

@@ -116,19 +116,23 @@ export class Model {
   async lookAtRefused() {
     try {
       const {items} = await ask(this.run, "refused");
-      for (const row of items) this.noteRefused({...row, time: null}, row.count);
+      // The run has counted from its beginning; events that came meanwhile are among these.
+      for (const row of items) this.noteRefused({...row, time: null}, 0, row.count);
     } catch (error) {
       if (error.code !== "unknown-request") throw error;
     }
   }
 
-  noteRefused(event, count) {
+  // `count` more of them, or so many at least.
+  noteRefused(event, count, least = 0) {
     const what = event.name || event.address || "";
     if (!what && !event.left_out) return;
     const key = `${what} ${event.port ?? ""} ${event.proto ?? ""} ${event.reason}`;
     const row = this.refused.get(key) ?? {key, count: 0, ...event};
-    row.count += count;
+    const before = row.count;
+    row.count = Math.max(before + count, least);
     row.time = event.time ?? row.time;
+    if (row.count === before) return;
     this.refused.delete(key);
     this.refused.set(key, row);      // The newest stands last.
     if (this.refused.size > kRefusedMax) this.refused.delete(this.refused.keys().next().value);

@@ -76,7 +76,7 @@ class Browser:
         line, _, self._rest = self._rest.partition(b"\0")
         return json.loads(line)
 
-    def _call(self, method, timeout=60, **parameters):
+    def _call(self, method, timeout=180, **parameters):
         self._number += 1
         request = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -109,7 +109,7 @@ class Browser:
         check("exceptionDetails" not in result, f"{expression}: {result.get('exceptionDetails')}")
         return result["result"].get("value")
 
-    def wait(self, expression, timeout=30):
+    def wait(self, expression, timeout=60):
         """Until it is true; returns its value."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:

@@ -28,7 +28,7 @@ class Page:
         self.child = subprocess.Popen(
             ["ip", "netns", "exec", t.net.hst, *NOBODY, t.path, "web", *words],
             env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.url = read_line(self.child)
+        self.url = read_line(self.child, 60)
         match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#([0-9a-f]{64})", self.url)
         check(match, self.url)
         self.port, self.token = int(match.group(1)), match.group(2)
@@ -372,6 +372,7 @@ def test_flows_are_seen_filtered_and_ended(t):
     code = """
 flows = [connect(args[0], port) for port in (7, 8, 8)]
 for s in flows: s.sendall(b"x" * 3000)
+flows[0].settimeout(None)
 print("up", flush=True)
 try:
     while True:
@@ -398,7 +399,7 @@ sys.stdin.readline()
         browser.wait("document.querySelector('tr.flow button') !== null")
         picture(browser, "flows-narrow", width=400, height=760)
         browser.click("tr.flow button")
-        check_equal(read_line(child), "ECONNRESET", "the flow that was ended")
+        check_equal(read_line(child, 60), "ECONNRESET", "the flow that was ended")
         browser.wait(f"{ROWS}.length === 0")
         check_equal(browser.messages, [], "what the browser complained about")
     end(child)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import ENVIRONMENT, NOBODY, check, check_equal, each_family, echo, finish, read_line
+from policy_world import World
 from test_control import Run
 
 # Connects when it is told to, and says how that went.
@@ -409,5 +410,48 @@ def test_answers_are_checked(t):
     run.answerer.stdin.write(f"hello\napprove {number} run name\n".encode())
     run.answerer.stdin.flush()
     check_equal(run.line().split()[0], "ok", "the connection")
+    run.finish_stdin()
+    run.finish()
+
+
+CURLS = """
+import subprocess
+print("up", flush=True)
+for line in sys.stdin:
+    curl = ["curl", "-sS", "-m", "30", *line.split()]
+    done = subprocess.run(curl, capture_output=True, text=True)
+    print(done.returncode, (done.stdout or done.stderr).strip(), flush=True)
+"""
+
+
+@each_family
+def test_a_name_is_asked_about_before_anything_leaves(t):
+    """CONTROL, attacks 21 and 52: the name, its registrable domain first; nobody upstream hears of it
+    before it is approved, and nobody is confused by what stands in front of the domain."""
+    world = World(t)
+    certificate = world.environment()["SSL_CERT_FILE"]
+    run = Asked(t, CURLS).attend()
+    run.say(f"--cacert {certificate} https://github.com.evil.test/")
+    row = run.question()
+    check_equal((row["name"], row["domain"], row["rules"]["domain"]),
+                ("github.com.evil.test", "evil.test", ".evil.test:443/tcp"), "what is asked")
+    check(run.ctl_ok("pending").splitlines()[1].startswith("evil.test "), "the domain stands first")
+    check_equal([name for name in world.resolver.names() if "evil" in name], [], "what left")
+    run.ctl_ok("refuse", str(row["question"]), "run", "domain")
+    check(not run.line(60).startswith("0"), "refused")
+    run.say(f"--cacert {certificate} https://alone.evil.test/")
+    check(not run.line(60).startswith("0"), "another name of the domain")
+    check_equal([name for name in world.resolver.names() if "evil" in name], [], "what left")
+
+    run.say(f"--cacert {certificate} https://ok.test/")
+    row = run.question()
+    check_equal((row["name"], row["port"]), ("ok.test", 443), "what is asked")
+    run.ctl_ok("approve", str(row["question"]), "once")
+    check_equal(run.line(60), "0 hello from shared as ok.test", "approved once")
+    run.say(f"--cacert {certificate} https://ok.test/")
+    run.ctl_ok("approve", str(run.question()["question"]), "run")
+    check_equal(run.line(60), "0 hello from shared as ok.test", "approved for the run")
+    run.say(f"--cacert {certificate} https://ok.test/")
+    check_equal(run.line(60), "0 hello from shared as ok.test", "not asked any more")
     run.finish_stdin()
     run.finish()

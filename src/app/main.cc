@@ -16,6 +16,7 @@
 #include "app/observe/observe.h"
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
+#include "app/top/top.h"
 #include "app/vm/vm.h"
 #include "app/web/web.h"
 #include "base/unreachable.h"
@@ -47,6 +48,7 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
     case CommandId::kWeb: return sluice::app::start_web(invocation->arguments);
     case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
+    case CommandId::kTop: return sluice::app::start_top(invocation->arguments);
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);

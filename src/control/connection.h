@@ -28,11 +28,14 @@ class Connection {
   void set_patience(std::chrono::seconds patience);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
+  // Its name.
+  [[nodiscard]] const std::string& run() const { return run_; }
 
  private:
-  explicit Connection(UniqueFd socket) : socket_(std::move(socket)) {}
+  Connection(UniqueFd socket, std::string_view run) : socket_(std::move(socket)), run_(run) {}
 
   UniqueFd socket_;
+  std::string run_;
   std::string input_;
   std::size_t taken_ = 0;
 };

@@ -18,7 +18,7 @@ using Json = nlohmann::json;
 constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,     Verb::kKill,    Verb::kPublished,
                             Verb::kPublish,   Verb::kUnpublish, Verb::kAllow,   Verb::kDeny,
                             Verb::kSubscribe, Verb::kPending,   Verb::kApprove, Verb::kRefuse,
-                            Verb::kRules,     Verb::kRefused};
+                            Verb::kRules,     Verb::kRefused,   Verb::kReload};
 
 // The member that says what a request is about, and whether it must be there.
 struct About {
@@ -42,6 +42,7 @@ struct About {
     case Verb::kUnpublish: return {"port"};
     case Verb::kAllow:
     case Verb::kDeny: return {"rule"};
+    case Verb::kReload: return {"draft"};
   }
   unreachable("verb outside its enum");
 }
@@ -53,6 +54,7 @@ enum Member : std::uint8_t {
   kFlow,
   kPort,
   kRule,
+  kDraft,
   kFrom,
   kMax,
   kQuestion,
@@ -60,11 +62,14 @@ enum Member : std::uint8_t {
   kOf,
   kBy,
   kAnswers,
+  kPart,
+  kParts,
+  kUpload,
   kNone
 };
 constexpr std::array<std::string_view, kNone> kMembers{
-    "v",   "id",       "do",    "flow", "port", "rule",   "from",
-    "max", "question", "scope", "of",   "by",   "answers"};
+    "v",        "id",    "do", "flow", "port",    "rule", "draft", "from",  "max",
+    "question", "scope", "of", "by",   "answers", "part", "parts", "upload"};
 
 // Takes the members as they come: nothing is built of a line that is not what we expect, and
 // nothing nests.
@@ -84,11 +89,7 @@ class Reader {
   }
   bool number_integer(Json::number_integer_t /*value*/) { return wrong(); }
   bool number_unsigned(Json::number_unsigned_t value) {
-    std::uint64_t* const to = member_ == kV          ? &version
-                              : member_ == kId       ? &request.id
-                              : member_ == kMax      ? &request.max
-                              : member_ == kQuestion ? &request.question
-                                                     : nullptr;
+    std::uint64_t* const to = number_of(member_);
     if (to == nullptr) return wrong();
     *to = value;
     return true;
@@ -107,7 +108,7 @@ class Reader {
       *to = std::move(value);
       return true;
     }
-    if (member_ < kFlow || member_ > kRule) return wrong();
+    if (member_ < kFlow || member_ > kDraft) return wrong();
     if (!about.empty()) {
       return fail(fmt::format("'{}' and '{}' exclude each other", about, kMembers[member_]));
     }
@@ -139,6 +140,15 @@ class Reader {
   [[nodiscard]] bool has(Member member) const { return seen_.test(member); }
 
  private:
+  std::uint64_t* number_of(Member member) {
+    if (member == kV) return &version;
+    if (member == kId) return &request.id;
+    if (member == kMax) return &request.max;
+    if (member == kQuestion) return &request.question;
+    if (member == kPart) return &request.part;
+    if (member == kParts) return &request.parts;
+    return member == kUpload ? &request.upload : nullptr;
+  }
   bool fail(std::string why) {
     problem = std::move(why);
     return false;
@@ -204,6 +214,7 @@ std::string_view to_string(Verb verb) {
     case Verb::kRefuse: return "refuse";
     case Verb::kRules: return "rules";
     case Verb::kRefused: return "refused";
+    case Verb::kReload: return "reload";
   }
   unreachable("verb outside its enum");
 }

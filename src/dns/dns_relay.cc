@@ -79,6 +79,11 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
     if (const auto local = judge_->judge_query(*query->question(), now)) {
       out.push_back(DnsAnswer{client, local_dns_answer(head, asked.edns, size_max, *local)});
       counters_.count(local->why.empty() ? DnsResult::kLocal : DnsResult::kRefused);
+      // What says why it says so little is a refusal.
+      if (watch_ != nullptr && local->why.empty()) {
+        const auto answer = DnsView::parse(std::get<DnsAnswer>(out.back()).message);
+        watch_->on_answered(*query->question(), answer ? &*answer : nullptr, AnswerSource::kLocal);
+      }
       return DnsQueryOutcome::kAnswered;
     }
   }
@@ -86,7 +91,12 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
   if (traits->shareable) {
     if (const auto cached = cache_.find(key, *query, now)) {
       const auto view = DnsView::parse(*cached);
-      if (view) reply(asked, *view, client.is_ours() ? JudgedAnswer{} : judge(*view, now), out);
+      if (view) {
+        const bool ours = client.is_ours();
+        const JudgedAnswer judged = ours ? JudgedAnswer{} : judge(*view, now);
+        reply(asked, *view, judged, out);
+        if (!ours) tell(*view, judged, AnswerSource::kCache);
+      }
       counters_.count(DnsResult::kCached);
       return DnsQueryOutcome::kAnswered;
     }
@@ -115,6 +125,12 @@ void DnsRelay::reply(const Asked& asked, const DnsView& answer, const JudgedAnsw
   }
 }
 
+void DnsRelay::tell(const DnsView& answer, const JudgedAnswer& judged, AnswerSource source) const {
+  if (watch_ == nullptr || judged.instead || !has_plain_question(answer)) return;
+  const auto changed = DnsView::parse(judged.changed);
+  watch_->on_answered(*answer.question(), changed ? &*changed : &answer, source);
+}
+
 // Nobody knows the answer yet.
 DnsQueryOutcome DnsRelay::ask(const DnsView& query, const DnsQueryTraits& traits, const DnsKey& key,
                               DnsAsker asker, Instant now, Actions& out) {
@@ -124,6 +140,7 @@ DnsQueryOutcome DnsRelay::ask(const DnsView& query, const DnsQueryTraits& traits
   };
   if (resolvers_.empty()) {
     refuse(DnsResult::kNobody);
+    if (watch_ != nullptr) watch_->on_answered(*query.question(), nullptr, AnswerSource::kNobody);
     return DnsQueryOutcome::kAnswered;
   }
   // Also what may not be shared: a client that repeats its query asks for no second answer.
@@ -270,6 +287,7 @@ void DnsRelay::deliver(DnsPending& pending, const DnsView& answer, Instant now, 
     reply({asker.client, asker.head, asker.size_max, asker.edns}, answer,
           ours ? JudgedAnswer{} : *judged, out);
   }
+  if (judged) tell(answer, *judged, AnswerSource::kResolver);
   finish(pending, out);
 }
 
@@ -281,6 +299,10 @@ void DnsRelay::fail(DnsPending& pending, Actions& out) {
         pending.saw_truncated && !asker.client.over_tcp() && !asker.client.is_ours();
     const DnsRcode rcode = truncated ? DnsRcode::kNoError : DnsRcode::kServFail;
     out.push_back(DnsAnswer{asker.client, bare_dns_reply(asker.head, rcode, truncated)});
+  }
+  if (watch_ != nullptr) {
+    const auto asked = DnsView::parse(pending.query);
+    if (asked) watch_->on_answered(*asked->question(), nullptr, AnswerSource::kNobody);
   }
   finish(pending, out);
 }

@@ -26,6 +26,7 @@
 #include "dns/dns_query.h"
 #include "dns/dns_resolvers.h"
 #include "dns/query_judge.h"
+#include "dns/query_watch.h"
 #include "wire/address.h"
 #include "wire/messages/dns.h"
 
@@ -98,6 +99,8 @@ class DnsRelay {
   // Who is asked about each question and each answer from here on, except for our own, whose owner
   // judges what comes; nobody to begin with. Not owned.
   void set_judge(QueryJudge* judge) { judge_ = judge; }
+  // Who is told of answers; nobody to begin with. Not owned.
+  void set_watch(QueryWatch* watch) { watch_ = watch; }
 
   // A message of the guest to port 53 of the DNS address, or a question of our own.
   DnsQueryOutcome on_query(const DnsClient& client, ByteView message, Instant now, Actions& out);
@@ -137,7 +140,11 @@ class DnsRelay {
   void fail(DnsPending& pending, Actions& out);
   void finish(DnsPending& pending, Actions& out);
 
+  // `answer` as the judge has left it.
+  void tell(const wire::DnsView& answer, const JudgedAnswer& judged, AnswerSource source) const;
+
   QueryJudge* judge_ = nullptr;
+  QueryWatch* watch_ = nullptr;
   SipKey cache_key_;
   SipKey id_key_;
   std::uint64_t id_counter_ = 0;

@@ -1,5 +1,7 @@
 #include "driver/worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -54,12 +56,16 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
-      reporter_(loop.now(), options.keep_report, std::move(options.flow_log), options.events),
+      reporter_(
+          loop.now(), options.keep_report, std::move(options.flow_log),
+          {.events = options.events, .usage = options.usage, .policy = options.engine.egress}),
       addresses_(std::move(options.addresses)),
       member_(std::move(options.member)),
       reports_always_(options.keep_report),
+      audits_(options.engine.audit),
       reports_(options.keep_report) {
   sink_.want_openings(options.openings);
+  engine_.tell_sight(options.openings);
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
   engine_.set_ask(options.ask);
@@ -246,27 +252,53 @@ FramesWritten Worker::write_frames(Instant now) {
     dns_.run_actions({now, sink_});
   } while (done < actions.size());
   sink_.clear_actions();
-  if (!engine_.refused_queries().empty()) [[unlikely]]
-    note_refused_names();
+  if (!engine_.refused_queries().empty() || !engine_.sight().empty()) [[unlikely]]
+    tell_seen();
   write_frames(now);
   return {now, sink_};
 }
 
-void Worker::note_refused_names() {
+void Worker::tell_seen() {
+  // Where they are only noted, the flows that follow say it.
   for (const flow::RefusedQuery& query : engine_.refused_queries()) {
+    if (audits_) break;
     refused_.add(query.name.to_text(), policy::reason_id(query.verdict));
     rule_hits_.count(query.rule);
   }
-  engine_.refused_queries().clear();
+  flow::Sight& sight = engine_.sight();
+  Seen seen{.generation = reporter_.rules().generation(),
+            .audited = audits_,
+            .refused = std::exchange(engine_.refused_queries(), {}),
+            .answered = std::exchange(sight.queries, {}),
+            .claims = std::exchange(sight.claims, {}),
+            .queries_left_out = std::exchange(sight.queries_left_out, 0),
+            .claims_left_out = std::exchange(sight.claims_left_out, 0)};
+  if (!sight.wanted) return;
+  if (member_ && !member_->is_first()) {
+    member_->tell(std::move(seen));
+  } else {
+    reporter_.add(seen, loop_.now());
+  }
 }
 
-void Worker::report(const flow::FlowSummary& summary) {
+void Worker::report(flow::FlowSummary summary) {
+  summary.generation = reporter_.rules().generation();
   if (member_ && !member_->is_first()) {
     if (reports_) member_->report(summary);
-    return;
+  } else {
+    tell(summary);
   }
+}
+
+// The first's, also of what others have reported to it.
+void Worker::tell(const flow::FlowSummary& summary) {
   const auto name = engine_.name_of(summary.by);
   const std::string text = name ? name->to_text() : std::string();
+  if (summary.by.would_refuse != policy::Verdict::kAccepted && !summary.opening) [[unlikely]] {
+    const std::string peer = wire::to_string(summary.key.remote);
+    refused_.add(name ? fmt::format("{}:{}", text, summary.key.remote.port.value) : peer,
+                 policy::reason_id(summary.by.would_refuse));
+  }
   reporter_.add(summary, name ? text : engine_.name_of(summary.key.remote.address));
 }
 

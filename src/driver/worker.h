@@ -32,6 +32,7 @@
 #include "telemetry/events/event_stream.h"
 #include "telemetry/metrics/totals.h"
 #include "telemetry/snapshot.h"
+#include "telemetry/usage/usage.h"
 
 namespace sluice::driver {
 
@@ -49,6 +50,7 @@ struct WorkerOptions {
   std::optional<telemetry::FlowLog> flow_log;
   // Not owned, and the first's; null: nobody listens. What begins is told where `openings` says so.
   telemetry::EventStream* events = nullptr;
+  telemetry::Usage* usage = nullptr;  // Where to note whom the guest talked to; the same.
   bool openings = false;
   flow::AskOptions ask{};  // How flows wait that the policy asks about.
   std::size_t spill_max = TcpIo::kSpillMax;
@@ -104,7 +106,7 @@ class Worker {
   void read_inbox(Outside& outside);
   // worker_control.cc
   // As Engine has them; each is carried out when this returns.
-  void set_policy(const policy::EgressPolicy& policy);
+  void set_policy(const policy::EgressPolicy& policy, std::uint64_t generation);
   // Of a group, before set_policy() of all: the limits that they share are those of this policy.
   void bind_limits(const policy::EgressPolicy& policy);
   bool cut_off(std::uint64_t number, policy::Verdict why);
@@ -122,7 +124,7 @@ class Worker {
   // The answer about a flow of this worker of the group; the first's.
   void rule(std::uint32_t worker, const FlowRuled& ruled);
   // With its name, which is borrowed until the next call. The first's.
-  [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary);
+  [[nodiscard]] telemetry::FlowRecord record_of(flow::FlowSummary summary);
 
   // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
   // it, until which turns go on.
@@ -147,8 +149,9 @@ class Worker {
   [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
   // What reports of flows become.
   void count(const flow::FlowSummary& summary);
-  void report(const flow::FlowSummary& summary);
-  [[gnu::cold]] void note_refused_names();
+  void report(flow::FlowSummary summary);
+  void tell(const flow::FlowSummary& summary);
+  [[gnu::cold]] void tell_seen();
   // worker_ask.cc
   void ask(const flow::AskPolicy& action, Instant now);
   void ask_people(const AskedFlow& asked, Instant now);
@@ -189,7 +192,8 @@ class Worker {
   Inbox::Mail mail_;
   Asker* asker_ = nullptr;
   const bool reports_always_;
-  bool reports_;  // Somebody wants to hear of flows.
+  const bool audits_;  // What the policy refuses is only noted.
+  bool reports_;       // Somebody wants to hear of flows.
   bool link_gone_ = false;
   bool link_paused_ = false;  // Another worker has no room for its frames.
   std::array<epoll_event, 64> events_;

@@ -95,10 +95,11 @@ std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
   return given_up;
 }
 
-void WorkerGroup::set_policy(const policy::EgressPolicy& policy) {
+// The first knows all names that the guest has asked for.
+void WorkerGroup::set_policy(const policy::EgressPolicy& policy, std::uint64_t generation) {
   first_.bind_limits(policy);
-  ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy); });
-  first_.set_policy(policy);
+  first_.set_policy(policy, generation);
+  ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy, generation); });
 }
 
 bool WorkerGroup::cut_off(std::uint64_t number, policy::Verdict why) {

@@ -44,9 +44,9 @@ class WorkerGroup {
   // ... and their threads have ended.
   [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish(Outside& outside);
 
-  // As Worker has them, of all; each is carried out when this returns: the policy before is not
-  // needed any more.
-  void set_policy(const policy::EgressPolicy& policy);
+  // As Worker has them, of all; each is carried out when this returns. Of the policy before only
+  // its rules are looked at, for reports that are on their way, and until the next one.
+  void set_policy(const policy::EgressPolicy& policy, std::uint64_t generation);
   bool cut_off(std::uint64_t number, policy::Verdict why);
   void tell_flows(bool wanted);
   [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);

@@ -24,8 +24,9 @@ void Worker::read_inbox(Outside& outside) {
                             on_parcel(parcel, end, now);
                           },
                           [&](const FlowsEnded& ended) {
-                            for (const flow::FlowSummary& flow : ended.flows) report(flow);
+                            for (const flow::FlowSummary& flow : ended.flows) tell(flow);
                           },
+                          [&](const Seen& seen) { reporter_.add(seen, now); },
                           [&](ClientAccepted& client) {
                             published_.begin_flow(client.peer, client.guest,
                                                   std::move(client.socket), {now, sink_});

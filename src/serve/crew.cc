@@ -53,6 +53,7 @@ template <typename Secrets>
           .link = link,
           .policy = policy.addresses(),
           .egress = &policy,
+          .audit = plan.audit,
           .limits = plan.limits,
           .max_inbound_streams = inbound_streams(sys::fd_soft_limit()),
           .host_loopback = plan.host_loopback,
@@ -121,7 +122,8 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
 
 std::expected<void, sys::SysError> Crew::make_workers(Making& making) {
   driver::WorkerOptions options = options_of(making, 0);
-  making.reports = options.keep_report || options.flow_log || options.openings;
+  making.reports = options.keep_report || options.flow_log || options.openings ||
+                   options.usage != nullptr || making.plan.audit;
   first_.emplace(sys::real_kernel(), loop_, std::move(options));
   std::vector<std::unique_ptr<driver::WorkerThread>> others;
   for (std::uint32_t worker = 1; worker < making.workers(); ++worker) {
@@ -172,6 +174,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
   options.keep_report = making.outputs.wants_report();
   options.flow_log = making.outputs.take_flow_log();
   options.events = &making.outputs.events();
+  options.usage = making.outputs.usage();
   return options;
 }
 

@@ -15,6 +15,7 @@
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
 #include "serve/ask/ask_plan.h"
+#include "serve/policy_sources.h"
 
 namespace sluice::serve {
 
@@ -25,6 +26,8 @@ struct ServePlan {
 
   policy::EgressDraft policy{};
   AskPlan ask{};
+  PolicySources policy_sources{};
+  bool audit = false;  // What it refuses is let through, and noted.
   policy::LimitOptions limits{};
   bool host_loopback = false;   // Whether the gateway's address leads to the host's loopback.
   bool host_addresses = false;  // Whether the host's own addresses are within reach.

@@ -11,9 +11,10 @@
 
 #include "control/control_server.h"
 #include "driver/worker_group.h"
-#include "policy/egress/egress_policy.h"
 #include "serve/ask/ask_desk.h"
+#include "serve/control/policy_in_force.h"
 #include "serve/control/policy_rows.h"
+#include "serve/control/policy_upload.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -46,11 +47,11 @@ class RunControl final : public control::Controlled {
   void on_listeners(bool any) override;
   void on_answerer(bool came) override;
 
-  // Of the policy in force.
-  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  // Of the policy: how many there have been, and how many rules it has.
+  [[nodiscard]] std::uint64_t generation() const { return policy_.generation(); }
+  [[nodiscard]] std::size_t rules() const { return policy_.draft().rules.size(); }
   // Who asks people; null: nobody.
   [[nodiscard]] const AskDesk* desk() const { return desk_; }
-  [[nodiscard]] std::size_t rules() const { return draft_.rules.size(); }
 
  private:
   void tell_status(control::Answer& answer);
@@ -60,9 +61,8 @@ class RunControl final : public control::Controlled {
   void publish(const control::Request& request, control::Answer& answer);
   void unpublish(const control::Request& request, control::Answer& answer);
   void add_rule(const control::Request& request, control::Answer& answer);
-  // Tells the generation from here on.
-  [[nodiscard]] std::expected<std::uint64_t, std::string> put_in_force(policy::DraftRule rule);
   void on_question(const control::Request& request, control::Answer& answer);
+  void reload(const control::Request& request, control::Answer& answer);
 
   PolicyRows policy_rows_;
   driver::WorkerGroup& workers_;
@@ -71,9 +71,10 @@ class RunControl final : public control::Controlled {
   const flow::GuestNetwork& network_;
   Instant begun_;
   std::vector<policy::PortMap> published_;
-  policy::EgressDraft draft_;                           // Of the policy in force.
-  std::unique_ptr<const policy::EgressPolicy> policy_;  // Null: it is the plan's yet.
-  std::uint64_t generation_ = 1;                        // Of the policy: how many there have been.
+  PolicySources sources_;
+  bool opens_loopback_;  // The guest's way to the host's loopback is there, as it was at the start.
+  PolicyUpload upload_;
+  PolicyInForce policy_;
   std::vector<flow::FlowSummary> flows_;
   AskDesk* desk_ = nullptr;
 };

@@ -43,6 +43,11 @@ struct FlowRecord {
   bool opening = false;      // It begins: nothing is counted yet.
   bool told = false;         // ... which was told; of one that ends.
   FlowPath path = FlowPath::kTap;
+  std::string_view name_source = "dns";  // From where the name is known, if there is one.
+  std::string_view rule;                 // Its id. Empty: none decided.
+  std::uint64_t generation = 0;          // Of the policy.
+  // Where refusals are only noted: why it would have been refused.
+  policy::Verdict would_refuse = policy::Verdict::kAccepted;
 };
 
 [[nodiscard]] inline std::string_view to_string(FlowDirection direction) {

@@ -22,7 +22,8 @@ class RefusedNames {
   // "2 names refused: telemetry.example ×12 (name-unlisted), …; allow with --allow
   // telemetry.example": the most asked for come first. Without an end of line; empty: none was
   // refused.
-  [[nodiscard]] std::string text() const;
+  // ... `what` it is that happened to them: "refused".
+  [[nodiscard]] std::string text(std::string_view what = "refused") const;
 
   struct Row {
     std::string name;

@@ -13,6 +13,7 @@
 
 #include "app/ctl/ctl_answers.h"
 #include "app/ctl/ctl_options.h"
+#include "app/ctl/ctl_reload.h"
 #include "app/ctl/ctl_tables.h"
 #include "app/ctl/run_client.h"
 #include "app/options/command.h"
@@ -117,6 +118,18 @@ struct Listed {
   return answer_of(asked, json);
 }
 
+[[nodiscard]] int read_again(Connection& run, bool json) {
+  const auto reloaded = reload(run);
+  if (!reloaded) return refused(reloaded.error());
+  for (const std::string& warning : reloaded->warnings) telemetry::log_warn("{}", warning);
+  if (!json && reloaded->answer.ok()) {
+    const Json& answer = reloaded->answer.answer;
+    fmt::print("generation {}: {}; {} flows ended\n", answer.value("generation", 0U),
+               reloaded->line, answer.value("flows_ended", 0U));
+  }
+  return answer_of(reloaded->answer, json);
+}
+
 [[nodiscard]] int subscribe(Connection& run) {
   const auto asked = ask(run, request_line(Verb::kSubscribe));
   if (!asked || !asked->ok()) return answer_of(asked, false);
@@ -145,6 +158,7 @@ struct Listed {
   if (options.verb == Verb::kSubscribe) return subscribe(run);
   if (options.verb == Verb::kPending) return show_pending(run, options.json);
   if (options.given) return give_answer(run, *options.given, options.json);
+  if (options.verb == Verb::kReload) return read_again(run, options.json);
   return answer_of(ask(run, request_line(options.verb,
                                          [&](telemetry::JsonLine& line) {
                                            line.text(member_of(options.verb), options.what);

@@ -28,6 +28,7 @@ constexpr std::array kVerbWords{
     VerbWord{Verb::kSubscribe, ""},   VerbWord{Verb::kPending, ""},
     VerbWord{Verb::kApprove, ""},     VerbWord{Verb::kRefuse, ""},
     VerbWord{Verb::kRules, ""},       VerbWord{Verb::kRefused, ""},
+    VerbWord{Verb::kReload, ""},
 };
 // Not a request of the socket.
 constexpr std::string_view kAnswer = "answer";

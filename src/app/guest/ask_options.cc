@@ -21,19 +21,19 @@ using policy::Effect;
          });
 }
 
-[[nodiscard]] std::expected<std::size_t, Mistake> add_remembered(policy::EgressDraft& draft) {
+}  // namespace
+
+std::expected<std::size_t, std::string> add_remembered(policy::EgressDraft& draft) {
   const auto file = config::DecisionFile::of_this_user();
-  if (!file) return 0;
+  if (!file || !asks(draft)) return 0;
   const auto decisions = file->load();
-  if (!decisions) return std::unexpected(Mistake{decisions.error()});
+  if (!decisions) return std::unexpected(decisions.error());
   for (const config::Decision& decision : *decisions) {
     // load() has read it already.
     if (auto rule = config::rule_of(decision)) draft.rules.push_back(std::move(*rule));
   }
   return decisions->size();
 }
-
-}  // namespace
 
 std::expected<std::size_t, Mistake> read_ask_options(const RawOptions& raw,
                                                      config::PolicyParts& parts,
@@ -62,7 +62,9 @@ std::expected<std::size_t, Mistake> read_ask_options(const RawOptions& raw,
   // What it needs is loaded now: a process that serves opens no file.
   (void)config::registrable_domain("example.com");
   ask.domain_of = config::registrable_domain;
-  return add_remembered(parts.draft);
+  const auto remembered = add_remembered(parts.draft);
+  if (!remembered) return std::unexpected(Mistake{remembered.error()});
+  return *remembered;
 }
 
 std::optional<std::string> remembered_folder() {

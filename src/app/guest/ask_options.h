@@ -19,6 +19,9 @@ namespace sluice::app {
                                                                    config::PolicyParts& parts,
                                                                    serve::AskPlan& ask);
 
+// The same without options, where a policy is read again. The error is a sentence.
+[[nodiscard]] std::expected<std::size_t, std::string> add_remembered(policy::EgressDraft& draft);
+
 // Where that is remembered, which is not for a guest to write; made where it was missing. Nothing
 // where it cannot be.
 [[nodiscard]] std::optional<std::string> remembered_folder();

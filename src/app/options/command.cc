@@ -233,6 +233,7 @@ std::span<const Command* const> all_commands() {
       &kCtlCommand,        //
       &kWebCommand,        //
       &kObserveCommand,    //
+      &kTopCommand,        //
       &kLogCommand,        //
   };
   return kAll;

@@ -24,6 +24,7 @@ enum class CommandId : std::uint8_t {
   kCtl,
   kWeb,
   kObserve,
+  kTop,
   kLog
 };
 
@@ -51,6 +52,7 @@ extern const Command kBoxCommand;
 extern const Command kAttachCommand;
 extern const Command kForwardCommand;
 extern const Command kObserveCommand;
+extern const Command kTopCommand;
 extern const Command kLogCommand;
 extern const Command kCtlCommand;
 extern const Command kWebCommand;

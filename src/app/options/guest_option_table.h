@@ -83,6 +83,29 @@ inline constexpr OptionSpec kPolicy{OptionId::kPolicy,
                                     "What may pass",
                                     "rules and settings of a file: sluice-policy(5);\n"
                                     "what it does not allow is refused"};
+inline constexpr OptionSpec kAudit{OptionId::kAudit,
+                                   OptionKind::kFlag,
+                                   "--audit",
+                                   "",
+                                   "What may pass",
+                                   "let through what the policy refuses, and say in the\n"
+                                   "events and in the end what that was; what no policy\n"
+                                   "opens by itself, as the host's own addresses, stays\n"
+                                   "refused"};
+inline constexpr OptionSpec kLearn{OptionId::kLearn,
+                                   OptionKind::kValue,
+                                   "--learn",
+                                   "FILE",
+                                   "What may pass",
+                                   "the same without a word, and in the end write FILE: a\n"
+                                   "policy of what was used, by name, port and protocol"};
+inline constexpr OptionSpec kGeneralise{OptionId::kGeneralise,
+                                        OptionKind::kFlag,
+                                        "--generalise",
+                                        "",
+                                        "What may pass",
+                                        "with --learn: whole registered domains, as\n"
+                                        ".example.com for www.example.com"};
 inline constexpr OptionSpec kProfile{OptionId::kProfile,
                                      OptionKind::kList,
                                      "--profile",

@@ -18,6 +18,7 @@ class NameBook {
   // See Pins and NameBudget.
   virtual std::optional<NameId> pin(const wire::DomainName& name, const wire::IpAddress& address,
                                     Instant expires, Instant now) = 0;
+  virtual void note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) = 0;
   virtual std::size_t names_of(const wire::IpAddress& address, std::span<Pinned> out) = 0;
   [[nodiscard]] virtual std::optional<Instant> expiry(NameId id,
                                                       const wire::IpAddress& address) const = 0;
@@ -54,6 +55,10 @@ class NameBookOf final : public NameBook {
                             Instant expires, Instant now) override {
     const Guard guard(lock_);
     return pins_.pin(name, address, expires, now);
+  }
+  void note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) override {
+    const Guard guard(lock_);
+    pins_.note(name, address, now);
   }
   std::size_t names_of(const wire::IpAddress& address, std::span<Pinned> out) override {
     const Guard guard(lock_);

@@ -32,10 +32,18 @@ Pins::Pins(const SipKey& key, const PinLimits& limits)
 std::optional<NameId> Pins::pin(const wire::DomainName& name, const wire::IpAddress& address,
                                 Instant expires, Instant now) {
   move_base(now);
+  return add(name, {halves_of(hash_of(address)), steps(std::min(expires, now + kLifeMax))});
+}
+
+void Pins::note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) {
+  move_base(now);
+  (void)add(name, {halves_of(hash_of(address)), kEnded});
+}
+
+std::optional<NameId> Pins::add(const wire::DomainName& name, const Pin& pin) {
   const auto interned = intern(name);
   if (!interned) return std::nullopt;
   const NameId id{names_.handle_of(*interned)};
-  const Pin pin{halves_of(hash_of(address)), steps(std::min(expires, now + kLifeMax))};
   // It is being used: whoever gives way, it does not.
   hold(id);
   const bool pinned = add(*interned, pin);
@@ -132,7 +140,7 @@ Pins::Pin* Pins::find_pin(const Name& name, const Halves& hash) {
 
 // Rounded up: a pin never ends early.
 std::uint16_t Pins::steps(Instant at) const {
-  if (at <= base_) return 0;
+  if (at <= base_) return kEnded + 1;
   const auto count = (at - base_ + kStep - Duration{1}) / kStep;
   return static_cast<std::uint16_t>(std::min<std::int64_t>(count, 0xffff));
 }
@@ -150,7 +158,8 @@ void Pins::move_base(Instant now) {
     const std::int64_t shift = std::max<std::int64_t>(kHalf, behind - kHalf);
     names_.for_each([&](SlabHandle, Name& name) {
       for (Pin& pin : name.all()) {
-        pin.expires = static_cast<std::uint16_t>(std::max<std::int64_t>(pin.expires - shift, 0));
+        pin.expires =
+            static_cast<std::uint16_t>(std::max<std::int64_t>(pin.expires - shift, kEnded));
       }
     });
     base_ += kStep * shift;

@@ -59,6 +59,15 @@ void GroupMember::flush_reports() {
   if (!first.has_room_for(index_)) blocked_ = true;
 }
 
+void GroupMember::tell(Seen seen) {
+  const std::size_t bytes = seen.refused.size() * sizeof(flow::RefusedQuery) +
+                            seen.answered.size() * sizeof(flow::SeenQuery) +
+                            seen.claims.size() * sizeof(flow::SeenClaim);
+  Inbox& first = group_->inbox(kFirst);
+  first.post(std::move(seen), bytes);
+  if (!first.has_room_for(index_)) blocked_ = true;
+}
+
 bool GroupMember::hand_over(std::uint32_t worker, ClientAccepted& client) {
   Inbox& inbox = group_->inbox(worker);
   if (!inbox.has_room()) return false;

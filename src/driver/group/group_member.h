@@ -40,6 +40,8 @@ class GroupMember {
 
   // For the first's report, at flush_reports(). Not for the first itself.
   void report(const flow::FlowSummary& summary) { ended_.push_back(summary); }
+  // For the first's events; at once.
+  void tell(Seen seen);
   // May leave it blocked: flows that only begin to be refused are reported, too.
   void flush_reports();
   // To another worker than this one. False, and it is untouched, where that has no room.

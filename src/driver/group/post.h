@@ -9,6 +9,7 @@
 
 #include "driver/group/asked_flow.h"
 #include "driver/group/parcel.h"
+#include "driver/group/seen.h"
 #include "flow/core/flow_summary.h"
 #include "host/tcp_socket.h"
 #include "wire/address.h"
@@ -22,6 +23,7 @@ class Worker;
 struct FlowsEnded {
   std::vector<flow::FlowSummary> flows;
 };
+// To the first besides: Seen, of questions and of first bytes.
 // From the first, which listens: the client of a published port, whose flow is another's.
 struct ClientAccepted {
   wire::Endpoint peer;
@@ -44,8 +46,8 @@ struct WorkerCall {
   std::function<void(Worker&, Outside&)> run;
 };
 
-using Post = std::variant<Parcel, FlowsEnded, ClientAccepted, FlowAsks, AskWithdrawn, FlowRuled,
-                          LinkGone, WorkerCall>;
+using Post = std::variant<Parcel, FlowsEnded, Seen, ClientAccepted, FlowAsks, AskWithdrawn,
+                          FlowRuled, LinkGone, WorkerCall>;
 
 // What is known of the host, where it has changed. From the first, which watches it.
 struct HostNews {

@@ -29,6 +29,7 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       refusals_(options_.shared_refusals != nullptr ? *options_.shared_refusals : own_refusals_),
       judge_(admission_.reach(), book_, refusals_),
       dns_judge_(admission_.reach(), {book_, refusals_}, admission_.drops(), options_.network),
+      audit_({.flows = judge_, .claims = judge_, .queries = dns_judge_}, book_),
       targets_(options_.network, options_.host_loopback),
       timers_(now),
       dns_(seeds.dns),
@@ -52,10 +53,17 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
   admission_.reach().set_policy(policy.addresses());
   judge_.set_policy(policy);
   dns_judge_.set_policy(policy);
-  const bool names = policy.names_decide();
-  admission_.set_judge(names ? &judge_ : nullptr, &book_);
-  tcp_.set_claim_judge(names ? &judge_ : nullptr);
-  dns_.set_judge(names ? &dns_judge_ : nullptr);
+  const bool names = policy.names_decide() || options_.audit;
+  if (options_.audit) {
+    admission_.set_judge(&audit_, &book_);
+    tcp_.set_claim_judge(&audit_);
+    tcp_.let_through_all();
+    dns_.set_judge(&audit_);
+  } else {
+    admission_.set_judge(names ? &judge_ : nullptr, &book_);
+    tcp_.set_claim_judge(names ? &judge_ : nullptr);
+    dns_.set_judge(names ? &dns_judge_ : nullptr);
+  }
   targets_.set_intercepts_dns(names && policy.dns().intercept);
   targets_.set_names_decide(names);
   targets_.set_has_pages(names && policy.dns().pages);

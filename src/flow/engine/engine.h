@@ -24,13 +24,16 @@
 #include "flow/core/flow_admission.h"
 #include "flow/core/frame_owner.h"
 #include "flow/core/refusal_book.h"
+#include "flow/core/sight.h"
 #include "flow/core/target_map.h"
 #include "flow/engine/dns_streams.h"
 #include "flow/engine/explained_flows.h"
 #include "flow/engine/inside_pages.h"
+#include "flow/engine/query_sight.h"
 #include "flow/engine/target_finder.h"
 #include "flow/ip/fragment_reassembly.h"
 #include "flow/ip/guest_link.h"
+#include "flow/judge/audit.h"
 #include "flow/judge/dns_judge.h"
 #include "flow/judge/judge.h"
 #include "flow/tcp/tcp_flows.h"
@@ -46,6 +49,7 @@ struct EngineOptions {
   policy::Policy policy{};
   // By which names decide, in the place of `policy`; null: none. Not owned.
   const policy::EgressPolicy* egress = nullptr;
+  bool audit = false;  // What `egress` refuses is let through and noted (flow/judge/audit.h).
   policy::LimitOptions limits{};
   std::uint32_t max_inbound_streams = 0;  // See policy/limits/guest_limits.h; zero is no bound.
   bool host_loopback = false;             // The gateway's address leads to the host's loopback.
@@ -132,6 +136,12 @@ class Engine {
   [[nodiscard]] const policy::MeterTable& meters() const { return admission_.meters(); }
   // Questions that were refused, for whoever takes them out; see DnsJudge.
   [[nodiscard]] std::vector<RefusedQuery>& refused_queries() { return dns_judge_.refused(); }
+
+  // Whether answers to questions and first bytes are told of in sight(). Refused questions are
+  // always.
+  void tell_sight(bool wanted);
+  // For whoever takes it out.
+  [[nodiscard]] Sight& sight() { return sight_; }
 
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
@@ -266,6 +276,7 @@ class Engine {
   RefusalBook& refusals_;
   Judge judge_;
   DnsJudge dns_judge_;
+  Audit audit_;
   TargetMap targets_;
   TimerWheel timers_;
   FragmentReassembly reassembly_;
@@ -284,6 +295,8 @@ class Engine {
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
   std::vector<std::vector<std::uint8_t>> foreign_frames_;
   std::vector<std::uint8_t> echo_reply_;
+  Sight sight_;
+  QuerySight query_sight_{sight_};
   bool burst_open_ = false;
 };
 

@@ -84,6 +84,10 @@ JudgedFlow Judge::judge_unanswered(const Where& where, Instant now) {
     const bool answered = policy_->rule(by.rule).decision;
     return {.verdict = answered ? Verdict::kAskRefused : Verdict::kNameDenied, .by = by};
   }
+  // What denies needs no pin that holds: the guest may know the address for longer than we do.
+  if (names.live == 0 && names.was_denied && !names.was_allowed) {
+    return {.verdict = Verdict::kNameDenied, .by = {.rule = names.was_denied->rule}};
+  }
   if (names.asked) {
     by.rule = names.asked->rule;
     return {.ask = true, .by = by};
@@ -111,9 +115,11 @@ Judge::ByNames Judge::by_names(const Where& where, Instant now) {
     if (!name) continue;
     if (holds(pin.expires, now)) {
       add_live(found, where, {pin.name, *name, open});
-    } else {
-      found.was_allowed = found.was_allowed || accepts(said_of(*name, where));
+      continue;
     }
+    const auto ruled = said_of(*name, where);
+    found.was_allowed = found.was_allowed || accepts(ruled);
+    if (ruled && ruled->effect == Effect::kDeny) found.was_denied = ruled;
   }
   if (found.live != 1) found.only = {};
   return found;

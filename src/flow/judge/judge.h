@@ -51,6 +51,7 @@ class Judge final : public FlowJudge, public ClaimJudge {
 
   // From here on. It must stay until the next one.
   void set_policy(const policy::EgressPolicy& policy) { policy_ = &policy; }
+  [[nodiscard]] bool decides() const { return policy_ != nullptr && policy_->names_decide(); }
   // Only with a policy by which names decide, here and below.
   [[nodiscard]] const policy::EgressPolicy& policy() const { return *policy_; }
 
@@ -80,7 +81,8 @@ class Judge final : public FlowJudge, public ClaimJudge {
     bool all_denied = true;
     bool speaks_of_one = false;  // A rule speaks of a live name, be it on another port.
     bool was_allowed = false;    // By a name whose pin holds no longer.
-    bool opens_floor = false;    // ... and that name may lead to what is not public.
+    std::optional<policy::Ruled> was_denied{};  // The same.
+    bool opens_floor = false;                   // ... and that name may lead to what is not public.
   };
   struct Where {
     policy::Protocol protocol;

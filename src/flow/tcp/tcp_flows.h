@@ -18,6 +18,7 @@
 #include "flow/core/flow_table.h"
 #include "flow/core/flow_walk.h"
 #include "flow/core/found_target.h"
+#include "flow/core/sight.h"
 #include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
@@ -143,6 +144,10 @@ class TcpFlows {
     claims_ = judge;
     if (judge != nullptr) watching_ = judge;
   }
+  // First bytes that are refused go on nonetheless, and the flow says why they would not have.
+  void let_through_all() { audits_ = true; }
+  // Where to tell what was judged of first bytes. Not owned; null, and to begin with: nowhere.
+  void set_sight(Sight* sight) { sight_ = sight; }
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -338,6 +343,8 @@ class TcpFlows {
   std::size_t refused_ = 0;
   ClaimJudge* claims_ = nullptr;    // Of flows whose first bytes are to come.
   ClaimJudge* watching_ = nullptr;  // Of those that are watched.
+  Sight* sight_ = nullptr;
+  bool audits_ = false;
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
   Instant drain_began_{};
 };

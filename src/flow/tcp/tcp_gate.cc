@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "flow/gate/first_bytes.h"
+#include "flow/gate/noting_judge.h"
 #include "flow/tcp/tcp_flows.h"
 
 namespace sluice::flow {
@@ -14,23 +15,52 @@ namespace {
   return admission.enter_meter(flow.metered, admission.meters().of(flow.by.rule));
 }
 
+void tell(Sight* sight, const TcpFlow& flow, const NotingJudge& judge) {
+  if (sight == nullptr || !sight->wanted || !judge.claim()) return;
+  const Claim& claim = *judge.claim();
+  sight->add(SeenClaim{.flow = flow_number(flow.key, flow.opened),
+                       .key = flow.key,
+                       .kind = to_string(claim.kind),
+                       .name = claim.name,
+                       .encrypted_hello = claim.encrypted_hello,
+                       .verdict = judge.judged().verdict,
+                       .by = judge.judged().by});
+}
+
 }  // namespace
 
 // With all that the guest has sent, as often as there is more of it.
 bool TcpFlows::judge_kept(TcpFlow& flow, Gated& state, Turn turn) {
+  NotingJudge judge(*claims_);
   GateFinding finding =
       judge_first_bytes({flow.kept->all(), state.relaying.rx.guest_finished},
-                        {.key = flow.key, .judge = *claims_, .now = turn.now, .by = flow.by});
+                        {.key = flow.key, .judge = judge, .now = turn.now, .by = flow.by});
+  if (finding.kind != GateFinding::Kind::kNeedMore) tell(sight_, flow, judge);
   switch (finding.kind) {
     case GateFinding::Kind::kNeedMore: return true;
-    case GateFinding::Kind::kRefused: refuse(flow, std::move(finding.refusal), turn); return false;
+    case GateFinding::Kind::kRefused:
+      if (audits_) {
+        flow.by.would_refuse = finding.refusal.verdict;
+        break;
+      }
+      refuse(flow, std::move(finding.refusal), turn);
+      return false;
     case GateFinding::Kind::kPass: break;
   }
-  if (finding.by) admission_.rename(flow.by, *finding.by);
+  if (finding.by) {
+    NamedBy by = *finding.by;
+    if (flow.by.would_refuse != policy::Verdict::kAccepted) {
+      // It would not have come so far.
+      by.would_refuse = flow.by.would_refuse;
+      by.rule = flow.by.rule;
+    }
+    admission_.rename(flow.by, by);
+  }
   if (admission_.meters().any()) [[unlikely]] {
     if (!finds_room(flow, state.relaying.tx, admission_, turn.now)) {
       const Judged judged{.verdict = policy::Verdict::kQuota, .by = flow.by};
-      refuse(flow, refusal_of_limit(finding.watch.has_value(), claims_->words_of(flow.key, judged)), turn);
+      refuse(flow, refusal_of_limit(finding.watch.has_value(), claims_->words_of(flow.key, judged)),
+             turn);
       return false;
     }
   }
@@ -53,9 +83,13 @@ TcpFlows::Sifted TcpFlows::sift(TcpFlow& flow, Relaying& state, Turn turn) {
   if (watched.written != 0) return Sifted::kNothing;
   const std::uint32_t fresh = rx.has_chain() ? rx.chained() : 0;
   const std::uint64_t offset = rx.stream_offset - fresh - watched.held();
+  NotingJudge judge(*watching_);
   Watched::Sifted sifted = watched.sift(
       std::exchange(rx.range_first, kNoRange),
-      {.key = flow.key, .judge = *watching_, .now = turn.now, .by = flow.by}, turn.out, parting_);
+      {.key = flow.key, .judge = judge, .now = turn.now, .by = flow.by}, turn.out, parting_);
+  if (sifted.refusal && judge.judged().verdict != policy::Verdict::kAccepted) {
+    tell(sight_, flow, judge);
+  }
   if (!sifted.refusal && watched.held() > 0 && rx.guest_finished) {
     sifted.refusal = Refusal{.verdict = policy::Verdict::kNotHttp};
   }

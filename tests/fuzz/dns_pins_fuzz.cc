@@ -76,6 +76,9 @@ class Harness {
       require(flow::is_public_through(address, {}), "only public addresses are pinned");
       return pins_.pin(name, address, expires, now);
     }
+    void note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) override {
+      pins_.note(name, address, now);
+    }
     std::size_t names_of(const wire::IpAddress& address, std::span<dns::Pinned> out) override {
       return pins_.names_of(address, out);
     }

@@ -16,12 +16,12 @@ namespace sluice::app {
 
 // A flow as the run tells of it.
 struct TopFlow {
-  std::string number;  // The 16 digits that name it.
-  std::string proto;
-  std::string name;  // Empty: not known.
-  std::string address;
+  std::string number{};  // The 16 digits that name it.
+  std::string proto{};
+  std::string name{};  // Empty: not known.
+  std::string address{};
   std::uint16_t port = 0;
-  std::string guest;
+  std::string guest{};
   std::uint16_t guest_port = 0;
   bool inbound = false;
   bool kernel = false;  // The guest's kernel moves its bytes.
@@ -32,7 +32,7 @@ struct TopFlow {
   // Since the look before.
   double to_host_rate = 0;
   double to_guest_rate = 0;
-  std::string process;  // Empty: not known.
+  std::string process{};  // Empty: not known.
 
   // "example.org:443/tcp"
   [[nodiscard]] std::string target() const;
@@ -42,8 +42,8 @@ struct TopFlow {
 [[nodiscard]] std::optional<TopFlow> read_top_flow(std::string_view line);
 
 struct TopGroup {
-  std::string title;
-  std::vector<TopFlow> flows;
+  std::string title{};
+  std::vector<TopFlow> flows{};
   std::uint64_t to_host = 0;
   std::uint64_t to_guest = 0;
   double to_host_rate = 0;

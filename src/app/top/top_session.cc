@@ -59,7 +59,7 @@ std::expected<void, std::string> TopSession::look() {
            .fallback = text_in(said, "default"),
            .rules = static_cast<std::uint64_t>(number_in(said, "rules"))};
   std::vector<TopFlow> flows;
-  const auto asked = ask_flows(run_, [&](std::string_view line) {
+  const auto asked = ask_pages(run_, Verb::kFlows, [&](std::string_view line) {
     if (auto flow = read_top_flow(line)) flows.push_back(std::move(*flow));
   });
   if (!asked) return std::unexpected(asked.error());

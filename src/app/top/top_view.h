@@ -14,11 +14,11 @@
 namespace sluice::app {
 
 struct TopHead {
-  std::string run;
-  std::string program;
+  std::string run{};
+  std::string program{};
   double uptime_s = 0;
   std::uint64_t generation = 0;
-  std::string fallback;  // The policy's default.
+  std::string fallback{};  // The policy's default.
   std::uint64_t rules = 0;
 };
 

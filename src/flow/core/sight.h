@@ -27,8 +27,8 @@ struct SeenQuery {
 // First bytes that were judged, or a later request that was refused.
 struct SeenClaim {
   std::uint64_t flow = 0;  // flow_number()
-  FlowKey key;
-  std::string_view kind;  // "tls", "http" or "opaque"
+  FlowKey key{};
+  std::string_view kind{};  // "tls", "http" or "opaque"
   std::optional<wire::DomainName> name{};
   bool encrypted_hello = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;

@@ -75,33 +75,33 @@ enum class QueryResult : std::uint8_t { kAnswered, kRefused, kFailed, kWouldRefu
 }
 
 struct QueryEvent {
-  std::string_view name;
+  std::string_view name{};
   wire::DnsType type{};
   QueryResult result = QueryResult::kAnswered;
-  std::string_view source;  // Who knew the answer: "resolver", "cache", "sluice" or "none".
-  wire::DnsRcode rcode{};   // Of what was not refused.
+  std::string_view source{};  // Who knew the answer: "resolver", "cache", "sluice" or "none".
+  wire::DnsRcode rcode{};     // Of what was not refused.
   std::uint16_t addresses = 0;
   policy::Verdict verdict = policy::Verdict::kAccepted;
-  std::string_view rule;  // Empty: none decided.
+  std::string_view rule{};  // Empty: none decided.
   std::uint64_t generation = 0;
 };
 
 struct GateEvent {
   std::uint64_t flow = 0;
-  wire::Endpoint guest;
-  wire::Endpoint peer;
-  std::string_view kind;         // "tls", "http" or "opaque".
-  std::string_view name;         // What it said; may be empty. Any bytes.
+  wire::Endpoint guest{};
+  wire::Endpoint peer{};
+  std::string_view kind{};       // "tls", "http" or "opaque".
+  std::string_view name{};       // What it said; may be empty. Any bytes.
   bool encrypted_hello = false;  // The name may be that of a front.
   policy::Verdict verdict = policy::Verdict::kAccepted;
   bool audited = false;  // A refusal was only noted.
-  std::string_view rule;
+  std::string_view rule{};
   std::uint64_t generation = 0;
 };
 
 struct PolicyEvent {
-  std::string_view by;      // "ctl", "reload"
-  std::string_view change;  // "deny example.org"; what is not said in a word is empty.
+  std::string_view by{};      // "ctl", "reload"
+  std::string_view change{};  // "deny example.org"; what is not said in a word is empty.
   policy::Effect fallback = policy::Effect::kAllow;
   std::uint64_t rules = 0;
   std::uint64_t generation = 0;

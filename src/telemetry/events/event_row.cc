@@ -61,7 +61,7 @@ std::string with_rule(const SeenEvent& event) {
   return event.rule.empty() ? "" : fmt::format(" (rule {})", plain(event.rule));
 }
 
-std::string_view would_text(const SeenEvent& event) {
+std::string would_text(const SeenEvent& event) {
   return event.would_refuse() ? "would be refused: " : "";
 }
 

@@ -60,7 +60,6 @@ struct SeenEvent {
   std::string outcome;
 
   std::uint64_t question = 0;  // Of "ask" and "decision"; of the latter also:
-  std::string result;
   std::string answered_by;
 
   std::uint64_t count = 0;     // Of "lost".

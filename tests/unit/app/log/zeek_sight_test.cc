@@ -20,6 +20,12 @@ TEST(ZeekSight, AQuestionIsALineOfDnsLog) {
   EXPECT_EQ(line,
             "1772366400.500000\ta\\x09b.test\t28\tAAAA\t-\t-\tT\t0\trefused\tsluice\t"
             "name-unlisted\tdefault");
+  const std::string ocsf = ocsf_line(event.value()).value();
+  EXPECT_NE(ocsf.find(R"("class_uid":4003)"), std::string::npos) << ocsf;
+  EXPECT_NE(ocsf.find(R"("status_detail":"name-unlisted")"), std::string::npos) << ocsf;
+  const std::string eve = eve_line(event.value()).value();
+  EXPECT_NE(eve.find(R"("event_type":"dns")"), std::string::npos) << eve;
+  EXPECT_NE(eve.find(R"("rrtype":"AAAA")"), std::string::npos) << eve;
   EXPECT_FALSE(zeek_dns_line(test::ended_flow()).has_value());
   EXPECT_FALSE(zeek_dns_line(read_event(R"({"v":1,"type":"dns","left_out":5})").value()));
 }

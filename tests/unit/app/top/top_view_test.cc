@@ -64,8 +64,8 @@ TEST(TopView, AWideScreenHasEverything) {
 }
 
 TEST(TopView, NothingIsWiderOrHigherThanTheScreen) {
-  for (const std::size_t columns : {1, 10, 20, 34, 46, 60, 80, 200}) {
-    for (const std::size_t height : {3, 4, 10, 24}) {
+  for (const std::size_t columns : std::vector<std::size_t>{1, 10, 20, 34, 46, 60, 80, 200}) {
+    for (const std::size_t height : std::vector<std::size_t>{3, 4, 10, 24}) {
       TopState state;
       state.selected = 30;
       state.open = {"d3.example.org"};

@@ -13,7 +13,7 @@ TEST_P(LiveNames, TheFirstRuleOnNamesFindsWhatLives) {
   engine().set_resolvers({endpoint("192.0.2.53:53")});
   (void)resolve("evil.test", {at(2)});
   EXPECT_EQ(tcp_to(at(2), 22), Verdict::kAccepted);
-  const FlowKey denied{guest_, remote_, wire::IpProtocol::kTcp};
+  const FlowKey denied = last_flow()->key;
   EXPECT_EQ(tcp_to(at(3), 22), Verdict::kAccepted);
   const auto stricter = make_policy(kAllow, {{kDeny, "evil.test"}});
   clear();

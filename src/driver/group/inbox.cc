@@ -94,7 +94,12 @@ void Inbox::take(Mail& mail) {
   // Before the lock: what is posted from here on wakes again.
   sys::drain(kernel_, event_.get());
   const std::lock_guard guard(lock_);
-  std::swap(mail, mail_);
+  // Each by itself, as GCC 12 takes the optional ones of a whole swap for uninitialized.
+  mail.posts.swap(mail_.posts);
+  mail.guest = std::exchange(mail_.guest, std::nullopt);
+  mail.host = std::move(mail_.host);
+  mail_.host.reset();
+  mail.waiting.swap(mail_.waiting);
   bytes_ = 0;
   signalled_ = false;
 }

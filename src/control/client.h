@@ -61,8 +61,7 @@ class Client {
   [[nodiscard]] Instant deadline() const;
   [[nodiscard]] Instant moved() const { return moved_; }
 
-  std::uint32_t watched = 0;       // The events that it is watched for.
-  bool answers_questions = false;  // Whoever reads its events answers questions.
+  std::uint32_t watched = 0;  // The events that it is watched for.
 
  private:
   void clear_input();

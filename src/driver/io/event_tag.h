@@ -10,7 +10,6 @@ namespace sluice::driver {
 enum class EventKind : std::uint8_t {
   kLink,
   kTcp,
-  kDial,
   kUdp,
   kPing,
   kDnsUdp,

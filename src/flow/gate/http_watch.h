@@ -16,7 +16,6 @@ struct Asking {
   const FlowKey& key;
   ClaimJudge& judge;
   Instant now;
-  NamedBy by{};  // By which the flow began.
 };
 
 class HttpWatch {

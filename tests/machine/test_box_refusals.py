@@ -2,7 +2,6 @@
 booted by these."""
 
 import os
-import pathlib
 import subprocess
 import time
 
@@ -57,7 +56,7 @@ def test_without_the_right_to_open_it(refused):
 
 
 def test_where_kvm_interprets(refused):
-    if not pathlib.Path("/sys/module/kvm_pvm").exists():
+    if not (os.path.exists("/sys/module/kvm_pvm") and os.path.exists("/dev/kvm")):
         pytest.skip("KVM runs guests here, or there is none")
     before = time.monotonic()
     said = refused("true")

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string_view>
 
@@ -104,15 +103,11 @@ std::expected<OpenedLink, sys::SetupError> set_up(const ChildContext& context) {
 // A guest without an agent is as good, but slower.
 void start_agent(const ChildContext& context, std::vector<UniqueFd> channels) {
   if (clone_beside(context) != 0) return;
-  const auto has = [&](wire::IpFamily family) {
-    return std::ranges::any_of(context.options.network.addresses, [family](const auto& item) {
-      return item.address.family() == family;
-    });
-  };
+  const InterfacePlan& network = context.options.network;
   agent::run_guest_agent({.channels = std::move(channels),
-                          .interface = context.options.network.interface,
-                          .ipv4 = has(wire::IpFamily::kV4),
-                          .ipv6 = has(wire::IpFamily::kV6)});
+                          .interface = network.interface,
+                          .ipv4 = network.has(wire::IpFamily::kV4),
+                          .ipv6 = network.has(wire::IpFamily::kV6)});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // in the network namespace of the calling thread and changes nothing elsewhere.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -27,6 +28,13 @@ struct InterfacePlan {
   // The tap drops what does not fit its queue, so the queue is long.
   std::uint32_t transmit_queue = 4096;
   bool several_queues = false;  // The tap has a queue for each of our workers.
+
+  // Whether it has an address of this family.
+  [[nodiscard]] bool has(wire::IpFamily family) const {
+    return std::ranges::any_of(addresses, [family](const InterfaceAddress& each) {
+      return each.address.family() == family;
+    });
+  }
 };
 
 // Configures the guest's interface, which must exist. Returns warnings: settings that would be

@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -93,15 +92,11 @@ std::expected<OpenedLink, sys::SetupError> set_up(const AttendantOptions& option
 void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels) {
   const auto flags = static_cast<unsigned long>(SIGCHLD | CLONE_PARENT);
   if (::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr) != 0) return;
-  const auto has = [&](wire::IpFamily family) {
-    return std::ranges::any_of(options.network.addresses, [family](const auto& item) {
-      return item.address.family() == family;
-    });
-  };
+  const InterfacePlan& network = options.network;
   agent::run_guest_agent({.channels = std::move(channels),
-                          .interface = options.network.interface,
-                          .ipv4 = has(wire::IpFamily::kV4),
-                          .ipv6 = has(wire::IpFamily::kV6),
+                          .interface = network.interface,
+                          .ipv4 = network.has(wire::IpFamily::kV4),
+                          .ipv6 = network.has(wire::IpFamily::kV6),
                           .tidies_up = true});
 }
 

@@ -5,7 +5,7 @@ build_packages=(
   build-essential cmake ninja-build pkg-config python3
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libmnl-dev libseccomp-dev libcap-ng-dev libc-ares-dev libtomlplusplus-dev
-  libidn2-dev libpsl-dev
+  libidn2-dev libpsl-dev libmicrohttpd-dev
   systemtap-sdt-dev
   libgtest-dev librapidcheck-dev libbenchmark-dev libabsl-dev valgrind
 )
@@ -14,6 +14,7 @@ check_packages=(
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump nftables traceroute netcat-openbsd
   openssl openssh-client openssh-server git util-linux procps pyflakes3 rinetd
   python3-pytest python3-pytest-xdist
+  chromium python3-websockets prometheus
 )
 # The guests of tests/machine. Their kernel is unpacked from its package, not installed.
 machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl)

@@ -70,6 +70,7 @@ void EngineDriver::require_no_drops() const {
                        },
                        [&](const flow::AskPolicy&) { unreachable("nobody asks"); },
                        [&](const flow::WithdrawAsk&) { unreachable("nobody asks"); },
+                       [&](const flow::FindTarget&) { unreachable("no names decide"); },
                        [&](const flow::StashTcp&) { ++carried.stashes; },
                        [&](const flow::WriteTcp& action) { write(action); },
                        [&](const flow::PeekTcp& action) {

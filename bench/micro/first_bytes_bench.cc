@@ -19,7 +19,10 @@ class AcceptsAll final : public flow::ClaimJudge {
     named_ += claim.name.has_value() ? 1U : 0U;
     return {};
   }
-  flow::RefusalWords words_of(const flow::Judged& /*judged*/) override { return {}; }
+  flow::RefusalWords words_of(const flow::FlowKey& /*key*/,
+                              const flow::Judged& /*judged*/) override {
+    return {};
+  }
   [[nodiscard]] std::uint64_t named() const { return named_; }
 
  private:

@@ -10,12 +10,15 @@
 #include "app/compat/passt_command.h"
 #include "app/compat/rinetd_command.h"
 #include "app/ctl/ctl.h"
+#include "app/ctl/decisions_command.h"
 #include "app/forward/forward_command.h"
 #include "app/log/log_command.h"
 #include "app/observe/observe.h"
 #include "app/policy/policy_command.h"
 #include "app/run/run.h"
+#include "app/top/top.h"
 #include "app/vm/vm.h"
+#include "app/web/web.h"
 #include "base/unreachable.h"
 #include "sys/descriptors.h"
 
@@ -43,10 +46,13 @@ std::expected<int, EarlyExit> start_sluice(Words words) {
     case CommandId::kBox: return sluice::app::start_box(invocation->arguments);
     case CommandId::kAttach: return sluice::app::start_attach(invocation->arguments);
     case CommandId::kCtl: return sluice::app::start_ctl(invocation->arguments);
+    case CommandId::kWeb: return sluice::app::start_web(invocation->arguments);
     case CommandId::kObserve: return sluice::app::start_observe(invocation->arguments);
+    case CommandId::kTop: return sluice::app::start_top(invocation->arguments);
     case CommandId::kLog: return sluice::app::start_log(invocation->arguments);
     case CommandId::kForward: return sluice::app::start_forward(words, invocation->arguments);
     case CommandId::kPolicy: return sluice::app::start_policy(invocation->arguments);
+    case CommandId::kDecisions: return sluice::app::start_decisions(invocation->arguments);
     case CommandId::kProfile: return sluice::app::start_profile(invocation->arguments);
   }
   sluice::unreachable("command outside its enum");

@@ -61,7 +61,8 @@ class Client {
   [[nodiscard]] Instant deadline() const;
   [[nodiscard]] Instant moved() const { return moved_; }
 
-  std::uint32_t watched = 0;  // The events that it is watched for.
+  std::uint32_t watched = 0;       // The events that it is watched for.
+  bool answers_questions = false;  // Whoever reads its events answers questions.
 
  private:
   void clear_input();

@@ -27,7 +27,7 @@ std::expected<Connection, std::string> Connection::open(std::string_view run) {
   if (!address) return std::unexpected(fmt::format("'{}' is not the name of a run", run));
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return std::unexpected(fmt::format("socket: {}", sys::errno_text(errno)));
-  Connection connection(std::move(socket));
+  Connection connection(std::move(socket), run);
   connection.set_patience(kPatience);
   const int fd = connection.fd();
   if (::connect(fd, address->get(), address->length) != 0) {

@@ -22,15 +22,20 @@ class Connection {
   // The next line without its newline; valid until the next call. Nothing: the end, or silence for
   // as long as set_patience() says.
   [[nodiscard]] std::expected<std::string_view, std::string> read_line();
+  // Whether the next line has come already, and read_line() does not wait.
+  [[nodiscard]] bool has_line() const { return input_.find('\n', taken_) != std::string::npos; }
   // Zero: without end, as for events.
   void set_patience(std::chrono::seconds patience);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
+  // Its name.
+  [[nodiscard]] const std::string& run() const { return run_; }
 
  private:
-  explicit Connection(UniqueFd socket) : socket_(std::move(socket)) {}
+  Connection(UniqueFd socket, std::string_view run) : socket_(std::move(socket)), run_(run) {}
 
   UniqueFd socket_;
+  std::string run_;
   std::string input_;
   std::size_t taken_ = 0;
 };

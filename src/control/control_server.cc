@@ -159,13 +159,13 @@ void ControlServer::serve_lines(Client& client) {
 void ControlServer::carry_out(Client& client, const Request& request) {
   Answer answer(client.output(), request.id);
   if (request.verb == Verb::kSubscribe) {
-    subscribe(client, answer);
+    subscribe(client, request, answer);
   } else {
     controlled_->on_request(request, answer);
   }
 }
 
-void ControlServer::subscribe(Client& client, Answer& answer) {
+void ControlServer::subscribe(Client& client, const Request& request, Answer& answer) {
   if (events_ == nullptr) {
     answer.fail("no-events", "this program tells no events");
     return;
@@ -173,6 +173,8 @@ void ControlServer::subscribe(Client& client, Answer& answer) {
   answer.done();
   events_->subscribe(client.subscribe());
   if (subscribers_++ == 0) controlled_->on_listeners(true);
+  client.answers_questions = request.answers;
+  if (client.answers_questions) controlled_->on_answerer(true);
 }
 
 void ControlServer::watch(std::size_t place) {
@@ -189,6 +191,7 @@ void ControlServer::drop(std::size_t place) {
   if (telemetry::EventQueue* const queue = clients_[place]->events()) {
     events_->unsubscribe(*queue);
     if (--subscribers_ == 0) controlled_->on_listeners(false);
+    if (clients_[place]->answers_questions) controlled_->on_answerer(false);
   }
   clients_[place].reset();
 }

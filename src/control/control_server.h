@@ -29,6 +29,8 @@ class Controlled {
   virtual void on_request(const Request& request, Answer& answer) = 0;
   // From here on somebody wants to hear of events, or nobody does.
   virtual void on_listeners(bool any) = 0;
+  // Somebody who answers questions has come, or gone.
+  virtual void on_answerer(bool /*came*/) {}
 
  protected:
   ~Controlled() = default;
@@ -73,7 +75,7 @@ class ControlServer {
   [[nodiscard]] std::size_t place_for_another(Instant now);
   void serve_lines(Client& client);
   void carry_out(Client& client, const Request& request);
-  void subscribe(Client& client, Answer& answer);
+  void subscribe(Client& client, const Request& request, Answer& answer);
   void watch(std::size_t place);
   void drop(std::size_t place);
 

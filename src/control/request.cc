@@ -15,9 +15,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,   Verb::kKill,
-                            Verb::kPublished, Verb::kPublish, Verb::kUnpublish,
-                            Verb::kAllow,     Verb::kDeny,    Verb::kSubscribe};
+constexpr std::array kVerbs{Verb::kStatus,    Verb::kFlows,     Verb::kKill,    Verb::kPublished,
+                            Verb::kPublish,   Verb::kUnpublish, Verb::kAllow,   Verb::kDeny,
+                            Verb::kSubscribe, Verb::kPending,   Verb::kApprove, Verb::kRefuse,
+                            Verb::kRules,     Verb::kRefused,   Verb::kReload};
 
 // The member that says what a request is about, and whether it must be there.
 struct About {
@@ -30,19 +31,45 @@ struct About {
     case Verb::kStatus:
     case Verb::kPublished:
     case Verb::kFlows:
+    case Verb::kRules:
+    case Verb::kRefused:
+    case Verb::kPending:
+    case Verb::kApprove:
+    case Verb::kRefuse:
     case Verb::kSubscribe: return {"", false};
     case Verb::kKill: return {"flow"};
     case Verb::kPublish:
     case Verb::kUnpublish: return {"port"};
     case Verb::kAllow:
     case Verb::kDeny: return {"rule"};
+    case Verb::kReload: return {"draft"};
   }
   unreachable("verb outside its enum");
 }
 
-enum Member : std::uint8_t { kV, kId, kDo, kFlow, kPort, kRule, kFrom, kMax, kNone };
-constexpr std::array<std::string_view, kNone> kMembers{"v",    "id",   "do",   "flow",
-                                                       "port", "rule", "from", "max"};
+enum Member : std::uint8_t {
+  kV,
+  kId,
+  kDo,
+  kFlow,
+  kPort,
+  kRule,
+  kDraft,
+  kFrom,
+  kMax,
+  kQuestion,
+  kScope,
+  kOf,
+  kBy,
+  kAnswers,
+  kPart,
+  kParts,
+  kUpload,
+  kNone
+};
+constexpr std::array<std::string_view, kNone> kMembers{
+    "v",        "id",    "do", "flow", "port",    "rule", "draft", "from",  "max",
+    "question", "scope", "of", "by",   "answers", "part", "parts", "upload"};
 
 // Takes the members as they come: nothing is built of a line that is not what we expect, and
 // nothing nests.
@@ -55,13 +82,14 @@ class Reader {
   std::string problem;
 
   bool null() { return fail("null is the value of no member"); }
-  bool boolean(bool /*value*/) { return wrong(); }
+  bool boolean(bool value) {
+    if (member_ != kAnswers) return wrong();
+    request.answers = value;
+    return true;
+  }
   bool number_integer(Json::number_integer_t /*value*/) { return wrong(); }
   bool number_unsigned(Json::number_unsigned_t value) {
-    std::uint64_t* const to = member_ == kV     ? &version
-                              : member_ == kId  ? &request.id
-                              : member_ == kMax ? &request.max
-                                                : nullptr;
+    std::uint64_t* const to = number_of(member_);
     if (to == nullptr) return wrong();
     *to = value;
     return true;
@@ -73,7 +101,14 @@ class Reader {
       verb = std::move(value);
       return true;
     }
-    if (member_ < kFlow || member_ > kRule) return wrong();
+    if (std::string* const to = member_ == kScope ? &request.scope
+                                : member_ == kOf  ? &request.of
+                                : member_ == kBy  ? &request.by
+                                                  : nullptr) {
+      *to = std::move(value);
+      return true;
+    }
+    if (member_ < kFlow || member_ > kDraft) return wrong();
     if (!about.empty()) {
       return fail(fmt::format("'{}' and '{}' exclude each other", about, kMembers[member_]));
     }
@@ -102,8 +137,18 @@ class Reader {
     return fail(fmt::format("no JSON, from byte {} on", at));
   }
   [[nodiscard]] bool has_object() const { return depth_ > 0; }
+  [[nodiscard]] bool has(Member member) const { return seen_.test(member); }
 
  private:
+  std::uint64_t* number_of(Member member) {
+    if (member == kV) return &version;
+    if (member == kId) return &request.id;
+    if (member == kMax) return &request.max;
+    if (member == kQuestion) return &request.question;
+    if (member == kPart) return &request.part;
+    if (member == kParts) return &request.parts;
+    return member == kUpload ? &request.upload : nullptr;
+  }
   bool fail(std::string why) {
     problem = std::move(why);
     return false;
@@ -131,7 +176,20 @@ class Reader {
   return std::nullopt;
 }
 
+// Which members say more about a request, besides the one that it is about.
+[[nodiscard]] bool may_have(Verb verb, Member member) {
+  if (member == kAnswers) return verb == Verb::kSubscribe;
+  return verb == Verb::kApprove || verb == Verb::kRefuse;
+}
+
 [[nodiscard]] std::string check(const Reader& reader, Verb verb) {
+  for (const Member member : {kQuestion, kScope, kOf, kBy, kAnswers}) {
+    if (reader.has(member) && !may_have(verb, member)) {
+      return fmt::format("'{}' does not belong here", kMembers[member]);
+    }
+  }
+  const bool answers = verb == Verb::kApprove || verb == Verb::kRefuse;
+  if (answers && !reader.has(kQuestion)) return "'question' is missing";
   const auto [member, wanted] = about(verb);
   if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
   if (reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
@@ -151,6 +209,12 @@ std::string_view to_string(Verb verb) {
     case Verb::kAllow: return "allow";
     case Verb::kDeny: return "deny";
     case Verb::kSubscribe: return "subscribe";
+    case Verb::kPending: return "pending";
+    case Verb::kApprove: return "approve";
+    case Verb::kRefuse: return "refuse";
+    case Verb::kRules: return "rules";
+    case Verb::kRefused: return "refused";
+    case Verb::kReload: return "reload";
   }
   unreachable("verb outside its enum");
 }

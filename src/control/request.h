@@ -27,6 +27,12 @@ enum class Verb : std::uint8_t {
   kAllow,
   kDeny,
   kSubscribe,
+  kPending,
+  kApprove,
+  kRefuse,
+  kRules,
+  kRefused,
+  kReload,
 };
 
 [[nodiscard]] std::string_view to_string(Verb verb);
@@ -34,10 +40,21 @@ enum class Verb : std::uint8_t {
 struct Request {
   Verb verb = Verb::kStatus;
   std::uint64_t id = 0;  // The client's own, which comes back with each line of the answer.
-  // What it is about, by the verb: the flow, the port, the rule. May be empty.
-  std::string what;
+  // What it is about, by the verb: the flow, the port, the rule, a part of a policy. May be empty.
+  std::string what{};
   std::uint64_t from = 0;  // Of kFlows: where to go on.
   std::uint64_t max = 0;   // ... and how many to tell; zero: as many as we like.
+  // Of kApprove and kRefuse: which question, and how far the answer goes. Texts may be empty.
+  std::uint64_t question = 0;
+  std::string scope{};
+  std::string of{};
+  std::string by{};      // Who answers, for the events.
+  bool answers = false;  // Of kSubscribe: whoever reads the events answers questions.
+  // Of kReload, whose policy may come in parts: which one it is, of how many, and a number that all
+  // parts of it have.
+  std::uint64_t part = 0;
+  std::uint64_t parts = 1;
+  std::uint64_t upload = 0;
 };
 
 // Why a line is no request. The id is there where it could be read.

@@ -29,6 +29,14 @@ class DnsNames {
   // Empty if the address is unknown. Valid until the next learn().
   [[nodiscard]] std::string_view lookup(const wire::IpAddress& address);
 
+  // Calls `visit` with each address and its name, the most recently used last.
+  template <typename Visit>
+  void visit_all(const Visit& visit) const {
+    for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+      visit(entry->address, std::string_view(entry->name));
+    }
+  }
+
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:

@@ -27,14 +27,19 @@ struct DnsSlot {
 // A connection to our DNS, by whatever number its owner knows it.
 struct DnsStreamId : SlabHandle {};
 
-// Who asked: a socket of the guest's, or a connection.
+// A question of our own, by whatever number its owner knows it.
+struct DnsLookupId : SlabHandle {};
+
+// Who asked: a socket of the guest's, a connection, or we ourselves.
 struct DnsClient {
   wire::Endpoint endpoint{};  // Of a datagram's sender.
   wire::IpAddress asked{};    // Whom the datagram was for; nobody else may seem to answer.
   DnsStreamId stream{};       // Valid: it asks over this connection.
+  DnsLookupId lookup{};       // Valid: it is we who ask.
   friend bool operator==(const DnsClient&, const DnsClient&) = default;
 
   [[nodiscard]] bool over_tcp() const { return stream.valid(); }
+  [[nodiscard]] bool is_ours() const { return lookup.valid(); }
 };
 
 struct DnsAsker {

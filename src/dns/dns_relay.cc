@@ -47,29 +47,43 @@ void DnsRelay::set_resolvers(const std::vector<wire::Endpoint>& resolvers, DnsUp
 
 DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, Instant now,
                                    Actions& out) {
-  if (message.size() < kHeader || message.size() > kQuerySizeMax)
+  if (message.size() < kHeader || message.size() > kQuerySizeMax) {
+    counters_.count(DnsResult::kMalformed);
     return DnsQueryOutcome::kMalformed;
+  }
   const DnsHeader header = DnsHeader::parse(message.first<kHeader>());
   // An answer to an answer could go on for ever.
-  if (header.response) return DnsQueryOutcome::kMalformed;
+  if (header.response) {
+    counters_.count(DnsResult::kMalformed);
+    return DnsQueryOutcome::kMalformed;
+  }
   const auto query = DnsView::parse(message);
   const bool plain = query && has_plain_question(*query);
   if (header.opcode != 0) {
     const std::size_t head = plain ? kHeader + query->question_bytes().size() : kHeader;
     out.push_back(DnsAnswer{client, bare_dns_reply(message.first(head), DnsRcode::kNotImp)});
+    counters_.count(DnsResult::kMalformed);
     return DnsQueryOutcome::kAnswered;
   }
   const auto traits = plain ? read_dns_query(*query) : std::nullopt;
   if (!traits) {
     out.push_back(DnsAnswer{client, bare_dns_reply(message.first(kHeader), DnsRcode::kFormErr)});
+    counters_.count(DnsResult::kMalformed);
     return DnsQueryOutcome::kFormError;
   }
   const ByteView head = message.first(kHeader + query->question_bytes().size());
-  const std::size_t size_max = client.over_tcp() ? kStreamAnswerMax : traits->udp_payload_size;
+  const bool whole = client.over_tcp() || client.is_ours();
+  const std::size_t size_max = whole ? kStreamAnswerMax : traits->udp_payload_size;
   const Asked asked{client, head, size_max, traits->edns};
-  if (judge_ != nullptr) {
+  if (judge_ != nullptr && !client.is_ours()) {
     if (const auto local = judge_->judge_query(*query->question(), now)) {
       out.push_back(DnsAnswer{client, local_dns_answer(head, asked.edns, size_max, *local)});
+      counters_.count(local->why.empty() ? DnsResult::kLocal : DnsResult::kRefused);
+      // What says why it says so little is a refusal.
+      if (watch_ != nullptr && local->why.empty()) {
+        const auto answer = DnsView::parse(std::get<DnsAnswer>(out.back()).message);
+        watch_->on_answered(*query->question(), answer ? &*answer : nullptr, AnswerSource::kLocal);
+      }
       return DnsQueryOutcome::kAnswered;
     }
   }
@@ -77,7 +91,13 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
   if (traits->shareable) {
     if (const auto cached = cache_.find(key, *query, now)) {
       const auto view = DnsView::parse(*cached);
-      if (view) reply(asked, *view, judge(*view, now), out);
+      if (view) {
+        const bool ours = client.is_ours();
+        const JudgedAnswer judged = ours ? JudgedAnswer{} : judge(*view, now);
+        reply(asked, *view, judged, out);
+        if (!ours) tell(*view, judged, AnswerSource::kCache);
+      }
+      counters_.count(DnsResult::kCached);
       return DnsQueryOutcome::kAnswered;
     }
   }
@@ -105,30 +125,43 @@ void DnsRelay::reply(const Asked& asked, const DnsView& answer, const JudgedAnsw
   }
 }
 
+void DnsRelay::tell(const DnsView& answer, const JudgedAnswer& judged, AnswerSource source) const {
+  if (watch_ == nullptr || judged.instead || !has_plain_question(answer)) return;
+  const auto changed = DnsView::parse(judged.changed);
+  watch_->on_answered(*answer.question(), changed ? &*changed : &answer, source);
+}
+
 // Nobody knows the answer yet.
 DnsQueryOutcome DnsRelay::ask(const DnsView& query, const DnsQueryTraits& traits, const DnsKey& key,
                               DnsAsker asker, Instant now, Actions& out) {
-  const auto refuse = [&] {
+  const auto refuse = [&](DnsResult result) {
     out.push_back(DnsAnswer{asker.client, bare_dns_reply(asker.head, DnsRcode::kServFail)});
+    counters_.count(result);
   };
   if (resolvers_.empty()) {
-    refuse();
+    refuse(DnsResult::kNobody);
+    if (watch_ != nullptr) watch_->on_answered(*query.question(), nullptr, AnswerSource::kNobody);
     return DnsQueryOutcome::kAnswered;
   }
   // Also what may not be shared: a client that repeats its query asks for no second answer.
-  if (pending_.asks(key, asker)) return DnsQueryOutcome::kRepeated;
+  if (pending_.asks(key, asker)) {
+    counters_.count(DnsResult::kRepeated);
+    return DnsQueryOutcome::kRepeated;
+  }
   if (DnsPending* equal = traits.shareable ? pending_.find_shareable(key, epoch_) : nullptr) {
     if (equal->askers.size() >= limits_.clients_per_question_max || !pending_.join(*equal, asker)) {
-      refuse();
+      refuse(DnsResult::kOverload);
       return DnsQueryOutcome::kTooMany;
     }
+    counters_.count(DnsResult::kAsked);
     return DnsQueryOutcome::kForwarded;
   }
   DnsPending* pending = pending_.add(key, upstream_dns_query(query.message(), traits), asker);
   if (pending == nullptr) {
-    refuse();
+    refuse(DnsResult::kOverload);
     return DnsQueryOutcome::kTooMany;
   }
+  counters_.count(DnsResult::kAsked);
   pending->shareable = traits.shareable;
   pending->epoch = epoch_;
   pending->started = now;
@@ -245,20 +278,31 @@ bool DnsRelay::answers(const DnsPending& pending, const DnsView& answer) {
 }
 
 void DnsRelay::deliver(DnsPending& pending, const DnsView& answer, Instant now, Actions& out) {
+  counters_.upstream.add(now - pending.started);
   if (pending.shareable && pending.epoch == epoch_) cache_.store(pending.key, answer, now);
-  const JudgedAnswer judged = judge(answer, now);
+  std::optional<JudgedAnswer> judged;  // Only where the guest asked: it pins what it lets through.
   for (const DnsAsker& asker : pending.askers) {
-    reply({asker.client, asker.head, asker.size_max, asker.edns}, answer, judged, out);
+    const bool ours = asker.client.is_ours();
+    if (!ours && !judged) judged = judge(answer, now);
+    reply({asker.client, asker.head, asker.size_max, asker.edns}, answer,
+          ours ? JudgedAnswer{} : *judged, out);
   }
+  if (judged) tell(answer, *judged, AnswerSource::kResolver);
   finish(pending, out);
 }
 
 void DnsRelay::fail(DnsPending& pending, Actions& out) {
+  ++counters_.unanswered;
   for (const DnsAsker& asker : pending.askers) {
     // There is an answer, only not one that we could fetch: the client may try again over TCP.
-    const bool truncated = pending.saw_truncated && !asker.client.over_tcp();
+    const bool truncated =
+        pending.saw_truncated && !asker.client.over_tcp() && !asker.client.is_ours();
     const DnsRcode rcode = truncated ? DnsRcode::kNoError : DnsRcode::kServFail;
     out.push_back(DnsAnswer{asker.client, bare_dns_reply(asker.head, rcode, truncated)});
+  }
+  if (watch_ != nullptr) {
+    const auto asked = DnsView::parse(pending.query);
+    if (asked) watch_->on_answered(*asked->question(), nullptr, AnswerSource::kNobody);
   }
   finish(pending, out);
 }

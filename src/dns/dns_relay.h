@@ -21,10 +21,12 @@
 #include "base/siphash.h"
 #include "base/time.h"
 #include "dns/dns_cache.h"
+#include "dns/dns_counters.h"
 #include "dns/dns_pending.h"
 #include "dns/dns_query.h"
 #include "dns/dns_resolvers.h"
 #include "dns/query_judge.h"
+#include "dns/query_watch.h"
 #include "wire/address.h"
 #include "wire/messages/dns.h"
 
@@ -94,10 +96,13 @@ class DnsRelay {
   void set_resolvers(const std::vector<wire::Endpoint>& resolvers,
                      DnsUpstream upstream = DnsUpstream::kUdpFirst);
 
-  // Who is asked about each question and each answer from here on; nobody to begin with. Not owned.
+  // Who is asked about each question and each answer from here on, except for our own, whose owner
+  // judges what comes; nobody to begin with. Not owned.
   void set_judge(QueryJudge* judge) { judge_ = judge; }
+  // Who is told of answers; nobody to begin with. Not owned.
+  void set_watch(QueryWatch* watch) { watch_ = watch; }
 
-  // A message of the guest to port 53 of the DNS address.
+  // A message of the guest to port 53 of the DNS address, or a question of our own.
   DnsQueryOutcome on_query(const DnsClient& client, ByteView message, Instant now, Actions& out);
   // Events of a slot that is closed by now are ignored, as is an answer that does not fit.
   void on_upstream_udp(DnsSlot slot, ByteView message, Instant now, Actions& out);
@@ -112,6 +117,7 @@ class DnsRelay {
   [[nodiscard]] const DnsCache& cache() const { return cache_; }
   // Answers that were not to the question, or malformed.
   [[nodiscard]] std::uint64_t rejected_answers() const { return rejected_answers_; }
+  [[nodiscard]] const DnsCounters& counters() const { return counters_; }
 
  private:
   [[nodiscard]] std::uint16_t next_id();
@@ -134,7 +140,11 @@ class DnsRelay {
   void fail(DnsPending& pending, Actions& out);
   void finish(DnsPending& pending, Actions& out);
 
+  // `answer` as the judge has left it.
+  void tell(const wire::DnsView& answer, const JudgedAnswer& judged, AnswerSource source) const;
+
   QueryJudge* judge_ = nullptr;
+  QueryWatch* watch_ = nullptr;
   SipKey cache_key_;
   SipKey id_key_;
   std::uint64_t id_counter_ = 0;
@@ -145,6 +155,7 @@ class DnsRelay {
   std::uint32_t epoch_ = 0;
   DnsPendingTable pending_;
   std::uint64_t rejected_answers_ = 0;
+  DnsCounters counters_;
 };
 
 }  // namespace sluice::dns

@@ -47,6 +47,14 @@ std::vector<std::uint8_t> local_dns_answer(ByteView head, bool edns, std::size_t
     builder.add_record(wire::DnsSection::kAnswer, query->question()->name, wire::DnsType::kPtr,
                        wire::DnsClass::kIn, answer.ttl, answer.pointer->wire());
   }
+  if (answer.address) {
+    const bool v4 = answer.address->is_v4();
+    const ByteView octets =
+        v4 ? ByteView(answer.address->v4_octets()) : ByteView(answer.address->octets());
+    builder.add_record(wire::DnsSection::kAnswer, query->question()->name,
+                       v4 ? wire::DnsType::kA : wire::DnsType::kAaaa, wire::DnsClass::kIn,
+                       answer.ttl, octets);
+  }
   if (edns) {
     wire::EdnsRecord record;
     if (!answer.why.empty()) record.error = wire::ExtendedDnsError{.text = answer.why};

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "wire/address.h"
 #include "wire/messages/dns.h"
 
 namespace sluice::dns {
@@ -19,6 +20,7 @@ struct LocalAnswer {
   // Why it says so little, for those who ask with EDNS; empty: nothing is withheld.
   std::string why{};
   std::optional<wire::DomainName> pointer{};  // A PTR record of the name in question.
+  std::optional<wire::IpAddress> address{};   // An A or AAAA record of it.
   std::uint32_t ttl = 0;                      // Its own.
 };
 

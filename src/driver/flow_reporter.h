@@ -1,6 +1,7 @@
 // Turns what the engine says about flows into records: for the report and the flow log, which hear
-// of those that have ended, and for the event stream, which hears of their beginning, too. Adds the
-// wall clock and the name that the guest asked for. Not thread-safe.
+// of those that have ended, and for the event stream, which hears of their beginning, too, and of
+// questions for names and first bytes. Adds the wall clock, the name that the guest asked for and
+// the rule that decided. Not thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -9,21 +10,34 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "driver/group/seen.h"
+#include "driver/rules_in_force.h"
 #include "flow/core/flow_summary.h"
 #include "telemetry/events/event_stream.h"
 #include "telemetry/flow_log.h"
 #include "telemetry/flow_record.h"
 #include "telemetry/report.h"
+#include "telemetry/usage/usage.h"
 
 namespace sluice::driver {
 
 class FlowReporter {
  public:
-  // `now` and the present wall time are the same moment. `events` is not owned; null: none.
+  // Who else hears of flows, and the policy whose rules are named. Not owned; null: none.
+  struct Beside {
+    telemetry::EventStream* events = nullptr;
+    telemetry::Usage* usage = nullptr;
+    const policy::EgressPolicy* policy = nullptr;
+  };
+  // `now` and the present wall time are the same moment.
   FlowReporter(Instant now, bool keep_report, std::optional<telemetry::FlowLog> log,
-               telemetry::EventStream* events = nullptr);
+               const Beside& beside);
+  FlowReporter(Instant now, bool keep_report, std::optional<telemetry::FlowLog> log)
+      : FlowReporter(now, keep_report, std::move(log), {}) {}
 
   void add(const flow::FlowSummary& summary, std::string_view name);
+  void add(const Seen& seen, Instant now);
+  [[nodiscard]] RulesInForce& rules() { return rules_; }
   // Borrows the name.
   [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary,
                                                 std::string_view name) const;
@@ -53,6 +67,8 @@ class FlowReporter {
   std::optional<telemetry::Report> report_;
   std::optional<telemetry::FlowLog> log_;
   telemetry::EventStream* events_;
+  RulesInForce rules_;
+  telemetry::Usage* usage_;
 };
 
 }  // namespace sluice::driver

@@ -1,5 +1,7 @@
 #include "driver/worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -11,6 +13,30 @@
 
 namespace sluice::driver {
 namespace {
+
+void add_limit(const policy::Meter& meter, std::vector<telemetry::LimitUse>& to) {
+  const policy::MeterUse& use = meter.use();
+  const policy::TrafficLimit& limit = meter.limit();
+  to.push_back({.rule = use.id,
+                .to_host = use.to_host.used,
+                .to_host_max = limit.to_host.bytes,
+                .from_host = use.from_host.used,
+                .from_host_max = limit.from_host.bytes,
+                .flows = use.flows,
+                .flows_max = limit.flows,
+                .refused = use.refused,
+                .ended = use.ended});
+}
+
+// Several targets of a rule have one between them.
+void add_limits(const policy::MeterTable& meters, std::vector<telemetry::LimitUse>& to) {
+  if (meters.of_run() != nullptr) add_limit(*meters.of_run(), to);
+  const policy::Meter* before = nullptr;
+  for (const auto& [rule, meter] : meters.of_rules()) {
+    if (meter != before) add_limit(*meter, to);
+    before = meter;
+  }
+}
 
 // To see what is left to be delivered costs a system call for a connection. So much is spent of
 // the time that delivering it takes.
@@ -25,19 +51,25 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       link_(std::move(options.link)),
       link_features_(link_->features()),
       tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
+      dialer_({kernel, loop, outbound_}, engine_.tcp(), tcp_),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
       udp_({kernel, loop, outbound_}, engine_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
-      reporter_(loop.now(), options.keep_report, std::move(options.flow_log), options.events),
+      reporter_(
+          loop.now(), options.keep_report, std::move(options.flow_log),
+          {.events = options.events, .usage = options.usage, .policy = options.engine.egress}),
       addresses_(std::move(options.addresses)),
       member_(std::move(options.member)),
       reports_always_(options.keep_report),
+      audits_(options.engine.audit),
       reports_(options.keep_report) {
   sink_.want_openings(options.openings);
+  engine_.tell_sight(options.openings);
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
+  engine_.set_ask(options.ask);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -72,8 +104,9 @@ Instant Worker::next_wakeup(Instant now) {
   Instant room_at = kNever;
   if (engine_.has_deferred()) room_at = link_->has_room() ? now : link_->room_at();
   if (room_at <= now || hand_overs_.carrier().has_ready()) return now;
-  return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), hand_overs_.next_wakeup(now),
-                   published_.next_wakeup(), reporter_.next_wakeup(now)});
+  return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), dialer_.next_wakeup(),
+                   hand_overs_.next_wakeup(now), published_.next_wakeup(),
+                   reporter_.next_wakeup(now)});
 }
 
 void Worker::turn(Instant limit, Outside& outside) {
@@ -87,7 +120,9 @@ void Worker::turn(Instant limit, Outside& outside) {
   }
   for (std::size_t i = 0; i < count; ++i) dispatch(events_[i], now, outside);
   if (engine_.next_wakeup() <= now) engine_.on_timers({now, sink_});
-  tcp_.on_time(now);
+  tcp_.on_time({now, sink_});
+  if (dialer_.next_wakeup() <= now) [[unlikely]]
+    dialer_.on_time({now, sink_});
   hand_overs_.on_time(settle(now));
   hand_overs_.carrier().run_ready({now, sink_});
   settle(now);
@@ -106,6 +141,7 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
       if (reads_link()) on_link(link::Link::Depth::kAsExpected, settle(now), outside);
       return;
     case EventKind::kTcp: tcp_.on_event(tag, event.events, {now, sink_}); return;
+    case EventKind::kDial: dialer_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kUdp:
       udp_.on_event(tag, event.events, settle(now));
       settle(now);
@@ -172,7 +208,11 @@ FramesWritten Worker::write_frames(Instant now) {
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
   const Overloaded run{[&](const flow::ConnectTcp action) {
-                         tcp_.connect(action, {now, sink_});
+                         if (action.by_way) [[unlikely]] {
+                           dialer_.dial(action, {now, sink_});
+                         } else {
+                           tcp_.connect(action, {now, sink_});
+                         }
                          write_frames(now);  // The answer need not wait for what follows.
                        },
                        [&](const flow::StashTcp action) { tcp_.stash(action, {now, sink_}); },
@@ -187,33 +227,33 @@ FramesWritten Worker::write_frames(Instant now) {
                        [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
                        [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
                        [&](const flow::CloseTcp action) {
-                         if (!hand_overs_.close(action)) tcp_.close(action, now);
+                         if (!hand_overs_.close(action) && !dialer_.close(action.flow)) {
+                           tcp_.close(action, now);
+                         }
                        },
                        [&](const flow::HandOverTcp& action) {
                          hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
                        },
                        [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
                        [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-                       [&](const flow::AskPolicy action) {
-                         // Nobody is there who could be asked.
-                         engine_.on_verdict(
-                             action.flow,
-                             {.stage = action.stage, .verdict = policy::Verdict::kAskNobody},
-                             {now, sink_});
-                       },
-                       [](const flow::WithdrawAsk&) {},
+                       [&](const flow::AskPolicy action) { ask(action, now); },
+                       [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
+                       [](const flow::FindTarget&) {},  // The engine's own.
                        [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
                        [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
                        [&](const flow::CloseUdp action) { udp_.close(action); },
                        [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
                        [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
                        [&](const flow::ClosePing action) { ping_.close(action); },
-                       [&](const flow::ReportFlow action) { report(action.summary); }};
+                       [&](const flow::ReportFlow action) {
+                         count(action.summary);
+                         report(action.summary);
+                       }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.
     for (; done < actions.size(); ++done) {
-      if (engine_.serve_dns(actions[done], {now, sink_})) [[unlikely]] {
+      if (engine_.serve_own(actions[done], {now, sink_})) [[unlikely]] {
         write_frames(now);  // They borrow the connection's answers.
       } else {
         std::visit(run, actions[done]);
@@ -223,26 +263,53 @@ FramesWritten Worker::write_frames(Instant now) {
     dns_.run_actions({now, sink_});
   } while (done < actions.size());
   sink_.clear_actions();
-  if (!engine_.refused_queries().empty()) [[unlikely]]
-    note_refused_names();
+  if (!engine_.refused_queries().empty() || !engine_.sight().empty()) [[unlikely]]
+    tell_seen();
   write_frames(now);
   return {now, sink_};
 }
 
-void Worker::note_refused_names() {
+void Worker::tell_seen() {
+  // Where they are only noted, the flows that follow say it.
   for (const flow::RefusedQuery& query : engine_.refused_queries()) {
+    if (audits_) break;
     refused_.add(query.name.to_text(), policy::reason_id(query.verdict));
+    rule_hits_.count(query.rule);
   }
-  engine_.refused_queries().clear();
+  flow::Sight& sight = engine_.sight();
+  Seen seen{.generation = reporter_.rules().generation(),
+            .audited = audits_,
+            .refused = std::exchange(engine_.refused_queries(), {}),
+            .answered = std::exchange(sight.queries, {}),
+            .claims = std::exchange(sight.claims, {}),
+            .queries_left_out = std::exchange(sight.queries_left_out, 0),
+            .claims_left_out = std::exchange(sight.claims_left_out, 0)};
+  if (!sight.wanted) return;
+  if (member_ && !member_->is_first()) {
+    member_->tell(std::move(seen));
+  } else {
+    reporter_.add(seen, loop_.now());
+  }
 }
 
-void Worker::report(const flow::FlowSummary& summary) {
+void Worker::report(flow::FlowSummary summary) {
+  summary.generation = reporter_.rules().generation();
   if (member_ && !member_->is_first()) {
     if (reports_) member_->report(summary);
-    return;
+  } else {
+    tell(summary);
   }
+}
+
+// The first's, also of what others have reported to it.
+void Worker::tell(const flow::FlowSummary& summary) {
   const auto name = engine_.name_of(summary.by);
   const std::string text = name ? name->to_text() : std::string();
+  if (summary.by.would_refuse != policy::Verdict::kAccepted && !summary.opening) [[unlikely]] {
+    const std::string peer = wire::to_string(summary.key.remote);
+    refused_.add(name ? fmt::format("{}:{}", text, summary.key.remote.port.value) : peer,
+                 policy::reason_id(summary.by.would_refuse));
+  }
   reporter_.add(summary, name ? text : engine_.name_of(summary.key.remote.address));
 }
 
@@ -303,6 +370,8 @@ telemetry::Snapshot Worker::snapshot() const {
     const auto reason = static_cast<flow::DropReason>(i);
     snapshot.drops.push_back({flow::to_string(reason), engine_.drops()[reason]});
   }
+  // Those of a group are the same for all.
+  if (!member_ || member_->is_first()) add_limits(engine_.meters(), snapshot.limits);
   return snapshot;
 }
 

@@ -14,13 +14,16 @@
 
 #include "driver/fast_path/hand_overs.h"
 #include "driver/flow_reporter.h"
+#include "driver/group/asked_flow.h"
 #include "driver/group/group_member.h"
+#include "driver/io/dialer.h"
 #include "driver/io/dns_io.h"
 #include "driver/io/ping_io.h"
 #include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
 #include "driver/published.h"
+#include "driver/rule_hits.h"
 #include "flow/engine/engine.h"
 #include "link/link.h"
 #include "netlink/address_watch.h"
@@ -28,7 +31,9 @@
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
 #include "telemetry/events/event_stream.h"
+#include "telemetry/metrics/totals.h"
 #include "telemetry/snapshot.h"
+#include "telemetry/usage/usage.h"
 
 namespace sluice::driver {
 
@@ -46,7 +51,9 @@ struct WorkerOptions {
   std::optional<telemetry::FlowLog> flow_log;
   // Not owned, and the first's; null: nobody listens. What begins is told where `openings` says so.
   telemetry::EventStream* events = nullptr;
+  telemetry::Usage* usage = nullptr;  // Where to note whom the guest talked to; the same.
   bool openings = false;
+  flow::AskOptions ask{};  // How flows wait that the policy asks about.
   std::size_t spill_max = TcpIo::kSpillMax;
   // None: the guest is this worker's alone. Of several the first has what the guest has but once:
   // what listens, `addresses`, the report and the log.
@@ -100,7 +107,9 @@ class Worker {
   void read_inbox(Outside& outside);
   // worker_control.cc
   // As Engine has them; each is carried out when this returns.
-  void set_policy(const policy::EgressPolicy& policy);
+  void set_policy(const policy::EgressPolicy& policy, std::uint64_t generation);
+  // Of a group, before set_policy() of all: the limits that they share are those of this policy.
+  void bind_limits(const policy::EgressPolicy& policy);
   bool cut_off(std::uint64_t number, policy::Verdict why);
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out) const;
@@ -111,8 +120,12 @@ class Worker {
   [[nodiscard]] const flow::FrameOwner& frame_owner() const { return engine_.frame_owner(); }
   // Whether flows that begin are told of, and those that end where nobody else wants it.
   void tell_flows(bool wanted);
+  // Who asks people; not owned, the first's, before the first turn. Null: there is nobody.
+  void set_asker(Asker* asker) { asker_ = asker; }
+  // The answer about a flow of this worker of the group; the first's.
+  void rule(std::uint32_t worker, const FlowRuled& ruled);
   // With its name, which is borrowed until the next call. The first's.
-  [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary);
+  [[nodiscard]] telemetry::FlowRecord record_of(flow::FlowSummary summary);
 
   // The guest has ended: takes what it sent last. From here on undelivered() tells what is left of
   // it, until which turns go on.
@@ -126,14 +139,27 @@ class Worker {
   [[nodiscard]] Instant now() const { return loop_.now(); }
   // Its report is borrowed from here.
   [[nodiscard]] telemetry::Snapshot snapshot() const;
+  // Goes through all flows. worker_totals.cc
+  [[nodiscard]] telemetry::Totals totals() const;
+  // About how many flows and questions each rule of the policy in force has decided.
+  [[nodiscard]] RuleHits rule_hits() const;
 
  private:
   void dispatch(const epoll_event& event, Instant now, Outside& outside);
   void on_link(link::Link::Depth depth, Settled settled, Outside& outside);
   [[nodiscard]] bool reads_link() const { return !link_gone_ && !link_paused_; }
   // What reports of flows become.
-  void report(const flow::FlowSummary& summary);
-  [[gnu::cold]] void note_refused_names();
+  void count(const flow::FlowSummary& summary);
+  void report(flow::FlowSummary summary);
+  void tell(const flow::FlowSummary& summary);
+  [[gnu::cold]] void tell_seen();
+  // worker_ask.cc
+  void ask(const flow::AskPolicy& action, Instant now);
+  void ask_people(const AskedFlow& asked, Instant now);
+  void withdraw(const flow::FlowId& flow);
+  void rule_at(std::uint32_t worker, const FlowRuled& ruled, Instant now);
+  void carry_out(const FlowRuled& ruled, Instant now,
+                 flow::AskStage stage = flow::AskStage::kNewFlow);
   // worker_inbox.cc
   void on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now);
   void on_news(const Inbox::Mail& mail);
@@ -152,6 +178,7 @@ class Worker {
   std::unique_ptr<link::Link> link_;
   wire::LinkFeatures link_features_;  // As the engine has them.
   TcpIo tcp_;
+  Dialer dialer_;
   HandOvers hand_overs_;
   UdpIo udp_;
   PingIo ping_;
@@ -159,11 +186,16 @@ class Worker {
   PortPublisher published_;
   FlowReporter reporter_;
   telemetry::RefusedNames refused_;
+  telemetry::FlowsEnded ended_;
+  telemetry::BytesMoved ended_bytes_;
+  RuleHits rule_hits_;  // Of flows that have ended, and of questions.
   std::optional<netlink::AddressWatch> addresses_;
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;
+  Asker* asker_ = nullptr;
   const bool reports_always_;
-  bool reports_;  // Somebody wants to hear of flows.
+  const bool audits_;  // What the policy refuses is only noted.
+  bool reports_;       // Somebody wants to hear of flows.
   bool link_gone_ = false;
   bool link_paused_ = false;  // Another worker has no room for its frames.
   std::array<epoll_event, 64> events_;

@@ -5,10 +5,19 @@
 
 namespace sluice::driver {
 
-void Worker::set_policy(const policy::EgressPolicy& policy) {
+void Worker::set_policy(const policy::EgressPolicy& policy, std::uint64_t generation) {
   const Instant now = loop_.now();
+  reporter_.rules().change(policy, generation);
   engine_.set_policy(policy, {now, sink_});
   settle(now);
+  tcp_.follow_limits({now, sink_});
+  hand_overs_.carrier().follow_limits();
+  settle(now);
+  rule_hits_.clear();
+}
+
+void Worker::bind_limits(const policy::EgressPolicy& policy) {
+  if (member_) member_->group().meters().bind(policy);
 }
 
 bool Worker::cut_off(std::uint64_t number, policy::Verdict why) {
@@ -38,10 +47,12 @@ void Worker::unpublish(std::string_view map) {
 
 void Worker::tell_flows(bool wanted) {
   sink_.want_openings(wanted);
+  engine_.tell_sight(wanted);
   reports_ = wanted || reports_always_;
 }
 
-telemetry::FlowRecord Worker::record_of(const flow::FlowSummary& summary) {
+telemetry::FlowRecord Worker::record_of(flow::FlowSummary summary) {
+  summary.generation = reporter_.rules().generation();
   return reporter_.record_of(summary, engine_.name_of(summary.key.remote.address));
 }
 

@@ -95,9 +95,11 @@ std::vector<flow::TcpFlows::GivenUp> WorkerGroup::finish(Outside& outside) {
   return given_up;
 }
 
-void WorkerGroup::set_policy(const policy::EgressPolicy& policy) {
-  ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy); });
-  first_.set_policy(policy);
+// The first knows all names that the guest has asked for.
+void WorkerGroup::set_policy(const policy::EgressPolicy& policy, std::uint64_t generation) {
+  first_.bind_limits(policy);
+  first_.set_policy(policy, generation);
+  ask_others([&](Worker& worker, Outside&) { worker.set_policy(policy, generation); });
 }
 
 bool WorkerGroup::cut_off(std::uint64_t number, policy::Verdict why) {
@@ -156,6 +158,28 @@ telemetry::Snapshot WorkerGroup::snapshot() {
   std::mutex lock;
   ask_others([&](Worker& worker, Outside&) {
     const telemetry::Snapshot theirs = worker.snapshot();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
+RuleHits WorkerGroup::rule_hits() {
+  RuleHits all = first_.rule_hits();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const RuleHits theirs = worker.rule_hits();
+    const std::lock_guard guard(lock);
+    all.add(theirs);
+  });
+  return all;
+}
+
+telemetry::Totals WorkerGroup::totals() {
+  telemetry::Totals all = first_.totals();
+  std::mutex lock;
+  ask_others([&](Worker& worker, Outside&) {
+    const telemetry::Totals theirs = worker.totals();
     const std::lock_guard guard(lock);
     all.add(theirs);
   });

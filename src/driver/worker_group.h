@@ -44,9 +44,9 @@ class WorkerGroup {
   // ... and their threads have ended.
   [[nodiscard]] std::vector<flow::TcpFlows::GivenUp> finish(Outside& outside);
 
-  // As Worker has them, of all; each is carried out when this returns: the policy before is not
-  // needed any more.
-  void set_policy(const policy::EgressPolicy& policy);
+  // As Worker has them, of all; each is carried out when this returns. Of the policy before only
+  // its rules are looked at, for reports that are on their way, and until the next one.
+  void set_policy(const policy::EgressPolicy& policy, std::uint64_t generation);
   bool cut_off(std::uint64_t number, policy::Verdict why);
   void tell_flows(bool wanted);
   [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
@@ -54,12 +54,17 @@ class WorkerGroup {
   // Places count on from one worker to the next.
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out);
+  // As the first has them.
+  void set_asker(Asker* asker) { first_.set_asker(asker); }
+  void rule(std::uint32_t worker, const FlowRuled& ruled) { first_.rule(worker, ruled); }
   [[nodiscard]] telemetry::FlowRecord record_of(const flow::FlowSummary& summary) {
     return first_.record_of(summary);
   }
 
   [[nodiscard]] Instant now() const { return first_.now(); }
   [[nodiscard]] telemetry::Snapshot snapshot();
+  [[nodiscard]] telemetry::Totals totals();
+  [[nodiscard]] RuleHits rule_hits();
 
  private:
   void ask_others(const WorkerThread::Call& call);

@@ -24,12 +24,18 @@ void Worker::read_inbox(Outside& outside) {
                             on_parcel(parcel, end, now);
                           },
                           [&](const FlowsEnded& ended) {
-                            for (const flow::FlowSummary& flow : ended.flows) report(flow);
+                            for (const flow::FlowSummary& flow : ended.flows) tell(flow);
                           },
+                          [&](const Seen& seen) { reporter_.add(seen, now); },
                           [&](ClientAccepted& client) {
                             published_.begin_flow(client.peer, client.guest,
                                                   std::move(client.socket), {now, sink_});
                           },
+                          [&](const FlowAsks& asks) { ask_people(asks.asked, now); },
+                          [&](const AskWithdrawn& gone) {
+                            if (asker_ != nullptr) asker_->on_withdrawn(gone.worker, gone.flow);
+                          },
+                          [&](const FlowRuled& ruled) { carry_out(ruled, now); },
                           [&](const LinkGone&) { outside.on_link_gone(); },
                           [&](const WorkerCall& call) { call.run(*this, outside); }},
                mail_.posts[i]);

@@ -80,6 +80,7 @@ void set_up_mounts(const ChildContext& context) {
   const EtcView view = context.new_user_namespace ? EtcView::kOverlay : EtcView::kFiles;
   const ShownFiles shown = show_files(context.options.files, view);
   for (const sys::SetupError& missing : shown.missing) warn(context.channel, missing);
+  for (const std::string& folder : context.options.hidden) warn_of(hide_folder(folder));
   warn_of(show_own_sys());
   if (context.options.pid_namespace == PidNamespace::kOwn) warn_of(show_own_proc());
   if (shown.one_by_one.empty()) return;
@@ -144,6 +145,8 @@ void exec_command(const GuestOptions& options, const GuestChannel& channel) {
   ::prctl(PR_SET_PDEATHSIG, SIGHUP);
   options.signals.restore();
   if (options.descriptor_limit) (void)sys::set_fd_soft_limit(*options.descriptor_limit);
+  // As putenv() keeps it, it does not write to it, either.
+  for (const std::string& one : options.environment) ::putenv(const_cast<char*>(one.c_str()));
   ::execvp(arguments.front(), arguments.data());
   const int error = errno;
   channel.tell(GuestFailed{{options.command.front(), error, ""}});

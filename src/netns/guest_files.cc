@@ -152,6 +152,14 @@ ShownFiles show_files(std::span<const GuestFile> files, EtcView view) {
   return shown;
 }
 
+std::expected<void, sys::SetupError> hide_folder(const std::string& path) {
+  constexpr unsigned long kEmpty = kPlain | MS_RDONLY;
+  if (::mount("sluice", path.c_str(), "tmpfs", kEmpty, "size=4k,nr_inodes=2,mode=0555") == 0) {
+    return {};
+  }
+  return failed("hide " + path + " (the guest sees it, and may write there)");
+}
+
 std::expected<void, sys::SetupError> show_own_sys() {
   // Other file systems that are usually mounted in there: programs read their limits of cgroups.
   constexpr std::array kInside = {"/sys/fs/cgroup",           "/sys/fs/bpf",

@@ -48,6 +48,10 @@ struct ShownFiles {
 [[nodiscard]] std::expected<void, sys::SetupError> cover_file(const GuestFile& file);
 [[nodiscard]] bool is_covered(const GuestFile& file);
 
+// Puts an empty folder, read-only, over one of the system's. The command, which has no rights in
+// its namespace, cannot take it away, nor can what it becomes root of in one more.
+[[nodiscard]] std::expected<void, sys::SetupError> hide_folder(const std::string& path);
+
 // A sysfs of the caller's network namespace over /sys, with what was mounted in there before: its
 // /sys/class/net has the guest's interfaces.
 [[nodiscard]] std::expected<void, sys::SetupError> show_own_sys();

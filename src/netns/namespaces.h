@@ -37,9 +37,11 @@ enum class PidNamespace : std::uint8_t { kShared, kOwn };
 
 struct GuestOptions {
   std::vector<std::string> command = {};  // As for execvp(); at least one.
+  std::vector<std::string> environment = {};  // NAME=value, besides what we have ourselves.
   InterfacePlan network = {};
   LinkOpener open_link = {};
-  std::vector<GuestFile> files = {};  // In the place of the system's.
+  std::vector<GuestFile> files = {};     // In the place of the system's.
+  std::vector<std::string> hidden = {};  // Folders that the guest finds empty.
   GuestUser user = GuestUser::kCaller;
   PidNamespace pid_namespace = PidNamespace::kShared;
   // How many workers of ours talk to the agent that is left in the guest's namespaces (agent.h);

@@ -39,6 +39,7 @@ enum class Verdict : std::uint8_t {
   kNotTls,              // No TLS where it must be.
   kNotHttp,             // No HTTP where it must be.
   kHostMismatch,        // HTTP to a host that the address was not learnt by, or that is refused.
+  kViaFailed,           // Whom the rule leads it by could not be reached, or refused it.
   kQuota,               // A limit of the rule, or of the whole run, is reached.
   kRevoked,             // Allowed once; the policy is another by now.
   kKilled,              // Ended by a person, over the control socket.
@@ -78,6 +79,7 @@ inline constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::k
     case Verdict::kNotTls: return "not TLS";
     case Verdict::kNotHttp: return "not HTTP";
     case Verdict::kHostMismatch: return "HTTP host refused";
+    case Verdict::kViaFailed: return "broker failed";
     case Verdict::kQuota: return "quota";
     case Verdict::kRevoked: return "revoked";
     case Verdict::kKilled: return "ended by command";
@@ -117,6 +119,7 @@ inline constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::k
     case Verdict::kNotTls: return "not-tls";
     case Verdict::kNotHttp: return "not-http";
     case Verdict::kHostMismatch: return "host-mismatch";
+    case Verdict::kViaFailed: return "via-failed";
     case Verdict::kQuota: return "quota";
     case Verdict::kRevoked: return "revoked";
     case Verdict::kKilled: return "killed";
@@ -140,6 +143,7 @@ inline constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::k
     case Verdict::kNameUnlisted:
     case Verdict::kPortUnlisted:
     case Verdict::kPinExpired:
+    case Verdict::kViaFailed:
     case Verdict::kRevoked:
     case Verdict::kDnsPrivate:
     case Verdict::kDnsBudget:

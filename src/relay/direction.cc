@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 namespace sluice::relay {
 namespace {
@@ -39,6 +40,7 @@ constexpr Duration kGatherTime = std::chrono::milliseconds{5};
 // Less than this in kGatherTime is no fast stream.
 constexpr std::size_t kThinGather = 512 * 1024;
 
+constexpr std::size_t kClaimMax = 1024 * 1024;  // Of a lane that others draw on, for one read.
 // Until memory is asked for again after there was none.
 constexpr Duration kMemoryPause = std::chrono::milliseconds{10};
 
@@ -63,7 +65,8 @@ struct Direction::Turn {
   std::size_t received = 0;
   std::size_t reads = 0;  // That brought something.
   int error = 0;
-  bool looked = false;  // The time to gather is over; what is there was read.
+  std::size_t claimed = 0;  // Of the lane, for the next read.
+  bool looked = false;      // The time to gather is over; what is there was read.
 };
 
 void Direction::start(Mode mode, Transport source, const Throttle& throttle) {
@@ -129,9 +132,9 @@ Direction::Result Direction::pump(const Ends& ends, Pools& pools, Instant now) {
       turn.looked = true;
     }
     if (turn.received >= share()) return Step::kShare;
-    const std::size_t allowed = allowance(turn.now);
+    const std::size_t allowed = allowance(turn);
     if (allowed == 0) return Step::kLater;
-    const Step step = splices(turn) ? splice_in(turn, allowed) : receive(turn, allowed);
+    const Step step = take_some(turn, allowed);
     if (step != Step::kGoOn) return step;
   }
 }
@@ -139,9 +142,20 @@ Direction::Result Direction::pump(const Ends& ends, Pools& pools, Instant now) {
 // The first bytes of the source go out behind the head in one segment, if they are there.
 [[gnu::cold]] Direction::Step Direction::join_head(Turn& turn) {
   head_waits_ = false;
-  const std::size_t allowed = allowance(turn.now);
-  if (!source_ready_ || allowed == 0 || end_ == buffer_.size()) return Step::kGoOn;
-  return receive(turn, allowed);
+  if (!source_ready_ || end_ == buffer_.size()) return Step::kGoOn;
+  const std::size_t allowed = allowance(turn);
+  return allowed == 0 ? Step::kGoOn : take_some(turn, allowed);
+}
+
+Direction::Step Direction::take_some(Turn& turn, std::size_t allowed) {
+  const std::size_t before = turn.received;
+  // What is held goes out of the buffer that it is in.
+  const Step step =
+      held() == 0 && splices(turn) ? splice_in(turn, allowed) : receive(turn, allowed);
+  if (turn.claimed != 0) [[unlikely]] {
+    throttle_.lane->settle(std::exchange(turn.claimed, 0), turn.received - before, turn.now);
+  }
+  return step;
 }
 
 Direction::Step Direction::receive(Turn& turn, std::size_t allowed) {
@@ -266,16 +280,16 @@ std::size_t Direction::share() const {
   return carriage_ == Carriage::kCopy ? kCopyShare : kSpliceShare;
 }
 
-std::size_t Direction::allowance(Instant now) {
-  if (throttle_.rule == nullptr && throttle_.client == nullptr) [[likely]] {
+std::size_t Direction::allowance(Turn& turn) {
+  if (!throttle_.any()) [[likely]]
     return std::numeric_limits<std::size_t>::max();
-  }
-  return throttled_allowance(now);
+  return throttled_allowance(turn);
 }
 
 // Once a bucket was dry it is left alone until a useful amount is in it; else every event would
 // move a few bytes.
-std::size_t Direction::throttled_allowance(Instant now) {
+std::size_t Direction::throttled_allowance(Turn& turn) {
+  const Instant now = turn.now;
   if (now < resume_at_) return 0;
   std::size_t allowed = std::numeric_limits<std::size_t>::max();
   for (const policy::TokenBucket* bucket : {throttle_.rule, throttle_.client}) {
@@ -284,7 +298,17 @@ std::size_t Direction::throttled_allowance(Instant now) {
     if (there == 0) resume_at_ = std::max(resume_at_, bucket->ready_at(now));
     allowed = std::min(allowed, there);
   }
-  return allowed;
+  if (throttle_.lane == nullptr || allowed == 0) return allowed;
+  turn.claimed = throttle_.lane->claim(std::min(allowed, kClaimMax), now);
+  if (turn.claimed == 0) {
+    resume_at_ = throttle_.lane->used_up() ? kNever : throttle_.lane->ready_at(now);
+  }
+  return turn.claimed;
+}
+
+void Direction::set_lane(policy::Lane* lane) {
+  throttle_.lane = lane;
+  if (!gathering_) resume_at_ = Instant{};
 }
 
 void Direction::settle(Turn& turn) {
@@ -301,8 +325,7 @@ void Direction::settle(Turn& turn) {
 }
 
 [[gnu::cold]] void Direction::start_gathering(const Turn& turn) {
-  const bool throttled = throttle_.rule != nullptr || throttle_.client != nullptr;
-  if (carriage_ != Carriage::kSplice || splice_refused_ || read_to_end_ || throttled ||
+  if (carriage_ != Carriage::kSplice || splice_refused_ || read_to_end_ || throttle_.any() ||
       source_ended_ || !set_low_water(turn.ends, turn.pools, turn.pools.options().pipe_size)) {
     gather_after_ = moved_ + kGatherAfter;
     return;

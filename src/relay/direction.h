@@ -25,6 +25,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "policy/limits/meter.h"
 #include "policy/limits/token_bucket.h"
 #include "relay/options.h"
 #include "relay/pools.h"
@@ -36,6 +37,10 @@ namespace sluice::relay {
 struct Throttle {
   policy::TokenBucket* rule = nullptr;
   policy::TokenBucket* client = nullptr;
+  // Once it is used up nothing more passes: whoever gave it ends the pair.
+  policy::Lane* lane = nullptr;
+
+  [[nodiscard]] bool any() const { return rule != nullptr || client != nullptr || lane != nullptr; }
 };
 
 // What is known of a socket's reads.
@@ -68,6 +73,8 @@ class Direction {
   };
 
   void start(Mode mode, Transport source, const Throttle& throttle);
+  // From here on, in the place of what there was.
+  void set_lane(policy::Lane* lane);
   // Bytes that go before those of the source. False: no memory.
   [[nodiscard]] bool set_head(ByteView head, Pools& pools);
 
@@ -88,6 +95,8 @@ class Direction {
   [[nodiscard]] bool source_ended() const { return source_ended_; }  // Its FIN was seen.
   [[nodiscard]] bool ended() const { return ended_; }                // And all its bytes were sent.
   [[nodiscard]] Instant resume_at() const { return resume_at_; }     // After kLater.
+  // It has something to take in, and its lane is used up.
+  [[nodiscard]] bool used_up() const { return resume_at_ == kNever; }
 
  private:
   enum class Carriage : std::uint8_t { kCopy, kSplice };
@@ -107,8 +116,10 @@ class Direction {
   [[nodiscard]] Step took_out(std::size_t bytes);
   [[nodiscard]] bool splices(const Turn& turn);
   [[nodiscard]] std::size_t share() const;
-  [[nodiscard]] std::size_t allowance(Instant now);
-  [[nodiscard]] std::size_t throttled_allowance(Instant now);
+  [[nodiscard]] std::size_t allowance(Turn& turn);
+  [[nodiscard]] std::size_t throttled_allowance(Turn& turn);
+  // Takes in up to so much; what was claimed for it is settled.
+  [[nodiscard]] Step take_some(Turn& turn, std::size_t allowed);
   void settle(Turn& turn);
   void adapt(const Turn& turn);
   void start_gathering(const Turn& turn);

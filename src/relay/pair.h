@@ -90,9 +90,17 @@ class Pair {
   // Events of one side as epoll gave them. Only remembers them.
   void note(Side side, std::uint32_t events);
 
+  // Other limits, from here on; null: none.
+  void set_lanes(policy::Lane* to_target, policy::Lane* to_client) {
+    to_target_.set_lane(to_target);
+    to_client_.set_lane(to_client);
+  }
+
   // Moves what can be moved now, up to a share each way. May be called at any time.
   [[nodiscard]] PairStatus pump(Pools& pools, Instant now);
   [[nodiscard]] Instant resume_at() const { return resume_at_; }  // After kLater.
+  // After kLater: one way has something to carry, and nothing is left of its lane.
+  [[nodiscard]] bool used_up() const { return to_target_.used_up() || to_client_.used_up(); }
 
   // Ends it at once, and gives everything back to the pools.
   void stop(Pools& pools, StopHow how);
@@ -158,6 +166,6 @@ class Pair {
   std::uint8_t errors_noted_ = 0;  // A bit for each Side that EPOLLERR came for.
   std::uint8_t fins_passed_ = 0;   // A bit for each Side whose FIN the other side has.
 };
-static_assert(sizeof(Pair) <= 216);  // 20,000 idle connections are to cost little.
+static_assert(sizeof(Pair) <= 232);  // 20,000 idle connections are to cost little.
 
 }  // namespace sluice::relay

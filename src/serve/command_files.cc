@@ -29,6 +29,13 @@ std::string guest_hosts(const flow::GuestNetwork& network) {
   return netns::hosts_with(text, name.data(), addresses);
 }
 
+bool names_decide(const policy::EgressDraft& policy) {
+  return policy.fallback != policy::Effect::kAllow ||
+         std::ranges::any_of(policy.rules, [](const policy::DraftRule& rule) {
+           return rule.target.name() != nullptr;
+         });
+}
+
 }  // namespace
 
 std::string resolv_conf_for(const flow::GuestNetwork& network,
@@ -43,14 +50,15 @@ std::string resolv_conf_for(const flow::GuestNetwork& network,
   return text;
 }
 
+std::vector<std::string> command_environment(const policy::EgressDraft& policy) {
+  if (!policy.dns.pages || !names_decide(policy)) return {};
+  return {"SLUICE_POLICY_URL=http://sluice.internal/"};
+}
+
 std::vector<std::string> resolver_options_for(const policy::EgressDraft& policy,
                                               std::vector<std::string> host) {
-  const bool names = policy.fallback != policy::Effect::kAllow ||
-                     std::ranges::any_of(policy.rules, [](const policy::DraftRule& rule) {
-                       return rule.target.name() != nullptr;
-                     });
   // Of an option that is there twice the last counts (resolv.conf(5)).
-  if (names) host.insert(host.end(), {"edns0", "ndots:1"});
+  if (names_decide(policy)) host.insert(host.end(), {"edns0", "ndots:1"});
   return host;
 }
 

@@ -20,6 +20,9 @@ namespace sluice::serve {
 [[nodiscard]] std::string resolv_conf_for(const flow::GuestNetwork& network,
                                           const std::vector<std::string>& options);
 
+// What its environment says besides: where it can look up why something was refused.
+[[nodiscard]] std::vector<std::string> command_environment(const policy::EgressDraft& policy);
+
 // The options of a guest's resolv.conf, of those of the host's: where names decide, it asks in a
 // way in which it can be told why it is refused, and for a name before its search list.
 [[nodiscard]] std::vector<std::string> resolver_options_for(const policy::EgressDraft& policy,

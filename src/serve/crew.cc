@@ -15,6 +15,9 @@
 namespace sluice::serve {
 namespace {
 
+// Who asks people says when their time is over, for all flows of a question together.
+constexpr Duration kAnswerSlack = std::chrono::seconds(10);
+
 template <typename Secrets>
 [[nodiscard]] Secrets draw_secrets() {
   const auto secrets = sys::draw_random<Secrets>();
@@ -50,6 +53,7 @@ template <typename Secrets>
           .link = link,
           .policy = policy.addresses(),
           .egress = &policy,
+          .audit = plan.audit,
           .limits = plan.limits,
           .max_inbound_streams = inbound_streams(sys::fd_soft_limit()),
           .host_loopback = plan.host_loopback,
@@ -110,6 +114,7 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
       making.seeds.dns);
   if (!group) return std::unexpected(group.error());
   group_ = std::move(*group);
+  group_->meters().bind(*policy_);
   making.published = std::move(making.prepared.published).split(owner);
   sys::grow_fd_table();  // While there is no other thread yet.
   return {};
@@ -117,7 +122,8 @@ std::expected<void, sys::SysError> Crew::make_group(Making& making) {
 
 std::expected<void, sys::SysError> Crew::make_workers(Making& making) {
   driver::WorkerOptions options = options_of(making, 0);
-  making.reports = options.keep_report || options.flow_log || options.openings;
+  making.reports = options.keep_report || options.flow_log || options.openings ||
+                   options.usage != nullptr || making.plan.audit;
   first_.emplace(sys::real_kernel(), loop_, std::move(options));
   std::vector<std::unique_ptr<driver::WorkerThread>> others;
   for (std::uint32_t worker = 1; worker < making.workers(); ++worker) {
@@ -150,6 +156,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
       .keep_report = making.reports,
       .flow_log = {},
       .openings = making.outputs.events().wanted(),
+      .ask = {.answer_within = making.plan.ask.settings.timeout + kAnswerSlack},
       .spill_max = driver::TcpIo::kSpillMax / workers,
       .member = {}};
   options.link = with_capture(std::move(link));
@@ -158,6 +165,8 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
     options.engine.share = options.member->share();
     options.engine.shared_limits = &group_->limits();
     options.engine.shared_names = &group_->names();
+    options.engine.shared_meters = &group_->meters();
+    options.engine.shared_refusals = &group_->refusals();
   }
   if (worker > 0) return options;
   options.resolvers = std::move(making.prepared.resolvers);
@@ -165,6 +174,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
   options.keep_report = making.outputs.wants_report();
   options.flow_log = making.outputs.take_flow_log();
   options.events = &making.outputs.events();
+  options.usage = making.outputs.usage();
   return options;
 }
 

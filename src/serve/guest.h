@@ -36,6 +36,7 @@ namespace sluice::serve {
 struct GuestSetting {
   const flow::GuestNetwork& network;
   const std::vector<std::string>& resolver_options;  // Of the host's resolv.conf.
+  std::vector<std::string> environment{};            // Of a command: NAME=value, besides ours.
   policy::FastPathUse fast_path;
   // How many workers there are for it, each in a thread of its own; one at least.
   std::uint32_t workers = 1;

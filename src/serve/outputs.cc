@@ -26,6 +26,11 @@ std::expected<Outputs, std::string> Outputs::open(OutputPlan plan) {
   if (!chance) return std::unexpected(fmt::format("getrandom: {}", sys::errno_text(errno)));
   Outputs outputs(std::move(plan), telemetry::run_id_of(*chance));
   if (auto opened = outputs.open_files(); !opened) return std::unexpected(opened.error());
+  if (!outputs.plan_.learn.file.empty()) {
+    auto learned = LearnedFile::begin(outputs.plan_.learn);
+    if (!learned) return std::unexpected(learned.error());
+    outputs.learned_ = std::move(*learned);
+  }
   if (outputs.plan_.trace != nullptr) {
     if (auto started = outputs.start_trace(); !started) return std::unexpected(started.error());
   }
@@ -72,6 +77,16 @@ std::expected<void, std::string> Outputs::start_trace() {
   return {};
 }
 
+void Outputs::finish_learning() {
+  const std::size_t rows = learned_->usage().rows().size();
+  if (const auto written = learned_->finish(); !written) {
+    telemetry::log_error("{}", written.error());
+    return;
+  }
+  fmt::print(stderr, "sluice: learnt {} rule{}: {}\n", rows, rows == 1 ? "" : "s",
+             plan_.learn.file);
+}
+
 void Outputs::finish(const telemetry::Snapshot& snapshot) {
   const std::string text =
       telemetry::report_text(snapshot, plan_.report, telemetry::color_for(::fileno(report_.get())));
@@ -81,8 +96,15 @@ void Outputs::finish(const telemetry::Snapshot& snapshot) {
       telemetry::log_error("--report: {}", sys::errno_text(errno));
     }
   }
-  const std::string refused = snapshot.refused.text();
-  if (!refused.empty()) fmt::print(stderr, "sluice: {}\n", refused);
+  if (learned_) {
+    finish_learning();
+  } else if (const std::string refused =
+                 snapshot.refused.text(plan_.audit ? "would be refused" : "refused");
+             !refused.empty()) {
+    fmt::print(stderr, "sluice: {}{}\n", plan_.audit ? "audit: " : "", refused);
+  }
+  const std::string limits = telemetry::limits_text(snapshot.limits);
+  if (!limits.empty()) fmt::print(stderr, "sluice: {}\n", limits);
   if (!trace_) return;
   if (const auto written = trace_->finish(); !written) {
     telemetry::log_error("--trace: writing '{}' failed: {}", plan_.trace_file,

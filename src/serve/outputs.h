@@ -10,6 +10,7 @@
 #include <string>
 
 #include "link/pcap_file.h"
+#include "serve/learn/learned_file.h"
 #include "telemetry/events/event_stream.h"
 #include "telemetry/flow_log.h"
 #include "telemetry/snapshot.h"
@@ -24,6 +25,8 @@ struct OutputPlan {
   std::string flow_log{};     // Empty: none; as are the next two.
   std::string events{};
   std::string pcap{};
+  LearnPlan learn{};
+  bool audit = false;                             // What the policy refused was let through.
   const telemetry::TraceTarget* trace = nullptr;  // Null: none.
   std::string trace_file{};                       // Empty: standard error.
 };
@@ -41,11 +44,14 @@ class Outputs {
     return std::exchange(flow_log_, {});
   }
 
+  // Whom the guest talks to is noted here; null: nobody wants to know.
+  [[nodiscard]] telemetry::Usage* usage() { return learned_ ? &learned_->usage() : nullptr; }
+
   // Of this run. Stays where it is while this does.
   [[nodiscard]] telemetry::EventStream& events() { return events_; }
 
-  // The guest has ended: writes the report and the timeline, and says on standard error which names
-  // it was refused.
+  // The guest has ended: writes the report, the timeline and what was learnt, and says on standard
+  // error which names it was refused, or would have been.
   void finish(const telemetry::Snapshot& snapshot);
 
  private:
@@ -58,6 +64,7 @@ class Outputs {
   Outputs(OutputPlan plan, std::string run) : plan_(std::move(plan)), events_(std::move(run)) {}
   [[nodiscard]] std::expected<void, std::string> open_files();
   [[nodiscard]] std::expected<void, std::string> start_trace();
+  void finish_learning();
 
   OutputPlan plan_;
   std::optional<link::PcapFile> pcap_;
@@ -65,6 +72,7 @@ class Outputs {
   telemetry::EventStream events_;
   std::unique_ptr<std::FILE, Closer> report_{stderr};
   std::optional<telemetry::TraceSession> trace_;
+  std::optional<LearnedFile> learned_;
 };
 
 }  // namespace sluice::serve

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "policy/fast_path_use.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
+#include "serve/ask/ask_plan.h"
+#include "serve/policy_sources.h"
 
 namespace sluice::serve {
 
@@ -22,6 +25,9 @@ struct ServePlan {
   flow::GuestNetwork network{};
 
   policy::EgressDraft policy{};
+  AskPlan ask{};
+  PolicySources policy_sources{};
+  bool audit = false;  // What it refuses is let through, and noted.
   policy::LimitOptions limits{};
   bool host_loopback = false;   // Whether the gateway's address leads to the host's loopback.
   bool host_addresses = false;  // Whether the host's own addresses are within reach.
@@ -33,6 +39,9 @@ struct ServePlan {
   std::vector<wire::Endpoint> resolvers{};
 
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;
+
+  // Where to tell what was counted; nothing: nowhere.
+  std::optional<wire::Endpoint> metrics{};
 
   // How many threads serve the guest, where its link has queues for so many; one at least.
   std::uint32_t workers = 1;

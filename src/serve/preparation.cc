@@ -3,12 +3,15 @@
 #include <fmt/core.h>
 
 #include <csignal>
+#include <cstdio>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "resolv/resolver_watch.h"
 #include "sys/kernel.h"
 #include "sys/process_limits.h"
+#include "sys/sys_error.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {
@@ -56,6 +59,24 @@ namespace {
                   watch.error().describe()));
 }
 
+[[nodiscard]] std::expected<std::unique_ptr<MetricsServer>, std::string> open_metrics(
+    const std::optional<wire::Endpoint>& endpoint) {
+  if (!endpoint) return nullptr;
+  auto metrics = MetricsServer::open(sys::real_kernel(), *endpoint);
+  if (!metrics) {
+    return std::unexpected(fmt::format("--metrics: cannot listen at {}: {}",
+                                       wire::to_string(*endpoint),
+                                       sys::errno_text(metrics.error().error)));
+  }
+  const std::string url = fmt::format("http://{}/metrics", wire::to_string((*metrics)->endpoint()));
+  if (endpoint->port.value == 0) {
+    fmt::print(stderr, "sluice: metrics: {}\n", url);  // Nobody can know it otherwise.
+  } else {
+    telemetry::log_info("metrics at {}", url);
+  }
+  return std::move(*metrics);
+}
+
 }  // namespace
 
 std::expected<Preparation, std::string> prepare(const ServePlan& plan,
@@ -75,13 +96,16 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
   if (!addresses) return std::unexpected(addresses.error());
   auto published = driver::PublishedPorts::open(sys::real_kernel(), plan.publish, network);
   if (!published) return std::unexpected("--publish " + published.error());
+  auto metrics = open_metrics(plan.metrics);
+  if (!metrics) return std::unexpected(metrics.error());
   return Preparation{
       .signals = std::move(*signals),
       .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt,
       .network = std::move(network),
       .resolvers = std::move(resolvers),
       .addresses = std::move(*addresses),
-      .published = std::move(*published)};
+      .published = std::move(*published),
+      .metrics = std::move(*metrics)};
 }
 
 }  // namespace sluice::serve

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "flow/core/guest_network.h"
 #include "netlink/address_watch.h"
 #include "resolv/resolver_config.h"
+#include "serve/metrics/metrics_server.h"
 #include "serve/plan.h"
 #include "sys/signal_fd.h"
 
@@ -23,6 +25,7 @@ struct Preparation {
   resolv::ResolverConfig resolvers;                // Whom the relay asks, if names are relayed.
   std::optional<netlink::AddressWatch> addresses;  // The host's; none where nobody tells them.
   driver::PublishedPorts published;
+  std::unique_ptr<MetricsServer> metrics;  // Null: nobody wants them.
 };
 
 // From here on the process is one that serves: its signals wait, and a process of ours follows the

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -35,6 +36,22 @@ void add_counters(telemetry::JsonLine& line, std::string_view key,
   line.close();
 }
 
+// For who reads them again.
+void tell_sources(telemetry::JsonLine& line, const PolicySources& sources, bool opens_loopback) {
+  line.open_object("policy");
+  line.texts("allow", sources.allow);
+  line.texts("deny", sources.deny);
+  line.texts("ask", sources.ask);
+  line.texts("limits", sources.limits);
+  line.texts("files", sources.files);
+  line.texts("profiles", sources.profiles);
+  line.text("default", sources.fallback);
+  line.flag("host_loopback", sources.host_loopback);
+  line.flag("host_addresses", sources.host_addresses);
+  line.flag("opens_loopback", opens_loopback);
+  line.close();
+}
+
 }  // namespace
 
 RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& events,
@@ -45,7 +62,9 @@ RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& eve
       network_(setting.network),
       begun_(workers.now()),
       published_(setting.plan.publish),
-      draft_(setting.plan.policy) {}
+      sources_(setting.plan.policy_sources),
+      opens_loopback_(setting.plan.host_loopback),
+      policy_(workers, events, setting.plan.policy) {}
 
 void RunControl::on_request(const control::Request& request, control::Answer& answer) {
   switch (request.verb) {
@@ -57,16 +76,56 @@ void RunControl::on_request(const control::Request& request, control::Answer& an
     case control::Verb::kPublished: tell_published(answer); return;
     case control::Verb::kPublish: publish(request, answer); return;
     case control::Verb::kUnpublish: unpublish(request, answer); return;
+    case control::Verb::kPending:
+    case control::Verb::kApprove:
+    case control::Verb::kRefuse: on_question(request, answer); return;
+    case control::Verb::kRules:
+      policy_rows_.tell_rules(
+          request, {policy_.draft(), policy_.generation(), workers_.rule_hits()}, answer);
+      return;
+    case control::Verb::kRefused:
+      PolicyRows::tell_refused(workers_.snapshot().refused, answer);
+      return;
+    case control::Verb::kReload: reload(request, answer); return;
     case control::Verb::kSubscribe: break;  // The socket's own.
   }
 }
 
 void RunControl::on_listeners(bool any) { workers_.tell_flows(any || events_.wanted()); }
 
+void RunControl::on_answerer(bool came) {
+  if (desk_ != nullptr) desk_->on_answerer(came);
+}
+
+void RunControl::ask_by(AskDesk& desk) {
+  desk_ = &desk;
+  desk.use([this](policy::DraftRule rule) -> std::expected<std::uint64_t, std::string> {
+    if (auto added = policy_.add_rule(std::move(rule), "ask"); !added) {
+      return std::unexpected(std::move(added.error()));
+    }
+    return policy_.generation();
+  });
+  policy_.tell([this](const policy::EgressPolicy& policy) { desk_->on_policy(policy); });
+}
+
+void RunControl::on_question(const control::Request& request, control::Answer& answer) {
+  if (desk_ == nullptr) {
+    answer.fail("no-questions", "this program asks no questions");
+  } else if (request.verb == control::Verb::kPending) {
+    desk_->tell_pending(answer);
+  } else {
+    desk_->answer(request, program_, answer);
+  }
+}
+
 void RunControl::tell_status(control::Answer& answer) {
   const telemetry::Snapshot now = workers_.snapshot();
   const auto up =
       std::chrono::duration_cast<std::chrono::milliseconds>(workers_.now() - begun_).count();
+  const std::size_t limits = std::min(now.limits.size(), kLimitsMax);
+  for (const telemetry::LimitUse& limit : std::span(now.limits).first(limits)) {
+    answer.item([&](telemetry::JsonLine& line) { telemetry::add_limit(line, limit); });
+  }
   answer.done([&](telemetry::JsonLine& line) {
     line.text("run", events_.run());
     line.text("program", program_);
@@ -76,8 +135,11 @@ void RunControl::tell_status(control::Answer& answer) {
     line.decimal("uptime_s", static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0)), kMillis);
     line.number("workers", workers_.size());
     line.number("flows", now.flows);
-    line.number("generation", generation_);
-    line.number("rules", draft_.rules.size());
+    line.number("generation", policy_.generation());
+    line.number("rules", policy_.draft().rules.size());
+    if (desk_ != nullptr) desk_->add_status(line);
+    line.text("default", to_string(policy_.draft().fallback));
+    tell_sources(line, sources_, opens_loopback_);
     add_counters(line, "drops", now.drops);
     add_counters(line, "fast_path", now.fast_path);
   });
@@ -163,29 +225,45 @@ void RunControl::unpublish(const control::Request& request, control::Answer& ans
   answer.done();
 }
 
+void RunControl::reload(const control::Request& request, control::Answer& answer) {
+  auto draft = upload_.add(request);
+  if (!draft) {
+    answer.fail("bad-policy", draft.error());
+    return;
+  }
+  if (!*draft) {
+    answer.done();
+    return;
+  }
+  const std::size_t before = workers_.snapshot().flows;
+  if (const auto done = policy_.replace(std::move(**draft), "reload"); !done) {
+    answer.fail("bad-policy", done.error());
+    return;
+  }
+  const std::size_t after = workers_.snapshot().flows;
+  answer.done([&](telemetry::JsonLine& line) {
+    line.number("generation", policy_.generation());
+    line.number("rules", policy_.draft().rules.size());
+    line.number("flows_ended", before - std::min(before, after));
+  });
+}
+
 void RunControl::add_rule(const control::Request& request, control::Answer& answer) {
   const auto target = policy::parse_egress_target(request.what);
   if (!target) {
     answer.fail("bad-rule", fmt::format("expected {}", target.error().expected));
     return;
   }
-  policy::EgressDraft draft = draft_;
   const bool allow = request.verb == control::Verb::kAllow;
-  draft.rules.push_back({*target,
-                         {.id = fmt::format("ctl #{}", generation_ + 1),
+  policy::DraftRule rule{*target,
+                         {.id = fmt::format("ctl #{}", policy_.generation() + 1),
                           .effect = allow ? policy::Effect::kAllow : policy::Effect::kDeny,
-                          .source = "ctl"}});
-  auto policy = policy::EgressPolicy::compile(draft);
-  if (!policy) {
-    answer.fail("bad-rule", policy.error());
+                          .source = "ctl"}};
+  if (const auto added = policy_.add_rule(std::move(rule), "ctl"); !added) {
+    answer.fail("bad-rule", added.error());
     return;
   }
-  auto fresh = std::make_unique<const policy::EgressPolicy>(std::move(*policy));
-  workers_.set_policy(*fresh);
-  policy_ = std::move(fresh);
-  draft_ = std::move(draft);
-  ++generation_;
-  answer.done([&](telemetry::JsonLine& line) { line.number("generation", generation_); });
+  answer.done([&](telemetry::JsonLine& line) { line.number("generation", policy_.generation()); });
 }
 
 }  // namespace sluice::serve

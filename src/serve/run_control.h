@@ -4,13 +4,17 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "control/control_server.h"
 #include "driver/worker_group.h"
-#include "policy/egress/egress_policy.h"
+#include "serve/ask/ask_desk.h"
+#include "serve/control/policy_in_force.h"
+#include "serve/control/policy_rows.h"
+#include "serve/control/policy_upload.h"
 #include "serve/plan.h"
 #include "telemetry/events/event_stream.h"
 
@@ -20,6 +24,9 @@ class RunControl final : public control::Controlled {
  public:
   // A page of flows, at most.
   static constexpr std::size_t kFlowsEach = 256;
+
+  // Limits that status tells of.
+  static constexpr std::size_t kLimitsMax = 64;
 
   // Ports that one request may publish: to open a socket for each of them takes a while.
   static constexpr std::uint16_t kPortsMax = 256;
@@ -33,8 +40,18 @@ class RunControl final : public control::Controlled {
   // References are not owned.
   RunControl(driver::WorkerGroup& workers, telemetry::EventStream& events, const Setting& setting);
 
+  // Who asks people; not owned. Once, before the first request.
+  void ask_by(AskDesk& desk);
+
   void on_request(const control::Request& request, control::Answer& answer) override;
   void on_listeners(bool any) override;
+  void on_answerer(bool came) override;
+
+  // Of the policy: how many there have been, and how many rules it has.
+  [[nodiscard]] std::uint64_t generation() const { return policy_.generation(); }
+  [[nodiscard]] std::size_t rules() const { return policy_.draft().rules.size(); }
+  // Who asks people; null: nobody.
+  [[nodiscard]] const AskDesk* desk() const { return desk_; }
 
  private:
   void tell_status(control::Answer& answer);
@@ -44,17 +61,22 @@ class RunControl final : public control::Controlled {
   void publish(const control::Request& request, control::Answer& answer);
   void unpublish(const control::Request& request, control::Answer& answer);
   void add_rule(const control::Request& request, control::Answer& answer);
+  void on_question(const control::Request& request, control::Answer& answer);
+  void reload(const control::Request& request, control::Answer& answer);
 
+  PolicyRows policy_rows_;
   driver::WorkerGroup& workers_;
   telemetry::EventStream& events_;
   std::string program_;
   const flow::GuestNetwork& network_;
   Instant begun_;
   std::vector<policy::PortMap> published_;
-  policy::EgressDraft draft_;                           // Of the policy in force.
-  std::unique_ptr<const policy::EgressPolicy> policy_;  // Null: it is the plan's yet.
-  std::uint64_t generation_ = 1;                        // Of the policy: how many there have been.
+  PolicySources sources_;
+  bool opens_loopback_;  // The guest's way to the host's loopback is there, as it was at the start.
+  PolicyUpload upload_;
+  PolicyInForce policy_;
   std::vector<flow::FlowSummary> flows_;
+  AskDesk* desk_ = nullptr;
 };
 
 }  // namespace sluice::serve

@@ -14,6 +14,7 @@
 #include "serve/crew.h"
 #include "serve/preparation.h"
 #include "serve/run_control.h"
+#include "serve/run_metrics.h"
 #include "telemetry/log.h"
 #include "telemetry/text.h"
 
@@ -25,7 +26,9 @@ constexpr Duration kTellAfter = std::chrono::seconds(5);
 // What our own descriptors are called; the guest's places follow.
 constexpr std::uint32_t kSignals = 0;
 constexpr std::uint32_t kControl = 1;
-constexpr std::uint32_t kGuest = 2;
+constexpr std::uint32_t kAnswers = 2;
+constexpr std::uint32_t kMetrics = 3;
+constexpr std::uint32_t kGuest = 4;
 
 [[nodiscard]] std::string connections(std::size_t count) {
   return count == 1 ? "1 connection" : fmt::format("{} connections", count);
@@ -84,6 +87,15 @@ class Service {
   return netns::kExitSetupFailed;
 }
 
+// Where it is required it is waited for. The error is a sentence.
+[[nodiscard]] std::expected<void, std::string> fast_path_of(const ServePlan& plan,
+                                                            driver::WorkerGroup& workers) {
+  if (plan.fast_path != policy::FastPathUse::kRequire) return {};
+  const auto ready = workers.await_fast_path();
+  if (ready) return {};
+  return std::unexpected("--fast-path=require: " + ready.error().describe());
+}
+
 }  // namespace
 
 int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
@@ -93,10 +105,18 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
       resolver_options_for(plan.policy, prepared->resolvers.current().options);
   const GuestSetting setting{.network = prepared->network,
                              .resolver_options = resolver_options,
+                             .environment = command_environment(plan.policy),
                              .fast_path = plan.fast_path,
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),
                              .descriptor_limit = prepared->descriptor_limit};
+  // Before there is a guest, of whose processes it is none.
+  AskExec program;
+  if (!plan.ask.program.empty()) {
+    auto started = AskExec::start(plan.ask.program, prepared->signals.saved());
+    if (!started) return refused(started.error().describe());
+    program = std::move(*started);
+  }
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());
 
   auto ends = guest.await(sys::real_kernel());
@@ -105,16 +125,17 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (!crew) return refused(crew.error().describe());
   driver::WorkerGroup& workers = (*crew)->workers();
   if (const auto begun = workers.begin(); !begun) return refused(begun.error().describe());
-  if (plan.fast_path == policy::FastPathUse::kRequire) {
-    if (const auto ready = workers.await_fast_path(); !ready) {
-      return refused("--fast-path=require: " + ready.error().describe());
-    }
-  }
+  if (const auto ready = fast_path_of(plan, workers); !ready) return refused(ready.error());
   RunControl run_control(workers, outputs.events(),
                          {std::string(guest.program()), plan, prepared->network});
+  AskDesk desk(workers, outputs.events(), plan.ask, std::move(program));
+  run_control.ask_by(desk);
+  workers.set_asker(&desk);
   // Not before the guest has its processes: none of them has this socket.
   const auto control = open_control(outputs.events().run());
   if (control) control->serve(run_control, &outputs.events());
+  RunMetricsSource metrics(std::string(guest.program()), workers, outputs.events(), run_control);
+  if (prepared->metrics) prepared->metrics->serve(metrics);
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
@@ -131,7 +152,10 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   events.add(std::chrono::system_clock::now(),
              telemetry::StartEvent{.program = guest.program(), .version = SLUICE_VERSION});
   workers.go();
-  const auto status = Server(workers, guest, prepared->signals, control.get()).run();
+  Server server(workers, guest, prepared->signals, control.get());
+  server.ask_by(desk);
+  if (prepared->metrics) server.show(*prepared->metrics);
+  const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
   if (!status) {
@@ -147,6 +171,12 @@ std::expected<void, sys::SysError> Server::watch_all() {
   if (auto watched = workers_.watch(signals_.fd(), kSignals); !watched) return watched;
   if (control_ != nullptr) {
     if (auto watched = workers_.watch(control_->fd(), kControl); !watched) return watched;
+  }
+  if (desk_ != nullptr && desk_->fd() >= 0) {
+    if (auto watched = workers_.watch(desk_->fd(), kAnswers); !watched) return watched;
+  }
+  if (metrics_ != nullptr) {
+    if (auto watched = workers_.watch(metrics_->fd(), kMetrics); !watched) return watched;
   }
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
@@ -171,16 +201,31 @@ std::expected<int, sys::SysError> Server::run() {
 
 // People come after the guest, and when its turn is over: what they change is of no turn.
 void Server::turn(Instant limit) {
-  if (control_ == nullptr) {
-    workers_.turn(limit, *this);
-    return;
-  }
-  const Instant wanted = control_->next_wakeup(workers_.now());
-  workers_.turn(std::min(limit, wanted), *this);
+  const Instant before = workers_.now();
+  const Instant control_at = control_ == nullptr ? kNever : control_->next_wakeup(before);
+  const Instant asks_at = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
+  const Instant metrics_at = metrics_ == nullptr ? kNever : metrics_->next_wakeup();
+  workers_.turn(std::min({limit, control_at, asks_at, metrics_at}), *this);
+  if (desk_ != nullptr) turn_desk(asks_at);
+  if (control_ != nullptr) turn_control(control_at);
+  if (metrics_ != nullptr) turn_metrics(metrics_at);
+}
+
+void Server::turn_desk(Instant wanted) {
+  const Instant now = workers_.now();
+  if (std::exchange(answered_, false) || now >= wanted) desk_->turn(now);
+}
+
+void Server::turn_control(Instant wanted) {
   const Instant now = workers_.now();
   if (std::exchange(controlled_, false) || now >= wanted || control_->has_subscribers()) {
     control_->turn(now);
   }
+}
+
+void Server::turn_metrics(Instant wanted) {
+  const Instant now = workers_.now();
+  if (std::exchange(measured_, false) || now >= wanted) metrics_->turn(now);
 }
 
 void Server::on_ready(std::uint32_t number) {
@@ -188,6 +233,10 @@ void Server::on_ready(std::uint32_t number) {
     on_signals();
   } else if (number == kControl) {
     controlled_ = true;
+  } else if (number == kAnswers) {
+    answered_ = true;
+  } else if (number == kMetrics) {
+    measured_ = true;
   } else {
     on_guest(number - kGuest);
   }

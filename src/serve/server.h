@@ -8,7 +8,9 @@
 
 #include "control/control_server.h"
 #include "driver/worker_group.h"
+#include "serve/ask/ask_desk.h"
 #include "serve/guest.h"
+#include "serve/metrics/metrics_server.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
 #include "sys/signal_fd.h"
@@ -28,6 +30,11 @@ class Server final : private driver::Outside {
          control::ControlServer* control)
       : workers_(workers), guest_(guest), signals_(signals), control_(control) {}
 
+  // Who asks people; not owned. Before run().
+  void ask_by(AskDesk& desk) { desk_ = &desk; }
+  // Not owned; before run().
+  void show(MetricsServer& metrics) { metrics_ = &metrics; }
+
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
 
@@ -37,6 +44,9 @@ class Server final : private driver::Outside {
   [[nodiscard]] std::expected<void, sys::SysError> watch_all();
   [[nodiscard]] std::expected<void, sys::SysError> watch(std::size_t place);
   void turn(Instant limit);
+  void turn_desk(Instant wanted);
+  void turn_control(Instant wanted);
+  void turn_metrics(Instant wanted);
   void on_signals();
   void on_guest(std::size_t place);
   void drain();
@@ -45,8 +55,12 @@ class Server final : private driver::Outside {
   Guest& guest_;
   sys::SignalFd& signals_;
   control::ControlServer* control_;
-  std::vector<int> watched_;  // The guest's descriptors by place; negative: none.
-  bool controlled_ = false;   // Somebody wants something at the control socket.
+  AskDesk* desk_ = nullptr;
+  MetricsServer* metrics_ = nullptr;  // Null: nobody wants them.
+  std::vector<int> watched_;          // The guest's descriptors by place; negative: none.
+  bool answered_ = false;             // The program that answers questions has said something.
+  bool controlled_ = false;           // Somebody wants something at the control socket.
+  bool measured_ = false;             // ... at the metrics' port.
   bool link_gone_ = false;
   bool draining_ = false;   // The guest has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.

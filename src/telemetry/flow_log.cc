@@ -27,6 +27,10 @@ void append_line(fmt::memory_buffer& out, const FlowRecord& record) {
   }
   line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, record.peer.address); });
   line.number("port", record.peer.port.value);
+  if (record.target) {
+    line.filled("target",
+                [&](fmt::memory_buffer& to) { append_address(to, record.target->address); });
+  }
   line.number("bytes_to_host", record.bytes_to_host);
   line.number("bytes_to_guest", record.bytes_to_guest);
   const Duration duration = std::max(record.duration, Duration{});

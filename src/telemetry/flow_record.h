@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/time.h"
@@ -28,6 +29,8 @@ struct FlowRecord {
   // The other end. Outbound: the target as the guest asked for it, before any mapping. Inbound:
   // the client that called. ICMP has no ports: the identifier of the echo is not one.
   wire::Endpoint peer;
+  // Where it leads, if the guest went to an address that stands for a name.
+  std::optional<wire::Endpoint> target{};
   // What the guest asked our DNS to learn the address; may be empty. Any bytes: a guest chose it.
   std::string_view name;
   std::chrono::system_clock::time_point opened;
@@ -40,6 +43,11 @@ struct FlowRecord {
   bool opening = false;      // It begins: nothing is counted yet.
   bool told = false;         // ... which was told; of one that ends.
   FlowPath path = FlowPath::kTap;
+  std::string_view name_source = "dns";  // From where the name is known, if there is one.
+  std::string_view rule;                 // Its id. Empty: none decided.
+  std::uint64_t generation = 0;          // Of the policy.
+  // Where refusals are only noted: why it would have been refused.
+  policy::Verdict would_refuse = policy::Verdict::kAccepted;
 };
 
 [[nodiscard]] inline std::string_view to_string(FlowDirection direction) {

@@ -68,6 +68,18 @@ void JsonLine::text(std::string_view key, std::string_view value) {
   out_.push_back('"');
 }
 
+void JsonLine::texts(std::string_view key, std::span<const std::string> values) {
+  name(key);
+  out_.push_back('[');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out_.push_back(',');
+    out_.push_back('"');
+    append_json_text(out_, values[i]);
+    out_.push_back('"');
+  }
+  out_.push_back(']');
+}
+
 void JsonLine::null(std::string_view key) {
   name(key);
   out_.append(std::string_view("null"));

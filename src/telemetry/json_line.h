@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace sluice::telemetry {
@@ -30,6 +32,7 @@ class JsonLine {
     fill(value);
     text(key, std::string_view(value.data(), value.size()));
   }
+  void texts(std::string_view key, std::span<const std::string> values);
   void null(std::string_view key);
   void number(std::string_view key, std::uint64_t value);
   void flag(std::string_view key, bool value);

@@ -7,12 +7,14 @@ namespace sluice::telemetry {
 
 bool RefusalRate::admit(std::size_t reason, Time now) {
   Bucket& bucket = buckets_[reason];
-  bucket.empty_at = std::max(bucket.empty_at, now - kOne * kBurst);
-  if (now - bucket.empty_at < kOne) {
+  const Accepted limits = reason == kMadeRoom ? accepted_ : Accepted{};
+  const Time::duration one = kSecond / limits.per_second;
+  bucket.empty_at = std::max(bucket.empty_at, now - one * limits.burst);
+  if (now - bucket.empty_at < one) {
     ++bucket.left_out;
     return false;
   }
-  bucket.empty_at += kOne;
+  bucket.empty_at += one;
   return true;
 }
 

@@ -21,6 +21,14 @@ class RefusalRate {
   static constexpr std::uint32_t kBurst = 100;
   static constexpr std::uint32_t kPerSecond = 10;
 
+  // Of what is let through there is more.
+  struct Accepted {
+    std::uint32_t burst = kBurst;
+    std::uint32_t per_second = kPerSecond;
+  };
+  RefusalRate() = default;
+  explicit RefusalRate(const Accepted& accepted) : accepted_(accepted) {}
+
   // One of the reasons that are limited; nothing for a record of a flow that went its way.
   [[nodiscard]] static std::optional<std::size_t> reason_of(const FlowRecord& record) {
     if (record.verdict != policy::Verdict::kAccepted) {
@@ -38,6 +46,7 @@ class RefusalRate {
 
   // Whether this one gets a line; else it is counted as left out.
   [[nodiscard]] bool admit(std::size_t reason, Time now);
+  void leave_out(std::size_t reason, std::uint64_t count) { buckets_[reason].left_out += count; }
   // How many were left out since the last call.
   [[nodiscard]] std::uint64_t take_left_out(std::size_t reason);
 
@@ -46,13 +55,14 @@ class RefusalRate {
 
  private:
   static constexpr std::size_t kMadeRoom = static_cast<std::size_t>(policy::Verdict::kAccepted);
-  static constexpr Time::duration kOne =
-      std::chrono::duration_cast<Time::duration>(std::chrono::seconds(1)) / kPerSecond;
+  static constexpr Time::duration kSecond =
+      std::chrono::duration_cast<Time::duration>(std::chrono::seconds(1));
 
   struct Bucket {
-    Time empty_at{};  // What a bucket holds: the time since then, at most kBurst times kOne.
+    Time empty_at{};  // What a bucket holds: the time since then, at most the burst's.
     std::uint64_t left_out = 0;
   };
+  Accepted accepted_{};
   std::array<Bucket, kReasons> buckets_{};
 };
 

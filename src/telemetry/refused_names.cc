@@ -30,15 +30,15 @@ void RefusedNames::add(const RefusedNames& other) {
   others_ += other.others_;
 }
 
-std::string RefusedNames::text() const {
+std::string RefusedNames::text(std::string_view what) const {
   if (rows_.empty()) return {};
   std::vector<const Row*> rows;
   for (const Row& row : rows_) rows.push_back(&row);
   std::ranges::sort(rows, [](const Row* a, const Row* b) {
     return a->count != b->count ? a->count > b->count : a->name < b->name;
   });
-  std::string text = fmt::format("{}{} name{} refused:", rows.size(), others_ > 0 ? " or more" : "",
-                                 rows.size() == 1 && others_ == 0 ? "" : "s");
+  std::string text = fmt::format("{}{} name{} {}:", rows.size(), others_ > 0 ? " or more" : "",
+                                 rows.size() == 1 && others_ == 0 ? "" : "s", what);
   std::string options;
   const std::size_t shown = std::min(rows.size(), kShown);
   for (std::size_t i = 0; i < shown; ++i) {

@@ -22,17 +22,22 @@ class RefusedNames {
   // "2 names refused: telemetry.example ×12 (name-unlisted), …; allow with --allow
   // telemetry.example": the most asked for come first. Without an end of line; empty: none was
   // refused.
-  [[nodiscard]] std::string text() const;
+  // ... `what` it is that happened to them: "refused".
+  [[nodiscard]] std::string text(std::string_view what = "refused") const;
 
- private:
   struct Row {
     std::string name;
     std::string_view reason;
     std::uint64_t count = 0;
   };
+  // In the order in which they were refused first.
+  [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
+  // Questions for names that have no row.
+  [[nodiscard]] std::uint64_t others() const { return others_; }
 
+ private:
   std::vector<Row> rows_;
-  std::uint64_t others_ = 0;  // Questions for names that have no row.
+  std::uint64_t others_ = 0;
 };
 
 }  // namespace sluice::telemetry

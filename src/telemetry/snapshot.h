@@ -19,6 +19,7 @@ struct Snapshot {
   std::vector<Counter> drops{};      // All that can be dropped or refused, zeros included.
   std::vector<Counter> fast_path{};  // The same of what the guest's kernel carries.
   RefusedNames refused{};            // Names that were asked for.
+  std::vector<LimitUse> limits{};    // That the policy sets; those of a group come with its first.
   const Report* report = nullptr;    // Flows that ended; borrowed. Null: none is kept.
 
   // What another worker of the same guest has counted; the report is for all of them already.

@@ -76,6 +76,9 @@ class Harness {
       require(flow::is_public_through(address, {}), "only public addresses are pinned");
       return pins_.pin(name, address, expires, now);
     }
+    void note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) override {
+      pins_.note(name, address, now);
+    }
     std::size_t names_of(const wire::IpAddress& address, std::span<dns::Pinned> out) override {
       return pins_.names_of(address, out);
     }
@@ -87,7 +90,15 @@ class Harness {
       return pins_.find(name);
     }
     [[nodiscard]] std::optional<wire::DomainName> name(dns::NameId id) const override {
-      return pins_.name(id);
+      return dns::SyntheticNames::is_synthetic(id) ? synthetic_.name(id) : pins_.name(id);
+    }
+    std::optional<dns::NameId> give_synthetic(const wire::DomainName& name,
+                                              dns::SyntheticUse use) override {
+      return synthetic_.give(name, use);
+    }
+    [[nodiscard]] std::optional<dns::NameId> synthetic_at(
+        const wire::IpAddress& address) const override {
+      return synthetic_.at(address);
     }
     void hold(dns::NameId id) override { pins_.hold(id); }
     void release(dns::NameId id) override { pins_.release(id); }
@@ -95,9 +106,11 @@ class Harness {
                              const dns::BudgetLimits& limits, Instant now) override {
       return budget_.spend(domain, name, limits, now);
     }
+    [[nodiscard]] std::size_t pins() const override { return pins_.pins(); }
 
    private:
     dns::Pins& pins_;
+    dns::SyntheticNames synthetic_{SipKey{7, 8}};
     dns::NameBudget budget_{SipKey{5, 6}};
   };
 
@@ -136,7 +149,9 @@ class Harness {
   flow::DropCounters drops_;
   dns::Pins pins_{SipKey{3, 4}, kLimits};
   Book book_{pins_};
-  flow::DnsJudge judge_{reach_, book_, drops_};
+  flow::GuestNetwork network_;
+  flow::RefusalBookOf<dns::NoLock> refusals_;
+  flow::DnsJudge judge_{reach_, {book_, refusals_}, drops_, network_};
   Instant now_{std::chrono::seconds{1000}};
 };
 

@@ -433,7 +433,7 @@ class Harness {
       for (std::size_t done = 0; done < actions.size(); ++done) {
         require(done < 100'000, "the work of one event is bounded");
         const flow::Action action = actions[done];
-        if (engine_.serve_dns(action, {now_, sink_})) {
+        if (engine_.serve_own(action, {now_, sink_})) {
           check_frames();  // They borrow the connection's answers.
         } else {
           std::visit([this](const auto& one) { carry_out(one); }, action);
@@ -610,6 +610,7 @@ class Harness {
     questions_[question_key(action.flow)] = {action.flow, action.stage};
   }
   void carry_out(const flow::WithdrawAsk& action) { questions_.erase(question_key(action.flow)); }
+  void carry_out(const flow::FindTarget&) { require(false, "the engine finds targets itself"); }
   void carry_out(const flow::ReportFlow&) {}
 
   void require_held(flow::TcpId id) {
@@ -635,12 +636,15 @@ class Harness {
   // Refuses by port.
   class Judge final : public flow::ClaimJudge {
    public:
-    flow::Judged judge_claim(const flow::FlowKey& key, const flow::Claim& /*claim*/,
-                             Instant /*now*/) override {
+    flow::Judged judge_claim(const flow::FlowKey& key, const flow::NamedBy& /*by*/,
+                             const flow::Claim& /*claim*/, Instant /*now*/) override {
       return {.verdict = key.remote.port.value == 9 ? policy::Verdict::kNotTls
                                                     : policy::Verdict::kAccepted};
     }
-    flow::RefusalWords words_of(const flow::Judged& /*judged*/) override { return {}; }
+    flow::RefusalWords words_of(const flow::FlowKey& /*key*/,
+                                const flow::Judged& /*judged*/) override {
+      return {};
+    }
   };
 
   Instant now_{std::chrono::seconds{1000}};

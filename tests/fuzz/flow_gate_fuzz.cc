@@ -27,13 +27,16 @@ using flow::test::Bytes;
 
 class Judge final : public flow::ClaimJudge {
  public:
-  flow::Judged judge_claim(const flow::FlowKey& /*key*/, const flow::Claim& claim,
-                           Instant /*now*/) override {
+  flow::Judged judge_claim(const flow::FlowKey& /*key*/, const flow::NamedBy& /*by*/,
+                           const flow::Claim& claim, Instant /*now*/) override {
     const bool allowed = claim.kind == flow::Claim::Kind::kOpaque ||
                          (claim.name.has_value() && is_allowed(*claim.name));
     return {.verdict = allowed ? policy::Verdict::kAccepted : policy::Verdict::kHostMismatch};
   }
-  flow::RefusalWords words_of(const flow::Judged& /*judged*/) override { return {}; }
+  flow::RefusalWords words_of(const flow::FlowKey& /*key*/,
+                              const flow::Judged& /*judged*/) override {
+    return {};
+  }
 };
 
 // One connection of the guest's, whose host takes everything.

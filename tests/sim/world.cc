@@ -319,6 +319,7 @@ void World::carry_out(const flow::Action& action) {
                         [&](const flow::ClosePing&) { --ping_sockets_; },
                         [&](const flow::AskPolicy& a) { on_ask(a); },
                         [&](const flow::WithdrawAsk& a) { on_withdraw(a); },
+                        [&](const flow::FindTarget&) { check(false, "no names decide"); },
                         [&](const flow::ReportFlow& a) {
                           check_report(a.summary);
                           if (verbose_) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "app/attach/attach_options.h"
@@ -29,6 +30,10 @@ namespace {
   if (::fcntl(*number, F_SETFD, FD_CLOEXEC) == 0) return UniqueFd(*number);
   return fail("{}: descriptor {} is not open; whoever starts us must leave it open", option,
               *number);
+}
+
+[[nodiscard]] std::string name_of(const netns::TargetNames& target) {
+  return target.process ? fmt::format("{}", *target.process) : target.network;
 }
 
 // Who waits for the network.
@@ -81,6 +86,7 @@ std::expected<int, EarlyExit> start_attach(std::span<const char* const> argument
        .ready = [&waiting] { waiting.tell(); }});
   serve::ServePlan plan = serve_plan(*options, std::move(choice.network));
   plan.fast_path = options->fast_path;
+  plan.ask.command = fmt::format("{} {}", kAttachCommand.program, name_of(options->target));
   return serve::serve(plan, std::move(*outputs), guest);
 }
 

@@ -5,20 +5,21 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "app/ctl/ctl_answers.h"
 #include "app/ctl/ctl_options.h"
+#include "app/ctl/ctl_reload.h"
 #include "app/ctl/ctl_tables.h"
+#include "app/ctl/run_client.h"
 #include "app/options/command.h"
 #include "control/connection.h"
 #include "control/request.h"
 #include "control/run_address.h"
-#include "telemetry/json_line.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
@@ -27,41 +28,6 @@ namespace {
 using control::Connection;
 using control::Verb;
 using Json = nlohmann::json;
-
-struct Asked {
-  std::string last;  // The answer's last line.
-  Json answer;       // The same.
-  [[nodiscard]] bool ok() const { return answer.value("ok", false); }
-};
-using OnItem = std::function<void(std::string_view)>;
-
-template <typename Fill>
-[[nodiscard]] std::string request_line(Verb verb, const Fill& fill) {
-  fmt::memory_buffer line;
-  telemetry::JsonLine members(line);
-  members.text("do", to_string(verb));
-  fill(members);
-  members.end_line();
-  return fmt::to_string(line);
-}
-
-[[nodiscard]] std::string request_line(Verb verb) {
-  return request_line(verb, [](telemetry::JsonLine&) {});
-}
-
-// Sends a request and reads its answer; `on_item` gets the lines before the last.
-[[nodiscard]] std::expected<Asked, std::string> ask(
-    Connection& run, const std::string& line, const OnItem& on_item = [](std::string_view) {}) {
-  if (!run.send(line)) return std::unexpected("the run has ended");
-  while (true) {
-    const auto answer = run.read_line();
-    if (!answer) return std::unexpected(answer.error());
-    Asked asked{std::string(*answer), Json::parse(*answer, nullptr, false)};
-    if (!asked.answer.is_object()) return std::unexpected("the run speaks another language");
-    if (asked.answer.contains("ok")) return asked;
-    on_item(asked.last);
-  }
-}
 
 [[nodiscard]] std::string text_in(const std::string& line, const char* member) {
   const Json object = Json::parse(line, nullptr, false);
@@ -100,51 +66,32 @@ template <typename Fill>
   return printed() ? 0 : 1;
 }
 
-[[nodiscard]] std::expected<Connection, std::string> connect(const std::string& wanted) {
-  if (!wanted.empty()) return Connection::open(wanted);
-  std::string several;
-  std::vector<Connection> open;
-  for (const std::string& name : control::list_runs(::getuid())) {
-    if (auto run = Connection::open(name)) {
-      open.push_back(std::move(*run));
-      several += fmt::format("{}{}", several.empty() ? "" : ", ", name);
-    }
-  }
-  if (open.empty()) return std::unexpected("nothing of yours runs");
-  if (open.size() > 1) return std::unexpected(fmt::format("which run? {}", several));
-  return std::move(open.front());
-}
-
 [[nodiscard]] int answer_of(const std::expected<Asked, std::string>& asked, bool json) {
   if (!asked) return refused(asked.error());
   if (json) std::puts(asked->last.c_str());
   if (asked->ok()) return printed() ? 0 : 1;
-  return refused(text_in(asked->last, "message"));
+  return refused(message_of(*asked));
 }
 
-[[nodiscard]] int show_flows(Connection& run, bool json) {
-  Table table(flow_head());
+// A list that comes in pages.
+struct Listed {
+  Verb verb;
+  std::vector<std::string> (*head)();
+  std::vector<std::string> (*row)(std::string_view line);
+};
+
+[[nodiscard]] int show_list(Connection& run, const Listed& listed, bool json) {
+  Table table(listed.head());
   const OnItem on_item = [&](std::string_view line) {
     if (json) {
       std::fwrite(line.data(), 1, line.size(), stdout);
       std::fputc('\n', stdout);
-    } else if (auto row = flow_row(line); !row.empty()) {
+    } else if (auto row = listed.row(line); !row.empty()) {
       table.add(std::move(row));
     }
   };
-  std::string from;
-  do {
-    const auto page = ask(run,
-                          request_line(Verb::kFlows,
-                                       [&](telemetry::JsonLine& line) {
-                                         if (!from.empty()) line.text("from", from);
-                                       }),
-                          on_item);
-    if (!page) return refused(page.error());
-    if (!page->ok()) return answer_of(page, false);
-    const Json& next = page->answer["next"];
-    from = next.is_string() ? next.get<std::string>() : "";
-  } while (!from.empty());
+  const auto asked = ask_pages(run, listed.verb, on_item);
+  if (!asked || !asked->ok()) return answer_of(asked, false);
   if (!json) std::fputs(table.text().c_str(), stdout);
   return printed() ? 0 : 1;
 }
@@ -160,9 +107,27 @@ template <typename Fill>
 }
 
 [[nodiscard]] int show_status(Connection& run, bool json) {
-  const auto asked = ask(run, request_line(Verb::kStatus));
-  if (asked && asked->ok() && !json) std::fputs(status_lines(asked->last).c_str(), stdout);
+  std::string limits;
+  const auto asked = ask(run, request_line(Verb::kStatus), [&](std::string_view line) {
+    limits += json ? std::string(line) + "\n" : limit_line(line);
+  });
+  if (asked && asked->ok()) {
+    if (!json) std::fputs(status_lines(asked->last).c_str(), stdout);
+    std::fputs(limits.c_str(), stdout);
+  }
   return answer_of(asked, json);
+}
+
+[[nodiscard]] int read_again(Connection& run, bool json) {
+  const auto reloaded = reload(run);
+  if (!reloaded) return refused(reloaded.error());
+  for (const std::string& warning : reloaded->warnings) telemetry::log_warn("{}", warning);
+  if (!json && reloaded->answer.ok()) {
+    const Json& answer = reloaded->answer.answer;
+    fmt::print("generation {}: {}; {} flows ended\n", answer.value("generation", 0U),
+               reloaded->line, answer.value("flows_ended", 0U));
+  }
+  return answer_of(reloaded->answer, json);
 }
 
 [[nodiscard]] int subscribe(Connection& run) {
@@ -184,9 +149,16 @@ template <typename Fill>
 
 [[nodiscard]] int carry_out(Connection& run, const CtlOptions& options) {
   if (options.verb == Verb::kStatus) return show_status(run, options.json);
-  if (options.verb == Verb::kFlows) return show_flows(run, options.json);
+  for (const Listed& listed :
+       {Listed{Verb::kFlows, flow_head, flow_row}, Listed{Verb::kRules, rule_head, rule_row},
+        Listed{Verb::kRefused, refused_head, refused_row}}) {
+    if (options.verb == listed.verb) return show_list(run, listed, options.json);
+  }
   if (options.verb == Verb::kPublished) return show_published(run, options.json);
   if (options.verb == Verb::kSubscribe) return subscribe(run);
+  if (options.verb == Verb::kPending) return show_pending(run, options.json);
+  if (options.given) return give_answer(run, *options.given, options.json);
+  if (options.verb == Verb::kReload) return read_again(run, options.json);
   return answer_of(ask(run, request_line(options.verb,
                                          [&](telemetry::JsonLine& line) {
                                            line.text(member_of(options.verb), options.what);
@@ -201,7 +173,8 @@ std::expected<int, EarlyExit> start_ctl(std::span<const char* const> arguments) 
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kCtlCommand.program);
   if (options->list) return list(options->json);
-  auto run = connect(options->run);
+  if (options->answers) return answer_questions(options->run);
+  auto run = connect_to_run(options->run);
   if (!run) return refused(run.error());
   return carry_out(*run, *options);
 }

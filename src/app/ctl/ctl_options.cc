@@ -25,8 +25,13 @@ constexpr std::array kVerbWords{
     VerbWord{Verb::kKill, "FLOW"},    VerbWord{Verb::kPublished, ""},
     VerbWord{Verb::kPublish, "SPEC"}, VerbWord{Verb::kUnpublish, "SPEC"},
     VerbWord{Verb::kAllow, "RULE"},   VerbWord{Verb::kDeny, "RULE"},
-    VerbWord{Verb::kSubscribe, ""},
+    VerbWord{Verb::kSubscribe, ""},   VerbWord{Verb::kPending, ""},
+    VerbWord{Verb::kApprove, ""},     VerbWord{Verb::kRefuse, ""},
+    VerbWord{Verb::kRules, ""},       VerbWord{Verb::kRefused, ""},
+    VerbWord{Verb::kReload, ""},
 };
+// Not a request of the socket.
+constexpr std::string_view kAnswer = "answer";
 
 [[nodiscard]] const VerbWord* find_verb(std::string_view word) {
   for (const VerbWord& one : kVerbWords) {
@@ -38,6 +43,7 @@ constexpr std::array kVerbWords{
 [[nodiscard]] std::string_view near_verb(std::string_view word) {
   std::vector<std::string_view> names;
   for (const VerbWord& one : kVerbWords) names.push_back(to_string(one.verb));
+  names.push_back(kAnswer);
   return nearest(word, names);
 }
 
@@ -53,6 +59,11 @@ constexpr std::array kVerbWords{
     options.list = true;
     return options;
   }
+  if (words.back() == kAnswer && words.size() <= 2) {
+    options.answers = true;
+    if (words.size() == 2) options.run = words[0];
+    return options;
+  }
   const VerbWord* verb = find_verb(words[0]);
   std::size_t next = 1;
   if (verb == nullptr) {
@@ -64,6 +75,13 @@ constexpr std::array kVerbWords{
     next = 2;
   }
   options.verb = verb->verb;
+  if (verb->verb == Verb::kApprove || verb->verb == Verb::kRefuse) {
+    const auto first = words.begin() + static_cast<std::ptrdiff_t>(next);
+    auto given = read_answer(verb->verb, std::vector<std::string>(first, words.end()));
+    if (!given) return fail("{}", given.error());
+    options.given = std::move(*given);
+    return options;
+  }
   const std::string_view name = to_string(verb->verb);
   if (!verb->what.empty()) {
     if (next == words.size()) return fail("{}: {} is missing", name, verb->what);

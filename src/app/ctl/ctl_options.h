@@ -2,9 +2,11 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 
+#include "app/ctl/ctl_answers.h"
 #include "app/options/early_exit.h"
 #include "control/request.h"
 
@@ -14,7 +16,9 @@ struct CtlOptions {
   bool list = false;  // No request: which runs there are.
   std::string run;    // Empty: the only one.
   control::Verb verb = control::Verb::kStatus;
-  std::string what;  // A flow, a port, a rule; may be empty.
+  std::string what;                  // A flow, a port, a rule; may be empty.
+  std::optional<GivenAnswer> given;  // Of approve and refuse.
+  bool answers = false;              // "answer", which is no request: stays, and asks its person.
   bool json = false;
 };
 

@@ -83,6 +83,24 @@ std::vector<std::string> flow_row(std::string_view line) {
       telemetry::human_duration(seconds_of(flow, "duration_s"))};
 }
 
+std::vector<std::string> rule_head() { return {"EFFECT", "TARGET", "DECIDED", "RULE", "NOTE"}; }
+
+std::vector<std::string> rule_row(std::string_view line) {
+  const Json rule = parse(line);
+  if (!rule.is_object() || !rule.contains("target")) return {};
+  const std::uint64_t hits = number_of(rule, "hits");
+  return {text_of(rule, "effect"), text_of(rule, "target"),
+          hits == 0 ? "never" : fmt::to_string(hits), text_of(rule, "rule"), text_of(rule, "note")};
+}
+
+std::vector<std::string> refused_head() { return {"NAME", "TIMES", "REASON"}; }
+
+std::vector<std::string> refused_row(std::string_view line) {
+  const Json row = parse(line);
+  if (!row.is_object() || !row.contains("reason")) return {};
+  return {text_of(row, "name"), fmt::to_string(number_of(row, "count")), text_of(row, "reason")};
+}
+
 std::vector<std::string> run_head() { return {"RUN", "PID", "PROGRAM", "FLOWS", "UP"}; }
 
 std::vector<std::string> run_row(std::string_view line) {
@@ -115,6 +133,26 @@ std::string status_lines(std::string_view line) {
     }
   }
   return text;
+}
+
+std::string limit_line(std::string_view line) {
+  const Json limit = parse(line);
+  if (!limit.is_object() || !limit.contains("to_host_max")) return "";
+  constexpr int kWidth = 12;
+  const Json& rule = limit.value("rule", Json());
+  std::string text =
+      fmt::format("{:<{}}{}:", "limit", kWidth,
+                  rule.is_string() ? shown(rule.get<std::string>()) : std::string("the run"));
+  for (const auto& [used, words] :
+       {std::pair("to_host", "bytes to hosts"), std::pair("from_host", "bytes from hosts"),
+        std::pair("flows", "flows")}) {
+    const Json& max = limit.value(fmt::format("{}_max", used), Json());
+    text += fmt::format(" {}", shown(limit.value(used, Json()).dump()));
+    if (max.is_number() && max != 0) text += fmt::format(" of {}", shown(max.dump()));
+    text += fmt::format(" {},", words);
+  }
+  return text + fmt::format(" {} ended, {} refused\n", shown(limit.value("ended", Json()).dump()),
+                            shown(limit.value("refused", Json()).dump()));
 }
 
 }  // namespace sluice::app

@@ -27,9 +27,16 @@ class Table {
 // The line of a flow, of a run, as one row; empty where it is none.
 [[nodiscard]] std::vector<std::string> flow_head();
 [[nodiscard]] std::vector<std::string> flow_row(std::string_view line);
+// ... of a rule of its policy, and of a name that was refused.
+[[nodiscard]] std::vector<std::string> rule_head();
+[[nodiscard]] std::vector<std::string> rule_row(std::string_view line);
+[[nodiscard]] std::vector<std::string> refused_head();
+[[nodiscard]] std::vector<std::string> refused_row(std::string_view line);
 [[nodiscard]] std::vector<std::string> run_head();
 [[nodiscard]] std::vector<std::string> run_row(std::string_view line);
 // Of one run, all that its status has: a line each.
 [[nodiscard]] std::string status_lines(std::string_view line);
+// The line of one of its limits; empty where it is none.
+[[nodiscard]] std::string limit_line(std::string_view line);
 
 }  // namespace sluice::app

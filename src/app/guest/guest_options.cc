@@ -148,6 +148,21 @@ Checked read_files(const RawOptions& raw, GuestOptions& options) {
   return {};
 }
 
+// "9100", "127.0.0.1:9100" or "[::1]:9100".
+Checked read_metrics(const std::vector<std::string>& texts, GuestOptions& options) {
+  for (const std::string& text : texts) {
+    const bool whole = text.find(':') != std::string::npos;
+    const auto endpoint = wire::parse_endpoint(whole ? text : "127.0.0.1:" + text);
+    if (!endpoint) {
+      return fail(
+          "--metrics: '{}' is not a port; expected one as 9100, 127.0.0.1:9100 or [::1]:9100",
+          text);
+    }
+    options.metrics = *endpoint;
+  }
+  return {};
+}
+
 Checked read_trace(const RawOptions& raw, GuestOptions& options) {
   for (const std::string& text : raw.all(OptionId::kTrace)) {
     const std::size_t colon = text.find(':');
@@ -208,6 +223,7 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   if (auto ok = read_workers(raw, options); !ok) return ok;
   if (auto ok = read_report(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
+  if (auto ok = read_metrics(raw.all(OptionId::kMetrics), options); !ok) return ok;
   if (auto ok = read_trace(raw, options); !ok) return ok;
   if (options.trace != nullptr && options.workers.value_or(1) > 1) {
     return fail("--trace: a timeline is of one worker; expected it without --workers");

@@ -15,6 +15,8 @@
 #include "policy/egress/egress_policy.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
+#include "serve/ask/ask_plan.h"
+#include "serve/policy_sources.h"
 #include "telemetry/log.h"
 #include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_target.h"
@@ -36,10 +38,16 @@ struct GuestOptions {
   host::Outbound outbound;                // --outbound
   std::vector<wire::Endpoint> resolvers;  // Whom to ask for names; none: as the host does.
 
-  // --allow, --deny, --policy, --profile and --default, put together.
+  // --allow, --ask, --deny, --policy, --profile and --default, put together.
   policy::EgressDraft policy;
+  serve::PolicySources policy_sources;       // What it was made of.
   std::string policy_line;                   // What to say of it at the start; empty: nothing.
   std::vector<std::string> policy_warnings;  // Doubts about its rules.
+  std::vector<std::string> hidden;           // Folders that are not for the guest to see.
+  serve::AskPlan ask;                        // How people are asked, where they are.
+  bool audit = false;                        // --audit, and with --learn
+  std::string learn;                         // --learn; empty: nothing is learnt.
+  bool generalise = false;                   // --generalise
   policy::LimitOptions limits;
   // Threads that serve the guest, 1 to kWorkersMax; nothing: as its link is best served.
   static constexpr std::uint32_t kWorkersMax = 16;
@@ -50,6 +58,7 @@ struct GuestOptions {
   std::string flow_log;     // Empty: none; as are the next two.
   std::string events;
   std::string pcap;
+  std::optional<wire::Endpoint> metrics;          // --metrics
   const telemetry::TraceTarget* trace = nullptr;  // --trace; null: none.
   std::string trace_file;                         // Empty: standard error.
   telemetry::LogLevel log_level = telemetry::LogLevel::kWarn;

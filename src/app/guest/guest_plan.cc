@@ -5,11 +5,23 @@
 #include <cstdio>
 #include <utility>
 
+#include "app/guest/learned_policy.h"
 #include "app/guest/policy_options.h"
 #include "netlink/host_routes.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
+
+namespace {
+
+serve::LearnPlan learn_plan(const GuestOptions& options) {
+  const Generalise generalise = options.generalise ? Generalise::kDomains : Generalise::kNo;
+  return {.file = options.learn, .text = [generalise](const telemetry::Usage& usage) {
+            return learned_policy(usage, generalise);
+          }};
+}
+
+}  // namespace
 
 void tell_policy(const GuestOptions& options) {
   for (const std::string& warning : options.policy_warnings) telemetry::log_warn("{}", warning);
@@ -31,6 +43,8 @@ serve::OutputPlan output_plan(const GuestOptions& options) {
           .flow_log = options.flow_log,
           .events = options.events,
           .pcap = options.pcap,
+          .learn = learn_plan(options),
+          .audit = options.audit,
           .trace = options.trace,
           .trace_file = options.trace_file};
 }
@@ -39,6 +53,9 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
   policy::EgressDraft policy = policy_for(options, network);
   return {.network = std::move(network),
           .policy = std::move(policy),
+          .ask = options.ask,
+          .policy_sources = sources_of(options),
+          .audit = options.audit,
           .limits = options.limits,
           .host_loopback = options.host_loopback || opens_loopback(options.policy),
           .host_addresses = options.host_addresses,
@@ -47,6 +64,7 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .outbound = options.outbound,
           .resolvers = options.resolvers,
           .fast_path = policy::FastPathUse::kOff,
+          .metrics = options.metrics,
           .workers = options.workers.value_or(1)};
 }
 

@@ -19,17 +19,34 @@ std::optional<std::string> converted(LogTarget to, const telemetry::SeenEvent& e
     case LogTarget::kOcsf: return ocsf_line(event);
     case LogTarget::kEve: return eve_line(event);
     case LogTarget::kZeek: return zeek_line(event);
+    case LogTarget::kZeekDns: return zeek_dns_line(event);
+    case LogTarget::kZeekSsl: return zeek_ssl_line(event);
+  }
+  unreachable("format outside its enum");
+}
+
+// Of the file; most have none.
+std::string head_of(LogTarget to) {
+  switch (to) {
+    case LogTarget::kOcsf:
+    case LogTarget::kEve: return {};
+    case LogTarget::kZeek: return zeek_head();
+    case LogTarget::kZeekDns: return zeek_dns_head();
+    case LogTarget::kZeekSsl: return zeek_ssl_head();
   }
   unreachable("format outside its enum");
 }
 
 std::expected<LogTarget, Mistake> read_target(const RawOptions& raw) {
-  if (!raw.has(OptionId::kTo)) return fail("--to is missing; expected ocsf, eve or zeek");
+  constexpr std::string_view kExpected = "expected ocsf, eve, zeek, zeek-dns or zeek-ssl";
+  if (!raw.has(OptionId::kTo)) return fail("--to is missing; {}", kExpected);
   const std::string& text = raw.all(OptionId::kTo).back();
   if (text == "ocsf") return LogTarget::kOcsf;
   if (text == "eve") return LogTarget::kEve;
   if (text == "zeek") return LogTarget::kZeek;
-  return fail("--to: '{}' is not a format; expected ocsf, eve or zeek", text);
+  if (text == "zeek-dns") return LogTarget::kZeekDns;
+  if (text == "zeek-ssl") return LogTarget::kZeekSsl;
+  return fail("--to: '{}' is not a format; {}", text, kExpected);
 }
 
 // What was passed over, so that nobody takes a part for the whole.
@@ -78,7 +95,7 @@ std::expected<int, EarlyExit> start_log(std::span<const char* const> arguments) 
                          sys::errno_text(source.error().error));
     return 1;
   }
-  if (options->to == LogTarget::kZeek) std::fputs(zeek_head().c_str(), stdout);
+  std::fputs(head_of(options->to).c_str(), stdout);
   Tally tally;
   const auto convert = [&](std::string_view line) {
     const auto event = telemetry::read_event(line);

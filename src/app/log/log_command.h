@@ -10,7 +10,7 @@
 
 namespace sluice::app {
 
-enum class LogTarget : std::uint8_t { kOcsf, kEve, kZeek };
+enum class LogTarget : std::uint8_t { kOcsf, kEve, kZeek, kZeekDns, kZeekSsl };
 
 struct LogOptions {
   LogTarget to{};

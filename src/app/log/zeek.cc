@@ -5,16 +5,16 @@
 
 #include "app/log/event_tuple.h"
 #include "app/log/formats.h"
+#include "app/log/zeek_text.h"
 
 namespace sluice::app {
 namespace {
 
 using telemetry::SeenEvent;
-
-struct Field {
-  std::string_view name;
-  std::string_view type;
-};
+using zeek::Field;
+using zeek::field;
+using zeek::seconds;
+using zeek::uid_of;
 
 constexpr std::array kFields{
     Field{"ts", "time"},
@@ -36,15 +36,6 @@ constexpr std::array kFields{
     Field{"sluice_reason", "string"},
 };
 
-// "C" and the number in digits of 62, as Zeek's own are.
-std::string uid_of(std::uint64_t number) {
-  constexpr std::string_view kDigits =
-      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  std::string digits;
-  for (; number > 0; number /= 62) digits.insert(digits.begin(), kDigits[number % 62]);
-  return "C" + std::string(11 - std::min<std::size_t>(digits.size(), 11), '0') + digits;
-}
-
 // Of the originator's and the responder's view.
 std::string_view state_of(const SeenEvent& event) {
   const bool inbound = event.direction == "in";
@@ -61,53 +52,22 @@ std::string_view state_of(const SeenEvent& event) {
   return "OTH";
 }
 
-// A tab or a newline would make it another field, and "-" is one that is not set.
-std::string field(std::string_view text) {
-  if (text.empty()) return "-";
-  if (text == "-") return "\\x2d";
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out;
-}
-
-std::string seconds(std::chrono::microseconds time) {
-  return fmt::format("{}.{:06}", time.count() / 1'000'000, time.count() % 1'000'000);
-}
-
 }  // namespace
 
-std::string zeek_head() {
-  std::string text =
-      "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n";
-  text += "#fields";
-  for (const Field& one : kFields) text += fmt::format("\t{}", one.name);
-  text += "\n#types";
-  for (const Field& one : kFields) text += fmt::format("\t{}", one.type);
-  return text + "\n";
-}
+std::string zeek_head() { return zeek::head("conn", kFields); }
 
 std::optional<std::string> zeek_line(const SeenEvent& event) {
-  using std::chrono::duration_cast;
-  using std::chrono::microseconds;
   const auto tuple = tuple_of(event);
   if (!tuple || (event.type != "close" && !event.is_refusal())) return std::nullopt;
   const bool inbound = event.direction == "in";
-  return fmt::format(
-      "{}\t{}\t{}\t{}\t{}\t{}\t{}\t-\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
-      seconds(duration_cast<microseconds>(event.opened.time_since_epoch())),
-      uid_of(flow_number_of(event)), wire::to_string(tuple->flow.source.address),
-      tuple->flow.source.port.value, wire::to_string(tuple->flow.destination.address),
-      tuple->flow.destination.port.value, field(event.proto),
-      seconds(duration_cast<microseconds>(event.duration)), tuple->bytes_by_source,
-      tuple->bytes_by_destination, state_of(event), inbound ? 'F' : 'T', inbound ? 'T' : 'F',
-      community_id(tuple->flow), field(event.name), field(event.reason));
+  return fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t-\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+                     seconds(event.opened.time_since_epoch()), uid_of(flow_number_of(event)),
+                     wire::to_string(tuple->flow.source.address), tuple->flow.source.port.value,
+                     wire::to_string(tuple->flow.destination.address),
+                     tuple->flow.destination.port.value, field(event.proto),
+                     seconds(event.duration), tuple->bytes_by_source, tuple->bytes_by_destination,
+                     state_of(event), inbound ? 'F' : 'T', inbound ? 'T' : 'F',
+                     community_id(tuple->flow), field(event.name), field(event.reason));
 }
 
 }  // namespace sluice::app

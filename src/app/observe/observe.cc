@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "app/observe/event_source.h"
+#include "app/observe/live_events.h"
 #include "app/options/command.h"
 #include "app/options/help.h"
 #include "app/options/raw_options.h"
 #include "telemetry/events/event_row.h"
+#include "telemetry/events/run_id.h"
 #include "telemetry/log.h"
 
 namespace sluice::app {
@@ -54,6 +56,7 @@ class Viewer {
       ++strange_;
       return;
     }
+    ended_ = event->type == "end";
     if (!options_.filter.wants(*event)) return;
     if (options_.json) {
       (void)std::fwrite(line.data(), 1, line.size(), stdout);
@@ -64,12 +67,50 @@ class Viewer {
   }
   // Lines that were no events.
   [[nodiscard]] std::uint64_t strange() const { return strange_; }
+  // The last line was the last of its run.
+  [[nodiscard]] bool ended() const { return ended_; }
 
  private:
   const ObserveOptions& options_;
   telemetry::Color color_;
   std::uint64_t strange_ = 0;
+  bool ended_ = false;
 };
+
+// A file may be called as a run is, and then it is the file.
+bool names_a_run(const std::string& what) {
+  return what.empty() || (telemetry::is_run_id(what) && ::access(what.c_str(), F_OK) != 0);
+}
+
+int observe_run(const ObserveOptions& options, Viewer& viewer) {
+  const auto watched = watch_run(options.what, [&](std::string_view line) {
+    viewer.show(line);
+    if (viewer.ended()) return Shown::kLast;
+    return std::fflush(stdout) == 0 ? Shown::kGoOn : Shown::kNobody;
+  });
+  if (!watched) telemetry::log_error("{}", watched.error());
+  return watched && std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+int observe_file(const ObserveOptions& options, Viewer& viewer) {
+  auto source = EventSource::open(options.what, options.follow);
+  if (!source) {
+    telemetry::log_error("cannot read '{}': {}", options.what,
+                         sys::errno_text(source.error().error));
+    return 1;
+  }
+  const auto read = source->read_all([&](std::string_view line) { viewer.show(line); },
+                                     [] { return std::fflush(stdout) == 0; });
+  if (!read) {
+    telemetry::log_error("'{}': {}", options.what, sys::errno_text(read.error().error));
+    return 1;
+  }
+  if (viewer.strange() > 0) {
+    telemetry::log_warn("'{}': {} line{} no event{}", options.what, viewer.strange(),
+                        viewer.strange() == 1 ? " is" : "s are", viewer.strange() == 1 ? "" : "s");
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -79,12 +120,10 @@ std::expected<ObserveOptions, EarlyExit> parse_observe_options(
   const auto raw = split_arguments(command, arguments);
   if (!raw) return std::unexpected(usage_error(command.program, raw.error()));
   if (auto exit = help_or_version(command, *raw)) return std::unexpected(std::move(*exit));
-  if (raw->words.size() != 1) {
-    return std::unexpected(usage_error(
-        command.program, {raw->words.empty() ? "no file; expected one that --events writes, or -"
-                                             : "more than one file"}));
+  if (raw->words.size() > 1) {
+    return std::unexpected(usage_error(command.program, {"more than one run, or file"}));
   }
-  ObserveOptions options{.file = raw->words.front(),
+  ObserveOptions options{.what = raw->words.empty() ? "" : raw->words.front(),
                          .follow = raw->has(OptionId::kFollow),
                          .json = raw->has(OptionId::kJson),
                          .filter = {}};
@@ -98,24 +137,9 @@ std::expected<int, EarlyExit> start_observe(std::span<const char* const> argumen
   const auto options = parse_observe_options(arguments);
   if (!options) return std::unexpected(options.error());
   telemetry::set_log_program(kObserveCommand.program);
-  auto source = EventSource::open(options->file, options->follow);
-  if (!source) {
-    telemetry::log_error("cannot read '{}': {}", options->file,
-                         sys::errno_text(source.error().error));
-    return 1;
-  }
   Viewer viewer(*options);
-  const auto read = source->read_all([&](std::string_view line) { viewer.show(line); },
-                                     [] { return std::fflush(stdout) == 0; });
-  if (!read) {
-    telemetry::log_error("'{}': {}", options->file, sys::errno_text(read.error().error));
-    return 1;
-  }
-  if (viewer.strange() > 0) {
-    telemetry::log_warn("'{}': {} line{} no event{}", options->file, viewer.strange(),
-                        viewer.strange() == 1 ? " is" : "s are", viewer.strange() == 1 ? "" : "s");
-  }
-  return 0;
+  return names_a_run(options->what) ? observe_run(*options, viewer)
+                                    : observe_file(*options, viewer);
 }
 
 }  // namespace sluice::app

@@ -1,4 +1,5 @@
-// `sluice observe`: shows the events of a file that `--events` writes, as they come.
+// `sluice observe`: shows the events of a run that lives, or of a file that `--events` writes, as
+// they come.
 #pragma once
 
 #include <expected>
@@ -11,8 +12,8 @@
 namespace sluice::app {
 
 struct ObserveOptions {
-  std::string file;     // "-": standard input.
-  bool follow = false;  // Wait for what is appended.
+  std::string what;     // A run or a file; "-": standard input; empty: the only run.
+  bool follow = false;  // Of a file: wait for what is appended.
   bool json = false;    // Lines as they are.
   telemetry::EventFilter filter;
 };

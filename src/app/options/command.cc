@@ -179,7 +179,17 @@ Requests:
   published       ports that are published
   publish SPEC    one more, as --publish of 'sluice run'
   unpublish SPEC  one less; connections that were accepted go on
+  rules           the rules in the order in which they count, and how often each
+                  has decided
+  refused         names that were asked for and refused, how often and why
   subscribe       print events as they happen, a line of JSON each
+  pending         what is asked: connections that wait for you, and what nobody
+                  has answered
+  approve ID [once|run|always] [name:port|name|domain]
+  refuse ID [once|run|always] [name:port|name|domain]
+                  answer a question; 'always' is kept for later runs
+  answer          stay, show questions as they come, and read such answers; while
+                  it runs there is somebody to ask
 )",
     .options = kCtlOptions,
     .ending = R"(
@@ -210,9 +220,23 @@ constinit const Command kOiProgram{
     .words = WordsAre::kOperands,
 };
 
-std::array<const Command*, 10> all_commands() {
-  return {&kRunCommand,    &kVmCommand,      &kBoxCommand, &kAttachCommand,  &kForwardCommand,
-          &kPolicyCommand, &kProfileCommand, &kCtlCommand, &kObserveCommand, &kLogCommand};
+std::span<const Command* const> all_commands() {
+  static constexpr const Command* kAll[] = {
+      &kRunCommand,        //
+      &kVmCommand,         //
+      &kBoxCommand,        //
+      &kAttachCommand,     //
+      &kForwardCommand,    //
+      &kPolicyCommand,     //
+      &kProfileCommand,    //
+      &kDecisionsCommand,  //
+      &kCtlCommand,        //
+      &kWebCommand,        //
+      &kObserveCommand,    //
+      &kTopCommand,        //
+      &kLogCommand,        //
+  };
+  return kAll;
 }
 
 }  // namespace sluice::app

@@ -20,8 +20,11 @@ enum class CommandId : std::uint8_t {
   kForward,
   kPolicy,
   kProfile,
+  kDecisions,
   kCtl,
+  kWeb,
   kObserve,
+  kTop,
   kLog
 };
 
@@ -49,14 +52,17 @@ extern const Command kBoxCommand;
 extern const Command kAttachCommand;
 extern const Command kForwardCommand;
 extern const Command kObserveCommand;
+extern const Command kTopCommand;
 extern const Command kLogCommand;
 extern const Command kCtlCommand;
+extern const Command kWebCommand;
 extern const Command kPolicyCommand;
 extern const Command kProfileCommand;
+extern const Command kDecisionsCommand;
 // `oi` takes the place of another program; it is not a word behind "sluice".
 extern const Command kOiProgram;
 
 // Behind "sluice", in the order of help.
-[[nodiscard]] std::array<const Command*, 10> all_commands();
+[[nodiscard]] std::span<const Command* const> all_commands();
 
 }  // namespace sluice::app

@@ -83,6 +83,29 @@ inline constexpr OptionSpec kPolicy{OptionId::kPolicy,
                                     "What may pass",
                                     "rules and settings of a file: sluice-policy(5);\n"
                                     "what it does not allow is refused"};
+inline constexpr OptionSpec kAudit{OptionId::kAudit,
+                                   OptionKind::kFlag,
+                                   "--audit",
+                                   "",
+                                   "What may pass",
+                                   "let through what the policy refuses, and say in the\n"
+                                   "events and in the end what that was; what no policy\n"
+                                   "opens by itself, as the host's own addresses, stays\n"
+                                   "refused"};
+inline constexpr OptionSpec kLearn{OptionId::kLearn,
+                                   OptionKind::kValue,
+                                   "--learn",
+                                   "FILE",
+                                   "What may pass",
+                                   "the same without a word, and in the end write FILE: a\n"
+                                   "policy of what was used, by name, port and protocol"};
+inline constexpr OptionSpec kGeneralise{OptionId::kGeneralise,
+                                        OptionKind::kFlag,
+                                        "--generalise",
+                                        "",
+                                        "What may pass",
+                                        "with --learn: whole registered domains, as\n"
+                                        ".example.com for www.example.com"};
 inline constexpr OptionSpec kProfile{OptionId::kProfile,
                                      OptionKind::kList,
                                      "--profile",
@@ -92,7 +115,27 @@ inline constexpr OptionSpec kProfile{OptionId::kProfile,
                                      "profile list'; what they do not allow is refused"};
 inline constexpr OptionSpec kDefault{
     OptionId::kDefault, OptionKind::kValue, "--default",
-    "deny|allow",       "What may pass",    "what becomes of that which no rule speaks of"};
+    "deny|ask|allow",   "What may pass",    "what becomes of that which no rule speaks of"};
+inline constexpr OptionSpec kAsk{OptionId::kAsk,
+                                 OptionKind::kOptionalList,
+                                 "--ask",
+                                 "TARGET[:PORTS][/PROTO]",
+                                 "What may pass",
+                                 "ask people about this, else about all that no rule\n"
+                                 "speaks of: connections wait for 'sluice ctl answer',\n"
+                                 "'sluice web' or --ask-exec; none there, and they are\n"
+                                 "refused"};
+inline constexpr OptionSpec kAskTimeout{
+    OptionId::kAskTimeout, OptionKind::kValue,
+    "--ask-timeout",       "DURATION",
+    "What may pass",       "for how long they wait (default: 60s)"};
+inline constexpr OptionSpec kAskExec{OptionId::kAskExec,
+                                     OptionKind::kValue,
+                                     "--ask-exec",
+                                     "PROGRAM",
+                                     "What may pass",
+                                     "a shell's command line, started before the guest, that\n"
+                                     "gets questions as lines of JSON and prints answers"};
 inline constexpr OptionSpec kNat64Prefix{OptionId::kNat64Prefix,
                                          OptionKind::kList,
                                          "--nat64-prefix",
@@ -110,6 +153,14 @@ inline constexpr OptionSpec kNewFlowsPerSecond{OptionId::kNewFlowsPerSecond,
                                                "N",
                                                "What may pass",
                                                "new flows in any second (default: 0, no limit)"};
+inline constexpr OptionSpec kLimit{OptionId::kLimit,
+                                   OptionKind::kList,
+                                   "--limit",
+                                   "KEY=VALUE[,...]",
+                                   "What may pass",
+                                   "what all flows carry together: to-host=2GiB and\n"
+                                   "from-host=10GiB end them once it is used up;\n"
+                                   "rate=5MiB/s slows them down, each way"};
 inline constexpr OptionSpec kReport{
     OptionId::kReport, OptionKind::kOptionalValue,
     "--report",        "text|json",
@@ -128,6 +179,13 @@ inline constexpr OptionSpec kEvents{OptionId::kEvents,
                                     "What you see",
                                     "append a line of JSON for all that happens, as it\n"
                                     "happens: flows that begin and end, and refusals"};
+inline constexpr OptionSpec kMetrics{OptionId::kMetrics,
+                                     OptionKind::kValue,
+                                     "--metrics",
+                                     "[ADDR:]PORT",
+                                     "What you see",
+                                     "serve counters for Prometheus there, at /metrics\n"
+                                     "(default address: 127.0.0.1; port 0: any, and told)"};
 inline constexpr OptionSpec kPcap{OptionId::kPcap, OptionKind::kValue,
                                   "--pcap",        "FILE",
                                   "What you see",  "capture every frame for tcpdump or wireshark"};

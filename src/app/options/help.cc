@@ -23,6 +23,7 @@ std::string heading(const OptionSpec& spec) {
   }
   switch (spec.kind) {
     case OptionKind::kFlag: break;
+    case OptionKind::kOptionalList:
     case OptionKind::kOptionalValue: text += fmt::format("[={}]", spec.value); break;
     case OptionKind::kValue:
     case OptionKind::kList: text += fmt::format(" {}", spec.value); break;

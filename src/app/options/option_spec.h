@@ -25,14 +25,22 @@ enum class OptionId : std::uint8_t {
   kDeny,
   kAllow,
   kPolicy,
+  kAudit,
+  kLearn,
+  kGeneralise,
   kProfile,
   kDefault,
+  kAsk,
+  kAskTimeout,
+  kAskExec,
   kMaxFlows,
   kNewFlowsPerSecond,
+  kLimit,
   kReport,
   kReportFile,
   kFlowLog,
   kEvents,
+  kMetrics,
   kPcap,
   kTrace,
   kLogLevel,
@@ -84,6 +92,7 @@ enum class OptionId : std::uint8_t {
   kLogFile,
   kLogFormat,
   kJson,
+  kOnce,
   kFollow,
   kDenied,
   kName,
@@ -94,6 +103,7 @@ enum class OptionId : std::uint8_t {
   kType,
   kFlow,
   kTo,
+  kListen,
   kHelp,
   kVersion,
   kCount,  // How many there are.
@@ -102,6 +112,7 @@ enum class OptionId : std::uint8_t {
 enum class OptionKind : std::uint8_t {
   kFlag,           // --pid
   kOptionalValue,  // --report or --report=json
+  kOptionalList,   // --ask or --ask=TARGET, as often as one likes
   kValue,          // --mtu N; the last one counts
   kList,           // --deny RULE, as often as one likes
 };

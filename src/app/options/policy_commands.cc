@@ -55,4 +55,27 @@ Exit status: 0; 2 if there is no such profile, or for a bad option.
     .words = WordsAre::kOperands,
 };
 
+constinit const Command kDecisionsCommand{
+    .id = CommandId::kDecisions,
+    .name = "decisions",
+    .program = "sluice decisions",
+    .summary = "what was answered for always",
+    .usage = "[OPTIONS] list\n[OPTIONS] forget NUMBER|RULE|all",
+    .introduction =
+        R"(What you answered 'always' when a run asked is remembered in
+~/.config/sluice/decisions.toml, and counts in later runs where their policy asks.
+)",
+    .options = kProfileOptions,
+    .ending = R"(
+Examples:
+  sluice decisions list
+  sluice decisions forget 2
+  sluice decisions forget example.com:443/tcp
+
+Exit status: 0; 1 if the file cannot be read or written, or there is no such
+decision; 2 for a bad option.
+)",
+    .words = WordsAre::kOperands,
+};
+
 }  // namespace sluice::app

@@ -13,7 +13,7 @@ inline constexpr OptionSpec kJsonOption{OptionId::kJson, OptionKind::kFlag,     
 
 inline constexpr std::array kPolicyOptions{
     guest_option::kAllow, guest_option::kDeny, guest_option::kProfile, guest_option::kDefault,
-    kJsonOption,          guest_option::kHelp, guest_option::kVersion,
+    guest_option::kAsk,   kJsonOption,         guest_option::kHelp,    guest_option::kVersion,
 };
 
 inline constexpr std::array kProfileOptions{

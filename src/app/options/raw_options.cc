@@ -25,6 +25,10 @@ void declare(CLI::App& parser, const OptionSpec& spec, std::vector<std::string>&
       parser.add_flag(names + "{text}", values)
           ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       return;
+    case OptionKind::kOptionalList:
+      parser.add_flag(names + "{@default}", values)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      return;
     case OptionKind::kValue:
     case OptionKind::kList: parser.add_option(names, values)->allow_extra_args(false); return;
   }

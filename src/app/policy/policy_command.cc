@@ -35,6 +35,7 @@ void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 std::expected<config::PolicyParts, Mistake> parts_of(const RawOptions& raw, Words files) {
   config::PolicyRequest request{.allow = raw.all(OptionId::kAllow),
                                 .deny = raw.all(OptionId::kDeny),
+                                .ask = raw.all(OptionId::kAsk),
                                 .files = std::move(files),
                                 .profiles = raw.all(OptionId::kProfile)};
   for (const std::string& text : raw.all(OptionId::kDefault)) request.fallback = text;

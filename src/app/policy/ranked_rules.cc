@@ -5,103 +5,39 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <tuple>
 #include <utility>
+
+#include "config/egress/limit_text.h"
+#include "policy/egress/rule_rank.h"
 
 namespace sluice::app {
 namespace {
 
-using policy::AddressGroup;
 using policy::DraftRule;
 using policy::EgressDraft;
-using policy::NamePattern;
-
-// Less is more specific; names before addresses.
-struct Rank {
-  bool is_address = false;
-  int kind = 0;
-  int width = 0;
-  std::uint32_t ports = 0;
-  bool any_protocol = false;
-  int effect = 0;
-  std::size_t place = 0;
-  friend auto operator<=>(const Rank&, const Rank&) = default;
-};
-
-int kind_of(const NamePattern& pattern) {
-  switch (pattern.kind()) {
-    case NamePattern::Kind::kExact: return 0;
-    case NamePattern::Kind::kGlob: return 1;
-    case NamePattern::Kind::kBelow:
-    case NamePattern::Kind::kWithin: return 2;
-    case NamePattern::Kind::kAny: return 3;
-  }
-  unreachable("kind outside its enum");
-}
-
-int width_of(const NamePattern& pattern) {
-  const auto letters = pattern.kind() == NamePattern::Kind::kGlob
-                           ? pattern.before_star().size() + pattern.behind_star().size()
-                           : pattern.base().wire().size();
-  return -static_cast<int>(letters);
-}
-
-// By the share of their family's addresses; groups by their widest prefix.
-int width_of(const wire::Prefix& prefix) {
-  return (prefix.address.is_v4() ? 32 : 128) - int{prefix.length};
-}
-
-int width_of(AddressGroup group) {
-  switch (group) {
-    case AddressGroup::kPublic: return 127;
-    case AddressGroup::kHost:
-    case AddressGroup::kGateway:
-    case AddressGroup::kLoopback: return 0;
-    case AddressGroup::kPrivate:
-    case AddressGroup::kLinkLocal:
-    case AddressGroup::kMetadata: break;
-  }
-  int widest = 0;
-  for (const wire::Prefix& prefix : policy::prefixes_of(group)) {
-    widest = std::max(widest, prefix.address.is_v4() ? width_of(prefix) : 0);
-  }
-  return widest;
-}
-
-Rank rank_of(const DraftRule& rule, std::size_t place) {
-  const policy::PortScope scope = scope_of(rule.target, rule.rule.effect);
-  Rank rank{.ports = scope.ports_written,
-            .any_protocol = !scope.protocol_written,
-            .effect = -static_cast<int>(rule.rule.effect),
-            .place = place};
-  if (const NamePattern* pattern = rule.target.name()) {
-    rank.kind = kind_of(*pattern);
-    rank.width = width_of(*pattern);
-    return rank;
-  }
-  rank.is_address = true;
-  if (const auto* prefix = std::get_if<wire::Prefix>(&rule.target.subject)) {
-    rank.width = width_of(*prefix);
-  } else {
-    rank.width = width_of(std::get<AddressGroup>(rule.target.subject));
-  }
-  return rank;
-}
 
 ShownRule shown(const DraftRule& rule) {
-  return {rule.rule.effect, to_string(rule.target), rule.rule.id, rule.rule.note,
-          rule.target.name() != nullptr};
+  return {.effect = rule.rule.effect,
+          .target = to_string(rule.target),
+          .id = rule.rule.id,
+          .note = rule.rule.note,
+          .limit = config::describe_limit(rule.rule.limit.value_or(policy::TrafficLimit{})),
+          .via = rule.rule.via ? to_string(*rule.rule.via) : "",
+          .is_name = rule.target.name() != nullptr};
 }
 
 std::vector<std::string> keys_of(const EgressDraft& draft) {
   std::vector<std::string> keys;
   for (const DraftRule& rule : draft.rules) {
-    keys.push_back(fmt::format("{} {}", to_string(rule.rule.effect), to_string(rule.target)));
+    std::string key = fmt::format("{} {}", to_string(rule.rule.effect), to_string(rule.target));
+    if (rule.rule.via) key += fmt::format(" via {}", to_string(*rule.rule.via));
+    if (rule.rule.limit) key += fmt::format(" limit {}", config::describe_limit(*rule.rule.limit));
+    keys.push_back(std::move(key));
   }
   return keys;
 }
 
-// The rules of `draft` whose effect and target are not among `others`.
+// The rules of `draft` whose effect, target, limit and broker are not among `others`.
 std::string lines_of(const EgressDraft& draft, const EgressDraft& others, char sign) {
   const std::vector<std::string> known = keys_of(others);
   const std::set<std::string> all(known.begin(), known.end());
@@ -117,13 +53,10 @@ std::string lines_of(const EgressDraft& draft, const EgressDraft& others, char s
 }  // namespace
 
 std::vector<ShownRule> rank_rules(const EgressDraft& draft) {
-  std::vector<std::pair<Rank, const DraftRule*>> ranked;
-  for (const DraftRule& rule : draft.rules) {
-    ranked.emplace_back(rank_of(rule, ranked.size()), &rule);
-  }
-  std::ranges::sort(ranked);
   std::vector<ShownRule> rules;
-  for (const auto& [rank, rule] : ranked) rules.push_back(shown(*rule));
+  for (const std::size_t place : policy::ranked_places(draft)) {
+    rules.push_back(shown(draft.rules[place]));
+  }
   return rules;
 }
 
@@ -140,11 +73,16 @@ std::string explain_text(const EgressDraft& draft) {
       any = true;
       text += fmt::format("  {:<5}  {:<{}}  {}{}{}\n", to_string(rule.effect), rule.target, width,
                           rule.id, rule.note.empty() ? "" : ": ", rule.note);
+      if (!rule.via.empty()) text += fmt::format("  {:<5}  via {}\n", "", rule.via);
+      if (!rule.limit.empty()) text += fmt::format("  {:<5}  limit {}\n", "", rule.limit);
     }
     if (!any) text += "  none\n";
   }
   text += "always denied unless a rule as specific allows it: @link-local, @metadata\n";
   text += fmt::format("what no rule speaks of: {}\n", to_string(draft.fallback));
+  if (draft.limit.any()) {
+    text += fmt::format("limit of the run: {}\n", config::describe_limit(draft.limit));
+  }
   return text;
 }
 
@@ -156,9 +94,12 @@ std::string explain_json(const EgressDraft& draft) {
                                 {"id", rule.id},
                                 {"of", rule.is_name ? "names" : "addresses"}};
     if (!rule.note.empty()) each["note"] = rule.note;
+    if (!rule.via.empty()) each["via"] = rule.via;
+    if (!rule.limit.empty()) each["limit"] = rule.limit;
     rules.push_back(std::move(each));
   }
-  const nlohmann::ordered_json all{{"default", to_string(draft.fallback)}, {"rules", rules}};
+  nlohmann::ordered_json all{{"default", to_string(draft.fallback)}, {"rules", rules}};
+  if (draft.limit.any()) all["limit"] = config::describe_limit(draft.limit);
   return all.dump(2) + "\n";
 }
 
@@ -167,6 +108,11 @@ std::string difference(const EgressDraft& before, const EgressDraft& after) {
   if (before.fallback != after.fallback) {
     text += fmt::format("- default {}\n+ default {}\n", to_string(before.fallback),
                         to_string(after.fallback));
+  }
+  if (before.limit != after.limit) {
+    if (before.limit.any())
+      text += fmt::format("- limit {}\n", config::describe_limit(before.limit));
+    if (after.limit.any()) text += fmt::format("+ limit {}\n", config::describe_limit(after.limit));
   }
   return text + lines_of(before, after, '-') + lines_of(after, before, '+');
 }

@@ -14,6 +14,8 @@ struct ShownRule {
   std::string target;
   std::string id;
   std::string note;
+  std::string limit;  // Empty: there is none; the same of `via`.
+  std::string via;
   bool is_name = false;
 };
 

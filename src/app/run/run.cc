@@ -1,6 +1,8 @@
 // `sluice run`: its words as a plan of what is served, and of the command that is the guest.
 #include "app/run/run.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <utility>
 
@@ -16,9 +18,13 @@
 namespace sluice::app {
 namespace {
 
+// Of the command, where it stands with what was answered for it.
+constexpr std::size_t kCommandShown = 200;
+
 [[nodiscard]] serve::CommandPlan command_plan(const RunOptions& options, bool ipv4_default_route) {
   return {.command = options.command,
           .tap = {.interface = options.interface, .ipv4_default_route = ipv4_default_route},
+          .hidden = options.hidden,
           .user = options.as_root ? netns::GuestUser::kRoot : netns::GuestUser::kCaller,
           .pid_namespace =
               options.pid_namespace ? netns::PidNamespace::kOwn : netns::PidNamespace::kShared};
@@ -39,6 +45,7 @@ int run_command(const RunOptions& options) {
   serve::CommandGuest guest(command_plan(options, choice.ipv4_default_route));
   serve::ServePlan plan = serve_plan(options, std::move(choice.network));
   plan.fast_path = options.fast_path;
+  plan.ask.command = fmt::format("{}", fmt::join(options.command, " ")).substr(0, kCommandShown);
   return serve::serve(plan, std::move(*outputs), guest);
 }
 

@@ -57,4 +57,20 @@ Registrations registrations_below(const std::string& name) {
   return is(PSL_TYPE_PRIVATE) ? Registrations::kShared : Registrations::kNone;
 }
 
+std::string registrable_domain(const std::string& name) {
+  static auto* const list = function_of<decltype(psl_builtin)>(kPsl, "psl_builtin");
+  static auto* const domain =
+      function_of<decltype(psl_registrable_domain)>(kPsl, "psl_registrable_domain");
+  for (const std::string_view shared : kSharedHosts) {
+    if (name == shared) return {};
+    if (!name.ends_with(shared) || name[name.size() - shared.size() - 1] != '.') continue;
+    const std::string_view below(name.data(), name.size() - shared.size() - 1);
+    const std::size_t dot = below.rfind('.');
+    return name.substr(dot == std::string_view::npos ? 0 : dot + 1);
+  }
+  if (list == nullptr || domain == nullptr) return {};
+  const char* const found = domain(list(), name.c_str());
+  return found == nullptr ? std::string() : std::string(found);
+}
+
 }  // namespace sluice::config

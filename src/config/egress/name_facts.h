@@ -22,4 +22,10 @@ enum class Registrations : std::uint8_t {
 // `name` in A-labels and lower case, without a final dot.
 [[nodiscard]] Registrations registrations_below(const std::string& name);
 
+// What somebody has registered to which `name` belongs: "example.co.uk" of "www.example.co.uk".
+// Empty where anybody can have a name there, and where libpsl is missing. Below the names that
+// registrations_below() calls shared it is what one customer has. Loads the library the first time;
+// later calls need no file.
+[[nodiscard]] std::string registrable_domain(const std::string& name);
+
 }  // namespace sluice::config

@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "base/suggestion.h"
+#include "config/egress/ask_table.h"
+#include "config/egress/limit_text.h"
 #include "config/egress/rule_table.h"
 #include "config/messages.h"
 #include "config/toml_reader.h"
@@ -26,9 +28,14 @@ constexpr std::size_t kFileSizeMax = 64 * 1024 * 1024;
 constexpr std::uint64_t kCountMax = std::numeric_limits<std::uint32_t>::max();
 
 constexpr Named<policy::Effect> kFallbacks[] = {{"deny", policy::Effect::kDeny},
+                                                {"ask", policy::Effect::kAsk},
                                                 {"allow", policy::Effect::kAllow}};
+constexpr Named<policy::DnsAnswers> kAnswers[] = {{"pinned", policy::DnsAnswers::kPinned},
+                                                  {"synthetic", policy::DnsAnswers::kSynthetic}};
 constexpr Named<policy::DeniedAnswer> kDeniedAnswers[] = {
-    {"nxdomain", policy::DeniedAnswer::kNxDomain}, {"nodata", policy::DeniedAnswer::kNoData}};
+    {"explain", policy::DeniedAnswer::kExplain},
+    {"nxdomain", policy::DeniedAnswer::kNxDomain},
+    {"nodata", policy::DeniedAnswer::kNoData}};
 constexpr Named<policy::EncryptedHello> kHellos[] = {{"outer", policy::EncryptedHello::kOuter},
                                                      {"refuse", policy::EncryptedHello::kRefuse}};
 constexpr Named<wire::DnsType> kTypes[] = {
@@ -72,7 +79,9 @@ void read_dns(TomlReader& document, policy::DnsPolicy& into, Messages& messages)
   const TomlTable* const table = document.table("dns");
   if (table == nullptr) return;
   TomlReader reader(*table, "dns", messages);
+  assign(into.answers, reader.choice("answers", kAnswers));
   assign(into.denied, reader.choice("denied", kDeniedAnswers));
+  assign(into.pages, reader.boolean("pages"));
   assign(into.intercept, reader.boolean("intercept"));
   read_types(reader, into.types, messages);
   assign(into.min_ttl, reader.duration("min-ttl"));
@@ -105,6 +114,7 @@ void read_limits(TomlReader& document, PolicyParts& into, Messages& messages) {
   if (const auto flows = reader.integer("new-flows-per-second", 0, kCountMax)) {
     into.new_flows_per_second = static_cast<std::uint32_t>(*flows);
   }
+  read_limit_keys(reader, into.draft.limit);
   reader.finish(Unknown::kError);
 }
 
@@ -190,6 +200,7 @@ std::expected<ProfileNote, ConfigErrors> PolicyReader::add_text(std::string_view
   read_dns(reader, parts_->draft.dns, messages);
   read_first_bytes(reader, parts_->draft, messages);
   read_limits(reader, *parts_, messages);
+  read_ask_table(reader, parts_->ask, messages);
   for (const TomlValue* value : reader.tables("rule")) {
     read_rule_table(*value, label, parts_->draft.rules, messages);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/forward_config.h"
+#include "policy/ask/ask_settings.h"
 #include "policy/egress/egress_policy.h"
 
 namespace sluice::config {
@@ -15,6 +16,7 @@ namespace sluice::config {
 struct PolicyParts {
   policy::EgressDraft draft{};
   std::optional<policy::Effect> fallback{};  // What is said of the default.
+  policy::AskSettings ask{};
   std::optional<std::uint32_t> max_flows{};
   std::optional<std::uint32_t> new_flows_per_second{};
   std::vector<std::string> sources{};  // Names of profiles and files, in order.

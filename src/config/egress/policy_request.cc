@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
+#include "config/egress/limit_text.h"
 #include "config/egress/policy_file.h"
 #include "config/egress/target_text.h"
 #include "config/messages.h"
@@ -27,6 +30,7 @@ std::expected<void, std::string> add_options(const std::vector<std::string>& tex
   std::size_t number = 0;
   const std::string option = fmt::format("--{}", to_string(effect));
   for (const std::string& text : texts) {
+    if (effect == Effect::kAsk && text == kAskDefault) continue;
     ++number;
     auto target = read_target(text, effect);
     if (!target) {
@@ -56,17 +60,53 @@ std::expected<void, std::string> add_profiles(const std::string& list, PolicyRea
   return {};
 }
 
+std::optional<Effect> effect_named(std::string_view word) {
+  for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
+    if (to_string(effect) == word) return effect;
+  }
+  return std::nullopt;
+}
+
 std::expected<void, std::string> set_fallback(const PolicyRequest& request, PolicyParts& parts) {
+  const bool asks = std::ranges::find(request.ask, kAskDefault) != request.ask.end();
+  if (asks) parts.fallback = Effect::kAsk;
   if (const auto& word = request.fallback) {
-    if (*word != "deny" && *word != "allow") {
+    const auto effect = effect_named(*word);
+    if (!effect) {
       return std::unexpected(
-          fmt::format("--default: {} is no default; expected deny or allow", quoted(*word)));
+          fmt::format("--default: {} is no default; expected deny, ask or allow", quoted(*word)));
     }
-    parts.fallback = *word == "deny" ? Effect::kDeny : Effect::kAllow;
+    if (asks && *effect != Effect::kAsk) {
+      return std::unexpected(fmt::format(
+          "--ask is --default ask, and --default {} is another; --ask=TARGET asks about a target",
+          *word));
+    }
+    parts.fallback = *effect;
   }
   const bool listed = !request.files.empty() || !request.profiles.empty() ||
-                      (!request.allow.empty() && request.deny.empty());
+                      ((!request.allow.empty() || !request.ask.empty()) && request.deny.empty());
   parts.draft.fallback = parts.fallback.value_or(listed ? Effect::kDeny : Effect::kAllow);
+  return {};
+}
+
+std::expected<void, std::string> set_limits(const PolicyRequest& request, PolicyParts& parts) {
+  for (const std::string& text : request.limits) {
+    if (auto set = add_limit_text(text, parts.draft.limit); !set) {
+      return std::unexpected(
+          fmt::format("--limit: {} is no limit; expected {}", quoted(text), set.error()));
+    }
+  }
+  // Rules of the same id share a limit.
+  std::unordered_map<std::string_view, const policy::TrafficLimit*> limits;
+  for (const policy::DraftRule& rule : parts.draft.rules) {
+    if (!rule.rule.limit) continue;
+    const auto [known, fresh] = limits.try_emplace(rule.rule.id, &*rule.rule.limit);
+    if (fresh || *known->second == *rule.rule.limit) continue;
+    return std::unexpected(fmt::format(
+        "--policy: two rules called {} have different limits; expected an id for each, or the "
+        "same limit",
+        quoted(rule.rule.id)));
+  }
   return {};
 }
 
@@ -85,7 +125,8 @@ std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request
     }
   }
   for (const auto& [texts, effect] :
-       {std::pair(&request.deny, Effect::kDeny), std::pair(&request.allow, Effect::kAllow)}) {
+       {std::pair(&request.deny, Effect::kDeny), std::pair(&request.ask, Effect::kAsk),
+        std::pair(&request.allow, Effect::kAllow)}) {
     if (auto ok = add_options(*texts, effect, parts); !ok) {
       return std::unexpected(std::move(ok.error()));
     }
@@ -94,6 +135,7 @@ std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request
     return std::unexpected(fmt::format("--policy: {} rules are too many; expected at most {}",
                                        parts.draft.rules.size(), policy::EgressPolicy::kRulesMax));
   }
+  if (auto ok = set_limits(request, parts); !ok) return std::unexpected(std::move(ok.error()));
   if (auto ok = set_fallback(request, parts); !ok) return std::unexpected(std::move(ok.error()));
   return parts;
 }
@@ -102,6 +144,9 @@ std::string describe_policy(const PolicyParts& parts) {
   const std::size_t count = parts.draft.rules.size();
   std::string text = fmt::format("default {}, {} rule{}", to_string(parts.draft.fallback), count,
                                  count == 1 ? "" : "s");
+  if (parts.draft.limit.any()) {
+    text += fmt::format(", limit {}", describe_limit(parts.draft.limit));
+  }
   if (!parts.sources.empty()) text += fmt::format(" ({})", fmt::join(parts.sources, ", "));
   return text;
 }

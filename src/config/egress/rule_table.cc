@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
+#include "config/egress/limit_text.h"
 #include "config/egress/target_text.h"
 #include "config/toml_reader.h"
 
@@ -46,6 +48,28 @@ void read_private(TomlReader& reader, std::vector<wire::Prefix>& into, Messages&
   }
 }
 
+void read_limit(TomlReader& rule, std::optional<policy::TrafficLimit>& into, Messages& messages) {
+  const TomlTable* const table = rule.table("limit");
+  if (table == nullptr) return;
+  TomlReader reader(*table, "rule.limit", messages);
+  policy::TrafficLimit limit;
+  read_limit_keys(reader, limit);
+  assign(limit.flows, reader.integer("flows", 1, std::numeric_limits<std::uint32_t>::max()));
+  reader.finish(TomlReader::Unknown::kError);
+  into = limit;
+}
+
+void read_via(TomlReader& reader, policy::EgressRule& rule) {
+  const auto text = reader.text("via");
+  if (!text) return;
+  auto via = policy::parse_via(*text);
+  if (via) {
+    rule.via = std::move(*via);
+  } else {
+    reader.wrong("via", fmt::format("is {}; expected {}", quoted(*text), via.error().expected));
+  }
+}
+
 void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                  std::vector<policy::DraftRule>& rules, Messages& messages) {
   const std::string_view key = to_string(rule.effect);
@@ -65,6 +89,12 @@ void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                                             "of names; expected a rule of its own",
                                             quoted(text.text)));
     }
+    const std::optional<policy::Protocol> protocol = target->target.protocol;
+    if (rule.via && protocol && *protocol != policy::Protocol::kTcp) {
+      messages.error(text.line, fmt::format("{} is not of TCP, and nothing else is led by 'via'; "
+                                            "expected a rule of its own",
+                                            quoted(text.text)));
+    }
     rules.push_back({std::move(target->target), rule});
   }
 }
@@ -80,20 +110,29 @@ void read_rule_table(const TomlValue& value, const std::string& label,
   rule.sni = reader.choice("sni", kSniUses);
   rule.host = reader.choice("host", kHostUses);
   read_private(reader, rule.private_addresses, messages);
-  const bool allows = reader.find("allow") != nullptr;
-  const bool denies = reader.find("deny") != nullptr;
-  if (allows == denies) {
-    messages.error(value.line, allows ? "a rule has 'allow' and 'deny'; expected a rule for each"
-                                      : "a rule has no target; expected allow = \"example.com\", "
-                                        "or deny = \"example.com\"");
+  read_limit(reader, rule.limit, messages);
+  read_via(reader, rule);
+  std::size_t effects = 0;
+  for (const Effect effect : {Effect::kAllow, Effect::kAsk, Effect::kDeny}) {
+    if (reader.find(to_string(effect)) == nullptr) continue;
+    ++effects;
+    rule.effect = effect;
   }
-  if (denies && (!rule.private_addresses.empty() || rule.sni || rule.host)) {
+  if (effects != 1) {
     messages.error(value.line,
-                   "'private', 'sni' and 'host' say how something is allowed; expected "
-                   "them beside 'allow'");
+                   effects > 1 ? "a rule has two of 'allow', 'ask' and 'deny'; expected a rule for "
+                                 "each"
+                               : "a rule has no target; expected allow = \"example.com\", "
+                                 "ask = \"example.com\" or deny = \"example.com\"");
   }
-  rule.effect = denies ? Effect::kDeny : Effect::kAllow;
-  if (allows != denies) add_targets(reader, rule, rules, messages);
+  const bool says_how = !rule.private_addresses.empty() || rule.sni || rule.host || rule.limit ||
+                        rule.via.has_value();
+  if (rule.effect == Effect::kDeny && says_how) {
+    messages.error(value.line,
+                   "'private', 'sni', 'host', 'limit' and 'via' say how something is allowed; "
+                   "expected them beside 'allow' or 'ask'");
+  }
+  if (effects == 1) add_targets(reader, rule, rules, messages);
   reader.finish(TomlReader::Unknown::kError);
 }
 

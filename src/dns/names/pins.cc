@@ -4,6 +4,8 @@
 #include <bit>
 #include <utility>
 
+#include "dns/names/folded_name.h"
+
 namespace sluice::dns {
 namespace {
 
@@ -13,25 +15,10 @@ constexpr std::size_t kHead = 16;
 constexpr std::size_t kPlace = 64 + 16;
 constexpr std::uint16_t kFirstPins = 4;
 
-constexpr std::uint8_t lower(std::uint8_t octet) {
-  return octet >= 'A' && octet <= 'Z' ? static_cast<std::uint8_t>(octet | 0x20) : octet;
-}
-
 // A hash as a pin has it.
 std::array<std::uint16_t, 4> halves_of(std::uint64_t hash) {
   return std::bit_cast<std::array<std::uint16_t, 4>>(hash);
 }
-
-struct Lowered {
-  std::array<std::uint8_t, wire::kDomainNameSizeMax> octets{};
-  std::size_t size = 0;
-
-  explicit Lowered(const wire::DomainName& name) : size(name.wire().size()) {
-    // Lengths of labels are below 'A', so folding whole names leaves them alone.
-    std::ranges::transform(name.wire(), octets.begin(), lower);
-  }
-  [[nodiscard]] ByteView bytes() const { return ByteView(octets).first(size); }
-};
 
 }  // namespace
 
@@ -45,10 +32,18 @@ Pins::Pins(const SipKey& key, const PinLimits& limits)
 std::optional<NameId> Pins::pin(const wire::DomainName& name, const wire::IpAddress& address,
                                 Instant expires, Instant now) {
   move_base(now);
+  return add(name, {halves_of(hash_of(address)), steps(std::min(expires, now + kLifeMax))});
+}
+
+void Pins::note(const wire::DomainName& name, const wire::IpAddress& address, Instant now) {
+  move_base(now);
+  (void)add(name, {halves_of(hash_of(address)), kEnded});
+}
+
+std::optional<NameId> Pins::add(const wire::DomainName& name, const Pin& pin) {
   const auto interned = intern(name);
   if (!interned) return std::nullopt;
   const NameId id{names_.handle_of(*interned)};
-  const Pin pin{halves_of(hash_of(address)), steps(std::min(expires, now + kLifeMax))};
   // It is being used: whoever gives way, it does not.
   hold(id);
   const bool pinned = add(*interned, pin);
@@ -94,7 +89,7 @@ std::optional<Instant> Pins::expiry(NameId id, const wire::IpAddress& address) c
 }
 
 std::optional<NameId> Pins::find(const wire::DomainName& name) const {
-  const Lowered key(name);
+  const FoldedName key(name);
   const std::uint32_t index =
       table_.find(Digest{siphash(key_, key.bytes())},
                   [this](std::uint32_t at) { return names_.at(at).digest; });
@@ -145,7 +140,7 @@ Pins::Pin* Pins::find_pin(const Name& name, const Halves& hash) {
 
 // Rounded up: a pin never ends early.
 std::uint16_t Pins::steps(Instant at) const {
-  if (at <= base_) return 0;
+  if (at <= base_) return kEnded + 1;
   const auto count = (at - base_ + kStep - Duration{1}) / kStep;
   return static_cast<std::uint16_t>(std::min<std::int64_t>(count, 0xffff));
 }
@@ -163,7 +158,8 @@ void Pins::move_base(Instant now) {
     const std::int64_t shift = std::max<std::int64_t>(kHalf, behind - kHalf);
     names_.for_each([&](SlabHandle, Name& name) {
       for (Pin& pin : name.all()) {
-        pin.expires = static_cast<std::uint16_t>(std::max<std::int64_t>(pin.expires - shift, 0));
+        pin.expires =
+            static_cast<std::uint16_t>(std::max<std::int64_t>(pin.expires - shift, kEnded));
       }
     });
     base_ += kStep * shift;
@@ -171,7 +167,7 @@ void Pins::move_base(Instant now) {
 }
 
 std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
-  const Lowered key(name);
+  const FoldedName key(name);
   const Digest digest{siphash(key_, key.bytes())};
   const std::uint32_t known =
       table_.find(digest, [this](std::uint32_t at) { return names_.at(at).digest; });
@@ -179,7 +175,7 @@ std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
     if (std::ranges::equal(names_.at(known).wire(), key.bytes())) return known;
     return std::nullopt;  // Once in 2^64: the older one stays.
   }
-  const std::size_t bytes = kPlace + kHead + key.size;
+  const std::size_t bytes = kPlace + kHead + key.size();
   while (names_.size() >= limits_.names_max) {
     if (by_use_.front() == IndexQueue::kNone) return std::nullopt;
     remove_name(by_use_.front());
@@ -188,8 +184,8 @@ std::optional<std::uint32_t> Pins::intern(const wire::DomainName& name) {
   const std::uint32_t index = names_.emplace().index;
   Name& fresh = names_.at(index);
   fresh.digest = digest;
-  fresh.octets = std::make_unique_for_overwrite<std::uint8_t[]>(key.size);
-  fresh.size = static_cast<std::uint8_t>(key.size);
+  fresh.octets = std::make_unique_for_overwrite<std::uint8_t[]>(key.size());
+  fresh.size = static_cast<std::uint8_t>(key.size());
   std::ranges::copy(key.bytes(), fresh.octets.get());
   owned_ += bytes;
   table_.insert(digest, index);

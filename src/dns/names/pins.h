@@ -60,6 +60,10 @@ class Pins {
   std::optional<NameId> pin(const wire::DomainName& name, const wire::IpAddress& address,
                             Instant expires, Instant now);
 
+  // The guest may know the address by this name, from before there were pins: as one that has
+  // ended.
+  void note(const wire::DomainName& name, const wire::IpAddress& address, Instant now);
+
   // The names of an address, ended ones too, into `out`; how many. They count as used.
   std::size_t names_of(const wire::IpAddress& address, std::span<Pinned> out);
   // Until when the address is the name's; nothing if it never was.
@@ -80,9 +84,11 @@ class Pins {
  private:
   // Ten bytes a pin, so a hash is held in parts.
   using Halves = std::array<std::uint16_t, 4>;
+  // Longer ago than anybody asks.
+  static constexpr std::uint16_t kEnded = 0;
   struct Pin {
     Halves hash{};
-    std::uint16_t expires = 0;  // In steps since base_.
+    std::uint16_t expires = kEnded;  // In steps since base_.
   };
   static_assert(sizeof(Pin) == 10);
 
@@ -111,13 +117,16 @@ class Pins {
   [[nodiscard]] static std::uint32_t tag_of(const Halves& hash);
   [[nodiscard]] static Pin* find_pin(const Name& name, const Halves& hash);
   [[nodiscard]] std::uint16_t steps(Instant at) const;
-  [[nodiscard]] Instant instant(std::uint16_t steps) const { return base_ + kStep * steps; }
+  [[nodiscard]] Instant instant(std::uint16_t steps) const {
+    return steps == kEnded ? Instant::min() : base_ + kStep * steps;
+  }
   void move_base(Instant now);
 
   [[nodiscard]] std::optional<std::uint32_t> intern(const wire::DomainName& name);
   [[nodiscard]] bool make_room(std::size_t bytes);
   [[nodiscard]] bool reserve(std::uint32_t index);
   [[nodiscard]] static std::size_t bytes_of_pins(std::size_t capacity);
+  [[nodiscard]] std::optional<NameId> add(const wire::DomainName& name, const Pin& pin);
   [[nodiscard]] bool add(std::uint32_t index, const Pin& pin);
   void thin_out(const Halves& hash);
   void remove_pin(std::uint32_t index, Pin& pin);

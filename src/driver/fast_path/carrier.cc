@@ -23,6 +23,10 @@ constexpr Duration kLookOften = std::chrono::seconds(1);
 // ACKs follow data within 0.2 s, and are no keep-alives.
 constexpr Duration kProbesApart = std::chrono::seconds(1);
 
+// How long bytes that a limit let through are waited for, and how often they are looked after.
+constexpr Duration kDeliverWithin = std::chrono::seconds(1);
+constexpr Duration kLookSoon = std::chrono::milliseconds(5);
+
 policy::Outcome outcome_of(const relay::Pair& pair) {
   const bool timed_out = pair.error() == ETIMEDOUT;
   switch (pair.end()) {
@@ -70,8 +74,13 @@ bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
   carried.timer.set_owner(handle.pack());
   if (by_flow_.size() <= id.index) by_flow_.resize(id.index + std::size_t{1});
   by_flow_[id.index] = handle;
-  carried.pair.start(std::move(guest), std::move(host), {.client_end = relay::ClientEnd::kKeep},
-                     pools_);
+  carried.meter = flows_.meter_of(id);
+  relay::PairOptions options{.client_end = relay::ClientEnd::kKeep};
+  if (carried.meter != nullptr) [[unlikely]] {
+    options.to_target.lane = &carried.meter->to_host();
+    options.to_client.lane = &carried.meter->from_host();
+  }
+  carried.pair.start(std::move(guest), std::move(host), options, pools_);
   if (look_at_ == kNever) look_at_ = now + kLook;
   ready_.add(handle, carried);
   return true;
@@ -136,10 +145,14 @@ void Carrier::pump(SlabHandle handle, Carried& carried, flow::Turn turn) {
     forget(handle, carried, turn);
     return;
   }
-  const std::uint64_t before = pair.bytes_to_target() + pair.bytes_to_client();
+  const std::uint64_t to_target = pair.bytes_to_target();
+  const std::uint64_t to_client = pair.bytes_to_client();
   const relay::PairStatus status = pair.pump(pools_, turn.now);
   flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), turn.now);
-  if (pair.bytes_to_target() + pair.bytes_to_client() != before) {
+  const telemetry::BytesMoved fresh{pair.bytes_to_target() - to_target,
+                                    pair.bytes_to_client() - to_client};
+  moved_.add(fresh);
+  if (fresh.to_host + fresh.to_guest != 0) {
     carried.probed_at = turn.now;
     carried.silence = {};
   }
@@ -149,12 +162,44 @@ void Carrier::pump(SlabHandle handle, Carried& carried, flow::Turn turn) {
   switch (status) {
     case relay::PairStatus::kWaiting: watch_half_closed(carried); return;
     case relay::PairStatus::kMore: ready_.add(handle, carried); return;
-    case relay::PairStatus::kLater: timers_.arm(carried.timer, pair.resume_at()); return;
+    case relay::PairStatus::kLater:
+      if (pair.used_up()) [[unlikely]] {
+        end_used_up(carried, turn);
+        return;
+      }
+      timers_.arm(carried.timer, pair.resume_at());
+      return;
     case relay::PairStatus::kEnded: break;
   }
   carried.outcome = outcome_of(pair);
   carried.closing = pair.take_client();
   end_when_delivered(handle, carried, turn);
+}
+
+// A RST takes back what a kernel has not had acknowledged, and that much was let through.
+[[gnu::cold]] void Carrier::end_used_up(Carried& carried, flow::Turn turn) {
+  if (carried.ends_by == kNever) carried.ends_by = turn.now + kDeliverWithin;
+  std::size_t under_way = 0;
+  for (const relay::Side side : {relay::Side::kClient, relay::Side::kTarget}) {
+    under_way += carried.pair.socket(side).unacknowledged_bytes().value_or(0);
+  }
+  if (under_way > 0 && turn.now < carried.ends_by) {
+    timers_.arm(carried.timer, turn.now + kLookSoon);
+  } else {
+    flows_.on_used_up(carried.id, turn);
+  }
+}
+
+[[gnu::cold]] void Carrier::follow_limits() {
+  carried_.for_each([this](SlabHandle handle, Carried& carried) {
+    policy::Meter* const meter = flows_.meter_of(carried.id);
+    if (meter == carried.meter || carried.closing.valid()) return;
+    carried.meter = meter;
+    carried.ends_by = kNever;
+    carried.pair.set_lanes(meter == nullptr ? nullptr : &meter->to_host(),
+                           meter == nullptr ? nullptr : &meter->from_host());
+    ready_.add(handle, carried);
+  });
 }
 
 // The flow's name must lead the guest's packets to the socket until it has them all.

@@ -17,6 +17,7 @@
 #include "relay/pools.h"
 #include "relay/pump_queue.h"
 #include "sys/event_loop.h"
+#include "telemetry/metrics/totals.h"
 
 namespace sluice::driver {
 
@@ -33,6 +34,8 @@ class Carrier {
   };
   // False where the guest's socket cannot be watched: both ends are as they were, and the caller's.
   [[nodiscard]] bool start(flow::TcpId id, Ends& ends, Instant now);
+  // The policy is another: each counts for the limits that its flow counts for now.
+  void follow_limits();
   // The host's socket had failed before start(), and says so no more.
   void note_host_failed(flow::TcpId id);
   // Ends one at once; false when it is none of ours.
@@ -42,6 +45,8 @@ class Carrier {
   // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
   [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
   [[nodiscard]] std::size_t size() const { return carried_.size(); }
+  // What has passed over all connections, of those that ended, too.
+  [[nodiscard]] const telemetry::BytesMoved& moved() const { return moved_; }
 
   void on_event(const EventTag& tag, std::uint32_t events);
   // Those that events came for, or that have more to do. Tells the engine what moved.
@@ -73,8 +78,10 @@ class Carrier {
     // Keep-alives of the guest's: when its last came, and after how much silence the one before.
     Instant probed_at{};
     Duration silence{};
-    std::uint32_t keep_alive = 0;  // Seconds of silence before the host is asked; 0: as it came.
-    bool deaf = false;             // The guest hears as little of us as we of the host's peer.
+    std::uint32_t keep_alive = 0;    // Seconds of silence before the host is asked; 0: as it came.
+    policy::Meter* meter = nullptr;  // Null: there is no limit.
+    Instant ends_by = kNever;        // Nothing is left of its limit: when it ends at the latest.
+    bool deaf = false;               // The guest hears as little of us as we of the host's peer.
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
@@ -85,6 +92,7 @@ class Carrier {
   void watch_half_closed(Carried& carried);
   void note_probe(Carried& carried, Instant at, std::uint32_t segments);
   void heed_silence(Carried& carried);
+  void end_used_up(Carried& carried, flow::Turn turn);
   void end_when_delivered(SlabHandle handle, Carried& carried, flow::Turn turn);
 
   sys::EventLoop& loop_;
@@ -95,6 +103,7 @@ class Carrier {
   std::vector<SlabHandle> by_flow_;  // At the index of the flow's id.
   relay::PumpQueue<Carried> ready_;
   Instant look_at_ = kNever;  // When to look for segments without data.
+  telemetry::BytesMoved moved_;
 };
 
 }  // namespace sluice::driver

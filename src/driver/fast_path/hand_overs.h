@@ -51,11 +51,15 @@ class HandOvers {
   void on_agent(Settled settled);
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }
+  [[nodiscard]] const Carrier& carrier() const { return carrier_; }
   // For a worker that is about to wait. Call on_time() whenever it was woken: it is cheap.
   [[nodiscard]] Instant next_wakeup(Instant now);
   void on_time(Settled settled);
 
   [[nodiscard]] std::vector<telemetry::Counter> counters() const;
+  // How many were done, and how many were refused or came to nothing.
+  [[nodiscard]] std::uint64_t handed_over() const { return handed_over_; }
+  [[nodiscard]] std::uint64_t failed() const { return refused_; }
 
  private:
   // A connection that the agent was asked for. It stays until the agent answers, also when the flow

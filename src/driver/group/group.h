@@ -14,6 +14,8 @@
 #include "dns/names/name_book.h"
 #include "driver/group/inbox.h"
 #include "flow/core/frame_owner.h"
+#include "flow/core/refusal_book.h"
+#include "policy/egress/meter_book.h"
 #include "policy/limits/guest_limits.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
@@ -57,6 +59,9 @@ class Group {
   [[nodiscard]] Inbox& inbox(std::uint32_t worker) { return *inboxes_[worker]; }
   [[nodiscard]] policy::SharedLimits& limits() { return limits_; }
   [[nodiscard]] dns::NameBook& names() { return names_; }
+  // bind() is for the first's thread.
+  [[nodiscard]] policy::MeterBook& meters() { return meters_; }
+  [[nodiscard]] flow::RefusalBook& refusals() { return refusals_; }
 
  private:
   Group(const flow::FrameOwner& owner, const policy::GuestLimits& limits, const SipKey& names)
@@ -65,6 +70,8 @@ class Group {
   flow::FrameOwner owner_;
   LockedLimits limits_;
   dns::NameBookOf<std::mutex> names_;
+  policy::MeterBook meters_;
+  flow::RefusalBookOf<std::mutex> refusals_;
   std::vector<std::unique_ptr<Inbox>> inboxes_;
 };
 

@@ -59,11 +59,36 @@ void GroupMember::flush_reports() {
   if (!first.has_room_for(index_)) blocked_ = true;
 }
 
+void GroupMember::tell(Seen seen) {
+  const std::size_t bytes = seen.refused.size() * sizeof(flow::RefusedQuery) +
+                            seen.answered.size() * sizeof(flow::SeenQuery) +
+                            seen.claims.size() * sizeof(flow::SeenClaim);
+  Inbox& first = group_->inbox(kFirst);
+  first.post(std::move(seen), bytes);
+  if (!first.has_room_for(index_)) blocked_ = true;
+}
+
 bool GroupMember::hand_over(std::uint32_t worker, ClientAccepted& client) {
   Inbox& inbox = group_->inbox(worker);
   if (!inbox.has_room()) return false;
   inbox.post(std::move(client), kClientBytes);
   return true;
+}
+
+bool GroupMember::ask(AskedFlow asked) {
+  Inbox& first = group_->inbox(kFirst);
+  if (!first.has_room()) return false;
+  asked.worker = index_;
+  first.post(FlowAsks{std::move(asked)}, sizeof(FlowAsks));
+  return true;
+}
+
+void GroupMember::withdraw(const flow::FlowId& flow) {
+  group_->inbox(kFirst).post(AskWithdrawn{index_, flow}, sizeof(AskWithdrawn));
+}
+
+void GroupMember::rule(std::uint32_t worker, const FlowRuled& ruled) {
+  group_->inbox(worker).post(FlowRuled(ruled), sizeof(FlowRuled));
 }
 
 template <typename News>

@@ -40,10 +40,19 @@ class GroupMember {
 
   // For the first's report, at flush_reports(). Not for the first itself.
   void report(const flow::FlowSummary& summary) { ended_.push_back(summary); }
+  // For the first's events; at once.
+  void tell(Seen seen);
   // May leave it blocked: flows that only begin to be refused are reported, too.
   void flush_reports();
   // To another worker than this one. False, and it is untouched, where that has no room.
   [[nodiscard]] bool hand_over(std::uint32_t worker, ClientAccepted& client);
+
+  // For the first, not for the first itself. False where that has no room.
+  [[nodiscard]] bool ask(AskedFlow asked);
+  void withdraw(const flow::FlowId& flow);
+  // The answer, for whose flow it is.
+  void rule(std::uint32_t worker, const FlowRuled& ruled);
+  [[nodiscard]] std::uint32_t index() const { return index_; }
 
   // Tells the others where it is not what was told, or heard, before.
   void tell_guest(const flow::GuestSeen& guest);

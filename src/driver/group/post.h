@@ -7,7 +7,9 @@
 #include <variant>
 #include <vector>
 
+#include "driver/group/asked_flow.h"
 #include "driver/group/parcel.h"
+#include "driver/group/seen.h"
 #include "flow/core/flow_summary.h"
 #include "host/tcp_socket.h"
 #include "wire/address.h"
@@ -21,11 +23,21 @@ class Worker;
 struct FlowsEnded {
   std::vector<flow::FlowSummary> flows;
 };
+// To the first besides: Seen, of questions and of first bytes.
 // From the first, which listens: the client of a published port, whose flow is another's.
 struct ClientAccepted {
   wire::Endpoint peer;
   wire::Endpoint guest;  // Where in the guest it leads.
   host::TcpSocket socket;
+};
+// To the first: a flow of another waits for an answer,
+struct FlowAsks {
+  AskedFlow asked;
+};
+// ... or does not any more.
+struct AskWithdrawn {
+  std::uint32_t worker = 0;
+  flow::FlowId flow;
 };
 // To the first: another's link is gone.
 struct LinkGone {};
@@ -34,7 +46,8 @@ struct WorkerCall {
   std::function<void(Worker&, Outside&)> run;
 };
 
-using Post = std::variant<Parcel, FlowsEnded, ClientAccepted, LinkGone, WorkerCall>;
+using Post = std::variant<Parcel, FlowsEnded, Seen, ClientAccepted, FlowAsks, AskWithdrawn,
+                          FlowRuled, LinkGone, WorkerCall>;
 
 // What is known of the host, where it has changed. From the first, which watches it.
 struct HostNews {

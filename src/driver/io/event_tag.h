@@ -10,6 +10,7 @@ namespace sluice::driver {
 enum class EventKind : std::uint8_t {
   kLink,
   kTcp,
+  kDial,
   kUdp,
   kPing,
   kDnsUdp,

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
+#include "driver/io/limited_send.h"
 #include "trace/probe.h"
 
 namespace sluice::driver {
@@ -226,8 +228,13 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     return;
   }
   std::size_t sent = 0;
+  connection->lane = action.lane;
   if (connection->waiting() == 0) {
-    const auto result = send_ranges(*connection, action, turn.out);
+    const auto result = action.lane == nullptr
+                            ? send_ranges(*connection, action, turn.out)
+                            : send_whole(*action.lane, action.until - action.offset, turn.now, [&] {
+                                return send_ranges(*connection, action, turn.out);
+                              });
     if (!result) {
       fail_write(action, result.error().error, turn);
       return;
@@ -245,7 +252,7 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     return;
   }
   if (waits) [[unlikely]] {
-    if (const auto flushed = flush_spill(*connection); !flushed) {
+    if (const auto flushed = flush_spill(*connection, turn.now); !flushed) {
       fail_write(action, flushed.error().error, turn);
       return;
     }
@@ -253,17 +260,34 @@ std::expected<std::size_t, sys::SysError> TcpIo::send_ranges(Connection& connect
     drop_spill(*connection);
   }
   update_room(*connection);
-  flows_.on_written(
-      action.flow, {connection->spill_end - action.offset, connection->waiting(), connection->room},
-      turn);
+  flows_.on_written(action.flow,
+                    {connection->spill_end - action.offset, connection->waiting(),
+                     room_within(action.lane, connection->room)},
+                    turn);
+  if (action.lane != nullptr) [[unlikely]]
+    end_if_used_up(action.flow, turn);
 }
 
-std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection) {
+std::expected<void, sys::SysError> TcpIo::flush_spill(Connection& connection, Instant now) {
   if (connection.waiting() == 0) return {};
-  const auto sent =
-      send_from(connection.socket, *connection.spill, connection.spill_begin, connection.spill_end);
-  if (!sent) return std::unexpected(sent.error());
-  connection.spill_begin += *sent;
+  const std::uint64_t begin = connection.spill_begin;
+  const auto send_up_to = [&](std::uint64_t end) {
+    return send_from(connection.socket, *connection.spill, begin, end);
+  };
+  if (connection.lane == nullptr) [[likely]] {
+    const auto sent = send_up_to(connection.spill_end);
+    if (!sent) return std::unexpected(sent.error());
+    connection.spill_begin += *sent;
+  } else {
+    const auto sent = send_some(*connection.lane, connection.waiting(), now,
+                                [&](std::size_t bytes) { return send_up_to(begin + bytes); });
+    if (!sent) return std::unexpected(sent.error());
+    connection.spill_begin += sent->bytes;
+    // What the socket did not take, an event tells of.
+    if (sent->held_back && !std::exchange(connection.held_back, true)) {
+      held_back_.add(connection.id, connection.lane->ready_at(now));
+    }
+  }
   note_spill_free();
   return {};
 }
@@ -288,6 +312,18 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
   }
 }
 
+void TcpIo::flush_and_tell(Connection& connection, flow::Turn turn) {
+  if (const auto flushed = flush_spill(connection, turn.now); !flushed) {
+    fail(connection, flushed.error().error, turn);
+    return;
+  }
+  update_room(connection);
+  const flow::TcpId id = connection.id;
+  flows_.on_room(id, connection.waiting(), room_within(connection.lane, connection.room), turn);
+  if (connection.lane != nullptr) [[unlikely]]
+    end_if_used_up(id, turn);
+}
+
 [[gnu::noinline]] void TcpIo::on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn) {
   if (tag.index >= connections_.size()) return;
   Connection& connection = connections_[tag.index];
@@ -303,12 +339,9 @@ void TcpIo::shutdown(const flow::ShutdownTcp& action) {
     if (!connection.connected) {
       on_established(connection, turn);
     } else if (connection.waiting() > 0) {
-      if (const auto flushed = flush_spill(connection); !flushed) {
-        fail(connection, flushed.error().error, turn);
-        return;
-      }
-      update_room(connection);
-      flows_.on_room(id, connection.waiting(), connection.room, turn);
+      flush_and_tell(connection, turn);
+      // It may have failed, or ended.
+      if (connection.failed || connection.id != id || !connection.socket.valid()) return;
     }
   }
   if ((events & EPOLLPRI) != 0) connection.urgent = true;

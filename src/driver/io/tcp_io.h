@@ -2,6 +2,7 @@
 // of it. One place for each flow, at the index of its id. Not thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -12,6 +13,7 @@
 #include "base/stream_buffer.h"
 #include "driver/io/descriptor_room.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/held_back.h"
 #include "driver/io/io_context.h"
 #include "driver/io/late_resets.h"
 #include "driver/io/settled.h"
@@ -71,8 +73,12 @@ class TcpIo {
 
   // Connections that the guest has reset, whose hosts have not got all that came before.
   [[nodiscard]] bool has_late_resets() const { return !late_resets_.empty(); }
-  [[nodiscard]] Instant next_wakeup() const { return late_resets_.next_wakeup(); }
-  void on_time(Instant now);
+  [[nodiscard]] Instant next_wakeup() const {
+    return std::min(late_resets_.next_wakeup(), held_back_.next_wakeup());
+  }
+  void on_time(flow::Turn turn);
+  // The policy is another: what a limit holds back counts for those that its flow counts for now.
+  void follow_limits(flow::Turn turn);
 
  private:
   static constexpr std::size_t kPeekMax = 256 * 1024;
@@ -92,6 +98,8 @@ class TcpIo {
     std::unique_ptr<StreamBuffer> spill;
     std::uint64_t spill_begin = 0;
     std::uint64_t spill_end = 0;
+    policy::Lane* lane = nullptr;  // What the last write was to be claimed of; null: no limit.
+    bool held_back = false;        // It is in held_back_.
 
     [[nodiscard]] std::uint32_t waiting() const {
       return static_cast<std::uint32_t>(spill_end - spill_begin);
@@ -114,7 +122,7 @@ class TcpIo {
                                                                       const flow::ActionSink& sink);
   void spill_ranges(Connection& connection, const flow::WriteTcp& action, std::size_t sent,
                     const flow::ActionSink& sink);
-  [[nodiscard]] std::expected<void, sys::SysError> flush_spill(Connection& connection);
+  [[nodiscard]] std::expected<void, sys::SysError> flush_spill(Connection& connection, Instant now);
   void fail(Connection& connection, int error, flow::Turn turn);
   void on_error(Connection& connection, int error, flow::Turn turn);
   void fail_write(const flow::WriteTcp& action, int error, flow::Turn turn);
@@ -122,6 +130,8 @@ class TcpIo {
   void lose(Connection& connection, flow::Turn turn);
   void swallow(const flow::WriteTcp& action, flow::Turn turn);
   void update_room(Connection& connection);
+  void flush_and_tell(Connection& connection, flow::Turn turn);
+  void end_if_used_up(flow::TcpId id, flow::Turn turn);
   // tcp_io_peek.cc
   [[nodiscard]] std::expected<sys::ReadResult, sys::SysError> peek_parts(
       Connection& connection, std::uint32_t offset, std::span<const iovec> parts);
@@ -143,7 +153,8 @@ class TcpIo {
   std::array<host::TcpSocket, 2> prepared_;    // For IPv4 and IPv6.
   std::optional<wire::IpFamily> prepare_for_;  // The prepared one was taken.
   LateResets late_resets_;                     // Their spills are of the pool.
-  std::deque<Connection> connections_;         // Stable places; grows, never shrinks.
+  HeldBack held_back_;
+  std::deque<Connection> connections_;  // Stable places; grows, never shrinks.
   std::unique_ptr<std::uint8_t[]> peek_buffer_;
   std::vector<std::uint8_t> skipped_;  // Only without SO_PEEK_OFF.
 };

@@ -53,6 +53,11 @@ void TcpIo::close(const flow::CloseTcp& action, Instant now) {
   } else if (action.at_once || connection->failed || !connection->connected) {
     connection->socket.reset();
   } else {
+    // What a limit holds back does not go out in the end either.
+    if (connection->lane != nullptr && connection->waiting() > 0) {
+      connection->spill_begin = connection->spill_end;
+      drop_spill(*connection);
+    }
     late_resets_.add({.socket = std::move(connection->socket),
                       .spill = std::move(connection->spill),
                       .spill_begin = connection->spill_begin,
@@ -63,9 +68,15 @@ void TcpIo::close(const flow::CloseTcp& action, Instant now) {
   drop_spill(*connection);
 }
 
-void TcpIo::on_time(Instant now) {
-  if (now < late_resets_.next_wakeup()) return;
-  late_resets_.on_time(now);
+void TcpIo::on_time(flow::Turn turn) {
+  while (const auto id = held_back_.take_due(turn.now)) {
+    Connection* const connection = find(*id);
+    if (connection == nullptr) continue;
+    connection->held_back = false;
+    if (connection->waiting() > 0 && !connection->failed) flush_and_tell(*connection, turn);
+  }
+  if (turn.now < late_resets_.next_wakeup()) return;
+  late_resets_.on_time(turn.now);
   note_spill_free();
 }
 
@@ -100,6 +111,22 @@ void TcpIo::on_time(Instant now) {
                                    .count = 127});
   }
   flows_.on_probed(action.flow, answers, out);
+}
+
+// Nothing is left of a limit: what waits will not go any more.
+[[gnu::cold]] void TcpIo::end_if_used_up(flow::TcpId id, flow::Turn turn) {
+  const Connection* const connection = find(id);
+  if (connection == nullptr || connection->lane == nullptr || connection->waiting() == 0) return;
+  if (connection->lane->used_up()) flows_.on_used_up(id, turn);
+}
+
+[[gnu::cold]] void TcpIo::follow_limits(flow::Turn turn) {
+  for (Connection& connection : connections_) {
+    if (connection.lane == nullptr || !connection.socket.valid()) continue;
+    policy::Meter* const meter = flows_.meter_of(connection.id);
+    connection.lane = meter == nullptr ? nullptr : &meter->to_host();
+    if (connection.waiting() > 0 && !connection.failed) flush_and_tell(connection, turn);
+  }
 }
 
 }  // namespace sluice::driver

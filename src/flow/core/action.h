@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "flow/core/ask.h"
 #include "flow/core/flow_summary.h"
+#include "policy/limits/meter.h"
 #include "wire/address.h"
 #include "wire/link/frame_batch.h"
 #include "wire/seq_num.h"
@@ -30,6 +31,9 @@ struct PingId : SlabHandle {};
 struct ConnectTcp {
   TcpId flow;
   wire::Endpoint target;
+  // To somebody who connects to the target in our place, as TcpFlows::way_of() says. The connection
+  // stands once he has.
+  bool by_way = false;
 };
 // Keeps bytes that arrived ahead of a gap, at an offset of the guest-to-host stream; answered by
 // on_stashed().
@@ -45,6 +49,9 @@ struct WriteTcp {
   std::uint64_t offset = 0;
   std::uint64_t until = 0;
   std::uint32_t first_range = 0;
+  // Of a limit: what the socket is handed is claimed of it, and the rest waits as if the socket
+  // were full. Null: there is none. Where nothing is left, on_used_up() says so.
+  policy::Lane* lane = nullptr;
 };
 // Looks at up to `max` bytes of the socket's queue, `offset` bytes behind its head, without taking
 // them. Answered by on_peeked() with the same sequence number.
@@ -129,6 +136,7 @@ struct ClosePing {
 struct AskPolicy {
   FlowId flow;
   FlowKey key;
+  NamedBy by{};  // The name that it goes by, and the rule that asks.
   AskStage stage{};
   ByteView bytes{};       // Of kFirstBytes: all that the guest has sent, from the first byte on.
   bool finished = false;  // ... and it will send no more.
@@ -137,6 +145,14 @@ struct AskPolicy {
 struct WithdrawAsk {
   FlowId flow;
 };
+// A flow that was let through goes to an address that stands for its name: asks where that leads.
+// The engine's own to carry out (Engine::serve_own()); answered by on_found() of its protocol,
+// once, unless the flow has ended.
+struct FindTarget {
+  FlowId flow;
+  FlowKey key;
+  NamedBy by{};
+};
 struct ReportFlow {
   FlowSummary summary;
 };
@@ -144,7 +160,7 @@ struct ReportFlow {
 using Action =
     std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
                  ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp, CloseUdp, OpenPing,
-                 SendPing, ClosePing, AskPolicy, WithdrawAsk, ReportFlow>;
+                 SendPing, ClosePing, AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

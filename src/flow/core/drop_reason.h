@@ -32,6 +32,7 @@ enum class DropReason : std::uint8_t {
   kTcpGivenUp,        // A connection that was reset at the end with bytes of the guest's waiting.
   kUdpUnasked,        // A datagram from somebody the guest did not write to.
   kUdpHeldFull,       // A flow that is asked about keeps no more datagrams.
+  kOverRate,          // A datagram, or an echo, over the rate that a limit gives.
   kUdpSendFailed,     // The host's kernel refused the datagram.
   kFragmentDropped,   // Overlapping, too large, too many, or too late.
   kDeniedByPolicy,    // A deny rule matched.
@@ -57,12 +58,14 @@ enum class DropReason : std::uint8_t {
   kNotTls,              // No TLS where it must be.
   kNotHttp,             // No HTTP where it must be.
   kHostMismatch,        // HTTP to a host that the address was not learnt by, or that is refused.
+  kViaFailed,           // Whom the rule leads it by could not be reached, or refused it.
   kQuota,               // A limit of the rule, or of the whole run, is reached.
   kRevoked,             // Allowed once; the policy is another by now.
   kKilled,              // Ended by a person, over the control socket.
   kDnsPrivate,          // DNS: all addresses of the answer are private ones.
   kDnsBudget,           // DNS: too many names below one domain that a wildcard allows.
   kDnsType,             // DNS: a type of record that the policy does not list.
+  kPingAsked,           // An echo request that is asked about: it does not wait.
   kPingForbidden,       // net.ipv4.ping_group_range forbids ping sockets.
   kUnreachable,         // No such host on the guest's own subnet, or an address never routed.
   kDnsRejected,         // Not a DNS query.
@@ -102,6 +105,7 @@ inline constexpr std::size_t kDropReasonCount =
     case policy::Verdict::kNotTls: return DropReason::kNotTls;
     case policy::Verdict::kNotHttp: return DropReason::kNotHttp;
     case policy::Verdict::kHostMismatch: return DropReason::kHostMismatch;
+    case policy::Verdict::kViaFailed: return DropReason::kViaFailed;
     case policy::Verdict::kQuota: return DropReason::kQuota;
     case policy::Verdict::kRevoked: return DropReason::kRevoked;
     case policy::Verdict::kKilled: return DropReason::kKilled;
@@ -134,6 +138,7 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kTcpGivenUp: return "tcp-given-up";
     case DropReason::kUdpUnasked: return "udp-unasked";
     case DropReason::kUdpHeldFull: return "udp-held-full";
+    case DropReason::kOverRate: return "over-rate";
     case DropReason::kUdpSendFailed: return "udp-send-failed";
     case DropReason::kFragmentDropped: return "fragment-dropped";
     case DropReason::kDeniedByPolicy: return "denied-by-policy";
@@ -159,12 +164,14 @@ inline constexpr std::size_t kDropReasonCount =
     case DropReason::kNotTls: return "not-tls";
     case DropReason::kNotHttp: return "not-http";
     case DropReason::kHostMismatch: return "host-mismatch";
+    case DropReason::kViaFailed: return "via-failed";
     case DropReason::kQuota: return "quota";
     case DropReason::kRevoked: return "revoked";
     case DropReason::kKilled: return "killed";
     case DropReason::kDnsPrivate: return "dns-private";
     case DropReason::kDnsBudget: return "dns-budget";
     case DropReason::kDnsType: return "dns-type";
+    case DropReason::kPingAsked: return "ping-asked";
     case DropReason::kPingForbidden: return "ping-forbidden";
     case DropReason::kUnreachable: return "unreachable";
     case DropReason::kDnsRejected: return "dns-rejected";
@@ -177,7 +184,9 @@ inline constexpr std::size_t kDropReasonCount =
 
 class DropCounters {
  public:
-  void count(DropReason reason) { ++counts_[static_cast<std::size_t>(reason)]; }
+  void count(DropReason reason, std::uint64_t times = 1) {
+    counts_[static_cast<std::size_t>(reason)] += times;
+  }
   [[nodiscard]] std::uint64_t operator[](DropReason reason) const {
     return counts_[static_cast<std::size_t>(reason)];
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "base/siphash.h"
 #include "base/time.h"
@@ -23,10 +24,13 @@ struct FlowSummary {
   bool told = false;     // ... which was told; of one that ends.
   bool carried = false;  // The guest's kernel had it in the end.
   NamedBy by{};
+  // Where it leads, of a flow to an address that stands for a name, once that is known.
+  std::optional<wire::Endpoint> target{};
   Instant opened{};
   Instant ended{};
   std::uint64_t bytes_to_host = 0;  // Payload, without headers.
   std::uint64_t bytes_to_guest = 0;
+  std::uint64_t generation = 0;  // Of the policy that `by.rule` is of; whoever passes it on says.
 };
 
 // Of a flow that ends, whatever its protocol.
@@ -40,6 +44,7 @@ template <typename Flow>
                       .bytes_to_guest = flow.bytes_to_guest};
   if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
   if constexpr (requires { flow.verdict; }) summary.verdict = flow.verdict;
+  if constexpr (requires { flow.leads_to(); }) summary.target = flow.leads_to();
   summary.by = flow.by;
   summary.told = flow.told;
   return summary;

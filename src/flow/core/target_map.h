@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "dns/names/synthetic_names.h"
 #include "flow/core/guest_network.h"
 #include "wire/address.h"
 
@@ -14,6 +15,7 @@ namespace sluice::flow {
 enum class TargetKind : std::uint8_t {
   kHost,         // Go there.
   kDnsRelay,     // Our own DNS service.
+  kPages,        // What we tell the guest, at http://sluice.internal/.
   kRefused,      // The address is ours, and nothing listens there.
   kUnreachable,  // No such host on the guest's subnet.
 };
@@ -30,6 +32,7 @@ class TargetMap {
 
   [[nodiscard]] Target target_of(const wire::Endpoint& remote) const {
     if (is_dns(remote)) return {TargetKind::kDnsRelay, {}};
+    if (is_pages(remote)) return {TargetKind::kPages, {}};
     return other(remote);
   }
 
@@ -45,6 +48,13 @@ class TargetMap {
       return host;
     }
     return host.is_v4() ? loopback_v4() : loopback_v6();
+  }
+
+  [[nodiscard]] std::optional<wire::Endpoint> as_guest_sees(
+      const std::optional<wire::Endpoint>& host) const {
+    if (!host) [[likely]]
+      return host;
+    return wire::Endpoint{as_guest_sees(host->address), host->port};
   }
 
   // Behind the gateway's address several clients may share a port number: another one, in a row
@@ -91,6 +101,22 @@ class TargetMap {
   [[nodiscard]] bool intercepts(const wire::Endpoint& remote) const {
     return intercepts_dns_ && remote.port.value == 53;
   }
+  // An address that stands for a name, where names decide.
+  [[nodiscard]] bool stands_for_name(const wire::IpAddress& address) const {
+    return names_decide_ && dns::SyntheticNames::is_synthetic(address);
+  }
+  void set_names_decide(bool decide) { names_decide_ = decide; }
+  // Who raised an error about a flow to `remote`, as the guest may see it: a name's address for all
+  // that is behind it.
+  [[nodiscard]] wire::IpAddress error_source(const wire::IpAddress& from,
+                                             const wire::IpAddress& remote) const {
+    if (from.is_unspecified()) return from;
+    return stands_for_name(remote) ? remote : as_guest_sees(from);
+  }
+  [[nodiscard]] bool is_pages(const wire::Endpoint& remote) const {
+    return has_pages_ && remote.port.value == 80 && network_->is_dns(remote.address);
+  }
+  void set_has_pages(bool has) { has_pages_ = has; }
   void set_intercepts_dns(bool intercepts) { intercepts_dns_ = intercepts; }
 
  private:
@@ -123,6 +149,8 @@ class TargetMap {
   const GuestNetwork* network_;  // Not owned.
   bool host_loopback_;
   bool intercepts_dns_ = false;
+  bool has_pages_ = false;
+  bool names_decide_ = false;
 };
 
 }  // namespace sluice::flow

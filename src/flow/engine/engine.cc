@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "flow/engine/inside_answers.h"
 #include "flow/lease/dhcp_server.h"
 #include "flow/lease/dhcpv6_server.h"
 #include "flow/lease/neighbour.h"
@@ -25,8 +26,10 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
                  options_.shared_limits),
       own_book_(seeds.dns),
       book_(options_.shared_names != nullptr ? *options_.shared_names : own_book_),
-      judge_(admission_.reach(), book_),
-      dns_judge_(admission_.reach(), book_, admission_.drops()),
+      refusals_(options_.shared_refusals != nullptr ? *options_.shared_refusals : own_refusals_),
+      judge_(admission_.reach(), book_, refusals_),
+      dns_judge_(admission_.reach(), {book_, refusals_}, admission_.drops(), options_.network),
+      audit_({.flows = judge_, .claims = judge_, .queries = dns_judge_}, book_),
       targets_(options_.network, options_.host_loopback),
       timers_(now),
       dns_(seeds.dns),
@@ -34,20 +37,37 @@ Engine::Engine(EngineOptions options, const EngineSeeds& seeds, Instant now)
       tcp_(context(TimerKind::kTcp, seeds), seeds.sequence, options_.tcp),
       udp_(context(TimerKind::kUdp, seeds)),
       ping_(context(TimerKind::kPing, seeds)),
-      dns_streams_(tcp_) {
+      dns_streams_(tcp_),
+      explained_(tcp_),
+      pages_(tcp_,
+             [this](ByteView head) { return answer_inside(head, refusals_, judge_.policy()); }),
+      finder_({book_, judge_, dns_judge_, targets_, admission_.drops(), tcp_, udp_, ping_}) {
   for (const wire::Prefix& prefix : options_.nat64_prefixes) add_nat64_prefix(prefix);
   if (options_.egress != nullptr) use_policy(*options_.egress);
 }
 
 [[gnu::cold]] void Engine::use_policy(const policy::EgressPolicy& policy) {
+  if (options_.shared_meters == nullptr) own_meters_.bind(policy);
+  admission_.set_meters(
+      (options_.shared_meters != nullptr ? *options_.shared_meters : own_meters_).table());
+  admission_.set_leading(policy.leads_any() ? &policy : nullptr);
   admission_.reach().set_policy(policy.addresses());
   judge_.set_policy(policy);
   dns_judge_.set_policy(policy);
-  const bool names = policy.names_decide();
-  admission_.set_judge(names ? &judge_ : nullptr, &book_);
-  tcp_.set_claim_judge(names ? &judge_ : nullptr);
-  dns_.set_judge(names ? &dns_judge_ : nullptr);
+  const bool names = policy.names_decide() || options_.audit;
+  if (options_.audit) {
+    admission_.set_judge(&audit_, &book_);
+    tcp_.set_claim_judge(&audit_);
+    tcp_.let_through_all();
+    dns_.set_judge(&audit_);
+  } else {
+    admission_.set_judge(names ? &judge_ : nullptr, &book_);
+    tcp_.set_claim_judge(names ? &judge_ : nullptr);
+    dns_.set_judge(names ? &dns_judge_ : nullptr);
+  }
   targets_.set_intercepts_dns(names && policy.dns().intercept);
+  targets_.set_names_decide(names);
+  targets_.set_has_pages(names && policy.dns().pages);
 }
 
 [[gnu::cold]] void Engine::on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn) {
@@ -110,6 +130,7 @@ void Engine::end_burst(BurstEnd end, Turn turn) {
   burst_open_ = false;
   tcp_.end_burst(end, turn);
   udp_.end_burst();
+  ping_.end_burst();
 }
 
 void Engine::on_arp(ByteView payload, ActionSink& out) {
@@ -307,7 +328,8 @@ void Engine::set_resolvers(const std::vector<wire::Endpoint>& resolvers,
 
 Instant Engine::next_wakeup() const {
   return std::min({timers_.next_wakeup(), reassembly_.next_deadline(), dns_.next_deadline(),
-                   dns_streams_.next_deadline()});
+                   dns_streams_.next_deadline(), explained_.next_deadline(), pages_.next_deadline(),
+                   finder_.next_deadline()});
 }
 
 void Engine::on_timers(Turn turn) {
@@ -324,6 +346,9 @@ void Engine::on_timers(Turn turn) {
     settle_dns(turn);
   }
   if (dns_streams_.next_deadline() <= turn.now) dns_streams_.on_timer(turn);
+  if (explained_.next_deadline() <= turn.now) explained_.on_timer(turn);
+  if (pages_.next_deadline() <= turn.now) pages_.on_timer(turn);
+  if (finder_.next_deadline() <= turn.now) finder_.on_timer(turn);
   for (std::size_t gone = reassembly_.expire(turn.now); gone > 0; --gone) {
     drop(DropReason::kFragmentDropped);
   }

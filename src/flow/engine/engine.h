@@ -23,10 +23,17 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_admission.h"
 #include "flow/core/frame_owner.h"
+#include "flow/core/refusal_book.h"
+#include "flow/core/sight.h"
 #include "flow/core/target_map.h"
 #include "flow/engine/dns_streams.h"
+#include "flow/engine/explained_flows.h"
+#include "flow/engine/inside_pages.h"
+#include "flow/engine/query_sight.h"
+#include "flow/engine/target_finder.h"
 #include "flow/ip/fragment_reassembly.h"
 #include "flow/ip/guest_link.h"
+#include "flow/judge/audit.h"
 #include "flow/judge/dns_judge.h"
 #include "flow/judge/judge.h"
 #include "flow/tcp/tcp_flows.h"
@@ -42,6 +49,7 @@ struct EngineOptions {
   policy::Policy policy{};
   // By which names decide, in the place of `policy`; null: none. Not owned.
   const policy::EgressPolicy* egress = nullptr;
+  bool audit = false;  // What `egress` refuses is let through and noted (flow/judge/audit.h).
   policy::LimitOptions limits{};
   std::uint32_t max_inbound_streams = 0;  // See policy/limits/guest_limits.h; zero is no bound.
   bool host_loopback = false;             // The gateway's address leads to the host's loopback.
@@ -54,6 +62,10 @@ struct EngineOptions {
   FrameShare share{};
   policy::SharedLimits* shared_limits = nullptr;
   dns::NameBook* shared_names = nullptr;
+  RefusalBook* shared_refusals = nullptr;  // The same of what was refused.
+  // ... and the meters of all of them, which are bound to `egress`. By whoever sets another policy
+  // they are bound to that first.
+  const policy::MeterBook* shared_meters = nullptr;
 };
 
 // Secrets of this process, drawn once by whoever makes the engine.
@@ -95,6 +107,10 @@ class Engine {
   void set_claim_judge(ClaimJudge* judge) { tcp_.set_claim_judge(judge); }
   // Answers an AskPolicy. The flow may have ended meanwhile: then nothing happens.
   void on_verdict(const FlowId& flow, const Ruling& ruling, Turn turn);
+  // ... about an echo request, which is gone.
+  void on_echo_verdict(const FlowKey& key, const NamedBy& by, policy::Verdict verdict, Turn turn) {
+    ping_.on_verdict(key, by, verdict, turn);
+  }
 
   // From here on policy is this one, which must stay until the next. Each flow that lives and was
   // judged when it began is judged again, once, and ends where it is refused.
@@ -108,12 +124,24 @@ class Engine {
   // From here on policy is this one, which must stay until the next. Flows that live go on.
   void use_policy(const policy::EgressPolicy& policy);
   [[nodiscard]] Judge& judge() { return judge_; }
+  // The rule that decided, or asks. Only with a policy of names and addresses.
+  [[nodiscard]] const policy::EgressRule& rule_of(const NamedBy& by) const {
+    return judge_.policy().rule(by.rule);
+  }
   // What the guest may go by: a flow's name, while it or what it was learnt by is remembered.
   [[nodiscard]] std::optional<wire::DomainName> name_of(const NamedBy& by) const {
     return book_.name(by.name);
   }
+  // What flows carry, against limits.
+  [[nodiscard]] const policy::MeterTable& meters() const { return admission_.meters(); }
   // Questions that were refused, for whoever takes them out; see DnsJudge.
   [[nodiscard]] std::vector<RefusedQuery>& refused_queries() { return dns_judge_.refused(); }
+
+  // Whether answers to questions and first bytes are told of in sight(). Refused questions are
+  // always.
+  void tell_sight(bool wanted);
+  // For whoever takes it out.
+  [[nodiscard]] Sight& sight() { return sight_; }
 
   // An error about what the guest sent, found out by the host: ICMP, or a send that failed.
   void on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error, ByteView payload,
@@ -167,9 +195,10 @@ class Engine {
   enum class DnsTransport : std::uint8_t { kUdp, kTcp };
   void on_dns_answer(dns::DnsSlot slot, DnsTransport transport, ByteView message, Turn turn);
   void on_dns_error(dns::DnsSlot slot, Turn turn);
-  // Before the driver turns to a socket: whether the action is about a connection to our DNS, whose
-  // other end is here, and was carried out. Frames may borrow our bytes: write them out at once.
-  [[nodiscard]] bool serve_dns(const Action& action, Turn turn);
+  // Before the driver turns to a socket: whether the action is about a connection whose other end
+  // is here, or about nobody but us, and was carried out. Frames may borrow our bytes: write them
+  // out at once.
+  [[nodiscard]] bool serve_own(const Action& action, Turn turn);
   // Sockets to open and close for DNS; the driver carries them out and clears the list. They own
   // their bytes and are rare, so they are kept out of the sink.
   [[nodiscard]] std::vector<dns::DnsAction>& dns_actions() { return dns_actions_; }
@@ -182,6 +211,10 @@ class Engine {
   [[nodiscard]] std::string_view name_of(const wire::IpAddress& address) {
     return names_.lookup(address);
   }
+  // What was counted of names: of the guest's questions, of first bytes, and what is pinned now.
+  [[nodiscard]] const dns::DnsCounters& dns_counters() const { return dns_.counters(); }
+  [[nodiscard]] const GateCounters& gate_counters() const { return judge_.counters(); }
+  [[nodiscard]] std::size_t pins() const { return book_.pins(); }
   [[nodiscard]] std::size_t flow_count() const { return tcp_.size() + udp_.size() + ping_.size(); }
 
  private:
@@ -235,11 +268,15 @@ class Engine {
 
   EngineOptions options_;
   GuestLink link_;
+  policy::MeterBook own_meters_;
   FlowAdmission admission_;
   dns::NameBookOf<dns::NoLock> own_book_;
   dns::NameBook& book_;
+  RefusalBookOf<dns::NoLock> own_refusals_;
+  RefusalBook& refusals_;
   Judge judge_;
   DnsJudge dns_judge_;
+  Audit audit_;
   TargetMap targets_;
   TimerWheel timers_;
   FragmentReassembly reassembly_;
@@ -251,10 +288,15 @@ class Engine {
   UdpFlows udp_;
   PingFlows ping_;
   DnsStreams dns_streams_;
+  ExplainedFlows explained_;
+  InsidePages pages_;
+  TargetFinder finder_;
   std::vector<TcpId> dns_asking_;
   std::vector<Datagram> reassembled_;  // Of this burst: actions borrow their bytes.
   std::vector<std::vector<std::uint8_t>> foreign_frames_;
   std::vector<std::uint8_t> echo_reply_;
+  Sight sight_;
+  QuerySight query_sight_{sight_};
   bool burst_open_ = false;
 };
 

@@ -28,13 +28,29 @@ template <typename Visit>
   return std::nullopt;
 }
 
+// Nothing was pinned while no rule spoke of names; but what is denied from here on is known by what
+// was answered before.
+void note_names(const dns::DnsNames& names, dns::NameBook& book, Instant now) {
+  names.visit_all([&](const wire::IpAddress& address, std::string_view text) {
+    if (const auto name = wire::DomainName::from_text(text)) book.note(*name, address, now);
+  });
+}
+
 }  // namespace
 
 [[gnu::cold]] void Engine::set_policy(const policy::EgressPolicy& policy, Turn turn) {
+  const bool first_names = policy.names_decide() && !judge_.decides();
   use_policy(policy);
+  if (first_names) note_names(names_, book_, turn.now);
   tcp_.judge_again(turn);
   udp_.judge_again(turn);
   ping_.judge_again(turn);
+}
+
+void Engine::tell_sight(bool wanted) {
+  sight_ = {.wanted = wanted};
+  dns_.set_watch(wanted ? &query_sight_ : nullptr);
+  tcp_.set_sight(wanted ? &sight_ : nullptr);
 }
 
 std::optional<std::uint64_t> Engine::list_flows(std::uint64_t from, std::size_t max, Instant now,

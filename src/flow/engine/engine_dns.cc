@@ -1,6 +1,7 @@
 // The engine's share of DNS: queries to the relay, answers to the guest, names to the reports, and
 // the connections to our DNS address.
 #include <utility>
+#include <vector>
 
 #include "base/overloaded.h"
 #include "flow/engine/engine.h"
@@ -38,45 +39,83 @@ void Engine::on_dns_error(dns::DnsSlot slot, Turn turn) {
   settle_dns(turn);
 }
 
-bool Engine::serve_dns(const Action& action, Turn turn) {
-  if (const auto* connect = std::get_if<ConnectTcp>(&action)) {
-    // No host has this address: TargetMap leads it to us.
-    if (!targets_.is_dns(connect->target)) return false;
-    dns_streams_.connect(connect->flow, turn);
-    return true;
-  }
-  if (dns_streams_.empty()) [[likely]]
+namespace {
+
+// What of a connection whose other end is `service`; false if it is not that one's.
+template <typename Service>
+bool serve_by(Service& service, const Action& action, Turn turn) {
+  if (service.empty()) [[likely]]
     return false;
   // By value: what these bring may move the actions.
-  const bool served = std::visit(Overloaded{[&](const WriteTcp write) {
-                                              if (!dns_streams_.serves(write.flow)) return false;
-                                              dns_streams_.write(write, turn);
-                                              return true;
-                                            },
-                                            [&](const PeekTcp peek) {
-                                              if (!dns_streams_.serves(peek.flow)) return false;
-                                              dns_streams_.peek(peek, turn);
-                                              return true;
-                                            },
-                                            [&](const DiscardTcp discard) {
-                                              if (!dns_streams_.serves(discard.flow)) return false;
-                                              dns_streams_.discard(discard, turn.now);
-                                              return true;
-                                            },
-                                            [&](const ShutdownTcp shutdown) {
-                                              if (!dns_streams_.serves(shutdown.flow)) return false;
-                                              dns_streams_.shutdown(shutdown.flow);
-                                              return true;
-                                            },
-                                            [&](const CloseTcp close) {
-                                              if (!dns_streams_.serves(close.flow)) return false;
-                                              dns_streams_.close(close.flow);
-                                              return true;
-                                            },
-                                            [](const auto&) { return false; }},
-                                 action);
-  if (served) settle_dns(turn);
-  return served;
+  return std::visit(Overloaded{[&](const WriteTcp write) {
+                                 if (!service.serves(write.flow)) return false;
+                                 service.write(write, turn);
+                                 return true;
+                               },
+                               [&](const PeekTcp peek) {
+                                 if (!service.serves(peek.flow)) return false;
+                                 service.peek(peek, turn);
+                                 return true;
+                               },
+                               [&](const DiscardTcp discard) {
+                                 if (!service.serves(discard.flow)) return false;
+                                 service.discard(discard, turn.now);
+                                 return true;
+                               },
+                               [&](const ShutdownTcp shutdown) {
+                                 if (!service.serves(shutdown.flow)) return false;
+                                 service.shutdown(shutdown.flow);
+                                 return true;
+                               },
+                               [&](const CloseTcp close) {
+                                 if (!service.serves(close.flow)) return false;
+                                 service.close(close.flow);
+                                 return true;
+                               },
+                               [](const auto&) { return false; }},
+                    action);
+}
+
+}  // namespace
+
+bool Engine::serve_own(const Action& action, Turn turn) {
+  if (const auto* connect = std::get_if<ConnectTcp>(&action)) {
+    // No host has these addresses: TargetMap leads the first two to us, and nobody the third.
+    if (targets_.is_dns(connect->target)) {
+      dns_streams_.connect(connect->flow, turn);
+      return true;
+    }
+    if (targets_.is_pages(connect->target)) {
+      pages_.connect(connect->flow, turn);
+      return true;
+    }
+    if (!targets_.stands_for_name(connect->target.address)) [[likely]]
+      return false;
+    explained_.connect(connect->flow, turn);
+    return true;
+  }
+  if (const auto* find = std::get_if<FindTarget>(&action)) [[unlikely]] {
+    finder_.find(
+        FindTarget(*find),
+        [&](const dns::DnsClient& client, ByteView message) {
+          count_dns(dns_.on_query(client, message, turn.now, dns_fresh_));
+        },
+        turn);
+    settle_dns(turn);
+    return true;
+  }
+  if (const auto* report = std::get_if<ReportFlow>(&action)) {
+    const FlowSummary& summary = report->summary;
+    const bool refused = !summary.opening && summary.verdict != policy::Verdict::kAccepted;
+    if (refused && admission_.has_judge()) [[unlikely]]
+      (void)judge_.note_refusal(summary.key, summary.verdict, summary.by, 1);
+    return false;
+  }
+  if (serve_by(explained_, action, turn) || serve_by(pages_, action, turn)) return true;
+  if (!serve_by(dns_streams_, action, turn)) [[likely]]
+    return false;
+  settle_dns(turn);
+  return true;
 }
 
 // Answers go to the guest, and connections that have room ask on.
@@ -108,6 +147,10 @@ void Engine::deliver_dns(Turn turn) {
       dns_actions_.push_back(std::move(action));
       continue;
     }
+    if (answer->client.is_ours()) {
+      finder_.on_answer(answer->client, answer->message, turn.now);
+      continue;
+    }
     if (const auto view = wire::DnsView::parse(answer->message)) {
       names_.learn(*view);
       learn_nat64(*view);
@@ -120,6 +163,16 @@ void Engine::deliver_dns(Turn turn) {
                         answer->message, turn.out);
   }
   dns_fresh_.clear();
+  if (!dns_judge_.answered().empty()) [[unlikely]] {
+    std::vector<dns::NameId> names;
+    names.swap(dns_judge_.answered());
+    finder_.look_ahead(names, [&](const dns::DnsClient& client, ByteView message) {
+      count_dns(dns_.on_query(client, message, turn.now, dns_fresh_));
+    });
+    deliver_dns(turn);  // What the cache has.
+  }
+  if (finder_.has_found()) [[unlikely]]
+    finder_.tell_found(turn);
 }
 
 // RFC 7050, 3: an IPv6 answer to a name that has none shows the prefix of the network's translator.

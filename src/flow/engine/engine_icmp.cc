@@ -101,8 +101,13 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
                                         ByteView payload, Turn turn) {
   const auto origin = udp_.origin_of(socket, target);
   if (!origin) return;
-  // The gateway stands for what is on the host itself.
-  if (!error.from.is_unspecified()) error.from = targets_.as_guest_sees(error.from);
+  error.from = targets_.error_source(error.from, origin->remote.address);
+  // A datagram that goes on in the other family is longer or shorter by the difference of headers.
+  constexpr std::uint32_t kDifference = 20;
+  const bool v4 = origin->guest.address.is_v4();
+  if (error.mtu > kDifference && v4 != target.address.is_v4()) {
+    error.mtu = v4 ? error.mtu - kDifference : error.mtu + kDifference;
+  }
   link_.send_error(error,
                    {.protocol = wire::IpProtocol::kUdp,
                     .guest = origin->guest,
@@ -115,7 +120,7 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
                                          Turn turn) {
   const auto origin = ping_.origin_of(socket);
   if (!origin) return;
-  if (!error.from.is_unspecified()) error.from = targets_.as_guest_sees(error.from);
+  error.from = targets_.error_source(error.from, origin->remote);
   const bool v4 = origin->guest.is_v4();
   LostPacket lost{.protocol = v4 ? wire::IpProtocol::kIcmp : wire::IpProtocol::kIcmpv6,
                   .guest = {origin->guest, wire::Port{origin->identifier}},

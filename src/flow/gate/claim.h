@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/time.h"
+#include "base/unreachable.h"
 #include "flow/core/flow_key.h"
 #include "flow/core/named_by.h"
 #include "policy/verdict.h"
@@ -22,6 +24,16 @@ struct Claim {
   bool encrypted_hello = false;  // The name of a TLS hello may be that of a front.
 };
 
+// For programs.
+[[nodiscard]] constexpr std::string_view to_string(Claim::Kind kind) {
+  switch (kind) {
+    case Claim::Kind::kTls: return "tls";
+    case Claim::Kind::kHttp: return "http";
+    case Claim::Kind::kOpaque: return "opaque";
+  }
+  unreachable("claim outside its enum");
+}
+
 struct Judged {
   policy::Verdict verdict = policy::Verdict::kAccepted;
   bool every_request = true;  // Of HTTP: those that follow are judged as well.
@@ -32,6 +44,7 @@ struct Judged {
 struct RefusalWords {
   std::string rule;  // The id of the rule that decided; empty where none did.
   std::string note;
+  std::uint32_t number = 0;  // Under which the guest can look it up; 0: it cannot.
 };
 
 class ClaimJudge {
@@ -41,8 +54,10 @@ class ClaimJudge {
   ClaimJudge& operator=(const ClaimJudge&) = delete;
   virtual ~ClaimJudge() = default;
 
-  [[nodiscard]] virtual Judged judge_claim(const FlowKey& key, const Claim& claim, Instant now) = 0;
-  [[nodiscard]] virtual RefusalWords words_of(const Judged& judged) = 0;
+  // Of a flow that began by `by`.
+  [[nodiscard]] virtual Judged judge_claim(const FlowKey& key, const NamedBy& by,
+                                           const Claim& claim, Instant now) = 0;
+  [[nodiscard]] virtual RefusalWords words_of(const FlowKey& key, const Judged& judged) = 0;
 };
 
 }  // namespace sluice::flow

@@ -14,7 +14,7 @@ using Kind = GateFinding::Kind;
 }
 
 [[nodiscard]] GateFinding judge(const Claim& claim, const Asking& asking) {
-  const Judged judged = asking.judge.judge_claim(asking.key, claim, asking.now);
+  const Judged judged = asking.judge.judge_claim(asking.key, asking.by, claim, asking.now);
   if (judged.verdict == policy::Verdict::kAccepted) return {.kind = Kind::kPass, .by = judged.by};
   return refused(refusal_of(asking.key, claim, judged, asking.judge));
 }

@@ -18,7 +18,7 @@ HttpWatch::Course HttpWatch::pass(ByteView bytes, std::size_t seen, const Asking
     }
     if (next.step == Step::kHead) {
       const Claim claim{.kind = Claim::Kind::kHttp, .name = next.head.host};
-      const Judged judged = asking.judge.judge_claim(asking.key, claim, asking.now);
+      const Judged judged = asking.judge.judge_claim(asking.key, asking.by, claim, asking.now);
       if (judged.verdict != policy::Verdict::kAccepted) {
         course.refusal = refusal_of(asking.key, claim, judged, asking.judge);
         break;

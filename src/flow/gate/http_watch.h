@@ -16,6 +16,7 @@ struct Asking {
   const FlowKey& key;
   ClaimJudge& judge;
   Instant now;
+  NamedBy by{};  // By which the flow began.
 };
 
 class HttpWatch {

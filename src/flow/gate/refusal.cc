@@ -26,6 +26,14 @@ namespace {
   unreachable("a fault of HTTP outside its enum");
 }
 
+[[nodiscard]] Refusal refusal_page(wire::RefusalPage page, policy::Verdict verdict, bool http) {
+  Refusal refusal{.verdict = verdict};
+  if (!http) return refusal;
+  page.why = policy::reason_id(verdict);
+  refusal.answer = wire::make_refusal_page(page);
+  return refusal;
+}
+
 }  // namespace
 
 Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
@@ -33,7 +41,7 @@ Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
   Refusal refusal{.verdict = judged.verdict, .by = judged.by};
   if (claim.kind == Claim::Kind::kTls) refusal.answer = access_denied();
   if (claim.kind != Claim::Kind::kHttp) return refusal;
-  const RefusalWords words = judge.words_of(judged);
+  const RefusalWords words = judge.words_of(key, judged);
   const std::string name = claim.name ? claim.name->to_text() : wire::to_string(key.remote.address);
   const std::string what = name + ":" + std::to_string(key.remote.port.value) + " is not allowed";
   const bool quota = judged.verdict == policy::Verdict::kQuota;
@@ -42,7 +50,8 @@ Refusal refusal_of(const FlowKey& key, const Claim& claim, const Judged& judged,
        .what = what,
        .why = policy::reason_id(judged.verdict),
        .rule = words.rule,
-       .note = words.note});
+       .note = words.note,
+       .number = words.number});
   return refusal;
 }
 
@@ -56,6 +65,22 @@ Refusal refusal_of_request(wire::HttpFault fault) {
   return {.verdict = verdict,
           .answer = wire::make_refusal_page(
               {.what = words_for(fault), .why = policy::reason_id(verdict)})};
+}
+
+Refusal refusal_of_limit(bool http, const RefusalWords& words) {
+  return refusal_page({.status = wire::RefusalStatus::kTooManyRequests,
+                       .what = "a limit on this is reached",
+                       .rule = words.rule,
+                       .note = words.note},
+                      policy::Verdict::kQuota, http);
+}
+
+Refusal refusal_of_way(bool http, const RefusalWords& words) {
+  return refusal_page({.status = wire::RefusalStatus::kBadGateway,
+                       .what = "the broker that leads there does not answer, or refuses it",
+                       .rule = words.rule,
+                       .note = words.note},
+                      policy::Verdict::kViaFailed, http);
 }
 
 }  // namespace sluice::flow

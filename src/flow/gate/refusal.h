@@ -24,5 +24,9 @@ struct Refusal {
 [[nodiscard]] Refusal refusal_of_hello();
 // The same of a request, and of one that the guest did not finish.
 [[nodiscard]] Refusal refusal_of_request(wire::HttpFault fault);
+// What a rule lets through, but its limit does not. A page where HTTP is spoken, else a reset.
+[[nodiscard]] Refusal refusal_of_limit(bool http, const RefusalWords& words);
+// What a rule lets through by somebody who could not be reached.
+[[nodiscard]] Refusal refusal_of_way(bool http, const RefusalWords& words);
 
 }  // namespace sluice::flow

@@ -134,7 +134,8 @@ std::size_t emit_around(const IcmpError& error, const GuestNetwork& network,
   return size;
 }
 
-// Writes the eight bytes of UDP or echo header that stood before `known`.
+// Writes the eight bytes of UDP or echo header that stood before `known`, or the first ones of a
+// SYN.
 void emit_lost_transport(const LostPacket& lost, ByteView known, std::size_t payload_size,
                          FixedBytes<8> header) {
   if (lost.protocol == IpProtocol::kUdp) {
@@ -145,6 +146,12 @@ void emit_lost_transport(const LostPacket& lost, ByteView known, std::size_t pay
     if (known.size() != payload_size) return;
     put16<wire::kUdpChecksumOffset>(
         header, wire::udp_checksum(lost.guest.address, lost.remote.address, header, known));
+    return;
+  }
+  if (lost.protocol == IpProtocol::kTcp) {
+    put16<0>(header, lost.guest.port.value);
+    put16<2>(header, lost.remote.port.value);
+    put32<4>(header, lost.sequence.value);
     return;
   }
   const std::uint16_t identifier = lost.guest.port.value;
@@ -225,7 +232,10 @@ std::size_t emit_icmp_error(const IcmpError& error, const GuestNetwork& network,
   if (guest.is_v4() != remote.is_v4() || !names_one_host(guest) || !names_one_host(remote))
     return 0;
   const IpProtocol echo = guest.is_v4() ? IpProtocol::kIcmp : IpProtocol::kIcmpv6;
-  if (lost.protocol != IpProtocol::kUdp && lost.protocol != echo) return 0;
+  if (lost.protocol != IpProtocol::kTcp && lost.protocol != IpProtocol::kUdp &&
+      lost.protocol != echo) {
+    return 0;
+  }
 
   const bool ipv4 = guest.is_v4();
   const std::size_t ip_header = ipv4 ? kHeaderV4 : kHeaderV6;

@@ -12,6 +12,7 @@
 #include "wire/address.h"
 #include "wire/ip/ip.h"
 #include "wire/ip_protocol.h"
+#include "wire/seq_num.h"
 
 namespace sluice::flow {
 
@@ -49,12 +50,13 @@ inline constexpr std::size_t kIcmpErrorFrameMax = 14 + 1280;
 // A packet of the guest that is gone: the host's kernel only told its addresses. An error about it
 // quotes headers built anew, so that the guest's sockets and traceroute recognise their packet.
 struct LostPacket {
-  wire::IpProtocol protocol{};   // kUdp, kIcmp or kIcmpv6; of the latter two an echo request.
+  wire::IpProtocol protocol{};   // kTcp: a SYN; kUdp; kIcmp and kIcmpv6: an echo request.
   wire::Endpoint guest{};        // Its port is the echo's identifier.
   wire::Endpoint remote{};       // Its port is the echo's sequence number.
   std::uint8_t hop_limit = 1;    // With which the packet reached whoever raised the error.
   ByteView payload{};            // As much of it as is known.
   std::size_t payload_size = 0;  // Of the whole; less than what is known counts as what is known.
+  wire::SeqNum sequence{};       // Of a SYN.
 };
 
 [[nodiscard]] std::size_t emit_icmp_error(const IcmpError& error, const GuestNetwork& network,

@@ -27,9 +27,45 @@ bool accepts(const std::optional<policy::Ruled>& ruled) {
 
 JudgedFlow Judge::judge_new(Protocol protocol, const wire::Endpoint& remote, Instant now) {
   const Where where{protocol, remote};
+  JudgedFlow judged = judge_unanswered(where, now);
+  if (judged.ask) [[unlikely]]
+    use_answer(judged, where);
+  return judged;
+}
+
+// By the name that the flow goes by, or by its address where there is none: what was asked.
+void Judge::use_answer(JudgedFlow& judged, const Where& where) const {
+  const auto name = names_.name(judged.by.name);
+  // Whoever is asked says yes to this name: it must be the one that the first bytes are for.
+  if (name && where.protocol == Protocol::kTcp) {
+    judged.gate = gate_of(where.remote.port, judged.by.rule);
+  }
+  const auto answered = name ? policy_->decided(*name, where.protocol, where.remote.port)
+                             : policy_->decided(where.protocol, where.remote);
+  if (!answered) return;
+  judged.ask = false;
+  judged.by.rule = answered->rule;
+  if (answered->effect != Effect::kAllow) judged.verdict = Verdict::kAskRefused;
+}
+
+// What the rules on names say; where they ask, what was answered.
+std::optional<policy::Ruled> Judge::said_of(const wire::DomainName& name,
+                                            const Where& where) const {
+  const auto ruled = policy_->for_name(name, where.protocol, where.remote.port);
+  const bool asks = ruled ? ruled->effect == Effect::kAsk
+                          : policy_->asks() && reach_.look(where.protocol, where.remote).ask;
+  if (!asks) [[likely]]
+    return ruled;
+  const auto answered = policy_->decided(name, where.protocol, where.remote.port);
+  return answered ? answered : ruled;
+}
+
+JudgedFlow Judge::judge_unanswered(const Where& where, Instant now) {
+  const auto& [protocol, remote] = where;
   if (resolves_elsewhere(where)) {
     return {.verdict = Verdict::kDeniedByPolicy, .by = {.rule = kBuiltIn}};
   }
+  if (dns::SyntheticNames::is_synthetic(remote.address)) return judge_synthetic(where);
   const policy::Reached reached = reach_.look(protocol, remote);
   const ByNames names = by_names(where, now);
   if (reached.verdict == Verdict::kNotRoutable || (reached.floor && !names.opens_floor)) {
@@ -39,11 +75,19 @@ JudgedFlow Judge::judge_new(Protocol protocol, const wire::Endpoint& remote, Ins
   if (names.allowed) {
     by.rule = names.allowed->rule;
     const bool gated = protocol == Protocol::kTcp;
-    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen, .by = by};
+    return {.gate = gated ? gate_of(remote.port, by.rule) : Gate::kOpen,
+            .http = speaks_http(remote.port),
+            .client_first = speaks_http(remote.port) || speaks_tls(remote.port),
+            .by = by};
   }
   if (names.live > 0 && names.all_denied && names.denied) {
     by.rule = names.denied->rule;
-    return {.verdict = Verdict::kNameDenied, .by = by};
+    const bool answered = policy_->rule(by.rule).decision;
+    return {.verdict = answered ? Verdict::kAskRefused : Verdict::kNameDenied, .by = by};
+  }
+  // What denies needs no pin that holds: the guest may know the address for longer than we do.
+  if (names.live == 0 && names.was_denied && !names.was_allowed) {
+    return {.verdict = Verdict::kNameDenied, .by = {.rule = names.was_denied->rule}};
   }
   if (names.asked) {
     by.rule = names.asked->rule;
@@ -72,10 +116,11 @@ Judge::ByNames Judge::by_names(const Where& where, Instant now) {
     if (!name) continue;
     if (holds(pin.expires, now)) {
       add_live(found, where, {pin.name, *name, open});
-    } else {
-      found.was_allowed =
-          found.was_allowed || accepts(policy_->for_name(*name, where.protocol, where.remote.port));
+      continue;
     }
+    const auto ruled = said_of(*name, where);
+    found.was_allowed = found.was_allowed || accepts(ruled);
+    if (ruled && ruled->effect == Effect::kDeny) found.was_denied = ruled;
   }
   if (found.live != 1) found.only = {};
   return found;
@@ -84,7 +129,7 @@ Judge::ByNames Judge::by_names(const Where& where, Instant now) {
 void Judge::add_live(ByNames& found, const Where& where, const Live& live) const {
   ++found.live;
   found.only = live.id;
-  const auto ruled = policy_->for_name(live.name, where.protocol, where.remote.port);
+  const auto ruled = said_of(live.name, where);
   found.all_denied = found.all_denied && ruled && ruled->effect == Effect::kDeny;
   found.speaks_of_one = found.speaks_of_one || policy_->any_rule_for_name(live.name);
   if (!ruled) return;
@@ -124,7 +169,10 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
     return {.verdict = Verdict::kPortUnlisted, .by = {.rule = kBuiltIn}};
   }
   const bool seen = where.protocol == Protocol::kTcp && (speaks_tls(port) || speaks_http(port));
-  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen, .by = {.rule = rule}};
+  return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen,
+          .http = speaks_http(port),
+          .client_first = seen,
+          .by = {.rule = rule}};
 }
 
 JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reached) const {
@@ -137,23 +185,29 @@ JudgedFlow Judge::by_default(const ByNames& names, const policy::Reached& reache
   return {.verdict = verdict, .by = {}};
 }
 
-bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, const NamedBy& by,
+bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, NamedBy& by,
                           Instant now) {
   const Where where{protocol, remote};
+  if (dns::SyntheticNames::is_synthetic(remote.address)) return accepts_synthetic(where, by);
   const policy::Reached reached = reach_.look(protocol, remote);
   const auto name = names_.name(by.name);
   if (!name) {
     // It may have several names, and its own was never said.
     const JudgedFlow judged = judge_new(protocol, remote, now);
-    return judged.verdict == Verdict::kAccepted && !judged.ask;
+    by.rule = judged.by.rule;
+    return judged.verdict == Verdict::kAccepted && (!judged.ask || by.approved);
   }
-  const auto ruled = policy_->for_name(*name, protocol, remote.port);
+  const auto ruled = said_of(*name, where);
+  by.rule = ruled ? ruled->rule : rule_of(reached);
   if (ruled) {
-    if (ruled->effect != Effect::kAllow || reached.verdict == Verdict::kNotRoutable) return false;
+    const bool stays =
+        ruled->effect == Effect::kAllow || (ruled->effect == Effect::kAsk && by.approved);
+    if (!stays || reached.verdict == Verdict::kNotRoutable) return false;
     return !reached.floor ||
            may_lead_to(policy_->rule(ruled->rule), remote.address, reach_.nat64_prefixes());
   }
-  return !resolves_elsewhere(where) && reached.verdict == Verdict::kAccepted && !reached.ask;
+  return !resolves_elsewhere(where) && reached.verdict == Verdict::kAccepted &&
+         (!reached.ask || by.approved);
 }
 
 policy::SniUse Judge::sni_of(RuleId rule) const {

@@ -25,6 +25,7 @@ void ask_about_kept(TcpFlow& flow, const Receiver& rx, ActionSink& out) {
   flow.asked = true;
   out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, flow.id},
                      .key = flow.key,
+                     .by = flow.by,
                      .stage = AskStage::kFirstBytes,
                      .bytes = flow.kept->all(),
                      .finished = rx.guest_finished});
@@ -40,7 +41,9 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
     flow->asked = false;
     admission_.answered();
     if (ruling.verdict == policy::Verdict::kAccepted) {
-      connect(*flow, Deciding(*deciding), ruling.gate, turn.out);
+      flow->by.approved = true;
+      const bool seen = deciding->gate == Gate::kFirstBytes;
+      connect(*flow, Deciding(*deciding), seen ? deciding->gate : ruling.gate, turn);
     } else {
       refuse(*flow, {ruling.verdict}, turn);
     }
@@ -57,15 +60,60 @@ void TcpFlows::on_verdict(TcpId id, const Ruling& ruling, Turn turn) {
   write_kept(*flow, *gated, turn);
 }
 
+const Way* TcpFlows::way_of(TcpId id) const {
+  const TcpFlow* const flow = flows_.find(id);
+  return flow == nullptr ? nullptr : flow->way.get();
+}
+
+bool ask_host(TcpFlow& flow, const wire::Endpoint& target, const FlowAdmission& admission,
+              ActionSink& out) {
+  if (admission.leads_any()) [[unlikely]] {
+    Leading leading = find_way(admission, flow.by, flow.key);
+    if (leading.kind == Leading::Kind::kNobody) return false;
+    if (leading.way) flow.way = std::make_unique<Way>(std::move(*leading.way));
+  }
+  out.push(ConnectTcp{.flow = flow.id, .target = target, .by_way = flow.way != nullptr});
+  return true;
+}
+
 // The host is asked for the connection.
-void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out) {
+void TcpFlows::connect(TcpFlow& flow, const Deciding& wanted, Gate gate, Turn turn) {
   if (gate == Gate::kFirstBytes) {
     flow.kept = std::make_unique<KeptBytes>();
     flow.room_only = true;
   }
+  const bool told_only = flow.verdict != policy::Verdict::kAccepted;
+  const bool named = flow.by.source == NameSource::kSynthetic;
+  const bool led = admission_.leads_any() && !told_only;
+  if (led && !named && flow.kept != nullptr && wanted.client_first) [[unlikely]] {
+    // Whom it is for, and so by whom it is led, is in its first bytes: they come before any host.
+    flow.hostless = true;
+    turn.out.tell_opening(flow);
+    const SynAckSent next{.guest_next = wanted.guest_isn + 1,
+                          .our_isn = initial_sequence(flow.key, turn.now),
+                          .host_room = KeptBytes::kMax};
+    flow.state = next;
+    send_syn(flow, next.our_isn, next.guest_next, turn.out);
+    timers_.arm(flow.timer, turn.now + kSynResend);
+    return;
+  }
+  // Who leads to a name finds it himself.
+  if (named && !told_only && admission_.led_by(flow.by.rule) == nullptr) [[unlikely]] {
+    timers_.cancel(flow.timer);
+    flow.state = Finding{.guest_isn = wanted.guest_isn};
+    turn.out.push(
+        FindTarget{.flow = {wire::IpProtocol::kTcp, flow.id}, .key = flow.key, .by = flow.by});
+    return;
+  }
   flow.state = Connecting{.guest_isn = wanted.guest_isn};
-  out.tell_opening(flow);
-  out.push(ConnectTcp{flow.id, wanted.target});
+  // One that is refused has no host: its first bytes are answered by us (explained_flows.h).
+  if (!told_only) [[likely]]
+    turn.out.tell_opening(flow);
+  if (!led) [[likely]] {
+    turn.out.push(ConnectTcp{flow.id, wanted.target});
+  } else if (!ask_host(flow, wanted.target, admission_, turn.out)) {
+    on_connect_failed(flow.id, HostError::kWayFailed, turn);
+  }
 }
 
 // Ends a flow that had begun: nothing of what waited goes on. Where the guest can be told why, only
@@ -160,7 +208,8 @@ void TcpFlows::write_kept(TcpFlow& flow, Gated& state, Turn turn) {
   arm(flow, kept.until);
   const std::uint32_t range = turn.out.next_range();
   turn.out.add_range(rest);
-  turn.out.push(WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), range});
+  turn.out.push(
+      WriteTcp{flow.id, kept.taken(), kept.taken() + rest.size(), range, lane_to_host(flow)});
 }
 
 void TcpFlows::written_gated(TcpFlow& flow, const TcpWritten& written, Turn turn) {

@@ -49,6 +49,7 @@ enum class Rest : std::uint8_t {
             return state.over || state.host_shut ? Rest::kNone : Rest::kMaybe;
           },
           [](const Deciding&) { return Rest::kNone; },
+          [](const Finding&) { return Rest::kNone; },
           [](const Refused&) { return Rest::kNone; },
           [&](const Gated&) { return flow.kept->rest().empty() ? Rest::kMaybe : Rest::kWaits; },
       },

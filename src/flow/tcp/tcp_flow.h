@@ -6,13 +6,17 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
 #include "flow/core/flow_key.h"
+#include "flow/core/metered.h"
 #include "flow/core/named_by.h"
+#include "flow/gate/way.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
 #include "flow/tcp/refused.h"
@@ -34,6 +38,7 @@ enum class HostError : std::uint8_t {
   kProhibited,  // A filter of the host forbids it.
   kTimedOut,
   kNoDescriptors,
+  kWayFailed,  // Who was to connect in our place did not, or said no.
   kOther,
 };
 
@@ -41,6 +46,13 @@ enum class HostError : std::uint8_t {
 struct Deciding {
   wire::SeqNum guest_isn;
   wire::Endpoint target;
+  Gate gate = Gate::kOpen;  // What its first bytes pass whoever lets it through.
+  bool client_first = false;
+};
+
+// The guest's SYN waits until it is known where the name leads that its address stands for.
+struct Finding {
+  wire::SeqNum guest_isn;
 };
 
 // The guest's SYN waits for the host's connect().
@@ -98,7 +110,7 @@ struct HandedOver {
 };
 
 using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver,
-                              Deciding, Gated, Refused>;
+                              Deciding, Gated, Refused, Finding>;
 
 // The flow was reported, and only waits for packets that may still come.
 [[nodiscard]] inline bool is_over(const TcpState& state) {
@@ -109,7 +121,8 @@ using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingeri
 
 // The driver holds something for the flow, which a CloseTcp ends.
 [[nodiscard]] inline bool has_socket(const TcpState& state) {
-  return !is_over(state) && !std::holds_alternative<Deciding>(state);
+  return !is_over(state) && !std::holds_alternative<Deciding>(state) &&
+         !std::holds_alternative<Finding>(state);
 }
 
 // How far a flow in Relaying is on its way to HandedOver.
@@ -117,6 +130,14 @@ enum class HandOverStage : std::uint8_t {
   kNone,
   kWanted,  // Nothing new is sent or offered until all that is under way has arrived.
   kAsked,   // The driver was asked. The flow stands still: its packets wait with the driver.
+};
+
+// Addresses that a name leads to, which are tried one after the other.
+struct Dialing {
+  std::vector<wire::Endpoint> targets;
+  std::size_t next = 0;  // Those before it were tried; the last of these is.
+
+  [[nodiscard]] bool has_more() const { return next < targets.size(); }
 };
 
 struct TcpFlow {
@@ -134,6 +155,12 @@ struct TcpFlow {
   bool room_only = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   NamedBy by{};
+  Metered metered{};
+  std::unique_ptr<Way> way;  // By whom it is led; null: by nobody.
+  // The guest has its answer, and the host is asked for a connection only when its first bytes are
+  // judged: whom it is led by depends on them.
+  bool hostless = false;
+  bool used_up = false;        // Nothing is left for it: it ends.
   bool host_readable = false;  // The host may have bytes (edge-triggered, so we remember).
   bool host_hung_up = false;   // The host's FIN arrived; it may be behind bytes.
   // The host's side failed. What it sent before is the guest's yet.
@@ -148,6 +175,7 @@ struct TcpFlow {
   bool ack_due = false;
   bool deferred = false;
 
+  std::unique_ptr<Dialing> dialing;  // Of an address that stands for a name.
   std::unique_ptr<KeptBytes> kept;   // Its first bytes, where these are judged.
   std::unique_ptr<Watched> watched;  // Its requests are judged for as long as it lives.
 
@@ -160,7 +188,16 @@ struct TcpFlow {
   std::uint64_t hand_over_after = 0;  // Not before so many bytes: it failed once.
   std::uint64_t bytes_to_host = 0;
   std::uint64_t bytes_to_guest = 0;
+
+  [[nodiscard]] std::optional<wire::Endpoint> leads_to() const {
+    if (dialing == nullptr) [[likely]]
+      return std::nullopt;
+    return dialing->targets[dialing->next - 1];
+  }
 };
+
+// Goes on to the next address that is to be tried; false where there is none.
+[[nodiscard]] bool dial_next(TcpFlow& flow, wire::SeqNum guest_isn, TimerWheel& timers, Turn turn);
 
 // A connection that stands, with its first bytes kept or not; nothing in other states.
 [[nodiscard]] inline Relaying* standing(TcpFlow& flow) {
@@ -175,6 +212,20 @@ inline void discard_acked(const TcpFlow& flow, Sender& tx, ActionSink& out) {
   if (const std::uint32_t bytes = tx.take_acked(); bytes != 0) {
     out.push(DiscardTcp{flow.id, bytes});
   }
+}
+
+// Asks for the flow's host: the target, or who leads there, as its rule says. False: by whom, or to
+// which name, cannot be said.
+[[nodiscard]] bool ask_host(TcpFlow& flow, const wire::Endpoint& target,
+                            const FlowAdmission& admission, ActionSink& out);
+
+// Of a limit: what the host is handed is claimed of this by whoever hands it on. Null: no limit.
+[[nodiscard]] inline policy::Lane* lane_to_host(const TcpFlow& flow) {
+  return flow.metered.meter == nullptr ? nullptr : &flow.metered.meter->to_host();
+}
+// So many bytes of what a PeekTcp was claimed for have come.
+inline void settle_from_host(const TcpFlow& flow, Sender& tx, std::size_t used, Instant now) {
+  flow.metered.meter->from_host().settle(std::exchange(tx.claimed, 0), used, now);
 }
 
 }  // namespace sluice::flow

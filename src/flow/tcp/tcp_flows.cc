@@ -71,7 +71,7 @@ wire::SeqNum TcpFlows::initial_sequence(const FlowKey& key, Instant now) const {
 // The flow counts no longer, and is told about.
 void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Turn turn) {
   admission_.released(flow.inbound ? policy::FlowSide::kInboundStream : policy::FlowSide::kOutbound,
-                      flow.by);
+                      flow.by, flow.metered);
   FlowSummary summary = ended_flow(flow, outcome, turn.now);
   summary.carried = std::holds_alternative<HandedOver>(flow.state);
   turn.out.push(ReportFlow{summary});
@@ -88,7 +88,11 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
     SLUICE_PROBE(flow_closed, id.index, static_cast<std::uint8_t>(outcome), 0);
     report(*flow, outcome, turn);
   }
-  if (Relaying* state = standing(*flow)) spill_.promise(state->rx.promised, 0);
+  if (Relaying* state = standing(*flow)) {
+    spill_.promise(state->rx.promised, 0);
+    if (state->tx.claimed != 0) [[unlikely]]
+      settle_from_host(*flow, state->tx, 0, turn.now);
+  }
   if (flow->kept != nullptr || flow->watched != nullptr) release_kept(*flow);
   if (auto* refused = std::get_if<Refused>(&flow->state))
     parting_.push_back(std::move(refused->answer));
@@ -144,6 +148,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
           [&](Lingering& state) { segment_lingering(flow, state, arrival, turn); },
           [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
           [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
+          [&](Finding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
           [&](Gated& state) { segment_relaying(flow, state.relaying, segment, turn); },
           [&](Refused& state) {
             switch (state.on_segment({flow.key, link_, flow.guest.mss}, segment, turn.out)) {
@@ -194,6 +199,8 @@ bool TcpFlows::defer(const PeekTcp& action) {
     return false;
   }
   state->tx.peek_pending = false;
+  if (flow->metered.any()) [[unlikely]]
+    settle_from_host(*flow, state->tx, 0, flow->active);
   flow->deferred = true;
   deferred_.push_back(action.flow);
   return true;

@@ -17,6 +17,8 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
 #include "flow/core/flow_walk.h"
+#include "flow/core/found_target.h"
+#include "flow/core/sight.h"
 #include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
 #include "flow/tcp/tcp_flow.h"
@@ -124,6 +126,17 @@ class TcpFlows {
   // Answers a ProbeTcp. The guest hears nothing where its peer is silent, and draws its own
   // conclusion in its own time.
   void on_probed(TcpId id, bool answers, ActionSink& out);
+  // Nothing is left of the lane of a WriteTcp, or of a flow that was handed over: it ends, and what
+  // waits goes no further.
+  void on_used_up(TcpId id, Turn turn);
+  // Whose limits a flow counts for now; null: nobody's.
+  [[nodiscard]] policy::Meter* meter_of(TcpId id) const;
+  // Answers a FindTarget.
+  void on_found(TcpId id, const FoundTarget& found, Turn turn);
+  // A flow that was let in to be told why it is refused has said nothing in time.
+  void give_up(TcpId id, Turn turn);
+  // By whom the flow of a ConnectTcp is led, until that is answered; null: it has ended.
+  [[nodiscard]] const Way* way_of(TcpId id) const;
   // Answers an AskPolicy, whichever it was.
   void on_verdict(TcpId id, const Ruling& ruling, Turn turn);
   // Who judges first bytes, at once. Not owned, and outlives the flows: those that are watched have
@@ -133,6 +146,10 @@ class TcpFlows {
     claims_ = judge;
     if (judge != nullptr) watching_ = judge;
   }
+  // First bytes that are refused go on nonetheless, and the flow says why they would not have.
+  void let_through_all() { audits_ = true; }
+  // Where to tell what was judged of first bytes. Not owned; null, and to begin with: nowhere.
+  void set_sight(Sight* sight) { sight_ = sight; }
   // A published port was called. The flow's id, or why there is none. `client` is its real
   // address, `guest` where in the guest it leads. The connection itself is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
@@ -183,6 +200,7 @@ class TcpFlows {
 
   // The policy is another: ends each flow that it lets through no longer.
   void judge_again(Turn turn);
+  void judge_waiting(TcpFlow& flow, Turn turn);
   // Ends the flow at a place of walk(): both sides are reset at once.
   void cut_off(std::uint32_t index, policy::Verdict why, Turn turn);
 
@@ -278,7 +296,7 @@ class TcpFlows {
                            Turn turn);
 
   // tcp_ask.cc
-  void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, ActionSink& out);
+  void connect(TcpFlow& flow, const Deciding& wanted, Gate gate, Turn turn);
   void refuse(TcpFlow& flow, Refusal refusal, Turn turn);
   // What it sends before it is judged. False when the flow is gone.
   [[nodiscard]] bool keep_data(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
@@ -327,6 +345,8 @@ class TcpFlows {
   std::size_t refused_ = 0;
   ClaimJudge* claims_ = nullptr;    // Of flows whose first bytes are to come.
   ClaimJudge* watching_ = nullptr;  // Of those that are watched.
+  Sight* sight_ = nullptr;
+  bool audits_ = false;
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
   Instant drain_began_{};
 };

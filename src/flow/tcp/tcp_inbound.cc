@@ -18,7 +18,7 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   if (full) drop_half_open(turn);
-  const policy::Verdict verdict = admission_.admit_unjudged(kSide, turn.now);
+  const policy::Verdict verdict = admission_.admit_inbound(kSide, turn.now, flow.metered);
   if (verdict != policy::Verdict::kAccepted) {
     table_.erase(key, id.index);
     flows_.erase(id);

@@ -1,6 +1,7 @@
 // How TCP flows of the guest begin: its SYN and the host's connect; and what belongs to no flow.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
@@ -44,24 +45,41 @@ struct QuotedSyn {
   }
 };
 
+// What an address is given to answer before the next is tried, if there is one. RFC 8305 would go
+// on with both; one that answers later than this is given up.
+constexpr Duration kPatience = std::chrono::seconds(1);
+
 }  // namespace
+
+[[gnu::cold]] bool dial_next(TcpFlow& flow, wire::SeqNum guest_isn, TimerWheel& timers, Turn turn) {
+  if (flow.dialing == nullptr || !flow.dialing->has_more()) return false;
+  if (has_socket(flow.state)) turn.out.push(CloseTcp{flow.id, true});
+  flow.state = Connecting{.guest_isn = guest_isn};
+  turn.out.push(ConnectTcp{flow.id, flow.dialing->targets[flow.dialing->next++]});
+  if (flow.dialing->has_more()) {
+    timers.arm(flow.timer, turn.now + kPatience);
+  } else {
+    timers.cancel(flow.timer);
+  }
+  return true;
+}
 
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn) {
   const auto& [packet, segment] = arrival;
   const Target target = targets_.target_of(key.remote);
-  const bool dns = target.kind == TargetKind::kDnsRelay;
+  const bool ours = target.kind == TargetKind::kDnsRelay || target.kind == TargetKind::kPages;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
     link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
     return;
   }
-  if (target.kind != TargetKind::kHost && !dns) {
+  if (target.kind != TargetKind::kHost && !ours) {
     send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
     return;
   }
   const Admitted admitted =
-      dns ? Admitted::of(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
-          : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
+      ours ? Admitted::of(admission_.admit_unjudged(policy::FlowSide::kOutbound, turn.now))
+           : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
   if (admitted.answer == Admitted::Answer::kRefused) {
     if (admitted.prohibited) {
       link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
@@ -74,17 +92,20 @@ struct QuotedSyn {
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   flow.guest = GuestTcpOptions::read(segment, link_.segment_size_max(packet.family));
-  flow.room_only = dns;
+  flow.room_only = ours;
   flow.by = admitted.by;
-  const Deciding wanted{segment.sequence(), dns ? key.remote : target.endpoint};
+  flow.metered = admitted.metered;
+  flow.verdict = admitted.verdict;
+  const Deciding wanted{segment.sequence(), ours ? key.remote : target.endpoint, admitted.gate,
+                        admitted.client_first};
   if (admitted.answer == Admitted::Answer::kAllowed) [[likely]] {
-    connect(flow, wanted, admitted.gate, turn.out);
+    connect(flow, wanted, admitted.gate, turn);
     return;
   }
   flow.state = wanted;
   flow.asked = true;
   timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
-  turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, id}, .key = key});
+  turn.out.push(AskPolicy{.flow = {wire::IpProtocol::kTcp, id}, .key = key, .by = flow.by});
 }
 
 // RFC 9293, 3.10.7.1: anything but a RST is answered with one that the sender will believe.
@@ -215,7 +236,14 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
-  if (connecting == nullptr) return;
+  if (connecting == nullptr) {
+    auto* const gated = std::get_if<Gated>(&flow->state);
+    if (gated == nullptr || !std::exchange(flow->hostless, false)) return;
+    flow->kept->host_room = room;
+    flow->active = turn.now;
+    write_kept(*flow, *gated, turn);
+    return;
+  }
   SLUICE_PROBE(connect_done, id.index, 0, 0);
   SynAckSent next{.guest_next = connecting->guest_isn + 1,
                   .our_isn = initial_sequence(flow->key, turn.now),
@@ -235,10 +263,23 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   TcpFlow* flow = find(id);
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
-  if (connecting == nullptr) return;
+  if (connecting == nullptr) {
+    if (!flow->hostless) return;
+    if (error == HostError::kWayFailed) {
+      const Judged judged{.verdict = policy::Verdict::kViaFailed, .by = flow->by};
+      const RefusalWords words =
+          watching_ == nullptr ? RefusalWords{} : watching_->words_of(judged);
+      refuse(*flow, refusal_of_way(flow->watched != nullptr, words), turn);
+    } else {
+      const bool timed_out = error == HostError::kTimedOut;
+      abort(*flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kRefused, turn);
+    }
+    return;
+  }
   SLUICE_PROBE(connect_done, id.index, static_cast<int>(error) + 1, 0);
   const FlowKey key = flow->key;
   const wire::SeqNum isn = connecting->guest_isn;
+  if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
     case HostError::kNetUnreachable:
@@ -258,6 +299,11 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
       admission_.refuse(policy::Verdict::kNoDescriptors);
       send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
       break;
+    case HostError::kWayFailed:
+      outcome = policy::Outcome::kNotAccepted;
+      flow->verdict = admission_.refuse(policy::Verdict::kViaFailed);
+      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
+      break;
     case HostError::kRefused:
     case HostError::kReset:
     case HostError::kResetAfterEnd:
@@ -268,6 +314,39 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   }
   turn.out.push(CloseTcp{id, true});
   remove(id, outcome, turn);
+}
+
+// An address that stands for a name leads there.
+[[gnu::cold]] void TcpFlows::on_found(TcpId id, const FoundTarget& found, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr) return;
+  const auto* state = std::get_if<Finding>(&flow->state);
+  if (state == nullptr) return;
+  const wire::SeqNum isn = state->guest_isn;
+  if (!found.targets.empty()) {
+    flow->dialing = std::make_unique<Dialing>();
+    flow->dialing->targets.assign(found.targets.begin(), found.targets.end());
+    (void)dial_next(*flow, isn, timers_, turn);
+    turn.out.tell_opening(*flow);
+    return;
+  }
+  const bool refused = found.verdict != policy::Verdict::kAccepted;
+  link_.send_error({.kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable},
+                   {.protocol = wire::IpProtocol::kTcp,
+                    .guest = flow->key.guest,
+                    .remote = flow->key.remote,
+                    .sequence = isn},
+                   turn);
+  send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
+  if (refused) flow->verdict = admission_.refuse(found.verdict);
+  remove(id, refused ? policy::Outcome::kNotAccepted : policy::Outcome::kUnreachable, turn);
+}
+
+[[gnu::cold]] void TcpFlows::give_up(TcpId id, Turn turn) {
+  TcpFlow* flow = find(id);
+  if (flow == nullptr || is_over(flow->state)) return;
+  (void)admission_.refuse(flow->verdict);
+  abort(*flow, policy::Outcome::kNotAccepted, turn);
 }
 
 // A SYN to a listener of the guest, or with `guest_next` the SYN-ACK to its own.

@@ -19,7 +19,9 @@ constexpr std::uint64_t kShareAfter = 64 * 1024;
 
 [[nodiscard]] std::uint32_t offered_window(const TcpFlow& flow, const Receiver& rx,
                                            const SpillBudget& spill) {
-  const std::size_t share = flow.bytes_to_host < kShareAfter ? 0 : spill.share(rx.promised);
+  // What a rate holds back would only wait in the spill.
+  const bool slow = flow.metered.any() && flow.metered.meter->to_host().has_rate();
+  const std::size_t share = flow.bytes_to_host < kShareAfter || slow ? 0 : spill.share(rx.promised);
   return rx.offered(flow.guest, terms_of(flow), share);
 }
 
@@ -89,7 +91,7 @@ void TcpFlows::on_probed(TcpId id, bool answers, ActionSink& out) {
           flow.bytes_to_host += flow.watched->written;
       } else if (rx.has_chain()) {
         if (!flow.host_failed) flow.bytes_to_host += rx.chained();
-        turn.out.push(rx.begin_write(flow.id));
+        turn.out.push(rx.begin_write(flow.id, lane_to_host(flow)));
       }
       // Without an ACK it is the answer of a kernel that knows of no such connection. The host is
       // told when it sends something, as that kernel would.

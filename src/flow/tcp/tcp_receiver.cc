@@ -68,8 +68,8 @@ std::optional<Receiver::Piece> Receiver::cut(wire::SeqNum sequence, ByteView pay
   }
 }
 
-WriteTcp Receiver::begin_write(TcpId id) {
-  const WriteTcp write{id, write_offset, stream_offset, range_first};
+WriteTcp Receiver::begin_write(TcpId id, policy::Lane* lane) {
+  const WriteTcp write{id, write_offset, stream_offset, range_first, lane};
   range_first = kNoRange;
   write_size = chained();
   return write;

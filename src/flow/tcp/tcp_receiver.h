@@ -132,7 +132,7 @@ struct Receiver {
   [[nodiscard]] std::uint32_t chained() const {
     return static_cast<std::uint32_t>(stream_offset - write_offset);
   }
-  [[nodiscard]] WriteTcp begin_write(TcpId id);
+  [[nodiscard]] WriteTcp begin_write(TcpId id, policy::Lane* lane = nullptr);
   // Answers a WriteTcp. False when some of its bytes found no room: they were never acknowledged,
   // and the guest sends them again.
   bool wrote(std::uint64_t taken, std::uint32_t now_buffered, std::uint32_t room);

@@ -6,6 +6,22 @@
 #include "trace/probe.h"
 
 namespace sluice::flow {
+namespace {
+
+// Claims of a limit what a PeekTcp is to look at. Zero: not before `resume_at`, and where nothing
+// is left at all, the flow ends then.
+[[gnu::cold]] std::uint32_t claim_from_host(TcpFlow& flow, Sender& tx, std::uint32_t wanted,
+                                            Instant now) {
+  if (flow.metered.over || flow.used_up || now < tx.resume_at) return 0;
+  policy::Lane& lane = flow.metered.meter->from_host();
+  tx.claimed = static_cast<std::uint32_t>(lane.claim(wanted, now));
+  if (tx.claimed != 0) return tx.claimed;
+  flow.used_up = lane.used_up();
+  tx.resume_at = flow.used_up ? now : lane.ready_at(now);
+  return 0;
+}
+
+}  // namespace
 
 void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& segment,
                            Turn turn) {
@@ -46,7 +62,7 @@ void TcpFlows::receive_ack(TcpFlow& flow, Relaying& state, const wire::TcpView& 
     if (sifted == Sifted::kFlowIsGone) return;
     writing = sifted == Sifted::kWriting;
   } else if (writing) {
-    turn.out.push(state->rx.begin_write(flow.id));
+    turn.out.push(state->rx.begin_write(flow.id, lane_to_host(flow)));
   }
   // The ACK follows what the host takes.
   if (!writing) {
@@ -83,9 +99,16 @@ void TcpFlows::request_data(TcpFlow& flow, Sender& tx, Turn turn) {
     if (tx.begin_probing(turn.now)) arm(flow, tx.resend_at);
     return;
   }
+  std::uint32_t most = std::min(usable, options_.peek_max);
+  if (flow.metered.any()) [[unlikely]] {
+    most = claim_from_host(flow, tx, most, turn.now);
+    if (most == 0) {
+      if (flow.used_up || turn.now < tx.resume_at) arm(flow, tx.resume_at);
+      return;
+    }
+  }
   tx.peek_pending = true;
-  turn.out.push(
-      PeekTcp{flow.id, tx.sent, tx.offset_of(tx.sent), std::min(usable, options_.peek_max)});
+  turn.out.push(PeekTcp{flow.id, tx.sent, tx.offset_of(tx.sent), most});
 }
 
 std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
@@ -113,6 +136,8 @@ std::optional<TcpFramesToCome> TcpFlows::frames_to_come(TcpId id) const {
     return;
   }
   tx.peek_pending = false;
+  if (flow->metered.any()) [[unlikely]]
+    settle_from_host(*flow, tx, bytes.size(), turn.now);
   flow->active = turn.now;
   if (flow->host_failed && !flow->host_hung_up && status != PeekStatus::kData &&
       status != PeekStatus::kBehindUnread) [[unlikely]] {

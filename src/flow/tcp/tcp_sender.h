@@ -41,6 +41,8 @@ struct Sender {
   wire::SeqNum window_ack;    // SND.WL2
   std::uint32_t window = 0;   // SND.WND, scaled.
   bool peek_pending = false;  // A PeekTcp for new data is out.
+  std::uint32_t claimed = 0;  // ... for which so many bytes are claimed of a limit.
+  Instant resume_at{};        // Not before, as a limit has it.
   bool end_seen = false;      // The host's end of stream was read.
   bool fin_sent = false;      // ... and our FIN is the last number before `sent`.
   bool recovering = false;

@@ -2,6 +2,7 @@
 // though neither side wants it: the policy that let it through is another by then, or a person says
 // so. Then what one side sent and the other has not got goes no further.
 #include <algorithm>
+#include <utility>
 
 #include "base/overloaded.h"
 #include "flow/tcp/tcp_flows.h"
@@ -20,13 +21,36 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 
 // The host has heard of it.
 [[nodiscard]] bool has_begun(const TcpState& state) {
-  return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state);
+  return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state) &&
+         !std::holds_alternative<Finding>(state);
 }
 
-// It ends at our DNS, which judges each question.
+// It ends at our DNS, which judges each question, or at our pages.
 [[nodiscard]] bool ends_here(const TcpFlow& flow, const TargetMap& targets) {
-  return flow.room_only && flow.kept == nullptr &&
-         targets.target_of(flow.key.remote).kind == TargetKind::kDnsRelay;
+  if (!flow.room_only || flow.kept != nullptr) return false;
+  const TargetKind kind = targets.target_of(flow.key.remote).kind;
+  return kind == TargetKind::kDnsRelay || kind == TargetKind::kPages;
+}
+
+// After a change of the policy: nothing of a flow may go, or go on, past whom it is to be led by.
+[[nodiscard]] bool keeps_its_way(const TcpFlow& flow, const FlowAdmission& admission) {
+  const bool asked = !std::holds_alternative<Deciding>(flow.state) &&
+                     (!flow.hostless || (flow.kept != nullptr && flow.kept->is_let_through()));
+  return !asked || is_led_right(admission, flow.by, flow.way.get());
+}
+
+// After a change of the policy. False: nothing is left for it.
+[[nodiscard]] bool keeps_its_limit(TcpFlow& flow, FlowAdmission& admission, Instant now) {
+  if (flow.metered.over) return true;  // It is told with its first bytes.
+  Relaying* const state = standing(flow);
+  if (state != nullptr) {
+    if (state->tx.claimed != 0) settle_from_host(flow, state->tx, 0, now);
+    state->tx.resume_at = now;
+  }
+  flow.used_up = false;
+  const policy::MeterTable& meters = admission.meters();
+  return admission.move_to_meter(flow.metered,
+                                 flow.inbound ? meters.of_run() : meters.of(flow.by.rule));
 }
 
 }  // namespace
@@ -34,49 +58,56 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
   TcpFlow* flow = find(TcpId{flows_.handle_of(index)});
   if (flow == nullptr) return;
-  std::visit(Overloaded{
-                 [](const Connecting&) {},  // The host kernel's to give up.
-                 [&](SynAckSent& state) {
-                   if (may_resend_syn(*flow, state.resends, turn)) {
-                     send_syn(*flow, state.our_isn, state.guest_next, turn.out);
-                   }
-                 },
-                 [&](SynSent& state) {
-                   if (flow->host_failed) {
-                     abort(*flow, policy::Outcome::kResetByHost, turn);
-                   } else if (may_resend_syn(*flow, state.resends, turn)) {
-                     send_syn(*flow, state.our_isn, std::nullopt, turn.out);
-                   }
-                 },
-                 [&](Relaying& state) {
-                   if (flow->watched != nullptr && turn.now >= flow->watched->until) {
-                     refuse(*flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
-                   } else {
-                     timer_relaying(*flow, state, turn);
-                   }
-                 },
-                 [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
-                 [&](const HandedOver& state) {
-                   if (state.over) {
-                     remove(flow->id, policy::Outcome::kClosed, turn);
-                   } else if (turn.now - flow->active >= options_.idle_limit) {
-                     abort(*flow, policy::Outcome::kTimedOut, turn);
-                   } else {
-                     timers_.arm(flow->timer, flow->active + options_.idle_limit);
-                   }
-                 },
-                 [&](const Deciding&) { refuse(*flow, {policy::Verdict::kAskTimedOut}, turn); },
-                 [&](Gated& state) { timer_gated(*flow, state, turn); },
-                 [&](Refused& state) {
-                   const Refused::End end{flow->key, link_, flow->guest.mss};
-                   if (state.on_timer(end, turn.out) == Refused::Next::kGone) {
-                     remove(flow->id, policy::Outcome::kNotAccepted, turn);
-                   } else {
-                     timers_.arm(flow->timer, turn.now + kSynResend * (1 << state.resends));
-                   }
-                 },
-             },
-             flow->state);
+  if (flow->used_up) [[unlikely]] {
+    on_used_up(flow->id, turn);
+    return;
+  }
+  std::visit(
+      Overloaded{
+          // The last address is the host kernel's to give up.
+          [&](const Connecting& state) { (void)dial_next(*flow, state.guest_isn, timers_, turn); },
+          [](const Finding&) {},  // It is answered in any case.
+          [&](SynAckSent& state) {
+            if (may_resend_syn(*flow, state.resends, turn)) {
+              send_syn(*flow, state.our_isn, state.guest_next, turn.out);
+            }
+          },
+          [&](SynSent& state) {
+            if (flow->host_failed) {
+              abort(*flow, policy::Outcome::kResetByHost, turn);
+            } else if (may_resend_syn(*flow, state.resends, turn)) {
+              send_syn(*flow, state.our_isn, std::nullopt, turn.out);
+            }
+          },
+          [&](Relaying& state) {
+            if (flow->watched != nullptr && turn.now >= flow->watched->until) {
+              refuse(*flow, {policy::Verdict::kFirstBytesTimedOut}, turn);
+            } else {
+              timer_relaying(*flow, state, turn);
+            }
+          },
+          [&](const Lingering&) { remove(flow->id, policy::Outcome::kClosed, turn); },
+          [&](const HandedOver& state) {
+            if (state.over) {
+              remove(flow->id, policy::Outcome::kClosed, turn);
+            } else if (turn.now - flow->active >= options_.idle_limit) {
+              abort(*flow, policy::Outcome::kTimedOut, turn);
+            } else {
+              timers_.arm(flow->timer, flow->active + options_.idle_limit);
+            }
+          },
+          [&](const Deciding&) { refuse(*flow, {policy::Verdict::kAskTimedOut}, turn); },
+          [&](Gated& state) { timer_gated(*flow, state, turn); },
+          [&](Refused& state) {
+            const Refused::End end{flow->key, link_, flow->guest.mss};
+            if (state.on_timer(end, turn.out) == Refused::Next::kGone) {
+              remove(flow->id, policy::Outcome::kNotAccepted, turn);
+            } else {
+              timers_.arm(flow->timer, turn.now + kSynResend * (1 << state.resends));
+            }
+          },
+      },
+      flow->state);
 }
 
 // Else the flow is given up, and gone.
@@ -127,9 +158,14 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
       send_control(flow, state, {tx.acked - 1, wire::kAck}, turn.out);
     }
   }
+  Instant resume_at = kNever;
+  if (flow.metered.any()) [[unlikely]] {
+    if (turn.now >= tx.resume_at) request_data(flow, tx, turn);
+    if (turn.now < tx.resume_at || flow.used_up) resume_at = tx.resume_at;
+  }
   const Instant judged_by = flow.watched == nullptr ? kNever : flow.watched->until;
   timers_.arm(flow.timer, std::min({tx.resend_at, state.rx.check_at, flow.hand_over_until,
-                                    judged_by, flow.active + options_.idle_limit}));
+                                    judged_by, resume_at, flow.active + options_.idle_limit}));
 }
 
 [[gnu::cold]] void TcpFlows::on_host_error(TcpId id, HostError error, Turn turn) {
@@ -196,7 +232,20 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                  },
                  [](const Lingering&) {},
                  [](const HandedOver&) {},  // The driver closes both sockets.
+                 [&](const Finding& state) {
+                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
+                 },
                  [&](const Deciding& state) {
+                   // As where a policy of names refuses at once. There are not always errors left
+                   // to be sent, so that a reset follows.
+                   if (outcome == policy::Outcome::kNotAccepted && admission_.has_judge()) {
+                     link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                                      {.protocol = wire::IpProtocol::kTcp,
+                                       .guest = flow.key.guest,
+                                       .remote = flow.key.remote,
+                                       .sequence = state.guest_isn},
+                                      turn);
+                   }
                    send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Gated& state) {
@@ -209,26 +258,79 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
              },
              flow.state);
   if (has_socket(flow.state)) {
-    turn.out.push(
-        CloseTcp{.flow = flow.id, .reset = true, .at_once = outcome == policy::Outcome::kCutOff});
+    // What a limit let through, it let through.
+    turn.out.push(CloseTcp{
+        .flow = flow.id,
+        .reset = true,
+        .at_once = outcome == policy::Outcome::kCutOff && flow.verdict != policy::Verdict::kQuota});
   }
   remove(flow.id, outcome, turn);
+}
+
+// The policy is another: it may have decided what was asked.
+[[gnu::cold]] void TcpFlows::judge_waiting(TcpFlow& flow, Turn turn) {
+  const Deciding wanted = std::get<Deciding>(flow.state);
+  const Admitted admitted =
+      admission_.judge_waiting(policy::Protocol::kTcp, flow.key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kRefused) {
+    refuse(flow, {admitted.verdict}, turn);
+    return;
+  }
+  // One that still waits counts for the rule that asks now.
+  admission_.rename(flow.by, admitted.by);
+  if (!keeps_its_limit(flow, admission_, turn.now)) {
+    refuse(flow, {policy::Verdict::kQuota}, turn);
+    return;
+  }
+  if (admitted.answer == Admitted::Answer::kAsked) return;
+  flow.asked = false;
+  admission_.answered();
+  turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, flow.id}});
+  connect(flow, wanted, admitted.gate, turn);
 }
 
 [[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
     // Who called a published port was not judged at first either.
-    if (flow.inbound || is_over(flow.state) || ends_here(flow, targets_)) return;
-    if (admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    if (is_over(flow.state) || ends_here(flow, targets_)) return;
+    if (std::holds_alternative<Deciding>(flow.state)) {
+      judge_waiting(flow, turn);
+    } else if (!flow.inbound &&
+               (!admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
+                                          turn.now) ||
+                !keeps_its_way(flow, admission_) ||
+                (flow.way == nullptr &&
+                 !admission_.accepts_target(policy::Protocol::kTcp, flow.by,
+                                            targets_.as_guest_sees(flow.leads_to()))))) {
+      cut_off(handle.index, policy::Verdict::kRevoked, turn);
+    } else if (!keeps_its_limit(flow, admission_, turn.now)) {
+      on_used_up(flow.id, turn);
+    } else if (standing(flow) != nullptr && !std::exchange(flow.deferred, true)) {
+      deferred_.push_back(flow.id);  // There may be more for it now.
+    }
   });
+}
+
+[[gnu::cold]] void TcpFlows::on_used_up(TcpId id, Turn turn) {
+  const TcpFlow* const flow = find(id);
+  if (flow == nullptr || is_over(flow->state) || !flow->metered.any()) return;
+  flow->metered.meter->note_ended();
+  cut_off(id.index, policy::Verdict::kQuota, turn);
+}
+
+policy::Meter* TcpFlows::meter_of(TcpId id) const {
+  const TcpFlow* const flow = flows_.find(id);
+  return flow == nullptr ? nullptr : flow->metered.meter;
 }
 
 [[gnu::cold]] void TcpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {
   TcpFlow& flow = flows_.at(index);
   if (is_over(flow.state)) return;
   flow.verdict = admission_.refuse(why);
+  // What waits for the host does not go there.
+  if (const Relaying* const state = standing(flow)) {
+    flow.bytes_to_host -= std::min<std::uint64_t>(flow.bytes_to_host, state->rx.buffered);
+  }
   abort(flow, has_begun(flow.state) ? policy::Outcome::kCutOff : policy::Outcome::kNotAccepted,
         turn);
 }

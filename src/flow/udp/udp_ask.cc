@@ -6,13 +6,15 @@
 
 namespace sluice::flow {
 
-std::uint32_t UdpFlows::begin_asking(const FlowKey& key, const wire::Endpoint& target, Turn turn) {
+std::uint32_t UdpFlows::begin_asking(const FlowKey& key, const wire::Endpoint& target,
+                                     const NamedBy& by, Turn turn) {
   const std::uint32_t index = create(key, target, UdpId{}, turn.now);
   Flow& flow = flows_.at(index);
   flow.held = std::make_unique<HeldDatagrams>();
   flow.standing = Standing::kAsked;
+  flow.by = by;
   timers_.arm(flow.timer, turn.now + admission_.ask().answer_within);
-  turn.out.push(AskPolicy{.flow = id_of(index), .key = key});
+  turn.out.push(AskPolicy{.flow = id_of(index), .key = key, .by = by});
   return index;
 }
 
@@ -22,6 +24,7 @@ void UdpFlows::on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn) {
   admission_.answered();
   flow->standing = Standing::kConfirmed;  // It waits no longer.
   if (ruling.verdict == policy::Verdict::kAccepted) {
+    flow->by.approved = true;
     let_through(handle.index, turn);
   } else {
     refuse(handle.index, ruling.verdict, turn);
@@ -30,8 +33,18 @@ void UdpFlows::on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn) {
 
 void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   Flow& flow = flows_.at(index);
+  if (flow.by_name()) {
+    find_target(index, turn);
+    return;
+  }
   flow.socket = socket_for(flow.key.guest, turn.out);
   ++sockets_.at(flow.socket.index).flows;
+  send_held(index, turn);
+}
+
+// It has its socket.
+void UdpFlows::send_held(std::uint32_t index, Turn turn) {
+  Flow& flow = flows_.at(index);
   flow.active = turn.now;
   turn.out.tell_opening(flow);
   timers_.arm(flow.timer, turn.now + kUnanswered);
@@ -41,10 +54,19 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
                       : once    ? Standing::kAskedOnce
                                 : Standing::kConfirmed);
   for (const HeldDatagrams::Batch& batch : flow.held->batches()) {
-    flow.bytes_to_host += batch.bytes.size();
+    ByteView bytes = batch.bytes;
+    if (flow.metered.any()) [[unlikely]] {
+      const DatagramsMetered metered = meter_datagrams(flow.metered.meter->to_host(), bytes.size(),
+                                                       batch.segment_size, turn.now);
+      // Where a quota does not hold them, the next one ends the flow.
+      admission_.drops().count(DropReason::kOverRate, metered.dropped);
+      if (!metered.all_pass() && metered.bytes == 0) continue;
+      bytes = bytes.first(metered.bytes);
+    }
+    flow.bytes_to_host += bytes.size();
     turn.out.push(SendUdp{.socket = flow.socket,
                           .target = flow.target,
-                          .payload = batch.bytes,
+                          .payload = bytes,
                           .segment_size = batch.segment_size,
                           .hop_limit = batch.hop_limit,
                           .local = flow.local});
@@ -65,14 +87,26 @@ void UdpFlows::let_through(std::uint32_t index, Turn turn) {
   remove(index, policy::Outcome::kNotAccepted, turn);
 }
 
-[[gnu::cold]] void UdpFlows::judge_again(Turn turn) {
-  flows_.for_each([&](SlabHandle handle, const Flow& flow) {
-    // Who called a published port was not judged at first either.
-    if (flow.inbound) return;
-    if (admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now))
-      return;
-    cut_off(handle.index, policy::Verdict::kRevoked, turn);
-  });
+// The policy is another: it may have decided what was asked.
+[[gnu::cold]] void UdpFlows::judge_waiting(std::uint32_t index, Turn turn) {
+  Flow& flow = flows_.at(index);
+  const Admitted admitted =
+      admission_.judge_waiting(policy::Protocol::kUdp, flow.key.remote, turn.now);
+  if (admitted.answer == Admitted::Answer::kRefused) {
+    refuse(index, admitted.verdict, turn);
+    return;
+  }
+  // One that still waits counts for the rule that asks now.
+  admission_.rename(flow.by, admitted.by);
+  if (!admission_.move_to_meter(flow.metered, admission_.meters().of(flow.by.rule))) {
+    refuse(index, policy::Verdict::kQuota, turn);
+    return;
+  }
+  if (admitted.answer == Admitted::Answer::kAsked) return;
+  admission_.answered();
+  turn.out.push(WithdrawAsk{id_of(index)});
+  flow.standing = Standing::kConfirmed;  // It waits no longer.
+  let_through(index, turn);
 }
 
 [[gnu::cold]] void UdpFlows::cut_off(std::uint32_t index, policy::Verdict why, Turn turn) {

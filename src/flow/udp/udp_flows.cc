@@ -28,7 +28,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   }
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
-  if (flow.standing == Standing::kAsked) [[unlikely]] {
+  if (flow.held != nullptr) [[unlikely]] {
     if (!flow.held->add(datagrams, segment_size, packet.hop_limit)) {
       admission_.drops().count(DropReason::kUdpHeldFull);
     }
@@ -38,6 +38,12 @@ UdpFlows::UdpFlows(const FlowContext& context)
     flow.answered = true;
     set_standing(index, Standing::kUnconfirmed);
     turn.out.tell_opening(flow);
+  }
+  if (flow.metered.any()) [[unlikely]] {
+    const auto passing =
+        meter(index, flow.metered.meter->to_host(), {datagrams, segment_size}, turn);
+    if (!passing) return;
+    datagrams = datagrams.first(*passing);
   }
   flow.bytes_to_host += datagrams.size();
   turn.out.push(SendUdp{.socket = flow.socket,
@@ -77,15 +83,22 @@ UdpFlows::UdpFlows(const FlowContext& context)
     return FlowTable::kNone;
   }
   if (admitted.answer == Admitted::Answer::kAsked) [[unlikely]] {
-    const std::uint32_t asked = begin_asking(key, target.endpoint, turn);
+    const std::uint32_t asked = begin_asking(key, target.endpoint, admitted.by, turn);
     flows_.at(asked).side = side;
-    flows_.at(asked).by = admitted.by;
+    flows_.at(asked).metered = admitted.metered;
     return asked;
+  }
+  if (admitted.by.source == NameSource::kSynthetic) [[unlikely]] {
+    const std::uint32_t sought = begin_finding(key, admitted.by, turn);
+    flows_.at(sought).side = side;
+    flows_.at(sought).metered = admitted.metered;
+    return sought;
   }
   const std::uint32_t index =
       create(key, target.endpoint, socket_for(key.guest, turn.out), turn.now);
   flows_.at(index).side = side;
   flows_.at(index).by = admitted.by;
+  flows_.at(index).metered = admitted.metered;
   turn.out.tell_opening(flows_.at(index));
   set_standing(index, published ? Standing::kUnanswered : Standing::kAskedOnce);
   return index;
@@ -128,6 +141,12 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
   if (owner->published) {
     index = flow_of_client({socket, local.value_or(wire::IpAddress{}), from}, turn);
     if (index == FlowTable::kNone) return;
+  } else if (owner->only != FlowTable::kNone) [[unlikely]] {
+    index = owner->only;
+    if (flows_.at(index).target != from) {
+      admission_.drops().count(DropReason::kUdpUnasked);
+      return;
+    }
   } else {
     index = index_of(
         {owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp});
@@ -145,6 +164,12 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     const bool once = flow.standing == Standing::kAskedOnce;
     set_standing(index, once ? Standing::kAskedOnce : Standing::kConfirmed);
   }
+  if (flow.metered.any()) [[unlikely]] {
+    const auto passing =
+        meter(index, flow.metered.meter->from_host(), {datagrams, segment_size}, turn);
+    if (!passing) return;
+    datagrams = datagrams.first(*passing);
+  }
   flow.bytes_to_guest += datagrams.size();
   link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, turn.out);
 }
@@ -153,6 +178,10 @@ std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
                                                     const wire::Endpoint& target) const {
   const Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return std::nullopt;
+  if (owner->only != FlowTable::kNone) {
+    const FlowKey& only = flows_.at(owner->only).key;
+    return Origin{only.guest, only.remote};
+  }
   const FlowKey key{
       owner->guest, {targets_.as_guest_sees(target.address), target.port}, wire::IpProtocol::kUdp};
   if (index_of(key) == FlowTable::kNone) return std::nullopt;
@@ -199,7 +228,7 @@ void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   const Flow& flow = flows_.at(index);
-  admission_.released(flow.side, flow.by);
+  admission_.released(flow.side, flow.by, flow.metered);
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
   if (flow.standing == Standing::kAsked) {
@@ -219,7 +248,8 @@ void UdpFlows::close_unused(UdpId socket, Turn turn) {
   const Socket& owner = sockets_.at(socket.index);
   if (owner.flows != 0 || (owner.published && !owner.withdrawn)) return;
   turn.out.push(CloseUdp{socket});
-  if (!owner.published) socket_table_.erase(socket_key(owner.guest), socket.index);
+  const bool shared = !owner.published && owner.only == FlowTable::kNone;
+  if (shared) socket_table_.erase(socket_key(owner.guest), socket.index);
   sockets_.erase(socket);
 }
 

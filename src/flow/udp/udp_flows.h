@@ -8,7 +8,9 @@
 // flows is used up. What the guest sends from the endpoint of a published port to somebody who has
 // no flow counts as theirs: most of it answers those that made room. Sans-IO; time is an argument.
 //
-// A flow that somebody is asked about (udp_ask.cc) has no socket until it is let through.
+// A flow that somebody is asked about (udp_ask.cc) has no socket until it is let through, and one
+// to an address that stands for a name (udp_dial.cc) none until it is known where that leads. The
+// latter's socket is its own: several names may lead to one address, and in the other family.
 //
 // Each endpoint of the guest takes a descriptor of the process. Where none is left, the one that
 // was idle longest of those that asked a single question, answered or not, makes room.
@@ -25,6 +27,7 @@
 #include "flow/core/action.h"
 #include "flow/core/flow_table.h"
 #include "flow/core/flow_walk.h"
+#include "flow/core/found_target.h"
 #include "flow/ip/flow_context.h"
 #include "flow/udp/held_datagrams.h"
 #include "wire/ip/ip.h"
@@ -49,6 +52,8 @@ class UdpFlows {
   void on_received(UdpId socket, const wire::Endpoint& from,
                    const std::optional<wire::IpAddress>& local, ByteView datagrams,
                    std::uint16_t segment_size, Turn turn);
+  // Answers a FindTarget.
+  void on_found(SlabHandle handle, const FoundTarget& found, Turn turn);
   // Answers an AskPolicy.
   void on_verdict(SlabHandle handle, const Ruling& ruling, Turn turn);
   // The datagrams that were kept and let through are on their way.
@@ -97,7 +102,8 @@ class UdpFlows {
     wire::Endpoint guest;
     std::uint32_t flows = 0;
     bool published = false;
-    bool withdrawn = false;  // It was; those who have called go on.
+    bool withdrawn = false;                 // It was; those who have called go on.
+    std::uint32_t only = FlowTable::kNone;  // The one flow that it is for.
   };
   // What tells the clients of published ports apart on the host's side.
   struct ClientKey {
@@ -117,7 +123,8 @@ class UdpFlows {
     kUnconfirmed,  // then those whose client has not spoken since it was answered.
     kConfirmed,    // It stays, as do all outbound flows,
     kAskedOnce,    // but those of one datagram of the guest's when descriptors are used up.
-    kAsked,        // It waits for a verdict, without a socket.
+    kAsked,        // It waits for a verdict, without a socket,
+    kSought,       // or to know where its name leads.
   };
   struct Flow {
     explicit Flow(const FlowKey& flow_key) : key(flow_key) {}
@@ -131,14 +138,23 @@ class UdpFlows {
     policy::FlowSide side = policy::FlowSide::kOutbound;
     Standing standing = Standing::kConfirmed;
     policy::Verdict verdict = policy::Verdict::kAccepted;
-    std::unique_ptr<HeldDatagrams> held;  // In kAsked.
+    std::unique_ptr<HeldDatagrams> held;  // In kAsked and kSought.
     IndexLink place;                      // In the queue of its standing.
     NamedBy by{};
+    Metered metered{};
     TimerNode timer;
     Instant opened{};
     Instant active{};
     std::uint64_t bytes_to_host = 0;
     std::uint64_t bytes_to_guest = 0;
+
+    // The guest wrote to an address that stands for a name.
+    [[nodiscard]] bool by_name() const { return by.source == NameSource::kSynthetic; }
+    [[nodiscard]] std::optional<wire::Endpoint> leads_to() const {
+      if (!by_name() || !socket.valid()) [[likely]]
+        return std::nullopt;
+      return target;
+    }
   };
 
   [[nodiscard, gnu::always_inline]] std::uint32_t index_of(const FlowKey& key) const {
@@ -154,10 +170,17 @@ class UdpFlows {
   [[nodiscard]] FlowId id_of(std::uint32_t index) const {
     return {wire::IpProtocol::kUdp, flows_.handle_of(index)};
   }
+  // udp_dial.cc
+  [[nodiscard]] std::uint32_t begin_finding(const FlowKey& key, const NamedBy& by, Turn turn);
+  void find_target(std::uint32_t index, Turn turn);
+  [[nodiscard]] UdpId own_socket(std::uint32_t index, ActionSink& out);
+
   // udp_ask.cc
   [[nodiscard]] std::uint32_t begin_asking(const FlowKey& key, const wire::Endpoint& target,
-                                           Turn turn);
+                                           const NamedBy& by, Turn turn);
+  void judge_waiting(std::uint32_t index, Turn turn);
   void let_through(std::uint32_t index, Turn turn);
+  void send_held(std::uint32_t index, Turn turn);
   void refuse(std::uint32_t index, policy::Verdict verdict, Turn turn);
 
   // udp_inbound.cc
@@ -170,6 +193,17 @@ class UdpFlows {
   void close_unused(UdpId socket, Turn turn);
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
+
+  // udp_limit.cc
+  void end_used_up(std::uint32_t index, ByteView datagram, Turn turn);
+  struct Batch {
+    ByteView datagrams;
+    std::uint16_t segment_size = 0;
+  };
+  // Of what moves either way: how many bytes from the front may go on; nothing: none. Where a quota
+  // ends the flow, it is gone.
+  [[nodiscard]] std::optional<std::size_t> meter(std::uint32_t index, policy::Lane& lane,
+                                                 const Batch& batch, Turn turn);
 
   [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
     return {guest, {}, wire::IpProtocol::kUdp};

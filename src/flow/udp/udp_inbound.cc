@@ -80,8 +80,9 @@ bool UdpFlows::is_published(const wire::Endpoint& guest) const {
 
 std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn turn) {
   if (!admission_.has_room(policy::FlowSide::kInboundDatagram)) (void)make_room(turn);
+  Metered metered;
   const policy::Verdict verdict =
-      admission_.admit_unjudged(policy::FlowSide::kInboundDatagram, turn.now);
+      admission_.admit_inbound(policy::FlowSide::kInboundDatagram, turn.now, metered);
   if (verdict != policy::Verdict::kAccepted) {
     FlowSummary refused = refused_flow(key, verdict, {}, turn.now);
     refused.inbound = true;
@@ -92,6 +93,7 @@ std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn 
   Flow& flow = flows_.at(index);
   flow.inbound = true;
   flow.side = policy::FlowSide::kInboundDatagram;
+  flow.metered = metered;
   if (client.local != wire::IpAddress{}) flow.local = client.local;
   client_table_.insert(client, index);
   set_standing(index, Standing::kUnanswered);
@@ -104,7 +106,8 @@ IndexQueue* UdpFlows::queue_of(Standing standing) {
     case Standing::kUnconfirmed: return &unconfirmed_;
     case Standing::kConfirmed: return nullptr;
     case Standing::kAskedOnce: return &asked_once_;
-    case Standing::kAsked: return nullptr;
+    case Standing::kAsked:
+    case Standing::kSought: return nullptr;
   }
   unreachable("standing outside its enum");
 }

@@ -60,20 +60,12 @@ std::expected<EgressPolicy, std::string> EgressPolicy::compile(EgressDraft draft
         fmt::format("{} rules are too many; expected at most {}", draft.rules.size(), kRulesMax));
   }
   EgressPolicy policy;
-  std::vector<NameIndex::Rule> names;
-  for (std::size_t i = 0; i < draft.rules.size(); ++i) {
-    const DraftRule& rule = draft.rules[i];
-    policy.note_pattern(rule.target.name());
-    if (const NamePattern* pattern = rule.target.name()) {
-      policy.denies_names_ |= rule.rule.effect != Effect::kAllow;
-      const RuleId id{static_cast<std::uint32_t>(i)};
-      names.push_back(
-          {pattern, scope_of(rule.target, rule.rule.effect), Ruled{rule.rule.effect, id}});
-    }
-  }
-  policy.names_ = NameIndex(names);
+  policy.add_names(draft);
   std::vector<PolicyRule> addresses;
-  policy.add_addresses(draft, addresses);
+  policy.add_addresses(draft, Kind::kDecisions, addresses);
+  policy.decided_addresses_ = Policy(std::move(addresses), Effect::kAsk, DefaultDenials::kOff);
+  addresses.clear();
+  policy.add_addresses(draft, Kind::kRules, addresses);
   policy.unnamed_query_ = {draft.fallback, RuleId{}};
   policy.note_unnamed_query(addresses);
   policy.addresses_ = Policy(std::move(addresses), draft.fallback);
@@ -81,12 +73,39 @@ std::expected<EgressPolicy, std::string> EgressPolicy::compile(EgressDraft draft
   policy.dns_ = std::move(draft.dns);
   policy.tls_ = draft.tls;
   policy.http_ = draft.http;
+  policy.limit_ = draft.limit;
   policy.rules_.reserve(draft.rules.size());
   for (DraftRule& rule : draft.rules) {
     rule.rule.text = to_string(rule.target);
+    rule.rule.of_names = rule.target.name() != nullptr;
+    policy.leads_any_ |= rule.rule.via.has_value();
     policy.rules_.push_back(std::move(rule.rule));
   }
   return policy;
+}
+
+void EgressPolicy::add_names(const EgressDraft& draft) {
+  std::vector<NameIndex::Rule> names;
+  std::vector<NameIndex::Rule> decided;
+  asks_ = draft.fallback == Effect::kAsk;
+  for (std::size_t i = 0; i < draft.rules.size(); ++i) {
+    const DraftRule& rule = draft.rules[i];
+    const NamePattern* const pattern = rule.target.name();
+    note_pattern(pattern);
+    asks_ |= rule.rule.effect == Effect::kAsk;
+    if (pattern == nullptr) continue;
+    const RuleId id{static_cast<std::uint32_t>(i)};
+    const NameIndex::Rule placed{pattern, scope_of(rule.target, rule.rule.effect),
+                                 Ruled{rule.rule.effect, id}};
+    if (rule.rule.decision) {
+      decided.push_back(placed);
+      continue;
+    }
+    denies_names_ |= rule.rule.effect != Effect::kAllow;
+    names.push_back(placed);
+  }
+  names_ = NameIndex(names);
+  decided_names_ = NameIndex(decided);
 }
 
 void EgressPolicy::note_pattern(const NamePattern* pattern) {
@@ -99,8 +118,10 @@ void EgressPolicy::note_pattern(const NamePattern* pattern) {
   common_labels_.push_back(common);
 }
 
-void EgressPolicy::add_addresses(const EgressDraft& draft, std::vector<PolicyRule>& rules) const {
+void EgressPolicy::add_addresses(const EgressDraft& draft, Kind kind,
+                                 std::vector<PolicyRule>& rules) const {
   for (std::size_t i = 0; i < draft.rules.size(); ++i) {
+    if (draft.rules[i].rule.decision != (kind == Kind::kDecisions)) continue;
     const EgressTarget& target = draft.rules[i].target;
     const PortScope scope = scope_of(target, draft.rules[i].rule.effect);
     PolicyRule rule{.rule = {{}, scope.ports, scope.protocol},
@@ -157,6 +178,12 @@ std::optional<wire::DomainName> EgressPolicy::budget_domain(const wire::DomainNa
 std::optional<Ruled> EgressPolicy::for_address(Protocol protocol,
                                                const wire::Endpoint& target) const {
   const Decision decision = addresses_.decide(protocol, target);
+  if (decision.rule == nullptr) return std::nullopt;
+  return Ruled{decision.effect, decision.rule->id};
+}
+
+std::optional<Ruled> EgressPolicy::decided(Protocol protocol, const wire::Endpoint& target) const {
+  const Decision decision = decided_addresses_.decide(protocol, target);
   if (decision.rule == nullptr) return std::nullopt;
   return Ruled{decision.effect, decision.rule->id};
 }

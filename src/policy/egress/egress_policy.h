@@ -7,6 +7,9 @@
 // then the one that names a protocol. On a tie deny comes before ask and ask before allow.
 //
 // Rules on names and on addresses are asked apart: who joins them is the judge (src/flow).
+//
+// What people answered when they were asked (EgressRule::decision) is apart as well, with the same
+// order within: it opens nothing that the rules or the default do not ask about.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +23,8 @@
 #include "policy/egress/egress_settings.h"
 #include "policy/egress/egress_target.h"
 #include "policy/egress/name_index.h"
+#include "policy/egress/via.h"
+#include "policy/limits/traffic_limit.h"
 #include "policy/policy.h"
 #include "policy/protocol.h"
 #include "wire/address.h"
@@ -38,6 +43,15 @@ struct EgressRule {
   std::vector<wire::Prefix> private_addresses{};
   std::optional<SniUse> sni{};    // Nothing: as the policy says for all.
   std::optional<HostUse> host{};  // The same.
+  // What a person answered for more than a moment: it counts only where the others ask.
+  bool decision = false;
+  // Of a rule that lets something through: what its flows may carry together, with those of all
+  // others of its id.
+  std::optional<TrafficLimit> limit{};
+  // ... and by whom its flows are led, all of them; nothing: by nobody. Of TCP alone: nothing else
+  // is let through by such a rule.
+  std::optional<Via> via{};
+  bool of_names = false;  // Filled in by compile().
 };
 
 struct DraftRule {
@@ -51,6 +65,7 @@ struct EgressDraft {
   DnsPolicy dns{};
   TlsPolicy tls{};
   HttpPolicy http{};
+  TrafficLimit limit{};  // Of all flows together. `flows` does not count: see LimitOptions.
   // Of the guest: what @gateway and @loopback are.
   std::vector<wire::IpAddress> gateways{};
 };
@@ -64,10 +79,12 @@ class EgressPolicy {
   // An error is a sentence for a person.
   [[nodiscard]] static std::expected<EgressPolicy, std::string> compile(EgressDraft draft);
 
-  // Whether names decide at all: a rule speaks of some, or the default does not allow.
+  // Whether names decide at all: a rule speaks of some, or asks, or the default does not allow.
   [[nodiscard]] bool names_decide() const {
-    return !names_.empty() || addresses_.fallback() != Effect::kAllow;
+    return !names_.empty() || asks_ || addresses_.fallback() != Effect::kAllow;
   }
+  // Whether there is something that people are asked about.
+  [[nodiscard]] bool asks() const { return asks_; }
   [[nodiscard]] Effect default_effect() const { return addresses_.fallback(); }
 
   // What the most specific rule on names says; nothing if none matches.
@@ -86,6 +103,8 @@ class EgressPolicy {
   [[nodiscard]] Ruled for_query(const wire::DomainName& name) const {
     return names_.most_permissive(name, unnamed_query_);
   }
+  // ... of a name that no rule on names speaks of.
+  [[nodiscard]] Ruled for_unnamed_query() const { return unnamed_query_; }
   // Whether a name below this one may be asked for. Then a denial must not say that there is none
   // (RFC 8020), but only that there is nothing here.
   [[nodiscard]] bool above_an_allowed_name(const wire::DomainName& name) const;
@@ -104,6 +123,14 @@ class EgressPolicy {
                                                  const wire::Endpoint& target) const;
   [[nodiscard]] const Policy& addresses() const { return addresses_; }
 
+  // What was answered already, of a name or of an address that is to be asked about; nothing where
+  // it is still to be.
+  [[nodiscard]] std::optional<Ruled> decided(const wire::DomainName& name, Protocol protocol,
+                                             wire::Port port) const {
+    return decided_names_.find(name, protocol, port);
+  }
+  [[nodiscard]] std::optional<Ruled> decided(Protocol protocol, const wire::Endpoint& target) const;
+
   // In the order of writing; a RuleId is a place in it.
   [[nodiscard]] std::span<const EgressRule> rules() const { return rules_; }
   // Also of the two that are in no list.
@@ -112,9 +139,15 @@ class EgressPolicy {
   [[nodiscard]] const DnsPolicy& dns() const { return dns_; }
   [[nodiscard]] const TlsPolicy& tls() const { return tls_; }
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
+  // Whether a rule leads its flows by somebody.
+  [[nodiscard]] bool leads_any() const { return leads_any_; }
+  // Of all flows together.
+  [[nodiscard]] const TrafficLimit& limit() const { return limit_; }
 
  private:
-  void add_addresses(const EgressDraft& draft, std::vector<PolicyRule>& rules) const;
+  void add_names(const EgressDraft& draft);
+  enum class Kind : std::uint8_t { kRules, kDecisions };
+  void add_addresses(const EgressDraft& draft, Kind kind, std::vector<PolicyRule>& rules) const;
   void note_pattern(const NamePattern* pattern);
   [[nodiscard]] std::uint8_t asked_by(const wire::DomainName& name) const;
   void note_unnamed_query(const std::vector<PolicyRule>& rules);
@@ -126,12 +159,17 @@ class EgressPolicy {
   std::vector<std::uint8_t> common_labels_;
   NameIndex names_;
   Policy addresses_;
+  NameIndex decided_names_;
+  Policy decided_addresses_;
   Ruled unnamed_query_{Effect::kAllow, RuleId{}};
   bool denies_names_ = false;
+  bool asks_ = false;
+  bool leads_any_ = false;
   EgressRule default_rule_{.id = "default", .text = "default"};
   DnsPolicy dns_;
   TlsPolicy tls_;
   HttpPolicy http_;
+  TrafficLimit limit_;
 };
 
 }  // namespace sluice::policy

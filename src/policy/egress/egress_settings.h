@@ -24,8 +24,13 @@ enum class HostUse : std::uint8_t { kEveryRequest, kFirst, kOff };
 // A TLS hello whose real name may be encrypted: judged by the outer name, or refused.
 enum class EncryptedHello : std::uint8_t { kOuter, kRefuse };
 
-// What is answered for a name that may not be reached.
-enum class DeniedAnswer : std::uint8_t { kNxDomain, kNoData };
+// What is answered for a name that may be reached: where it leads, or an address that stands for it
+// alone (dns/names/synthetic_names.h).
+enum class DnsAnswers : std::uint8_t { kPinned, kSynthetic };
+
+// What is answered for a name that may not be reached. kExplain: an address that stands for it,
+// where whoever connects by TLS or HTTP is told why it is refused.
+enum class DeniedAnswer : std::uint8_t { kExplain, kNxDomain, kNoData };
 
 // Names below a wildcard that may leave the host in a time, for each registrable domain: labels
 // carry data.
@@ -36,7 +41,9 @@ struct DnsBudget {
 };
 
 struct DnsPolicy {
+  DnsAnswers answers = DnsAnswers::kPinned;
   DeniedAnswer denied = DeniedAnswer::kNxDomain;
+  bool pages = true;      // http://sluice.internal/ tells the guest what was refused.
   bool intercept = true;  // Port 53 to anybody ends in our relay.
   // Types of record that may be asked for.
   std::vector<wire::DnsType> types{wire::DnsType::kA,     wire::DnsType::kAaaa,

@@ -17,9 +17,11 @@ constexpr std::size_t kChannel = 1;
 std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& setting) {
   auto spawned =
       netns::spawn_guest({.command = plan_.command,
+                          .environment = setting.environment,
                           .network = interface_of(plan_.tap, setting),
                           .open_link = tap_opener(plan_.tap, setting),
                           .files = command_files(setting.network, setting.resolver_options),
+       .hidden = plan_.hidden,
                           .user = plan_.user,
                           .pid_namespace = plan_.pid_namespace,
                           .agent_channels = agent_channels_of(setting),

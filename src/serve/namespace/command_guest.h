@@ -17,6 +17,7 @@ namespace sluice::serve {
 struct CommandPlan {
   std::vector<std::string> command{};  // Never empty; as for execvp().
   TapPlan tap{};
+  std::vector<std::string> hidden{};  // Folders that it finds empty.
   netns::GuestUser user = netns::GuestUser::kCaller;
   netns::PidNamespace pid_namespace = netns::PidNamespace::kShared;
 };

@@ -171,13 +171,13 @@ bool EventFilter::wants_peer(const std::string& text) const {
 
 bool EventFilter::wants(const SeenEvent& event) const {
   if (event.type == "lost") return true;
-  if (denied_ && !event.is_refusal()) return false;
+  if (denied_ && !event.was_refused()) return false;
   if (!types_.empty() && !holds(types_, event.type)) return false;
   if (!protos_.empty() && !holds(protos_, event.proto)) return false;
   if (!reasons_.empty() && !holds(reasons_, event.reason)) return false;
   if (!flows_.empty() && !holds(flows_, event.flow)) return false;
-  const bool of_flow = names_.empty() && ports_.empty() && peers_.empty();
-  if (!of_flow && event.flow.empty()) return false;
+  const bool of_flow = !ports_.empty() || !peers_.empty();
+  if (of_flow && event.flow.empty()) return false;
   return wants_port(event.port) && wants_name(event.name) && wants_peer(event.address);
 }
 

@@ -4,6 +4,8 @@
 #include <string_view>
 
 #include "base/overloaded.h"
+#include "telemetry/events/dns_text.h"
+#include "telemetry/events/question_line.h"
 #include "telemetry/json_line.h"
 #include "telemetry/text.h"
 
@@ -49,6 +51,27 @@ void decision(JsonLine& line, policy::Verdict verdict) {
   line.text("decided_by", policy::decided_by(verdict));
 }
 
+// Of which policy. A rule has the id that a person gave it.
+template <typename Ruled>
+void ruling(JsonLine& line, const Ruled& ruled) {
+  if (ruled.rule.empty()) {
+    line.null("rule");
+  } else {
+    line.text("rule", ruled.rule.substr(0, kRuleShown));
+  }
+  line.number("generation", ruled.generation);
+}
+
+void flow_number(JsonLine& line, std::uint64_t number) {
+  line.filled("flow", [&](fmt::memory_buffer& to) {
+    fmt::format_to(std::back_inserter(to), "{:016x}", number);
+  });
+}
+
+void ends(JsonLine& line, std::string_view key, const wire::Endpoint& end) {
+  line.filled(key, [&](fmt::memory_buffer& to) { append_address(to, end.address); });
+}
+
 void members(JsonLine& line, const StartEvent& event) {
   line.text("program", event.program);
   line.text("version", event.version);
@@ -56,10 +79,79 @@ void members(JsonLine& line, const StartEvent& event) {
 
 void members(JsonLine& line, const FlowEvent& event) { add_flow(line, event.flow); }
 
+void members(JsonLine& line, const QueryEvent& event) {
+  name(line, "name", event.name);
+  line.text("query", dns_type_text(event.type));
+  line.text("result", to_string(event.result));
+  line.text("source", event.source);
+  if (event.result == QueryResult::kRefused || event.result == QueryResult::kWouldRefuse) {
+    line.null("rcode");
+  } else {
+    line.text("rcode", dns_rcode_text(event.rcode));
+  }
+  line.number("addresses", event.addresses);
+  decision(line, event.verdict);
+  ruling(line, event);
+}
+
+void members(JsonLine& line, const GateEvent& event) {
+  flow_number(line, event.flow);
+  line.text("proto", "tcp");
+  line.text("direction", "out");
+  ends(line, "guest", event.guest);
+  line.number("guest_port", event.guest.port.value);
+  name(line, "name", event.name);
+  line.text("name_source", event.name.empty() ? "none" : event.kind == "tls" ? "sni" : "host");
+  ends(line, "address", event.peer);
+  line.number("port", event.peer.port.value);
+  line.text("kind", event.kind);
+  line.flag("ech", event.encrypted_hello);
+  line.text("result", event.verdict == policy::Verdict::kAccepted ? "passed"
+                      : event.audited                             ? "would-refuse"
+                                                                  : "refused");
+  decision(line, event.verdict);
+  ruling(line, event);
+}
+
+void members(JsonLine& line, const PolicyEvent& event) {
+  line.text("by", event.by);
+  if (event.change.empty()) {
+    line.null("change");
+  } else {
+    line.text("change", event.change.substr(0, kNameShown + kRuleShown));
+  }
+  line.text("default", to_string(event.fallback));
+  line.number("rules", event.rules);
+  line.number("generation", event.generation);
+}
+
 void members(JsonLine& line, const LeftOutEvent& event) {
   line.number("left_out", event.count);
   decision(line, event.verdict);
+  if (event.type == EventType::kDns || event.type == EventType::kGate) return;
   kebab(line, "outcome", policy::to_string(event.outcome));
+}
+
+void members(JsonLine& line, const AskEvent& event) { add_question(line, event.question); }
+
+void text_or_null(JsonLine& line, std::string_view key, std::string_view value) {
+  if (value.empty()) {
+    line.null(key);
+  } else {
+    line.text(key, value);
+  }
+}
+
+void members(JsonLine& line, const DecisionEvent& event) {
+  line.number("question", event.question.id);
+  add_subject(line, event.question);
+  line.text("result", event.result);
+  text_or_null(line, "scope", event.scope);
+  text_or_null(line, "of", event.breadth);
+  text_or_null(line, "rule", event.rule);
+  text_or_null(line, "by", event.by);
+  line.flag("late", event.late);
+  line.number("flows", event.flows);
 }
 
 void members(JsonLine& line, const EndEvent& event) {
@@ -77,29 +169,40 @@ EventType type_of_end(policy::Verdict verdict) {
 }
 
 EventType type_of(const Event& event) {
-  return std::visit(
-      Overloaded{[](const StartEvent&) { return EventType::kStart; },
-                 [](const FlowEvent& flow) {
-                   return flow.flow.opening ? EventType::kOpen : type_of_end(flow.flow.verdict);
-                 },
-                 [](const LeftOutEvent& left_out) { return type_of_end(left_out.verdict); },
-                 [](const EndEvent&) { return EventType::kEnd; }},
-      event);
+  return std::visit(Overloaded{[](const StartEvent&) { return EventType::kStart; },
+                               [](const FlowEvent& flow) {
+                                 return flow.flow.opening ? EventType::kOpen
+                                                          : type_of_end(flow.flow.verdict);
+                               },
+                               [](const QueryEvent&) { return EventType::kDns; },
+                               [](const GateEvent&) { return EventType::kGate; },
+                               [](const PolicyEvent&) { return EventType::kPolicy; },
+                               [](const LeftOutEvent& left_out) { return left_out.type; },
+                               [](const AskEvent&) { return EventType::kAsk; },
+                               [](const DecisionEvent&) { return EventType::kDecision; },
+                               [](const EndEvent&) { return EventType::kEnd; }},
+                    event);
 }
 
 void add_flow(JsonLine& line, const FlowRecord& flow) {
-  line.filled("flow", [&](fmt::memory_buffer& to) {
-    fmt::format_to(std::back_inserter(to), "{:016x}", flow.number);
-  });
+  flow_number(line, flow.number);
   line.text("proto", policy::to_string(flow.protocol));
   line.text("direction", to_string(flow.direction));
-  line.filled("guest", [&](fmt::memory_buffer& to) { append_address(to, flow.guest.address); });
+  ends(line, "guest", flow.guest);
   line.number("guest_port", flow.guest.port.value);
   name(line, "name", flow.name);
-  line.text("name_source", flow.name.empty() ? "none" : "dns");
-  line.filled("address", [&](fmt::memory_buffer& to) { append_address(to, flow.peer.address); });
+  line.text("name_source", flow.name.empty() ? "none" : flow.name_source);
+  ends(line, "address", flow.peer);
   line.number("port", flow.peer.port.value);
+  if (flow.target) {
+    line.filled("target",
+                [&](fmt::memory_buffer& to) { append_address(to, flow.target->address); });
+  }
   decision(line, flow.verdict);
+  ruling(line, flow);
+  if (flow.would_refuse != policy::Verdict::kAccepted) {
+    line.text("would_deny", policy::reason_id(flow.would_refuse));
+  }
   if (flow.opening) return;
   line.filled("opened", [&](fmt::memory_buffer& to) { append_time(to, flow.opened); });
   seconds(line, "duration_s", flow.duration);

@@ -29,5 +29,7 @@ void append_lost(fmt::memory_buffer& out, const EventHead& head, std::uint64_t c
 
 // Names longer than this are cut, and end in "...": no host has one.
 inline constexpr std::size_t kNameShown = 255;
+// Ids of rules longer than this are cut.
+inline constexpr std::size_t kRuleShown = 128;
 
 }  // namespace sluice::telemetry

@@ -20,7 +20,7 @@ struct Paint {
 
 Paint paint_for(const SeenEvent& event, Color color) {
   if (color == Color::kOff) return {};
-  if (event.is_refusal()) return {"\x1b[31m", "\x1b[0m"};
+  if (event.was_refused()) return {"\x1b[31m", "\x1b[0m"};
   if (event.type == "lost") return {"\x1b[33m", "\x1b[0m"};
   if (event.type == "open") return {"\x1b[32m", "\x1b[0m"};
   return {"\x1b[2m", "\x1b[0m"};
@@ -57,15 +57,58 @@ std::string reason_text(const SeenEvent& event) {
   return fmt::format("{}, by {}", plain(event.reason), plain(event.decided_by));
 }
 
+std::string with_rule(const SeenEvent& event) {
+  return event.rule.empty() ? "" : fmt::format(" (rule {})", plain(event.rule));
+}
+
+std::string would_text(const SeenEvent& event) {
+  return event.would_refuse() ? "would be refused: " : "";
+}
+
+std::string query_detail(const SeenEvent& event) {
+  if (event.was_refused()) return would_text(event) + reason_text(event) + with_rule(event);
+  if (event.result == "failed") return "no answer";
+  const std::string from = event.source == "cache" ? ", cached" : "";
+  if (event.rcode != "NOERROR") return plain(event.rcode) + from;
+  return fmt::format("{} address{}{}", event.addresses, event.addresses == 1 ? "" : "es", from);
+}
+
+std::string gate_detail(const SeenEvent& event) {
+  const std::string said = event.kind == "opaque" ? "neither TLS nor HTTP" : plain(event.kind);
+  std::string text = fmt::format("{}  {}", plain(event.address), said);
+  if (event.ech) text += ", encrypted hello";
+  if (event.was_refused()) {
+    text += ": " + would_text(event) + reason_text(event) + with_rule(event);
+  }
+  return text;
+}
+
+std::string policy_detail(const SeenEvent& event) {
+  return fmt::format("default {}, {} rules, generation {}", plain(event.fallback), event.rules,
+                     event.generation);
+}
+
 std::string detail_of(const SeenEvent& event) {
+  if (event.left_out > 0) return reason_text(event);
+  if (event.type == "dns") return query_detail(event);
+  if (event.type == "gate") return gate_detail(event);
+  if (event.type == "policy") return policy_detail(event);
   // The address, where the target is a name.
-  std::string text = event.name.empty() || event.flow.empty() ? "" : plain(event.address);
+  const bool has_target = !event.flow.empty() || event.question != 0;
+  std::string text = event.name.empty() || !has_target ? "" : plain(event.address);
   const auto add = [&text](const std::string& more) {
     if (!text.empty() && !more.empty()) text += "  ";
     text += more;
   };
-  if (event.is_refusal()) add(reason_text(event));
+  if (event.is_refusal()) add(reason_text(event) + with_rule(event));
   if (event.type == "close" || event.type == "revoke") add(end_text(event));
+  if (event.type == "ask") add(fmt::format("question {}", event.question));
+  if (event.type == "decision") {
+    const std::string by = plain(event.answered_by);
+    add(fmt::format("question {}: {}{}{}", event.question, plain(event.result),
+                    by.empty() ? "" : ", by ", by));
+  }
+  if (!event.would_deny.empty()) add("would be refused: " + plain(event.would_deny));
   if (event.type == "end") add(fmt::format("status {}", event.status));
   return text;
 }
@@ -96,8 +139,12 @@ std::string target_text(const SeenEvent& event) {
 
 std::string event_row(const SeenEvent& event, Color color) {
   std::string what;
-  if (!event.flow.empty()) {
+  if (!event.flow.empty() || event.question != 0) {
     what = target_text(event);
+  } else if (event.type == "dns" && event.left_out == 0) {
+    what = fmt::format("{} {}", plain(event.name), plain(event.query));
+  } else if (event.type == "policy") {
+    what = plain(event.change.empty() ? event.by : event.change);
   } else if (event.left_out > 0) {
     what = fmt::format("{} more of the same", event.left_out);
   } else if (event.type == "lost") {

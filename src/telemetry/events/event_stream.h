@@ -43,6 +43,12 @@ class EventStream {
   void add(Time time, const Event& event);
   // A flow that begins, has ended or was refused.
   void add_flow(Time time, const FlowRecord& flow);
+  // Of questions and of first bytes there is a burst of events, and then some in a second, as of
+  // refusals; but more of those that went their way.
+  void add_query(Time time, const QueryEvent& query);
+  void add_gate(Time time, const GateEvent& gate);
+  // So many of each that went their way will have none, for want of room.
+  void leave_out(std::uint64_t queries, std::uint64_t gates);
   // The last word. What is missing, or was left out, is told before it.
   void end(Time time, int status);
 
@@ -52,17 +58,26 @@ class EventStream {
   [[nodiscard]] Instant next_flush() const { return file_ ? file_->next_flush() : kNever; }
   // Events that the file did not get, or a subscriber that is there.
   [[nodiscard]] std::uint64_t lost() const;
+  // ... or one that has gone.
+  [[nodiscard]] std::uint64_t lost_ever() const { return lost() + lost_by_gone_; }
 
  private:
-  void tell_left_out(std::size_t reason, Time time);
+  // Each has reasons of its own.
+  enum class Kind : std::uint8_t { kFlow, kQuery, kGate };
+  [[nodiscard]] RefusalRate& rate_of(Kind kind);
+  void tell_left_out(Kind kind, std::size_t reason, Time time);
   void hand_out(const EventHead& head);
 
   std::string run_;
   std::optional<EventFile> file_;
   std::vector<EventQueue*> subscribers_;
   std::uint64_t sequence_ = 0;  // Of the last event.
+  std::uint64_t lost_by_gone_ = 0;
   fmt::memory_buffer line_;
+  static constexpr RefusalRate::Accepted kOfSight{.burst = 1000, .per_second = 100};
   RefusalRate refusals_;
+  RefusalRate queries_{kOfSight};
+  RefusalRate gates_{kOfSight};
 };
 
 }  // namespace sluice::telemetry

@@ -19,6 +19,11 @@ std::uint64_t number_of(const json& object, const char* key) {
   return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
+bool flag_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
 std::uint16_t port_of(const json& object, const char* key) {
   const std::uint64_t port = number_of(object, key);
   return port <= 0xffff ? static_cast<std::uint16_t>(port) : 0;
@@ -107,6 +112,22 @@ std::optional<SeenEvent> read_event(std::string_view line) {
   event.port = port_of(object, "port");
   event.reason = text_of(object, "reason");
   event.decided_by = text_of(object, "decided_by");
+  event.question = number_of(object, "question");
+  if (event.question != 0) event.answered_by = text_of(object, "by");
+  event.rule = text_of(object, "rule");
+  event.generation = number_of(object, "generation");
+  event.would_deny = text_of(object, "would_deny");
+  event.query = text_of(object, "query");
+  event.result = text_of(object, "result");
+  event.source = text_of(object, "source");
+  event.rcode = text_of(object, "rcode");
+  event.addresses = number_of(object, "addresses");
+  event.kind = text_of(object, "kind");
+  event.ech = flag_of(object, "ech");
+  event.by = text_of(object, "by");
+  event.change = text_of(object, "change");
+  event.fallback = text_of(object, "default");
+  event.rules = number_of(object, "rules");
   event.opened = time_of(object, "opened");
   event.duration = duration_of(object, "duration_s");
   event.bytes_to_host = number_of(object, "bytes_to_host");

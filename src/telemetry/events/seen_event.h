@@ -32,6 +32,24 @@ struct SeenEvent {
   std::uint16_t port = 0;
   std::string reason;
   std::string decided_by;
+  std::string rule;  // Empty: none.
+  std::uint64_t generation = 0;
+  std::string would_deny;  // Why it would have been refused, where refusals are only noted.
+
+  // Of "dns" and "gate", which have some of the above.
+  std::string query;   // "AAAA"
+  std::string result;  // "answered"
+  std::string source;  // "cache"
+  std::string rcode;
+  std::uint64_t addresses = 0;
+  std::string kind;  // "tls"
+  bool ech = false;
+
+  // Of "policy".
+  std::string by;
+  std::string change;
+  std::string fallback;
+  std::uint64_t rules = 0;
 
   // ... and of its end.
   Time opened{};
@@ -41,13 +59,24 @@ struct SeenEvent {
   std::string path;
   std::string outcome;
 
+  std::uint64_t question = 0;  // Of "ask" and "decision"; of the latter also:
+  std::string answered_by;
+
   std::uint64_t count = 0;     // Of "lost".
   std::uint64_t left_out = 0;  // Refusals without an event of their own.
   std::string program;         // Of "start".
   std::uint64_t status = 0;    // Of "end".
 
+  // Of a flow that was refused, or ended so.
   [[nodiscard]] bool is_refusal() const {
     return type == "deny" || type == "limit" || type == "revoke";
+  }
+  // ... or a question or first bytes; or would have been.
+  [[nodiscard]] bool was_refused() const {
+    return is_refusal() || result == "refused" || would_refuse();
+  }
+  [[nodiscard]] bool would_refuse() const {
+    return !would_deny.empty() || result == "would-refuse";
   }
 };
 

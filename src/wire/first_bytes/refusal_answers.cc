@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/unreachable.h"
+
 namespace sluice::wire {
 namespace {
 
@@ -20,7 +22,12 @@ void append_line(std::string& text, std::string_view label, std::string_view val
 }
 
 [[nodiscard]] std::string_view phrase_of(RefusalStatus status) {
-  return status == RefusalStatus::kForbidden ? "Forbidden" : "Too Many Requests";
+  switch (status) {
+    case RefusalStatus::kForbidden: return "Forbidden";
+    case RefusalStatus::kTooManyRequests: return "Too Many Requests";
+    case RefusalStatus::kBadGateway: return "Bad Gateway";
+  }
+  unreachable("a status of a refusal outside its enum");
 }
 
 }  // namespace
@@ -31,6 +38,7 @@ std::vector<std::uint8_t> make_refusal_page(const RefusalPage& page) {
   append_line(body, "why:  ", page.why);
   append_line(body, "rule: ", page.rule);
   append_line(body, "note: ", page.note);
+  if (page.number != 0) body += fmt::format("see http://sluice.internal/why/{}\n", page.number);
   const std::string answer = fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
       "Cache-Control: no-store\r\nConnection: close\r\n\r\n{}",

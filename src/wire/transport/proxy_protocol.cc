@@ -168,7 +168,8 @@ void write_v1(ByteWriter& out, const ProxyHeader& header) {
   out.text("\r\n");
 }
 
-void write_v2(ByteWriter& out, const ProxyHeader& header) {
+// `tlvs`: bytes of them, which the caller writes behind it.
+void write_v2(ByteWriter& out, const ProxyHeader& header, std::size_t tlvs = 0) {
   out.bytes(kV2Signature);
   out.u8(static_cast<std::uint8_t>(0x20U | static_cast<unsigned>(header.command)));
   if (header.command == ProxyCommand::kLocal || header.transport == ProxyTransport::kUnspecified) {
@@ -179,7 +180,7 @@ void write_v2(ByteWriter& out, const ProxyHeader& header) {
   const bool v4 = is_v4_pair(header);
   const unsigned family = v4 ? kFamilyInet : kFamilyInet6;
   out.u8(static_cast<std::uint8_t>(family << 4 | static_cast<unsigned>(header.transport)));
-  out.u16(v4 ? kInetSize : kInet6Size);
+  out.u16(static_cast<std::uint16_t>((v4 ? kInetSize : kInet6Size) + tlvs));
   for (const Endpoint& endpoint : {header.source, header.destination}) {
     if (v4) {
       out.bytes(endpoint.address.v4_octets());
@@ -224,6 +225,20 @@ std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header, MutableB
   } else {
     write_v2(writer, header);
   }
+  return writer.finish();
+}
+
+std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header, std::string_view authority,
+                                             MutableBytes out) {
+  constexpr std::size_t kTlvHeader = 3;
+  const bool stream =
+      header.command == ProxyCommand::kProxy && header.transport == ProxyTransport::kStream;
+  if (authority.empty() || authority.size() > kProxyAuthorityMax || !stream) return std::nullopt;
+  ByteWriter writer(out);
+  write_v2(writer, header, kTlvHeader + authority.size());
+  writer.u8(kProxyTlvAuthority);
+  writer.u16(static_cast<std::uint16_t>(authority.size()));
+  writer.text(authority);
   return writer.finish();
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "wire/address.h"
@@ -54,6 +55,17 @@ inline constexpr std::size_t kProxyEmitSizeMax = kProxyV1SizeMax;
 // Returns the length; nothing if `out` is too small. Version 1 knows only stream: everything else
 // is written as UNKNOWN. A pair of mixed families is written as IPv6.
 [[nodiscard]] std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header,
+                                                           MutableBytes out);
+
+// A TLV of version 2 (2.2.2): the name that the client wants, as the server name of TLS would have
+// it. At most 255 bytes of it are told.
+inline constexpr std::uint8_t kProxyTlvAuthority = 0x02;
+inline constexpr std::size_t kProxyAuthorityMax = 255;
+inline constexpr std::size_t kProxyV2EmitSizeMax = 16 + 36 + 3 + kProxyAuthorityMax;
+// A header of version 2 of a stream, with that; nothing if `out` is too small, or `authority` is
+// empty or too long.
+[[nodiscard]] std::optional<std::size_t> emit_proxy_header(const ProxyHeader& header,
+                                                           std::string_view authority,
                                                            MutableBytes out);
 
 }  // namespace sluice::wire

@@ -46,7 +46,7 @@ class Side : public TcpFixture {
     for (std::size_t at = 0; at < sink.actions().size(); ++at) {
       const Action action = sink.actions()[at];
       note(action);
-      if (engine().serve_dns(action, {now, sink})) continue;
+      if (engine().serve_own(action, {now, sink})) continue;
       if (const auto* connect = std::get_if<ConnectTcp>(&action)) {
         id = connect->flow;
         tcp().on_connected(id, 64 * 1024, {now, sink});

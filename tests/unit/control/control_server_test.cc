@@ -33,9 +33,11 @@ class Echo final : public Controlled {
     answer.done([&](telemetry::JsonLine& line) { line.text("what", request.what); });
   }
   void on_listeners(bool any) override { listeners.push_back(any); }
+  void on_answerer(bool came) override { came ? ++answerers : --answerers; }
 
   std::vector<Request> requests;
   std::vector<bool> listeners;
+  int answerers = 0;
   std::size_t items = 0;
 };
 
@@ -262,6 +264,20 @@ TEST_F(ControlServerTest, ClientsThatGoLeaveTheirPlaces) {
     settle();
   }
   EXPECT_FALSE(is_ready());
+}
+
+TEST_F(ControlServerTest, WhoSaysThatItAnswersIsThereUntilItGoes) {
+  Peer& quiet = connect();
+  quiet.send("{\"do\":\"subscribe\"}\n");
+  (void)answer(quiet);
+  EXPECT_EQ(echo.answerers, 0);
+  Peer& peer = connect();
+  peer.send("{\"do\":\"subscribe\",\"answers\":true}\n");
+  (void)answer(peer);
+  EXPECT_EQ(echo.answerers, 1);
+  peer.close();
+  settle();
+  EXPECT_EQ(echo.answerers, 0);
 }
 
 TEST_F(ControlServerTest, SubscribersGetEvents) {

@@ -68,11 +68,34 @@ TEST(ControlRequest, NoTextIsTooStrange) {
 }
 
 TEST(ControlRequest, EachVerbIsFoundByItsName) {
-  for (const Verb verb : {Verb::kStatus, Verb::kFlows, Verb::kPublished, Verb::kSubscribe}) {
+  for (const Verb verb :
+       {Verb::kStatus, Verb::kFlows, Verb::kPublished, Verb::kSubscribe, Verb::kPending}) {
     const auto request = parse_request("{\"do\":\"" + std::string(to_string(verb)) + "\"}");
     ASSERT_TRUE(request.has_value());
     EXPECT_EQ(request->verb, verb);
   }
+}
+
+TEST(ControlRequest, AnAnswerSaysWhichQuestionAndHowFarItGoes) {
+  const auto answer =
+      parse_request(R"({"do":"approve","question":3,"scope":"run","of":"name:port","by":"ctl"})");
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->verb, Verb::kApprove);
+  EXPECT_EQ(answer->question, 3u);
+  EXPECT_EQ(answer->scope, "run");
+  EXPECT_EQ(answer->of, "name:port");
+  EXPECT_EQ(answer->by, "ctl");
+  EXPECT_EQ(bad(R"({"do":"refuse"})").message, "'question' is missing");
+  EXPECT_EQ(bad(R"({"do":"approve","question":"3"})").error, "bad-request");
+  EXPECT_EQ(bad(R"({"do":"approve","question":3,"rule":"a.test"})").error, "bad-request");
+  EXPECT_EQ(bad(R"({"do":"status","scope":"run"})").message, "'scope' does not belong here");
+}
+
+TEST(ControlRequest, WhoSubscribesMayAnswer) {
+  EXPECT_TRUE(parse_request(R"({"do":"subscribe","answers":true})")->answers);
+  EXPECT_FALSE(parse_request(R"({"do":"subscribe"})")->answers);
+  EXPECT_EQ(bad(R"({"do":"subscribe","answers":1})").error, "bad-request");
+  EXPECT_EQ(bad(R"({"do":"flows","answers":true})").error, "bad-request");
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST_F(WorkerControl, AFlowThatPolicyRefusesLosesItsSocketAtOnce) {
                          {.id = "test", .effect = policy::Effect::kDeny}});
   const auto policy = policy::EgressPolicy::compile(std::move(draft));
   ASSERT_TRUE(policy.has_value());
-  worker->set_policy(*policy);
+  worker->set_policy(*policy, 2);
   EXPECT_EQ(std::ranges::count(kernel.closed, socket), 1);
   EXPECT_TRUE(list().empty());
   EXPECT_EQ(drops(flow::DropReason::kRevoked), 1u);
@@ -44,6 +44,7 @@ TEST_F(WorkerControl, AFlowIsToldAndEndedByItsNumber) {
   const telemetry::FlowRecord record = worker->record_of(flows.front());
   EXPECT_EQ(record.number, flow::flow_number(flows.front().key, flows.front().opened));
   EXPECT_EQ(record.bytes_to_host, 1u);
+  EXPECT_EQ(record.generation, 1u);
   EXPECT_TRUE(worker->cut_off(record.number, policy::Verdict::kKilled));
   EXPECT_FALSE(worker->cut_off(record.number, policy::Verdict::kKilled));
   EXPECT_EQ(drops(flow::DropReason::kKilled), 1u);

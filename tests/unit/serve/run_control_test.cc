@@ -97,6 +97,38 @@ TEST_F(RunControlTest, ARuleIsInForceWhenItIsAnswered) {
   EXPECT_EQ(ask(Verb::kStatus)[0]["flows"], 1);
 }
 
+TEST_F(RunControlTest, APolicyIsReplacedAsAWholeAndWhatWasAddedStays) {
+  telemetry::EventQueue queue(1 << 16);
+  events_.subscribe(queue);
+  send_datagram(4000);
+  EXPECT_EQ(ask(Verb::kAllow, "192.0.2.1")[0]["generation"], 2);
+  const std::string allows = R"({"default":"deny"})"
+                             "\n"
+                             R"({"effect":"allow","target":"198.51.100.0/24","id":"a:1"})"
+                             "\n";
+  EXPECT_EQ(error(Verb::kReload, R"({"default":"maybe"})"), "bad-policy");
+  EXPECT_EQ(ask(Verb::kStatus)[0]["generation"], 2);
+  const Json kept = ask(Verb::kReload, allows)[0];
+  EXPECT_EQ(kept["generation"], 3);
+  EXPECT_EQ(kept["rules"], 2);
+  EXPECT_EQ(kept["flows_ended"], 0);
+  const Json cut = ask(Verb::kReload, R"({"default":"deny"})")[0];
+  EXPECT_EQ(cut["rules"], 1) << "the one that was added";
+  EXPECT_EQ(cut["flows_ended"], 1);
+  const Json status = ask(Verb::kStatus)[0];
+  EXPECT_EQ(status["default"], "deny");
+  EXPECT_TRUE(status["policy"]["files"].is_array());
+  std::vector<std::string> by;
+  std::string_view text = queue.pending();
+  while (!text.empty()) {
+    const Json event = Json::parse(text.substr(0, text.find('\n')));
+    text.remove_prefix(text.find('\n') + 1);
+    if (event["type"] == "policy") by.push_back(event["by"]);
+  }
+  EXPECT_EQ(by, (std::vector<std::string>{"ctl", "reload", "reload"}));
+  events_.unsubscribe(queue);
+}
+
 TEST_F(RunControlTest, PortsArePublishedOnce) {
   EXPECT_EQ(error(Verb::kPublish, "eighty"), "bad-port");
   EXPECT_EQ(error(Verb::kPublish, "8000-8999:8000-8999"), "bad-port");

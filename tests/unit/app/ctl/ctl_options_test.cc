@@ -48,6 +48,20 @@ TEST(CtlOptions, ARunAloneIsAskedHowItStands) {
   EXPECT_FALSE(options.list);
 }
 
+TEST(CtlOptions, AnAnswerHasItsQuestion) {
+  const CtlOptions options = parsed({"k3f9wa", "approve", "3", "always", "domain"});
+  ASSERT_TRUE(options.given.has_value());
+  EXPECT_EQ(options.run, "k3f9wa");
+  EXPECT_EQ(options.given->verb, Verb::kApprove);
+  EXPECT_EQ(options.given->question, 3u);
+  EXPECT_EQ(options.given->scope, "always");
+  EXPECT_EQ(options.given->of, "domain");
+  EXPECT_TRUE(parsed({"answer"}).answers);
+  EXPECT_EQ(parsed({"k3f9wa", "answer"}).run, "k3f9wa");
+  EXPECT_NE(mistake({"approve"}).find("approve: ID is missing"), std::string::npos);
+  EXPECT_NE(mistake({"refuse", "3", "ever"}).find("'ever'"), std::string::npos);
+}
+
 TEST(CtlOptions, MistakesAreNamed) {
   EXPECT_NE(mistake({"k3f9wa", "flow"}).find("did you mean 'flows'?"), std::string::npos);
   EXPECT_NE(mistake({"statsu"}).find("did you mean 'status'?"), std::string::npos);

@@ -16,7 +16,7 @@ TEST(Observe, OptionsBecomeAFilter) {
       parse({"-f", "--denied", "--name", "*.example.org", "--name", "b.test", "--proto", "tcp",
              "--port", "443", "--peer", "192.0.2.0/24", "--json", "file"});
   ASSERT_TRUE(options.has_value());
-  EXPECT_EQ(options->file, "file");
+  EXPECT_EQ(options->what, "file");
   EXPECT_TRUE(options->follow);
   EXPECT_TRUE(options->json);
   telemetry::SeenEvent event;
@@ -33,13 +33,18 @@ TEST(Observe, OptionsBecomeAFilter) {
   EXPECT_FALSE(options->filter.wants(event));
 }
 
+TEST(Observe, WithoutAWordItIsOfTheOnlyRun) {
+  const auto options = parse({"--denied"});
+  ASSERT_TRUE(options.has_value());
+  EXPECT_EQ(options->what, "");
+}
+
 TEST(Observe, MistakesNameTheirOption) {
   const auto error_of = [](std::vector<const char*> words) {
     const auto options = parse(std::move(words));
     return options ? std::string() : options.error().text;
   };
-  EXPECT_NE(error_of({}).find("no file"), std::string::npos);
-  EXPECT_NE(error_of({"a", "b"}).find("more than one file"), std::string::npos);
+  EXPECT_NE(error_of({"a", "b"}).find("more than one run, or file"), std::string::npos);
   EXPECT_NE(error_of({"--port", "x", "a"}).find("--port: 'x' is not a list of ports"),
             std::string::npos);
   EXPECT_NE(error_of({"--type", "x", "a"}).find("--type: 'x' is not a type"), std::string::npos);

@@ -104,8 +104,8 @@ note = "Not from here."
 TEST_F(PolicyFile, AnUnknownKeyIsAnErrorWithASuggestion) {
   EXPECT_EQ(read("defalt = \"deny\"\n[[rule]]\nalow = \"a.test\"\n"),
             "/etc/ci.toml:1: unknown key 'defalt'; did you mean 'default'?\n"
-            "/etc/ci.toml:2: a rule has no target; expected allow = \"example.com\", or deny = "
-            "\"example.com\"\n"
+            "/etc/ci.toml:2: a rule has no target; expected allow = \"example.com\", ask = "
+            "\"example.com\" or deny = \"example.com\"\n"
             "/etc/ci.toml:3: unknown key 'rule.alow'; did you mean 'rule.allow'?\n");
   EXPECT_EQ(read("[dns]\nanswers = \"synthetic\"\n"),
             "/etc/ci.toml:2: unknown key 'dns.answers'\n");
@@ -148,6 +148,34 @@ TEST_F(PolicyFile, IsReadFromDisk) {
   EXPECT_FALSE(reader.add_file(folder_ + "/none.toml").has_value());
   EXPECT_FALSE(reader.add_file(folder_).has_value());
   EXPECT_EQ(reader.add_profile("python")->risk, "b");
+}
+
+TEST_F(PolicyFile, ReadsLimitsOfTheRunAndOfRules) {
+  ASSERT_EQ(read(R"(
+[limits]
+to-host = "2GiB"
+rate = "1MiB/s"
+[[rule]]
+id = "few"
+allow = ["a.test", "10.0.0.0/8"]
+limit = { to-host = "50MiB", rate = 1000, from-host-rate = 500, flows = 8 }
+)"),
+            "");
+  EXPECT_EQ(parts_.draft.limit,
+            (policy::TrafficLimit{.to_host = {.bytes = 2ULL << 30, .rate = 1 << 20},
+                                  .from_host = {.rate = 1 << 20}}));
+  ASSERT_EQ(parts_.draft.rules.size(), 2u);
+  const policy::TrafficLimit wanted{
+      .to_host = {.bytes = 50 << 20, .rate = 1000}, .from_host = {.rate = 500}, .flows = 8};
+  for (const policy::DraftRule& rule : parts_.draft.rules) EXPECT_EQ(rule.rule.limit, wanted);
+}
+
+TEST_F(PolicyFile, WrongLimitsAreErrors) {
+  EXPECT_NE(read("[[rule]]\nallow = \"a.test\"\nlimit = { to_host = 5 }\n"), "");
+  EXPECT_NE(read("[[rule]]\nallow = \"a.test\"\nlimit = { flows = 0 }\n"), "");
+  EXPECT_NE(read("[[rule]]\nallow = \"a.test\"\nlimit = { rate = \"fast\" }\n"), "");
+  EXPECT_NE(read("[[rule]]\ndeny = \"a.test\"\nlimit = { flows = 5 }\n"), "");
+  EXPECT_NE(read("[limits]\nto-host = 0\n"), "");
 }
 
 }  // namespace

@@ -46,6 +46,14 @@ TEST_F(Request, TheDefaultFollowsFromWhatIsAsked) {
             "default allow, 3 rules (python, open)");
 }
 
+TEST_F(Request, AskingIsADefaultOrARule) {
+  EXPECT_EQ(described({.ask = {std::string(kAskDefault)}}), "default ask, 0 rules");
+  EXPECT_EQ(described({.ask = {"a.test"}}), "default deny, 1 rule");
+  EXPECT_EQ(described({.fallback = "ask"}), "default ask, 0 rules");
+  EXPECT_TRUE(described({.ask = {std::string(kAskDefault)}, .fallback = "deny"})
+                  .starts_with("error: --ask is --default ask"));
+}
+
 TEST_F(Request, AMistakeNamesTheOptionOrTheLine) {
   EXPECT_EQ(described({.deny = {"10.0.0.0/33"}}),
             "error: --deny: '10.0.0.0/33' is not a rule; expected a prefix length from 0 to 32 "
@@ -53,8 +61,8 @@ TEST_F(Request, AMistakeNamesTheOptionOrTheLine) {
   EXPECT_TRUE(described({.allow = {"a b"}}).starts_with("error: --allow: 'a b' is not a rule"));
   EXPECT_EQ(described({.profiles = {"pyhton"}}),
             "error: --profile: there is no profile 'pyhton'; did you mean 'python'?");
-  EXPECT_EQ(described({.fallback = "ask"}),
-            "error: --default: 'ask' is no default; expected deny or allow");
+  EXPECT_EQ(described({.fallback = "maybe"}),
+            "error: --default: 'maybe' is no default; expected deny, ask or allow");
   EXPECT_TRUE(
       described({.files = {"/none.toml"}}).starts_with("error: /none.toml: cannot be read"));
 }

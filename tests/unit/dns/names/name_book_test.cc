@@ -38,6 +38,15 @@ TEST(NameBook, PassesEverythingOnUnderItsLock) {
   shared.hold(*id);
   shared.release(*id);
   EXPECT_TRUE(shared.spend(domain, name, {}, now));
+  const auto stand_in = shared.give_synthetic(name, SyntheticUse::kReached);
+  ASSERT_TRUE(stand_in);
+  EXPECT_NE(stand_in, id) << "a name may have both";
+  EXPECT_EQ(shared.synthetic_at(SyntheticNames::address_of(*stand_in, wire::IpFamily::kV6)),
+            stand_in);
+  EXPECT_EQ(shared.name(*stand_in), name);
+  shared.hold(*stand_in);
+  shared.release(*stand_in);
+  EXPECT_EQ(shared.name(*stand_in), name);
 }
 
 }  // namespace

@@ -43,6 +43,24 @@ TEST_F(PinsTest, AnAddressHasAllTheNamesThatLedToIt) {
   EXPECT_TRUE(names_of(address(3)).empty());
 }
 
+TEST_F(PinsTest, WhatIsNotedHasEndedForEverAndShortensNothing) {
+  pins_.note(name("old.test"), address(1), now_);
+  std::vector<Pinned> found(Pins::kNamesOfAddressMax);
+  ASSERT_EQ(pins_.names_of(address(1), found), 1u);
+  EXPECT_LT(found[0].expires, now_ - 1000h);
+  const auto id = pin("old.test", address(1));
+  ASSERT_TRUE(id.has_value());
+  EXPECT_GE(pins_.expiry(*id, address(1)).value(), now_ + 60s);
+  pins_.note(name("old.test"), address(1), now_);
+  EXPECT_GE(pins_.expiry(*id, address(1)).value(), now_ + 60s);
+}
+
+TEST_F(PinsTest, APinOfNoTimeHasNotEndedForEver) {
+  const auto id = pin("ok.test", address(1), 0s);
+  ASSERT_TRUE(id.has_value());
+  EXPECT_GE(pins_.expiry(*id, address(1)).value(), now_);
+}
+
 TEST_F(PinsTest, FamiliesAreKeptApart) {
   const auto v6 = wire::parse_ip("2001:db8::1");
   EXPECT_TRUE(pin("ok.test", *v6));

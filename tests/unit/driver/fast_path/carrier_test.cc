@@ -363,5 +363,53 @@ TEST_F(CarrierTest, WhatIsCarriedMayOutliveNobody) {
   start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 100'000});
 }
 
+TEST_F(CarrierTest, ALimitHoldsForWhatTheGuestsKernelCarries) {
+  const auto limited = policy::EgressPolicy::compile({.limit = {.to_host = {.bytes = 700'000}}});
+  engine().set_policy(*limited, {now, sink});
+  Link link = handed_over();
+  const policy::MeterUse& use = engine().meters().of_run()->use();
+  std::size_t sent = 0;
+  relay::Received got;
+  const std::string text = pattern(1024 * 1024);
+  EXPECT_TRUE(turn_until([&] {
+    if (sent < text.size()) {
+      const ssize_t now_sent = ::send(link.guest.get(), text.data() + sent, text.size() - sent,
+                                      MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (now_sent > 0) sent += static_cast<std::size_t>(now_sent);
+    }
+    got.read_from(link.host.get());
+    return got.end.has_value();
+  }));
+  EXPECT_EQ(got.end, ECONNRESET);
+  EXPECT_TRUE(got.bytes == text.substr(0, got.bytes.size()));
+  EXPECT_EQ(use.to_host.used, 700'000U);
+  const flow::FlowSummary summary = ended(link);
+  EXPECT_EQ(summary.verdict, policy::Verdict::kQuota);
+  EXPECT_EQ(summary.bytes_to_host, 700'000U);
+  EXPECT_EQ(carrier().size(), 0U);
+  engine().set_policy(*policy::EgressPolicy::compile({}), {now, sink});
+}
+
+TEST_F(CarrierTest, AChangedLimitHoldsForThoseThatAreCarried) {
+  const auto narrow = policy::EgressPolicy::compile({.limit = {.to_host = {.rate = 1000}}});
+  const auto open = policy::EgressPolicy::compile({});
+  engine().set_policy(*narrow, {now, sink});
+  Link link = handed_over();
+  const std::string text = pattern(200'000);
+  ASSERT_EQ(::send(link.guest.get(), text.data(), text.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(text.size()));
+  relay::Received got;
+  for (int i = 0; i < 10; ++i) turn();
+  got.read_from(link.host.get());
+  EXPECT_LE(got.bytes.size(), 6000U);
+  engine().set_policy(*open, {now, sink});
+  carrier().follow_limits();
+  EXPECT_TRUE(turn_until([&] {
+    got.read_from(link.host.get());
+    return got.bytes.size() == text.size();
+  }));
+  EXPECT_TRUE(got.bytes == text);
+}
+
 }  // namespace
 }  // namespace sluice::driver

@@ -210,10 +210,10 @@ TEST_F(TcpIoTest, AGuestsResetWaitsForTheBytesBeforeIt) {
   EXPECT_TRUE(kernel.closed.empty());
   EXPECT_TRUE(io->has_late_resets());
   kernel.script_value(500);  // Sent, and not acknowledged.
-  io->on_time(now + 1ms);
+  io->on_time({now + 1ms, sink});
   EXPECT_EQ(kernel.last("sendmsg")->first, 500);
   EXPECT_TRUE(kernel.closed.empty());
-  io->on_time(now + 3ms);
+  io->on_time({now + 3ms, sink});
   EXPECT_EQ(kernel.closed.size(), 1U);
   EXPECT_FALSE(io->has_late_resets());
 }
@@ -224,9 +224,9 @@ TEST_F(TcpIoTest, APeerThatTakesNothingIsResetNevertheless) {
   send_bytes(c, 500);
   kernel.closed.clear();
   burst(rst(c));
-  io->on_time(now + 900ms);
+  io->on_time({now + 900ms, sink});
   EXPECT_TRUE(io->has_late_resets());
-  io->on_time(now + 1100ms);
+  io->on_time({now + 1100ms, sink});
   EXPECT_FALSE(io->has_late_resets());
   EXPECT_EQ(kernel.closed.size(), 1U);
 }

@@ -28,7 +28,7 @@ class DnsStreamsTest : public EngineFixture, public testing::WithParamInterface<
   void serve() {
     auto& pending = sink.actions();
     for (std::size_t i = 0; i < pending.size(); ++i) {
-      if (!engine().serve_dns(pending[i], {now, sink})) left_.push_back(pending[i]);
+      if (!engine().serve_own(pending[i], {now, sink})) left_.push_back(pending[i]);
       take_frames();
     }
     take_frames();

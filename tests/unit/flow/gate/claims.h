@@ -12,7 +12,8 @@ class OneNameAllowed final : public ClaimJudge {
  public:
   explicit OneNameAllowed(std::string name = "ok.test") : name_(std::move(name)) {}
 
-  Judged judge_claim(const FlowKey& /*key*/, const Claim& claim, Instant /*now*/) override {
+  Judged judge_claim(const FlowKey& /*key*/, const NamedBy& /*by*/, const Claim& claim,
+                     Instant /*now*/) override {
     claims.push_back(claim);
     if (claim.kind == Claim::Kind::kOpaque) return {.verdict = opaque};
     const bool tls = claim.kind == Claim::Kind::kTls;
@@ -25,7 +26,9 @@ class OneNameAllowed final : public ClaimJudge {
     }
     return judged;
   }
-  RefusalWords words_of(const Judged& /*judged*/) override { return {"ci.toml:3", "ask first"}; }
+  RefusalWords words_of(const FlowKey& /*key*/, const Judged& /*judged*/) override {
+    return {.rule = "ci.toml:3", .note = "ask first"};
+  }
 
   std::vector<Claim> claims;
   policy::Verdict opaque = policy::Verdict::kAccepted;

@@ -65,7 +65,8 @@ TEST_P(JudgeClaimTest, AnEncryptedHelloIsItsOuterNameOrRefused) {
 
 TEST_P(JudgeClaimTest, WordsAreOfTheRule) {
   (void)resolve("ok.test", {at(1)});
-  EXPECT_EQ(engine().judge().words_of(claim(at(1), 443, Kind::kTls, "evil.test")).rule, "default");
+  EXPECT_EQ(engine().judge().words_of({}, claim(at(1), 443, Kind::kTls, "evil.test")).rule,
+            "default");
 }
 
 TEST_P(JudgeClaimTest, ADeniedNameIsLookedForWhereAddressesAreOpen) {

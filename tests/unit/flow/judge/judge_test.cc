@@ -34,7 +34,7 @@ TEST_P(JudgeTest, AnAddressCountsOnceItsNameWasAskedFor) {
   (void)resolve("ok.test", {at(1)});
   EXPECT_EQ(tcp_to(at(1), 443), Verdict::kAccepted);
   EXPECT_TRUE(gated()) << "others may share the address";
-  const NamedBy by = last_flow()->by;
+  NamedBy by = last_flow()->by;
   EXPECT_EQ(engine().name_of(by)->to_text(), "ok.test");
   EXPECT_EQ(by.source, NameSource::kDns);
   EXPECT_EQ(by.rule.value, 0u);
@@ -105,7 +105,7 @@ TEST_P(JudgeTest, ManyNamesPushOutTheOldestButNotThoseOfLiveFlows) {
   with(kDeny, {{kAllow, "ok.test:443"}, {kAllow, "*"}});
   (void)resolve("ok.test", {at(1)});
   EXPECT_EQ(tcp_to(at(1), 443), Verdict::kAccepted);
-  const NamedBy by = last_flow()->by;
+  NamedBy by = last_flow()->by;
   for (int i = 0; i < 10'100; ++i) {
     const auto open = ask(dns::test::make_query(fmt::format("n{}.test", i), {.type = type()}));
     ASSERT_TRUE(open);
@@ -165,9 +165,9 @@ TEST_P(JudgeTest, WhereNamesDoNotDecideAllIsAsEver) {
 TEST_P(JudgeTest, AFlowThatLivesIsJudgedByItsName) {
   (void)resolve("ok.test", {at(1)});
   EXPECT_EQ(tcp_to(at(1), 443), Verdict::kAccepted);
-  const NamedBy by = last_flow()->by;
+  NamedBy by = last_flow()->by;
   const wire::Endpoint remote{ip(at(1)), {443}};
-  const auto still = [&] {
+  const auto still = [&]() {
     return engine().judge().accepts_still(policy::Protocol::kTcp, remote, by, now);
   };
   EXPECT_TRUE(still());

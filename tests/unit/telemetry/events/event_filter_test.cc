@@ -55,6 +55,19 @@ TEST(EventFilter, OfOneKindAnyMayHoldAndOfDifferentKindsAllMust) {
   EXPECT_FALSE(wants("denied", closed));
 }
 
+TEST(EventFilter, AQuestionHasANameAndNoPort) {
+  SeenEvent query;
+  query.type = "dns";
+  query.name = "a.example.org";
+  query.result = "refused";
+  EXPECT_TRUE(wants("name=*.example.org denied type=dns", query));
+  EXPECT_FALSE(wants("port=53", query));
+  query.result = "answered";
+  EXPECT_FALSE(wants("denied", query));
+  query.result = "would-refuse";
+  EXPECT_TRUE(wants("denied", query));
+}
+
 TEST(EventFilter, WhatIsLostIsAlwaysWanted) {
   SeenEvent lost;
   lost.type = "lost";

@@ -37,7 +37,20 @@ FlowRecord sample() {
   flow.bytes_to_guest = 5'300;
   flow.number = 0x00c0'ffee'00c0'ffee;
   flow.told = true;
+  flow.rule = "--allow #1";
+  flow.generation = 1;
   return flow;
+}
+
+policy::Question asked() {
+  return {.id = 3,
+          .subject = {.name = wire::DomainName::from_text("www.example.com"),
+                      .address = wire::parse_ip("198.18.0.1").value(),
+                      .port = {443}},
+          .domain = "example.com",
+          .rule = "default",
+          .count = 1,
+          .waiters = {{}}};
 }
 
 // One of each type, in the order of the document.
@@ -59,18 +72,63 @@ std::vector<std::string> one_of_each() {
   flow.bytes_to_host = flow.bytes_to_guest = 0;
   flow.verdict = policy::Verdict::kAddressUnlisted;
   flow.outcome = policy::Outcome::kNotAccepted;
+  flow.rule = "default";
   lines.push_back(line_of(4, 2s, FlowEvent{flow}));
-  lines.push_back(
-      line_of(5, 3s, LeftOutEvent{.verdict = policy::Verdict::kTooManyNewFlows, .count = 81'000}));
+  lines.push_back(line_of(5, 3s,
+                          LeftOutEvent{.type = EventType::kLimit,
+                                       .verdict = policy::Verdict::kTooManyNewFlows,
+                                       .count = 81'000}));
+  lines.push_back(line_of(6, 3s,
+                          PolicyEvent{.by = "ctl",
+                                      .change = "deny example.org",
+                                      .fallback = policy::Effect::kDeny,
+                                      .rules = 3,
+                                      .generation = 2}));
   flow = sample();
+  flow.rule = "ctl #2";
+  flow.generation = 2;
   flow.duration = 3'876'544us;
   flow.verdict = policy::Verdict::kRevoked;
   flow.outcome = policy::Outcome::kNotAccepted;
-  lines.push_back(line_of(6, 4s, FlowEvent{flow}));
+  lines.push_back(line_of(7, 4s, FlowEvent{flow}));
+  lines.push_back(line_of(8, 4s,
+                          QueryEvent{.name = "example.net",
+                                     .type = wire::DnsType::kAaaa,
+                                     .source = "cache",
+                                     .addresses = 2,
+                                     .rule = "--allow #2",
+                                     .generation = 2}));
+  lines.push_back(line_of(9, 4s,
+                          QueryEvent{.name = "telemetry.example",
+                                     .type = wire::DnsType::kA,
+                                     .result = QueryResult::kRefused,
+                                     .source = "sluice",
+                                     .verdict = policy::Verdict::kNameUnlisted,
+                                     .rule = "default",
+                                     .generation = 2}));
+  lines.push_back(line_of(10, 4s,
+                          GateEvent{.flow = flow.number,
+                                    .guest = flow.guest,
+                                    .peer = flow.peer,
+                                    .kind = "tls",
+                                    .name = "other.example",
+                                    .verdict = policy::Verdict::kServerNameMismatch,
+                                    .rule = "default",
+                                    .generation = 2}));
+  const policy::Question question = asked();
+  lines.push_back(line_of(11, 4'500ms, AskEvent{question}));
+  lines.push_back(line_of(12, 4'750ms,
+                          DecisionEvent{.question = question,
+                                        .result = "approved",
+                                        .scope = "run",
+                                        .breadth = "name:port",
+                                        .rule = "allow www.example.com:443/tcp",
+                                        .by = "ctl",
+                                        .flows = 1}));
   fmt::memory_buffer lost;
-  append_lost(lost, {11, kNoon + 5s, "k3f9wa"}, 5);
+  append_lost(lost, {17, kNoon + 5s, "k3f9wa"}, 5);
   lines.push_back(fmt::to_string(lost));
-  lines.push_back(line_of(12, 6s, EndEvent{.status = 0, .events_lost = 5}));
+  lines.push_back(line_of(18, 6s, EndEvent{.status = 0, .events_lost = 5}));
   return lines;
 }
 

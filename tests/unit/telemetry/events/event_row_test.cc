@@ -51,6 +51,41 @@ TEST_F(EventRow, HasTheNameFirstAndTheAddressBehindIt) {
             "12:00:00.373  open    example.org:443/tcp                   192.0.2.7\n");
 }
 
+TEST_F(EventRow, QuestionsFirstBytesAndPolicies) {
+  SeenEvent query = closed();
+  query.type = "dns";
+  query.flow = query.address = "";
+  query.query = "AAAA";
+  query.result = "answered";
+  query.source = "cache";
+  query.rcode = "NOERROR";
+  query.addresses = 2;
+  EXPECT_EQ(event_row(query, Color::kOff),
+            "12:00:00.373  dns     example.org AAAA                      2 addresses, cached\n");
+  query.result = "refused";
+  query.reason = "name-unlisted";
+  query.rule = "default";
+  EXPECT_EQ(event_row(query, Color::kOff),
+            "12:00:00.373  dns     example.org AAAA                      name-unlisted, by policy "
+            "(rule default)\n");
+  SeenEvent gate = closed();
+  gate.type = "gate";
+  gate.kind = "tls";
+  gate.result = "passed";
+  EXPECT_EQ(event_row(gate, Color::kOff),
+            "12:00:00.373  gate    example.org:443/tcp                   192.0.2.7  tls\n");
+  SeenEvent policy = closed();
+  policy.type = "policy";
+  policy.flow = "";
+  policy.change = "deny a.test";
+  policy.fallback = "deny";
+  policy.rules = 3;
+  policy.generation = 2;
+  EXPECT_EQ(event_row(policy, Color::kOff),
+            "12:00:00.373  policy  deny a.test                           default deny, 3 rules, "
+            "generation 2\n");
+}
+
 TEST_F(EventRow, ARefusalHasItsReason) {
   SeenEvent event = closed();
   event.type = "deny";

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -99,6 +100,38 @@ TEST(EventStream, AStormOfRefusalsIsCountedInTheStream) {
   EXPECT_EQ(left_out["reason"], "name-unlisted");
   EXPECT_EQ(left_out["left_out"], 10'000 - RefusalRate::kBurst);
   EXPECT_EQ(all.back()["type"], "end");
+}
+
+TEST(EventStream, QuestionsAndFirstBytesHaveTheirOwnBounds) {
+  EventStream stream("k3f9wa");
+  EventQueue queue(1 << 24);
+  stream.subscribe(queue);
+  for (int i = 0; i < 5'000; ++i) {
+    stream.add_query(kNoon, {.name = "a.test"});
+    stream.add_query(kNoon, {.name = "b.test",
+                             .result = QueryResult::kRefused,
+                             .verdict = policy::Verdict::kNameUnlisted});
+    stream.add_gate(kNoon, {.kind = "tls", .name = "a.test"});
+  }
+  stream.leave_out(7, 0);
+  stream.end(kNoon, 0);
+  std::map<std::string, std::uint64_t> told;
+  std::map<std::string, std::uint64_t> left_out;
+  for (const auto& event : json_of(queue)) {
+    const std::string kind = event["type"].get<std::string>() + " " + event.value("reason", "");
+    if (event.contains("left_out")) {
+      left_out[kind] += event["left_out"].get<std::uint64_t>();
+      EXPECT_FALSE(event.contains("outcome"));
+    } else {
+      ++told[kind];
+    }
+  }
+  EXPECT_EQ(told["dns accepted"], 1'000u);
+  EXPECT_EQ(told["dns name-unlisted"], RefusalRate::kBurst);
+  EXPECT_EQ(told["gate accepted"], 1'000u);
+  EXPECT_EQ(left_out["dns accepted"], 4'007u);
+  EXPECT_EQ(left_out["dns name-unlisted"], 5'000 - RefusalRate::kBurst);
+  EXPECT_EQ(left_out["gate accepted"], 4'000u);
 }
 
 // Who keeps a list of what lives would keep it for ever.

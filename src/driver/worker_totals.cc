@@ -1,0 +1,82 @@
+// What a worker has counted over its life, of all its flows.
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "driver/worker.h"
+
+namespace sluice::driver {
+namespace {
+
+// Flows that are looked at between two places of the walk.
+constexpr std::size_t kFlowsEach = 512;
+
+[[nodiscard]] policy::Protocol protocol_of(wire::IpProtocol protocol) {
+  if (protocol == wire::IpProtocol::kTcp) return policy::Protocol::kTcp;
+  return protocol == wire::IpProtocol::kUdp ? policy::Protocol::kUdp : policy::Protocol::kIcmp;
+}
+
+void add_dns(telemetry::Totals& totals, const dns::DnsCounters& counters) {
+  for (std::size_t i = 0; i < dns::kDnsResultCount; ++i) {
+    totals.dns.push_back({"", to_string(static_cast<dns::DnsResult>(i)), counters.queries[i]});
+  }
+  totals.dns_unanswered = counters.unanswered;
+  totals.dns_upstream = counters.upstream;
+}
+
+void add_gate(telemetry::Totals& totals, const flow::GateCounters& counters) {
+  for (std::size_t i = 0; i < flow::GateCounters::kKinds; ++i) {
+    const auto kind = to_string(static_cast<flow::Claim::Kind>(i));
+    totals.gate.push_back({kind, "passed", counters.passed[i]});
+    totals.gate.push_back({kind, "refused", counters.refused[i]});
+  }
+}
+
+}  // namespace
+
+void Worker::count(const flow::FlowSummary& summary) {
+  if (summary.opening) return;
+  ended_.count(protocol_of(summary.key.protocol), summary.verdict);
+  ended_bytes_.add({summary.bytes_to_host, summary.bytes_to_guest});
+  rule_hits_.count(summary.by.rule);
+}
+
+RuleHits Worker::rule_hits() const {
+  RuleHits hits = rule_hits_;
+  std::vector<flow::FlowSummary> page;
+  std::optional<std::uint64_t> next = 0;
+  while (next) {
+    page.clear();
+    next = list_flows(*next, kFlowsEach, page);
+    for (const flow::FlowSummary& flow : page) hits.count(flow.by.rule);
+  }
+  return hits;
+}
+
+telemetry::Totals Worker::totals() const {
+  telemetry::Totals totals{.ended = ended_,
+                           .bytes = ended_bytes_,
+                           .carried = hand_overs_.carrier().moved(),
+                           .handed_over = hand_overs_.handed_over(),
+                           .hand_overs_failed = hand_overs_.failed(),
+                           .pins = engine_.pins()};
+  add_dns(totals, engine_.dns_counters());
+  add_gate(totals, engine_.gate_counters());
+  std::vector<flow::FlowSummary> page;
+  page.reserve(kFlowsEach);
+  std::optional<std::uint64_t> next = 0;
+  while (next) {
+    page.clear();
+    next = list_flows(*next, kFlowsEach, page);
+    for (const flow::FlowSummary& flow : page) {
+      const auto path = flow.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap;
+      ++totals.open[static_cast<std::size_t>(protocol_of(flow.key.protocol))]
+                   [static_cast<std::size_t>(path)];
+      totals.bytes.add({flow.bytes_to_host, flow.bytes_to_guest});
+    }
+  }
+  return totals;
+}
+
+}  // namespace sluice::driver

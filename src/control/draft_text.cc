@@ -90,8 +90,8 @@ template <typename Words, typename Enum>
 }
 
 [[nodiscard]] std::string rule_line(const DraftRule& rule) {
-  const auto& [id, text, effect, note, source, private_addresses, sni, host, decision, limit] =
-      rule.rule;
+  const auto& [id, text, effect, note, source, private_addresses, sni, host, decision, limit, via,
+               of_names] = rule.rule;
   Json object{{"effect", text_of(kEffects, effect)},
               {"target", to_string(rule.target)},
               {"id", id},
@@ -106,6 +106,12 @@ template <typename Words, typename Enum>
   if (host) object["host"] = text_of(kHost, *host);
   if (decision) object["decision"] = true;
   if (limit) object["limit"] = limit_object(*limit);
+  if (via) {
+    object["via"] = policy::to_string(*via);
+    Json list = Json::array();
+    for (const wire::Endpoint& endpoint : via->endpoints) list.push_back(to_string(endpoint));
+    object["via-endpoints"] = std::move(list);
+  }
   return dump(object);
 }
 
@@ -244,6 +250,28 @@ class Members {
   return members.finish();
 }
 
+// Where it is goes along: the receiver looks nothing up.
+void read_via(Members& members, std::optional<policy::Via>& via) {
+  std::string text;
+  members.text("via", text);
+  const Json* const endpoints = members.list("via-endpoints");
+  if (text.empty()) {
+    if (endpoints != nullptr) members.wrong("via-endpoints");
+    return;
+  }
+  auto parsed = policy::parse_via(text);
+  if (!parsed) return members.wrong("via");
+  via = std::move(*parsed);
+  if (endpoints == nullptr) return;
+  via->endpoints.clear();
+  for (const Json& one : *endpoints) {
+    const auto endpoint =
+        wire::parse_endpoint(one.is_string() ? one.get<std::string>() : std::string());
+    if (!endpoint) return members.wrong("via-endpoints");
+    via->endpoints.push_back(*endpoint);
+  }
+}
+
 [[nodiscard]] std::expected<void, std::string> read_rule(const Json& object, EgressDraft& draft) {
   Members members(object);
   EgressRule rule;
@@ -259,6 +287,7 @@ class Members {
   if (const Json* const limit = members.any("limit")) {
     if (!read_limit(*limit, rule.limit.emplace())) members.wrong("limit");
   }
+  read_via(members, rule.via);
   if (const Json* const list = members.list("private")) {
     for (const Json& one : *list) {
       const auto prefix =

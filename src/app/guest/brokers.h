@@ -1,5 +1,6 @@
 // Where those are by whom rules lead flows: their names are looked up as this host does it, once,
-// before a guest begins. What a guest or a resolver says later changes nothing about it.
+// before a guest begins and when a policy is read again. What a guest or a resolver says in between
+// changes nothing about it.
 #pragma once
 
 #include <expected>

@@ -148,7 +148,9 @@ std::expected<PolicyAgain, std::string> read_policy_again(const serve::PolicySou
   if (!sources.fallback.empty()) request.fallback = sources.fallback;
   auto parts = config::read_policy(request, config::ProfileLibrary::of_this_host());
   if (!parts) return std::unexpected(std::move(parts.error()));
-  PolicyAgain again{.draft = {}, .line = config::describe_policy(*parts), .warnings = {}};
+  if (const auto found = find_brokers(parts->draft); !found) return std::unexpected(found.error());
+  PolicyAgain again{};
+  again.line = config::describe_policy(*parts);
   for (const config::ConfigMessage& warning : parts->warnings) {
     again.warnings.push_back(warning.describe());
   }

@@ -41,8 +41,8 @@ class OneName final : public ClaimJudge {
 
   [[nodiscard]] Judged judge_claim(const FlowKey& key, const NamedBy& by, const Claim& claim,
                                    Instant now) override;
-  [[nodiscard]] RefusalWords words_of(const Judged& judged) override {
-    return judge_.words_of(judged);
+  [[nodiscard]] RefusalWords words_of(const FlowKey& key, const Judged& judged) override {
+    return judge_.words_of(key, judged);
   }
 
  private:

@@ -268,7 +268,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
     if (error == HostError::kWayFailed) {
       const Judged judged{.verdict = policy::Verdict::kViaFailed, .by = flow->by};
       const RefusalWords words =
-          watching_ == nullptr ? RefusalWords{} : watching_->words_of(judged);
+          watching_ == nullptr ? RefusalWords{} : watching_->words_of(flow->key, judged);
       refuse(*flow, refusal_of_way(flow->watched != nullptr, words), turn);
     } else {
       const bool timed_out = error == HostError::kTimedOut;

@@ -27,6 +27,9 @@ EgressDraft everything() {
   draft.rules[0].rule.sni = policy::SniUse::kOff;
   draft.rules[0].rule.host = policy::HostUse::kFirst;
   draft.rules[0].rule.limit = {.to_host = {.bytes = 7, .rate = 8}, .flows = 9};
+  draft.rules[0].rule.via = policy::parse_via("connect:proxy.test:3128").value();
+  draft.rules[0].rule.via->endpoints = {wire::parse_endpoint("10.9.0.1:3128").value(),
+                                        wire::parse_endpoint("[2001:db8::1]:3128").value()};
   draft.rules[4].rule.decision = true;
   draft.limit.from_host.bytes = ~std::uint64_t{0};
   draft.dns = {.denied = policy::DeniedAnswer::kNoData,
@@ -63,6 +66,9 @@ TEST(DraftText, ComesBackAsItWas) {
   EXPECT_EQ(again->rules[0].rule.note, draft.rules[0].rule.note);
   EXPECT_EQ(again->rules[0].rule.private_addresses, draft.rules[0].rule.private_addresses);
   EXPECT_EQ(again->rules[0].rule.limit, draft.rules[0].rule.limit);
+  EXPECT_EQ(again->rules[0].rule.via, draft.rules[0].rule.via);
+  ASSERT_TRUE(again->rules[0].rule.via.has_value());
+  EXPECT_EQ(again->rules[0].rule.via->endpoints, draft.rules[0].rule.via->endpoints);
   EXPECT_TRUE(again->rules[4].rule.decision);
   EXPECT_EQ(again->limit, draft.limit);
   EXPECT_EQ(again->dns.types, draft.dns.types);
@@ -83,8 +89,12 @@ TEST(DraftText, WhatIsNotUnderstoodIsAnErrorWithItsLine) {
   EXPECT_EQ(error_of({"{}", R"({"target":"a.test"})"}), "line 2: 'effect' is missing");
   EXPECT_NE(error_of({"{}", R"({"effect":"allow","target":"a..test"})"}).find("line 2: expected"),
             std::string::npos);
-  EXPECT_EQ(error_of({"{}", R"({"effect":"allow","target":"a.test","via":"x"})"}),
+  EXPECT_EQ(error_of({"{}", R"({"effect":"allow","target":"a.test","colour":"x"})"}),
             "line 2: it has an unknown member");
+  EXPECT_EQ(error_of({"{}", R"({"effect":"allow","target":"a.test","via":"x"})"}),
+            "line 2: 'via' is not what it should be");
+  EXPECT_EQ(error_of({"{}", R"({"effect":"allow","target":"a.test","via-endpoints":[]})"}),
+            "line 2: 'via-endpoints' is not what it should be");
   EXPECT_EQ(error_of({"{}", R"({"effect":"allow","target":"a.test","private":[7]})"}),
             "line 2: 'private' is not what it should be");
   EXPECT_EQ(error_of({R"({"rules":999999999})"}), "line 1: 'rules' is not what it should be");

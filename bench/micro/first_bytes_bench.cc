@@ -14,8 +14,8 @@ using wire::test::Bytes;
 
 class AcceptsAll final : public flow::ClaimJudge {
  public:
-  flow::Judged judge_claim(const flow::FlowKey& /*key*/, const flow::Claim& claim,
-                           Instant /*now*/) override {
+  flow::Judged judge_claim(const flow::FlowKey& /*key*/, const flow::NamedBy& /*by*/,
+                           const flow::Claim& claim, Instant /*now*/) override {
     named_ += claim.name.has_value() ? 1U : 0U;
     return {};
   }

@@ -88,7 +88,11 @@ std::expected<void, sys::SysError> Worker::begin() {
   }
   if (member_) {
     member_->heard_guest(engine_.guest_seen());
-    if (addresses_) member_->tell_host({addresses_->addresses(), {}});
+    if (member_->is_first()) {
+      HostNews news{.addresses = {}, .nat64 = {}, .resolvers = dns_.resolvers()};
+      if (addresses_) news.addresses = addresses_->addresses();
+      member_->tell_host(news);
+    }
     const int fd = member_->inbox().fd();
     const auto watched = loop_.add(fd, EPOLLIN, EventTag{EventKind::kInbox}.pack());
     if (!watched) return watched;
@@ -167,7 +171,7 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
 
 [[gnu::noinline]] void Worker::on_link(link::Link::Depth depth, Settled settled, Outside& outside) {
   const Instant now = settled.now;
-  dns_.follow_resolvers(now);
+  follow_resolvers(now);
   const link::Link::Burst burst = link_->read_burst(depth);
   if (const wire::LinkFeatures features = link_->features(); features != link_features_)
       [[unlikely]] {
@@ -303,14 +307,22 @@ void Worker::report(flow::FlowSummary summary) {
 
 // The first's, also of what others have reported to it.
 void Worker::tell(const flow::FlowSummary& summary) {
-  const auto name = engine_.name_of(summary.by);
-  const std::string text = name ? name->to_text() : std::string();
+  const std::string_view name = name_of(summary);
   if (summary.by.would_refuse != policy::Verdict::kAccepted && !summary.opening) [[unlikely]] {
-    const std::string peer = wire::to_string(summary.key.remote);
-    refused_.add(name ? fmt::format("{}:{}", text, summary.key.remote.port.value) : peer,
+    const bool known = engine_.name_of(summary.by).has_value();
+    refused_.add(known ? fmt::format("{}:{}", name, summary.key.remote.port.value)
+                       : wire::to_string(summary.key.remote),
                  policy::reason_id(summary.by.would_refuse));
   }
-  reporter_.add(summary, name ? text : engine_.name_of(summary.key.remote.address));
+  reporter_.add(summary, name);
+}
+
+// The one by which it is known, or else the one by which the guest learnt its address last.
+std::string_view Worker::name_of(const flow::FlowSummary& summary) {
+  const auto name = engine_.name_of(summary.by);
+  if (!name) return engine_.name_of(summary.key.remote.address);
+  name_ = name->to_text();
+  return name_;
 }
 
 void Worker::begin_drain(Outside& outside) {
@@ -358,7 +370,7 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
   if (!news->addresses_changed) return;
   engine_.set_host_addresses(addresses_->addresses());
-  if (member_) member_->tell_host({addresses_->addresses(), {}});
+  if (member_) member_->tell_host({.addresses = addresses_->addresses(), .nat64 = {}, .resolvers = {}});
 }
 
 telemetry::Snapshot Worker::snapshot() const {

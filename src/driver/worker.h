@@ -152,6 +152,8 @@ class Worker {
   void count(const flow::FlowSummary& summary);
   void report(flow::FlowSummary summary);
   void tell(const flow::FlowSummary& summary);
+  // Borrowed until the next call.
+  [[nodiscard]] std::string_view name_of(const flow::FlowSummary& summary);
   [[gnu::cold]] void tell_seen();
   // worker_ask.cc
   void ask(const flow::AskPolicy& action, Instant now);
@@ -163,6 +165,7 @@ class Worker {
   // worker_inbox.cc
   void on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now);
   void on_news(const Inbox::Mail& mail);
+  void follow_resolvers(Instant now);
   void tell_others();
   void pause_link();
   void resume_link();
@@ -185,6 +188,7 @@ class Worker {
   DnsIo dns_;
   PortPublisher published_;
   FlowReporter reporter_;
+  std::string name_;  // What name_of() lends.
   telemetry::RefusedNames refused_;
   telemetry::FlowsEnded ended_;
   telemetry::BytesMoved ended_bytes_;

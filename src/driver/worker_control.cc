@@ -53,7 +53,7 @@ void Worker::tell_flows(bool wanted) {
 
 telemetry::FlowRecord Worker::record_of(flow::FlowSummary summary) {
   summary.generation = reporter_.rules().generation();
-  return reporter_.record_of(summary, engine_.name_of(summary.key.remote.address));
+  return reporter_.record_of(summary, name_of(summary));
 }
 
 }  // namespace sluice::driver

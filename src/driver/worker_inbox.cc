@@ -53,12 +53,19 @@ void Worker::on_news(const Inbox::Mail& mail) {
   if (!mail.host) return;
   if (mail.host->addresses) engine_.set_host_addresses(*mail.host->addresses);
   for (const wire::Prefix& prefix : mail.host->nat64) engine_.add_nat64_prefix(prefix);
+  if (mail.host->resolvers) dns_.use_resolvers(*mail.host->resolvers);
+}
+
+void Worker::follow_resolvers(Instant now) {
+  if (dns_.follow_resolvers(now) && member_) {
+    member_->tell_host({.addresses = {}, .nat64 = {}, .resolvers = dns_.resolvers()});
+  }
 }
 
 void Worker::on_parcel(const Parcel& parcel, flow::BurstEnd end, Instant now) {
   // As before each burst: what is in the sink may borrow packets of an older one.
   settle(now);
-  dns_.follow_resolvers(now);
+  follow_resolvers(now);
   for (std::size_t i = 0; i < parcel.size(); ++i) {
     engine_.on_frame(parcel.frame(i), {now, sink_});
   }
@@ -75,7 +82,8 @@ void Worker::tell_others() {
   member_->tell_guest(engine_.guest_seen());
   const std::span<const wire::Prefix> nat64 = engine_.nat64_prefixes();
   if (member_->is_first() && nat64.size() != member_->nat64_told()) {
-    member_->tell_host({std::nullopt, {nat64.begin(), nat64.end()}});
+    member_->tell_host(
+        {.addresses = {}, .nat64 = {nat64.begin(), nat64.end()}, .resolvers = {}});
   }
   member_->flush_reports();
   if (member_->is_blocked()) pause_link();

@@ -133,6 +133,12 @@ ResolverConfig ResolverConfig::of(const std::vector<wire::Endpoint>& resolvers) 
   return config;
 }
 
+ResolverConfig ResolverConfig::fixed_to(const ResolvConf& conf) {
+  ResolverConfig config("");
+  config.current_ = conf;
+  return config;
+}
+
 bool ResolverConfig::refresh(Instant now) {
   if (path_.empty() || now < checked_ + std::chrono::seconds(1)) return false;
   checked_ = now;

@@ -40,6 +40,7 @@ class ResolverConfig {
 
   // These and no others, whatever the file says.
   [[nodiscard]] static ResolverConfig of(const std::vector<wire::Endpoint>& resolvers);
+  [[nodiscard]] static ResolverConfig fixed_to(const ResolvConf& conf);
 
   // Reads the file. One that is missing, unreadable or names no resolver means the one on this
   // machine, 127.0.0.1, as it does to the C library.

@@ -389,6 +389,7 @@ def test_only_what_is_asked_is_asked(t):
     run.finish()
 
 
+@each_family
 def test_answers_are_checked(t):
     t.listen(7, echo)
     run = Asked(t).attend()

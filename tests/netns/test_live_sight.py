@@ -61,7 +61,7 @@ sys.stdin.readline()
     (gate,) = [e for e in events if e["type"] == "gate"]
     check_equal((gate["kind"], gate["name"], gate["result"], gate["rule"]),
                 ("tls", "ok.test", "passed", "--allow #1"), "the first bytes")
-    (opened,) = [e for e in events if e["type"] == "open" and e["port"] == 443]
+    (opened,) = [e for e in events if e["type"] == "open" and e["flow"] == gate["flow"]]
     check_equal((opened["flow"], opened["rule"], opened["generation"]),
                 (gate["flow"], "--allow #1", 1), "its flow")
     (denied,) = [e for e in events if e["type"] == "deny" and e["port"] == 22]
@@ -184,6 +184,7 @@ def test_the_shared_address_is_learnt_by_the_name_of_the_hello(t):
     check('"ok.test:443"' in text and '"a.wild.test:443"' in text, text)
 
 
+@each_family
 def test_top_shows_the_flows_by_domain_with_their_process(t):
     world = World(t)
     run = Run(t, TALK + """

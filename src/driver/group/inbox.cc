@@ -85,6 +85,7 @@ void Inbox::tell(const HostNews& host) {
     if (!mail_.host) mail_.host.emplace();
     if (host.addresses) mail_.host->addresses = host.addresses;
     if (!host.nat64.empty()) mail_.host->nat64 = host.nat64;
+    if (host.resolvers) mail_.host->resolvers = host.resolvers;
     news = note_news();
   }
   if (news) wake();

@@ -12,6 +12,7 @@
 #include "driver/group/seen.h"
 #include "flow/core/flow_summary.h"
 #include "host/tcp_socket.h"
+#include "resolv/resolver_config.h"
 #include "wire/address.h"
 
 namespace sluice::driver {
@@ -53,6 +54,7 @@ using Post = std::variant<Parcel, FlowsEnded, Seen, ClientAccepted, FlowAsks, As
 struct HostNews {
   std::optional<std::vector<wire::IpAddress>> addresses;  // All of them.
   std::vector<wire::Prefix> nat64;                        // All of them; none: as before.
+  std::optional<resolv::ResolvConf> resolvers{};          // For questions of the workers' own.
 };
 
 }  // namespace sluice::driver

@@ -30,8 +30,15 @@ void DnsIo::hand_over_resolvers() {
                         conf.use_vc() ? dns::DnsUpstream::kTcpOnly : dns::DnsUpstream::kUdpFirst);
 }
 
-void DnsIo::follow_resolvers(Instant now) {
-  if (resolvers_.refresh(now)) hand_over_resolvers();
+bool DnsIo::follow_resolvers(Instant now) {
+  if (!resolvers_.refresh(now)) return false;
+  hand_over_resolvers();
+  return true;
+}
+
+void DnsIo::use_resolvers(const resolv::ResolvConf& resolvers) {
+  resolvers_ = resolv::ResolverConfig::fixed_to(resolvers);
+  hand_over_resolvers();
 }
 
 std::uint32_t DnsIo::scope_of(std::size_t index, const wire::Endpoint& resolver) const {

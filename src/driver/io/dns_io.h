@@ -23,8 +23,12 @@ class DnsIo {
   // References are not owned. Hands the resolvers to the engine.
   DnsIo(IoContext context, flow::Engine& engine, resolv::ResolverConfig resolvers);
 
-  // Call it before the engine is given questions, so that they find the resolvers of now.
-  void follow_resolvers(Instant now);
+  // Call it before the engine is given questions, so that they find the resolvers of now. Whether
+  // they are others than before.
+  [[nodiscard]] bool follow_resolvers(Instant now);
+  [[nodiscard]] const resolv::ResolvConf& resolvers() const { return resolvers_.current(); }
+  // Those that somebody else follows.
+  void use_resolvers(const resolv::ResolvConf& resolvers);
   // Carries out the engine's DNS actions.
   void run_actions(flow::Turn turn);
   void on_event(const EventTag& tag, std::uint32_t events, flow::Turn turn);

@@ -102,6 +102,9 @@ TEST_F(InboxTest, OfNewsTheNewestIsEnough) {
   host.addresses = {wire::parse_ip("192.0.2.1").value()};
   inbox.tell(host);
   inbox.tell(HostNews{.addresses = {}, .nat64 = {wire::parse_prefix("64:ff9b::/96").value()}});
+  HostNews asked;
+  asked.resolvers.emplace().options = {"use-vc"};
+  inbox.tell(asked);
   EXPECT_TRUE(is_readable(inbox));
   inbox.take(mail);
   ASSERT_TRUE(mail.guest.has_value());
@@ -109,6 +112,8 @@ TEST_F(InboxTest, OfNewsTheNewestIsEnough) {
   ASSERT_TRUE(mail.host.has_value());
   EXPECT_EQ(mail.host->addresses, host.addresses);
   EXPECT_EQ(mail.host->nat64.size(), 1U);
+  ASSERT_TRUE(mail.host->resolvers.has_value());
+  EXPECT_TRUE(mail.host->resolvers->use_vc());
   inbox.give_back(mail);
   inbox.take(mail);
   EXPECT_FALSE(mail.guest.has_value());

@@ -62,7 +62,10 @@ class TcpWay : public NamesFixture {
     const wire::Endpoint remote{ip(address), {port}};
     feed(syn({.guest = guest, .remote = remote}));
     EXPECT_TRUE(all<ConnectTcp>().empty()) << "by whom is not known yet";
-    Connection c{.guest = guest, .remote = remote, .next = wire::SeqNum{1000}};
+    Connection c;
+    c.guest = guest;
+    c.remote = remote;
+    c.next = wire::SeqNum{1000};
     c.host_next = take_frame().tcp().sequence() + 1;
     feed(ack(c));
     c.id = flow(c)->id;

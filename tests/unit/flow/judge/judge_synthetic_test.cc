@@ -164,8 +164,8 @@ TEST_P(JudgeSyntheticTest, TheyRunOutWithAReason) {
 
 INSTANTIATE_TEST_SUITE_P(Families, JudgeSyntheticTest,
                          testing::Values(wire::IpFamily::kV4, wire::IpFamily::kV6),
-                         [](const auto& info) {
-                           return info.param == wire::IpFamily::kV4 ? "V4" : "V6";
+                         [](const auto& family) {
+                           return family.param == wire::IpFamily::kV4 ? "V4" : "V6";
                          });
 
 }  // namespace

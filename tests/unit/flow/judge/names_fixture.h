@@ -199,9 +199,6 @@ class NamesFixture : public TcpFixture, public testing::WithParamInterface<wire:
     return claim(address, port, Kind::kOpaque).verdict;
   }
 
-  FlowSummary summary_{};
-
- private:
   Bytes ping6(const wire::IpAddress& target) {
     Bytes echo{128,
                0,
@@ -218,6 +215,9 @@ class NamesFixture : public TcpFixture, public testing::WithParamInterface<wire:
     return ip_frame(network(), network().guest_v6, target, wire::IpProtocol::kIcmpv6, echo);
   }
 
+  FlowSummary summary_{};
+
+ private:
   std::unique_ptr<policy::EgressPolicy> policy_;
   std::uint16_t next_port_ = 20'000;
   wire::Endpoint guest_{};

@@ -26,7 +26,7 @@ target_compile_definitions(sluice_options INTERFACE SLUICE_VERSION="${PROJECT_VE
 
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_options INTERFACE
-    -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -g -O1)
+    -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -gline-tables-only -O1)
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
 if(SLUICE_FUZZ)

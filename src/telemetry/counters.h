@@ -24,7 +24,7 @@ struct Counter {
 
 // Of a rule, or of a run. A maximum of zero is no bound.
 struct LimitUse {
-  std::string rule;  // Its id; empty: of the run.
+  std::string rule{};  // Its id; empty: of the run.
   std::uint64_t to_host = 0;
   std::uint64_t to_host_max = 0;
   std::uint64_t from_host = 0;

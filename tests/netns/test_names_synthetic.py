@@ -55,7 +55,8 @@ for host, port in (("evil.test", 22), ("ok.test", 22), (sys.argv[1], 22), (sys.a
         print(type(error).__name__)
 """, world.place("shared"), options=[*policy(t, SYNTHETIC), *way])
     refused = "OSError" if t.family == 4 else "PermissionError"
-    check_equal(out.split(), ["gaierror", refused, refused, refused], "what each gets")
+    # ok.test stands for both families, and Python says what became of the last, which is IPv4.
+    check_equal(out.split(), ["gaierror", "OSError", refused, refused], "what each gets")
     check_equal([first for first in world.first_bytes if first[2]], [], "nothing arrived")
 
 

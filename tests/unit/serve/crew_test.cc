@@ -26,7 +26,8 @@ class CrewTest : public ::testing::Test {
             .network = {},
             .resolvers = resolv::ResolverConfig::of({}),
             .addresses = {},
-            .published = {}};
+            .published = {},
+            .metrics = {}};
   }
 };
 

@@ -370,7 +370,8 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
   if (!news->addresses_changed) return;
   engine_.set_host_addresses(addresses_->addresses());
-  if (member_) member_->tell_host({.addresses = addresses_->addresses(), .nat64 = {}, .resolvers = {}});
+  if (member_)
+    member_->tell_host({.addresses = addresses_->addresses(), .nat64 = {}, .resolvers = {}});
 }
 
 telemetry::Snapshot Worker::snapshot() const {

@@ -82,8 +82,7 @@ void Worker::tell_others() {
   member_->tell_guest(engine_.guest_seen());
   const std::span<const wire::Prefix> nat64 = engine_.nat64_prefixes();
   if (member_->is_first() && nat64.size() != member_->nat64_told()) {
-    member_->tell_host(
-        {.addresses = {}, .nat64 = {nat64.begin(), nat64.end()}, .resolvers = {}});
+    member_->tell_host({.addresses = {}, .nat64 = {nat64.begin(), nat64.end()}, .resolvers = {}});
   }
   member_->flush_reports();
   if (member_->is_blocked()) pause_link();

@@ -36,7 +36,7 @@ enum class GuestUser : std::uint8_t {
 enum class PidNamespace : std::uint8_t { kShared, kOwn };
 
 struct GuestOptions {
-  std::vector<std::string> command = {};  // As for execvp(); at least one.
+  std::vector<std::string> command = {};      // As for execvp(); at least one.
   std::vector<std::string> environment = {};  // NAME=value, besides what we have ourselves.
   InterfacePlan network = {};
   LinkOpener open_link = {};

@@ -210,18 +210,10 @@ bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, Named
          (!reached.ask || by.approved);
 }
 
-policy::SniUse Judge::sni_of(RuleId rule) const {
-  return policy_->rule(rule).sni.value_or(policy_->tls().sni);
-}
-
-policy::HostUse Judge::host_of(RuleId rule) const {
-  return policy_->rule(rule).host.value_or(policy_->http().host);
-}
-
 // Of a flow that a rule on names lets through: others may have the same address.
 Gate Judge::gate_of(wire::Port port, RuleId rule) const {
-  const bool off = speaks_http(port) ? host_of(rule) == policy::HostUse::kOff
-                                     : sni_of(rule) == policy::SniUse::kOff;
+  const bool off = speaks_http(port) ? policy_->host_of(rule) == policy::HostUse::kOff
+                                     : policy_->sni_of(rule) == policy::SniUse::kOff;
   return off ? Gate::kOpen : Gate::kFirstBytes;
 }
 

@@ -122,8 +122,6 @@ class Judge final : public FlowJudge, public ClaimJudge {
   [[nodiscard]] bool holds(Instant expires, Instant now) const {
     return now < expires + policy_->dns().grace;
   }
-  [[nodiscard]] policy::SniUse sni_of(policy::RuleId rule) const;
-  [[nodiscard]] policy::HostUse host_of(policy::RuleId rule) const;
   [[nodiscard]] Gate gate_of(wire::Port port, policy::RuleId rule) const;
   [[nodiscard]] Judged look_at(const FlowKey& key, const NamedBy& begun, const Claim& claim,
                                Instant now);

@@ -75,9 +75,10 @@ Judged Judge::judge_named(const FlowKey& key, const NamedBy& begun, const Claim&
   }
   if (open_by_address(key.remote, by.rule)) return accepted(by);
   const ByNames names = by_names({Protocol::kTcp, key.remote}, now);
-  const bool unlooked = names.allowed && (claim.kind == Claim::Kind::kHttp
-                                              ? host_of(names.allowed->rule) == HostUse::kOff
-                                              : sni_of(names.allowed->rule) == SniUse::kOff);
+  const bool unlooked =
+      names.allowed &&
+      (claim.kind == Claim::Kind::kHttp ? policy_->host_of(names.allowed->rule) == HostUse::kOff
+                                        : policy_->sni_of(names.allowed->rule) == SniUse::kOff);
   if (unlooked) {
     return accepted({.name = names.only, .rule = names.allowed->rule, .source = NameSource::kDns});
   }
@@ -101,8 +102,8 @@ Judged Judge::judge_unnamed(const FlowKey& key, const NamedBy& begun, const Clai
 }
 
 Verdict Judge::judge_nameless(wire::Port port, Claim::Kind kind, RuleId rule) const {
-  const bool sni = sni_of(rule) == SniUse::kRequire;
-  const bool host = host_of(rule) != HostUse::kOff;
+  const bool sni = policy_->sni_of(rule) == SniUse::kRequire;
+  const bool host = policy_->host_of(rule) != HostUse::kOff;
   switch (kind) {
     case Claim::Kind::kTls: return sni ? Verdict::kNoServerName : Verdict::kAccepted;
     case Claim::Kind::kHttp: return host ? Verdict::kHostMismatch : Verdict::kAccepted;
@@ -120,7 +121,7 @@ bool Judge::open_by_address(const wire::Endpoint& remote, RuleId& rule) const {
 }
 
 Judged Judge::accepted(NamedBy by) const {
-  return {.every_request = host_of(by.rule) == HostUse::kEveryRequest, .by = by};
+  return {.every_request = policy_->host_of(by.rule) == HostUse::kEveryRequest, .by = by};
 }
 
 RefusalWords Judge::words_of(const FlowKey& key, const Judged& judged) {

@@ -144,7 +144,8 @@ Judged Judge::judge_synthetic_claim(const FlowKey& key, const NamedBy& begun,
   }
   // Another name: only where names are not looked at, and not one that is denied.
   const auto claimed = policy_->for_name(*claim.name, Protocol::kTcp, port);
-  const bool unlooked = http ? host_of(by.rule) == HostUse::kOff : sni_of(by.rule) == SniUse::kOff;
+  const bool unlooked =
+      http ? policy_->host_of(by.rule) == HostUse::kOff : policy_->sni_of(by.rule) == SniUse::kOff;
   if ((unlooked || said.left_to_addresses()) && (!claimed || claimed->effect == Effect::kAllow)) {
     return accepted(by);
   }

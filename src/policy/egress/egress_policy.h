@@ -139,6 +139,9 @@ class EgressPolicy {
   [[nodiscard]] const DnsPolicy& dns() const { return dns_; }
   [[nodiscard]] const TlsPolicy& tls() const { return tls_; }
   [[nodiscard]] const HttpPolicy& http() const { return http_; }
+  // What a rule says of its own flows, or else what holds for all.
+  [[nodiscard]] SniUse sni_of(RuleId id) const { return rule(id).sni.value_or(tls_.sni); }
+  [[nodiscard]] HostUse host_of(RuleId id) const { return rule(id).host.value_or(http_.host); }
   // Whether a rule leads its flows by somebody.
   [[nodiscard]] bool leads_any() const { return leads_any_; }
   // Of all flows together.

@@ -21,7 +21,7 @@ std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& set
                           .network = interface_of(plan_.tap, setting),
                           .open_link = tap_opener(plan_.tap, setting),
                           .files = command_files(setting.network, setting.resolver_options),
-       .hidden = plan_.hidden,
+                          .hidden = plan_.hidden,
                           .user = plan_.user,
                           .pid_namespace = plan_.pid_namespace,
                           .agent_channels = agent_channels_of(setting),

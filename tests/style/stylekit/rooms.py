@@ -58,7 +58,7 @@ MAY_INCLUDE = {
                "base"},
     "driver/fast_path": {"driver/io", "agent", "telemetry", "relay", "host", "flow", "policy",
                          "sys", "wire", "trace", "base"},
-    "driver/group": {"host", "flow", "dns", "policy", "sys", "wire", "base"},
+    "driver/group": {"host", "resolv", "flow", "dns", "policy", "sys", "wire", "base"},
     "driver/io": {"telemetry", "relay", "resolv", "host", "link", "flow", "dns", "policy", "sys",
                   "wire", "trace", "base"},
     "serve": {"serve/ask", "serve/control", "serve/learn", "serve/metrics", "control", "driver", "netns", "agent", "service", "telemetry", "resolv", "sandbox", "netlink",

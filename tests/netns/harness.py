@@ -363,7 +363,8 @@ def read_line(child, timeout=20):
     reader.start()
     reader.join(timeout)
     if not line or not line[0]:
-        said = child.stderr.read().decode(errors="replace") if child.poll() is not None else ""
+        ended = child.poll() is not None and child.stderr is not None
+        said = child.stderr.read().decode(errors="replace") if ended else ""
         raise Failure(f"the guest printed nothing within {timeout} s {shorten(said)}")
     return line[0].decode().strip()
 

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import (ANY, bracket, check, check_equal, each_family, echo, finish, processes,
+from harness import (ANY, Failure, bracket, check, check_equal, each_family, echo, finish, processes,
                      read_line, shorten)
 
 REQUIRE = ["--fast-path=require"]
@@ -31,7 +31,10 @@ class Guest:
         self._asked = 0
 
     def line(self, timeout=20):
-        return read_line(self.child, timeout)
+        try:
+            return read_line(self.child, timeout)
+        except Failure as error:
+            raise Failure(f"{error}; {self.errors()}") from None
 
     def tell(self, text="go"):
         self.child.stdin.write(text.encode() + b"\n")

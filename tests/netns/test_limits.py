@@ -17,9 +17,9 @@ each_way = pytest.mark.parametrize("path", [TAP, KERNEL], ids=["tap", "kernel"])
 SEND = """
 def pour(address, port, size):
     # As much of so many bytes as the other end takes.
-    s = connect(address, port)
     chunk, sent = bytes(range(256)) * 256, 0
     try:
+        s = connect(address, port)  # Refused, where nothing is left of the limit.
         while sent < size:
             sent += s.send(chunk[sent % 256:][:size - sent])
         s.shutdown(socket.SHUT_WR)

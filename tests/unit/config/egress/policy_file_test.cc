@@ -107,8 +107,8 @@ TEST_F(PolicyFile, AnUnknownKeyIsAnErrorWithASuggestion) {
             "/etc/ci.toml:2: a rule has no target; expected allow = \"example.com\", ask = "
             "\"example.com\" or deny = \"example.com\"\n"
             "/etc/ci.toml:3: unknown key 'rule.alow'; did you mean 'rule.allow'?\n");
-  EXPECT_EQ(read("[dns]\nanswers = \"synthetic\"\n"),
-            "/etc/ci.toml:2: unknown key 'dns.answers'\n");
+  EXPECT_EQ(read("[dns]\nresolver = \"9.9.9.9\"\n"),
+            "/etc/ci.toml:2: unknown key 'dns.resolver'\n");
 }
 
 TEST_F(PolicyFile, SaysWhatIsWrong) {
@@ -116,7 +116,7 @@ TEST_F(PolicyFile, SaysWhatIsWrong) {
       read("[[rule]]\nallow = \"*.com\"\n"),
       "/etc/ci.toml:2: '*.com' is not a target; expected a narrower one: anybody can register "
       "a name below 'com'; '*' is for all\n");
-  EXPECT_NE(read("default = \"ask\"\n"), "");
+  EXPECT_NE(read("default = \"perhaps\"\n"), "");
   EXPECT_NE(read("version = 2\n"), "");
   EXPECT_NE(read("[[rule]]\nallow = \"a.test\"\ndeny = \"b.test\"\n"), "");
   EXPECT_NE(read("[[rule]]\nallow = \"10.0.0.1\"\nsni = \"off\"\n"), "");

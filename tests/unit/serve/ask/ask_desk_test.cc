@@ -35,7 +35,7 @@ class AskDeskTest : public driver::WorkerRig, public testing::Test {
     workers_->set_asker(&*desk_);
     events_.subscribe(queue_);
   }
-  void send(std::uint16_t port = 53, std::uint16_t from = 4000) {
+  void send(std::uint16_t port = 7000, std::uint16_t from = 4000) {
     feed({flow::test::udp_frame(network, {network.guest_v4, wire::Port{from}},
                                 {flow::test::ip("198.51.100.7"), {port}}, {'x'})});
   }
@@ -97,21 +97,21 @@ TEST_F(AskDeskTest, WithNobodyThereFlowsAreRefusedAtOnceAndTheQuestionStays) {
 TEST_F(AskDeskTest, AnApprovalLetsWaitingFlowsGoAndIsARuleForTheRun) {
   desk_->on_answerer(true);
   send();
-  send(53, 4001);
+  send(7000, 4001);
   const auto pending = request({.verb = Verb::kPending});
   ASSERT_EQ(pending.size(), 2u);
   EXPECT_EQ(pending[0]["waiting"], 2);
-  EXPECT_EQ(pending[0]["rules"]["name:port"], "198.51.100.7:53/udp");
+  EXPECT_EQ(pending[0]["rules"]["name:port"], "198.51.100.7:7000/udp");
   EXPECT_EQ(told("ask").size(), 1u);
   const Json done = answer(Verb::kApprove, pending[0]["question"]);
-  EXPECT_EQ(done["rule"], "allow 198.51.100.7:53/udp");
+  EXPECT_EQ(done["rule"], "allow 198.51.100.7:7000/udp");
   EXPECT_EQ(done["scope"], "run");
   EXPECT_EQ(done["flows"], 2);
   EXPECT_EQ(done["late"], false);
   EXPECT_EQ(done["generation"], 2);
   EXPECT_EQ(done["command"], "make");
   EXPECT_EQ(request({.verb = Verb::kPending}).size(), 1u);
-  send(53, 4002);  // Nothing is asked any more.
+  send(7000, 4002);  // Nothing is asked any more.
   EXPECT_EQ(told("ask").size(), 1u);
   const auto decisions = told("decision");
   ASSERT_EQ(decisions.size(), 1u);
@@ -125,9 +125,9 @@ TEST_F(AskDeskTest, ARefusalIsForWhatWaitsAndForTheRunIfItSaysSo) {
   send();
   EXPECT_TRUE(answer(Verb::kRefuse, 1)["rule"].is_null());
   EXPECT_EQ(drops(flow::DropReason::kAskRefused), 1u);
-  send(53, 4001);
-  EXPECT_EQ(answer(Verb::kRefuse, 2, "run")["rule"], "deny 198.51.100.7:53/udp");
-  send(53, 4002);
+  send(7000, 4001);
+  EXPECT_EQ(answer(Verb::kRefuse, 2, "run")["rule"], "deny 198.51.100.7:7000/udp");
+  send(7000, 4002);
   EXPECT_EQ(drops(flow::DropReason::kAskRefused), 3u);
   EXPECT_EQ(status()["refused"], 2);
 }
@@ -143,9 +143,9 @@ TEST_F(AskDeskTest, SilenceIsARefusalOfItsOwnAndTheLateAnswerIsForTheNextTry) {
   EXPECT_EQ(told("decision").at(0)["result"], "timeout");
   const Json late = answer(Verb::kApprove, 1, "once");
   EXPECT_EQ(late["late"], true);
-  send(53, 4001);
+  send(7000, 4001);
   EXPECT_EQ(workers_->snapshot().flows, 1u);
-  send(53, 4002);  // This one is asked about again.
+  send(7000, 4002);  // This one is asked about again.
   EXPECT_EQ(status()["pending"], 1);
 }
 
@@ -163,7 +163,7 @@ TEST_F(AskDeskTest, WhenTheLastOneLeavesWhoWaitsIsTold) {
 TEST_F(AskDeskTest, ARuleThatDecidesEndsTheQuestion) {
   desk_->on_answerer(true);
   send();
-  EXPECT_TRUE(request({.verb = Verb::kAllow, .what = "198.51.100.7:53"}).back()["ok"]);
+  EXPECT_TRUE(request({.verb = Verb::kAllow, .what = "198.51.100.7:7000"}).back()["ok"]);
   EXPECT_EQ(told("decision").at(0)["result"], "policy");
   EXPECT_EQ(request({.verb = Verb::kPending}).size(), 1u);
   EXPECT_EQ(workers_->snapshot().flows, 1u);

@@ -72,9 +72,9 @@ TEST_F(PolicyRowsTest, RulesComeInPages) {
 
 TEST_F(PolicyRowsTest, AnotherPolicyIsRankedAnew) {
   (void)ask();
-  add("c.test:22");
+  add("c.b.a.test");
   ++generation;
-  EXPECT_EQ(ask()[0]["target"], "c.test:22");
+  EXPECT_EQ(ask()[0]["target"], "c.b.a.test");
 }
 
 TEST(PolicyRows, NamesThatWereRefusedAreTold) {

@@ -86,7 +86,11 @@ TEST_F(MetricsServerTest, WhoAsksIsAnsweredOnce) {
 }
 
 TEST_F(MetricsServerTest, ManyWhoAskAtOnceGetTheSame) {
-  for (int i = 0; i < 30; ++i) connect().send(kRequest);
+  // More than are served at once; not more than the kernel lets wait besides.
+  for (int i = 0; i < 20; ++i) {
+    connect().send(kRequest);
+    server_->turn(now);
+  }
   settle();
   settle();
   for (const Peer& peer : peers_) EXPECT_TRUE(peer.answer.ends_with("gathered 1\n"));

@@ -37,7 +37,7 @@ class WorkerAsk : public WorkerRig, public testing::Test {
     policy::EgressDraft draft{.fallback = policy::Effect::kAsk};
     return policy::EgressPolicy::compile(std::move(draft)).value();
   }
-  void send(std::uint16_t port = 53) {
+  void send(std::uint16_t port = 7000) {
     feed({flow::test::udp_frame(network, {network.guest_v4, wire::Port{4000}},
                                 {flow::test::ip("198.51.100.7"), {port}}, {'x'})});
   }
@@ -58,7 +58,7 @@ TEST_F(WorkerAsk, AFlowWaitsForItsAnswer) {
   const AskedFlow asked = asker_.asked[0];
   EXPECT_EQ(asked.worker, 0u);
   EXPECT_EQ(asked.rule, "default");
-  EXPECT_EQ(asked.key.remote.port.value, 53);
+  EXPECT_EQ(asked.key.remote.port.value, 7000);
   EXPECT_FALSE(asked.name);
   EXPECT_EQ(drops(flow::DropReason::kAskRefused), 0u);
   worker->rule(0, {asked.flow, asked.key, asked.by, Verdict::kAskRefused});

@@ -122,16 +122,16 @@ TEST_F(TcpLimit, WhatTheHostSendsIsLookedAtAsFarAsTheQuotaGoes) {
   with({.from_host = {.bytes = 1000}});
   Connection c = open();
   EXPECT_EQ(asks(c), 1000u);
-  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, stream(0, 600), false},
-                  {now, sink});
+  const Bytes first = stream(0, 600);
+  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, first, false}, {now, sink});
   collect();
   c.host_next += 600;
   EXPECT_EQ(use().from_host.used, 600u);
   EXPECT_EQ(use().from_host.claimed, 600u) << "what did not come is given back";
   feed(ack(c));
   EXPECT_EQ(asks(c), 400u);
-  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, stream(600, 400), true},
-                  {now, sink});
+  const Bytes rest = stream(600, 400);
+  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, rest, true}, {now, sink});
   collect();
   c.host_next += 400;
   EXPECT_NE(flow(c), nullptr) << "that was just enough";
@@ -249,8 +249,8 @@ TEST_F(TcpLimit, AFlowThatNoLimitSpeaksOfAnyMoreIsFree) {
   with({.from_host = {.rate = 1000}});
   const Connection c = open();
   EXPECT_EQ(asks(c), 4096u);
-  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, stream(0, 4096), true},
-                  {now, sink});
+  const Bytes bytes = stream(0, 4096);
+  tcp().on_peeked(c.id, {take<PeekTcp>().sequence, PeekStatus::kData, bytes, true}, {now, sink});
   collect();
   engine().run_deferred({now, sink});
   collect();

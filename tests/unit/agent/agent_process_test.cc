@@ -8,9 +8,9 @@
 #include <map>
 #include <vector>
 
-#include "agent_guest.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/seccomp_filter.h"
+#include "unit/agent/agent_guest.h"
 
 namespace sluice::agent {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "agent_guest.h"
+#include "unit/agent/agent_guest.h"
 
 namespace sluice::agent {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "agent_guest.h"
+#include "unit/agent/agent_guest.h"
 
 namespace sluice::agent {
 namespace {

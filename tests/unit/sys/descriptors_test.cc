@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "loopback.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::sys {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <array>
 
-#include "fake_kernel.h"
-#include "loopback.h"
+#include "unit/sys/fake_kernel.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::sys {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "loopback.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::sys {
 namespace {

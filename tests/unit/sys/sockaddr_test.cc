@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "loopback.h"
+#include "unit/sys/loopback.h"
 
 namespace sluice::sys {
 namespace {

@@ -141,7 +141,9 @@ std::expected<PolicyParts, std::string> read_policy(const PolicyRequest& request
 }
 
 std::string describe_policy(const PolicyParts& parts) {
-  const std::size_t count = parts.draft.rules.size();
+  // What was remembered is told apart.
+  const auto count = std::ranges::count_if(
+      parts.draft.rules, [](const policy::DraftRule& rule) { return !rule.rule.decision; });
   std::string text = fmt::format("default {}, {} rule{}", to_string(parts.draft.fallback), count,
                                  count == 1 ? "" : "s");
   if (parts.draft.limit.any()) {

@@ -25,7 +25,8 @@ TEST_P(UdpDialTest, OneFamilyMayLeadToTheOther) {
   ASSERT_EQ(opened.size(), 1u);
   EXPECT_EQ(opened[0].family, other.family());
   clear();
-  engine().udp().on_received(opened[0].socket, {other, {9}}, {}, stream(0, 5), 0, {now, sink});
+  const Bytes answer = stream(0, 5);
+  engine().udp().on_received(opened[0].socket, {other, {9}}, {}, answer, 0, {now, sink});
   collect();
   ASSERT_EQ(frames.size(), 1u);
   EXPECT_EQ(frames[0].packet().source, ip(address)) << "the answer comes from where it asked";
@@ -63,7 +64,8 @@ TEST_P(UdpDialTest, DatagramsWaitInTheirOrder) {
   for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(datagrams[i].bytes.size(), i + 1);
   const UdpId socket = datagrams[0].action.socket;
   clear();
-  engine().udp().on_received(socket, real(66, 9), {}, stream(0, 5), 0, {now, sink});
+  const Bytes answer = stream(0, 5);
+  engine().udp().on_received(socket, real(66, 9), {}, answer, 0, {now, sink});
   collect();
   EXPECT_TRUE(frames.empty()) << "nobody else may answer";
   engine().on_udp_error(socket, real(1, 9),

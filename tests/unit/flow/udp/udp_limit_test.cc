@@ -30,7 +30,8 @@ class UdpLimit : public EngineFixture {
   void receive(std::size_t bytes) {
     const UdpId socket = datagrams.front().action.socket;
     frames.clear();
-    engine().udp().on_received(socket, kServer, {}, stream(0, bytes), 0, {now, sink});
+    const Bytes payload = stream(0, bytes);
+    engine().udp().on_received(socket, kServer, {}, payload, 0, {now, sink});
     collect();
   }
   [[nodiscard]] const policy::MeterUse& use() { return engine().meters().of_run()->use(); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dns/names/folded_name.h"
 #include "wire/messages/edns.h"
 
 namespace sluice::dns {
@@ -72,6 +73,25 @@ std::vector<std::uint8_t> upstream_dns_query(ByteView message, const DnsQueryTra
   std::vector<std::uint8_t> query(kept.begin(), kept.end());
   put16<0>(MutableBytes(query).last<2>(), 0);  // The length of the options stands before them.
   return query;
+}
+
+std::vector<std::uint8_t> judged_dns_query(const wire::DnsView& query,
+                                           const DnsQueryTraits& traits) {
+  constexpr std::size_t kTypeAndClass = 4;
+  constexpr std::size_t kEdns = 11;
+  const wire::DnsHeader& asked = query.header();
+  const wire::DnsQuestion& question = *query.question();
+  const std::size_t name_size = question.name.wire().size();
+  std::vector<std::uint8_t> written(kHeader + name_size + kTypeAndClass +
+                                    (traits.edns ? kEdns : 0));
+  wire::DnsBuilder builder(written, {.recursion_desired = asked.recursion_desired,
+                                     .authentic_data = asked.authentic_data,
+                                     .checking_disabled = asked.checking_disabled});
+  builder.add_question(question);
+  if (traits.edns) wire::add_edns(builder, {.dnssec_ok = traits.dnssec_ok});
+  if (!builder.finish()) return {};  // It has room for exactly these.
+  std::ranges::copy(FoldedName(question.name).bytes(), written.begin() + kHeader);
+  return written;
 }
 
 bool is_bare_refusal(const wire::DnsView& answer) {

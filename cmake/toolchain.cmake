@@ -26,7 +26,13 @@ target_compile_definitions(sluice_options INTERFACE SLUICE_VERSION="${PROJECT_VE
 
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_options INTERFACE
-    -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -gline-tables-only -O1)
+    -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -gline-tables-only)
+  if(SLUICE_SANITIZE STREQUAL "thread")
+    # What it is for waits more than it computes.
+    target_compile_options(sluice_options INTERFACE -O0)
+  else()
+    target_compile_options(sluice_options INTERFACE -O1)
+  endif()
   target_link_options(sluice_options INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
 if(SLUICE_FUZZ)

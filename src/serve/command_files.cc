@@ -29,10 +29,11 @@ std::string guest_hosts(const flow::GuestNetwork& network) {
   return netns::hosts_with(text, name.data(), addresses);
 }
 
+// As EgressPolicy::names_decide() will.
 bool names_decide(const policy::EgressDraft& policy) {
   return policy.fallback != policy::Effect::kAllow ||
          std::ranges::any_of(policy.rules, [](const policy::DraftRule& rule) {
-           return rule.target.name() != nullptr;
+           return rule.target.name() != nullptr || rule.rule.effect == policy::Effect::kAsk;
          });
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "dns/names/folded_name.h"
 #include "wire/messages/edns.h"
 
 namespace sluice::dns {
@@ -90,7 +89,8 @@ std::vector<std::uint8_t> judged_dns_query(const wire::DnsView& query,
   builder.add_question(question);
   if (traits.edns) wire::add_edns(builder, {.dnssec_ok = traits.dnssec_ok});
   if (!builder.finish()) return {};  // It has room for exactly these.
-  std::ranges::copy(FoldedName(question.name).bytes(), written.begin() + kHeader);
+                                     // A key begins with the name in lower case.
+  std::ranges::copy(DnsKey(query, traits).bytes().first(name_size), written.begin() + kHeader);
   return written;
 }
 

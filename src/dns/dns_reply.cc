@@ -88,8 +88,9 @@ std::vector<std::uint8_t> judged_dns_query(const wire::DnsView& query,
                                      .checking_disabled = asked.checking_disabled});
   builder.add_question(question);
   if (traits.edns) wire::add_edns(builder, {.dnssec_ok = traits.dnssec_ok});
-  if (!builder.finish()) return {};  // It has room for exactly these.
-                                     // A key begins with the name in lower case.
+  // It has room for exactly these.
+  if (!builder.finish()) return {};
+  // A key begins with the name in lower case.
   std::ranges::copy(DnsKey(query, traits).bytes().first(name_size), written.begin() + kHeader);
   return written;
 }

@@ -144,7 +144,8 @@ for _ in range(int(args[0])):
 print("open", flush=True)
 for s in flows:
     s.settimeout(60)
-    try: ended += s.recv(1) == b""
+    try: s.recv(1); ended += 1
+    except TimeoutError: pass
     except OSError: ended += 1
 print(ended, flush=True)
 print(first(hello("ok.test"))[:1])
@@ -359,10 +360,8 @@ def test_other_addresses_and_namespaces_of_the_guest_are_judged_alike(t):
     """41: the rules are not of an address of the guest's: another one on the tap, and a namespace
     inside of the guest that is routed by it."""
     world = World(t)
-    second, inner, outer, prefix, size = {
-        4: ("10.0.2.77", "10.99.0.2", "10.99.0.1", 24, 32),
-        6: ("fd00::77", "fd99::2", "fd99::1", 64, 128)}[t.family]
-    any_address = {4: "default", 6: "-6 default"}[t.family]
+    second, inner, outer, prefix = {4: ("10.0.2.77", "10.99.0.2", "10.99.0.1", 24),
+                                    6: ("fd00::77", "fd99::2", "fd99::1", 64)}[t.family]
     code = f"""
 import ctypes, subprocess
 def run(*words): subprocess.run(" ".join(words).split(), check=True)
@@ -391,7 +390,6 @@ if libc.setns(os.open(f"/proc/{{child.pid}}/ns/net", os.O_RDONLY), 0x40000000): 
 tries("{inner}")
 child.kill()
 """
-    del any_address, size
     out = t.python(code, world.place("shared"), world.place("evil"), options=[*POLICY, "--as-root"])
     words = out.split()
     check_equal(words[:2], ["ok", REFUSAL[t.family]], "another address")

@@ -66,7 +66,8 @@ DnsQueryOutcome DnsRelay::on_query(const DnsClient& client, ByteView message, In
     return DnsQueryOutcome::kAnswered;
   }
   const auto traits = plain ? read_dns_query(*query) : std::nullopt;
-  if (!traits) {
+  // Where questions are judged, records beside one would be bytes of the guest's choice.
+  if (!traits || (judge_ != nullptr && !traits->shareable)) {
     out.push_back(DnsAnswer{client, bare_dns_reply(message.first(kHeader), DnsRcode::kFormErr)});
     counters_.count(DnsResult::kMalformed);
     return DnsQueryOutcome::kFormError;
@@ -156,7 +157,11 @@ DnsQueryOutcome DnsRelay::ask(const DnsView& query, const DnsQueryTraits& traits
     counters_.count(DnsResult::kAsked);
     return DnsQueryOutcome::kForwarded;
   }
-  DnsPending* pending = pending_.add(key, upstream_dns_query(query.message(), traits), asker);
+  DnsPending* pending =
+      pending_.add(key,
+                   judge_ != nullptr ? judged_dns_query(query, traits)
+                                     : upstream_dns_query(query.message(), traits),
+                   asker);
   if (pending == nullptr) {
     refuse(DnsResult::kOverload);
     return DnsQueryOutcome::kTooMany;

@@ -74,6 +74,27 @@ std::vector<std::uint8_t> upstream_dns_query(ByteView message, const DnsQueryTra
   return query;
 }
 
+std::vector<std::uint8_t> judged_dns_query(const wire::DnsView& query,
+                                           const DnsQueryTraits& traits) {
+  constexpr std::size_t kTypeAndClass = 4;
+  constexpr std::size_t kEdns = 11;
+  const wire::DnsHeader& asked = query.header();
+  const wire::DnsQuestion& question = *query.question();
+  const std::size_t name_size = question.name.wire().size();
+  std::vector<std::uint8_t> written(kHeader + name_size + kTypeAndClass +
+                                    (traits.edns ? kEdns : 0));
+  wire::DnsBuilder builder(written, {.recursion_desired = asked.recursion_desired,
+                                     .authentic_data = asked.authentic_data,
+                                     .checking_disabled = asked.checking_disabled});
+  builder.add_question(question);
+  if (traits.edns) wire::add_edns(builder, {.dnssec_ok = traits.dnssec_ok});
+  // It has room for exactly these.
+  if (!builder.finish()) return {};
+  // A key begins with the name in lower case.
+  std::ranges::copy(DnsKey(query, traits).bytes().first(name_size), written.begin() + kHeader);
+  return written;
+}
+
 bool is_bare_refusal(const wire::DnsView& answer) {
   const wire::DnsHeader& header = answer.header();
   const bool refuses =

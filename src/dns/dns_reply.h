@@ -27,6 +27,12 @@ namespace sluice::dns {
 [[nodiscard]] std::vector<std::uint8_t> upstream_dns_query(ByteView message,
                                                            const DnsQueryTraits& traits);
 
+// The same where a question is egress (query_judge.h): written anew, so that of the guest's message
+// only its judged name, type and class, and the flags RD, AD, CD and DO, leave the host. The name
+// is in lower case, as a budget counts it without its case, which would carry a bit a letter.
+[[nodiscard]] std::vector<std::uint8_t> judged_dns_query(const wire::DnsView& query,
+                                                         const DnsQueryTraits& traits);
+
 // Whether a resolver says no more than that it cannot or will not: an error without the question
 // (RFC 1035, 4.1.1: a server that could not read a query cannot repeat it).
 [[nodiscard]] bool is_bare_refusal(const wire::DnsView& answer);

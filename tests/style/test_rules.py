@@ -97,6 +97,12 @@ PLANTED = {
     "texts lean on nothing outside of the tree": [
         ({"src/base/time.cc": "// As the issue says.\n"}, '"the issue"'),
         ({"docs/a.md": "The reference engine does.\n"}, '"The reference"')],
+    "attacks have their tests": [
+        ({"docs/attacks.md": "| 1 | a | b | `unit/base/none_test.cc`: `A.B` |\n"}, "there is no tests/unit/base/none"),
+        ({"docs/attacks.md": "| 1 | a | b | `unit/base/time_test.cc`: `Time.Flies` |\n"},
+         "time_test.cc has no test Time.Flies"),
+        ({"docs/attacks.md": "| 1 | a | b | |\n"}, "attack 1 has neither a test nor a document"),
+        ({"docs/attacks.md": "| 1 | a | [b](tcp_relay.md) | |\n"}, "attack 52 is missing")],
     "links of documents lead somewhere": [
         ({"README.md": "[a](docs/none.md)\n"}, "there is no docs/none.md"),
         ({"README.md": "[a](docs/tcp_relay.md#stages)\n"}, "has no heading stages")],

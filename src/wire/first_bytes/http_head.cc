@@ -188,7 +188,9 @@ HttpLikeness http_likeness(ByteView bytes) {
   const bool is_all = bytes.size() < kHttpHeadSizeMax;
   Text text = text_of(is_all ? bytes : bytes.first(kHttpHeadSizeMax));
   text.remove_prefix(std::min(text.find_first_not_of("\r\n \t"), text.size()));
-  const auto undecided = is_all ? HttpLikeness::kNeedMore : HttpLikeness::kNone;
+  // A line without end, or blanks without end before it, may be a request's to whoever reads more
+  // than we do: it is judged as one, and is too long for that.
+  const auto undecided = is_all ? HttpLikeness::kNeedMore : HttpLikeness::kRequest;
   if (text.empty()) return undecided;
   std::size_t method = 0;
   while (method < text.size() && is_token_character(text[method])) ++method;

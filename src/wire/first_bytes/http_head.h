@@ -21,7 +21,7 @@ namespace sluice::wire {
 inline constexpr std::size_t kHttpHeadSizeMax = 16 * 1024;
 
 // Whether a client's first bytes are a request, or may become one: a word, a space, and "HTTP/" in
-// the same line.
+// the same line. What may become one and is as long as a head may be counts as one.
 enum class HttpLikeness : std::uint8_t { kNone, kNeedMore, kRequest };
 [[nodiscard]] HttpLikeness http_likeness(ByteView bytes);
 

@@ -1,6 +1,6 @@
 """All checks: what each is called, and what it finds in a tree."""
 
-from . import headers, layering, mirror, references, rooms, sizes, states, words
+from . import attacks, headers, layering, mirror, references, rooms, sizes, states, words
 
 CHECKS = {
     "include rule": lambda tree: layering.include_rule(tree, rooms),
@@ -19,6 +19,7 @@ CHECKS = {
     "texts lean on nothing outside of the tree": words.nothing_outside,
     "links of documents lead somewhere": references.links,
     "files that are named are there": references.named_paths,
+    "attacks have their tests": attacks.name_their_tests,
     "the states of TCP stand in their document": states.stand_in_the_document,
     "sizes of files, folders, classes and functions": sizes.only_shrink,
     "each source file has its test": mirror.every_source_is_tested,

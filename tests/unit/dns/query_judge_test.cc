@@ -83,6 +83,51 @@ TEST_F(QueryJudgeTest, WithEdnsItSaysWhy) {
   EXPECT_EQ(Bytes(record.rdata.begin(), record.rdata.end()), expected);
 }
 
+// A query of this name with all that it could carry beside its question.
+Bytes laden_query(std::string_view name, const QueryOptions& options) {
+  Bytes query = make_query(name, options);
+  query[2] |= 0x06;                                 // AA and TC,
+  query[3] |= 0x4f;                                 // Z and an rcode,
+  query.insert(query.end(), {'d', 'a', 't', 'a'});  // and bytes behind the last record.
+  return query;
+}
+
+TEST_F(QueryJudgeTest, NothingOfTheGuestsLeavesButTheQuestion) {
+  const auto sent = [&](const Bytes& query) {
+    EXPECT_TRUE(ask(query).empty());
+    const auto* open = std::get_if<OpenDnsUdp>(&actions_.front());
+    EXPECT_NE(open, nullptr);
+    Bytes message = open->message;
+    message[0] = message[1] = 0x11;  // The id is ours.
+    return message;
+  };
+  EXPECT_EQ(sent(laden_query("oK.TeSt", {})), make_query("ok.test"));
+  const QueryOptions laden{.edns_size = 4321,
+                           .dnssec_ok = true,
+                           .checking_disabled = true,
+                           .edns_options = {0xfd, 0xe9, 0, 4, 'd', 'a', 't', 'a'}};
+  EXPECT_EQ(
+      sent(laden_query("Ok.TEST", laden)),
+      make_query("ok.test", {.edns_size = 1232, .dnssec_ok = true, .checking_disabled = true}));
+}
+
+TEST_F(QueryJudgeTest, RecordsBesideAQuestionAreRefused) {
+  for (const auto section :
+       {wire::DnsSection::kAnswer, wire::DnsSection::kAuthority, wire::DnsSection::kAdditional}) {
+    Bytes query(2048);
+    wire::DnsBuilder builder(query, {.id = 0x1111, .recursion_desired = true});
+    const auto name = wire::DomainName::from_text("ok.test").value();
+    builder.add_question({name, wire::DnsType::kA, wire::DnsClass::kIn});
+    builder.add_record(section, name, wire::DnsType::kTxt, wire::DnsClass::kIn, 0,
+                       Bytes{4, 'd', 'a', 't', 'a'});
+    const Bytes reply = ask(finish(builder, query));
+    ASSERT_FALSE(reply.empty());
+    EXPECT_EQ(actions_.size(), 1u) << "nobody is asked";
+    EXPECT_EQ(view(reply).header().rcode, wire::DnsRcode::kFormErr);
+  }
+  EXPECT_EQ(judge_.queries, 0);
+}
+
 TEST_F(QueryJudgeTest, TheSpellingOfTheQuestionStays) {
   const Bytes query = make_query("eViL.tEsT");
   const Bytes reply = ask(query);

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "wire/first_bytes/http_requests.h"
+
 namespace sluice::wire {
 namespace {
 
@@ -162,8 +164,17 @@ TEST(HttpLikeness, AWholeLineDecides) {
     EXPECT_EQ(http_likeness(bytes_of(kLine.substr(0, size))), HttpLikeness::kNeedMore) << size;
   }
   EXPECT_EQ(http_likeness(bytes_of(kLine)), HttpLikeness::kRequest);
-  EXPECT_EQ(http_likeness(bytes_of("GET " + std::string(kHttpHeadSizeMax, 'x'))),
-            HttpLikeness::kNone);
+}
+
+// Some servers read lines of any length, and skip any number of empty ones.
+TEST(HttpLikeness, WhatIsTooLongToBeDecidedIsARequestAndNoHead) {
+  for (const std::string& text :
+       {"GET " + std::string(kHttpHeadSizeMax, 'x'), std::string(kHttpHeadSizeMax, ' '),
+        std::string(kHttpHeadSizeMax, '\n'), std::string(kHttpHeadSizeMax - 3, '\n') + "GET"}) {
+    EXPECT_EQ(http_likeness(bytes_of(text)), HttpLikeness::kRequest) << text.substr(0, 8);
+    EXPECT_EQ(HttpRequests().next(bytes_of(text), 0).step, HttpRequests::Step::kFault);
+    EXPECT_EQ(http_likeness(bytes_of(text.substr(1))), HttpLikeness::kNeedMore);
+  }
 }
 
 }  // namespace

@@ -21,10 +21,11 @@ CARDS = "[...document.querySelectorAll('#pending .card')].map(card => card.inner
 def wait_attached(run, browser):
     """While the page hears of events, the run has somebody to ask."""
     browser.wait("document.querySelector('#runs option') !== null", 180)
-    for _ in range(100):
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         if run.asked()["attached"] == 1:
             return
-        time.sleep(0.1)
+        time.sleep(0.2)
     raise Failure("nobody is there to be asked")
 
 

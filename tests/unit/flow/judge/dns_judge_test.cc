@@ -173,7 +173,7 @@ TEST_P(DnsJudgeTest, AChainThatMeetsADenialIsRefused) {
   ASSERT_TRUE(open);
   const Bytes answered = answer(*open, {.records = {{at(1)}}, .alias = "denied.test"});
   EXPECT_EQ(header(answered).rcode, DnsRcode::kNxDomain);
-  EXPECT_EQ(why(answered), "sluice: ok.test: name denied (#1)");
+  EXPECT_EQ(why(answered), "sluice: ok.test: name denied (#1), see http://sluice.internal/why/1");
   EXPECT_EQ(tcp_to(at(1), 443), Verdict::kAddressUnlisted);
 }
 

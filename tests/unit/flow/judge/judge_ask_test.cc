@@ -74,7 +74,11 @@ TEST_P(JudgeAsk, AnAnswerForTheRunLetsWaitingOnesGoAndThoseThatFollow) {
   EXPECT_EQ(tcp_to(at(7), 22), Verdict::kAccepted);
   (void)asked(at(7), 23);  // Another port is another question.
   answer(kAsk, {}, {{kDeny, target}});
-  EXPECT_EQ(tcp_to(at(7), 22), Verdict::kAskRefused);
+  clear();
+  feed(syn({.guest = {guest_address(), {9}}, .remote = {ip(at(7)), {22}}}));
+  EXPECT_TRUE(all<ConnectTcp>().empty());
+  EXPECT_TRUE(all<AskPolicy>().empty());
+  EXPECT_EQ(frames.size(), 1u) << "it is refused at once";
 }
 
 TEST_P(JudgeAsk, WhatIsStillAskedWaitsOnThroughAChangeAndWhatIsDeniedEnds) {

@@ -115,10 +115,6 @@ class Page {
       if (!this.model) return;
       this.drawTotals();
       this.pending.show(this.model);
-      const waiting = this.model.questions.length;
-      // Said aloud when it changes, and not with every second that passes.
-      setText(find("asked"), waiting > 0 ? `${waiting} waiting for an answer` : "");
-      document.title = `${waiting > 0 ? `(${waiting}) ` : ""}sluice ${this.model.run}`;
       for (const each of this.views) setText(each.number, each.count(this.model) || "");
       this.shown.view.show(this.model, this.filter);
     });
@@ -145,7 +141,7 @@ class Page {
 
   showRuns(runs) {
     const chooser = find("runs");
-    const list = runs.map(run => [run.run, `${run.run}  ${run.program}`]);
+    const list = runs.map(run => [run.run, `${run.run}  ${run.program}, ${age(run.uptime_s)}`]);
     const names = list.map(([name]) => name).join(" ");
     if (chooser.dataset.names !== names) {
       chooser.dataset.names = names;
@@ -165,6 +161,7 @@ class Page {
     const model = new Model(run);
     this.model = model;
     find("runs").value = run;
+    document.title = `sluice ${run}`;
     this.listen(model, this.stop.signal);
     Promise.all([model.lookAtRefused(), model.lookAtRules()])
       .then(() => this.draw(), error => this.tell(error.message));

@@ -36,6 +36,17 @@ constexpr unsigned kUnavailable = 503;
   return fmt::to_string(out);
 }
 
+[[nodiscard]] std::string_view words_of(Access access) {
+  switch (access) {
+    case Access::kGranted: return "";
+    case Access::kForbidden: return "open the page by the URL that 'sluice web' has printed";
+    case Access::kNotFound: return "there is no such thing";
+    case Access::kBadMethod: return "not by this method";
+    case Access::kBadType: return "expected application/json";
+  }
+  return "";
+}
+
 // Whatever it says is kept from the terminal: it repeats what clients send.
 void ignore_log(void* /*self*/, const char* /*format*/, va_list /*arguments*/) {}
 
@@ -67,11 +78,7 @@ class PageServer::Stream final : public EventListener {
   Stream& operator=(const Stream&) = delete;
   ~Stream() { server_.runs_.leave(run_, *this); }
 
-  // The first beat says that none is missing from here on; there is none before.
-  void on_begin() override {
-    begun_ = true;
-    beat();
-  }
+  void on_begin() override { beat(); }
   void on_line(std::string_view line) override {
     events_.add(line);
     wake();
@@ -81,7 +88,6 @@ class PageServer::Stream final : public EventListener {
     wake();
   }
   void beat() {
-    if (!begun_) return;
     events_.beat();
     wake();
   }
@@ -112,7 +118,6 @@ class PageServer::Stream final : public EventListener {
   std::string run_;
   MHD_Connection* connection_;
   PageStream events_{kStreamBytesMax};
-  bool begun_ = false;
   bool suspended_ = false;
 };
 

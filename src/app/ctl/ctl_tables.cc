@@ -72,10 +72,16 @@ std::vector<std::string> flow_row(std::string_view line) {
   const std::string address = endpoint(text_of(flow, "address"), number_of(flow, "port"));
   const std::string name = text_of(flow, "name");
   const bool inbound = text_of(flow, "direction") == "in";
+  std::string with = inbound ? fmt::format("< :{}", number_of(flow, "guest_port"))
+                             : (name.empty() ? "-" : name);
+  if (flow.contains("listen")) {  // Of a forwarder.
+    const std::string target = text_of(flow, "target");
+    with = fmt::format("{} > {}", text_of(flow, "rule"), target.empty() ? "?" : target);
+  }
   return {
       text_of(flow, "flow"),
       text_of(flow, "proto"),
-      inbound ? fmt::format("< :{}", number_of(flow, "guest_port")) : (name.empty() ? "-" : name),
+      with,
       address,
       text_of(flow, "path"),
       telemetry::human_bytes(number_of(flow, "bytes_to_host")),

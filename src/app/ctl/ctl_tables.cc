@@ -72,21 +72,20 @@ std::vector<std::string> flow_row(std::string_view line) {
   const std::string address = endpoint(text_of(flow, "address"), number_of(flow, "port"));
   const std::string name = text_of(flow, "name");
   const bool inbound = text_of(flow, "direction") == "in";
-  std::string with = inbound ? fmt::format("< :{}", number_of(flow, "guest_port"))
-                             : (name.empty() ? "-" : name);
+  std::string with =
+      inbound ? fmt::format("< :{}", number_of(flow, "guest_port")) : (name.empty() ? "-" : name);
   if (flow.contains("listen")) {  // Of a forwarder.
     const std::string target = text_of(flow, "target");
     with = fmt::format("{} > {}", text_of(flow, "rule"), target.empty() ? "?" : target);
   }
-  return {
-      text_of(flow, "flow"),
-      text_of(flow, "proto"),
-      with,
-      address,
-      text_of(flow, "path"),
-      telemetry::human_bytes(number_of(flow, "bytes_to_host")),
-      telemetry::human_bytes(number_of(flow, "bytes_to_guest")),
-      telemetry::human_duration(seconds_of(flow, "duration_s"))};
+  return {text_of(flow, "flow"),
+          text_of(flow, "proto"),
+          with,
+          address,
+          text_of(flow, "path"),
+          telemetry::human_bytes(number_of(flow, "bytes_to_host")),
+          telemetry::human_bytes(number_of(flow, "bytes_to_guest")),
+          telemetry::human_duration(seconds_of(flow, "duration_s"))};
 }
 
 std::vector<std::string> rule_head() { return {"EFFECT", "TARGET", "DECIDED", "RULE", "NOTE"}; }

@@ -202,6 +202,7 @@ def test_pings_need_a_rule_of_their_own(t):
     """40: to a literal address and to a name, with a payload that is counted where it is let out."""
     World(t)
     code = """
+import subprocess
 for where in ("ssh.test", args[0], "ok.test"):
     done = subprocess.run(["ping", f"-{args[1]}", "-c1", "-W3", "-s1400", where], capture_output=True, text=True)
     print(done.returncode == 0)

@@ -89,7 +89,7 @@ std::expected<void, sys::SysError> Worker::begin() {
   if (member_) {
     member_->heard_guest(engine_.guest_seen());
     if (member_->is_first()) {
-      HostNews news{.addresses = {}, .nat64 = {}, .resolvers = dns_.resolvers()};
+      HostNews news{.resolvers = dns_.resolvers()};
       if (addresses_) news.addresses = addresses_->addresses();
       member_->tell_host(news);
     }
@@ -370,8 +370,7 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   for (const wire::Prefix& prefix : news->nat64) engine_.add_nat64_prefix(prefix);
   if (!news->addresses_changed) return;
   engine_.set_host_addresses(addresses_->addresses());
-  if (member_)
-    member_->tell_host({.addresses = addresses_->addresses(), .nat64 = {}, .resolvers = {}});
+  if (member_) member_->tell_host({.addresses = addresses_->addresses()});
 }
 
 telemetry::Snapshot Worker::snapshot() const {

@@ -58,7 +58,7 @@ void Worker::on_news(const Inbox::Mail& mail) {
 
 void Worker::follow_resolvers(Instant now) {
   if (dns_.follow_resolvers(now) && member_) {
-    member_->tell_host({.addresses = {}, .nat64 = {}, .resolvers = dns_.resolvers()});
+    member_->tell_host({.resolvers = dns_.resolvers()});
   }
 }
 
@@ -82,7 +82,7 @@ void Worker::tell_others() {
   member_->tell_guest(engine_.guest_seen());
   const std::span<const wire::Prefix> nat64 = engine_.nat64_prefixes();
   if (member_->is_first() && nat64.size() != member_->nat64_told()) {
-    member_->tell_host({.addresses = {}, .nat64 = {nat64.begin(), nat64.end()}, .resolvers = {}});
+    member_->tell_host({.nat64 = {nat64.begin(), nat64.end()}});
   }
   member_->flush_reports();
   if (member_->is_blocked()) pause_link();

@@ -52,9 +52,9 @@ using Post = std::variant<Parcel, FlowsEnded, Seen, ClientAccepted, FlowAsks, As
 
 // What is known of the host, where it has changed. From the first, which watches it.
 struct HostNews {
-  std::optional<std::vector<wire::IpAddress>> addresses;  // All of them.
-  std::vector<wire::Prefix> nat64;                        // All of them; none: as before.
-  std::optional<resolv::ResolvConf> resolvers{};          // For questions of the workers' own.
+  std::optional<std::vector<wire::IpAddress>> addresses{};  // All of them.
+  std::vector<wire::Prefix> nat64{};                        // All of them; none: as before.
+  std::optional<resolv::ResolvConf> resolvers{};            // For questions of the workers' own.
 };
 
 }  // namespace sluice::driver

@@ -122,10 +122,10 @@ class Machine:
 
     def kill(self):
         """Ends it as a crash would."""
-        # User Mode Linux has helpers, which would keep its sockets.
-        below = processes.descendants(self.pid)
+        # User Mode Linux has helpers, which would keep its sockets; one may be the child of the
+        # moment of its end, stopped and nobody's.
         processes.kill_now(self._child)
-        processes.kill_all([pid for pid in below[1:] if processes.is_alive(pid)], grace=0)
+        processes.kill_all(processes.of_session(self.pid), grace=0)
         self.close()
 
     def close(self):

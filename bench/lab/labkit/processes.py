@@ -54,6 +54,16 @@ def descendants(pid):
     return found
 
 
+def of_session(leader):
+    """The processes of a session, of which the leader may be gone."""
+    found = []
+    for pid in all_pids():
+        fields = _stat_fields(pid)
+        if fields and int(fields[3]) == leader:
+            found.append(pid)
+    return found
+
+
 def net_namespace(pid):
     """The inode of a process's network namespace, or None."""
     try:

@@ -9,13 +9,34 @@ namespace sluice::telemetry {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// Whether `text` begins with what RFC 1035, 5.1, makes of an octet, as DomainName::to_text() does:
+// a backslash and three digits, a dot or another backslash.
+bool begins_with_escape(std::string_view text) {
+  if (text.size() < 2 || text[0] != '\\') return false;
+  if (text[1] == '.' || text[1] == '\\') return true;
+  if (text.size() < 4) return false;
+  unsigned value = 0;
+  for (const char digit : text.substr(1, 3)) {
+    if (digit < '0' || digit > '9') return false;
+    value = value * 10 + static_cast<unsigned>(digit - '0');
+  }
+  return value <= 0xff;
+}
+
+}  // namespace
+
 void append_name(fmt::memory_buffer& out, std::string_view name) {
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte <= 0x20 || byte >= 0x7f || c == '\\' || c == '"') {
+  for (std::size_t at = 0; at < name.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(name[at]);
+    if (begins_with_escape(name.substr(at))) {
+      out.append(name.substr(at, 2));  // The second may be a backslash, which begins nothing.
+      ++at;
+    } else if (byte <= 0x20 || byte >= 0x7f || byte == '\\' || byte == '"') {
       fmt::format_to(std::back_inserter(out), "\\{:03}", byte);
     } else {
-      out.push_back(c);
+      out.push_back(name[at]);
     }
   }
 }

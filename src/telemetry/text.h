@@ -14,8 +14,9 @@
 
 namespace sluice::telemetry {
 
-// A name in which every byte is a printable ASCII character: others, and the backslash, are
-// written \DDD (RFC 1035, 5.1). A guest chose the name; it must not reach a terminal raw.
+// A name in which every byte is a printable ASCII character: others are written \DDD (RFC 1035,
+// 5.1), as is a backslash that begins no such escape; those of DomainName::to_text() stay as they
+// are. A guest chose the name; it must not reach a terminal raw.
 void append_name(fmt::memory_buffer& out, std::string_view name);
 
 // Without a string on the way.

@@ -19,6 +19,26 @@ TEST(Text, HumanBytesKeepThreeDigits) {
   EXPECT_EQ(human_bytes(~std::uint64_t{0}), "16 EiB");
 }
 
+std::string name_text(std::string_view name) {
+  fmt::memory_buffer out;
+  append_name(out, name);
+  return fmt::to_string(out);
+}
+
+TEST(Text, NamesArePrintableAndEscapedOnce) {
+  EXPECT_EQ(name_text("www.example.org"), "www.example.org");
+  EXPECT_EQ(name_text("a\x1b[31m b\xff\"c"), R"(a\027[31m\032b\255\034c)");
+  // As DomainName::to_text() writes what a guest asked for.
+  EXPECT_EQ(name_text(R"(a\027[31mred.test)"), R"(a\027[31mred.test)");
+  EXPECT_EQ(name_text(R"(one\.label.test)"), R"(one\.label.test)");
+  EXPECT_EQ(name_text(R"(a\\\027b)"), R"(a\\\027b)");
+  // A backslash that begins no escape.
+  EXPECT_EQ(name_text(R"(a\256)"), R"(a\092256)");
+  EXPECT_EQ(name_text(R"(a\2)"), R"(a\0922)");
+  EXPECT_EQ(name_text("a\\"), R"(a\092)");
+  EXPECT_EQ(name_text("\\\x1b"), R"(\092\027)");
+}
+
 TEST(Text, HumanDurations) {
   EXPECT_EQ(human_duration(-1s), "0.000 s");
   EXPECT_EQ(human_duration(12ms), "0.012 s");

@@ -159,10 +159,9 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
   if (reached.verdict != Verdict::kAccepted) {
     return {.verdict = reached.verdict, .by = {.rule = rule}};
   }
-  if (reached.ask) return {.ask = true, .by = {.rule = rule}};
-  // Where a name is denied, what the flow is for must be seen. QUIC does not show it, and browsers
-  // go on with TCP at once.
-  if (!policy_->denies_names()) return {.by = {.rule = rule}};
+  // Where a name is denied, what the flow is for must be seen, whoever let it through. QUIC does
+  // not show it, and browsers go on with TCP at once.
+  if (!policy_->denies_names()) return {.ask = reached.ask, .by = {.rule = rule}};
   const wire::Port port = where.remote.port;
   if (where.protocol == Protocol::kUdp && port.value == 443 &&
       !(reached.rule != nullptr && reached.rule->rule.protocol == Protocol::kUdp)) {
@@ -172,6 +171,7 @@ JudgedFlow Judge::by_address(const Where& where, const policy::Reached& reached,
   return {.gate = seen ? Gate::kFirstBytes : Gate::kOpen,
           .http = speaks_http(port),
           .client_first = seen,
+          .ask = reached.ask,
           .by = {.rule = rule}};
 }
 
@@ -206,8 +206,8 @@ bool Judge::accepts_still(Protocol protocol, const wire::Endpoint& remote, Named
     return !reached.floor ||
            may_lead_to(policy_->rule(ruled->rule), remote.address, reach_.nat64_prefixes());
   }
-  return !resolves_elsewhere(where) && reached.verdict == Verdict::kAccepted &&
-         (!reached.ask || by.approved);
+  if (resolves_elsewhere(where) || reached.verdict != Verdict::kAccepted) return false;
+  return !reached.ask || by.approved || accepts(policy_->decided(protocol, remote));
 }
 
 // Of a flow that a rule on names lets through: others may have the same address.

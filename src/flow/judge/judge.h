@@ -147,7 +147,9 @@ class Judge final : public FlowJudge, public ClaimJudge {
   [[nodiscard]] bool accepts_synthetic(const Where& where, NamedBy& by) const;
   [[nodiscard]] Judged judge_synthetic_claim(const FlowKey& key, const NamedBy& begun,
                                              const Claim& claim) const;
-  [[nodiscard]] bool open_by_address(const wire::Endpoint& remote, policy::RuleId& rule) const;
+  // To any name that is not denied: by a rule, or, where the flow had none, by who was asked.
+  [[nodiscard]] bool open_by_address(const wire::Endpoint& remote, const NamedBy& begun,
+                                     policy::RuleId& rule) const;
   [[nodiscard]] Judged accepted(NamedBy by) const;
 
   policy::Reach& reach_;

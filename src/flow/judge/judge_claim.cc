@@ -47,13 +47,14 @@ Judged Judge::look_at(const FlowKey& key, const NamedBy& by, const Claim& claim,
   }
   Judged judged =
       claim.name ? judge_named(key, by, claim, now) : judge_unnamed(key, by, claim, now);
-  judged.by.approved = by.approved && judged.by.name == by.name;
+  // Who was asked about an address alone said yes to any name of it.
+  judged.by.approved = by.approved && (!by.name.valid() || judged.by.name == by.name);
   return judged;
 }
 
 // The name must be one that the address was learnt by, and that a rule allows; but where the
 // address is open whatever is there, any name that is not denied will do. Who let the flow through
-// when asked, did so for its name.
+// when asked, did so for its name, or for its address where it had none.
 Judged Judge::judge_named(const FlowKey& key, const NamedBy& begun, const Claim& claim,
                           Instant now) {
   auto ruled = said_of(*claim.name, {Protocol::kTcp, key.remote});
@@ -73,7 +74,7 @@ Judged Judge::judge_named(const FlowKey& key, const NamedBy& begun, const Claim&
     by.rule = ruled->rule;
     return accepted(by);
   }
-  if (open_by_address(key.remote, by.rule)) return accepted(by);
+  if (open_by_address(key.remote, begun, by.rule)) return accepted(by);
   const ByNames names = by_names({Protocol::kTcp, key.remote}, now);
   const bool unlooked =
       names.allowed &&
@@ -88,7 +89,7 @@ Judged Judge::judge_named(const FlowKey& key, const NamedBy& begun, const Claim&
 Judged Judge::judge_unnamed(const FlowKey& key, const NamedBy& begun, const Claim& claim,
                             Instant now) {
   NamedBy by;
-  if (open_by_address(key.remote, by.rule)) return accepted(by);
+  if (open_by_address(key.remote, begun, by.rule)) return accepted(by);
   const ByNames names = by_names({Protocol::kTcp, key.remote}, now);
   if (names.allowed) {
     by = {.name = names.only, .rule = names.allowed->rule, .source = NameSource::kDns};
@@ -113,10 +114,19 @@ Verdict Judge::judge_nameless(wire::Port port, Claim::Kind kind, RuleId rule) co
   return host && speaks_http(port) ? Verdict::kNotHttp : Verdict::kAccepted;
 }
 
-bool Judge::open_by_address(const wire::Endpoint& remote, RuleId& rule) const {
+bool Judge::open_by_address(const wire::Endpoint& remote, const NamedBy& begun,
+                            RuleId& rule) const {
   const policy::Reached reached = reach_.look(Protocol::kTcp, remote);
-  if (reached.verdict != Verdict::kAccepted || reached.ask) return false;
-  if (reached.rule != nullptr) rule = reached.rule->id;
+  if (reached.verdict != Verdict::kAccepted) return false;
+  if (!reached.ask) {
+    if (reached.rule != nullptr) rule = reached.rule->id;
+    return true;
+  }
+  if (begun.name.valid()) return false;
+  const auto answered = policy_->decided(Protocol::kTcp, remote);
+  const bool allowed = answered && answered->effect == Effect::kAllow;
+  if (!allowed && !begun.approved) return false;
+  rule = allowed ? answered->rule : begun.rule;
   return true;
 }
 

@@ -97,12 +97,8 @@ void EgressPolicy::add_names(const EgressDraft& draft) {
     const RuleId id{static_cast<std::uint32_t>(i)};
     const NameIndex::Rule placed{pattern, scope_of(rule.target, rule.rule.effect),
                                  Ruled{rule.rule.effect, id}};
-    if (rule.rule.decision) {
-      decided.push_back(placed);
-      continue;
-    }
     denies_names_ |= rule.rule.effect != Effect::kAllow;
-    names.push_back(placed);
+    (rule.rule.decision ? decided : names).push_back(placed);
   }
   names_ = NameIndex(names);
   decided_names_ = NameIndex(decided);

@@ -42,6 +42,18 @@ class JudgeAsk : public NamesFixture {
     engine().on_verdict(question.flow, {.verdict = verdict}, {now, sink});
     collect();
   }
+  [[nodiscard]] bool keeps_first_bytes(const std::string& address, std::uint16_t port) {
+    const TcpFlow* const flow =
+        tcp().find(FlowKey{syn_guest_, {ip(address), {port}}, wire::IpProtocol::kTcp});
+    return flow != nullptr && flow->kept != nullptr;
+  }
+  // What the first bytes of a flow to 7 say, which began as `begun`.
+  Judged hello(const NamedBy& begun, std::string_view name) {
+    Claim said{.kind = Claim::Kind::kTls, .name = {}};
+    if (!name.empty()) said.name = wire::DomainName::from_text(name);
+    return engine().judge().judge_claim(
+        {{guest_address(), {1}}, {ip(at(7)), {443}}, wire::IpProtocol::kTcp}, begun, said, now);
+  }
 
   std::vector<std::unique_ptr<policy::EgressPolicy>> policies_;
   wire::Endpoint syn_guest_;
@@ -121,6 +133,55 @@ TEST_P(JudgeAsk, AnEchoRequestAsksAndIsDroppedAndARefusalIsTold) {
   collect();
   EXPECT_TRUE(told_prohibited());
   EXPECT_EQ(told(), Verdict::kAskNobody);
+}
+
+// An answer about an address is none about the names that are denied.
+TEST_P(JudgeAsk, AnApprovedAddressIsNoWayToANameThatIsDenied) {
+  with(kAsk, {{kDeny, "evil.test"}, {kAsk, "asked.test"}});
+  const AskPolicy question = asked(at(7), 443);
+  rule(question, Verdict::kAccepted);
+  EXPECT_EQ(all<ConnectTcp>().size(), 1u);
+  EXPECT_TRUE(keeps_first_bytes(at(7), 443));
+  const NamedBy once{.rule = question.by.rule, .approved = true};
+  EXPECT_EQ(hello(once, "evil.test").verdict, Verdict::kServerNameMismatch);
+  EXPECT_EQ(hello(once, "asked.test").verdict, Verdict::kServerNameMismatch);
+  EXPECT_EQ(hello(once, "other.test").verdict, Verdict::kAccepted);
+  EXPECT_TRUE(hello(once, "other.test").by.approved);
+  EXPECT_EQ(hello(once, {}).verdict, Verdict::kAccepted);
+  EXPECT_EQ(hello({.rule = once.rule}, "other.test").verdict, Verdict::kServerNameMismatch);
+  EXPECT_EQ(udp_to(at(7), 443), Verdict::kPortUnlisted);  // QUIC shows no name.
+
+  const std::string target = v4() ? at(7) + ":443/tcp" : "[" + at(7) + "]:443/tcp";
+  answer(kAsk, {{kDeny, "evil.test"}}, {{kAllow, target}});
+  EXPECT_EQ(tcp_to(at(7), 443), Verdict::kAccepted);
+  EXPECT_TRUE(gated());
+  EXPECT_EQ(hello({}, "evil.test").verdict, Verdict::kServerNameMismatch);
+  EXPECT_EQ(hello({}, "other.test").verdict, Verdict::kAccepted);
+}
+
+TEST_P(JudgeAsk, NorOneToANameThatWasRefusedWhenAsked) {
+  const std::string target = v4() ? at(7) + ":443/tcp" : "[" + at(7) + "]:443/tcp";
+  with(kAsk, {});
+  answer(kAsk, {}, {{kAllow, target}, {kDeny, "evil.test:443/tcp"}});
+  EXPECT_EQ(tcp_to(at(7), 443), Verdict::kAccepted);
+  EXPECT_TRUE(gated());
+  EXPECT_EQ(hello({}, "evil.test").verdict, Verdict::kServerNameMismatch);
+  EXPECT_EQ(hello({}, "other.test").verdict, Verdict::kAccepted);
+}
+
+// A name that leads to the same address is learnt by the hello; the answer is still that of the
+// address.
+TEST_P(JudgeAsk, AnAnswerForAnAddressHoldsForAConnectionThatShowsItsName) {
+  const std::string target = v4() ? at(7) + ":443/tcp" : "[" + at(7) + "]:443/tcp";
+  const std::vector<WrittenRule> rules{{kDeny, "evil.test"}, {kAllow, "other.test:80"}};
+  with(kAsk, rules);
+  resolve("other.test", {at(7)});
+  NamedBy by{.name = asked(at(7), 443).by.name};
+  ASSERT_TRUE(by.name.valid());
+  answer(kAsk, rules, {});
+  EXPECT_FALSE(engine().judge().accepts_still(policy::Protocol::kTcp, {ip(at(7)), {443}}, by, now));
+  answer(kAsk, rules, {{kAllow, target}});
+  EXPECT_TRUE(engine().judge().accepts_still(policy::Protocol::kTcp, {ip(at(7)), {443}}, by, now));
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, JudgeAsk,

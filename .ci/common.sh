@@ -14,7 +14,7 @@ check_packages=(
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump nftables traceroute netcat-openbsd
   openssl openssh-client openssh-server git util-linux procps pyflakes3 rinetd
   python3-pytest python3-pytest-xdist
-  chromium python3-websockets prometheus
+  chromium prometheus tmux
 )
 # The guests of tests/machine. Their kernel is unpacked from its package, not installed.
 machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl)

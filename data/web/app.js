@@ -115,6 +115,10 @@ class Page {
       if (!this.model) return;
       this.drawTotals();
       this.pending.show(this.model);
+      const waiting = this.model.questions.length;
+      // Said aloud when it changes, and not with every second that passes.
+      setText(find("asked"), waiting > 0 ? `${waiting} waiting for an answer` : "");
+      document.title = `${waiting > 0 ? `(${waiting}) ` : ""}sluice ${this.model.run}`;
       for (const each of this.views) setText(each.number, each.count(this.model) || "");
       this.shown.view.show(this.model, this.filter);
     });
@@ -141,7 +145,7 @@ class Page {
 
   showRuns(runs) {
     const chooser = find("runs");
-    const list = runs.map(run => [run.run, `${run.run}  ${run.program}, ${age(run.uptime_s)}`]);
+    const list = runs.map(run => [run.run, `${run.run}  ${run.program}`]);
     const names = list.map(([name]) => name).join(" ");
     if (chooser.dataset.names !== names) {
       chooser.dataset.names = names;
@@ -161,11 +165,14 @@ class Page {
     const model = new Model(run);
     this.model = model;
     find("runs").value = run;
-    document.title = `sluice ${run}`;
     this.listen(model, this.stop.signal);
-    Promise.all([model.lookAtRefused(), model.lookAtRules()])
-      .then(() => this.draw(), error => this.tell(error.message));
     this.look();
+  }
+
+  // At what was before the first event: all that is later comes by events.
+  lookBack(model) {
+    Promise.all([model.lookAtRefused(), model.lookAtQuestions(), model.lookAtRules()])
+      .then(() => this.draw(), error => this.tell(error.message));
   }
 
   async listen(model, signal) {
@@ -173,6 +180,10 @@ class Page {
       for await (const {type, data} of events(model.run, signal)) {
         if (type === "missed") {
           model.lost += Number(data);
+          continue;
+        }
+        if (type === "begin") {
+          this.lookBack(model);
           continue;
         }
         const what = model.take(data);

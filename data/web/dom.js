@@ -94,5 +94,5 @@ export function age(seconds) {
 
 export function clock(time) {
   const date = new Date(time);
-  return Number.isNaN(date.getTime()) ? "" : date.toLocaleTimeString();
+  return Number.isNaN(date.getTime()) ? "" : date.toTimeString().slice(0, 8);
 }

@@ -13,6 +13,25 @@ const kPageMax = 512;                // Names that are asked for at a time.
 
 const lastLabels = name => name.split(".").slice(-2).join(".");
 
+// A look that is taken however often it is asked for by one at a time: who asks while one is under
+// way shares the next.
+function shared(look) {
+  let busy = null;
+  let next = null;
+  const begin = () => {
+    busy = look().finally(() => { busy = null; });
+    return busy;
+  };
+  return () => {
+    if (!busy) return begin();
+    next ??= busy.catch(() => {}).then(() => {
+      next = null;
+      return busy ?? begin();
+    });
+    return next;
+  };
+}
+
 export class Model {
   constructor(run) {
     this.run = run;
@@ -30,6 +49,8 @@ export class Model {
     this.ended = false;
     this.domains = new Map();
     this.unknown = new Set();
+    this.lookAtQuestions = shared(() => this.readQuestions());
+    this.lookAtRules = shared(() => this.readRules());
   }
 
   // Whose a name is; a guess until it is known.
@@ -84,7 +105,7 @@ export class Model {
     this.flows.set(flow.flow, {...flow, out: Math.max(0, moved[0]), in: Math.max(0, moved[1]), rates});
   }
 
-  async lookAtQuestions() {
+  async readQuestions() {
     if (!this.asks) return;
     try {
       const {items} = await ask(this.run, "pending");
@@ -96,7 +117,7 @@ export class Model {
     }
   }
 
-  async lookAtRules() {
+  async readRules() {
     const rules = [];
     let from;
     let last;
@@ -116,23 +137,23 @@ export class Model {
   async lookAtRefused() {
     try {
       const {items} = await ask(this.run, "refused");
-      // The run has counted from its beginning; events that came meanwhile are among these.
+      // The run has counted from its beginning, and events are among these.
       for (const row of items) this.noteRefused({...row, time: null}, 0, row.count);
     } catch (error) {
       if (error.code !== "unknown-request") throw error;
     }
   }
 
-  // `count` more of them, or so many at least.
-  noteRefused(event, count, least = 0) {
+  // `count` more of them, or `all` that there were.
+  noteRefused(event, count, all) {
     const what = event.name || event.address || "";
     if (!what && !event.left_out) return;
     const key = `${what} ${event.port ?? ""} ${event.proto ?? ""} ${event.reason}`;
     const row = this.refused.get(key) ?? {key, count: 0, ...event};
     const before = row.count;
-    row.count = Math.max(before + count, least);
+    row.count = all ?? before + count;
     row.time = event.time ?? row.time;
-    if (row.count === before) return;
+    if (row.count <= before) return;
     this.refused.delete(key);
     this.refused.set(key, row);      // The newest stands last.
     if (this.refused.size > kRefusedMax) this.refused.delete(this.refused.keys().next().value);
@@ -143,8 +164,7 @@ export class Model {
     row.count += 1;
     row.result = event.result ?? "";
     row.reason = event.reason ?? "";
-    row.query = event.query_type ?? "";
-    row.addresses = event.addresses ?? row.addresses;
+    row.query = event.query ?? "";
     row.time = event.time;
     if (row.result === "refused") row.refused += 1;
     this.names.delete(event.name);

@@ -53,8 +53,8 @@ export class NowView {
     this.none = h("p", {class: "none"}, "No flow lives.");
     this.table = h("table", {},
       h("thead", {}, h("tr", {}, h("th", {}, "Domain"), h("th", {class: "wide"}, "Path"),
-        h("th", {}, "Rate"), h("th", {class: "number"}, "out"), h("th", {class: "number"}, "in"),
-        h("th", {class: "number wide"}, "moved"), h("th", {}, h("span", {class: "unseen"}, "End")))),
+        h("th", {}, "Rate"), h("th", {class: "number"}, "Out"), h("th", {class: "number"}, "In"),
+        h("th", {class: "number wide"}, "Moved"), h("th", {}, h("span", {class: "unseen"}, "End")))),
       this.body);
     this.element = h("div", {}, this.table, this.none);
     this.rows = new Rows(this.body);

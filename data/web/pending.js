@@ -3,6 +3,9 @@
 import {ask} from "./api.js";
 import {age, h, Rows, setText} from "./dom.js";
 
+// When a card comes or goes, what is under the mouse is another one of a sudden: for so long a press
+// means none. Keys have their focus, which moves with its card.
+const kSettle = 500;
 const kScopes = [["once", "once"], ["run", "for this run"], ["always", "always"]];
 
 export class PendingView {
@@ -10,13 +13,28 @@ export class PendingView {
     this.page = page;
     this.parent = parent;
     this.rows = new Rows(parent);
+    this.numbers = "";
+    this.moved = 0;
   }
 
   show(model) {
     const questions = model.questions;
     this.parent.hidden = questions.length === 0;
+    const numbers = questions.map(one => one.question).join(" ");
+    if (numbers !== this.numbers) {
+      this.numbers = numbers;
+      this.moved = performance.now();
+      this.parent.classList.add("settling");
+      clearTimeout(this.settled);
+      this.settled = setTimeout(() => this.parent.classList.remove("settling"), kSettle);
+    }
+    const held = this.parent.contains(document.activeElement);
     this.rows.show(questions, one => String(one.question), one => this.make(one),
       (card, one) => card.fill(one));
+    // Whoever answers by keys goes on with the next one, but not on its button.
+    if (held && !this.parent.contains(document.activeElement)) {
+      (this.parent.querySelector(".card") ?? document.getElementById("view")).focus();
+    }
   }
 
   make(question) {
@@ -30,14 +48,22 @@ export class PendingView {
     const of = h("select", {title: "What the answer is about", "aria-label": "What it is about"},
       ["name:port", "name", "domain"].filter(each => rules[each])
         .map(each => h("option", {value: each}, rules[each])));
-    const scope = h("select", {title: "How long the answer holds", "aria-label": "How long"},
+    // An answer for once is about what was asked, and nothing else.
+    const narrow = () => {
+      of.disabled = scope.value === "once";
+      if (of.disabled) of.selectedIndex = 0;
+    };
+    const scope = h("select", {title: "How long the answer holds", "aria-label": "How long",
+      onchange: narrow},
       kScopes.map(([value, text]) =>
         h("option", {value, selected: value === (question.remember ?? "run")}, text)));
-    const answer = async verb => {
+    const answer = async (verb, event) => {
+      if (event.detail > 0 && performance.now() - this.moved < kSettle) return;
       buttons.forEach(button => { button.disabled = true; });
       try {
         await ask(this.page.model.run, verb,
-          {question: question.question, scope: scope.value, of: of.value, by: "web"});
+          {question: question.question, scope: scope.value, by: "web",
+            ...(of.value && !of.disabled ? {of: of.value} : {})});
         await this.page.model.lookAtQuestions();
       } catch (error) {
         this.page.tell(error.message);
@@ -45,14 +71,14 @@ export class PendingView {
       }
       this.page.draw();
     };
-    const buttons = [
-      h("button", {class: "main", "data-answer": "approve", onclick: () => answer("approve")},
-        "Approve"),
-      h("button", {class: "stop", "data-answer": "refuse", onclick: () => answer("refuse")},
-        "Refuse")];
-    const card = h("article", {class: "card", "aria-label": `May it reach ${what}?`},
+    const button = (name, verb, text) => h("button",
+      {class: name, "data-answer": verb, onclick: event => answer(verb, event)}, text);
+    const buttons = [button("main", "approve", "Approve"), button("stop", "refuse", "Refuse")];
+    narrow();
+    const card = h("article",
+      {class: "card", tabindex: "-1", "aria-label": `May it reach ${what}?`},
       h("p", {class: "asked"}, "May it reach ", ...shown,
-        question.port ? ` on port ${question.port}` : "", `/${question.proto}?`),
+        question.port ? ` on port ${question.port}` : "", ` (${question.proto})?`),
       about,
       question.note ? h("p", {class: "about"}, `The rule says: ${question.note}`) : null,
       h("div", {class: "choices"}, of.options.length > 0 ? of : null, scope),

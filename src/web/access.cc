@@ -70,6 +70,17 @@ bool Gatekeeper::has_session(const RequestHead& head) const {
          same_secret(head.key, secrets_.key);
 }
 
+std::string_view words_of(Access access) {
+  switch (access) {
+    case Access::kGranted: return "";
+    case Access::kForbidden: return "open the page by the URL that 'sluice web' has printed";
+    case Access::kNotFound: return "there is no such thing";
+    case Access::kBadMethod: return "not by this method";
+    case Access::kBadType: return "expected application/json";
+  }
+  return "";
+}
+
 Access Gatekeeper::judge(const RequestHead& head) const {
   if (!is_ours(head)) return Access::kForbidden;
   const Route route = route_of(head.path);

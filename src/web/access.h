@@ -46,6 +46,8 @@ enum class Access : std::uint16_t {
   kBadMethod = 405,
   kBadType = 415,
 };
+// A sentence for whoever was not let in.
+[[nodiscard]] std::string_view words_of(Access access);
 
 // What there is: files of the page, and what they ask for.
 enum class Route : std::uint8_t { kAsset, kSession, kRuns, kAsk, kDomains, kEvents, kNone };

@@ -36,17 +36,6 @@ constexpr unsigned kUnavailable = 503;
   return fmt::to_string(out);
 }
 
-[[nodiscard]] std::string_view words_of(Access access) {
-  switch (access) {
-    case Access::kGranted: return "";
-    case Access::kForbidden: return "open the page by the URL that 'sluice web' has printed";
-    case Access::kNotFound: return "there is no such thing";
-    case Access::kBadMethod: return "not by this method";
-    case Access::kBadType: return "expected application/json";
-  }
-  return "";
-}
-
 // Whatever it says is kept from the terminal: it repeats what clients send.
 void ignore_log(void* /*self*/, const char* /*format*/, va_list /*arguments*/) {}
 
@@ -78,7 +67,10 @@ class PageServer::Stream final : public EventListener {
   Stream& operator=(const Stream&) = delete;
   ~Stream() { server_.runs_.leave(run_, *this); }
 
-  void on_begin() override { beat(); }
+  void on_begin() override {
+    events_.begin();
+    wake();
+  }
   void on_line(std::string_view line) override {
     events_.add(line);
     wake();

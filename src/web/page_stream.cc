@@ -25,6 +25,8 @@ void PageStream::tell_missed() {
                  std::exchange(missed_, 0));
 }
 
+void PageStream::begin() { pending_ += "event: begin\ndata: {}\n\n"; }
+
 void PageStream::beat() {
   if (ended_ || !empty()) return;  // What waits is as good.
   tell_missed();

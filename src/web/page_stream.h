@@ -17,6 +17,8 @@ class PageStream {
 
   // `line` has no newline, as JSON has none within.
   void add(std::string_view line);
+  // No event is missing from here on: an event "begin".
+  void begin();
   // A comment, by which a page that is gone is found out.
   void beat();
   // There will be no more.

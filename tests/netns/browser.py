@@ -13,6 +13,59 @@ import pytest
 
 from harness import ENVIRONMENT, NOBODY, Failure, check
 
+# Keys that are no letters: Windows' number of each, and the text that it makes.
+KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "ArrowUp": (38, ""),
+        "ArrowDown": (40, ""), "ArrowRight": (39, ""), "ArrowLeft": (37, "")}
+
+# Contrast is WCAG 2's: 4.5 to 1 for texts.
+FAULTS = """(() => {
+  const faults = [];
+  const numbers = color => (color.match(/[0-9.]+/g) ?? []).map(Number);
+  const light = color => {
+    const [r, g, b] = color.map(value => (value /= 255) <= .04045
+      ? value / 12.92 : ((value + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const groundOf = element => {
+    for (; element; element = element.parentElement) {
+      const color = numbers(getComputedStyle(element).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.data.trim();
+    const element = walker.currentNode.parentElement;
+    if (!text || !element.checkVisibility() ||
+        element.closest(".unseen, :disabled, option, noscript, script")) continue;
+    const [one, other] = [numbers(getComputedStyle(element).color).slice(0, 3), groundOf(element)]
+      .map(light).sort((a, b) => b - a);
+    const contrast = (one + .05) / (other + .05);
+    if (contrast < 4.5) faults.push(`${text}: contrast ${contrast.toFixed(2)}`);
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    const box = range.getBoundingClientRect();
+    if (box.right > innerWidth + 1 || box.left < -1) {
+      faults.push(`${text}: from ${box.left} to ${box.right} of ${innerWidth}`);
+    }
+    for (let around = element; around; around = around.parentElement) {
+      const clips = ["hidden", "clip"].includes(getComputedStyle(around).overflowX);
+      if (clips && around.scrollWidth > around.clientWidth + 1) faults.push(`${text}: is cut`);
+    }
+  }
+  for (const control of document.querySelectorAll("button, select, input")) {
+    const box = control.getBoundingClientRect();
+    if (control.checkVisibility() && box.right > innerWidth + 1) {
+      faults.push(`${control.innerText || control.id}: ends at ${box.right} of ${innerWidth}`);
+    }
+  }
+  if (document.documentElement.scrollWidth > innerWidth) {
+    faults.push(`the page is ${document.documentElement.scrollWidth} wide`);
+  }
+  return faults;
+})()"""
+
 
 class Browser:
     """One tab. `t` is the test's context; the browser runs where guests are started from."""
@@ -124,10 +177,30 @@ class Browser:
         self.wait(f"document.querySelector({json.dumps(selector)}) !== null")
         self.value(f"document.querySelector({json.dumps(selector)}).click()")
 
-    def key(self, key):
-        for kind in ("keyDown", "keyUp"):
-            text = {"text": key} if len(key) == 1 and kind == "keyDown" else {}
-            self._call("Input.dispatchKeyEvent", type=kind, key=key, **text)
+    def key(self, key, shift=False):
+        """A letter, or one of KEYS."""
+        code, text = KEYS.get(key, (0, key))
+        how = {"key": key, "modifiers": 8 if shift else 0}
+        if code:
+            how |= {"code": key, "windowsVirtualKeyCode": code}
+        self._call("Input.dispatchKeyEvent", type="keyDown", **how,
+                   **({"text": text} if text else {}))
+        self._call("Input.dispatchKeyEvent", type="keyUp", **how)
+
+    def press(self, selector):
+        """By the mouse, in the middle of what is chosen."""
+        x, y = self.value(f"""(() => {{
+  const one = document.querySelector({json.dumps(selector)});
+  one.scrollIntoView({{block: "nearest"}});
+  const box = one.getBoundingClientRect();
+  return [box.x + box.width / 2, box.y + box.height / 2];
+}})()""")
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def faults(self):
+        """Texts that are hard to read on their ground, and what the window cuts off."""
+        return self.value(FAULTS)
 
     def look(self, width=1180, height=800, dark=False):
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height,

@@ -279,3 +279,57 @@ for name, kind in ((pointer(args[1]), 12), ("deadbeef.in-addr.arpa", 12), ("secr
 """, world.place("shared"), world.place("evil"))
     check_equal(out.split(), ["0", "1", "True"] + ["0"] * 6, "answers")
     check_equal(world.resolver.names(), {"ok.test"}, "what left")
+
+
+@each_family
+def test_a_question_carries_nothing_but_its_name(t):
+    """Letters in two cases, options, bits of the header, records beside the question and bytes
+    behind it: a name that is allowed must not be an envelope."""
+    World(t)
+    heard = []
+    # A resolver of our own, which keeps what it hears as it is.
+    other = {4: "10.0.0.53", 6: "fd02::53"}[t.family]
+    t.net.ip(t.net.srv, f"addr add {other}/{32 if t.family == 4 else 128} dev lo" +
+             ("" if t.family == 4 else " nodad"))
+    datagrams = t.udp(53, address=other)
+    datagrams.settimeout(None)
+
+    def answer():
+        while True:
+            query, source = datagrams.recvfrom(4096)
+            heard.append(query)
+            end = query.index(b"\0", 12) + 5
+            kind, data = address(place("shared", t.family))
+            datagrams.sendto(query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:end] + b"\xc0\x0c" +
+                             struct.pack(">HHIH", kind, 1, 0, len(data)) + data, source)
+
+    def quietly():
+        try:
+            answer()
+        except OSError:
+            pass
+
+    threading.Thread(target=quietly, daemon=True).start()
+    t.net.resolver(t.net.hst, f"nameserver {other}\n")
+    out = ask(t, r"""
+secret = b"SECRET"
+record = labels("ok.test") + struct.pack(">HHIH", 16, 1, 0, len(secret) + 1) + bytes([len(secret)]) + secret
+plain = query("Ok.TesT", KIND)
+flags = plain[:2] + b"\x07\x4f" + plain[4:]
+option = b"\0\0\x29\x12\x34\x77\x00\x12\x34" + struct.pack(">HHH", 4 + len(secret), 65001, len(secret)) + secret
+envelopes = [plain, flags, plain + secret, query("ok.TEST", KIND, edns=option),
+             query("ok.test", KIND, edns=b"", behind=record, counts=(1, 0)),
+             query("ok.test", KIND, edns=b"", behind=record, counts=(0, 1)),
+             struct.pack(">6H", 7, 0x100, 1, 0, 0, 1) + labels("ok.test") +
+             struct.pack(">HH", KIND, 1) + record,
+             b"\0\7\x28\0" + plain[4:], b"\0\7\x20\0" + plain[4:]]
+for message in envelopes:
+    for tcp in (False, True):
+        print(rcode(ask(message, tcp=tcp)), end=" ")
+""")
+    check_equal(out.split(), ["0"] * 8 + ["1"] * 6 + ["4"] * 4, "answers")
+    check(heard, "the resolver was asked")
+    name = wire_name("ok.test") + struct.pack(">HH", ADDRESS[t.family], 1)
+    for query in heard:
+        check_equal(query[2:12], b"\x01\0\0\1\0\0\0\0\0\1", "the header")
+        check_equal(query[12:], name + b"\0\0\x29\x04\xd0\0\0\0\0\0\0", "the question")

@@ -25,7 +25,7 @@ class Run:
         self.t = t
         self.child = t.start_python(code, *arguments, options=options, stdin=subprocess.PIPE)
 
-    def line(self, timeout=30):
+    def line(self, timeout=60):
         return read_line(self.child, timeout)
 
     def say(self, text="go"):

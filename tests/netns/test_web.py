@@ -13,6 +13,7 @@ import pytest
 from browser import Browser
 from harness import (ENVIRONMENT, NOBODY, check, check_equal, echo, finish, read_line, socket_in,
                      v4_only)
+from labkit import processes
 from policy_world import World
 
 # Where pictures of the page are left to be looked at; nowhere, if it is not set.
@@ -23,12 +24,12 @@ WAIT = 'print("up", flush=True); sys.stdin.readline()'
 class Page:
     """The server of the page, and a client of it that is no browser."""
 
-    def __init__(self, t, *words):
+    def __init__(self, t, *words, env=ENVIRONMENT):
         self.t = t
         self.child = subprocess.Popen(
             ["ip", "netns", "exec", t.net.hst, *NOBODY, t.path, "web", *words],
-            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.url = read_line(self.child, 60)
+            env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.url = read_line(self.child, 120)
         match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/#([0-9a-f]{64})", self.url)
         check(match, self.url)
         self.port, self.token = int(match.group(1)), match.group(2)
@@ -93,7 +94,7 @@ def family():
 
 def start(t, code=WAIT, *arguments, options=()):
     child = t.start_python(code, *arguments, options=options, stdin=subprocess.PIPE)
-    check_equal(read_line(child), "up", "the guest")
+    check_equal(read_line(child, 60), "up", "the guest")
     return child
 
 
@@ -202,7 +203,7 @@ def test_events_come_as_they_happen(t):
                 check(piece, f"the stream ended without {words}: {heard[-500:]}")
                 heard += piece
 
-        hear(b"text/event-stream", b":\n\n")
+        hear(b"text/event-stream", b"event: begin")
         child.stdin.write(b"go\n")
         child.stdin.flush()
         check_equal(read_line(child), "done", "the guest")
@@ -289,11 +290,16 @@ sys.stdin.readline()
     end(child)
 
 
-def picture(browser, name, **how):
-    if PICTURES:
-        browser.look(**how)
-        time.sleep(0.6)
-        browser.picture(os.path.join(PICTURES, f"{name}.png"))
+def picture(browser, name):
+    """What is shown is fit to be read: wide and narrow, light and dark."""
+    for width, dark in ((400, False), (400, True), (1180, True), (1180, False)):
+        browser.look(width=width, height=800, dark=dark)
+        # Two frames, until it is drawn so.
+        browser.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if PICTURES:
+            kind = f"{'narrow' if width == 400 else 'wide'}-{'dark' if dark else 'light'}"
+            browser.picture(os.path.join(PICTURES, f"{name}-{kind}.png"))
+        check_equal(browser.faults(), [], f"{name} at {width}{', dark' if dark else ''}")
 
 
 ROWS = "[...document.querySelectorAll('#view tbody tr')].map(row => row.innerText)"
@@ -329,7 +335,7 @@ for line in sys.stdin.buffer:
     def look(name):
         child.stdin.write(name.encode() + b"\n")
         child.stdin.flush()
-        return read_line(child)
+        return read_line(child, 60)
 
     check_equal(look("alone.evil.test"), "refused", "a name that is not listed")
     with Page(t) as page, Browser(t) as browser:
@@ -353,7 +359,12 @@ for line in sys.stdin.buffer:
         check(all(ord(c) >= 32 or c in "\n\t" for c in text) and "\u202e" not in text,
               f"control characters on the page: {text!r}")
         picture(browser, "refused")
-        picture(browser, "refused-dark", dark=True)
+        browser.click("#tab-dns")
+        browser.wait(f"{ROWS}.some(row => row.includes('alone.evil.test') || row.includes('img'))")
+        picture(browser, "dns")
+        browser.click("#tab-export")
+        picture(browser, "export")
+        browser.click("#tab-refused")
         browser.click("[data-rule='alone.evil.test']")
         browser.wait("document.querySelector('#rule').open")
         check("--allow 'alone.evil.test" in browser.value("document.querySelector('#rule').innerText"),
@@ -362,10 +373,8 @@ for line in sys.stdin.buffer:
         browser.click("#apply-rule")
         browser.wait("!document.querySelector('#rule').open")
         check_equal(look("alone.evil.test"), "reached", "... after the rule")
-        until = time.monotonic() + 20
-        while not any(first[0] == "evil" for first in world.first_bytes):
-            check(time.monotonic() < until, "a connection of the server's")
-            time.sleep(0.1)
+        processes.wait_until(lambda: any(first[0] == "evil" for first in world.first_bytes), 20,
+                             "the server has seen no connection")
         browser.click("#tab-policy")
         browser.wait(f"{ROWS}.some(row => row.includes('alone.evil.test') && !row.includes('never'))")
         picture(browser, "policy")
@@ -405,7 +414,7 @@ sys.stdin.readline()
                       "document.querySelector('#filter').dispatchEvent(new Event('input'))")
         browser.click("#view .open")
         browser.wait("document.querySelector('tr.flow button') !== null")
-        picture(browser, "flows-narrow", width=400, height=760)
+        picture(browser, "flows")
         browser.click("tr.flow button")
         check_equal(read_line(child, 60), "ECONNRESET", "the flow that was ended")
         browser.wait(f"{ROWS}.length === 0")

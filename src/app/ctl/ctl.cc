@@ -78,6 +78,7 @@ struct Listed {
   Verb verb;
   std::vector<std::string> (*head)();
   std::vector<std::string> (*row)(std::string_view line);
+  TableFit fit{};
 };
 
 [[nodiscard]] int show_list(Connection& run, const Listed& listed, bool json) {
@@ -92,7 +93,9 @@ struct Listed {
   };
   const auto asked = ask_pages(run, listed.verb, on_item);
   if (!asked || !asked->ok()) return answer_of(asked, false);
-  if (!json) std::fputs(table.text().c_str(), stdout);
+  TableFit fit = listed.fit;
+  fit.width = terminal_width();
+  if (!json) std::fputs(table.text(fit).c_str(), stdout);
   return printed() ? 0 : 1;
 }
 
@@ -150,8 +153,9 @@ struct Listed {
 [[nodiscard]] int carry_out(Connection& run, const CtlOptions& options) {
   if (options.verb == Verb::kStatus) return show_status(run, options.json);
   for (const Listed& listed :
-       {Listed{Verb::kFlows, flow_head, flow_row}, Listed{Verb::kRules, rule_head, rule_row},
-        Listed{Verb::kRefused, refused_head, refused_row}}) {
+       {Listed{Verb::kFlows, flow_head, flow_row, {.drop = "ADDRESS", .cut = "WITH"}},
+        Listed{Verb::kRules, rule_head, rule_row, {.cut = "TARGET"}},
+        Listed{Verb::kRefused, refused_head, refused_row, {.cut = "NAME"}}}) {
     if (options.verb == listed.verb) return show_list(run, listed, options.json);
   }
   if (options.verb == Verb::kPublished) return show_published(run, options.json);

@@ -264,7 +264,7 @@ int show_pending(Connection& run, bool json) {
   if (json) {
     fmt::print("{}\n", asked->last);
   } else if (table.rows() > 0) {
-    std::istringstream lines(table.text());
+    std::istringstream lines(table.text({.width = terminal_width(), .cut = "ASKS FOR"}));
     std::size_t row = 0;
     for (std::string line; std::getline(lines, line); ++row) {
       if (for_terminal() && row > 0 && row < bold.size()) {

@@ -1,8 +1,11 @@
 #include "app/ctl/ctl_tables.h"
 
 #include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -37,6 +40,21 @@ using Json = nlohmann::ordered_json;
   return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
+constexpr std::size_t kBetween = 2;  // Spaces, of two columns.
+constexpr std::size_t kCutMin = 12;
+
+[[nodiscard]] bool stands_right(std::string_view title) {
+  constexpr std::array<std::string_view, 7> kCounted{"TO HOST", "TO GUEST", "AGE",  "DECIDED",
+                                                     "TIMES",   "TRIES",    "FLOWS"};
+  return std::ranges::find(kCounted, title) != kCounted.end();
+}
+
+[[nodiscard]] std::string end_of(const std::string& text, std::size_t width) {
+  if (text.size() <= width) return text;
+  const std::size_t mark = std::min<std::size_t>(width, 2);
+  return std::string(mark, '.') + text.substr(text.size() - (width - mark));
+}
+
 }  // namespace
 
 std::string shown(std::string text) {
@@ -46,41 +64,76 @@ std::string shown(std::string text) {
   return text;
 }
 
-std::string Table::text() const {
-  std::vector<std::size_t> widths(rows_.front().size());
+std::size_t terminal_width() {
+  winsize size{};
+  const bool known = ::isatty(STDOUT_FILENO) != 0 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return known ? size.ws_col : 0;
+}
+
+std::vector<std::optional<std::size_t>> Table::widths(const TableFit& fit) const {
+  const std::vector<std::string>& titles = rows_.front();
+  std::vector<std::optional<std::size_t>> widths(titles.size(), 0);
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(*widths[i], row[i].size());
   }
+  const auto too_wide = [&] {
+    std::size_t all = 0;
+    for (const auto& width : widths) all += width ? *width + kBetween : 0;
+    return fit.width > 0 && all > fit.width + kBetween ? all - fit.width - kBetween : 0;
+  };
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    if (titles[i] == fit.drop && too_wide() > 0) widths[i].reset();
+  }
+  for (std::size_t i = 0; i < titles.size(); ++i) {
+    if (titles[i] != fit.cut || !widths[i]) continue;
+    const std::size_t most = *widths[i] - std::min(*widths[i], too_wide());
+    widths[i] = std::min(*widths[i], std::max(most, kCutMin));
+  }
+  return widths;
+}
+
+std::string Table::text(const TableFit& fit) const {
+  const auto all = widths(fit);
   std::string text;
   for (const auto& row : rows_) {
+    std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      const bool last = i + 1 == row.size();
-      text += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
+      if (!all[i]) continue;
+      const std::string cell = end_of(row[i], *all[i]);
+      line += stands_right(rows_.front()[i]) ? fmt::format("{:>{}}", cell, *all[i])
+                                             : fmt::format("{:<{}}", cell, *all[i]);
+      line.append(kBetween, ' ');
     }
-    text += '\n';
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + '\n';
   }
   return text;
 }
 
 std::vector<std::string> flow_head() {
-  return {"FLOW", "PROTO", "WITH", "ADDRESS", "PATH", "TO HOST", "TO GUEST", "AGE"};
+  return {"FLOW", "WITH", "ADDRESS", "PATH", "TO HOST", "TO GUEST", "AGE"};
 }
 
 std::vector<std::string> flow_row(std::string_view line) {
   const Json flow = parse(line);
   if (!flow.is_object() || !flow.contains("flow")) return {};
-  const std::string address = endpoint(text_of(flow, "address"), number_of(flow, "port"));
+  const std::string address = text_of(flow, "address");
   const std::string name = text_of(flow, "name");
-  const bool inbound = text_of(flow, "direction") == "in";
-  return {
-      text_of(flow, "flow"),
-      text_of(flow, "proto"),
-      inbound ? fmt::format("< :{}", number_of(flow, "guest_port")) : (name.empty() ? "-" : name),
-      address,
-      text_of(flow, "path"),
-      telemetry::human_bytes(number_of(flow, "bytes_to_host")),
-      telemetry::human_bytes(number_of(flow, "bytes_to_guest")),
-      telemetry::human_duration(seconds_of(flow, "duration_s"))};
+  const std::uint64_t port = number_of(flow, "port");
+  const std::string proto = text_of(flow, "proto");
+  // Of a client from outside: the port of the guest that it came to.
+  const std::string with =
+      text_of(flow, "direction") == "in"
+          ? fmt::format(":{}/{} < {}", number_of(flow, "guest_port"), proto,
+                        endpoint(address, port))
+          : fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
+  return {text_of(flow, "flow"),
+          with,
+          name.empty() ? "-" : address,
+          text_of(flow, "path"),
+          telemetry::human_bytes(number_of(flow, "bytes_to_host")),
+          telemetry::human_bytes(number_of(flow, "bytes_to_guest")),
+          telemetry::human_duration(seconds_of(flow, "duration_s"))};
 }
 
 std::vector<std::string> rule_head() { return {"EFFECT", "TARGET", "DECIDED", "RULE", "NOTE"}; }

@@ -1,6 +1,8 @@
 // What runs answer, as people read it: columns that stand under each other.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,7 +12,17 @@ namespace sluice::app {
 // What a terminal may show of any text: a run that was taken over may answer anything.
 [[nodiscard]] std::string shown(std::string text);
 
-// Rows of a table; the first one is its head.
+// Into how wide a terminal a table is to fit, and what it gives up for that, by title.
+struct TableFit {
+  std::size_t width = 0;       // 0: as wide as it is, as for a pipe.
+  std::string_view drop = {};  // This column is left out first,
+  std::string_view cut = {};   // then of this one the ends are shown, where it says whose it is.
+};
+
+// The columns of standard output; 0: it is no terminal.
+[[nodiscard]] std::size_t terminal_width();
+
+// Rows of a table; the first one is its head. What is counted stands right.
 class Table {
  public:
   explicit Table(std::vector<std::string> head) { add(std::move(head)); }
@@ -18,9 +30,12 @@ class Table {
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   [[nodiscard]] std::size_t rows() const { return rows_.size() - 1; }
   // A line each, without spaces at their ends.
-  [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::string text(const TableFit& fit = {}) const;
 
  private:
+  // Of each column; nothing: it is left out.
+  [[nodiscard]] std::vector<std::optional<std::size_t>> widths(const TableFit& fit) const;
+
   std::vector<std::vector<std::string>> rows_;
 };
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "app/ctl/ctl_tables.h"
 #include "app/observe/event_source.h"
 #include "app/observe/live_events.h"
 #include "app/options/command.h"
@@ -62,7 +63,7 @@ class Viewer {
       (void)std::fwrite(line.data(), 1, line.size(), stdout);
       (void)std::fputc('\n', stdout);
     } else {
-      std::fputs(telemetry::event_row(*event, color_).c_str(), stdout);
+      std::fputs(telemetry::event_row(*event, color_, terminal_width()).c_str(), stdout);
     }
   }
   // Lines that were no events.

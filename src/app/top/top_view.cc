@@ -27,9 +27,12 @@ constexpr std::array kColumns{
 };
 using Cells = std::array<std::string, kColumns.size()>;
 
-[[nodiscard]] std::string rate_text(double rate) {
-  return rate < 1 ? "-" : telemetry::human_bytes(static_cast<std::uint64_t>(std::llround(rate)));
+[[nodiscard]] std::string bytes_text(double rate) {
+  return telemetry::human_bytes(static_cast<std::uint64_t>(std::llround(std::max(rate, 0.0))));
 }
+
+// Of a row: most do nothing most of the time.
+[[nodiscard]] std::string rate_text(double rate) { return rate < 1 ? "-" : bytes_text(rate); }
 
 [[nodiscard]] std::string age_text(double seconds) {
   const double most = std::clamp(seconds, 0.0, 1e9);
@@ -85,7 +88,7 @@ class Table {
  public:
   explicit Table(std::size_t width) : width_(width), name_(width) {
     for (const Column& column : kColumns) {
-      if (is_shown(column)) name_ -= std::min(name_, column.width + 1);
+      if (is_shown(column)) name_ -= std::min(name_, column.width + before(column));
     }
   }
 
@@ -95,14 +98,17 @@ class Table {
       const Column& column = kColumns[i];
       if (!is_shown(column)) continue;
       const std::string cell = cells[i].substr(0, column.width);
-      text += column.right ? fmt::format(" {:>{}}", cell, column.width)
-                           : fmt::format(" {:<{}}", cell, column.width);
+      text.append(before(column), ' ');
+      text += column.right ? fmt::format("{:>{}}", cell, column.width)
+                           : fmt::format("{:<{}}", cell, column.width);
     }
     return text.substr(0, width_);
   }
 
  private:
   [[nodiscard]] bool is_shown(const Column& column) const { return width_ >= column.from; }
+  // Spaces: two before what stands left, as what is before it stands right.
+  [[nodiscard]] static std::size_t before(const Column& column) { return column.right ? 1 : 2; }
 
   std::size_t width_;
   std::size_t name_;
@@ -115,7 +121,7 @@ class Table {
 }
 
 [[nodiscard]] std::string head_line(const TopHead& head, const std::vector<TopGroup>& groups,
-                                    const TopState& state) {
+                                    const TopState& state, std::size_t width) {
   std::size_t flows = 0;
   double in = 0;
   double out = 0;
@@ -124,16 +130,24 @@ class Table {
     in += group.to_guest_rate;
     out += group.to_host_rate;
   }
-  std::string text =
-      fmt::format("{} {}  up {}  {} flows  in {}/s  out {}/s", head.program, head.run,
-                  age_text(head.uptime_s), flows, rate_text(in), rate_text(out));
+  std::string text = fmt::format("{} {}", head.program, head.run);
+  // Each part whole, or not at all.
+  const auto add = [&](const std::string& part) {
+    if (text.size() + 2 + part.size() <= width) text += "  " + part;
+  };
+  // First what changes how the rest is to be read.
+  if (state.paused) add("PAUSED");
+  if (!state.filter.empty()) add("filter: " + state.filter);
+  add("up " + age_text(head.uptime_s));
+  add(fmt::format("{} flow{}", flows, flows == 1 ? "" : "s"));
+  add(fmt::format("in {}/s", bytes_text(in)));
+  add(fmt::format("out {}/s", bytes_text(out)));
   if (!head.fallback.empty()) {
-    text += fmt::format("  default {}, {} rules, generation {}", head.fallback, head.rules,
-                        head.generation);
+    add("default " + head.fallback);
+    add(fmt::format("{} rule{}", head.rules, head.rules == 1 ? "" : "s"));
+    add(fmt::format("generation {}", head.generation));
   }
-  if (state.paused) text += "  PAUSED";
-  if (!state.filter.empty()) text += "  filter: " + state.filter;
-  return text;
+  return text.substr(0, width);
 }
 
 [[nodiscard]] std::string last_line(const TopState& state) {
@@ -175,7 +189,7 @@ std::string top_screen(const TopHead& head, const std::vector<TopGroup>& groups,
   // The selected row is always seen.
   const std::size_t selected = std::min(state.selected, rows.empty() ? 0 : rows.size() - 1);
   const std::size_t first = selected < room ? 0 : selected - room + 1;
-  std::string text = paint("1", head_line(head, groups, state).substr(0, size.columns)) + "\n" +
+  std::string text = paint("1", head_line(head, groups, state, size.columns)) + "\n" +
                      paint("7", table.line("NAME", titles())) + "\n";
   for (std::size_t i = first; i < std::min(rows.size(), first + room); ++i) {
     const TopRow& row = rows[i];

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <iterator>
@@ -11,7 +12,10 @@
 namespace sluice::telemetry {
 namespace {
 
+constexpr std::size_t kTypeWidth = 6;
 constexpr std::size_t kTargetWidth = 36;
+// What stands before the target: the time, the type, and two spaces behind each.
+constexpr std::size_t kBefore = 12 + 2 + kTypeWidth + 2;
 
 struct Paint {
   std::string_view begin;
@@ -137,7 +141,7 @@ std::string target_text(const SeenEvent& event) {
   return fmt::format("{}/{}", endpoint_text(host, event.port), plain(event.proto));
 }
 
-std::string event_row(const SeenEvent& event, Color color) {
+std::string event_row(const SeenEvent& event, Color color, std::size_t width) {
   std::string what;
   if (!event.flow.empty() || event.question != 0) {
     what = target_text(event);
@@ -155,9 +159,19 @@ std::string event_row(const SeenEvent& event, Color color) {
                : fmt::format("{}, run {}", plain(event.program), plain(event.run));
   }
   const Paint paint = paint_for(event, color);
-  std::string line =
-      fmt::format("{}  {}{:<6}{}  {:<{}}  {}", clock_text(event.time), paint.begin,
-                  plain(event.type), paint.end, what, kTargetWidth, detail_of(event));
+  const std::string type = plain(event.type);
+  std::string line = fmt::format("{}  {}{:<{}}{}  ", clock_text(event.time), paint.begin, type,
+                                 kTypeWidth, paint.end);
+  // A longer word takes its room from the target, so that details stand under each other.
+  const std::size_t over = type.size() - std::min(type.size(), kTypeWidth);
+  const std::string detail = detail_of(event);
+  const std::size_t target = kTargetWidth - std::min(over, kTargetWidth);
+  const std::size_t whole = kBefore + over + std::max(what.size(), target) + 2 + detail.size();
+  if (width > kBefore && whole > width && !detail.empty()) {
+    line += fmt::format("{}\n{:{}}{}", what, "", kBefore, detail);
+  } else {
+    line += fmt::format("{:<{}}  {}", what, target, detail);
+  }
   line.erase(line.find_last_not_of(' ') + 1);
   line += '\n';
   return line;

@@ -1,10 +1,11 @@
 // An event as a person reads it: one line, in columns, the name first.
 //
 //   12:00:00.123  open    example.org:443/tcp              192.0.2.7
-//   12:00:01.373  close   example.org:443/tcp              192.0.2.7  120 B out, 5.2 KiB in, 1.25
-//   s, kernel 12:00:02.000  deny    192.0.2.8:53/udp                 address-unlisted, by policy
+//   12:00:01.373  close   example.org:443/tcp              192.0.2.7  120 B out, 5.2 KiB in
+//   12:00:02.000  deny    192.0.2.8:53/udp                 address-unlisted, by policy
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -13,8 +14,9 @@
 
 namespace sluice::telemetry {
 
-// With a newline. Times are local ones.
-[[nodiscard]] std::string event_row(const SeenEvent& event, Color color);
+// With a newline. Times are local ones. Where the line would be wider than the terminal (0: it is
+// none), what is said of the target stands in a line of its own below it.
+[[nodiscard]] std::string event_row(const SeenEvent& event, Color color, std::size_t width = 0);
 
 // What a terminal may show of any text: printable ASCII as it is, each other byte as \DDD.
 [[nodiscard]] std::string plain(std::string_view text);

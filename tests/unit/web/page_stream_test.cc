@@ -38,6 +38,14 @@ TEST(PageStream, ABeatIsNeededOnlyWhereNothingWaits) {
   EXPECT_EQ(all_of(stream), ":\n\ndata: x\n\n");
 }
 
+TEST(PageStream, ItsBeginningIsAnEvent) {
+  PageStream stream(1000);
+  stream.beat();
+  stream.begin();
+  stream.add("x");
+  EXPECT_EQ(all_of(stream), ":\n\nevent: begin\ndata: {}\n\ndata: x\n\n");
+}
+
 TEST(PageStream, TheEndIsToldOnce) {
   PageStream stream(1000);
   EXPECT_FALSE(stream.is_done());

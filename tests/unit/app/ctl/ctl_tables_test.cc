@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace sluice::app {
 namespace {
 
@@ -16,19 +18,60 @@ TEST(CtlTables, ColumnsStandUnderEachOther) {
   EXPECT_EQ(table.rows(), 1u);
 }
 
+TEST(CtlTables, WhatIsCountedStandsRight) {
+  Table table({"NAME", "TIMES", "REASON"});
+  table.add({"a.test", "7", "x"});
+  table.add({"b.test", "123456", "y"});
+  EXPECT_EQ(table.text(),
+            "NAME     TIMES  REASON\n"
+            "a.test       7  x\n"
+            "b.test  123456  y\n");
+}
+
+TEST(CtlTables, ATableFitsItsTerminal) {
+  Table table({"FLOW", "WITH", "ADDRESS", "AGE"});
+  table.add({"00c0ffee", "a-long-label.and-another.example.org:443/tcp", "192.0.2.7", "1.25 s"});
+  table.add({"00c0ffef", "[2001:db8::1]:5000/udp", "-", "10 s"});
+  const TableFit fit{.width = 0, .drop = "ADDRESS", .cut = "WITH"};
+  EXPECT_EQ(table.text(fit), table.text());
+  const auto widest = [](const std::string& text) {
+    std::size_t most = 0;
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = text.find('\n', at);
+      most = std::max(most, end - at);
+      at = end + 1;
+    }
+    return most;
+  };
+  const std::size_t whole = widest(table.text());
+  EXPECT_EQ(table.text({.width = whole, .drop = "ADDRESS", .cut = "WITH"}), table.text());
+  EXPECT_EQ(table.text({.width = 48, .drop = "ADDRESS", .cut = "WITH"}),
+            "FLOW      WITH                               AGE\n"
+            "00c0ffee  ..-another.example.org:443/tcp  1.25 s\n"
+            "00c0ffef  [2001:db8::1]:5000/udp            10 s\n");
+  for (std::size_t width = 30; width <= whole; ++width) {
+    EXPECT_LE(widest(table.text({.width = width, .drop = "ADDRESS", .cut = "WITH"})), width);
+  }
+  // Less than this says nothing: the terminal wraps it.
+  EXPECT_NE(table.text({.width = 1, .cut = "WITH"}).find("..rg:443/tcp"), std::string::npos);
+}
+
 TEST(CtlTables, AFlowIsARow) {
   EXPECT_EQ(flow_row(R"({"flow":"00c0ffee00c0ffee","proto":"tcp","direction":"out",)"
                      R"("guest":"10.0.2.15","guest_port":40000,"name":"example.org",)"
                      R"("address":"192.0.2.7","port":443,"duration_s":1.250000,)"
                      R"("bytes_to_host":120,"bytes_to_guest":5300,"path":"kernel"})"),
-            (Cells{"00c0ffee00c0ffee", "tcp", "example.org", "192.0.2.7:443", "kernel", "120 B",
+            (Cells{"00c0ffee00c0ffee", "example.org:443/tcp", "192.0.2.7", "kernel", "120 B",
                    "5.2 KiB", "1.25 s"}));
   EXPECT_EQ(flow_row(R"({"flow":"00c0ffee00c0ffee","proto":"tcp","direction":"in",)"
-                     R"("guest_port":80,"name":null,"address":"2001:db8::1","port":5000})")[2],
-            "< :80");
-  EXPECT_EQ(flow_row(R"({"flow":"0","address":"2001:db8::1","port":5000})")[3],
-            "[2001:db8::1]:5000");
-  EXPECT_EQ(flow_row(R"({"flow":"0","address":"192.0.2.1","port":0})")[3], "192.0.2.1");
+                     R"("guest_port":80,"name":null,"address":"2001:db8::1","port":5000})")[1],
+            ":80/tcp < [2001:db8::1]:5000");
+  const Cells unnamed =
+      flow_row(R"({"flow":"0","proto":"udp","address":"2001:db8::1","port":5000})");
+  EXPECT_EQ(unnamed[1], "[2001:db8::1]:5000/udp");
+  EXPECT_EQ(unnamed[2], "-");
+  EXPECT_EQ(flow_row(R"({"flow":"0","proto":"icmp","address":"192.0.2.1","port":0})")[1],
+            "192.0.2.1/icmp");
 }
 
 TEST(CtlTables, WhatIsNoFlowIsNoRow) {
@@ -56,7 +99,7 @@ TEST(CtlTables, AStatusHasALineForEachMember) {
 
 TEST(CtlTables, NothingReachesATerminalRaw) {
   EXPECT_EQ(shown("a\x1b[31m\x07\xc3\xa4"), "a?[31m???");
-  EXPECT_EQ(flow_row(R"({"flow":"0","name":"\u001b[2J"})")[2], "?[2J");
+  EXPECT_EQ(flow_row(R"({"flow":"0","proto":"tcp","name":"\u001b[2J"})")[1], "?[2J/tcp");
 }
 
 }  // namespace

@@ -52,9 +52,9 @@ std::string plain_screen(const std::vector<TopGroup>& groups, const TopState& st
 TEST(TopView, AWideScreenHasEverything) {
   const std::string text = plain_screen(groups_of(1), {}, {.columns = 140, .lines = 24});
   const auto lines = lines_of(text);
-  EXPECT_TRUE(lines[0].starts_with("sluice run k3f9wa  up 1h01m  1 flows  in 2.0 KiB/s"))
+  EXPECT_TRUE(lines[0].starts_with("sluice run k3f9wa  up 1h01m  1 flow  in 2.0 KiB/s  out 0 B/s"))
       << lines[0];
-  EXPECT_NE(lines[0].find("default deny, 7 rules, generation 2"), std::string::npos);
+  EXPECT_NE(lines[0].find("default deny  7 rules  generation 2"), std::string::npos);
   for (const char* title : {"NAME", "FLOWS", "IN/s", "OUT/s", "PATH", "AGE", "PROCESS"}) {
     EXPECT_NE(lines[1].find(title), std::string::npos) << title;
   }
@@ -76,6 +76,15 @@ TEST(TopView, NothingIsWiderOrHigherThanTheScreen) {
       for (const std::string& line : lines) EXPECT_LE(line.size(), columns) << line;
     }
   }
+}
+
+TEST(TopView, ANarrowScreenSaysThatItIsPausedAndFiltered) {
+  TopState state;
+  state.paused = true;
+  state.filter = "example";
+  const auto lines = lines_of(plain_screen(groups_of(2), state, {.columns = 60, .lines = 24}));
+  EXPECT_TRUE(lines[0].starts_with("sluice run k3f9wa  PAUSED  filter: example  up 1h01m"))
+      << lines[0];
 }
 
 TEST(TopView, TheChosenRowIsSeenAndMarked) {

@@ -51,6 +51,27 @@ TEST_F(EventRow, HasTheNameFirstAndTheAddressBehindIt) {
             "12:00:00.373  open    example.org:443/tcp                   192.0.2.7\n");
 }
 
+TEST_F(EventRow, ANarrowTerminalHasTheDetailsBelow) {
+  EXPECT_EQ(event_row(closed(), Color::kOff, 80),
+            "12:00:00.373  close   example.org:443/tcp\n"
+            "                      192.0.2.7  120 B out, 5.2 KiB in, 1.25 s, kernel\n");
+  EXPECT_EQ(event_row(closed(), Color::kOff, 200), event_row(closed(), Color::kOff));
+  SeenEvent event = closed();
+  event.type = "open";
+  const std::string line = event_row(event, Color::kOff);
+  EXPECT_EQ(event_row(event, Color::kOff, line.size() - 1), line);
+  EXPECT_NE(event_row(event, Color::kOff, line.size() - 2), line);
+}
+
+TEST_F(EventRow, ALongWordLeavesTheDetailsWhereTheyAre) {
+  SeenEvent event = closed();
+  const std::size_t at = event_row(event, Color::kOff).find("192.0.2.7");
+  event.type = "decision";
+  event.question = 3;
+  event.result = "approved";
+  EXPECT_EQ(event_row(event, Color::kOff).find("192.0.2.7"), at);
+}
+
 TEST_F(EventRow, QuestionsFirstBytesAndPolicies) {
   SeenEvent query = closed();
   query.type = "dns";

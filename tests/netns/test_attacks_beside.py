@@ -1,6 +1,7 @@
 """Attacks round the side (docs/attacks.md): processes of the same user, and texts that are meant for
 whoever reads about them."""
 
+import json
 import subprocess
 import time
 
@@ -91,5 +92,6 @@ sys.stdin.readline()
         raw = sorted({char for char in text if ord(char) < 32 and char not in "\n\t" or 127 <= ord(char) < 160})
         check_equal(raw, [], f"raw characters in {where}")
     check("evil.test" in seen["the end"] and "evil.test" in seen["observe"], seen["the end"])
-    check("[31m" in seen["events"], "the event has the name")
+    check(any("\\027[31m" in line for line in seen["events"].splitlines() if json.loads(line)),
+          "the event has the name, escaped")
     check_equal(world.requests, [], "what reached a server")

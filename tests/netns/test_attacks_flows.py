@@ -2,11 +2,12 @@
 made to be misread, other protocols, and frames that no honest kernel sends."""
 
 import json
+import subprocess
 import time
 
 import pytest
 
-from harness import check, check_equal, each_family, echo
+from harness import check, check_equal, each_family, echo, finish, processes, read_line
 from policy_world import POLICY, World
 from test_control import Run
 from test_names_gate import TALK, reached, talk
@@ -105,6 +106,84 @@ print(first(records(handshake(before, [names(b"OK.test"), *others])))[:1])
 
 
 @each_family
+def test_hellos_of_any_cut_and_size(t):
+    """27: records of 16 bytes and of one, a hello of nearly 16 KiB and one beyond that."""
+    world = World(t)
+    out = talk(t, HELLO + """
+whole = handshake(before, rest_of)
+print(first(records(whole, 1 + len(whole) // 60))[:1], flush=True)
+print(first(records(whole, 1)))
+def padded(size):
+    bare = [one for one in rest_of if one[0] != 21]
+    missing = size - 5 - len(handshake(before, bare)) - 4
+    return records(handshake(before, [*bare, (21, bytes(missing))]))
+print(first(padded(15 * 1024))[:1])
+print(first(padded(17 * 1024)))
+""")
+    lines = out.split("\n")
+    check_equal((lines[0], lines[2]), (repr(b"\x16"),) * 2, "what the server answers")
+    for at in (1, 3):
+        check(lines[at] in (ALERT, repr(b"<reset>")), f"beyond a bound: {lines[at]}")
+    check_equal(len(reached(world)[1]), 2, "hellos that reached a server")
+
+
+@each_family
+def test_hellos_that_stop_half_way_are_bounded(t):
+    """27: more of them than may be kept, and others are served meanwhile once they are gone."""
+    world = World(t)
+    count = 1200 if t.fast else 10000
+    child = t.start_python(HELLO + """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+half = hello("ok.test")[:200]
+print("up", flush=True); sys.stdin.readline()
+where, flows, ended = socket.getaddrinfo("ok.test", 443)[0][4][0], [], 0
+for _ in range(int(args[0])):
+    try:
+        s = connect(where, 443); s.sendall(half); flows.append(s)
+    except OSError: ended += 1
+print("open", flush=True)
+for s in flows:
+    s.settimeout(60)
+    try: s.recv(1); ended += 1
+    except TimeoutError: pass
+    except OSError: ended += 1
+print(ended, flush=True)
+print(first(hello("ok.test"))[:1])
+""", count, options=with_events(t), stdin=subprocess.PIPE)
+    check_equal(read_line(child), "up", "the guest")
+    engine = t.engine_pid(child)
+    before = processes.memory_kib(engine)["anon"]
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    check_equal(read_line(child, 240), "open", "the guest")
+    growth = processes.memory_kib(engine)["anon"] - before
+    status, out, err = finish(child, 240)
+    check_equal((status, out.split("\n")[:2]), (0, [str(count), repr(b"\x16")]), f"the ends: {err[-300:]}")
+    check(growth < 64 * 1024, f"memory grew by {growth} KiB")
+    check_equal(len(reached(world)[1]), 1, "hellos that reached a server")
+    told = set(reasons(t, "deny")) | set(reasons(t, "limit"))
+    check("first-bytes-timeout" in told, f"why: {told}")
+
+
+@each_family
+def test_an_encrypted_hello_is_judged_by_its_outer_name_or_refused(t):
+    """28."""
+    world = World(t)
+    code = HELLO + """
+ech = (0xfe0d, bytes.fromhex("0000010001aa0020") + bytes(32) + bytes.fromhex("0010") + bytes(16))
+print(first(records(handshake(before, [names(b"ok.test"), *others, ech])))[:1])
+print(first(records(handshake(before, [names(b"evil.test"), *others, ech]))))
+"""
+    check_equal(talk(t, code).split("\n")[:2], [repr(b"\x16"), ALERT], "by the outer name")
+    check_equal(len(reached(world)[1]), 1, "hellos that reached a server")
+    policy = t.file("policy.toml", 'version = 1\n[tls]\nech = "refuse"\n[[rule]]\nallow = "ok.test:443"\n')
+    check_equal(talk(t, code, options=["--policy", policy]).split("\n")[:2],
+                [repr(b"\x15"), ALERT], "refused")
+    check_equal(len(reached(world)[1]), 1, "hellos that reached a server")
+
+
+@each_family
 def test_fronting_passes(t):
     """25: what is inside of an encrypted connection to a name that is allowed is not seen. The threat
     model says so; this holds the page to it."""
@@ -157,6 +236,36 @@ for request in (
 
 
 @each_family
+def test_requests_of_one_burst_are_each_judged(t):
+    """30 and 31: pipelined, behind bodies of either kind, and cut at every byte."""
+    world = World(t)
+    out = talk(t, r"""
+good, evil = get("plain.test"), get("evil.test")
+body = b"POST / HTTP/1.1\r\nHost: plain.test\r\nContent-Length: 40\r\n\r\n" + evil[:40].ljust(40)
+chunk = (b"POST / HTTP/1.1\r\nHost: plain.test\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\n\r\n")
+for front in (good, body, good * 20):
+    s = open_to("plain.test", 80)
+    s.sendall(front + evil)
+    print(rest(s)[-7:])
+s = open_to("plain.test", 80)
+for byte in good + evil:
+    s.sendall(bytes([byte]))
+print(rest(s)[-7:])
+s = open_to("plain.test", 80)
+try:
+    for byte in chunk + evil:
+        s.sendall(bytes([byte]))
+except ConnectionError: pass
+print(rest(s)[-7:])
+""")
+    # Where the guest has all of the answers before it is told why, and else there is but a reset.
+    page = repr(b"/why/1\n")
+    ends = set(out.split("\n")[:5])
+    check(ends <= {repr(b"<reset>"), page}, f"ends: {ends}")
+    check_equal({host for _, host, _ in world.requests} - {"plain.test"}, set(), "requests")
+
+
+@each_family
 def test_nothing_is_free_behind_an_upgrade_that_was_not_taken(t):
     """32: a request for another host right behind that for an upgrade, before and after its answer."""
     world = World(t)
@@ -175,6 +284,42 @@ s.sendall(upgrade + key + b"\r\n" + get("evil.test")); print(rest(s)[-7:])
     lines = out.split("\n")[:4]
     check(all(line in (repr(b"HTTP/1.1 403"), repr(b"<reset>")) for line in lines), f"{lines}")
     check_equal({host for _, host, _ in world.requests} - {"plain.test"}, set(), "requests")
+
+
+@each_family
+def test_a_scan_of_an_open_address_finds_the_ports_of_its_rule(t):
+    """38: and does not fill the log."""
+    world = World(t)
+    last = 8192 if t.fast else 65535
+    open_ports = {443, 22, 80, 8443, 5432}
+    for port in open_ports - {443, 80}:
+        t.listen(port, echo, address=world.place("shared"))
+    out = talk(t, """
+import errno, selectors
+where = socket.getaddrinfo("ok.test", 443, type=socket.SOCK_STREAM)[0]
+found, told, selector = set(), set(), selectors.DefaultSelector()
+def settle(most):
+    while len(selector.get_map()) > most:
+        for key, _ in selector.select(20):
+            error = key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            told.add(errno.errorcode.get(error, "ok"))
+            if error == 0: found.add(key.data)
+            selector.unregister(key.fileobj); key.fileobj.close()
+for port in range(1, int(args[0]) + 1):
+    s = socket.socket(where[0]); s.setblocking(False)
+    s.connect_ex((where[4][0], port))
+    selector.register(s, selectors.EVENT_WRITE, port)
+    settle(100)
+settle(0)
+print(sorted(found), sorted(told))
+""".replace("args[0]", str(last)), options=with_events(t))
+    check_equal(out.strip(), f"[53, 443] {sorted({'ok', REFUSAL[t.family], 'ECONNREFUSED'})}",
+                "ports; errors have a rate, refusals have none")
+    with open(t.file("events.jsonl"), encoding="utf-8") as file:
+        lines = [event for event in map(json.loads, file) if event["type"] == "deny"]
+    told = sum(event.get("left_out", 1) for event in lines)
+    check_equal(told, last - 2, "refusals that are told or counted")
+    check(len(lines) < last / 4, f"{len(lines)} lines for {told} refusals")
 
 
 @each_family

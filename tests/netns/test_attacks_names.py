@@ -142,6 +142,28 @@ print(*outcome(args[0], 443)[:1], resolves("dns.google", KIND))
 
 
 @each_family
+def test_names_below_a_wildcard_have_a_budget(t):
+    """6: ten thousand labels; what is beyond the budget has no address, other names do. It is not
+    told to be no name, as names below it may have been asked for already (RFC 8020)."""
+    world = World(t)
+    out = ask(t, """
+s = udp(DNS); s.connect((DNS, 53)); s.settimeout(20)
+found = 0
+for i in range(10000):
+    s.send(query(f"d{i}.wild.test", KIND, i))
+    answer = s.recv(4096)
+    found += rcode(answer) == 0 and answers(answer) == 1
+print(found, answers(answer), b"sluice: d9999.wild.test" in answer)
+print(resolves("ok.test", KIND), resolves("d5.wild.test", KIND))
+""", options=with_events(t), timeout=300)
+    check_equal(out.split(), ["120", "0", "True", "True", "True"], "names that have an address")
+    check_equal(len(left(world, "wild.test")), 120, "names that left")
+    # The line that counts what was left out says neither.
+    check_equal({event["reason"] for event in events(t, "dns") if event.get("result") == "refused"},
+                {"dns-budget"}, "why")
+
+
+@each_family
 def test_long_labels_have_a_budget_of_bytes(t):
     """7: names of 253 bytes, whatever their letters look like."""
     world = World(t)
@@ -235,6 +257,72 @@ def test_an_alias_opens_its_own_name_alone(t):
                 {"name-denied"}, "why")
     check_equal(([first for first in world.first_bytes if first[2]], world.requests), ([], []),
                 "what reached a server")
+
+
+@each_family
+def test_an_answer_of_thousands_of_addresses_is_bounded(t):
+    """14: a hundred are open, the others are not, and what lives goes on."""
+    many = [f"203.0.{113 + i // 250}.{i % 250 + 1}" if t.family == 4 else f"2001:db8:2::{i + 1:x}"
+            for i in range(1300)]
+    world = World(t, leads_to("big.wild.test", *many))
+    out = ask(t, """
+live = socket.create_connection(("ssh.test", 22)); print(live.recv(64)[:3])
+answer = ask(query("big.wild.test", KIND), tcp=True)
+print(0 < answers(answer) <= 100)
+size = 4 if KIND == 1 else 16
+at = 12 + len(labels("big.wild.test")) + 4
+kept = set()
+for i in range(answers(answer)):
+    at += 2 if answer[at] >= 0xc0 else len(labels("big.wild.test"))
+    length = struct.unpack(">H", answer[at + 8:at + 10])[0]
+    family = socket.AF_INET if KIND == 1 else socket.AF_INET6
+    kept.add(socket.inet_ntop(family, answer[at + 10:at + 10 + length])); at += 10 + length
+others = [where for where in args if where not in kept][:100]
+print({outcome(where, 443, 20)[0] for where in others})
+live.sendall(b"hello\\r\\n"); print(live.recv(10))
+""", *many)
+    refusal = {4: "EHOSTUNREACH", 6: "EACCES"}[t.family]
+    check_equal(out.split("\n")[:4], ["b'SSH'", "True", f"{{'{refusal}'}}", "b''"], "what the guest sees")
+    check_equal(world.first_bytes, [("ssh", 22, b"hello\r\n")], "what the living one carried")
+
+
+@each_family
+def test_a_pin_holds_for_its_grace_and_is_asked_for_again(t):
+    """15: an answer without a time to live. Pins end in steps of ten seconds."""
+    world = World(t, leads_to("ok.test", place("shared", t.family), ttl=0))
+    policy = t.file("policy.toml", 'version = 1\n[dns]\nmin-ttl = "1s"\ngrace = "4s"\n'
+                    '[[rule]]\nallow = "ok.test:443"\n')
+    out = ask(t, """
+print(resolves("ok.test", KIND)); time.sleep(2.5)
+print(outcome(args[0], 443)[0]); time.sleep(14)
+print(outcome(args[0], 443, 20)[0]); resolves("ok.test", KIND)
+print(outcome(args[0], 443)[0])
+""", world.place("shared"), options=with_events(t, ["--policy", policy]))
+    refusal = {4: "EHOSTUNREACH", 6: "EACCES"}[t.family]
+    check_equal(out.split(), ["True", "ok", refusal, "ok"], "connections")
+    check_equal([event["reason"] for event in events(t, "deny")], ["pin-expired"], "why")
+
+
+@each_family
+def test_names_are_labels_and_not_text(t):
+    """16 and 17: case, dots within labels, zero bytes, and letters of other alphabets."""
+    world = World(t)
+    out = ask(t, r"""
+def one(name):
+    answer = ask(query(name, KIND))
+    print(rcode(answer), answers(answer), answer[12:12 + len(labels(name))] == labels(name))
+one("OK.TEST"); one("oK.tEsT")
+for odd in ([b"ok.test", b"evil", b"test"], [b"ok.test"], [b"ok", b"test\0"], [b"ok\0", b"test"],
+            [b"\xd0\xbek", b"test"], [b"ok", b"test "], ["оk".encode("idna"), b"test"]):
+    one(odd)
+""", options=with_events(t))
+    words = out.split()
+    check_equal(words[:6], ["0", "1", "True"] * 2, "the name in other letters")
+    check_equal(words[7::3], ["0"] * 7, "records for odd names")
+    check_equal(words[8::3], ["True"] * 7, "the question as it was asked")
+    check_equal(world.resolver.names(), {"ok.test"}, "what left")
+    told = {event["name"] for event in events(t, "dns") if event["result"] == "refused"}
+    check("xn--k-0tb.test" in told and "\\208\\190k.test" in told, f"how they are shown: {told}")
 
 
 def service(*parameters):

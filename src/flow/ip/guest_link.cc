@@ -183,18 +183,20 @@ void GuestLink::send_icmp(const wire::IpAddress& source, const wire::IpAddress& 
                   out);
 }
 
-[[gnu::cold]] void GuestLink::send_error(IcmpErrorKind kind, const wire::IpPacketView& packet,
+[[gnu::cold]] bool GuestLink::send_error(IcmpErrorKind kind, const wire::IpPacketView& packet,
                                          Turn turn) {
-  if (!error_limiter_.allow(turn.now)) return;
+  if (!error_limiter_.allow(turn.now)) return false;
   const MutableBytes frame = turn.out.add_frame(kIcmpErrorFrameMax, {}, {});
   turn.out.shrink_frame(emit_icmp_error({.kind = kind}, *network_, guest_mac_, packet, frame));
+  return true;
 }
 
-[[gnu::cold]] void GuestLink::send_error(const IcmpError& error, const LostPacket& lost,
+[[gnu::cold]] bool GuestLink::send_error(const IcmpError& error, const LostPacket& lost,
                                          Turn turn) {
-  if (!error_limiter_.allow(turn.now)) return;
+  if (!error_limiter_.allow(turn.now)) return false;
   const MutableBytes frame = turn.out.add_frame(kIcmpErrorFrameMax, {}, {});
   turn.out.shrink_frame(emit_icmp_error(error, *network_, guest_mac_, lost, frame));
+  return true;
 }
 
 // A datagram that fits goes out whole. The frames are copies: nothing here is borrowed.

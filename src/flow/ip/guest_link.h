@@ -89,9 +89,9 @@ class GuestLink {
   void send_icmp(const wire::IpAddress& source, const wire::IpAddress& destination,
                  ByteView message, std::uint8_t hop_limit, ActionSink& out);
   // An error about a packet of the guest, or about one of which only the addresses are known.
-  // Within the rate limit, and never where the RFCs forbid it.
-  void send_error(IcmpErrorKind kind, const wire::IpPacketView& packet, Turn turn);
-  void send_error(const IcmpError& error, const LostPacket& lost, Turn turn);
+  // Never where the RFCs forbid it. False: it is beyond the rate limit.
+  bool send_error(IcmpErrorKind kind, const wire::IpPacketView& packet, Turn turn);
+  bool send_error(const IcmpError& error, const LostPacket& lost, Turn turn);
 
  private:
   void emit_ip(MutableBytes header, const wire::IpAddress& source,

@@ -64,13 +64,20 @@ constexpr Duration kPatience = std::chrono::seconds(1);
   return true;
 }
 
+// By an error, or by a reset where errors are being sent too often: a guest that hears nothing tries
+// for minutes.
+[[gnu::cold]] void TcpFlows::fail_syn(IcmpErrorKind kind, const Syn& syn, Turn turn) {
+  if (link_.send_error(kind, syn.packet, turn)) return;
+  send_reset(syn.key, wire::SeqNum{0}, syn.isn + 1, turn.out);
+}
+
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn) {
   const auto& [packet, segment] = arrival;
   const Target target = targets_.target_of(key.remote);
   const bool ours = target.kind == TargetKind::kDnsRelay || target.kind == TargetKind::kPages;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
-    link_.send_error(IcmpErrorKind::kHostUnreachable, packet, turn);
+    fail_syn(IcmpErrorKind::kHostUnreachable, {key, segment.sequence(), packet}, turn);
     return;
   }
   if (target.kind != TargetKind::kHost && !ours) {
@@ -82,7 +89,7 @@ constexpr Duration kPatience = std::chrono::seconds(1);
            : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
   if (admitted.answer == Admitted::Answer::kRefused) {
     if (admitted.prohibited) {
-      link_.send_error(IcmpErrorKind::kProhibited, packet, turn);
+      fail_syn(IcmpErrorKind::kProhibited, {key, segment.sequence(), packet}, turn);
     } else {
       send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
     }
@@ -283,13 +290,13 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
     case HostError::kNetUnreachable:
-      link_.send_error(IcmpErrorKind::kNetUnreachable, QuotedSyn(key, isn).view(), turn);
+      fail_syn(IcmpErrorKind::kNetUnreachable, {key, isn, QuotedSyn(key, isn).view()}, turn);
       break;
     case HostError::kHostUnreachable:
-      link_.send_error(IcmpErrorKind::kHostUnreachable, QuotedSyn(key, isn).view(), turn);
+      fail_syn(IcmpErrorKind::kHostUnreachable, {key, isn, QuotedSyn(key, isn).view()}, turn);
       break;
     case HostError::kProhibited:
-      link_.send_error(IcmpErrorKind::kProhibited, QuotedSyn(key, isn).view(), turn);
+      fail_syn(IcmpErrorKind::kProhibited, {key, isn, QuotedSyn(key, isn).view()}, turn);
       break;
     case HostError::kTimedOut:
       // The guest's own SYN runs out at the same time; any answer would change its errno.

@@ -183,6 +183,24 @@ TEST_P(JudgeTest, AFlowThatLivesIsJudgedByItsName) {
   EXPECT_TRUE(still());
 }
 
+// There is a limit to errors, but none to refusals: a guest that hears nothing tries again and again.
+TEST_P(JudgeTest, BeyondTheRateOfErrorsARefusalIsAReset) {
+  int errors = 0;
+  int resets = 0;
+  for (int i = 0; i < 300; ++i) {
+    (void)tcp_to(at(7), 443);
+    ASSERT_EQ(frames.size(), 1u);
+    const auto packet = frames.back().packet();
+    if (packet.protocol == wire::IpProtocol::kTcp) {
+      ++resets;
+    } else {
+      ++errors;
+    }
+  }
+  EXPECT_EQ(errors, 100);
+  EXPECT_EQ(resets, 200);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, JudgeTest,
                          testing::Values(wire::IpFamily::kV4, wire::IpFamily::kV6),
                          [](const auto& one) {

@@ -37,6 +37,9 @@ def records(message, size=16384):
 def names(*all):
     entries = b"".join(b"\\0" + struct.pack(">H", len(one)) + one for one in all)
     return (0, struct.pack(">H", len(entries)) + entries)
+def address_of(name, family):
+    kind = socket.AF_INET6 if family == "6" else socket.AF_INET
+    return socket.getaddrinfo(name, 443, kind)[0][4][0]
 def first(message, name="ok.test"):
     # What the server, or we, say first.
     s = open_to(name, 443)
@@ -137,12 +140,13 @@ import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 half = hello("ok.test")[:200]
 print("up", flush=True); sys.stdin.readline()
-where, flows, ended = socket.getaddrinfo("ok.test", 443)[0][4][0], [], 0
+where, flows, ended = address_of("ok.test", args[1]), [], 0
 for _ in range(int(args[0])):
     try:
         s = connect(where, 443); s.sendall(half); flows.append(s)
     except OSError: ended += 1
 print("open", flush=True)
+sys.stdin.readline()
 for s in flows:
     s.settimeout(60)
     try: s.recv(1); ended += 1
@@ -150,7 +154,7 @@ for s in flows:
     except OSError: ended += 1
 print(ended, flush=True)
 print(first(hello("ok.test"))[:1])
-""", count, options=with_events(t), stdin=subprocess.PIPE)
+""", count, t.family, options=with_events(t), stdin=subprocess.PIPE)
     check_equal(read_line(child), "up", "the guest")
     engine = t.engine_pid(child)
     before = processes.memory_kib(engine)["anon"]
@@ -158,6 +162,8 @@ print(first(hello("ok.test"))[:1])
     child.stdin.flush()
     check_equal(read_line(child, 240), "open", "the guest")
     growth = processes.memory_kib(engine)["anon"] - before
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
     status, out, err = finish(child, 240)
     check_equal((status, out.split("\n")[:2]), (0, [str(count), repr(b"\x16")]), f"the ends: {err[-300:]}")
     check(growth < 64 * 1024, f"memory grew by {growth} KiB")
@@ -294,9 +300,10 @@ def test_a_scan_of_an_open_address_finds_the_ports_of_its_rule(t):
     open_ports = {443, 22, 80, 8443, 5432}
     for port in open_ports - {443, 80}:
         t.listen(port, echo, address=world.place("shared"))
-    out = talk(t, """
+    out = t.python(HELLO + """
 import errno, selectors
-where = socket.getaddrinfo("ok.test", 443, type=socket.SOCK_STREAM)[0]
+family = socket.AF_INET6 if args[1] == "6" else socket.AF_INET
+where = address_of("ok.test", args[1])
 found, told, selector = set(), set(), selectors.DefaultSelector()
 def settle(most):
     while len(selector.get_map()) > most:
@@ -306,13 +313,13 @@ def settle(most):
             if error == 0: found.add(key.data)
             selector.unregister(key.fileobj); key.fileobj.close()
 for port in range(1, int(args[0]) + 1):
-    s = socket.socket(where[0]); s.setblocking(False)
-    s.connect_ex((where[4][0], port))
+    s = socket.socket(family); s.setblocking(False)
+    s.connect_ex((where, port))
     selector.register(s, selectors.EVENT_WRITE, port)
     settle(100)
 settle(0)
 print(sorted(found), sorted(told))
-""".replace("args[0]", str(last)), options=with_events(t))
+""", last, t.family, options=with_events(t))
     check_equal(out.strip(), f"[53, 443] {sorted({'ok', REFUSAL[t.family], 'ECONNREFUSED'})}",
                 "ports; errors have a rate, refusals have none")
     with open(t.file("events.jsonl"), encoding="utf-8") as file:
@@ -328,15 +335,15 @@ def test_quic_is_refused_at_once(t):
     world = World(t)
     server = t.udp(443, address=world.place("shared"))
     server.settimeout(0.5)
-    out = talk(t, """
-where = socket.getaddrinfo("ok.test", 443)[0][4][0]
+    out = t.python(HELLO + """
+where = address_of("ok.test", args[0])
 s = udp(where); s.settimeout(20); s.connect((where, 443))
 started = time.monotonic()
 s.send(b"\\xc3" + bytes(1199))
 try: print(s.recv(1))
 except OSError as error: print(errno.errorcode[error.errno], time.monotonic() - started < 2)
 print(first(hello("ok.test"))[:1])
-""".replace("first(", "(lambda m: (lambda s: (s.sendall(m), s.recv(1))[1])(open_to('ok.test', 443)))("))
+""", t.family, options=POLICY)
     check_equal(out.split("\n")[:2], ["ECONNREFUSED True", repr(b"\x16")], "by UDP, by TCP")
     with pytest.raises(TimeoutError):
         server.recv(2000)

@@ -376,7 +376,7 @@ def test_a_question_carries_nothing_but_its_name(t):
     World(t)
     heard = []
     # A resolver of our own, which keeps what it hears as it is.
-    other = {4: "10.0.0.53", 6: "fd02::53"}[t.family]
+    other = {4: "198.51.100.53", 6: "2001:db8:1::53"}[t.family]
     t.net.ip(t.net.srv, f"addr add {other}/{32 if t.family == 4 else 128} dev lo" +
              ("" if t.family == 4 else " nodad"))
     datagrams = t.udp(53, address=other)

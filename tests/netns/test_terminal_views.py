@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness import NOBODY, check, check_equal, v4_only
+from labkit import processes
 from policy_world import POLICY, World
 from test_ask import Asked
 from test_live_policy import TALK
@@ -81,6 +82,12 @@ class Screen:
                 return text
             time.sleep(0.2)
         raise AssertionError(f"{words} never were on the screen:\n{self.text()}")
+
+    def wait_end(self, seconds=60):
+        """What a command that ends has shown."""
+        processes.wait_until(lambda: self._tmux("display-message", "-p", "#{pane_dead}") == "1\n",
+                             seconds, f"it does not end:\n{self.text()}", interval=0.1)
+        return self.text()
 
     def keys(self, *keys):
         self._tmux("send-keys", *keys)
@@ -170,7 +177,7 @@ def test_tables_of_ctl_fit_their_terminal(run):
         for words, head in ((("flows",), "FLOW"), (("pending",), "DOMAIN"), (("rules",), "EFFECT"),
                             (("refused",), "NAME"), (("status",), "run")):
             with Screen(run, columns, "ctl", *words) as screen:
-                text = screen.wait(head, "Pane is dead")
+                text = screen.wait_end()
                 keep(f"ctl-{words[0]}-{columns}", screen)
                 lines = [line for line in text.splitlines() if line and "Pane is" not in line]
                 check(lines[0].startswith(head), text)

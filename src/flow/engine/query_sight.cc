@@ -1,6 +1,5 @@
 #include "flow/engine/query_sight.h"
 
-
 namespace sluice::flow {
 
 void QuerySight::on_answered(const wire::DnsQuestion& question, const wire::DnsView* answer,

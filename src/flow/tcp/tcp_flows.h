@@ -230,11 +230,6 @@ class TcpFlows {
     ByteView bytes;
     bool fin = false;
   };
-  struct Syn {
-    const FlowKey& key;
-    wire::SeqNum isn;
-    const wire::IpPacketView& packet;
-  };
 
   [[nodiscard]] TcpFlow* find(TcpId id) { return flows_.find(id); }
   [[nodiscard, gnu::always_inline]] std::uint32_t index_of(const FlowKey& key) const {
@@ -255,7 +250,6 @@ class TcpFlows {
 
   // tcp_open.cc
   void on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn);
-  void fail_syn(IcmpErrorKind kind, const Syn& syn, Turn turn);
   void on_unknown(const FlowKey& key, const wire::TcpView& segment, ActionSink& out);
   void segment_unanswered(TcpFlow& flow, wire::SeqNum isn, const TcpArrival& arrival, Turn turn);
   void segment_syn_ack_sent(TcpFlow& flow, SynAckSent& state, const TcpArrival& arrival, Turn turn);

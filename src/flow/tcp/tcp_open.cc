@@ -1,6 +1,5 @@
 // How TCP flows of the guest begin: its SYN and the host's connect; and what belongs to no flow.
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "flow/tcp/tcp_flows.h"
@@ -8,42 +7,6 @@
 
 namespace sluice::flow {
 namespace {
-
-// What an ICMP error about the guest's SYN quotes; Linux matches the ports and the sequence.
-struct QuotedSyn {
-  std::array<std::uint8_t, 60> bytes{};
-  std::size_t size = 0;
-
-  QuotedSyn(const FlowKey& key, wire::SeqNum isn) {
-    const wire::TcpRepr tcp{.source_port = key.guest.port,
-                            .destination_port = key.remote.port,
-                            .sequence = isn,
-                            .acknowledgment = {},
-                            .flags = wire::kSyn,
-                            .options = {}};
-    const std::size_t ip_size = ip_header_size(key.guest.address);
-    const MutableBytes all(bytes);
-    if (key.guest.address.is_v4()) {
-      wire::Ipv4Repr{.source = key.guest.address,
-                     .destination = key.remote.address,
-                     .protocol = wire::IpProtocol::kTcp,
-                     .payload_length = wire::TcpView::kHeaderSize}
-          .emit(all.first<20>());
-    } else {
-      wire::Ipv6Repr{.source = key.guest.address,
-                     .destination = key.remote.address,
-                     .next_header = wire::IpProtocol::kTcp,
-                     .payload_length = wire::TcpView::kHeaderSize}
-          .emit(all.first<40>());
-    }
-    tcp.emit(all.subspan(ip_size, wire::TcpView::kHeaderSize));
-    size = ip_size + wire::TcpView::kHeaderSize;
-  }
-  [[nodiscard]] wire::IpPacketView view() const {
-    const auto packet = wire::parse_ip_packet(ByteView(bytes).first(size));
-    return packet.value_or(wire::IpPacketView{});
-  }
-};
 
 // What an address is given to answer before the next is tried, if there is one. RFC 8305 would go
 // on with both; one that answers later than this is given up.
@@ -64,24 +27,22 @@ constexpr Duration kPatience = std::chrono::seconds(1);
   return true;
 }
 
-// By an error, or by a reset where errors are being sent too often: a guest that hears nothing tries
-// for minutes.
-[[gnu::cold]] void TcpFlows::fail_syn(IcmpErrorKind kind, const Syn& syn, Turn turn) {
-  if (link_.send_error(kind, syn.packet, turn)) return;
-  send_reset(syn.key, wire::SeqNum{0}, syn.isn + 1, turn.out);
-}
-
 [[gnu::noinline]] void TcpFlows::on_syn(const FlowKey& key, const TcpArrival& arrival, Turn turn) {
   const auto& [packet, segment] = arrival;
+  const auto reset = [&] { send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out); };
+  // A guest that hears nothing, as errors are being sent too often, tries for minutes.
+  const auto fail = [&](IcmpErrorKind kind) {
+    if (!link_.send_error(kind, packet, turn)) reset();
+  };
   const Target target = targets_.target_of(key.remote);
   const bool ours = target.kind == TargetKind::kDnsRelay || target.kind == TargetKind::kPages;
   if (target.kind == TargetKind::kUnreachable) {
     admission_.refuse(policy::Verdict::kNotRoutable);
-    fail_syn(IcmpErrorKind::kHostUnreachable, {key, segment.sequence(), packet}, turn);
+    fail(IcmpErrorKind::kHostUnreachable);
     return;
   }
   if (target.kind != TargetKind::kHost && !ours) {
-    send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
+    reset();
     return;
   }
   const Admitted admitted =
@@ -89,9 +50,9 @@ constexpr Duration kPatience = std::chrono::seconds(1);
            : admission_.judge(policy::Protocol::kTcp, key.remote, turn.now);
   if (admitted.answer == Admitted::Answer::kRefused) {
     if (admitted.prohibited) {
-      fail_syn(IcmpErrorKind::kProhibited, {key, segment.sequence(), packet}, turn);
+      fail(IcmpErrorKind::kProhibited);
     } else {
-      send_reset(key, wire::SeqNum{0}, segment.sequence() + 1, turn.out);
+      reset();
     }
     turn.out.push(ReportFlow{refused_flow(key, admitted.verdict, admitted.by, turn.now)});
     return;
@@ -287,36 +248,38 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   const FlowKey key = flow->key;
   const wire::SeqNum isn = connecting->guest_isn;
   if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
+  const auto reset = [&] { send_reset(key, wire::SeqNum{0}, isn + 1, turn.out); };
+  const auto fail = [&](IcmpErrorKind kind) {
+    const LostPacket syn{.protocol = wire::IpProtocol::kTcp,
+                         .guest = key.guest,
+                         .remote = key.remote,
+                         .sequence = isn};
+    if (!link_.send_error({.kind = kind}, syn, turn)) reset();
+  };
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
-    case HostError::kNetUnreachable:
-      fail_syn(IcmpErrorKind::kNetUnreachable, {key, isn, QuotedSyn(key, isn).view()}, turn);
-      break;
-    case HostError::kHostUnreachable:
-      fail_syn(IcmpErrorKind::kHostUnreachable, {key, isn, QuotedSyn(key, isn).view()}, turn);
-      break;
-    case HostError::kProhibited:
-      fail_syn(IcmpErrorKind::kProhibited, {key, isn, QuotedSyn(key, isn).view()}, turn);
-      break;
+    case HostError::kNetUnreachable: fail(IcmpErrorKind::kNetUnreachable); break;
+    case HostError::kHostUnreachable: fail(IcmpErrorKind::kHostUnreachable); break;
+    case HostError::kProhibited: fail(IcmpErrorKind::kProhibited); break;
     case HostError::kTimedOut:
       // The guest's own SYN runs out at the same time; any answer would change its errno.
       outcome = policy::Outcome::kTimedOut;
       break;
     case HostError::kNoDescriptors:
       admission_.refuse(policy::Verdict::kNoDescriptors);
-      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
+      reset();
       break;
     case HostError::kWayFailed:
       outcome = policy::Outcome::kNotAccepted;
       flow->verdict = admission_.refuse(policy::Verdict::kViaFailed);
-      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
+      reset();
       break;
     case HostError::kRefused:
     case HostError::kReset:
     case HostError::kResetAfterEnd:
     case HostError::kOther:
       outcome = policy::Outcome::kRefused;
-      send_reset(key, wire::SeqNum{0}, isn + 1, turn.out);
+      reset();
       break;
   }
   turn.out.push(CloseTcp{id, true});

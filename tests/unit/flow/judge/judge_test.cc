@@ -183,7 +183,7 @@ TEST_P(JudgeTest, AFlowThatLivesIsJudgedByItsName) {
   EXPECT_TRUE(still());
 }
 
-// There is a limit to errors, but none to refusals: a guest that hears nothing tries again and again.
+// There is a limit to errors, but none to refusals: a guest that hears nothing tries again.
 TEST_P(JudgeTest, BeyondTheRateOfErrorsARefusalIsAReset) {
   int errors = 0;
   int resets = 0;

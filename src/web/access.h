@@ -56,7 +56,7 @@ enum class Route : std::uint8_t { kAsset, kSession, kRuns, kAsk, kDomains, kEven
 class Gatekeeper {
  public:
   static constexpr std::string_view kCookie = "sluice";
-  static constexpr std::string_view kKeyHeader = "X-Sluice-Key";
+  static constexpr const char* kKeyHeader = "X-Sluice-Key";
 
   // `authority` is what the URL has: "127.0.0.1:40123".
   Gatekeeper(std::string authority, Secrets secrets)

@@ -216,7 +216,7 @@ RequestHead PageServer::head_of(MHD_Connection* connection, const char* url,
           .fetch_site = header(connection, "Sec-Fetch-Site"),
           .content_type = header(connection, "Content-Type"),
           .cookie = header(connection, "Cookie"),
-          .key = header(connection, Gatekeeper::kKeyHeader.data())};
+          .key = header(connection, Gatekeeper::kKeyHeader)};
 }
 
 // Whoever may not ask is told before a byte of the body is read.
@@ -383,7 +383,7 @@ MHD_Result PageServer::queue(MHD_Connection* connection, unsigned status, MHD_Re
   for (const auto& [name, value] : kPageHeaders) {
     (void)mhd_.add_response_header(response, name, value);
   }
-  (void)mhd_.add_response_header(response, "Content-Type", type.data());
+  (void)mhd_.add_response_header(response, "Content-Type", std::string(type).c_str());
   const MHD_Result queued = mhd_.queue_response(connection, status, response);
   mhd_.destroy_response(response);
   return queued;

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "dns/query_watch.h"
@@ -48,14 +47,14 @@ struct Sight {
   [[nodiscard]] bool empty() const { return queries.empty() && claims.empty(); }
   void add(SeenQuery query) {
     if (queries.size() < kMax) {
-      queries.push_back(std::move(query));
+      queries.push_back(query);
     } else {
       ++queries_left_out;
     }
   }
   void add(SeenClaim claim) {
     if (claims.size() < kMax) {
-      claims.push_back(std::move(claim));
+      claims.push_back(claim);
     } else {
       ++claims_left_out;
     }

@@ -18,7 +18,7 @@ void QuerySight::on_answered(const wire::DnsQuestion& question, const wire::DnsV
       if (wire::dns_address(*record)) ++seen.addresses;
     }
   }
-  sight_.add(std::move(seen));
+  sight_.add(seen);
 }
 
 }  // namespace sluice::flow

@@ -1,6 +1,5 @@
 #include "flow/engine/query_sight.h"
 
-#include <utility>
 
 namespace sluice::flow {
 

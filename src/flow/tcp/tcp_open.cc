@@ -12,6 +12,14 @@ namespace {
 // on with both; one that answers later than this is given up.
 constexpr Duration kPatience = std::chrono::seconds(1);
 
+// For an error about the guest's SYN, of which we keep no more.
+LostPacket lost_syn(const FlowKey& key, wire::SeqNum isn) {
+  return {.protocol = wire::IpProtocol::kTcp,
+          .guest = key.guest,
+          .remote = key.remote,
+          .sequence = isn};
+}
+
 }  // namespace
 
 [[gnu::cold]] bool dial_next(TcpFlow& flow, wire::SeqNum guest_isn, TimerWheel& timers, Turn turn) {
@@ -250,11 +258,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
   const auto reset = [&] { send_reset(key, wire::SeqNum{0}, isn + 1, turn.out); };
   const auto fail = [&](IcmpErrorKind kind) {
-    const LostPacket syn{.protocol = wire::IpProtocol::kTcp,
-                         .guest = key.guest,
-                         .remote = key.remote,
-                         .sequence = isn};
-    if (!link_.send_error({.kind = kind}, syn, turn)) reset();
+    if (!link_.send_error({.kind = kind}, lost_syn(key, isn), turn)) reset();
   };
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
@@ -302,11 +306,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   }
   const bool refused = found.verdict != policy::Verdict::kAccepted;
   link_.send_error({.kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable},
-                   {.protocol = wire::IpProtocol::kTcp,
-                    .guest = flow->key.guest,
-                    .remote = flow->key.remote,
-                    .sequence = isn},
-                   turn);
+                   lost_syn(flow->key, isn), turn);
   send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
   if (refused) flow->verdict = admission_.refuse(found.verdict);
   remove(id, refused ? policy::Outcome::kNotAccepted : policy::Outcome::kUnreachable, turn);

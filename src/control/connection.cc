@@ -23,11 +23,23 @@ constexpr std::size_t kAnswerMax = 16 * 1024 * 1024;
 }  // namespace
 
 std::expected<Connection, std::string> Connection::open(std::string_view run) {
-  const auto address = sys::unix_sockaddr(socket_name(::getuid(), run));
+  auto own = open_of(::getuid(), run);
+  if (own || ::getuid() != 0) return own;
+  for (const UserRun& one : list_user_runs()) {
+    if (one.run != run || one.uid == 0) continue;
+    if (auto other = open_of(one.uid, run)) return other;
+  }
+  return own;
+}
+
+bool Connection::is_own() const { return user_ == ::getuid(); }
+
+std::expected<Connection, std::string> Connection::open_of(uid_t user, std::string_view run) {
+  const auto address = sys::unix_sockaddr(socket_name(user, run));
   if (!address) return std::unexpected(fmt::format("'{}' is not the name of a run", run));
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return std::unexpected(fmt::format("socket: {}", sys::errno_text(errno)));
-  Connection connection(std::move(socket), run);
+  Connection connection(std::move(socket), user, run);
   connection.set_patience(kPatience);
   const int fd = connection.fd();
   if (::connect(fd, address->get(), address->length) != 0) {
@@ -37,7 +49,7 @@ std::expected<Connection, std::string> Connection::open(std::string_view run) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 ||
-      (peer.uid != ::getuid() && peer.uid != 0)) {
+      (peer.uid != user && peer.uid != 0)) {
     return std::unexpected(fmt::format("'{}' is another user's", run));
   }
   return connection;

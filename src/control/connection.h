@@ -2,6 +2,8 @@
 // in time. Not thread-safe.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <expected>
 #include <string>
@@ -14,8 +16,11 @@ namespace sluice::control {
 class Connection {
  public:
   // To a run of this user's. The error is a sentence. Whoever listens under the run's name and is
-  // another user (but root) is not spoken to.
+  // another user (but root) is not spoken to. Root finds those of other users, too.
   [[nodiscard]] static std::expected<Connection, std::string> open(std::string_view run);
+  // ... of this user's, where we are him or root.
+  [[nodiscard]] static std::expected<Connection, std::string> open_of(uid_t user,
+                                                                      std::string_view run);
 
   // A line, with its newline. False: the other end is gone, or does not take it.
   [[nodiscard]] bool send(std::string_view line);
@@ -30,11 +35,15 @@ class Connection {
   [[nodiscard]] int fd() const { return socket_.get(); }
   // Its name.
   [[nodiscard]] const std::string& run() const { return run_; }
+  // Whether it is this user's own. What another one's says is nothing to act on.
+  [[nodiscard]] bool is_own() const;
 
  private:
-  Connection(UniqueFd socket, std::string_view run) : socket_(std::move(socket)), run_(run) {}
+  Connection(UniqueFd socket, uid_t user, std::string_view run)
+      : socket_(std::move(socket)), user_(user), run_(run) {}
 
   UniqueFd socket_;
+  uid_t user_;
   std::string run_;
   std::string input_;
   std::size_t taken_ = 0;

@@ -23,7 +23,7 @@ constexpr Duration kSilence = std::chrono::seconds(1);
 }  // namespace
 
 std::expected<std::unique_ptr<ControlServer>, sys::SysError> ControlServer::open(
-    sys::Kernel& kernel, const std::string& run) {
+    sys::Kernel& kernel, const std::string& run, std::optional<uid_t> owner) {
   constexpr mode_t kMode = 0600;  // Says nothing of an abstract name.
   auto listener = sys::bind_unix(kernel, SOCK_STREAM, socket_name(::getuid(), run), kMode);
   if (!listener) return std::unexpected(listener.error());
@@ -36,7 +36,7 @@ std::expected<std::unique_ptr<ControlServer>, sys::SysError> ControlServer::open
     return std::unexpected(watched.error());
   }
   return std::unique_ptr<ControlServer>(
-      new ControlServer(kernel, std::move(*loop), std::move(*listener)));
+      new ControlServer(kernel, std::move(*loop), std::move(*listener), owner.value_or(::getuid())));
 }
 
 ControlServer::~ControlServer() {
@@ -123,7 +123,7 @@ bool ControlServer::is_ours(const sys::KernelFd& socket) const {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (kernel_.getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  return peer.uid == ::getuid() || peer.uid == 0;
+  return peer.uid == owner_ || peer.uid == 0;
 }
 
 // A free one, or that of the client that has been silent for longest.

@@ -1,9 +1,12 @@
 // The control socket of a run (run_address.h): listens, takes requests in lines of JSON, and has
-// them carried out. It answers to no one but the user who started us, and root. What clients do
+// them carried out. It answers to no one but its owner, the user who started us, and root, whoever
+// we have become since. What clients do
 // costs a bounded memory and a bounded share of a turn, and nobody waits for one of them. Has a
 // loop of its own, which stands for all its descriptors in that of whoever runs it. Not
 // thread-safe.
 #pragma once
+
+#include <sys/types.h>
 
 #include <array>
 #include <expected>
@@ -42,9 +45,9 @@ class ControlServer {
   // Requests that are carried out in a turn, of all clients.
   static constexpr std::size_t kRequestsEach = 32;
 
-  // Listens under the run's name.
+  // Listens under the run's name. The owner is who we are now, or who is named.
   [[nodiscard]] static std::expected<std::unique_ptr<ControlServer>, sys::SysError> open(
-      sys::Kernel& kernel, const std::string& run);
+      sys::Kernel& kernel, const std::string& run, std::optional<uid_t> owner = std::nullopt);
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
   ~ControlServer();
@@ -64,8 +67,8 @@ class ControlServer {
   [[nodiscard]] bool has_subscribers() const { return subscribers_ > 0; }
 
  private:
-  ControlServer(sys::Kernel& kernel, sys::EventLoop loop, sys::KernelFd listener)
-      : kernel_(kernel), loop_(std::move(loop)), listener_(std::move(listener)) {}
+  ControlServer(sys::Kernel& kernel, sys::EventLoop loop, sys::KernelFd listener, uid_t owner)
+      : kernel_(kernel), loop_(std::move(loop)), listener_(std::move(listener)), owner_(owner) {}
 
   // False: it is gone.
   [[nodiscard]] bool hear(Client& client, std::uint32_t events, Instant now);
@@ -82,6 +85,7 @@ class ControlServer {
   sys::Kernel& kernel_;
   sys::EventLoop loop_;
   sys::KernelFd listener_;
+  uid_t owner_;
   Controlled* controlled_ = nullptr;
   telemetry::EventStream* events_ = nullptr;
   std::array<std::unique_ptr<Client>, kClientsMax> clients_;

@@ -42,7 +42,7 @@ struct About {
     case Verb::kUnpublish: return {"port"};
     case Verb::kAllow:
     case Verb::kDeny: return {"rule"};
-    case Verb::kReload: return {"draft"};
+    case Verb::kReload: return {"draft", false};  // Of a program that reads its own file there is none.
   }
   unreachable("verb outside its enum");
 }
@@ -192,7 +192,7 @@ class Reader {
   if (answers && !reader.has(kQuestion)) return "'question' is missing";
   const auto [member, wanted] = about(verb);
   if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
-  if (reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
+  if (!reader.about.empty() && reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
   return {};
 }
 

@@ -23,4 +23,13 @@ namespace sluice::control {
 // ... that can be seen from this process's network namespace. None where the file cannot be read.
 [[nodiscard]] std::vector<std::string> list_runs(uid_t uid);
 
+// Those of all users: root may speak to them.
+struct UserRun {
+  uid_t uid = 0;
+  std::string run;
+  friend bool operator==(const UserRun&, const UserRun&) = default;
+};
+[[nodiscard]] std::vector<UserRun> user_runs_named(std::string_view proc_net_unix);
+[[nodiscard]] std::vector<UserRun> list_user_runs();
+
 }  // namespace sluice::control

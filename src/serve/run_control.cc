@@ -226,6 +226,10 @@ void RunControl::unpublish(const control::Request& request, control::Answer& ans
 }
 
 void RunControl::reload(const control::Request& request, control::Answer& answer) {
+  if (request.what.empty()) {
+    answer.fail("bad-request", "'draft' is missing");
+    return;
+  }
   auto draft = upload_.add(request);
   if (!draft) {
     answer.fail("bad-policy", draft.error());

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/time.h"
+#include "base/unreachable.h"
 #include "policy/outcome.h"
 #include "policy/protocol.h"
 #include "policy/verdict.h"
@@ -19,8 +20,16 @@ namespace sluice::telemetry {
 
 enum class FlowDirection : std::uint8_t { kOutbound, kInbound };
 
-// Who moves its bytes: we, frame by frame, or the guest's kernel.
-enum class FlowPath : std::uint8_t { kTap, kKernel };
+// Who moves its bytes: we, frame by frame, or the guest's kernel; or we, from socket to socket.
+enum class FlowPath : std::uint8_t { kTap, kKernel, kRelay };
+
+// What more there is to a flow that a forwarder leads on. To it the client is the peer of an
+// inbound flow, and the target stands where the guest does.
+struct ForwardedFlow {
+  std::string_view listen;  // Where the client came to: "tcp://127.0.0.1:8080".
+  std::string_view target;  // Where it is led, as configured; empty: no target was chosen.
+  bool connecting = false;  // It has no target that answered yet.
+};
 
 struct FlowRecord {
   policy::Protocol protocol = policy::Protocol::kTcp;
@@ -48,13 +57,21 @@ struct FlowRecord {
   std::uint64_t generation = 0;          // Of the policy.
   // Where refusals are only noted: why it would have been refused.
   policy::Verdict would_refuse = policy::Verdict::kAccepted;
+  // Of a forwarder's; null: of a guest's. `guest` is unspecified where the target's address is not
+  // part of the configuration.
+  const ForwardedFlow* forwarded = nullptr;
 };
 
 [[nodiscard]] inline std::string_view to_string(FlowDirection direction) {
   return direction == FlowDirection::kOutbound ? "out" : "in";
 }
 [[nodiscard]] inline std::string_view to_string(FlowPath path) {
-  return path == FlowPath::kTap ? "tap" : "kernel";
+  switch (path) {
+    case FlowPath::kTap: return "tap";
+    case FlowPath::kKernel: return "kernel";
+    case FlowPath::kRelay: return "relay";
+  }
+  unreachable("path outside its enum");
 }
 
 }  // namespace sluice::telemetry

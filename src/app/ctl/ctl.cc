@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -43,9 +44,11 @@ using Json = nlohmann::json;
 [[nodiscard]] bool printed() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
 
 // What a run says of itself; nothing of one that has ended meanwhile, or is not ours.
-[[nodiscard]] std::optional<std::string> status_of(const std::string& name) {
-  auto run = Connection::open(name);
+[[nodiscard]] std::optional<std::string> status_of(uid_t user, const std::string& name) {
+  auto run = Connection::open_of(user, name);
   if (!run) return std::nullopt;
+  // Another user may let root wait.
+  if (!run->is_own()) run->set_patience(std::chrono::seconds(1));
   const auto status = ask(*run, request_line(Verb::kStatus));
   if (!status || !status->ok()) return std::nullopt;
   return status->last;
@@ -53,8 +56,9 @@ using Json = nlohmann::json;
 
 [[nodiscard]] int list(bool json) {
   std::vector<std::string> lines;
-  for (const std::string& name : control::list_runs(::getuid())) {
-    if (const auto line = status_of(name)) lines.push_back(*line);
+  for (const control::UserRun& one : control::list_user_runs()) {
+    if (::getuid() != 0 && one.uid != ::getuid()) continue;
+    if (const auto line = status_of(one.uid, one.run)) lines.push_back(*line);
   }
   Table table(run_head());
   for (const std::string& line : lines) {
@@ -127,6 +131,12 @@ struct Listed {
   for (const std::string& warning : reloaded->warnings) telemetry::log_warn("{}", warning);
   if (!json && reloaded->answer.ok()) {
     const Json& answer = reloaded->answer.answer;
+    if (reloaded->line.empty()) {
+      fmt::print("generation {}: {} rules, {} new listeners, {} closed\n",
+                 answer.value("generation", 0U), answer.value("rules", 0U),
+                 answer.value("listeners_opened", 0U), answer.value("listeners_closed", 0U));
+      return answer_of(reloaded->answer, json);
+    }
     fmt::print("generation {}: {}; {} flows ended\n", answer.value("generation", 0U),
                reloaded->line, answer.value("flows_ended", 0U));
   }

@@ -112,6 +112,9 @@ constexpr std::size_t kNameShown = 60;
   if (!asked->ok()) return std::unexpected(message_of(*asked));
   outcome = outcome_of(given, asked->answer);
   if (text_of(asked->answer, "scope") == "always") {
+    if (!run.is_own()) {
+      return std::unexpected("it holds for this run, but is not remembered: it is another user's");
+    }
     if (const auto kept = remember(asked->answer); !kept) {
       return std::unexpected(
           fmt::format("it holds for this run, but is not remembered: {}", kept.error()));

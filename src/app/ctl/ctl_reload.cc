@@ -82,6 +82,16 @@ std::expected<Reloaded, std::string> reload(control::Connection& run) {
   const auto status = ask(run, request_line(control::Verb::kStatus));
   if (!status) return std::unexpected(status.error());
   if (!status->ok()) return std::unexpected(message_of(*status));
+  // A forwarder reads its own file.
+  if (status->answer.value("kind", "") == "forward") {
+    auto answer = ask(run, request_line(control::Verb::kReload));
+    if (!answer) return std::unexpected(answer.error());
+    return Reloaded{.answer = std::move(*answer), .line = {}, .warnings = {}};
+  }
+  // It would choose which of our files are read, and get what is in them.
+  if (!run.is_own()) {
+    return std::unexpected("this run is another user's, who alone reads its policy again");
+  }
   const auto policy = status->answer.find("policy");
   if (policy == status->answer.end() || !policy->is_object()) {
     return std::unexpected("this run does not say what its policy was made of");

@@ -31,6 +31,7 @@ int run(const ForwardOptions& options, forward::Plan plan, std::span<const char*
   supervisor.verbose = options.verbose;
   supervisor.watch = options.watch;
   supervisor.user = options.user;
+  supervisor.events_file = options.events_file;
   supervisor.command_line.assign(words.begin(), words.end());
   if (!options.config_file.empty()) {
     supervisor.config_file = options.config_file;

@@ -91,6 +91,12 @@ Checked read_files(const RawOptions& raw, ForwardOptions& options) {
   };
   if (auto ok = read(OptionId::kLogFile, "--log-file", overrides.log_file); !ok) return ok;
   if (auto ok = read(OptionId::kPidFile, "--pid-file", overrides.pid_file); !ok) return ok;
+  std::optional<std::string> events;
+  if (auto ok = read(OptionId::kEvents, "--events", events); !ok) return ok;
+  options.events_file = events.value_or("");
+  if (events && (events == overrides.log_file || events == overrides.pid_file)) {
+    return fail("--events: '{}' is the file of another option already", *events);
+  }
   for (const std::string& text : raw.all(OptionId::kUser)) {
     if (text.empty() || text.front() == ':' || text.back() == ':') {
       return fail("--user: '{}' is no user; expected NAME or NAME:GROUP", text);

@@ -36,6 +36,7 @@ struct ForwardOptions {
   std::string config_file;           // Empty: the rules below.
   std::vector<forward::Rule> rules;  // Of the command line; empty when there is a file.
   PlanOverrides overrides;
+  std::string events_file{};  // Empty: none.
   std::string user{};  // Whom to become; empty: nobody in the place of root.
   CheckFormat check = CheckFormat::kNone;
   bool watch = true;

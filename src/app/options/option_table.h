@@ -298,6 +298,9 @@ inline constexpr std::array kForwardOptions{
                "output"},
     OptionSpec{OptionId::kLogFormat, OptionKind::kValue, "--log-format", "FORMAT", "What you see",
                "rinetd (the default), common or json"},
+    OptionSpec{OptionId::kEvents, OptionKind::kValue, "--events", "FILE", "What you see",
+               "append a line of JSON for all that happens, as it\n"
+               "happens: sessions that begin and end, refusals, reloads"},
     OptionSpec{OptionId::kLogLevel, OptionKind::kValue, "--log-level", "LEVEL", "What you see",
                "error, warn, info, debug or trace (default: warn)"},
     OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",

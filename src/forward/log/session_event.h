@@ -17,6 +17,7 @@ enum class SessionResult : std::uint8_t {
   kClientReset,    // done-remote-closed too
   kIdle,           // an idle, half-closed or session timeout
   kStopped,        // we ended: drain timeout, second signal, a rule that went away
+  kKilled,         // by a person, over the control socket; done-stopped too
   kConnectFailed,  // local-connect-failed
   kNotAllowed,     // not-allowed
   kDenied,         // denied

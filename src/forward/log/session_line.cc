@@ -78,7 +78,8 @@ std::string_view rinetd_name(SessionResult result) {
     case SessionResult::kTargetReset: return "done-local-closed";
     case SessionResult::kClientReset: return "done-remote-closed";
     case SessionResult::kIdle: return "done-timeout";
-    case SessionResult::kStopped: return "done-stopped";
+    case SessionResult::kStopped:
+    case SessionResult::kKilled: return "done-stopped";
     case SessionResult::kConnectFailed: return "local-connect-failed";
     case SessionResult::kNotAllowed: return "not-allowed";
     case SessionResult::kDenied: return "denied";
@@ -102,6 +103,7 @@ JsonNames json_names(SessionResult result) {
     case SessionResult::kClientReset: return {"ended", "client-reset"};
     case SessionResult::kIdle: return {"ended", "idle"};
     case SessionResult::kStopped: return {"ended", "stopped"};
+    case SessionResult::kKilled: return {"ended", "killed"};
     case SessionResult::kConnectFailed: return {"refused", "connect-failed"};
     case SessionResult::kNotAllowed: return {"refused", "not-allowed"};
     case SessionResult::kDenied: return {"refused", "denied"};

@@ -27,12 +27,16 @@ struct RuleCounters {
 };
 
 struct LiveRule {
-  LiveRule(Rule rule, const policy::AccessList& global, std::shared_ptr<RuleCounters> counted)
-      : plan(std::move(rule)),
+  // `since`: the generation of the plan that it came with, as it is.
+  LiveRule(Rule rule, const policy::AccessList& global, std::shared_ptr<RuleCounters> counted,
+           std::uint64_t since = 1)
+      : generation(since),
+        plan(std::move(rule)),
         counters(std::move(counted)),
         targets(plan),
         admission(plan, global) {}
 
+  const std::uint64_t generation;
   const Rule plan;
   const std::shared_ptr<RuleCounters> counters;
   TargetSet targets;

@@ -1,9 +1,12 @@
 #include "forward/session/session_accounting.h"
 
+#include "forward/session/session_record.h"
+#include "forward/session/worker_context.h"
+
 namespace sluice::forward {
+namespace {
 
 void log_session(SessionLog& log, const Rule& rule, const SessionFacts& facts, Instant now) {
-  if (!log.enabled()) return;
   SessionEvent event{.result = facts.result,
                      .rule = rule.name,
                      .client = facts.client,
@@ -24,6 +27,35 @@ void log_session(SessionLog& log, const Rule& rule, const SessionFacts& facts, I
                             : static_cast<std::uint16_t>(place.port + facts.attempt->port_offset);
   }
   log.write(event, now);
+}
+
+}  // namespace
+
+SessionRecord record_of(const std::shared_ptr<LiveRule>& rule, const SessionFacts& facts) {
+  SessionRecord record{.number = facts.number,
+                       .rule = rule,
+                       .result = facts.result,
+                       .error = facts.error,
+                       .client = facts.client,
+                       .listen_port = facts.listen_port,
+                       .target = std::nullopt,
+                       .udp = facts.udp,
+                       .bytes = facts.bytes,
+                       .duration = facts.duration,
+                       .time = std::chrono::system_clock::now()};
+  if (facts.attempt != nullptr && facts.attempt->tried != 0 &&
+      facts.attempt->target < rule->plan.targets.size()) {
+    record.target = {.target = facts.attempt->target, .port_offset = facts.attempt->port_offset};
+  }
+  return record;
+}
+
+void tell_session(WorkerContext& context, const std::shared_ptr<LiveRule>& rule,
+                  const SessionFacts& facts) {
+  if (context.log.enabled()) log_session(context.log, rule->plan, facts, context.now);
+  if (context.outbox != nullptr && context.outbox->wanted()) {
+    context.outbox->add(record_of(rule, facts));
+  }
 }
 
 }  // namespace sluice::forward

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 #include "base/time.h"
 #include "forward/log/session_event.h"
@@ -35,8 +36,9 @@ class PublishedBytes {
   SessionBytes published_;
 };
 
-// What one line of the log says of a session.
+// What is told of a session in a line of the log, and as an event.
 struct SessionFacts {
+  std::uint64_t number = 0;
   SessionResult result{};
   int error = 0;
   wire::Endpoint client;
@@ -47,6 +49,9 @@ struct SessionFacts {
   Duration duration{};
 };
 
-void log_session(SessionLog& log, const Rule& rule, const SessionFacts& facts, Instant now);
+struct WorkerContext;
+// To the log, and to whoever looks on.
+void tell_session(WorkerContext& context, const std::shared_ptr<LiveRule>& rule,
+                  const SessionFacts& facts);
 
 }  // namespace sluice::forward

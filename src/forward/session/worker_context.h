@@ -1,9 +1,12 @@
 // What the parts of one worker share. Owned by the worker, used from its thread only.
 #pragma once
 
+#include <cstdint>
+
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "forward/log/session_log.h"
+#include "forward/session/session_outbox.h"
 #include "host/datagram.h"
 #include "relay/pools.h"
 #include "sys/event_loop.h"
@@ -19,6 +22,15 @@ struct WorkerContext {
   host::DatagramScratch& scratch;
   SessionLog& log;
   Instant now{};  // Of this turn.
+  SessionOutbox* outbox = nullptr;  // Not owned; null: nobody ever looks on.
+  std::uint64_t last_session = 0;   // The number that was given last.
+
+  // Names a session in this process.
+  [[nodiscard]] std::uint64_t next_session() { return ++last_session; }
+  // Whether it matters what is told about sessions.
+  [[nodiscard]] bool tells() const {
+    return log.enabled() || (outbox != nullptr && outbox->wanted());
+  }
 };
 
 }  // namespace sluice::forward

@@ -57,14 +57,16 @@ std::vector<std::shared_ptr<LiveRule>> ControlThread::live_rules(const Plan& pla
     if (rules[i]) continue;
     const auto before = take([&](const Rule& rule) { return rule.name == plan.rules[i].name; });
     rules[i] = std::make_shared<LiveRule>(
-        plan.rules[i], plan.access, before ? before->counters : std::make_shared<RuleCounters>());
+        plan.rules[i], plan.access, before ? before->counters : std::make_shared<RuleCounters>(),
+        serving_ ? generation_ + 1 : generation_);
     resolver_->watch(rules[i], now);
     health_->watch(rules[i], now);
   }
   return rules;
 }
 
-std::expected<void, std::string> ControlThread::install(Plan plan, Instant now) {
+std::expected<void, std::string> ControlThread::install(Plan plan, Instant now,
+                                                        std::string_view who) {
   auto listeners = listeners_->prepare(
       plan, options_.skip_bad_listeners ? BadListeners::kSkip : BadListeners::kRefuse);
   if (!listeners) return std::unexpected(std::move(listeners.error()));
@@ -77,7 +79,8 @@ std::expected<void, std::string> ControlThread::install(Plan plan, Instant now) 
                            .listeners = std::move(*listeners),
                            .rules = std::move(rules),
                            .log = std::move(*log),
-                           .at_latest = now + kNamesPatience});
+                           .at_latest = now + kNamesPatience,
+                           .by = std::string(who)});
   return {};
 }
 
@@ -91,34 +94,56 @@ void ControlThread::warn_of_fixed_settings(const Plan& plan) const {
   }
 }
 
-void ControlThread::refuse_reload(std::string_view why) {
+std::unexpected<std::string> ControlThread::refuse_reload(std::string why, std::string_view who) {
   log_error_lines(why);
   announce("reload refused: the old rules go on");
   service::notify_ready(summary_of(plan_, *listeners_, pool_->size()));
+  sight_->on_reload({.by = who,
+                     .error = why,
+                     .rules = plan_.rules.size(),
+                     .generation = generation_});
+  return std::unexpected(std::move(why));
 }
 
-void ControlThread::reload(Instant now) {
+std::expected<void, std::string> ControlThread::reload(Instant now, std::string_view who) {
   if (draining_) {
     announce("reload refused: this process is about to end");
-    return;
+    return std::unexpected("this process is about to end");
   }
   // One after the other: what a reload is compared with must be in force.
   if (pending_) finish_install();
   if (reloaded_) tell_reloaded();
-  if (failed_) return;
+  if (failed_) return std::unexpected("this process could not start");
   service::notify_reloading(now);
   if (watch_) watch_->accept_content();
+  sight_->reopen_file();
   // Rules of the command line stay; the log file is opened anew, as after a rotation.
   std::expected<Plan, std::string> plan = plan_;
   if (options_.reload) plan = options_.reload();
-  if (!plan) {
-    refuse_reload(plan.error());
-    return;
-  }
+  if (!plan) return refuse_reload(std::move(plan.error()), who);
   warn_of_fixed_settings(*plan);
-  if (const auto installed = install(std::move(*plan), now); !installed) {
-    refuse_reload(installed.error());
-  }
+  auto installed = install(std::move(*plan), now, who);
+  if (!installed) return refuse_reload(std::move(installed.error()), who);
+  return {};
+}
+
+std::expected<ReloadDone, std::string> ControlThread::reload_by(std::string_view who) {
+  if (auto done = reload(loop_.now(), who); !done) return std::unexpected(std::move(done.error()));
+  ReloadDone done{.rules = pending_->plan.rules.size(),
+                  .opened = pending_->listeners.opened(),
+                  .closed = pending_->listeners.closed(),
+                  .generation = generation_ + 1,
+                  .in_force = resolver_->settled()};
+  // The workers have it before whatever is asked of them next.
+  if (done.in_force) finish_install();
+  return done;
+}
+
+Forwarder::Status ControlThread::status() const {
+  return {.state = draining_ ? "draining" : serving_ ? "serving" : "starting",
+          .rules = rules_,
+          .listeners = listeners_->size(),
+          .generation = generation_};
 }
 
 void ControlThread::finish_install() {
@@ -131,27 +156,34 @@ void ControlThread::finish_install() {
     pool_->stop();
     return;
   }
-  const std::string change =
-      fmt::format("{}, {}, {} closed", counted(plan_.rules.size(), "rule"),
-                  counted(pending.listeners.opened(), "new listener"), pending.listeners.closed());
+  const std::size_t opened = pending.listeners.opened();
+  const std::size_t closed = pending.listeners.closed();
   pool_->apply(listeners_->commit(std::move(pending.listeners), pending.rules), pending.log);
   rules_ = std::move(pending.rules);
   if (serving_) {
     if (const auto written = write_pid_file(plan_.pid_file); !written) {
       telemetry::log_warn("{}", written.error());
     }
-    reloaded_ = Reloaded{change, loop_.now() + kWorkersPatience};
+    ++generation_;
+    reloaded_ = Reloaded{std::move(pending.by), opened, closed, loop_.now() + kWorkersPatience};
     return;
   }
   announce_start(options_, plan_, *listeners_, pool_->size());
   service::notify_ready(summary_of(plan_, *listeners_, pool_->size()));
   if (detachment_) detachment_->detached();
   serving_ = true;
+  sight_->on_start();
 }
 
 // When the workers have done it: what was closed is closed now.
 void ControlThread::tell_reloaded() {
-  announce("reloaded: {}", reloaded_->change);
+  announce("reloaded: {}, {}, {} closed", counted(plan_.rules.size(), "rule"),
+           counted(reloaded_->opened, "new listener"), reloaded_->closed);
+  sight_->on_reload({.by = reloaded_->by,
+                     .rules = plan_.rules.size(),
+                     .opened = reloaded_->opened,
+                     .closed = reloaded_->closed,
+                     .generation = generation_});
   reloaded_.reset();
   service::notify_ready(summary_of(plan_, *listeners_, pool_->size()));
 }

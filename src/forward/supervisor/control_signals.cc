@@ -29,7 +29,7 @@ void ControlThread::on_signal(int signal, Instant now) {
   switch (signal) {
     case SIGINT:
     case SIGTERM: on_end_signal(signal, now); return;
-    case SIGHUP: reload(now); return;
+    case SIGHUP: (void)reload(now, "signal"); return;
     case SIGUSR1: ask_counters(now); return;
     case SIGUSR2: start_upgrade(now); return;
     default: return;

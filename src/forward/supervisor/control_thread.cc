@@ -1,7 +1,14 @@
 #include "forward/supervisor/control_thread.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
+
+#include "base/unreachable.h"
 
 #include "forward/supervisor/announce.h"
 #include "forward/supervisor/privileges.h"
@@ -11,6 +18,30 @@
 #include "telemetry/log.h"
 
 namespace sluice::forward {
+namespace {
+
+// Of a process that has taken over, where the one before was started by another user than it ran as.
+[[nodiscard]] std::optional<uid_t> owner_from_environment(bool is_upgrade) {
+  const char* const value = std::getenv(kOwnerVariable);
+  const std::string_view text = value == nullptr ? "" : value;
+  uid_t owner = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), owner);
+  const bool given =
+      !text.empty() && error == std::errc{} && end == text.data() + text.size() && is_upgrade;
+  if (!given) ::unsetenv(kOwnerVariable);
+  return given ? std::optional(owner) : std::nullopt;
+}
+
+[[nodiscard]] std::string_view program_name(OutputStyle style) {
+  switch (style) {
+    case OutputStyle::kSluice: return "sluice forward";
+    case OutputStyle::kRinetd: return "rinetd";
+    case OutputStyle::kOi: return "oi";
+  }
+  unreachable("output style outside its enum");
+}
+
+}  // namespace
 
 ControlThread::ControlThread(sys::Kernel& kernel, const SupervisorOptions& options,
                              sys::EventLoop& loop, sys::SignalFd& signals,
@@ -51,7 +82,8 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
       telemetry::log_warn("cannot watch {}; send SIGHUP after a change", options_.config_file);
     }
   }
-  if (auto installed = install(std::move(plan), loop_.now()); !installed) return installed;
+  if (auto installed = install(std::move(plan), loop_.now(), "start"); !installed) return installed;
+  if (auto opened = open_sight(); !opened) return opened;
   if (auto changed = change_identity(); !changed) return changed;
   pool_->start();
   // Before anything of a stranger's is read. The workers' threads have less, and none of this.
@@ -59,6 +91,19 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
       !confined) {
     telemetry::log_warn("the supervisor is not confined: {}", confined.error().describe());
   }
+  return {};
+}
+
+// Before another user's rights are taken: the socket is of who has started us.
+std::expected<void, std::string> ControlThread::open_sight() {
+  auto sight = Sight::open(kernel_, options_.events_file,
+                           owner_from_environment(inherited_.is_upgrade()));
+  if (!sight) return std::unexpected(std::move(sight.error()));
+  sight_ = std::move(*sight);
+  sight_->serve(*this, *pool_, std::string(program_name(options_.output_style)), loop_.now());
+  if (sight_->fd() < 0) return {};
+  const auto added = loop_.add(sight_->fd(), EPOLLIN, ControlTag{ControlEvent::kControl}.pack());
+  if (!added) return std::unexpected(added.error().describe());
   return {};
 }
 
@@ -71,6 +116,9 @@ std::expected<void, std::string> ControlThread::change_identity() {
     pending_->listeners.give_to((*identity)->uid, (*identity)->gid);
     if (pid_file_) pid_file_->give_to((*identity)->uid, (*identity)->gid);
     if (pending_->log) pending_->log->give_to((*identity)->uid, (*identity)->gid);
+    sight_->give_to((*identity)->uid, (*identity)->gid);
+    // Of a process that will take over from us: whom its socket obeys. No other thread runs yet.
+    ::setenv(kOwnerVariable, std::to_string(::getuid()).c_str(), 0);
   }
   const std::string& read_again = options_.reload ? options_.config_file : std::string();
   return give_up_privileges(*identity, pending_->plan, read_again);
@@ -78,13 +126,16 @@ std::expected<void, std::string> ControlThread::change_identity() {
 
 int ControlThread::run() {
   while (!pool_->all_ended()) turn();
+  const int status = draining_ && !failed_ ? 0 : 1;
+  sight_->end(status, loop_.now());
   if (draining_) announce_end(options_.output_style, draining_->by_signal);
   if (!draining_ && !failed_) telemetry::log_error("the workers have ended by themselves");
-  return draining_ && !failed_ ? 0 : 1;
+  return status;
 }
 
 Instant ControlThread::next_deadline() const {
-  Instant deadline = std::min(counters_at_latest_, upgrade_end_);
+  Instant deadline = std::min(
+      {counters_at_latest_, upgrade_end_, sight_->next_deadline(loop_.now())});
   if (pending_) {
     // Names that are known already would not wake us.
     deadline = std::min(deadline, resolver_->settled() ? Instant::min() : pending_->at_latest);
@@ -102,6 +153,7 @@ void ControlThread::turn() {
   const Instant now = loop_.now();
   for (std::size_t i = 0; i < count.value_or(0); ++i) dispatch(events_[i], now);
   on_time(now);
+  sight_->turn(now);
 }
 
 void ControlThread::dispatch(const epoll_event& event, Instant now) {
@@ -119,13 +171,16 @@ void ControlThread::dispatch(const epoll_event& event, Instant now) {
     case ControlEvent::kHealth:
       if (health_) health_->on_event(tag.index, event.events, now);
       return;
+    case ControlEvent::kControl: sight_->note_control(); return;
   }
 }
 
 void ControlThread::on_time(Instant now) {
   if (resolver_ && now >= resolver_->next_deadline()) resolver_->on_time(now);
   if (health_ && now >= health_->next_deadline()) health_->on_time(now);
-  if (watch_ && now >= watch_->check_at() && watch_->changed(now)) reload(now);
+  if (watch_ && now >= watch_->check_at() && watch_->changed(now)) {
+    (void)reload(now, "file");
+  }
   if (pending_ && (now >= pending_->at_latest || resolver_->settled())) finish_install();
   if (reloaded_ && (pool_->all_answered() || now >= reloaded_->at_latest)) tell_reloaded();
   if (counters_at_latest_ != kNever && (pool_->all_answered() || now >= counters_at_latest_)) {

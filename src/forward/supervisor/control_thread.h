@@ -22,6 +22,7 @@
 #include "forward/supervisor/health.h"
 #include "forward/supervisor/listener_set.h"
 #include "forward/supervisor/resolver.h"
+#include "forward/supervisor/sight.h"
 #include "forward/supervisor/supervisor.h"
 #include "forward/supervisor/worker_pool.h"
 #include "service/daemon.h"
@@ -38,6 +39,7 @@ enum class ControlEvent : std::uint8_t {
   kUpgrade,
   kResolver,
   kHealth,
+  kControl,
 };
 using ControlTag = sluice::EventTag<ControlEvent>;
 
@@ -45,7 +47,7 @@ inline constexpr Duration kNamesPatience = std::chrono::seconds{1};
 // Workers answer in their next turn; one that is stuck must not hold up the rest.
 inline constexpr Duration kWorkersPatience = std::chrono::seconds{1};
 
-class ControlThread {
+class ControlThread final : private Forwarder {
  public:
   // All outlive it.
   ControlThread(sys::Kernel& kernel, const SupervisorOptions& options, sys::EventLoop& loop,
@@ -66,10 +68,13 @@ class ControlThread {
     std::vector<std::shared_ptr<LiveRule>> rules;
     std::shared_ptr<LogFile> log;
     Instant at_latest;
+    std::string by;  // Who wanted it.
   };
   // In force, but for what the workers have not done yet.
   struct Reloaded {
-    std::string change;
+    std::string by;
+    std::size_t opened;
+    std::size_t closed;
     Instant at_latest;  // Then it is told in any case.
   };
   struct Draining {
@@ -78,6 +83,7 @@ class ControlThread {
     bool by_signal;       // Else a new process has taken over.
   };
 
+  [[nodiscard]] std::expected<void, std::string> open_sight();
   [[nodiscard]] std::expected<void, std::string> change_identity();
   void turn();
   void dispatch(const epoll_event& event, Instant now);
@@ -97,12 +103,16 @@ class ControlThread {
   void upgrade_failed();
 
   // control_install.cc
-  [[nodiscard]] std::expected<void, std::string> install(Plan plan, Instant now);
+  [[nodiscard]] std::expected<void, std::string> install(Plan plan, Instant now,
+                                                         std::string_view who);
   [[nodiscard]] std::expected<std::shared_ptr<LogFile>, std::string> open_log(const Plan& plan);
   [[nodiscard]] std::expected<void, std::string> write_pid_file(const std::string& path);
   [[nodiscard]] std::vector<std::shared_ptr<LiveRule>> live_rules(const Plan& plan, Instant now);
-  void reload(Instant now);
-  void refuse_reload(std::string_view why);
+  // The error is a line for each mistake, and was told.
+  std::expected<void, std::string> reload(Instant now, std::string_view who);
+  [[nodiscard]] std::unexpected<std::string> refuse_reload(std::string why, std::string_view who);
+  [[nodiscard]] Status status() const override;
+  [[nodiscard]] std::expected<ReloadDone, std::string> reload_by(std::string_view who) override;
   void warn_of_fixed_settings(const Plan& plan) const;
   void finish_install();
   void tell_reloaded();
@@ -121,6 +131,7 @@ class ControlThread {
   std::vector<std::shared_ptr<LiveRule>> rules_;
   std::optional<service::PidFile> pid_file_;
   std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<Sight> sight_;  // After the workers, before whom it goes.
   std::optional<ListenerSet> listeners_;
   std::unique_ptr<Resolver> resolver_;
   std::optional<HealthChecks> health_;
@@ -131,6 +142,7 @@ class ControlThread {
   Instant upgrade_end_ = kNever;
   std::optional<Draining> draining_;
   Instant counters_at_latest_ = kNever;
+  std::uint64_t generation_ = 1;  // Of plan_: how many there have been.
   bool serving_ = false;  // The first plan is in force.
   bool failed_ = false;   // It could not be put in force.
   std::array<epoll_event, 64> events_{};

@@ -34,6 +34,7 @@ std::expected<std::unique_ptr<WorkerPool>, sys::SysError> WorkerPool::create(
     auto worker = Worker::create(kernel, {.relay = relay,
                                           .pipes_max = relay::Pools::kPipesMax / count,
                                           .udp = udp,
+                                          .number = static_cast<std::uint16_t>(i),
                                           .supervisor_event_fd = pool->fd()});
     if (!worker) return std::unexpected(worker.error());
     pool->peers_.push_back(worker->get());

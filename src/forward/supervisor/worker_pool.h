@@ -44,6 +44,9 @@ class WorkerPool {
   void stop();
   void publish_counters();
 
+  // One of them, by its place.
+  [[nodiscard]] Worker& at(std::size_t place) { return *workers_[place]; }
+
   [[nodiscard]] bool all_answered() const;
   [[nodiscard]] bool all_ended() const;
   [[nodiscard]] std::uint32_t sessions() const;

@@ -41,6 +41,7 @@ struct TcpConnection {
   std::unique_ptr<Race> race;            // While it connects to several addresses of its target.
   TimerNode timer;
   Attempt attempt;
+  std::uint64_t number = 0;  // Names it in this process.
   wire::Endpoint client;  // The true one, once a PROXY header told.
   std::uint16_t listen_port = 0;
   Phase phase = Phase::kConnecting;

@@ -1,5 +1,7 @@
 #include "forward/tcp/tcp_forwarder.h"
 
+#include "forward/session/session_list.h"
+
 namespace sluice::forward {
 
 TcpForwarder::TcpForwarder(WorkerContext& context, TcpToUdp& to_udp)
@@ -23,6 +25,7 @@ bool TcpForwarder::watch_client(SlabHandle handle, TcpConnection& connection) {
 void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
   const SlabHandle handle = connections_.emplace();
   TcpConnection& connection = connections_.at(handle.index);
+  connection.number = context_.next_session();
   connection.client_socket = host::TcpSocket::adopt(
       std::move(client.socket), host::TcpOptions{.nodelay = false, .keepalive = false});
   connection.rule = listener.rule;
@@ -81,6 +84,24 @@ void TcpForwarder::end_all() {
   connections_.for_each([this](SlabHandle handle, TcpConnection& connection) {
     stop(handle, connection, SessionResult::kStopped);
   });
+}
+
+std::uint32_t TcpForwarder::list(std::uint32_t from, std::size_t most,
+                                 std::vector<SessionRecord>& out) {
+  return list_sessions(connections_, from, most, out, [this](const TcpConnection& connection) {
+    SessionRecord record = record_of(connection.rule, facts_of(connection));
+    record.connecting = connection.phase != Phase::kRelaying;
+    return record;
+  });
+}
+
+bool TcpForwarder::kill(std::uint64_t number) {
+  const SlabHandle handle = session_numbered(
+      connections_, [&](const TcpConnection& connection) { return connection.number == number; });
+  TcpConnection* const connection = connections_.find(handle);
+  if (connection == nullptr) return false;
+  stop(handle, *connection, SessionResult::kKilled);
+  return true;
 }
 
 void TcpForwarder::publish_counters() {

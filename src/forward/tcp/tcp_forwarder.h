@@ -41,6 +41,11 @@ class TcpForwarder {
   [[nodiscard]] std::size_t sessions() const { return connections_.size(); }
   void end_all();
   void publish_counters();
+  // As session_list.h has them.
+  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
+                                   std::vector<SessionRecord>& out);
+  // Resets both sides. False: there is no such session.
+  [[nodiscard]] bool kill(std::uint64_t number);
 
  private:
   // --- Opening (tcp_opening.cc) ---
@@ -65,6 +70,8 @@ class TcpForwarder {
   void stop(SlabHandle handle, TcpConnection& connection, SessionResult why);
   void finish(SlabHandle handle, TcpConnection& connection, SessionResult result, int error);
   void tell(const TcpConnection& connection, SessionResult result, int error);
+  // Of one that lives.
+  [[nodiscard]] SessionFacts facts_of(const TcpConnection& connection) const;
 
   // --- Shared ---
   // Interest in everything, edge-triggered, for good.

@@ -129,7 +129,8 @@ void TcpForwarder::leave_to_udp(SlabHandle handle, TcpConnection& connection) {
                         .ticket = std::move(connection.ticket),
                         .listen_port = connection.listen_port,
                         .port_offset = connection.attempt.port_offset,
-                        .accepted_at = connection.accepted_at};
+                        .accepted_at = connection.accepted_at,
+                        .number = connection.number};
   connections_.erase(handle);
   to_udp_.start(std::move(stream), head);
 }
@@ -301,7 +302,8 @@ void TcpForwarder::refuse(SlabHandle handle, TcpConnection& connection, SessionR
     case SessionResult::kTargetReset:
     case SessionResult::kClientReset:
     case SessionResult::kIdle:
-    case SessionResult::kStopped: break;
+    case SessionResult::kStopped:
+    case SessionResult::kKilled: break;
   }
   if (connection.admitted) counters.active.fetch_sub(1, std::memory_order_relaxed);
   tell(connection, why, connection.last_error);

@@ -161,17 +161,24 @@ void TcpForwarder::finish(SlabHandle handle, TcpConnection& connection, SessionR
   connections_.erase(handle);
 }
 
+SessionFacts TcpForwarder::facts_of(const TcpConnection& connection) const {
+  return {.number = connection.number,
+          .result = SessionResult::kOpened,
+          .error = 0,
+          .client = connection.client,
+          .listen_port = connection.listen_port,
+          .attempt = &connection.attempt,
+          .udp = false,
+          .bytes = connection.bytes(),
+          .duration = context_.now - connection.accepted_at};
+}
+
 void TcpForwarder::tell(const TcpConnection& connection, SessionResult result, int error) {
-  log_session(context_.log, connection.rule->plan,
-              {.result = result,
-               .error = error,
-               .client = connection.client,
-               .listen_port = connection.listen_port,
-               .attempt = &connection.attempt,
-               .udp = false,
-               .bytes = connection.bytes(),
-               .duration = context_.now - connection.accepted_at},
-              context_.now);
+  if (!context_.tells()) return;
+  SessionFacts facts = facts_of(connection);
+  facts.result = result;
+  facts.error = error;
+  tell_session(context_, connection.rule, facts);
 }
 
 }  // namespace sluice::forward

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "forward/datagram/datagram_throttle.h"
+#include "forward/session/session_list.h"
 #include "forward/target/target_socket.h"
 
 namespace sluice::forward {
@@ -310,7 +311,8 @@ void TcpToUdp::end(SlabHandle handle, SessionResult result, int error) {
   log(*bridge, result, error);
   if (bridge->target_in_use) rule.targets.ended(bridge->attempt.target);
   rule.counters->active.fetch_sub(1, std::memory_order_relaxed);
-  if (error != 0 || !bridge->to_client.empty()) bridge->client.socket.reset();
+  const bool cut = error != 0 || result == SessionResult::kKilled || !bridge->to_client.empty();
+  if (cut) bridge->client.socket.reset();
   bridges_.erase(handle);
 }
 
@@ -325,17 +327,39 @@ void TcpToUdp::publish_counters() {
   });
 }
 
+std::uint32_t TcpToUdp::list(std::uint32_t from, std::size_t most,
+                             std::vector<SessionRecord>& out) {
+  return list_sessions(bridges_, from, most, out, [this](const Bridge& bridge) {
+    return record_of(bridge.client.rule, facts_of(bridge));
+  });
+}
+
+bool TcpToUdp::kill(std::uint64_t number) {
+  const SlabHandle handle = session_numbered(
+      bridges_, [&](const Bridge& bridge) { return bridge.client.number == number; });
+  if (!handle.valid()) return false;
+  end(handle, SessionResult::kKilled, 0);
+  return true;
+}
+
+SessionFacts TcpToUdp::facts_of(const Bridge& bridge) const {
+  return {.number = bridge.client.number,
+          .result = SessionResult::kOpened,
+          .error = 0,
+          .client = bridge.client.client,
+          .listen_port = bridge.client.listen_port,
+          .attempt = &bridge.attempt,
+          .udp = false,
+          .bytes = bridge.bytes,
+          .duration = context_.now - bridge.client.accepted_at};
+}
+
 void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
-  log_session(context_.log, bridge.client.rule->plan,
-              {.result = result,
-               .error = error,
-               .client = bridge.client.client,
-               .listen_port = bridge.client.listen_port,
-               .attempt = &bridge.attempt,
-               .udp = false,
-               .bytes = bridge.bytes,
-               .duration = context_.now - bridge.client.accepted_at},
-              context_.now);
+  if (!context_.tells()) return;
+  SessionFacts facts = facts_of(bridge);
+  facts.result = result;
+  facts.error = error;
+  tell_session(context_, bridge.client.rule, facts);
 }
 
 }  // namespace sluice::forward

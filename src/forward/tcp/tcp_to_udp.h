@@ -44,6 +44,7 @@ struct AcceptedStream {
   std::uint16_t listen_port = 0;
   std::uint16_t port_offset = 0;
   Instant accepted_at{};
+  std::uint64_t number = 0;  // Names the session in this process.
 };
 
 class TcpToUdp {
@@ -64,6 +65,11 @@ class TcpToUdp {
   [[nodiscard]] std::size_t sessions() const { return bridges_.size(); }
   void end_all();
   void publish_counters();
+  // As session_list.h has them.
+  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
+                                   std::vector<SessionRecord>& out);
+  // Resets the client. False: there is no such session.
+  [[nodiscard]] bool kill(std::uint64_t number);
 
  private:
   static constexpr std::size_t kRows = 8;
@@ -109,6 +115,8 @@ class TcpToUdp {
 
   void end(SlabHandle handle, SessionResult result, int error);
   void log(const Bridge& bridge, SessionResult result, int error);
+  // Of one that lives.
+  [[nodiscard]] SessionFacts facts_of(const Bridge& bridge) const;
 
   WorkerContext& context_;
   Slab<Bridge> bridges_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "forward/session/session_list.h"
 #include "sys/random.h"
 
 namespace sluice::forward {
@@ -279,6 +280,29 @@ std::size_t UdpForwarder::end_quiet(Duration quiet) {
 void UdpForwarder::end_all() {
   sessions_.for_each(
       [this](SlabHandle handle, UdpSession&) { end(handle, SessionResult::kStopped, 0); });
+}
+
+std::uint32_t UdpForwarder::list(std::uint32_t from, std::size_t most,
+                                 std::vector<SessionRecord>& out) {
+  using Listed = std::optional<SessionRecord>;
+  return list_sessions(sessions_, from, most, out, [this](const UdpSession& session) -> Listed {
+    if (session.phase == UdpPhase::kFailed) return std::nullopt;  // It was told as such.
+    SessionRecord record = record_of(session.rule, facts_of(session));
+    record.connecting = session.phase != UdpPhase::kOpen;
+    return record;
+  });
+}
+
+bool UdpForwarder::kill(std::uint64_t number) {
+  // One that failed is a memory only.
+  const SlabHandle handle = session_numbered(sessions_, [&](const UdpSession& session) {
+    return session.number == number && session.phase != UdpPhase::kFailed;
+  });
+  UdpSession* const session = sessions_.find(handle);
+  if (session == nullptr) return false;
+  if (session->stream != nullptr) session->stream->socket().reset();
+  end(handle, SessionResult::kKilled, 0);
+  return true;
 }
 
 void UdpForwarder::publish_counters() {

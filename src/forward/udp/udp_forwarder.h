@@ -84,6 +84,11 @@ class UdpForwarder {
   [[nodiscard]] std::size_t end_quiet(Duration quiet);
   void end_all();
   void publish_counters();
+  // As session_list.h has them.
+  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
+                                   std::vector<SessionRecord>& out);
+  // The client's next datagram begins another. False: there is no such session.
+  [[nodiscard]] bool kill(std::uint64_t number);
 
  private:
   static constexpr std::size_t kRows = 32;
@@ -162,6 +167,8 @@ class UdpForwarder {
   void end(SlabHandle handle, SessionResult result, int error);
   void settle_accounts(UdpSession& session, SessionResult result, int error);
   void log(const UdpSession& session, SessionResult result, int error);
+  // Of one that lives.
+  [[nodiscard]] SessionFacts facts_of(const UdpSession& session) const;
 
   [[nodiscard]] std::uint32_t find_session(const UdpSessionKey& key) {
     return table_.find(

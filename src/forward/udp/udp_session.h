@@ -36,6 +36,7 @@ struct UdpSession {
   Attempt attempt;
   std::optional<wire::IpAddress>
       local;  // The address the client had sent to: answers come from it.
+  std::uint64_t number = 0;  // Names it in this process.
   SessionBytes bytes;
   PublishedBytes published;
   Instant opened_at{};

@@ -33,11 +33,14 @@ RaceTrack track_of(SlabHandle handle, UdpSession& session) {
   } else {
     count_one(counters.not_allowed, datagrams);
   }
-  if (context_.log.enabled() &&
+  if (context_.tells() &&
       refusals_.worth_a_line(key.client.address, key.listener, result, context_.now)) {
-    log_session(context_.log, listener.rule->plan,
-                {.result = result, .client = key.client, .listen_port = listener.port, .udp = true},
-                context_.now);
+    tell_session(context_, listener.rule,
+                 {.number = context_.next_session(),
+                  .result = result,
+                  .client = key.client,
+                  .listen_port = listener.port,
+                  .udp = true});
   }
   return UdpSession::kNone;
 }
@@ -231,7 +234,7 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
   if (session == nullptr) return;
   if (session->phase != UdpPhase::kFailed) {
     // A connect that is given up is told as one that failed: it was never told as opened.
-    const bool began = session->phase == UdpPhase::kOpen;
+    const bool began = session->phase == UdpPhase::kOpen || result == SessionResult::kKilled;
     settle_accounts(*session, began ? result : SessionResult::kConnectFailed, error);
   }
   queue_of(*session).remove(handle.index);
@@ -241,17 +244,24 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
   release_listener(listener);
 }
 
+SessionFacts UdpForwarder::facts_of(const UdpSession& session) const {
+  return {.number = session.number,
+          .result = SessionResult::kOpened,
+          .error = 0,
+          .client = session.key.client,
+          .listen_port = session.listen_port,
+          .attempt = &session.attempt,
+          .udp = true,
+          .bytes = session.bytes,
+          .duration = context_.now - session.opened_at};
+}
+
 void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
-  log_session(context_.log, session.rule->plan,
-              {.result = result,
-               .error = error,
-               .client = session.key.client,
-               .listen_port = session.listen_port,
-               .attempt = &session.attempt,
-               .udp = true,
-               .bytes = session.bytes,
-               .duration = context_.now - session.opened_at},
-              context_.now);
+  if (!context_.tells()) return;
+  SessionFacts facts = facts_of(session);
+  facts.result = result;
+  facts.error = error;
+  tell_session(context_, session.rule, facts);
 }
 
 }  // namespace sluice::forward

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "forward/session/session_list.h"
 #include "telemetry/log.h"
 
 namespace sluice::forward {
@@ -38,7 +39,15 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop loop, const WorkerOptions& op
     : loop_(std::move(loop)),
       timers_(loop_.now()),
       pools_(kernel, options.relay, options.pipes_max),
-      context_{kernel, loop_, timers_, pools_, scratch_, log_, loop_.now()},
+      context_{kernel,
+               loop_,
+               timers_,
+               pools_,
+               scratch_,
+               log_,
+               loop_.now(),
+               &outbox_,
+               std::uint64_t{options.number} << kNumberBits},
       to_udp_(context_),
       tcp_(context_, to_udp_),
       listeners_(context_, *this),
@@ -79,6 +88,9 @@ void Worker::turn() {
   pending_ |= to_udp_.run_pending();
   pending_ |= udp_.run_pending();
   if (log_.flush_at() <= context_.now) log_.on_time(context_.now);
+  if (outbox_.has_news()) [[unlikely]] {
+    answer();
+  }
   sessions_.store(
       static_cast<std::uint32_t>(tcp_.sessions() + to_udp_.sessions() + udp_.sessions()),
       std::memory_order_relaxed);
@@ -134,7 +146,9 @@ Instant Worker::next_deadline() {
 
 void Worker::read_mail() {
   for (Message& message : mailbox_.take()) {
-    const bool is_request = !std::holds_alternative<Rebalanced>(message);
+    const bool is_request = !std::holds_alternative<Rebalanced>(message) &&
+                            !std::holds_alternative<List>(message) &&
+                            !std::holds_alternative<Kill>(message);
     std::visit([this](auto& content) { carry_out(content); }, message);
     if (!is_request) continue;
     answered_.fetch_add(1, std::memory_order_release);
@@ -211,6 +225,29 @@ void Worker::carry_out(Publish&) {
   udp_.publish_counters();
 }
 
+// A place is the number of the part, and where in it to go on.
+void Worker::carry_out(List& list) {
+  constexpr std::uint32_t kPartsEnd = 3;
+  constexpr unsigned kPlaceBits = 32;
+  SessionPage page;
+  auto part = static_cast<std::uint32_t>(list.from >> kPlaceBits);
+  auto place = static_cast<std::uint32_t>(list.from);
+  for (; part < kPartsEnd; ++part, place = 0) {
+    const std::uint32_t next = part == 0   ? tcp_.list(place, list.most, page.sessions)
+                               : part == 1 ? to_udp_.list(place, list.most, page.sessions)
+                                           : udp_.list(place, list.most, page.sessions);
+    if (next == kNoMoreSessions) continue;
+    page.next = (std::uint64_t{part} << kPlaceBits) | next;
+    break;
+  }
+  list.reply->give(std::move(page));
+}
+
+void Worker::carry_out(Kill& kill) {
+  kill.reply->give(tcp_.kill(kill.session) || to_udp_.kill(kill.session) ||
+                   udp_.kill(kill.session));
+}
+
 void Worker::carry_out(Rebalanced& handed) {
   tcp_.begin(handed.listener, std::move(handed.client));
 }
@@ -254,5 +291,17 @@ void Worker::apply(std::vector<WorkerListener> listeners, std::shared_ptr<LogFil
 void Worker::drain() { (void)mailbox_.post(Drain{}); }
 void Worker::stop() { (void)mailbox_.post(Stop{}); }
 void Worker::publish_counters() { (void)mailbox_.post(Publish{}); }
+
+std::shared_ptr<Worker::PageReply> Worker::list(std::uint64_t from, std::size_t most) {
+  auto reply = std::make_shared<PageReply>();
+  if (!mailbox_.post(List{from, most, reply})) reply->give({});
+  return reply;
+}
+
+std::shared_ptr<Worker::KillReply> Worker::kill(std::uint64_t session) {
+  auto reply = std::make_shared<KillReply>();
+  if (!mailbox_.post(Kill{session, reply})) reply->give(false);
+  return reply;
+}
 
 }  // namespace sluice::forward

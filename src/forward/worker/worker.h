@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <variant>
@@ -16,12 +17,15 @@
 
 #include "forward/log/session_log.h"
 #include "forward/session/live_rule.h"
+#include "forward/session/session_outbox.h"
+#include "forward/session/session_record.h"
 #include "forward/session/worker_context.h"
 #include "forward/tcp/tcp_forwarder.h"
 #include "forward/tcp/tcp_listeners.h"
 #include "forward/tcp/tcp_to_udp.h"
 #include "forward/udp/udp_forwarder.h"
 #include "service/mailbox.h"
+#include "service/reply.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 
@@ -40,6 +44,8 @@ struct WorkerOptions {
   relay::Options relay;
   std::size_t pipes_max = relay::Pools::kPipesMax;  // This worker's part of them.
   UdpBounds udp;
+  // Which one of the workers it is: sessions' numbers begin with it.
+  std::uint16_t number = 0;
   // Written to (eventfd) after each answer to a request below. Not owned.
   int supervisor_event_fd = -1;
 };
@@ -50,8 +56,17 @@ struct Rebalanced {
   AcceptedClient client;
 };
 
+// Sessions of a worker, for people.
+struct SessionPage {
+  std::vector<SessionRecord> sessions;
+  std::optional<std::uint64_t> next;  // Where to go on; nothing: these were the last.
+};
+
 class Worker final : private AcceptSink {
  public:
+  // By the upper bits of a session's number: whose it is.
+  static constexpr unsigned kNumberBits = 48;
+
   // The error is that of the first descriptor it could not open.
   [[nodiscard]] static std::expected<std::unique_ptr<Worker>, sys::SysError> create(
       sys::Kernel& kernel, const WorkerOptions& options);
@@ -76,7 +91,17 @@ class Worker final : private AcceptSink {
   // Adds the bytes of open sessions to the counters, so that they are true now.
   void publish_counters();
 
-  // How many requests of the four above were carried out: compare with how many were made.
+  // At most `most` of its sessions from a place on, which is 0 or the one of the page before. It
+  // takes a share of a turn.
+  using PageReply = service::Reply<SessionPage>;
+  [[nodiscard]] std::shared_ptr<PageReply> list(std::uint64_t from, std::size_t most);
+  // Ends a session at once. The answer is false where there is no such session.
+  using KillReply = service::Reply<bool>;
+  [[nodiscard]] std::shared_ptr<KillReply> kill(std::uint64_t session);
+  // What its sessions do, while somebody wants to know. The supervisor's event is rung for news.
+  [[nodiscard]] SessionOutbox& outbox() { return outbox_; }
+
+  // How many requests of the first four above were carried out: compare with how many were made.
   [[nodiscard]] std::uint64_t answered() const { return answered_.load(std::memory_order_acquire); }
   // run() has returned, or is about to.
   [[nodiscard]] bool has_ended() const { return ended_.load(std::memory_order_acquire); }
@@ -95,7 +120,16 @@ class Worker final : private AcceptSink {
   struct Drain {};
   struct Stop {};
   struct Publish {};
-  using Message = std::variant<Apply, Drain, Stop, Publish, Rebalanced>;
+  struct List {
+    std::uint64_t from;
+    std::size_t most;
+    std::shared_ptr<PageReply> reply;
+  };
+  struct Kill {
+    std::uint64_t session;
+    std::shared_ptr<KillReply> reply;
+  };
+  using Message = std::variant<Apply, Drain, Stop, Publish, List, Kill, Rebalanced>;
 
   enum class State : std::uint8_t { kServing, kDraining, kStopped };
 
@@ -116,6 +150,8 @@ class Worker final : private AcceptSink {
   void carry_out(Drain&);
   void carry_out(Stop&) { state_ = State::kStopped; }
   void carry_out(Publish&);
+  void carry_out(List& list);
+  void carry_out(Kill& kill);
   void carry_out(Rebalanced& handed);
   void add_listener(WorkerListener listener);
   void set_rule(const Known& known, std::shared_ptr<LiveRule> rule);
@@ -132,6 +168,7 @@ class Worker final : private AcceptSink {
   relay::Pools pools_;
   host::DatagramScratch scratch_;
   SessionLog log_;
+  SessionOutbox outbox_;
   WorkerContext context_;
   TcpToUdp to_udp_;
   TcpForwarder tcp_;

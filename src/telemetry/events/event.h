@@ -27,6 +27,7 @@ enum class EventType : std::uint8_t {
   kDns,       // A question for a name was answered, or refused.
   kGate,      // The first bytes of a connection were judged.
   kPolicy,    // The policy is another one.
+  kReload,    // A forwarder has read its configuration again.
   kLost,      // Events that this reader does not get.
   kEnd,       // The last of a run.
 };
@@ -46,6 +47,7 @@ inline constexpr std::size_t kEventTypeCount = static_cast<std::size_t>(EventTyp
     case EventType::kDns: return "dns";
     case EventType::kGate: return "gate";
     case EventType::kPolicy: return "policy";
+    case EventType::kReload: return "reload";
     case EventType::kLost: return "lost";
     case EventType::kEnd: return "end";
   }
@@ -107,6 +109,16 @@ struct PolicyEvent {
   std::uint64_t generation = 0;
 };
 
+// A forwarder's configuration, read again: in force from here on, or refused whole.
+struct ReloadEvent {
+  std::string_view by{};     // "ctl", "signal", "file"
+  std::string_view error{};  // Empty: it is in force.
+  std::uint64_t rules = 0;
+  std::uint64_t opened = 0;  // Listeners.
+  std::uint64_t closed = 0;
+  std::uint64_t generation = 0;  // Of what is in force.
+};
+
 // So many of a type were for the same reason, each of which would have had an event but for their
 // number: flows that were refused, questions, or first bytes.
 struct LeftOutEvent {
@@ -138,8 +150,8 @@ struct EndEvent {
   std::uint64_t events_lost = 0;  // Over all readers.
 };
 
-using Event = std::variant<StartEvent, FlowEvent, QueryEvent, GateEvent, PolicyEvent, LeftOutEvent,
-                           AskEvent, DecisionEvent, EndEvent>;
+using Event = std::variant<StartEvent, FlowEvent, QueryEvent, GateEvent, PolicyEvent, ReloadEvent,
+                           LeftOutEvent, AskEvent, DecisionEvent, EndEvent>;
 
 // Of what a flow ended with.
 [[nodiscard]] EventType type_of_end(policy::Verdict verdict);

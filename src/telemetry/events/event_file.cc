@@ -1,5 +1,6 @@
 #include "telemetry/events/event_file.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "telemetry/private_file.h"
@@ -15,6 +16,16 @@ std::expected<EventFile, sys::SysError> EventFile::open(const std::string& path)
   auto file = LineFile::open(path, kEvents);
   if (!file) return std::unexpected(file.error());
   return EventFile(std::move(*file));
+}
+
+std::expected<void, sys::SysError> EventFile::reopen(const std::string& path) {
+  auto file = LineFile::open(path, kEvents);
+  if (!file) return std::unexpected(file.error());
+  flush();
+  // The old one may have the beginning of a line, whose rest belongs there.
+  if (!queue_.empty()) return std::unexpected(sys::SysError{sys::SysOp::kWrite, EAGAIN});
+  file_ = std::move(*file);
+  return {};
 }
 
 void EventFile::flush() {

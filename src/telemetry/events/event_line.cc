@@ -41,6 +41,14 @@ void name(JsonLine& line, std::string_view key, std::string_view value) {
   });
 }
 
+void text_or_null(JsonLine& line, std::string_view key, std::string_view value) {
+  if (value.empty()) {
+    line.null(key);
+  } else {
+    line.text(key, value);
+  }
+}
+
 void seconds(JsonLine& line, std::string_view key, Duration duration) {
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   line.decimal(key, static_cast<std::uint64_t>(std::max<std::int64_t>(micros, 0)), 6);
@@ -125,6 +133,20 @@ void members(JsonLine& line, const PolicyEvent& event) {
   line.number("generation", event.generation);
 }
 
+void members(JsonLine& line, const ReloadEvent& event) {
+  line.text("by", event.by);
+  line.text("result", event.error.empty() ? "done" : "failed");
+  if (event.error.empty()) {
+    line.null("error");
+  } else {
+    line.text("error", event.error.substr(0, kErrorShown));
+  }
+  line.number("rules", event.rules);
+  line.number("listeners_opened", event.opened);
+  line.number("listeners_closed", event.closed);
+  line.number("generation", event.generation);
+}
+
 void members(JsonLine& line, const LeftOutEvent& event) {
   line.number("left_out", event.count);
   decision(line, event.verdict);
@@ -133,14 +155,6 @@ void members(JsonLine& line, const LeftOutEvent& event) {
 }
 
 void members(JsonLine& line, const AskEvent& event) { add_question(line, event.question); }
-
-void text_or_null(JsonLine& line, std::string_view key, std::string_view value) {
-  if (value.empty()) {
-    line.null(key);
-  } else {
-    line.text(key, value);
-  }
-}
 
 void members(JsonLine& line, const DecisionEvent& event) {
   line.number("question", event.question.id);
@@ -177,6 +191,7 @@ EventType type_of(const Event& event) {
                                [](const QueryEvent&) { return EventType::kDns; },
                                [](const GateEvent&) { return EventType::kGate; },
                                [](const PolicyEvent&) { return EventType::kPolicy; },
+                               [](const ReloadEvent&) { return EventType::kReload; },
                                [](const LeftOutEvent& left_out) { return left_out.type; },
                                [](const AskEvent&) { return EventType::kAsk; },
                                [](const DecisionEvent&) { return EventType::kDecision; },
@@ -188,13 +203,20 @@ void add_flow(JsonLine& line, const FlowRecord& flow) {
   flow_number(line, flow.number);
   line.text("proto", policy::to_string(flow.protocol));
   line.text("direction", to_string(flow.direction));
-  ends(line, "guest", flow.guest);
+  if (flow.forwarded != nullptr && flow.guest.address.is_unspecified()) {
+    line.null("guest");
+  } else {
+    ends(line, "guest", flow.guest);
+  }
   line.number("guest_port", flow.guest.port.value);
   name(line, "name", flow.name);
   line.text("name_source", flow.name.empty() ? "none" : flow.name_source);
   ends(line, "address", flow.peer);
   line.number("port", flow.peer.port.value);
-  if (flow.target) {
+  if (flow.forwarded != nullptr) {
+    line.text("listen", flow.forwarded->listen);
+    text_or_null(line, "target", flow.forwarded->target);
+  } else if (flow.target) {
     line.filled("target",
                 [&](fmt::memory_buffer& to) { append_address(to, flow.target->address); });
   }
@@ -209,6 +231,7 @@ void add_flow(JsonLine& line, const FlowRecord& flow) {
   line.number("bytes_to_host", flow.bytes_to_host);
   line.number("bytes_to_guest", flow.bytes_to_guest);
   line.text("path", to_string(flow.path));
+  if (flow.forwarded != nullptr) line.flag("connecting", flow.forwarded->connecting);
   kebab(line, "outcome", policy::to_string(flow.outcome));
 }
 

@@ -31,5 +31,7 @@ void append_lost(fmt::memory_buffer& out, const EventHead& head, std::uint64_t c
 inline constexpr std::size_t kNameShown = 255;
 // Ids of rules longer than this are cut.
 inline constexpr std::size_t kRuleShown = 128;
+// ... and what is wrong with a configuration: the rest of it is in the log.
+inline constexpr std::size_t kErrorShown = 1024;
 
 }  // namespace sluice::telemetry

@@ -92,18 +92,26 @@ std::string policy_detail(const SeenEvent& event) {
                      event.generation);
 }
 
+std::string reload_detail(const SeenEvent& event) {
+  if (!event.error.empty()) return "failed: " + plain(event.error);
+  return fmt::format("{} rules, generation {}", event.rules, event.generation);
+}
+
 std::string detail_of(const SeenEvent& event) {
   if (event.left_out > 0) return reason_text(event);
   if (event.type == "dns") return query_detail(event);
   if (event.type == "gate") return gate_detail(event);
   if (event.type == "policy") return policy_detail(event);
+  if (event.type == "reload") return reload_detail(event);
   // The address, where the target is a name.
   const bool has_target = !event.flow.empty() || event.question != 0;
-  std::string text = event.name.empty() || !has_target ? "" : plain(event.address);
+  const bool forwarded = !event.listen.empty();
+  std::string text = event.name.empty() || !has_target || forwarded ? "" : plain(event.address);
   const auto add = [&text](const std::string& more) {
     if (!text.empty() && !more.empty()) text += "  ";
     text += more;
   };
+  if (forwarded && !event.is_refusal()) add(fmt::format("rule {}", plain(event.rule)));
   if (event.is_refusal()) add(reason_text(event) + with_rule(event));
   if (event.type == "close" || event.type == "revoke") add(end_text(event));
   if (event.type == "ask") add(fmt::format("question {}", event.question));
@@ -133,6 +141,10 @@ std::string plain(std::string_view text) {
 }
 
 std::string target_text(const SeenEvent& event) {
+  if (!event.listen.empty()) {
+    return fmt::format("{} < {}", plain(event.target.empty() ? event.listen : event.target),
+                       endpoint_text(event.address, event.port));
+  }
   if (event.direction == "in") {
     return fmt::format("{}/{} < {}", endpoint_text(event.guest, event.guest_port),
                        plain(event.proto), endpoint_text(event.address, event.port));
@@ -147,7 +159,7 @@ std::string event_row(const SeenEvent& event, Color color, std::size_t width) {
     what = target_text(event);
   } else if (event.type == "dns" && event.left_out == 0) {
     what = fmt::format("{} {}", plain(event.name), plain(event.query));
-  } else if (event.type == "policy") {
+  } else if (event.type == "policy" || event.type == "reload") {
     what = plain(event.change.empty() ? event.by : event.change);
   } else if (event.left_out > 0) {
     what = fmt::format("{} more of the same", event.left_out);

@@ -89,7 +89,7 @@ void EventStream::end(Time time, int status) {
 }
 
 std::uint64_t EventStream::lost() const {
-  std::uint64_t lost = file_ ? file_->queue().lost() : 0;
+  std::uint64_t lost = lost_before_ + (file_ ? file_->queue().lost() : 0);
   for (const EventQueue* const subscriber : subscribers_) lost += subscriber->lost();
   return lost;
 }

@@ -49,6 +49,23 @@ class EventStream {
   void add_gate(Time time, const GateEvent& gate);
   // So many of each that went their way will have none, for want of room.
   void leave_out(std::uint64_t queries, std::uint64_t gates);
+  // So many flows were refused for this reason without a record of their own.
+  void leave_out_refusals(policy::Verdict verdict, std::uint64_t count) {
+    refusals_.leave_out(static_cast<std::size_t>(verdict), count);
+  }
+  // So many events are lost for all readers, for whoever was to tell them had no room.
+  void lose(std::uint64_t count) {
+    sequence_ += count;
+    lost_before_ += count;
+  }
+  // The file anew, under its name: it may have been moved away. Else the old one goes on.
+  [[nodiscard]] std::expected<void, sys::SysError> reopen_file(const std::string& path) {
+    return file_ ? file_->reopen(path) : std::expected<void, sys::SysError>{};
+  }
+  // A file of root's becomes this user's.
+  void give_file_to(uid_t uid, gid_t gid) const {
+    if (file_) file_->give_to(uid, gid);
+  }
   // The last word. What is missing, or was left out, is told before it.
   void end(Time time, int status);
 
@@ -73,6 +90,7 @@ class EventStream {
   std::vector<EventQueue*> subscribers_;
   std::uint64_t sequence_ = 0;  // Of the last event.
   std::uint64_t lost_by_gone_ = 0;
+  std::uint64_t lost_before_ = 0;  // They never came here.
   fmt::memory_buffer line_;
   static constexpr RefusalRate::Accepted kOfSight{.burst = 1000, .per_second = 100};
   RefusalRate refusals_;

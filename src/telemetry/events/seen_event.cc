@@ -117,6 +117,8 @@ std::optional<SeenEvent> read_event(std::string_view line) {
   event.rule = text_of(object, "rule");
   event.generation = number_of(object, "generation");
   event.would_deny = text_of(object, "would_deny");
+  event.listen = text_of(object, "listen");
+  event.target = text_of(object, "target");
   event.query = text_of(object, "query");
   event.result = text_of(object, "result");
   event.source = text_of(object, "source");
@@ -128,6 +130,7 @@ std::optional<SeenEvent> read_event(std::string_view line) {
   event.change = text_of(object, "change");
   event.fallback = text_of(object, "default");
   event.rules = number_of(object, "rules");
+  event.error = text_of(object, "error");
   event.opened = time_of(object, "opened");
   event.duration = duration_of(object, "duration_s");
   event.bytes_to_host = number_of(object, "bytes_to_host");

@@ -36,6 +36,10 @@ struct SeenEvent {
   std::uint64_t generation = 0;
   std::string would_deny;  // Why it would have been refused, where refusals are only noted.
 
+  // Of a flow that a forwarder leads on; else empty.
+  std::string listen;  // "tcp://127.0.0.1:8080"
+  std::string target;  // "tcp://10.0.0.2:80"
+
   // Of "dns" and "gate", which have some of the above.
   std::string query;   // "AAAA"
   std::string result;  // "answered"
@@ -50,6 +54,7 @@ struct SeenEvent {
   std::string change;
   std::string fallback;
   std::uint64_t rules = 0;
+  std::string error;  // Of "reload": why it failed.
 
   // ... and of its end.
   Time opened{};

@@ -82,7 +82,7 @@ MAY_INCLUDE = {
                         "host", "policy", "sys", "wire", "base"},
     "forward/supervisor": {"forward/worker", "forward/target", "forward/session",
                            "forward/log", "forward/listen", "forward/datagram", "forward",
-                           "service", "telemetry", "relay", "resolv", "sandbox", "host",
+                           "control", "service", "telemetry", "relay", "resolv", "sandbox", "host",
                            "policy", "sys", "wire", "base"},
     "forward/target": {"forward", "telemetry", "relay", "host", "policy", "sys", "wire", "base"},
     "forward/tcp": {"forward/target", "forward/session", "forward/log", "forward/datagram",

@@ -249,6 +249,7 @@ complete -c sluice -n '__sluice_in forward' -l user -x -a '(__fish_complete_user
 complete -c sluice -n '__sluice_in forward' -l pid-file -r -F -d 'Write our process number there'
 complete -c sluice -n '__sluice_in forward' -l log-file -r -F -d 'Append a line for each connection'
 complete -c sluice -n '__sluice_in forward' -l log-format -x -a 'rinetd common json' -d 'Form of these lines'
+complete -c sluice -n '__sluice_in forward' -l events -r -F -d 'Append a line of JSON for all that happens'
 complete -c sluice -n '__sluice_in forward' -l log-level -x -a 'error warn info debug trace' -d 'Messages'
 complete -c sluice -n '__sluice_in forward' -s v -l verbose -d 'The same as --log-level info'
 complete -c sluice -n '__sluice_in forward' -s h -l help -d 'Print the help'

@@ -121,15 +121,22 @@ std::vector<std::string> flow_row(std::string_view line) {
   const std::string name = text_of(flow, "name");
   const std::uint64_t port = number_of(flow, "port");
   const std::string proto = text_of(flow, "proto");
-  // Of a client from outside: the port of the guest that it came to.
-  const std::string with =
-      text_of(flow, "direction") == "in"
-          ? fmt::format(":{}/{} < {}", number_of(flow, "guest_port"), proto,
-                        endpoint(address, port))
-          : fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
+  std::string with;
+  std::string beside = name.empty() ? "-" : address;
+  if (flow.contains("listen")) {
+    // Of a forwarder: where it leads, and who came.
+    const std::string target = text_of(flow, "target");
+    with = fmt::format("{} > {}/{}", text_of(flow, "rule"), target.empty() ? "?" : target, proto);
+    beside = endpoint(address, port);
+  } else if (text_of(flow, "direction") == "in") {
+    // Of a client from outside: the port of the guest that it came to.
+    with = fmt::format(":{}/{} < {}", number_of(flow, "guest_port"), proto, endpoint(address, port));
+  } else {
+    with = fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
+  }
   return {text_of(flow, "flow"),
           with,
-          name.empty() ? "-" : address,
+          beside,
           text_of(flow, "path"),
           telemetry::human_bytes(number_of(flow, "bytes_to_host")),
           telemetry::human_bytes(number_of(flow, "bytes_to_guest")),

@@ -59,6 +59,7 @@ using Json = nlohmann::json;
 }  // namespace
 
 std::string TopFlow::target() const {
+  if (!forwarded_by.empty()) return fmt::format("{} < {}", led_to, endpoint(address, port));
   if (inbound) return fmt::format(":{}/{} < {}", guest_port, proto, endpoint(address, port));
   return fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
 }
@@ -80,7 +81,9 @@ std::optional<TopFlow> read_top_flow(std::string_view line) {
       .to_host = number_of(object, "bytes_to_host"),
       .to_guest = number_of(object, "bytes_to_guest"),
       .seconds = seconds != object.end() && seconds->is_number() ? seconds->get<double>() : 0,
-      .process = {}};
+      .process = {},
+      .forwarded_by = object.contains("listen") ? text_of(object, "rule") : std::string(),
+      .led_to = object.contains("listen") ? text_of(object, "target") : std::string()};
 }
 
 std::string_view to_string(TopSort sort) {
@@ -117,6 +120,7 @@ void TopModel::look(std::vector<TopFlow> flows, Instant now) {
 }
 
 std::string TopModel::title_of(const TopFlow& flow) const {
+  if (!flow.forwarded_by.empty()) return flow.forwarded_by;
   if (flow.inbound) return fmt::format("< published :{}", flow.guest_port);
   if (flow.name.empty()) return flow.address;
   return domain_of_(flow.name).value_or(flow.name);

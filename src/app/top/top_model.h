@@ -34,6 +34,10 @@ struct TopFlow {
   double to_guest_rate = 0;
   std::string process{};  // Empty: not known.
 
+  // Of a forwarder's session: its rule, and where it is led; else empty.
+  std::string forwarded_by{};
+  std::string led_to{};
+
   // "example.org:443/tcp"
   [[nodiscard]] std::string target() const;
 };

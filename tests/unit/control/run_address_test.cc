@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace sluice::control {
 namespace {
 
@@ -25,6 +27,10 @@ TEST(RunAddress, RunsAreThoseThatListen) {
   EXPECT_EQ(runs_named(kSockets, 10), (std::vector<std::string>{"qqqqqq"}));
   EXPECT_TRUE(runs_named(kSockets, 100).empty());
   EXPECT_TRUE(runs_named("", 1000).empty());
+  const auto all = user_runs_named(kSockets);
+  EXPECT_EQ(std::ranges::count(all, UserRun{1000, "k3f9wa"}), 1);
+  EXPECT_EQ(std::ranges::count(all, UserRun{10, "qqqqqq"}), 1);
+  EXPECT_TRUE(user_runs_named("").empty());
   EXPECT_TRUE(runs_named("no newline", 1000).empty());
 }
 

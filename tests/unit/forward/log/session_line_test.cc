@@ -141,6 +141,7 @@ TEST(SessionLine, NamesOfResults) {
       {SessionResult::kClientReset, "done-remote-closed", "ended", "client-reset"},
       {SessionResult::kIdle, "done-timeout", "ended", "idle"},
       {SessionResult::kStopped, "done-stopped", "ended", "stopped"},
+      {SessionResult::kKilled, "done-stopped", "ended", "killed"},
       {SessionResult::kConnectFailed, "local-connect-failed", "refused", "connect-failed"},
       {SessionResult::kNotAllowed, "not-allowed", "refused", "not-allowed"},
       {SessionResult::kDenied, "denied", "refused", "denied"},

@@ -134,6 +134,68 @@ TEST_F(WorkerTest, RelaysBothWaysAndCounts) {
   EXPECT_EQ(rule->targets.active(0), 0u);
 }
 
+TEST_F(WorkerTest, ListsItsSessionsInPagesAndKillsOne) {
+  const auto rule = live(rule_to({back_port_}));
+  serve(rule);
+  std::vector<UniqueFd> near;
+  std::vector<UniqueFd> far;
+  for (int i = 0; i < 3; ++i) {
+    near.push_back(client());
+    far.push_back(accept_from(back_));
+  }
+  EXPECT_TRUE(eventually([&] { return rule->counters->active.load() == 3; }));
+  const auto first = worker_->list(0, 2)->await(5s);
+  ASSERT_TRUE(first && first->next);
+  EXPECT_EQ(first->sessions.size(), 2U);
+  const auto second = worker_->list(*first->next, 2)->await(5s);
+  ASSERT_TRUE(second);
+  ASSERT_EQ(second->sessions.size(), 1U);
+  EXPECT_FALSE(second->next);
+  const SessionRecord& last = second->sessions[0];
+  EXPECT_EQ(last.rule.get(), rule.get());
+  EXPECT_EQ(worker_->kill(last.number)->await(5s), true);
+  EXPECT_EQ(worker_->kill(last.number)->await(5s), false);
+  EXPECT_EQ(worker_->list(0, 9)->await(5s)->sessions.size(), 2U);
+  std::size_t reset = 0;
+  for (std::size_t i = 0; i < near.size(); ++i) {
+    if (port_of(near[i].get()) == last.client.port.value) {
+      ++reset;
+      EXPECT_EQ(end_of(near[i]), ECONNRESET);
+      EXPECT_EQ(end_of(far[i]), ECONNRESET);
+    } else {
+      send_text(near[i], "x");
+      EXPECT_EQ(receive_text(far[i], 1), "x");
+    }
+  }
+  EXPECT_EQ(reset, 1U);
+  EXPECT_EQ(worker_->answered(), 1U);  // Requests of the supervisor's own only.
+}
+
+TEST_F(WorkerTest, TellsOfSessionsWhileSomebodyListens) {
+  const auto rule = live(rule_to({back_port_}));
+  serve(rule);
+  const auto meet = [&] {
+    const UniqueFd near = client();
+    const UniqueFd far = accept_from(back_);
+    send_text(near, "question");
+    EXPECT_EQ(receive_text(far, 8), "question");
+  };
+  meet();
+  EXPECT_TRUE(eventually([&] { return rule->counters->active.load() == 0; }));
+  EXPECT_TRUE(worker_->outbox().take().records.empty());
+  worker_->outbox().want(true);
+  meet();
+  std::vector<SessionRecord> told;
+  EXPECT_TRUE(eventually([&] {
+    for (SessionRecord& one : worker_->outbox().take().records) told.push_back(std::move(one));
+    return told.size() == 2;
+  }));
+  EXPECT_EQ(told.at(0).result, SessionResult::kOpened);
+  EXPECT_EQ(told.at(1).result, SessionResult::kClientClosed);
+  EXPECT_EQ(told.at(1).bytes.to_target, 8U);
+  EXPECT_EQ(told.at(0).number, told.at(1).number);
+}
+
 TEST_F(WorkerTest, AHalfClosedClientStillGetsItsAnswer) {
   serve(live(rule_to({back_port_})));
   const UniqueFd near = client();

@@ -19,9 +19,10 @@ using Time = std::chrono::system_clock::time_point;
 
 constexpr Time kNoon{std::chrono::sys_days{std::chrono::year{2026} / 3 / 1} + 12h};
 
-std::string line_of(std::uint64_t sequence, Duration at, const Event& event) {
+std::string line_of(std::uint64_t sequence, Duration at, const Event& event,
+                    std::string_view run = "k3f9wa") {
   fmt::memory_buffer out;
-  const EventHead head{sequence, kNoon + std::chrono::duration_cast<Time::duration>(at), "k3f9wa"};
+  const EventHead head{sequence, kNoon + std::chrono::duration_cast<Time::duration>(at), run};
   append_event(out, head, event);
   return fmt::to_string(out);
 }
@@ -132,6 +133,39 @@ std::vector<std::string> one_of_each() {
   return lines;
 }
 
+// What a forwarder has besides.
+std::vector<std::string> of_a_forwarder() {
+  std::vector<std::string> lines;
+  const std::string_view run = "m4x7qe";
+  const ForwardedFlow forwarded{.listen = "tcp://:8080", .target = "tcp://10.0.0.2:80"};
+  FlowRecord flow;
+  flow.direction = FlowDirection::kInbound;
+  flow.guest = {wire::parse_ip("10.0.0.2").value(), wire::Port{80}};
+  flow.peer = {wire::parse_ip("192.0.2.9").value(), wire::Port{50'000}};
+  flow.opened = kNoon + 123'456us;
+  flow.number = 0x00c0'ffee'00c0'ffee;
+  flow.rule = "web";
+  flow.generation = 1;
+  flow.path = FlowPath::kRelay;
+  flow.forwarded = &forwarded;
+  flow.opening = true;
+  lines.push_back(line_of(2, 123'456us, FlowEvent{flow}, run));
+  flow.opening = false;
+  flow.duration = 1'250ms;
+  flow.bytes_to_host = 5'300;
+  flow.bytes_to_guest = 120;
+  lines.push_back(line_of(3, 1'373'456us, FlowEvent{flow}, run));
+  lines.push_back(
+      line_of(4, 2s, ReloadEvent{.by = "ctl", .rules = 2, .opened = 1, .generation = 2}, run));
+  lines.push_back(line_of(5, 3s,
+                          ReloadEvent{.by = "file",
+                                      .error = "rules.toml:3: 'listen' is missing",
+                                      .rules = 2,
+                                      .generation = 2},
+                          run));
+  return lines;
+}
+
 std::string document() {
   const std::ifstream file(std::filesystem::path(SLUICE_ROOT) / "docs/events.md");
   EXPECT_TRUE(file.good());
@@ -144,12 +178,30 @@ TEST(EventLine, TheDocumentShowsEachAsItIsWritten) {
   std::string examples;
   for (const std::string& line : one_of_each()) examples += line;
   EXPECT_NE(document().find("```json\n" + examples + "```\n"), std::string::npos) << examples;
+  examples.clear();
+  for (const std::string& line : of_a_forwarder()) examples += line;
+  EXPECT_NE(document().find("```json\n" + examples + "```\n"), std::string::npos) << examples;
+}
+
+TEST(EventLine, AForwarderThatKnowsNoTargetSaysSo) {
+  const ForwardedFlow forwarded{.listen = "unix:/run/x.sock", .target = {}};
+  FlowRecord flow;
+  flow.verdict = policy::Verdict::kDeniedByPolicy;
+  flow.outcome = policy::Outcome::kNotAccepted;
+  flow.forwarded = &forwarded;
+  const auto json = nlohmann::json::parse(line_of(1, 0s, FlowEvent{flow}));
+  EXPECT_TRUE(json["guest"].is_null());
+  EXPECT_TRUE(json["target"].is_null());
+  EXPECT_EQ(json["listen"], "unix:/run/x.sock");
+  EXPECT_EQ(json["type"], "deny");
 }
 
 TEST(EventLine, TheDocumentKnowsEveryMemberTypeAndReason) {
   const std::string text = document();
   std::set<std::string> words;
-  for (const std::string& line : one_of_each()) {
+  std::vector<std::string> lines = one_of_each();
+  for (std::string& line : of_a_forwarder()) lines.push_back(std::move(line));
+  for (const std::string& line : lines) {
     const auto json = nlohmann::json::parse(line);
     words.insert(json["type"].get<std::string>());
     for (const auto& [key, value] : json.items()) words.insert(key);

@@ -86,6 +86,48 @@ TEST(EventStream, ASlowSubscriberLosesAloneAndIsTold) {
   EXPECT_EQ(seen.events + seen.lost, 101U);
 }
 
+TEST(EventStream, WhatNeverCameIsMissingForAll) {
+  EventStream stream("k3f9wa");
+  EventQueue queue(1 << 16);
+  stream.subscribe(queue);
+  stream.add_flow(kNoon, FlowRecord{});
+  stream.lose(5);
+  stream.add_flow(kNoon, FlowRecord{});
+  stream.end(kNoon, 0);
+  const auto all = json_of(queue);
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[1]["type"], "lost");
+  EXPECT_EQ(all[1]["count"], 5);
+  EXPECT_EQ(all[1]["seq"], 6);
+  EXPECT_EQ(all[2]["seq"], 7);
+  EXPECT_EQ(all[3]["events_lost"], 5);
+}
+
+TEST(EventStream, RefusalsWithoutRecordsAreToldAsLeftOut) {
+  EventStream stream("k3f9wa");
+  EventQueue queue(1 << 16);
+  stream.subscribe(queue);
+  stream.leave_out_refusals(policy::Verdict::kTooManyFlows, 9);
+  stream.end(kNoon, 0);
+  const auto all = json_of(queue);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0]["left_out"], 9);
+  EXPECT_EQ(all[0]["reason"], "too-many-flows");
+}
+
+TEST(EventStream, AFileThatWasMovedAwayIsOpenedAnew) {
+  const TemporaryFile old;
+  const TemporaryFile fresh;
+  EventStream stream("k3f9wa");
+  stream.write_to(EventFile::open(old.path()).value());
+  stream.add_flow(kNoon, FlowRecord{});
+  ASSERT_TRUE(stream.reopen_file(fresh.path()).has_value());
+  EXPECT_FALSE(stream.reopen_file("/nowhere/at/all").has_value());
+  stream.end(kNoon, 0);
+  EXPECT_EQ(lines_of(old.content()).size(), 1U);
+  EXPECT_EQ(lines_of(fresh.content()).size(), 1U);
+}
+
 TEST(EventStream, AStormOfRefusalsIsCountedInTheStream) {
   EventStream stream("k3f9wa");
   EventQueue queue(1 << 20);

@@ -35,8 +35,8 @@ std::expected<std::unique_ptr<ControlServer>, sys::SysError> ControlServer::open
   if (auto watched = loop->add(listener->get(), EPOLLIN, kListenerTag); !watched) {
     return std::unexpected(watched.error());
   }
-  return std::unique_ptr<ControlServer>(
-      new ControlServer(kernel, std::move(*loop), std::move(*listener), owner.value_or(::getuid())));
+  return std::unique_ptr<ControlServer>(new ControlServer(
+      kernel, std::move(*loop), std::move(*listener), owner.value_or(::getuid())));
 }
 
 ControlServer::~ControlServer() {

@@ -42,7 +42,8 @@ struct About {
     case Verb::kUnpublish: return {"port"};
     case Verb::kAllow:
     case Verb::kDeny: return {"rule"};
-    case Verb::kReload: return {"draft", false};  // Of a program that reads its own file there is none.
+    case Verb::kReload:
+      return {"draft", false};  // Of a program that reads its own file there is none.
   }
   unreachable("verb outside its enum");
 }
@@ -192,7 +193,8 @@ class Reader {
   if (answers && !reader.has(kQuestion)) return "'question' is missing";
   const auto [member, wanted] = about(verb);
   if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
-  if (!reader.about.empty() && reader.about != member) return fmt::format("'{}' does not belong here", reader.about);
+  if (!reader.about.empty() && reader.about != member)
+    return fmt::format("'{}' does not belong here", reader.about);
   return {};
 }
 

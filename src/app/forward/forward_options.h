@@ -37,7 +37,7 @@ struct ForwardOptions {
   std::vector<forward::Rule> rules;  // Of the command line; empty when there is a file.
   PlanOverrides overrides;
   std::string events_file{};  // Empty: none.
-  std::string user{};  // Whom to become; empty: nobody in the place of root.
+  std::string user{};         // Whom to become; empty: nobody in the place of root.
   CheckFormat check = CheckFormat::kNone;
   bool watch = true;
   bool verbose = false;

@@ -50,6 +50,10 @@ SessionRecord record_of(const std::shared_ptr<LiveRule>& rule, const SessionFact
   return record;
 }
 
+bool is_told(const WorkerContext& context) {
+  return context.log.enabled() || (context.outbox != nullptr && context.outbox->wanted());
+}
+
 void tell_session(WorkerContext& context, const std::shared_ptr<LiveRule>& rule,
                   const SessionFacts& facts) {
   if (context.log.enabled()) log_session(context.log, rule->plan, facts, context.now);

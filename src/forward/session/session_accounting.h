@@ -50,6 +50,8 @@ struct SessionFacts {
 };
 
 struct WorkerContext;
+// Whether anybody wants to know of sessions.
+[[nodiscard]] bool is_told(const WorkerContext& context);
 // To the log, and to whoever looks on.
 void tell_session(WorkerContext& context, const std::shared_ptr<LiveRule>& rule,
                   const SessionFacts& facts);

@@ -16,16 +16,22 @@ namespace sluice::forward {
 // Where a page ends that is the last one.
 inline constexpr std::uint32_t kNoMoreSessions = 0xffff'ffff;
 
-// Appends records from the place `from` on, until `out` has `most`. Returns where to go on: what
+// From the place `from` on, until there are `most`.
+struct SessionRange {
+  std::uint32_t from = 0;
+  std::size_t most = 0;
+};
+
+// Appends records, until `out` has as many as the range says. Returns where to go on: what
 // lives throughout is told exactly once. `record_of` makes a record of a session, or nothing.
 template <typename Session, typename RecordOf>
-[[nodiscard]] std::uint32_t list_sessions(Slab<Session>& sessions, std::uint32_t from,
-                                          std::size_t most, std::vector<SessionRecord>& out,
+[[nodiscard]] std::uint32_t list_sessions(Slab<Session>& sessions, SessionRange range,
+                                          std::vector<SessionRecord>& out,
                                           const RecordOf& record_of) {
-  for (std::uint32_t i = from; i < sessions.capacity(); ++i) {
+  for (std::uint32_t i = range.from; i < sessions.capacity(); ++i) {
     const Session* const session = sessions.find(sessions.handle_of(i));
     if (session == nullptr) continue;
-    if (out.size() >= most) return i;
+    if (out.size() >= range.most) return i;
     std::optional<SessionRecord> record = record_of(*session);
     if (record) out.push_back(std::move(*record));
   }

@@ -27,7 +27,7 @@ class SessionOutbox {
 
   struct Content {
     std::vector<SessionRecord> records;
-    std::uint64_t lost = 0;                                       // Had no room.
+    std::uint64_t lost = 0;                                           // Had no room.
     std::array<std::uint64_t, kRefusedBeforehand.size()> left_out{};  // ... of these.
   };
 

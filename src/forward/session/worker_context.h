@@ -21,16 +21,9 @@ struct WorkerContext {
   relay::Pools& pools;
   host::DatagramScratch& scratch;
   SessionLog& log;
-  Instant now{};  // Of this turn.
+  Instant now{};                    // Of this turn.
   SessionOutbox* outbox = nullptr;  // Not owned; null: nobody ever looks on.
-  std::uint64_t last_session = 0;   // The number that was given last.
-
-  // Names a session in this process.
-  [[nodiscard]] std::uint64_t next_session() { return ++last_session; }
-  // Whether it matters what is told about sessions.
-  [[nodiscard]] bool tells() const {
-    return log.enabled() || (outbox != nullptr && outbox->wanted());
-  }
+  std::uint64_t last_session = 0;   // The number that names the last one in this process.
 };
 
 }  // namespace sluice::forward

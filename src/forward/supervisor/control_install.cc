@@ -98,10 +98,8 @@ std::unexpected<std::string> ControlThread::refuse_reload(std::string why, std::
   log_error_lines(why);
   announce("reload refused: the old rules go on");
   service::notify_ready(summary_of(plan_, *listeners_, pool_->size()));
-  sight_->on_reload({.by = who,
-                     .error = why,
-                     .rules = plan_.rules.size(),
-                     .generation = generation_});
+  sight_->on_reload(
+      {.by = who, .error = why, .rules = plan_.rules.size(), .generation = generation_});
   return std::unexpected(std::move(why));
 }
 
@@ -125,25 +123,6 @@ std::expected<void, std::string> ControlThread::reload(Instant now, std::string_
   auto installed = install(std::move(*plan), now, who);
   if (!installed) return refuse_reload(std::move(installed.error()), who);
   return {};
-}
-
-std::expected<ReloadDone, std::string> ControlThread::reload_by(std::string_view who) {
-  if (auto done = reload(loop_.now(), who); !done) return std::unexpected(std::move(done.error()));
-  ReloadDone done{.rules = pending_->plan.rules.size(),
-                  .opened = pending_->listeners.opened(),
-                  .closed = pending_->listeners.closed(),
-                  .generation = generation_ + 1,
-                  .in_force = resolver_->settled()};
-  // The workers have it before whatever is asked of them next.
-  if (done.in_force) finish_install();
-  return done;
-}
-
-Forwarder::Status ControlThread::status() const {
-  return {.state = draining_ ? "draining" : serving_ ? "serving" : "starting",
-          .rules = rules_,
-          .listeners = listeners_->size(),
-          .generation = generation_};
 }
 
 void ControlThread::finish_install() {

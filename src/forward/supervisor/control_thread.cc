@@ -3,14 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
-#include <string_view>
 #include <utility>
 
-#include "base/unreachable.h"
-
 #include "forward/supervisor/announce.h"
+#include "forward/supervisor/control_people.h"
 #include "forward/supervisor/privileges.h"
 #include "sandbox/supervisor_sandbox.h"
 #include "service/readiness.h"
@@ -18,31 +15,6 @@
 #include "telemetry/log.h"
 
 namespace sluice::forward {
-namespace {
-
-// Of a process that has taken over, where the one before was started by another user than it ran as.
-[[nodiscard]] std::optional<uid_t> owner_from_environment(bool is_upgrade) {
-  const char* const value = std::getenv(kOwnerVariable);
-  const std::string_view text = value == nullptr ? "" : value;
-  uid_t owner = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), owner);
-  const bool given =
-      !text.empty() && error == std::errc{} && end == text.data() + text.size() && is_upgrade;
-  if (!given) ::unsetenv(kOwnerVariable);
-  return given ? std::optional(owner) : std::nullopt;
-}
-
-[[nodiscard]] std::string_view program_name(OutputStyle style) {
-  switch (style) {
-    case OutputStyle::kSluice: return "sluice forward";
-    case OutputStyle::kRinetd: return "rinetd";
-    case OutputStyle::kOi: return "oi";
-  }
-  unreachable("output style outside its enum");
-}
-
-}  // namespace
-
 ControlThread::ControlThread(sys::Kernel& kernel, const SupervisorOptions& options,
                              sys::EventLoop& loop, sys::SignalFd& signals,
                              InheritedSockets& inherited,
@@ -82,8 +54,10 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
       telemetry::log_warn("cannot watch {}; send SIGHUP after a change", options_.config_file);
     }
   }
-  if (auto installed = install(std::move(plan), loop_.now(), "start"); !installed) return installed;
-  if (auto opened = open_sight(); !opened) return opened;
+  auto installed = install(std::move(plan), loop_.now(), "start");
+  if (!installed) return installed;
+  for_people_ = std::make_unique<ForPeople>(*this);
+  if (auto opened = for_people_->open(); !opened) return opened;
   if (auto changed = change_identity(); !changed) return changed;
   pool_->start();
   // Before anything of a stranger's is read. The workers' threads have less, and none of this.
@@ -91,19 +65,6 @@ std::expected<void, std::string> ControlThread::start(Plan plan) {
       !confined) {
     telemetry::log_warn("the supervisor is not confined: {}", confined.error().describe());
   }
-  return {};
-}
-
-// Before another user's rights are taken: the socket is of who has started us.
-std::expected<void, std::string> ControlThread::open_sight() {
-  auto sight = Sight::open(kernel_, options_.events_file,
-                           owner_from_environment(inherited_.is_upgrade()));
-  if (!sight) return std::unexpected(std::move(sight.error()));
-  sight_ = std::move(*sight);
-  sight_->serve(*this, *pool_, std::string(program_name(options_.output_style)), loop_.now());
-  if (sight_->fd() < 0) return {};
-  const auto added = loop_.add(sight_->fd(), EPOLLIN, ControlTag{ControlEvent::kControl}.pack());
-  if (!added) return std::unexpected(added.error().describe());
   return {};
 }
 
@@ -134,8 +95,8 @@ int ControlThread::run() {
 }
 
 Instant ControlThread::next_deadline() const {
-  Instant deadline = std::min(
-      {counters_at_latest_, upgrade_end_, sight_->next_deadline(loop_.now())});
+  Instant deadline =
+      std::min({counters_at_latest_, upgrade_end_, sight_->next_deadline(loop_.now())});
   if (pending_) {
     // Names that are known already would not wake us.
     deadline = std::min(deadline, resolver_->settled() ? Instant::min() : pending_->at_latest);

@@ -19,10 +19,10 @@
 #include "base/event_tag.h"
 #include "forward/listen/inherited_sockets.h"
 #include "forward/listen/upgrade.h"
+#include "forward/sight/sight.h"
 #include "forward/supervisor/health.h"
 #include "forward/supervisor/listener_set.h"
 #include "forward/supervisor/resolver.h"
-#include "forward/supervisor/sight.h"
 #include "forward/supervisor/supervisor.h"
 #include "forward/supervisor/worker_pool.h"
 #include "service/daemon.h"
@@ -47,7 +47,7 @@ inline constexpr Duration kNamesPatience = std::chrono::seconds{1};
 // Workers answer in their next turn; one that is stuck must not hold up the rest.
 inline constexpr Duration kWorkersPatience = std::chrono::seconds{1};
 
-class ControlThread final : private Forwarder {
+class ControlThread {
  public:
   // All outlive it.
   ControlThread(sys::Kernel& kernel, const SupervisorOptions& options, sys::EventLoop& loop,
@@ -61,6 +61,8 @@ class ControlThread final : private Forwarder {
   [[nodiscard]] int run();
 
  private:
+  class ForPeople;  // control_people.h
+
   // A plan that is checked and open, but not in force.
   struct Pending {
     Plan plan;
@@ -83,7 +85,6 @@ class ControlThread final : private Forwarder {
     bool by_signal;       // Else a new process has taken over.
   };
 
-  [[nodiscard]] std::expected<void, std::string> open_sight();
   [[nodiscard]] std::expected<void, std::string> change_identity();
   void turn();
   void dispatch(const epoll_event& event, Instant now);
@@ -111,8 +112,6 @@ class ControlThread final : private Forwarder {
   // The error is a line for each mistake, and was told.
   std::expected<void, std::string> reload(Instant now, std::string_view who);
   [[nodiscard]] std::unexpected<std::string> refuse_reload(std::string why, std::string_view who);
-  [[nodiscard]] Status status() const override;
-  [[nodiscard]] std::expected<ReloadDone, std::string> reload_by(std::string_view who) override;
   void warn_of_fixed_settings(const Plan& plan) const;
   void finish_install();
   void tell_reloaded();
@@ -131,6 +130,7 @@ class ControlThread final : private Forwarder {
   std::vector<std::shared_ptr<LiveRule>> rules_;
   std::optional<service::PidFile> pid_file_;
   std::unique_ptr<WorkerPool> pool_;
+  std::unique_ptr<ForPeople> for_people_;
   std::unique_ptr<Sight> sight_;  // After the workers, before whom it goes.
   std::optional<ListenerSet> listeners_;
   std::unique_ptr<Resolver> resolver_;
@@ -143,8 +143,8 @@ class ControlThread final : private Forwarder {
   std::optional<Draining> draining_;
   Instant counters_at_latest_ = kNever;
   std::uint64_t generation_ = 1;  // Of plan_: how many there have been.
-  bool serving_ = false;  // The first plan is in force.
-  bool failed_ = false;   // It could not be put in force.
+  bool serving_ = false;          // The first plan is in force.
+  bool failed_ = false;           // It could not be put in force.
   std::array<epoll_event, 64> events_{};
 };
 

@@ -28,7 +28,7 @@ struct SupervisorOptions {
   std::string
       user{};  // Whom to become, "NAME" or "NAME:GROUP"; empty: nobody in the place of root.
   bool daemonise = false;                 // rinetd without -f: detach once everything listens.
-  std::string events_file{};  // Of the event stream; empty: none.
+  std::string events_file{};              // Of the event stream; empty: none.
   std::vector<std::string> command_line;  // For SIGUSR2: what to execute, argv[0] first.
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,8 +45,8 @@ class WorkerPool {
   void stop();
   void publish_counters();
 
-  // One of them, by its place.
-  [[nodiscard]] Worker& at(std::size_t place) { return *workers_[place]; }
+  // All of them; they are there as long as this is.
+  [[nodiscard]] std::span<Worker* const> workers() const { return peers_; }
 
   [[nodiscard]] bool all_answered() const;
   [[nodiscard]] bool all_ended() const;

@@ -42,7 +42,7 @@ struct TcpConnection {
   TimerNode timer;
   Attempt attempt;
   std::uint64_t number = 0;  // Names it in this process.
-  wire::Endpoint client;  // The true one, once a PROXY header told.
+  wire::Endpoint client;     // The true one, once a PROXY header told.
   std::uint16_t listen_port = 0;
   Phase phase = Phase::kConnecting;
   relay::Transport client_reads = relay::Transport::kTcp;

@@ -1,7 +1,5 @@
 #include "forward/tcp/tcp_forwarder.h"
 
-#include "forward/session/session_list.h"
-
 namespace sluice::forward {
 
 TcpForwarder::TcpForwarder(WorkerContext& context, TcpToUdp& to_udp)
@@ -25,7 +23,7 @@ bool TcpForwarder::watch_client(SlabHandle handle, TcpConnection& connection) {
 void TcpForwarder::begin(const ListenerRule& listener, AcceptedClient client) {
   const SlabHandle handle = connections_.emplace();
   TcpConnection& connection = connections_.at(handle.index);
-  connection.number = context_.next_session();
+  connection.number = ++context_.last_session;
   connection.client_socket = host::TcpSocket::adopt(
       std::move(client.socket), host::TcpOptions{.nodelay = false, .keepalive = false});
   connection.rule = listener.rule;
@@ -86,9 +84,8 @@ void TcpForwarder::end_all() {
   });
 }
 
-std::uint32_t TcpForwarder::list(std::uint32_t from, std::size_t most,
-                                 std::vector<SessionRecord>& out) {
-  return list_sessions(connections_, from, most, out, [this](const TcpConnection& connection) {
+std::uint32_t TcpForwarder::list(SessionRange range, std::vector<SessionRecord>& out) {
+  return list_sessions(connections_, range, out, [this](const TcpConnection& connection) {
     SessionRecord record = record_of(connection.rule, facts_of(connection));
     record.connecting = connection.phase != Phase::kRelaying;
     return record;

@@ -13,6 +13,7 @@
 #include "base/slab.h"
 #include "forward/session/connect_race.h"
 #include "forward/session/event_tag.h"
+#include "forward/session/session_list.h"
 #include "forward/session/worker_context.h"
 #include "forward/tcp/tcp_connection.h"
 #include "forward/tcp/tcp_listeners.h"
@@ -42,8 +43,7 @@ class TcpForwarder {
   void end_all();
   void publish_counters();
   // As session_list.h has them.
-  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
-                                   std::vector<SessionRecord>& out);
+  [[nodiscard]] std::uint32_t list(SessionRange range, std::vector<SessionRecord>& out);
   // Resets both sides. False: there is no such session.
   [[nodiscard]] bool kill(std::uint64_t number);
 

@@ -174,7 +174,7 @@ SessionFacts TcpForwarder::facts_of(const TcpConnection& connection) const {
 }
 
 void TcpForwarder::tell(const TcpConnection& connection, SessionResult result, int error) {
-  if (!context_.tells()) return;
+  if (!is_told(context_)) return;
   SessionFacts facts = facts_of(connection);
   facts.result = result;
   facts.error = error;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "forward/datagram/datagram_throttle.h"
-#include "forward/session/session_list.h"
 #include "forward/target/target_socket.h"
 
 namespace sluice::forward {
@@ -327,9 +326,8 @@ void TcpToUdp::publish_counters() {
   });
 }
 
-std::uint32_t TcpToUdp::list(std::uint32_t from, std::size_t most,
-                             std::vector<SessionRecord>& out) {
-  return list_sessions(bridges_, from, most, out, [this](const Bridge& bridge) {
+std::uint32_t TcpToUdp::list(SessionRange range, std::vector<SessionRecord>& out) {
+  return list_sessions(bridges_, range, out, [this](const Bridge& bridge) {
     return record_of(bridge.client.rule, facts_of(bridge));
   });
 }
@@ -355,7 +353,7 @@ SessionFacts TcpToUdp::facts_of(const Bridge& bridge) const {
 }
 
 void TcpToUdp::log(const Bridge& bridge, SessionResult result, int error) {
-  if (!context_.tells()) return;
+  if (!is_told(context_)) return;
   SessionFacts facts = facts_of(bridge);
   facts.result = result;
   facts.error = error;

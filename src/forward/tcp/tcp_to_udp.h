@@ -27,6 +27,7 @@
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
 #include "forward/session/session_accounting.h"
+#include "forward/session/session_list.h"
 #include "forward/session/worker_context.h"
 #include "host/datagram_batch.h"
 #include "host/datagram_rows.h"
@@ -66,8 +67,7 @@ class TcpToUdp {
   void end_all();
   void publish_counters();
   // As session_list.h has them.
-  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
-                                   std::vector<SessionRecord>& out);
+  [[nodiscard]] std::uint32_t list(SessionRange range, std::vector<SessionRecord>& out);
   // Resets the client. False: there is no such session.
   [[nodiscard]] bool kill(std::uint64_t number);
 

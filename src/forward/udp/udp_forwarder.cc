@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "forward/session/session_list.h"
 #include "sys/random.h"
 
 namespace sluice::forward {
@@ -282,12 +281,11 @@ void UdpForwarder::end_all() {
       [this](SlabHandle handle, UdpSession&) { end(handle, SessionResult::kStopped, 0); });
 }
 
-std::uint32_t UdpForwarder::list(std::uint32_t from, std::size_t most,
-                                 std::vector<SessionRecord>& out) {
+std::uint32_t UdpForwarder::list(SessionRange range, std::vector<SessionRecord>& out) {
   using Listed = std::optional<SessionRecord>;
-  return list_sessions(sessions_, from, most, out, [this](const UdpSession& session) -> Listed {
+  return list_sessions(sessions_, range, out, [this](const UdpSession& session) -> Listed {
     if (session.phase == UdpPhase::kFailed) return std::nullopt;  // It was told as such.
-    SessionRecord record = record_of(session.rule, facts_of(session));
+    SessionRecord record = record_of(session.rule, facts_of(session, context_.now));
     record.connecting = session.phase != UdpPhase::kOpen;
     return record;
   });

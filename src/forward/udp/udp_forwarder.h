@@ -29,6 +29,7 @@
 #include "base/slab.h"
 #include "forward/session/event_tag.h"
 #include "forward/session/live_rule.h"
+#include "forward/session/session_list.h"
 #include "forward/session/worker_context.h"
 #include "forward/udp/udp_refusals.h"
 #include "forward/udp/udp_session.h"
@@ -85,8 +86,7 @@ class UdpForwarder {
   void end_all();
   void publish_counters();
   // As session_list.h has them.
-  [[nodiscard]] std::uint32_t list(std::uint32_t from, std::size_t most,
-                                   std::vector<SessionRecord>& out);
+  [[nodiscard]] std::uint32_t list(SessionRange range, std::vector<SessionRecord>& out);
   // The client's next datagram begins another. False: there is no such session.
   [[nodiscard]] bool kill(std::uint64_t number);
 
@@ -167,8 +167,6 @@ class UdpForwarder {
   void end(SlabHandle handle, SessionResult result, int error);
   void settle_accounts(UdpSession& session, SessionResult result, int error);
   void log(const UdpSession& session, SessionResult result, int error);
-  // Of one that lives.
-  [[nodiscard]] SessionFacts facts_of(const UdpSession& session) const;
 
   [[nodiscard]] std::uint32_t find_session(const UdpSessionKey& key) {
     return table_.find(

@@ -35,7 +35,7 @@ struct UdpSession {
   TimerNode timer;
   Attempt attempt;
   std::optional<wire::IpAddress>
-      local;  // The address the client had sent to: answers come from it.
+      local;                 // The address the client had sent to: answers come from it.
   std::uint64_t number = 0;  // Names it in this process.
   SessionBytes bytes;
   PublishedBytes published;
@@ -60,6 +60,19 @@ struct UdpSession {
 };
 // What an idle session may take; the kernel's sockets are beside it.
 static_assert(sizeof(UdpSession) <= 512);
+
+// Of one that lives.
+[[nodiscard]] inline SessionFacts facts_of(const UdpSession& session, Instant now) {
+  return {.number = session.number,
+          .result = SessionResult::kOpened,
+          .error = 0,
+          .client = session.key.client,
+          .listen_port = session.listen_port,
+          .attempt = &session.attempt,
+          .udp = true,
+          .bytes = session.bytes,
+          .duration = now - session.opened_at};
+}
 
 struct UdpListener {
   host::UdpSocket socket;

@@ -153,7 +153,7 @@ void UdpForwarder::push_to_stream(std::uint32_t index, std::span<host::IncomingD
 
   const SlabHandle made = sessions_.emplace();
   UdpSession& session = *sessions_.find(made);
-  session.number = context_.next_session();
+  session.number = ++context_.last_session;
   session.key = key;
   session.rule = listener.rule;
   session.ticket = std::move(*ticket);

@@ -33,10 +33,10 @@ RaceTrack track_of(SlabHandle handle, UdpSession& session) {
   } else {
     count_one(counters.not_allowed, datagrams);
   }
-  if (context_.tells() &&
+  if (is_told(context_) &&
       refusals_.worth_a_line(key.client.address, key.listener, result, context_.now)) {
     tell_session(context_, listener.rule,
-                 {.number = context_.next_session(),
+                 {.number = ++context_.last_session,
                   .result = result,
                   .client = key.client,
                   .listen_port = listener.port,
@@ -244,21 +244,9 @@ void UdpForwarder::end(SlabHandle handle, SessionResult result, int error) {
   release_listener(listener);
 }
 
-SessionFacts UdpForwarder::facts_of(const UdpSession& session) const {
-  return {.number = session.number,
-          .result = SessionResult::kOpened,
-          .error = 0,
-          .client = session.key.client,
-          .listen_port = session.listen_port,
-          .attempt = &session.attempt,
-          .udp = true,
-          .bytes = session.bytes,
-          .duration = context_.now - session.opened_at};
-}
-
 void UdpForwarder::log(const UdpSession& session, SessionResult result, int error) {
-  if (!context_.tells()) return;
-  SessionFacts facts = facts_of(session);
+  if (!is_told(context_)) return;
+  SessionFacts facts = facts_of(session, context_.now);
   facts.result = result;
   facts.error = error;
   tell_session(context_, session.rule, facts);

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "forward/session/session_list.h"
 #include "telemetry/log.h"
 
 namespace sluice::forward {
@@ -39,15 +38,9 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop loop, const WorkerOptions& op
     : loop_(std::move(loop)),
       timers_(loop_.now()),
       pools_(kernel, options.relay, options.pipes_max),
-      context_{kernel,
-               loop_,
-               timers_,
-               pools_,
-               scratch_,
-               log_,
-               loop_.now(),
-               &outbox_,
-               std::uint64_t{options.number} << kNumberBits},
+      context_{kernel,      loop_,    timers_,
+               pools_,      scratch_, log_,
+               loop_.now(), &outbox_, std::uint64_t{options.number} << kNumberBits},
       to_udp_(context_),
       tcp_(context_, to_udp_),
       listeners_(context_, *this),
@@ -233,9 +226,10 @@ void Worker::carry_out(List& list) {
   auto part = static_cast<std::uint32_t>(list.from >> kPlaceBits);
   auto place = static_cast<std::uint32_t>(list.from);
   for (; part < kPartsEnd; ++part, place = 0) {
-    const std::uint32_t next = part == 0   ? tcp_.list(place, list.most, page.sessions)
-                               : part == 1 ? to_udp_.list(place, list.most, page.sessions)
-                                           : udp_.list(place, list.most, page.sessions);
+    const SessionRange range{place, list.most};
+    const std::uint32_t next = part == 0   ? tcp_.list(range, page.sessions)
+                               : part == 1 ? to_udp_.list(range, page.sessions)
+                                           : udp_.list(range, page.sessions);
     if (next == kNoMoreSessions) continue;
     page.next = (std::uint64_t{part} << kPlaceBits) | next;
     break;

@@ -24,7 +24,8 @@ class EventFile {
   [[nodiscard]] EventQueue& queue() { return queue_; }
   [[nodiscard]] const EventQueue& queue() const { return queue_; }
 
-  // The same from here on with what is at `path` now; fails where the old file does not take what waits.
+  // The same from here on with what is at `path` now; fails where the old file does not take what
+  // waits.
   [[nodiscard]] std::expected<void, sys::SysError> reopen(const std::string& path);
   // A regular file of root's becomes this user's, who can open it anew.
   void give_to(uid_t uid, gid_t gid) const { file_.give_to(uid, gid); }

@@ -157,12 +157,11 @@ std::vector<std::string> of_a_forwarder() {
   lines.push_back(line_of(3, 1'373'456us, FlowEvent{flow}, run));
   lines.push_back(
       line_of(4, 2s, ReloadEvent{.by = "ctl", .rules = 2, .opened = 1, .generation = 2}, run));
-  lines.push_back(line_of(5, 3s,
-                          ReloadEvent{.by = "file",
-                                      .error = "rules.toml:3: 'listen' is missing",
-                                      .rules = 2,
-                                      .generation = 2},
-                          run));
+  lines.push_back(line_of(
+      5, 3s,
+      ReloadEvent{
+          .by = "file", .error = "rules.toml:3: 'listen' is missing", .rules = 2, .generation = 2},
+      run));
   return lines;
 }
 

@@ -1,4 +1,4 @@
-#include "forward/supervisor/sight.h"
+#include "forward/sight/sight.h"
 
 #include <fmt/core.h>
 
@@ -7,7 +7,7 @@
 #include <chrono>
 #include <utility>
 
-#include "forward/supervisor/session_flow.h"
+#include "forward/sight/session_flow.h"
 #include "sys/random.h"
 #include "sys/sys_error.h"
 #include "telemetry/events/run_id.h"
@@ -48,10 +48,12 @@ std::expected<std::unique_ptr<Sight>, std::string> Sight::open(sys::Kernel& kern
   return sight;
 }
 
-void Sight::serve(Forwarder& forwarder, WorkerPool& pool, std::string program, Instant now) {
+void Sight::serve(Forwarder& forwarder, std::span<Worker* const> workers, std::string program,
+                  Instant now) {
   program_ = std::move(program);
-  pool_ = &pool;
-  answers_ = std::make_unique<ForwardControl>(forwarder, pool, events_, program_, now);
+  workers_ = workers;
+  answers_ = std::make_unique<ForwardControl>(
+      forwarder, ForwardControl::Setting{workers_, events_, program_, now});
   if (control_) control_->serve(*answers_, &events_);
   answers_->on_listeners(false);  // The file listens, if there is one.
 }
@@ -70,8 +72,8 @@ void Sight::turn(Instant now) {
 }
 
 void Sight::tell_sessions() {
-  for (std::size_t i = 0; i < pool_->size(); ++i) {
-    const SessionOutbox::Content content = pool_->at(i).outbox().take();
+  for (Worker* const worker : workers_) {
+    const SessionOutbox::Content content = worker->outbox().take();
     for (const SessionRecord& session : content.records) {
       const SessionFlow flow(session, SessionFlow::As::kEvent);
       events_.add_flow(session.time, flow.record());
@@ -100,7 +102,6 @@ void Sight::on_start() {
 void Sight::on_reload(const telemetry::ReloadEvent& event) { events_.add(wall_now(), event); }
 
 void Sight::end(int status, Instant now) {
-  if (pool_ == nullptr) return;
   tell_sessions();
   events_.end(wall_now(), status);
   if (control_) control_->turn(now);  // Subscribers have the end, too.

@@ -8,13 +8,14 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/time.h"
 #include "control/control_server.h"
-#include "forward/supervisor/forward_control.h"
-#include "forward/supervisor/worker_pool.h"
+#include "forward/sight/forward_control.h"
+#include "forward/worker/worker.h"
 #include "sys/kernel.h"
 #include "telemetry/events/event_stream.h"
 
@@ -33,7 +34,8 @@ class Sight {
       sys::Kernel& kernel, const std::string& events_file, std::optional<uid_t> owner);
 
   // References are not owned. Before the workers run. `program`: "sluice forward".
-  void serve(Forwarder& forwarder, WorkerPool& pool, std::string program, Instant now);
+  void serve(Forwarder& forwarder, std::span<Worker* const> workers, std::string program,
+             Instant now);
   // The file, which this user may have to open anew.
   void give_to(uid_t uid, gid_t gid) const { events_.give_file_to(uid, gid); }
 
@@ -61,7 +63,7 @@ class Sight {
   telemetry::EventStream events_;
   std::string events_file_;
   std::string program_;
-  WorkerPool* pool_ = nullptr;
+  std::span<Worker* const> workers_;
   std::unique_ptr<ForwardControl> answers_;
   std::unique_ptr<control::ControlServer> control_;  // Null: nobody can control us.
   bool called_ = false;

@@ -1,4 +1,4 @@
-#include "forward/supervisor/session_flow.h"
+#include "forward/sight/session_flow.h"
 
 #include <cerrno>
 
@@ -71,8 +71,8 @@ SessionFlow::SessionFlow(const SessionRecord& session, As as)
   record_.direction = telemetry::FlowDirection::kInbound;
   record_.peer = session.client;
   record_.name_source = "config";
-  record_.opened = session.time -
-                   std::chrono::duration_cast<std::chrono::system_clock::duration>(session.duration);
+  record_.opened = session.time - std::chrono::duration_cast<std::chrono::system_clock::duration>(
+                                      session.duration);
   record_.duration = session.duration;
   record_.bytes_to_host = session.bytes.to_client;
   record_.bytes_to_guest = session.bytes.to_target;

@@ -8,6 +8,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,7 @@
 #include "control/control_server.h"
 #include "forward/plan.h"
 #include "forward/session/live_rule.h"
-#include "forward/supervisor/worker_pool.h"
+#include "forward/worker/worker.h"
 #include "telemetry/events/event_stream.h"
 
 namespace sluice::forward {
@@ -54,9 +55,14 @@ class ForwardControl final : public control::Controlled {
   // For the workers, all of them together, in one request.
   static constexpr Duration kPatience = std::chrono::milliseconds(250);
 
+  struct Setting {
+    std::span<Worker* const> workers;
+    telemetry::EventStream& events;
+    std::string program;  // "sluice forward"
+    Instant begun;
+  };
   // References are not owned.
-  ForwardControl(Forwarder& forwarder, WorkerPool& pool, telemetry::EventStream& events,
-                 std::string program, Instant now);
+  ForwardControl(Forwarder& forwarder, Setting setting);
 
   void on_request(const control::Request& request, control::Answer& answer) override;
   void on_listeners(bool any) override;
@@ -74,10 +80,7 @@ class ForwardControl final : public control::Controlled {
   [[nodiscard]] auto answer_of(std::size_t worker, std::shared_ptr<Reply> reply, Instant until);
 
   Forwarder& forwarder_;
-  WorkerPool& pool_;
-  telemetry::EventStream& events_;
-  std::string program_;
-  Instant begun_;
+  Setting setting_;
   // Of workers that owe an answer that was no longer waited for: whether it has come.
   std::vector<std::function<bool()>> owed_;
 };

@@ -1,4 +1,4 @@
-#include "forward/supervisor/forward_control.h"
+#include "forward/sight/forward_control.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-#include "forward/supervisor/session_flow.h"
+#include "forward/sight/session_flow.h"
 #include "telemetry/events/event_line.h"
 
 namespace sluice::forward {
@@ -86,14 +86,8 @@ void tell_rule(telemetry::JsonLine& line, const LiveRule& rule) {
 
 }  // namespace
 
-ForwardControl::ForwardControl(Forwarder& forwarder, WorkerPool& pool,
-                               telemetry::EventStream& events, std::string program, Instant now)
-    : forwarder_(forwarder),
-      pool_(pool),
-      events_(events),
-      program_(std::move(program)),
-      begun_(now),
-      owed_(pool.size()) {}
+ForwardControl::ForwardControl(Forwarder& forwarder, Setting setting)
+    : forwarder_(forwarder), setting_(std::move(setting)), owed_(setting_.workers.size()) {}
 
 void ForwardControl::on_request(const control::Request& request, control::Answer& answer) {
   switch (request.verb) {
@@ -124,18 +118,20 @@ void ForwardControl::on_request(const control::Request& request, control::Answer
 }
 
 void ForwardControl::on_listeners(bool any) {
-  for (std::size_t i = 0; i < pool_.size(); ++i) {
-    pool_.at(i).outbox().want(any || events_.wanted());
+  for (Worker* const worker : setting_.workers) {
+    worker->outbox().want(any || setting_.events.wanted());
   }
 }
 
 void ForwardControl::tell_status(control::Answer& answer) {
   const Forwarder::Status status = forwarder_.status();
   const auto up =
-      std::chrono::duration_cast<std::chrono::milliseconds>(steady_now() - begun_).count();
+      std::chrono::duration_cast<std::chrono::milliseconds>(steady_now() - setting_.begun).count();
   std::uint64_t accepted = 0;
   std::uint64_t refused = 0;
   std::uint64_t failed = 0;
+  std::uint64_t sessions = 0;
+  for (const Worker* const worker : setting_.workers) sessions += worker->sessions();
   for (const auto& rule : status.rules) {
     const RuleCounters& counters = *rule->counters;
     accepted += counters.accepted.load(std::memory_order_relaxed);
@@ -145,16 +141,16 @@ void ForwardControl::tell_status(control::Answer& answer) {
     failed += counters.connect_failed.load(std::memory_order_relaxed);
   }
   answer.done([&](telemetry::JsonLine& line) {
-    line.text("run", events_.run());
-    line.text("program", program_);
+    line.text("run", setting_.events.run());
+    line.text("program", setting_.program);
     line.text("kind", "forward");
     line.text("version", SLUICE_VERSION);
     line.number("pid", static_cast<std::uint64_t>(::getpid()));
     constexpr unsigned kMillis = 3;
     line.decimal("uptime_s", static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0)), kMillis);
     line.text("state", status.state);
-    line.number("workers", pool_.size());
-    line.number("flows", pool_.sessions());
+    line.number("workers", setting_.workers.size());
+    line.number("flows", sessions);
     line.number("generation", status.generation);
     line.number("rules", status.rules.size());
     line.number("listeners", status.listeners);
@@ -185,14 +181,14 @@ void ForwardControl::tell_flows(const control::Request& request, control::Answer
   std::uint64_t from = request.from & kPlaceMask;
   std::optional<std::uint64_t> next;
   std::vector<SessionRecord> sessions;
-  for (; worker < pool_.size() && !next; ++worker, from = 0) {
+  for (; worker < setting_.workers.size() && !next; ++worker, from = 0) {
     if (sessions.size() == most) {
       next = worker << kWorkerShift;
       break;
     }
     std::optional<SessionPage> page;
     if (!is_stuck(worker)) {
-      page = answer_of(worker, pool_.at(worker).list(from, most - sessions.size()), until);
+      page = answer_of(worker, setting_.workers[worker]->list(from, most - sessions.size()), until);
     }
     if (!page) {
       answer.fail("busy", kBusy);
@@ -232,7 +228,7 @@ void ForwardControl::kill(const control::Request& request, control::Answer& answ
     return;
   }
   const std::uint64_t worker = *number >> Worker::kNumberBits;
-  if (worker >= pool_.size()) {
+  if (worker >= setting_.workers.size()) {
     answer.fail("no-such-flow", kNoSuchFlow);
     return;
   }
@@ -241,7 +237,7 @@ void ForwardControl::kill(const control::Request& request, control::Answer& answ
     return;
   }
   const auto killed =
-      answer_of(worker, pool_.at(worker).kill(*number), steady_now() + kPatience);
+      answer_of(worker, setting_.workers[worker]->kill(*number), steady_now() + kPatience);
   if (!killed) {
     answer.fail("busy", "a worker does not answer; it ends the flow when it does");
   } else if (*killed) {

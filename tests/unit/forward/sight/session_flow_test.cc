@@ -1,4 +1,4 @@
-#include "forward/supervisor/session_flow.h"
+#include "forward/sight/session_flow.h"
 
 #include <gtest/gtest.h>
 

@@ -290,7 +290,7 @@ complete -c sluice -n '__sluice_in observe' -l proto -x -a 'tcp udp icmp' -d 'Pr
 complete -c sluice -n '__sluice_in observe' -l port -x -d 'Port of the other end'
 complete -c sluice -n '__sluice_in observe' -l peer -x -d 'Address of the other end'
 complete -c sluice -n '__sluice_in observe' -l reason -x -d 'Why'
-complete -c sluice -n '__sluice_in observe' -l type -x -a 'start open close deny limit revoke dns gate policy lost end' -d 'Type of event'
+complete -c sluice -n '__sluice_in observe' -l type -x -a 'start open close deny limit revoke dns gate policy reload lost end' -d 'Type of event'
 complete -c sluice -n '__sluice_in observe' -l flow -x -d 'One flow'
 complete -c sluice -n '__sluice_in observe' -s h -l help -d 'Print the help'
 complete -c sluice -n '__sluice_in observe' -s V -l version -d 'Print the version'

@@ -335,9 +335,17 @@ def test_control_subscriber_that_does_not_read_loses_and_is_told(t):
         t.ask(port)
     check_equal(control(t).status()["accepted"], 3000, "connections")
     events = []
-    t.forwarders[0].send_signal(signal.SIGTERM)
-    for line in listens.lines:
-        events.append(json.loads(line))
+
+    def read():
+        for line in listens.lines:
+            events.append(json.loads(line))
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    t.ask(port)  # Behind what is missing.
+    wait_until(lambda: any(event["type"] == "lost" for event in list(events)), "no word of it")
+    t.forwarders[0].stop()
+    reading.join()
     check_whole(events)
     check_equal(events[-1]["type"], "end", "the last word")
     lost = sum(event["count"] for event in events if event["type"] == "lost")

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,6 +130,14 @@ struct Listed {
   const auto reloaded = reload(run);
   if (!reloaded) return refused(reloaded.error());
   for (const std::string& warning : reloaded->warnings) telemetry::log_warn("{}", warning);
+  if (!json && !reloaded->answer.ok()) {
+    // A line for each mistake.
+    const auto message = reloaded->answer.answer.find("message");
+    const bool told = message != reloaded->answer.answer.end() && message->is_string();
+    std::istringstream lines(told ? message->get<std::string>() : "");
+    for (std::string line; std::getline(lines, line);) telemetry::log_error("{}", shown(line));
+    return 1;
+  }
   if (!json && reloaded->answer.ok()) {
     const Json& answer = reloaded->answer.answer;
     if (reloaded->line.empty()) {

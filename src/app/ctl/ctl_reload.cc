@@ -83,7 +83,8 @@ std::expected<Reloaded, std::string> reload(control::Connection& run) {
   if (!status) return std::unexpected(status.error());
   if (!status->ok()) return std::unexpected(message_of(*status));
   // A forwarder reads its own file.
-  if (status->answer.value("kind", "") == "forward") {
+  if (const auto kind = status->answer.find("kind");
+      kind != status->answer.end() && *kind == "forward") {
     auto answer = ask(run, request_line(control::Verb::kReload));
     if (!answer) return std::unexpected(answer.error());
     return Reloaded{.answer = std::move(*answer), .line = {}, .warnings = {}};

@@ -30,7 +30,7 @@ inline constexpr std::array kObserveOptions{
                "why, as name-unlisted or quota"},
     OptionSpec{OptionId::kType, OptionKind::kList, "--type", "TYPE", "What is shown",
                "start, open, close, deny, limit, revoke, dns, gate,\n"
-               "policy, lost or end"},
+               "policy, reload, lost or end"},
     OptionSpec{OptionId::kFlow, OptionKind::kList, "--flow", "NUMBER", "What is shown",
                "one flow, by the 16 digits that name it"},
     guest_option::kHelp,

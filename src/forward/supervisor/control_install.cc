@@ -135,8 +135,10 @@ void ControlThread::finish_install() {
     pool_->stop();
     return;
   }
-  const std::size_t opened = pending.listeners.opened();
-  const std::size_t closed = pending.listeners.closed();
+  const telemetry::ReloadEvent reloaded{.rules = plan_.rules.size(),
+                                        .opened = pending.listeners.opened(),
+                                        .closed = pending.listeners.closed(),
+                                        .generation = generation_ + 1};
   pool_->apply(listeners_->commit(std::move(pending.listeners), pending.rules), pending.log);
   rules_ = std::move(pending.rules);
   if (serving_) {
@@ -144,7 +146,7 @@ void ControlThread::finish_install() {
       telemetry::log_warn("{}", written.error());
     }
     ++generation_;
-    reloaded_ = Reloaded{std::move(pending.by), opened, closed, loop_.now() + kWorkersPatience};
+    reloaded_ = Reloaded{std::move(pending.by), reloaded, loop_.now() + kWorkersPatience};
     return;
   }
   announce_start(options_, plan_, *listeners_, pool_->size());
@@ -157,12 +159,8 @@ void ControlThread::finish_install() {
 // When the workers have done it: what was closed is closed now.
 void ControlThread::tell_reloaded() {
   announce("reloaded: {}, {}, {} closed", counted(plan_.rules.size(), "rule"),
-           counted(reloaded_->opened, "new listener"), reloaded_->closed);
-  sight_->on_reload({.by = reloaded_->by,
-                     .rules = plan_.rules.size(),
-                     .opened = reloaded_->opened,
-                     .closed = reloaded_->closed,
-                     .generation = generation_});
+           counted(reloaded_->event.opened, "new listener"), reloaded_->event.closed);
+  sight_->on_reload(reloaded_->told());
   reloaded_.reset();
   service::notify_ready(summary_of(plan_, *listeners_, pool_->size()));
 }

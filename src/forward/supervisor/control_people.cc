@@ -62,7 +62,9 @@ Forwarder::Status ControlThread::ForPeople::status() const {
 
 std::expected<ReloadDone, std::string> ControlThread::ForPeople::reload_by(std::string_view who) {
   if (auto read = thread_.reload(thread_.loop_.now(), who); !read) {
-    return std::unexpected(std::move(read.error()));
+    std::string& why = read.error();
+    why.erase(why.find_last_not_of('\n') + 1);
+    return std::unexpected(std::move(why));
   }
   ReloadDone done{.rules = thread_.pending_->plan.rules.size(),
                   .opened = thread_.pending_->listeners.opened(),

@@ -64,6 +64,7 @@ void ControlThread::drain(Instant now, Instant end, bool by_signal) {
   if (!draining_) {
     // There will be no new sessions. What was about to be installed closes its sockets.
     pending_.reset();
+    if (reloaded_) sight_->on_reload(reloaded_->told());
     reloaded_.reset();
     resolver_.reset();
     health_.reset();

@@ -75,9 +75,13 @@ class ControlThread {
   // In force, but for what the workers have not done yet.
   struct Reloaded {
     std::string by;
-    std::size_t opened;
-    std::size_t closed;
-    Instant at_latest;  // Then it is told in any case.
+    telemetry::ReloadEvent event;  // Without `by`.
+    Instant at_latest;             // Then it is told in any case.
+    [[nodiscard]] telemetry::ReloadEvent told() const {
+      telemetry::ReloadEvent whole = event;
+      whole.by = by;
+      return whole;
+    }
   };
   struct Draining {
     Instant end;          // Then what is left is cut.

@@ -63,7 +63,7 @@ Instant Sight::next_deadline(Instant now) const {
 }
 
 void Sight::turn(Instant now) {
-  tell_sessions();
+  tell_sessions(now);
   if (control_ && (std::exchange(called_, false) || control_->has_subscribers() ||
                    now >= control_->next_wakeup(now))) {
     control_->turn(now);
@@ -71,12 +71,14 @@ void Sight::turn(Instant now) {
   events_.flush_if_due(now);
 }
 
-void Sight::tell_sessions() {
+// A worker may have more than the file has room for, so that it is written between them.
+void Sight::tell_sessions(Instant now) {
   for (Worker* const worker : workers_) {
     const SessionOutbox::Content content = worker->outbox().take();
     for (const SessionRecord& session : content.records) {
       const SessionFlow flow(session, SessionFlow::As::kEvent);
       events_.add_flow(session.time, flow.record());
+      events_.flush_if_due(now);
     }
     for (std::size_t reason = 0; reason < kRefusedBeforehand.size(); ++reason) {
       if (content.left_out[reason] == 0) continue;
@@ -102,7 +104,7 @@ void Sight::on_start() {
 void Sight::on_reload(const telemetry::ReloadEvent& event) { events_.add(wall_now(), event); }
 
 void Sight::end(int status, Instant now) {
-  tell_sessions();
+  tell_sessions(now);
   events_.end(wall_now(), status);
   if (control_) control_->turn(now);  // Subscribers have the end, too.
 }

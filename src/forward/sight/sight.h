@@ -58,7 +58,7 @@ class Sight {
  private:
   Sight(std::string run, std::string events_file)
       : events_(std::move(run)), events_file_(std::move(events_file)) {}
-  void tell_sessions();
+  void tell_sessions(Instant now);
 
   telemetry::EventStream events_;
   std::string events_file_;

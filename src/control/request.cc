@@ -193,8 +193,9 @@ class Reader {
   if (answers && !reader.has(kQuestion)) return "'question' is missing";
   const auto [member, wanted] = about(verb);
   if (reader.about.empty() && wanted) return fmt::format("'{}' is missing", member);
-  if (!reader.about.empty() && reader.about != member)
+  if (!reader.about.empty() && reader.about != member) {
     return fmt::format("'{}' does not belong here", reader.about);
+  }
   return {};
 }
 

@@ -38,7 +38,7 @@ void sort_once_each(Runs& runs, auto by) {
 
 [[nodiscard]] std::string read_table() {
   std::ifstream file("/proc/net/unix");
-  return {std::istreambuf_iterator<char>(file), {}};
+  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 }  // namespace

@@ -8,12 +8,12 @@
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
+#include "app/ctl/answer_members.h"
 #include "app/ctl/ctl_tables.h"
 #include "app/ctl/run_client.h"
 #include "config/egress/decision_file.h"
@@ -30,16 +30,6 @@ using Json = nlohmann::json;
 
 // Of a name longer than this the end is shown: there it says whose it is.
 constexpr std::size_t kNameShown = 60;
-
-[[nodiscard]] std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? shown(found->get<std::string>()) : "";
-}
-
-[[nodiscard]] std::uint64_t number_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
 
 [[nodiscard]] std::string end_of(std::string name) {
   if (name.size() <= kNameShown) return name;
@@ -61,8 +51,7 @@ constexpr std::size_t kNameShown = 60;
 [[nodiscard]] std::string left_of(const Json& question) {
   const auto left = question.find("left_s");
   if (left == question.end() || !left->is_number()) return "unanswered";
-  return telemetry::human_duration(
-      std::chrono::milliseconds(std::llround(std::clamp(left->get<double>(), 0.0, 1e9) * 1000)));
+  return telemetry::human_duration(seconds_of(question, "left_s"));
 }
 
 [[nodiscard]] std::vector<std::string> pending_head() {

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "app/ctl/answer_members.h"
 #include "telemetry/text.h"
 
 namespace sluice::app {
@@ -17,28 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 [[nodiscard]] Json parse(std::string_view line) { return Json::parse(line, nullptr, false); }
-
-[[nodiscard]] std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? shown(found->get<std::string>()) : "";
-}
-
-[[nodiscard]] std::uint64_t number_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
-}
-
-[[nodiscard]] Duration seconds_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  const double seconds = found != object.end() && found->is_number() ? found->get<double>() : 0;
-  return std::chrono::milliseconds(std::llround(std::clamp(seconds, 0.0, 1e12) * 1000));
-}
-
-[[nodiscard]] std::string endpoint(const std::string& host, std::uint64_t port) {
-  const bool v6 = host.find(':') != std::string::npos;
-  if (port == 0) return host;
-  return v6 ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
-}
 
 constexpr std::size_t kBetween = 2;  // Spaces, of two columns.
 constexpr std::size_t kCutMin = 12;
@@ -127,12 +105,13 @@ std::vector<std::string> flow_row(std::string_view line) {
     // Of a forwarder: where it leads, and who came.
     const std::string target = text_of(flow, "target");
     with = fmt::format("{} > {}/{}", text_of(flow, "rule"), target.empty() ? "?" : target, proto);
-    beside = endpoint(address, port);
+    beside = host_and_port(address, port);
   } else if (text_of(flow, "direction") == "in") {
     // Of a client from outside: the port of the guest that it came to.
-    with = fmt::format(":{}/{} < {}", number_of(flow, "guest_port"), proto, endpoint(address, port));
+    with = fmt::format(":{}/{} < {}", number_of(flow, "guest_port"), proto,
+                       host_and_port(address, port));
   } else {
-    with = fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
+    with = fmt::format("{}/{}", host_and_port(name.empty() ? address : name, port), proto);
   }
   return {text_of(flow, "flow"),
           with,

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "app/ctl/ctl_tables.h"
+#include "app/ctl/answer_members.h"
 #include "base/unreachable.h"
 
 namespace sluice::app {
@@ -14,24 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-[[nodiscard]] std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? shown(found->get<std::string>()) : "";
-}
-
-[[nodiscard]] std::uint64_t number_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
 [[nodiscard]] std::uint16_t port_of(const Json& object, const char* key) {
   return static_cast<std::uint16_t>(std::min<std::uint64_t>(number_of(object, key), 0xffff));
-}
-
-[[nodiscard]] std::string endpoint(const std::string& host, std::uint16_t port) {
-  if (port == 0) return host;
-  return host.find(':') != std::string::npos ? fmt::format("[{}]:{}", host, port)
-                                             : fmt::format("{}:{}", host, port);
 }
 
 [[nodiscard]] bool holds(const TopFlow& flow, std::string_view filter) {
@@ -59,15 +43,14 @@ using Json = nlohmann::json;
 }  // namespace
 
 std::string TopFlow::target() const {
-  if (!forwarded_by.empty()) return fmt::format("{} < {}", led_to, endpoint(address, port));
-  if (inbound) return fmt::format(":{}/{} < {}", guest_port, proto, endpoint(address, port));
-  return fmt::format("{}/{}", endpoint(name.empty() ? address : name, port), proto);
+  if (!forwarded_by.empty()) return fmt::format("{} < {}", led_to, host_and_port(address, port));
+  if (inbound) return fmt::format(":{}/{} < {}", guest_port, proto, host_and_port(address, port));
+  return fmt::format("{}/{}", host_and_port(name.empty() ? address : name, port), proto);
 }
 
 std::optional<TopFlow> read_top_flow(std::string_view line) {
   const Json object = Json::parse(line, nullptr, false);
   if (!object.is_object() || !object.contains("flow")) return std::nullopt;
-  const auto seconds = object.find("duration_s");
   return TopFlow{
       .number = text_of(object, "flow"),
       .proto = text_of(object, "proto"),
@@ -80,7 +63,7 @@ std::optional<TopFlow> read_top_flow(std::string_view line) {
       .kernel = text_of(object, "path") == "kernel",
       .to_host = number_of(object, "bytes_to_host"),
       .to_guest = number_of(object, "bytes_to_guest"),
-      .seconds = seconds != object.end() && seconds->is_number() ? seconds->get<double>() : 0,
+      .seconds = fraction_of(object, "duration_s"),
       .process = {},
       .forwarded_by = object.contains("listen") ? text_of(object, "rule") : std::string(),
       .led_to = object.contains("listen") ? text_of(object, "target") : std::string()};

@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-#include "app/ctl/ctl_tables.h"
+#include "app/ctl/answer_members.h"
 #include "config/egress/name_facts.h"
 
 namespace sluice::app {
@@ -23,16 +23,6 @@ constexpr std::size_t kFilterMax = 100;
 
 [[nodiscard]] Instant now() { return Instant(std::chrono::steady_clock::now().time_since_epoch()); }
 
-[[nodiscard]] std::string text_in(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? shown(found->get<std::string>()) : "";
-}
-
-[[nodiscard]] double number_in(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
-
 [[nodiscard]] std::optional<std::string> domain_of(const std::string& name) {
   std::string domain = config::registrable_domain(name);
   return domain.empty() ? std::nullopt : std::optional(std::move(domain));
@@ -40,7 +30,7 @@ constexpr std::size_t kFilterMax = 100;
 
 [[nodiscard]] pid_t process_of(control::Connection& run) {
   const auto status = ask(run, request_line(Verb::kStatus));
-  return status ? static_cast<pid_t>(number_in(status->answer, "pid")) : 0;
+  return status ? static_cast<pid_t>(fraction_of(status->answer, "pid")) : 0;
 }
 
 }  // namespace
@@ -52,12 +42,12 @@ std::expected<void, std::string> TopSession::look() {
   const auto status = ask(run_, request_line(Verb::kStatus));
   if (!status) return std::unexpected(status.error());
   const Json& said = status->answer;
-  head_ = {.run = text_in(said, "run"),
-           .program = text_in(said, "program"),
-           .uptime_s = number_in(said, "uptime_s"),
-           .generation = static_cast<std::uint64_t>(number_in(said, "generation")),
-           .fallback = text_in(said, "default"),
-           .rules = static_cast<std::uint64_t>(number_in(said, "rules"))};
+  head_ = {.run = text_of(said, "run"),
+           .program = text_of(said, "program"),
+           .uptime_s = fraction_of(said, "uptime_s"),
+           .generation = static_cast<std::uint64_t>(fraction_of(said, "generation")),
+           .fallback = text_of(said, "default"),
+           .rules = static_cast<std::uint64_t>(fraction_of(said, "rules"))};
   std::vector<TopFlow> flows;
   const auto asked = ask_pages(run_, Verb::kFlows, [&](std::string_view line) {
     if (auto flow = read_top_flow(line)) flows.push_back(std::move(*flow));

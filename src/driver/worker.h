@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "driver/fast_path/hand_overs.h"
@@ -113,6 +114,8 @@ class Worker {
   bool cut_off(std::uint64_t number, policy::Verdict why);
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out) const;
+  // Asks the kernel, of each that is TCP.
+  void add_round_trips(std::span<flow::FlowSummary> flows);
   // As PortPublisher has them.
   [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
   void unpublish(std::string_view map);

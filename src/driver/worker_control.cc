@@ -32,6 +32,15 @@ std::optional<std::uint64_t> Worker::list_flows(std::uint64_t from, std::size_t 
   return engine_.list_flows(from, max, loop_.now(), out);
 }
 
+void Worker::add_round_trips(std::span<flow::FlowSummary> flows) {
+  for (flow::FlowSummary& summary : flows) {
+    const flow::TcpFlow* const flow = engine_.tcp().find(summary.key);
+    if (flow == nullptr) continue;
+    summary.round_trip =
+        summary.carried ? hand_overs_.carrier().round_trip(flow->id) : tcp_.round_trip(flow->id);
+  }
+}
+
 std::expected<void, sys::SysError> Worker::publish(PublishedPorts ports) {
   const Instant now = loop_.now();
   const auto served = published_.add(std::move(ports), {now, sink_});

@@ -140,7 +140,9 @@ std::optional<std::uint64_t> WorkerGroup::list_flows(std::uint64_t from, std::si
   for (std::size_t at = from / kPlacesEach; at < size(); ++at, place = 0) {
     std::optional<std::uint64_t> next;
     const auto list = [&](Worker& worker) {
-      next = worker.list_flows(place, until - out.size(), out);
+      const std::size_t before = out.size();
+      next = worker.list_flows(place, until - before, out);
+      worker.add_round_trips(std::span(out).subspan(before));
     };
     if (at == 0) {
       list(first_);

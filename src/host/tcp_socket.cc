@@ -91,6 +91,11 @@ bool TcpSocket::is_established() const {
   return info && info->established;
 }
 
+Duration TcpSocket::round_trip() const {
+  const auto info = sys::read_tcp_info(fd_.kernel(), fd_.get());
+  return info ? info->round_trip : Duration{};
+}
+
 TcpSocket TcpSocket::adopt(sys::KernelFd fd, const TcpOptions& options) {
   prefer_tcp_options(fd, options);
   return inherit(std::move(fd), options);

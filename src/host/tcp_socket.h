@@ -63,6 +63,8 @@ class TcpSocket {
   // machine the handshake is over when start_connect() returns, and to ask is cheaper than a turn
   // of a loop.
   [[nodiscard]] bool is_established() const;
+  // To its peer and back, as the kernel has measured it; zero: it has not.
+  [[nodiscard]] Duration round_trip() const;
   // Once writable: how the connect ended. Later: the pending asynchronous error (SO_ERROR), which
   // reading clears. The SysError is {kConnect, errno}.
   [[nodiscard]] std::expected<void, sys::SysError> connect_result();

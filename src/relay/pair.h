@@ -120,6 +120,9 @@ class Pair {
   [[nodiscard]] host::TcpSocket& socket(Side side) {
     return side == Side::kClient ? client_ : target_;
   }
+  [[nodiscard]] const host::TcpSocket& socket(Side side) const {
+    return side == Side::kClient ? client_ : target_;
+  }
   // One direction has ended and the other has not.
   [[nodiscard]] bool half_closed() const { return to_target_.ended() != to_client_.ended(); }
   [[nodiscard]] PairEnd end() const { return end_; }  // After kEnded or stop().

@@ -109,7 +109,8 @@ std::expected<TcpInfo, SysError> read_tcp_info(Kernel& kernel, int fd) {
   return TcpInfo{.established = info.tcpi_state == kEstablished || info.tcpi_state == kCloseWait,
                  .unanswered_probes = info.tcpi_probes,
                  .segments_in = info.tcpi_segs_in,
-                 .bytes_received = info.tcpi_bytes_received};
+                 .bytes_received = info.tcpi_bytes_received,
+                 .round_trip = std::chrono::microseconds(info.tcpi_rtt)};
 }
 
 }  // namespace sluice::sys

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/time.h"
 #include "sys/kernel.h"
 #include "sys/sys_error.h"
 #include "wire/address.h"
@@ -68,6 +69,7 @@ struct TcpInfo {
   std::uint8_t unanswered_probes = 0;  // Keep-alives or window probes in a row.
   std::uint32_t segments_in = 0;
   std::uint64_t bytes_received = 0;  // In order, a FIN counted like a byte.
+  Duration round_trip{};             // Smoothed; zero before anything was acknowledged.
 };
 [[nodiscard]] std::expected<TcpInfo, SysError> read_tcp_info(Kernel& kernel, int fd);
 

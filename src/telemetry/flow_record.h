@@ -46,6 +46,7 @@ struct FlowRecord {
   Duration duration{};
   std::uint64_t bytes_to_host = 0;  // Payload, without headers.
   std::uint64_t bytes_to_guest = 0;
+  Duration round_trip{};  // To the host and back, of one that lives; zero: not known.
   policy::Verdict verdict = policy::Verdict::kAccepted;
   policy::Outcome outcome = policy::Outcome::kClosed;
   std::uint64_t number = 0;  // Names it among all of the run.

@@ -91,6 +91,7 @@ def test_people_see_what_runs_and_which_flows_live(t):
     (flow,) = run.flows()
     check_equal((flow["address"], flow["port"], flow["proto"]), (t.srv, 7, "tcp"), "its flow")
     check_equal(flow["bytes_to_host"], 1000, "bytes of its flow")
+    check(0 < flow["rtt_s"] < 5, f"its round trip: {flow}")
     check(re.fullmatch("[0-9a-f]{16}", flow["flow"]), flow["flow"])
     listed = run.ctl_ok().splitlines()
     check_equal(listed[0].split(), ["RUN", "PID", "PROGRAM", "FLOWS", "UP"], "the list's head")
@@ -228,6 +229,7 @@ def test_what_a_rule_denies_is_reset_on_both_sides_and_the_rest_is_whole(t, path
           f"the end after {1000 * (time.monotonic() - begun):.0f} ms")
     check_equal(set(ends), {"reset"}, "what hosts see")
     check_equal(len(run.flows()), count, "flows that live")
+    check(all(flow["rtt_s"] > 0 for flow in run.flows()), "each has its round trip, on either path")
     run.say()
     check_equal(run.line(60), "cut off", "the guest")
     check_equal(run.line(300),

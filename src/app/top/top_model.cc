@@ -64,6 +64,7 @@ std::optional<TopFlow> read_top_flow(std::string_view line) {
       .to_host = number_of(object, "bytes_to_host"),
       .to_guest = number_of(object, "bytes_to_guest"),
       .seconds = fraction_of(object, "duration_s"),
+      .rtt = fraction_of(object, "rtt_s"),
       .process = {},
       .forwarded_by = object.contains("listen") ? text_of(object, "rule") : std::string(),
       .led_to = object.contains("listen") ? text_of(object, "target") : std::string()};
@@ -121,6 +122,7 @@ std::vector<TopGroup> TopModel::groups(TopSort sort, std::string_view filter) co
     group.to_host_rate += flow.to_host_rate;
     group.to_guest_rate += flow.to_guest_rate;
     group.seconds = std::max(group.seconds, flow.seconds);
+    group.rtt = std::max(group.rtt, flow.rtt);
     group.kernel += flow.kernel ? 1 : 0;
     group.flows.push_back(flow);
   }

@@ -28,6 +28,7 @@ struct TopFlow {
   std::uint64_t to_host = 0;
   std::uint64_t to_guest = 0;
   double seconds = 0;  // It lives for so long.
+  double rtt = 0;      // Seconds to the host and back; 0: not known.
 
   // Since the look before.
   double to_host_rate = 0;
@@ -53,6 +54,7 @@ struct TopGroup {
   double to_host_rate = 0;
   double to_guest_rate = 0;
   double seconds = 0;      // Of the oldest.
+  double rtt = 0;          // Of the slowest.
   std::size_t kernel = 0;  // So many of its flows.
 };
 

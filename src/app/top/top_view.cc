@@ -21,9 +21,9 @@ struct Column {
 
 // Behind the name, which has what is left.
 constexpr std::array kColumns{
-    Column{"FLOWS", 5, true, 34}, Column{"IN/s", 10, true, 0},       Column{"OUT/s", 10, true, 46},
-    Column{"IN", 10, true, 72},   Column{"OUT", 10, true, 84},       Column{"PATH", 6, false, 60},
-    Column{"AGE", 8, true, 94},   Column{"PROCESS", 16, false, 112},
+    Column{"FLOWS", 5, true, 34}, Column{"IN/s", 10, true, 0}, Column{"OUT/s", 10, true, 46},
+    Column{"IN", 10, true, 72},   Column{"OUT", 10, true, 84}, Column{"PATH", 6, false, 60},
+    Column{"RTT", 8, true, 104},  Column{"AGE", 8, true, 94},  Column{"PROCESS", 16, false, 122},
 };
 using Cells = std::array<std::string, kColumns.size()>;
 
@@ -44,6 +44,12 @@ using Cells = std::array<std::string, kColumns.size()>;
     return fmt::format("{}m{:02}s", whole / kMinute, whole % kMinute);
   }
   return fmt::format("{:.0f} s", most);
+}
+
+[[nodiscard]] std::string rtt_text(double seconds) {
+  if (seconds <= 0) return "-";
+  const double millis = std::min(seconds * 1000, 99'999.0);
+  return millis < 10 ? fmt::format("{:.2f} ms", millis) : fmt::format("{:.0f} ms", millis);
 }
 
 // Cut in its middle, as both ends of a name say something.
@@ -69,6 +75,7 @@ using Cells = std::array<std::string, kColumns.size()>;
           telemetry::human_bytes(group.to_guest),
           telemetry::human_bytes(group.to_host),
           std::string(path),
+          rtt_text(group.rtt),
           age_text(group.seconds),
           process.empty() ? "-" : process};
 }
@@ -80,6 +87,7 @@ using Cells = std::array<std::string, kColumns.size()>;
           telemetry::human_bytes(flow.to_guest),
           telemetry::human_bytes(flow.to_host),
           flow.kernel ? "kernel" : "tap",
+          rtt_text(flow.rtt),
           age_text(flow.seconds),
           flow.process.empty() ? "-" : flow.process};
 }

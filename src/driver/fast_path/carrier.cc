@@ -102,6 +102,12 @@ Instant Carrier::carried_since(flow::TcpId id) const {
   return carried == nullptr ? kNever : carried->since;
 }
 
+Duration Carrier::round_trip(flow::TcpId id) const {
+  const Carried* carried = find(id);
+  return carried == nullptr ? Duration{}
+                            : carried->pair.socket(relay::Side::kTarget).round_trip();
+}
+
 bool Carrier::close(const flow::CloseTcp& action) {
   if (find(action.flow) == nullptr) return false;
   const SlabHandle handle = by_flow_[action.flow.index];

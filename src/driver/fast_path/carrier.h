@@ -42,6 +42,8 @@ class Carrier {
   [[nodiscard]] bool close(const flow::CloseTcp& action);
   // kNever when it is none of ours.
   [[nodiscard]] Instant carried_since(flow::TcpId id) const;
+  // Of the host's side; zero when it is none of ours.
+  [[nodiscard]] Duration round_trip(flow::TcpId id) const;
   // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
   [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
   [[nodiscard]] std::size_t size() const { return carried_.size(); }

@@ -66,6 +66,11 @@ class TcpIo {
     const Connection* connection = find(id);
     return connection != nullptr && connection->failed;
   }
+  // Of the host's side; zero: there is none, or none that has measured it.
+  [[nodiscard]] Duration round_trip(flow::TcpId id) {
+    const Connection* connection = find(id);
+    return connection == nullptr ? Duration{} : connection->socket.round_trip();
+  }
   // The socket of a flow that others carry from here on; invalid when there is none. It stays
   // watched: change what its events mean.
   [[nodiscard]] host::TcpSocket take(flow::TcpId id);

@@ -30,6 +30,7 @@ struct FlowSummary {
   Instant ended{};
   std::uint64_t bytes_to_host = 0;  // Payload, without headers.
   std::uint64_t bytes_to_guest = 0;
+  Duration round_trip{};         // To the host and back, where somebody has asked the kernel.
   std::uint64_t generation = 0;  // Of the policy that `by.rule` is of; whoever passes it on says.
 };
 

@@ -230,6 +230,7 @@ void add_flow(JsonLine& line, const FlowRecord& flow) {
   seconds(line, "duration_s", flow.duration);
   line.number("bytes_to_host", flow.bytes_to_host);
   line.number("bytes_to_guest", flow.bytes_to_guest);
+  if (flow.round_trip > Duration{}) seconds(line, "rtt_s", flow.round_trip);
   line.text("path", to_string(flow.path));
   if (flow.forwarded != nullptr) line.flag("connecting", flow.forwarded->connecting);
   kebab(line, "outcome", policy::to_string(flow.outcome));

@@ -20,11 +20,13 @@ std::vector<TopGroup> groups_of(std::size_t count) {
                            .to_host = 1000,
                            .to_guest = 5'000'000,
                            .seconds = 75,
+                           .rtt = 0.0123,
                            .process = "curl/42"});
     group.to_guest = 5'000'000;
     group.to_host = 1000;
     group.to_guest_rate = 2048;
     group.seconds = 75;
+    group.rtt = 0.00456;
     groups.push_back(group);
   }
   return groups;
@@ -55,10 +57,10 @@ TEST(TopView, AWideScreenHasEverything) {
   EXPECT_TRUE(lines[0].starts_with("sluice run k3f9wa  up 1h01m  1 flow  in 2.0 KiB/s  out 0 B/s"))
       << lines[0];
   EXPECT_NE(lines[0].find("default deny  7 rules  generation 2"), std::string::npos);
-  for (const char* title : {"NAME", "FLOWS", "IN/s", "OUT/s", "PATH", "AGE", "PROCESS"}) {
+  for (const char* title : {"NAME", "FLOWS", "IN/s", "OUT/s", "PATH", "RTT", "AGE", "PROCESS"}) {
     EXPECT_NE(lines[1].find(title), std::string::npos) << title;
   }
-  for (const char* cell : {"d0.example.org", "1m15s", "curl/42", "tap"}) {
+  for (const char* cell : {"d0.example.org", "1m15s", "curl/42", "tap", "4.56 ms"}) {
     EXPECT_NE(lines[2].find(cell), std::string::npos) << lines[2];
   }
   EXPECT_TRUE(lines.back().starts_with("q quit"));

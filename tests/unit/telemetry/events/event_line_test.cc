@@ -173,6 +173,20 @@ std::string document() {
   return text.str();
 }
 
+TEST(EventLine, ARoundTripIsToldWhereItIsKnown) {
+  const auto told = [](const FlowRecord& flow) {
+    fmt::memory_buffer out;
+    JsonLine line(out);
+    add_flow(line, flow);
+    line.end_line();
+    return fmt::to_string(out);
+  };
+  FlowRecord flow = sample();
+  EXPECT_EQ(told(flow).find("rtt_s"), std::string::npos);
+  flow.round_trip = 12'345us;
+  EXPECT_NE(told(flow).find("\"rtt_s\":0.012345"), std::string::npos) << told(flow);
+}
+
 TEST(EventLine, TheDocumentShowsEachAsItIsWritten) {
   std::string examples;
   for (const std::string& line : one_of_each()) examples += line;

@@ -68,7 +68,7 @@ def test_user_of_root_is_nobody(t):
     entry = need_root()
     server = t.serve(echo)
     port = t.port()
-    forwarder = t.forward("--workers=2", f"127.0.0.1:{port}", f"127.0.0.1:{server.port}")
+    forwarder = t.forward(f"127.0.0.1:{port}", f"127.0.0.1:{server.port}", "--workers=2")
     check_equal(t.ask(port, b"hello"), b"hello", "the answer")
     check_identity(forwarder.pid, entry, NET_BIND_SERVICE)
     check_confined(forwarder.pid, 2, "1")

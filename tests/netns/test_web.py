@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import threading
 import time
 
 import pytest
@@ -213,81 +212,6 @@ def test_events_come_as_they_happen(t):
         check(b'"type":"close"' in heard and b'"type":"end"' in heard, heard[-600:])
         stream.close()
         check_equal(page.ask(run["run"], "status")[0], 502, "a run that has ended")
-
-
-def test_flows_go_on_under_garbage_floods_and_slow_readers(t):
-    t.listen(7, echo)
-    code = """
-s = connect(args[0], 7)
-print("up", flush=True)
-worst = 0
-for _ in range(200):
-    began = time.monotonic()
-    s.sendall(b"x" * 100)
-    got = 0
-    while got < 100: got += len(s.recv(100))
-    worst = max(worst, time.monotonic() - began)
-    time.sleep(0.02)
-print(worst, flush=True)
-sys.stdin.readline()
-"""
-    child = start(t, code, t.srv)
-    with Page(t) as page:
-        page.open_session()
-        (run,) = page.runs()
-        for rubbish in (b"\x16\x03\x01\x00\x00", b"GET / HTTP/9.9\r\n\r\n", b"A" * 100_000,
-                        b"POST /api/ask HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"):
-            one = page.connect()
-            try:
-                one.sendall(rubbish)
-                one.recv(100)
-            except OSError:
-                pass
-            one.close()
-        check_equal(page.ask(run["run"], "x" * 60_000)[0], 200, "a request that no run knows")
-        check_equal(page.request("POST", "/api/ask", b"{" * 70_000)[0], 413, "a long body")
-        check_equal(page.request("POST", "/api/ask", b"[" * 60_000)[0], 400, "a deep body")
-        asks = f"POST /api/ask HTTP/1.1\r\nHost: {page.authority}\r\nCookie: {page.cookie}\r\n" \
-               f"X-Sluice-Key: {page.key}\r\nContent-Type: application/json\r\n"
-        body = json.dumps({"run": run["run"], "do": "flows"})
-        asks = (asks + f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
-        # Who asks and never reads.
-        deaf = []
-        for _ in range(10):
-            one = page.connect()
-            one.setblocking(False)
-            try:
-                for _ in range(200):
-                    one.send(asks * 10)
-            except OSError:
-                pass
-            deaf.append(one)
-        answered = []
-
-        def flood():
-            until = time.monotonic() + 4
-            while time.monotonic() < until:
-                try:
-                    answered.append(page.ask(run["run"], "status")[0])
-                except (OSError, http.client.HTTPException):
-                    answered.append(0)
-
-        crowd = [threading.Thread(target=flood) for _ in range(8)]
-        for one in crowd:
-            one.start()
-        for one in crowd:
-            one.join()
-        worst = float(read_line(child, 60))
-        check(worst < 2, f"an answer of the guest's flow took {worst} s")
-        check(answered.count(200) > 50, f"{len(answered)} were asked, {answered.count(200)} answered")
-        pid = subprocess.run(["pgrep", "-P", str(page.child.pid)], capture_output=True, text=True,
-                             check=False).stdout.split()
-        with open(f"/proc/{(pid or [page.child.pid])[0]}/status", encoding="ascii") as file:
-            peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-        check(peak < 150_000, f"{peak} KiB at most in memory")
-        for one in deaf:
-            one.close()
-    end(child)
 
 
 def picture(browser, name):

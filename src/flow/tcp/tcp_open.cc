@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "flow/tcp/syn_error.h"
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
 
@@ -11,14 +12,6 @@ namespace {
 // What an address is given to answer before the next is tried, if there is one. RFC 8305 would go
 // on with both; one that answers later than this is given up.
 constexpr Duration kPatience = std::chrono::seconds(1);
-
-// For an error about the guest's SYN, of which we keep no more.
-LostPacket lost_syn(const FlowKey& key, wire::SeqNum isn) {
-  return {.protocol = wire::IpProtocol::kTcp,
-          .guest = key.guest,
-          .remote = key.remote,
-          .sequence = isn};
-}
 
 }  // namespace
 
@@ -258,7 +251,7 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
   const auto reset = [&] { send_reset(key, wire::SeqNum{0}, isn + 1, turn.out); };
   const auto fail = [&](IcmpErrorKind kind) {
-    if (!link_.send_error({.kind = kind}, lost_syn(key, isn), turn)) reset();
+    if (!send_syn_error(link_, key, isn, kind, turn)) reset();
   };
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
@@ -305,9 +298,10 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
     return;
   }
   const bool refused = found.verdict != policy::Verdict::kAccepted;
-  link_.send_error({.kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable},
-                   lost_syn(flow->key, isn), turn);
-  send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
+  const auto kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable;
+  if (!send_syn_error(link_, flow->key, isn, kind, turn)) {
+    send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
+  }
   if (refused) flow->verdict = admission_.refuse(found.verdict);
   remove(id, refused ? policy::Outcome::kNotAccepted : policy::Outcome::kUnreachable, turn);
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/overloaded.h"
+#include "flow/tcp/syn_error.h"
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
 
@@ -236,17 +237,13 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                    send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Deciding& state) {
-                   // As where a policy of names refuses at once. There are not always errors left
-                   // to be sent, so that a reset follows.
-                   if (outcome == policy::Outcome::kNotAccepted && admission_.has_judge()) {
-                     link_.send_error({.kind = IcmpErrorKind::kProhibited},
-                                      {.protocol = wire::IpProtocol::kTcp,
-                                       .guest = flow.key.guest,
-                                       .remote = flow.key.remote,
-                                       .sequence = state.guest_isn},
-                                      turn);
+                   // As where a policy of names refuses at once.
+                   const bool prohibited =
+                       outcome == policy::Outcome::kNotAccepted && admission_.has_judge();
+                   if (!prohibited || !send_syn_error(link_, flow.key, state.guest_isn,
+                                                      IcmpErrorKind::kProhibited, turn)) {
+                     send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                    }
-                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Gated& state) {
                    send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received,

@@ -104,8 +104,7 @@ Instant Carrier::carried_since(flow::TcpId id) const {
 
 Duration Carrier::round_trip(flow::TcpId id) const {
   const Carried* carried = find(id);
-  return carried == nullptr ? Duration{}
-                            : carried->pair.socket(relay::Side::kTarget).round_trip();
+  return carried == nullptr ? Duration{} : carried->pair.socket(relay::Side::kTarget).round_trip();
 }
 
 bool Carrier::close(const flow::CloseTcp& action) {

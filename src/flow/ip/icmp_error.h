@@ -57,6 +57,13 @@ struct LostPacket {
   ByteView payload{};            // As much of it as is known.
   std::size_t payload_size = 0;  // Of the whole; less than what is known counts as what is known.
   wire::SeqNum sequence{};       // Of a SYN.
+
+  // A SYN of which no more is kept.
+  [[nodiscard]] static LostPacket syn(const wire::Endpoint& guest, const wire::Endpoint& remote,
+                                      wire::SeqNum sequence) {
+    return {
+        .protocol = wire::IpProtocol::kTcp, .guest = guest, .remote = remote, .sequence = sequence};
+  }
 };
 
 [[nodiscard]] std::size_t emit_icmp_error(const IcmpError& error, const GuestNetwork& network,

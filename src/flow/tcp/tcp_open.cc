@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "flow/tcp/syn_error.h"
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
 
@@ -251,7 +250,9 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   if (error != HostError::kNoDescriptors && dial_next(*flow, isn, timers_, turn)) return;
   const auto reset = [&] { send_reset(key, wire::SeqNum{0}, isn + 1, turn.out); };
   const auto fail = [&](IcmpErrorKind kind) {
-    if (!send_syn_error(link_, key, isn, kind, turn)) reset();
+    if (!link_.send_error({.kind = kind}, LostPacket::syn(key.guest, key.remote, isn), turn)) {
+      reset();
+    }
   };
   policy::Outcome outcome = policy::Outcome::kUnreachable;
   switch (error) {
@@ -299,7 +300,8 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   }
   const bool refused = found.verdict != policy::Verdict::kAccepted;
   const auto kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable;
-  if (!send_syn_error(link_, flow->key, isn, kind, turn)) {
+  const LostPacket lost = LostPacket::syn(flow->key.guest, flow->key.remote, isn);
+  if (!link_.send_error({.kind = kind}, lost, turn)) {
     send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
   }
   if (refused) flow->verdict = admission_.refuse(found.verdict);

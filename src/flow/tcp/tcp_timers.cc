@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/overloaded.h"
-#include "flow/tcp/syn_error.h"
 #include "flow/tcp/tcp_flows.h"
 #include "trace/probe.h"
 
@@ -220,6 +219,12 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
 
 // Resets both sides.
 [[gnu::cold]] void TcpFlows::abort(TcpFlow& flow, policy::Outcome outcome, Turn turn) {
+  // As where a policy of names refuses at once. False: nobody said so, or too often.
+  const auto prohibits = [&](wire::SeqNum isn) {
+    if (outcome != policy::Outcome::kNotAccepted || !admission_.has_judge()) return false;
+    const LostPacket lost = LostPacket::syn(flow.key.guest, flow.key.remote, isn);
+    return link_.send_error({.kind = IcmpErrorKind::kProhibited}, lost, turn);
+  };
   std::visit(Overloaded{
                  [](const Connecting&) {},  // The guest has no connection yet.
                  [&](const SynAckSent& state) {
@@ -237,13 +242,8 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
                    send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Deciding& state) {
-                   // As where a policy of names refuses at once.
-                   const bool prohibited =
-                       outcome == policy::Outcome::kNotAccepted && admission_.has_judge();
-                   if (!prohibited || !send_syn_error(link_, flow.key, state.guest_isn,
-                                                      IcmpErrorKind::kProhibited, turn)) {
-                     send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
-                   }
+                   if (prohibits(state.guest_isn)) return;
+                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
                  },
                  [&](const Gated& state) {
                    send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received,

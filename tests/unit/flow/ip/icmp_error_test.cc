@@ -239,6 +239,27 @@ TEST(IcmpError, LostEchoIsRebuilt) {
   EXPECT_EQ(echo.sequence_number(), 7);
 }
 
+TEST(IcmpError, LostSynIsRebuilt) {
+  const wire::Endpoint guest{kNetwork.guest_v4, {40'000}};
+  const wire::Endpoint remote{kRemoteV4, {443}};
+  std::array<std::uint8_t, kIcmpErrorFrameMax> out{};
+  const std::size_t length =
+      emit_icmp_error({.kind = IcmpErrorKind::kProhibited}, kNetwork, kGuestMac,
+                      LostPacket::syn(guest, remote, wire::SeqNum{0x0102'0304}), out);
+  ASSERT_GT(length, 0u);
+  const auto ethernet = wire::EthernetView::parse(ByteView(out).first(length)).value();
+  const auto ip = wire::parse_ip_packet(ethernet.ether_type(), ethernet.payload()).value();
+  const auto quoted = wire::parse_quoted_ipv4(ip.payload.subspan(8)).value();
+  EXPECT_EQ(quoted.protocol, IpProtocol::kTcp);
+  EXPECT_EQ(quoted.source, guest.address);
+  EXPECT_EQ(quoted.source_port(), guest.port);
+  EXPECT_EQ(quoted.destination_port(), remote.port);
+  // A guest's kernel takes an error for its own by the number.
+  const std::vector<std::uint8_t> number(quoted.transport.begin() + 4,
+                                         quoted.transport.begin() + 8);
+  EXPECT_EQ(number, (std::vector<std::uint8_t>{1, 2, 3, 4}));
+}
+
 TEST(IcmpError, LostPacketOfMixedFamiliesOrOtherProtocolYieldsNothing) {
   std::array<std::uint8_t, kIcmpErrorFrameMax> out{};
   const IcmpError error{.kind = IcmpErrorKind::kHostUnreachable};

@@ -31,7 +31,7 @@ const LatencyClient kClient{
 
 // One flow needs no event loop, and its system calls would only add to what is measured.
 void run_alone(const LatencyOptions& options, Histogram& latency) {
-  std::vector<char> buffer(options.size, 'x');
+  std::vector<char> buffer(options.size, kFiller);
   for (std::uint64_t i = 0; i < options.per_flow; ++i) {
     const std::uint64_t started = now_ns();
     const UniqueFd fd = open_stream(options.server.family());
@@ -53,7 +53,7 @@ class Cycles {
 
   explicit Cycles(const LatencyOptions& options)
       : server_(options.server),
-        request_(options.size, 'x'),
+        request_(options.size, kFiller),
         reply_(options.size),
         flows_(options.flows) {}
 

@@ -23,6 +23,10 @@ struct LatencyClient {
   bool timeout_needs_rate = true;
 };
 
+// What requests consist of. No text: where names decide, what may become an HTTP request is held
+// until there is more of it.
+inline constexpr char kFiller = '\0';
+
 struct LatencyOptions {
   Address server;
   std::uint64_t per_flow = 0;  // Operations of each flow. Without a rate.

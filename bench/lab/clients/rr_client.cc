@@ -30,7 +30,7 @@ const LatencyClient kClient{
 };
 
 void run_alone(const LatencyOptions& options, Histogram& latency) {
-  std::vector<char> buffer(options.size, 'x');
+  std::vector<char> buffer(options.size, kFiller);
   const UniqueFd fd = open_stream(options.server.family());
   connect_stream(fd.get(), options.server);
   for (std::uint64_t i = 0; i < options.per_flow; ++i) {
@@ -45,7 +45,7 @@ class Connections {
  public:
   explicit Connections(const LatencyOptions& options)
       : server_(options.server),
-        request_(options.size, 'x'),
+        request_(options.size, kFiller),
         reply_(options.size),
         flows_(options.flows) {
     // Few connects at a time: this client measures round trips, not the server's backlog.

@@ -1,6 +1,6 @@
 """All cells of the lab, and which of them a run has."""
 
-from . import datagrams, forwarders, latency, lifecycle, throughput
+from . import datagrams, forwarders, latency, lifecycle, names, throughput
 from .cells import ALL, NAMESPACE, QUICK, ROUTED, SMOKE, WHOLE, Cell, Threshold
 
 # The fast path must never cost anything beside the tap: a tenth is this lab's noise.
@@ -19,7 +19,7 @@ HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
 def all_cells(family):
     return [*_cubic(), *_bbr(), *_transfers(), *_round_trips(), *_one_packet(), *_udp(), *_churn(),
-            *_lifecycle(), *forwarders.cells(family)]
+            *_lifecycle(), *_policy(), *forwarders.cells(family)]
 
 
 def of_run(tier, patterns, family, clients):
@@ -152,6 +152,28 @@ def _lifecycle():
                 "memory", "lower", tier=WHOLE, cost=8, most_rounds=2)
     yield held
     yield _pss(held, "10000 idle pss")
+
+
+def _policy():
+    """What it costs that names decide: ours with 1,000 rules of names beside ours with none."""
+    places = ("sluice", "sluice-names")
+    for direction in ("out", "in"):
+        for mtu in (1500, 65520):
+            yield Cell(f"policy tcp-{direction} mtu{mtu}", "Gbit/s",
+                       throughput.streams(direction, 1, mtu), places, mtu, "policy",
+                       thresholds=(Threshold("sluice", at_least=0.97),), direction=direction,
+                       streams=1, congestion="cubic", tier=WHOLE)
+    for label, program, count, flows, thresholds in (
+            ("rr", "rr-client", 20000, 1, ()),
+            ("crr", "crr-client", 4000, 1, (Threshold("sluice", at_most=1.05),)),
+            ("crr-64", "crr-client", 100, 64, ())):
+        yield Cell(f"policy {label} p50", "µs", latency.round_trips(program, count, flows), places,
+                   latency.MTU, "policy", "lower", thresholds, flows=flows, tier=WHOLE, cost=1.5)
+    yield Cell("policy dns 64 names", "queries/s",
+               latency.dns_of(names.KNOWN[:latency.DNS_NAMES]), places, latency.MTU, "policy",
+               thresholds=(Threshold("sluice", at_least=0.9),), tier=WHOLE)
+    yield Cell("policy idle rss", "MiB", lifecycle.idle_memory, places, 0, "policy", "lower",
+               tier=WHOLE, cost=0.8, most_rounds=3)
 
 
 def _pss(source, name):

@@ -8,17 +8,18 @@ import os
 import subprocess
 
 from . import engines, processes
+from .names import SERVER_NAME
 from .registry import ENGINES
 
 ECHO, UDP_SINK, CONTROL, TRANSFER = 7007, 7011, 7012, 7013
 DNS = 53
 SPIN = "import os\nyield_ = os.sched_yield\nwhile True: yield_()"
 
-NAMESPACE = tuple(ENGINES)
+NAMESPACE = tuple(name for name, engine in ENGINES.items() if not engine.apart)
 SERVED = NAMESPACE
 ROUTED = ("direct", *NAMESPACE)
 ALL = ("direct", "loopback", *NAMESPACE)
-OURS, OURS_FORWARDING = "sluice", "sluice-forward"
+OURS, OURS_FORWARDING, OURS_NAMED = "sluice", "sluice-forward", "sluice-names"
 
 # How much of the lab a run takes, each with all of the one before.
 SMOKE, QUICK, WHOLE = 0, 1, 2
@@ -49,7 +50,7 @@ class Cell:
     measure: object  # measure(bench, engine name) → sample
     engines: tuple
     mtu: int = 1500
-    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, forward
+    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, policy, forward
     better: str = "higher"  # Or "lower": which way the figure improves.
     thresholds: tuple = ()
     cpu_threshold: Threshold | None = None
@@ -71,7 +72,7 @@ class Cell:
     @property
     def judged(self):
         """Whose figure the thresholds are about."""
-        return OURS_FORWARDING if self.group == "forward" else OURS
+        return {"forward": OURS_FORWARDING, "policy": OURS_NAMED}.get(self.group, OURS)
 
     def comparisons(self):
         """(prefix, threshold, key of the samples) of each bound that is a ratio."""
@@ -106,7 +107,8 @@ class Bench:
             raise processes.LabError(f"{path} does not start")
 
     def _start_resolver(self):
-        self._resolver = self.python(self.network.srv, "resolver.py", DNS)
+        self._resolver = self.python(self.network.srv, "resolver.py", DNS, SERVER_NAME,
+                                     *self.network.SRV.values())
         self.network.listening(self._resolver, DNS, "udp")
 
     def python(self, namespace, script, *words, **options):

@@ -120,6 +120,7 @@ class Engine:
     families = (4, 6)
     dns = {}  # Its resolver's address, by family.
     options = ()  # What the lab needs beside the defaults that namespace tests use.
+    apart = False  # It is measured where a cell names it, and not beside all others.
 
     def command(self, path, command, mtu=None):
         raise NotImplementedError

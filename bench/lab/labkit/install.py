@@ -16,7 +16,7 @@ SHELL = os.path.join(ROOT, ".ci/common.sh")
 # Without these nothing is measured. Engines and forwarders are only missed.
 TOOLS = {"ip": "iproute2", "iperf3": "iperf3", "ping": "iputils-ping", "nsenter": "util-linux",
          "chrt": "util-linux", "taskset": "util-linux", "setpriv": "util-linux",
-         "unshare": "util-linux", "strace": "strace", "dnsperf": "dnsperf"}
+         "unshare": "util-linux", "strace": "strace", "dnsperf": "dnsperf", "dig": "dnsutils"}
 
 
 def missing_tools(options):

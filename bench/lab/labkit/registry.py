@@ -1,7 +1,7 @@
 """The engines of the lab, in the order of its tables. A new one is a class and a word here."""
 
-from . import engines, slirp4netns
+from . import engines, names, slirp4netns
 
 ENGINES = {engine.name: engine
            for engine in (engines.Pasta(), slirp4netns.Slirp4netns(), engines.Sluice(),
-                          engines.SluiceTap())}
+                          engines.SluiceTap(), names.SluiceNames())}

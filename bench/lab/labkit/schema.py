@@ -8,7 +8,8 @@ import dataclasses
 import json
 
 SCHEMA = 2
-GROUPS = ("tcp", "latency", "udp", "transfer", "churn", "start", "memory", "forward")
+GROUPS = ("tcp", "latency", "udp", "transfer", "churn", "start", "memory", "policy",
+          "forward")
 
 
 class BadReport(Exception):

@@ -7,7 +7,7 @@ import types
 
 from . import (catalogue, document, forwarders, install, markdown, netns, processes, report,
                syscalls, usage)
-from .cells import Bench, WHOLE
+from .cells import NAMESPACE, WHOLE, Bench
 from .options import YARDSTICKS
 from .registry import ENGINES
 
@@ -121,7 +121,7 @@ class Session:
 
     def _system_calls(self, bench):
         for cell, mtu, workload, _ in self.works:
-            for engine in ENGINES:
+            for engine in NAMESPACE:
                 if engine in self.available:
                     self.progress.show(f"system calls: {cell}, {engine}")
                     entry = self._attempt(f"system calls: {cell}, {engine}", syscalls.measure,

@@ -69,7 +69,7 @@ inline constexpr std::array kAttachOptions{
     guest_option::kLogLevel,
     guest_option::kVerbose,
     OptionSpec{OptionId::kFastPath, OptionKind::kValue, "--fast-path", "WHEN", "Others",
-               "let the namespace's kernel carry TCP: auto (connections\n"
+               "let the namespace's kernel carry TCP: auto (those\n"
                "for which it pays; the default), off, or require\n"
                "(all of them, and fail where it cannot)"},
     OptionSpec{OptionId::kWorkers, OptionKind::kValue, "--workers", "N", "Others",

@@ -22,8 +22,8 @@ Examples:
       the command has a network, but none of the host's addresses or services
   sluice run --report -- npm install
       ... and in the end a table of whom it talked to
-  sluice run --deny 0.0.0.0/0 --deny ::/0 --allow 192.0.2.0/24:443 -- ./build
-      one service, and nothing else
+  sluice run --allow registry.npmjs.org:443 -- npm install
+      one service by its name, and nothing else
   sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
       port 8080 of this machine leads to port 80 of the server
   sluice run --flow-log flows.json --pcap frames.pcap -- ./suspect
@@ -166,30 +166,32 @@ constinit const Command kCtlCommand{
     .summary = "look at what runs, and change it",
     .usage = "[OPTIONS]\n[OPTIONS] [RUN] REQUEST",
     .introduction =
-        R"(Without a REQUEST: list what runs of this user, each with the name by which it is
-spoken to. With one: have RUN carry it out; RUN may be left out where there is
-only one. The guest cannot do any of this.
+        R"(Without a REQUEST: list what runs of this user, each with the name by which it
+is spoken to. With one: have RUN carry it out; RUN may be left out where there
+is only one. The guest cannot do any of this.
 
 Requests:
   status          how it stands, and what was dropped or refused
   flows           what lives, whom it is with, and what it has carried
   kill FLOW       end one of them: both sides are reset
-  allow RULE      add a rule to its policy, as --allow and --deny of 'sluice run';
-  deny RULE       what is not allowed any more ends at once
+  allow RULE      add a rule to its policy, as --allow and --deny of 'sluice run'
+  deny RULE       do; what is not allowed any more ends at once
   published       ports that are published
   publish SPEC    one more, as --publish of 'sluice run'
   unpublish SPEC  one less; connections that were accepted go on
   rules           the rules in the order in which they count, and how often each
                   has decided
   refused         names that were asked for and refused, how often and why
+  reload          read the files of its policy again, or a forwarder's; what is not
+                  allowed any more ends at once
   subscribe       print events as they happen, a line of JSON each
   pending         what is asked: connections that wait for you, and what nobody
                   has answered
   approve ID [once|run|always] [name:port|name|domain]
   refuse ID [once|run|always] [name:port|name|domain]
                   answer a question; 'always' is kept for later runs
-  answer          stay, show questions as they come, and read such answers; while
-                  it runs there is somebody to ask
+  answer          stay, show questions as they come, and read such answers; as
+                  long as it runs there is somebody to ask
 )",
     .options = kCtlOptions,
     .ending = R"(

@@ -92,9 +92,9 @@ User-mode networking: a network for a command or a machine, and ports forwarded.
 Commands:
 )";
   for (const Command* const command : all_commands()) {
-    text += fmt::format("  {:<9}{}\n", command->name, command->summary);
+    text += fmt::format("  {:<11}{}\n", command->name, command->summary);
   }
-  text += R"(  help     print this, or the help of a command
+  text += R"(  help       print this, or the help of a command
 
 'sluice help COMMAND' lists its options and has examples.
 )";

@@ -101,7 +101,8 @@ inline constexpr std::array kVmOptions{
                "end when the first machine has left\n"
                "(default: wait for the next)"},
     OptionSpec{OptionId::kPidFile, OptionKind::kValue, "--pid-file", "FILE", "The machine",
-               "write our process number there, once the socket is open"},
+               "write our process number there, once the socket is\n"
+               "open"},
     guest_option::kAddress,
     guest_option::kGateway,
     guest_option::kDns,
@@ -179,7 +180,7 @@ inline constexpr std::array kBoxOptions{
     OptionSpec{OptionId::kWorkdir, OptionKind::kValue, "--workdir", "DIR", "The command",
                "where it starts (default: where we are; with --root /)"},
     OptionSpec{OptionId::kAsRoot, OptionKind::kFlag, "--as-root", "", "The command",
-               "it is user 0 in the machine (default: it is who you are)"},
+               "it is user 0 in the machine (default: who you are)"},
     OptionSpec{OptionId::kPid, OptionKind::kFlag, "--pid", "", "The command",
                "for lines of 'sluice run': a machine has processes of\n"
                "its own in any case"},
@@ -300,7 +301,8 @@ inline constexpr std::array kForwardOptions{
                "rinetd (the default), common or json"},
     OptionSpec{OptionId::kEvents, OptionKind::kValue, "--events", "FILE", "What you see",
                "append a line of JSON for all that happens, as it\n"
-               "happens: sessions that begin and end, refusals, reloads"},
+               "happens: sessions that begin and end, refusals and\n"
+               "reloads"},
     OptionSpec{OptionId::kLogLevel, OptionKind::kValue, "--log-level", "LEVEL", "What you see",
                "error, warn, info, debug or trace (default: warn)"},
     OptionSpec{OptionId::kVerbose, OptionKind::kFlag, "-v,--verbose", "", "What you see",

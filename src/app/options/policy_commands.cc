@@ -13,8 +13,8 @@ constinit const Command kPolicyCommand{
         "[OPTIONS] test [FILE]... PROTOCOL TARGET\n"
         "[OPTIONS] diff BEFORE AFTER",
     .introduction =
-        R"(Say what a policy means, without a guest: of files (see sluice-policy(5)), and of
-the options that 'sluice run' has.
+        R"(Say what a policy means, without a guest: of files (see sluice-policy(5)), and
+of the options that 'sluice run' has.
   check    whether it is one, and in one line what it is
   explain  its rules, the most specific first
   test     whether a target may be reached, and by which rule
@@ -63,7 +63,8 @@ constinit const Command kDecisionsCommand{
     .usage = "[OPTIONS] list\n[OPTIONS] forget NUMBER|RULE|all",
     .introduction =
         R"(What you answered 'always' when a run asked is remembered in
-~/.config/sluice/decisions.toml, and counts in later runs where their policy asks.
+~/.config/sluice/decisions.toml, and counts in later runs where their policy
+asks.
 )",
     .options = kProfileOptions,
     .ending = R"(

@@ -13,6 +13,7 @@
 
 #include "app/options/command.h"
 #include "app/options/help.h"
+#include "control/request.h"
 
 namespace sluice::app {
 namespace {
@@ -126,8 +127,14 @@ TEST(Documents, TheMainManualPageKnowsEveryCommand) {
   }
 }
 
+std::vector<const Command*> all_with_help() {
+  std::vector<const Command*> all(all_commands().begin(), all_commands().end());
+  all.push_back(&kOiProgram);
+  return all;
+}
+
 TEST(Documents, HelpKnowsEveryOption) {
-  for (const Command* const command : {&kRunCommand, &kForwardCommand, &kOiProgram}) {
+  for (const Command* const command : all_with_help()) {
     const std::string help = command_help(*command);
     for (const std::string& name : names_of(*command)) {
       EXPECT_TRUE(has_word(help, name)) << command->program << ' ' << name;
@@ -136,10 +143,32 @@ TEST(Documents, HelpKnowsEveryOption) {
 }
 
 TEST(Documents, HelpFitsATerminal) {
-  for (const std::string& help : {command_help(kRunCommand), command_help(kForwardCommand),
-                                  command_help(kOiProgram), main_help()}) {
+  std::vector<std::string> helps{main_help()};
+  for (const Command* const command : all_with_help()) helps.push_back(command_help(*command));
+  for (const std::string& help : helps) {
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 80u) << line;
+  }
+}
+
+TEST(Documents, TheMainHelpHasNamesApartFromWhatTheyDo) {
+  const std::string help = main_help();
+  for (const Command* const command : all_commands()) {
+    EXPECT_TRUE(has_word(help, std::string(command->name))) << command->name;
+    EXPECT_NE(help.find(fmt::format(" {}\n", command->summary)), std::string::npos)
+        << command->name;
+  }
+}
+
+TEST(Documents, RequestsOfCtlAreTold) {
+  const std::string help = command_help(kCtlCommand);
+  const std::string manual = without_backslashes(manual_of(kCtlCommand));
+  const std::string bash = read_document("completions/bash/sluice");
+  for (int i = 0; i <= static_cast<int>(control::Verb::kReload); ++i) {
+    const std::string verb(control::to_string(static_cast<control::Verb>(i)));
+    EXPECT_NE(help.find("\n  " + verb), std::string::npos) << verb;
+    EXPECT_TRUE(has_word(manual, verb)) << verb;
+    EXPECT_TRUE(has_word(part(bash, "_sluice_ctl_requests=", "'\n"), verb)) << verb;
   }
 }
 

@@ -65,14 +65,21 @@ def pytest_collection_modifyitems(config, items):
     def is_chosen(item):
         engines = item.get_closest_marker("engines")
         known = ("sluice", *(engines.args if engines else ()))
-        return config.option.engine in known and not (
-            config.option.fast and item.get_closest_marker("slow"))
+        return config.option.engine in known and not (config.option.fast and is_long(item))
 
     for item in items:
         if not item.get_closest_marker("within") and item.path.parent.name in SECONDS:
             item.add_marker(pytest.mark.within(SECONDS[item.path.parent.name]))
     config.hook.pytest_deselected(items=[item for item in items if not is_chosen(item)])
     items[:] = sorted(filter(is_chosen, items), key=turn_of)
+
+
+def is_long(item):
+    """What --fast leaves out. Of a long test that does the same with both families, one is enough."""
+    if item.get_closest_marker("slow"):
+        return True
+    twin = item.get_closest_marker("slow_twin")
+    return twin is not None and item.name.endswith("[v6]")
 
 
 def turn_of(item):

@@ -236,6 +236,7 @@ time.sleep(25)
 
 
 @pytest.mark.engines("direct")
+@pytest.mark.slow_twin
 @each_family
 def test_a_half_closed_connection_stays_while_its_program_lives(t):
     """The server answers long after the guest's end, and nobody took it for gone."""
@@ -263,6 +264,7 @@ def vanish(t, verb):
 
 
 @pytest.mark.engines("direct")
+@pytest.mark.slow_twin
 @each_family
 def test_a_peer_that_vanished_is_noticed_by_keep_alives(t):
     """In the guest's own time, as its kernel tells it: 2 s of silence, 4 probes, 1 s apart."""
@@ -301,6 +303,7 @@ except OSError as error: print(errno.errorcode.get(error.errno, "nothing"), time
         check(float(seconds) < within, f"{path}: after {float(seconds):.1f} s")
 
 
+@pytest.mark.slow_twin
 @each_family
 def test_a_peer_that_comes_back_finds_a_patient_guest(t):
     """Keep-alives without an answer are no end for a guest that goes on asking."""

@@ -73,7 +73,12 @@ void read_via(TomlReader& reader, policy::EgressRule& rule) {
 void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                  std::vector<policy::DraftRule>& rules, Messages& messages) {
   const std::string_view key = to_string(rule.effect);
-  for (const TomlReader::Text& text : reader.texts(key, kTargets)) {
+  const auto texts = reader.texts(key, kTargets);
+  // They are large; a list of a hundred thousand is made room for at once.
+  if (rules.capacity() < rules.size() + texts.size()) {
+    rules.reserve(std::max(rules.size() + texts.size(), 2 * rules.capacity()));
+  }
+  for (const TomlReader::Text& text : texts) {
     auto target = read_target(text.text, rule.effect);
     if (!target) {
       messages.error(text.line, fmt::format("{} is not a target; expected {}", quoted(text.text),

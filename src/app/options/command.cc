@@ -174,16 +174,16 @@ Requests:
   status          how it stands, and what was dropped or refused
   flows           what lives, whom it is with, and what it has carried
   kill FLOW       end one of them: both sides are reset
-  allow RULE      add a rule to its policy, as --allow and --deny of 'sluice run'
-  deny RULE       do; what is not allowed any more ends at once
+  allow RULE      add a rule to its policy, as --allow and --deny of
+  deny RULE       'sluice run'; what is not allowed any more ends at once
   published       ports that are published
   publish SPEC    one more, as --publish of 'sluice run'
   unpublish SPEC  one less; connections that were accepted go on
   rules           the rules in the order in which they count, and how often each
                   has decided
   refused         names that were asked for and refused, how often and why
-  reload          read the files of its policy again, or a forwarder's; what is not
-                  allowed any more ends at once
+  reload          read the files of its policy again, or a forwarder's; what is
+                  not allowed any more ends at once
   subscribe       print events as they happen, a line of JSON each
   pending         what is asked: connections that wait for you, and what nobody
                   has answered

@@ -300,10 +300,8 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   }
   const bool refused = found.verdict != policy::Verdict::kAccepted;
   const auto kind = refused ? IcmpErrorKind::kProhibited : IcmpErrorKind::kHostUnreachable;
-  const LostPacket lost = LostPacket::syn(flow->key.guest, flow->key.remote, isn);
-  if (!link_.send_error({.kind = kind}, lost, turn)) {
-    send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);
-  }
+  link_.send_error({.kind = kind}, LostPacket::syn(flow->key.guest, flow->key.remote, isn), turn);
+  send_reset(flow->key, wire::SeqNum{0}, isn + 1, turn.out);  // As where people have refused it.
   if (refused) flow->verdict = admission_.refuse(found.verdict);
   remove(id, refused ? policy::Outcome::kNotAccepted : policy::Outcome::kUnreachable, turn);
 }

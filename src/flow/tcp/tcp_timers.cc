@@ -219,41 +219,42 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
 
 // Resets both sides.
 [[gnu::cold]] void TcpFlows::abort(TcpFlow& flow, policy::Outcome outcome, Turn turn) {
-  // As where a policy of names refuses at once. False: nobody said so, or too often.
-  const auto prohibits = [&](wire::SeqNum isn) {
-    if (outcome != policy::Outcome::kNotAccepted || !admission_.has_judge()) return false;
-    const LostPacket lost = LostPacket::syn(flow.key.guest, flow.key.remote, isn);
-    return link_.send_error({.kind = IcmpErrorKind::kProhibited}, lost, turn);
-  };
-  std::visit(Overloaded{
-                 [](const Connecting&) {},  // The guest has no connection yet.
-                 [&](const SynAckSent& state) {
-                   send_reset(flow.key, state.our_isn + 1, state.guest_next, turn.out);
-                 },
-                 [&](const SynSent& state) {
-                   send_reset(flow.key, state.our_isn + 1, std::nullopt, turn.out);
-                 },
-                 [&](const Relaying& state) {
-                   send_reset(flow.key, state.tx.sent, state.rx.received, turn.out);
-                 },
-                 [](const Lingering&) {},
-                 [](const HandedOver&) {},  // The driver closes both sockets.
-                 [&](const Finding& state) {
-                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
-                 },
-                 [&](const Deciding& state) {
-                   if (prohibits(state.guest_isn)) return;
-                   send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
-                 },
-                 [&](const Gated& state) {
-                   send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received,
-                              turn.out);
-                 },
-                 [&](const Refused& state) {
-                   send_reset(flow.key, state.next(), state.guest_next, turn.out);
-                 },
-             },
-             flow.state);
+  std::visit(
+      Overloaded{
+          [](const Connecting&) {},  // The guest has no connection yet.
+          [&](const SynAckSent& state) {
+            send_reset(flow.key, state.our_isn + 1, state.guest_next, turn.out);
+          },
+          [&](const SynSent& state) {
+            send_reset(flow.key, state.our_isn + 1, std::nullopt, turn.out);
+          },
+          [&](const Relaying& state) {
+            send_reset(flow.key, state.tx.sent, state.rx.received, turn.out);
+          },
+          [](const Lingering&) {},
+          [](const HandedOver&) {},  // The driver closes both sockets.
+          [&](const Finding& state) {
+            send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
+          },
+          [&](const Deciding& state) {
+            // As where a policy of names refuses at once, and a reset behind it: a kernel
+            // whose socket is in use just then does not end it by an error, and the SYN that
+            // it sends again would be asked about again.
+            if (outcome == policy::Outcome::kNotAccepted && admission_.has_judge()) {
+              const FlowKey& key = flow.key;
+              link_.send_error({.kind = IcmpErrorKind::kProhibited},
+                               LostPacket::syn(key.guest, key.remote, state.guest_isn), turn);
+            }
+            send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
+          },
+          [&](const Gated& state) {
+            send_reset(flow.key, state.relaying.tx.sent, state.relaying.rx.received, turn.out);
+          },
+          [&](const Refused& state) {
+            send_reset(flow.key, state.next(), state.guest_next, turn.out);
+          },
+      },
+      flow.state);
   if (has_socket(flow.state)) {
     // What a limit let through, it let through.
     turn.out.push(CloseTcp{

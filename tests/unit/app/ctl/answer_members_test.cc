@@ -20,8 +20,10 @@ TEST(AnswerMembers, WhatIsThereIsRead) {
 
 TEST(AnswerMembers, WhatIsMissingOrOfAnotherKindIsEmpty) {
   const Json object = {{"name", 7}, {"bytes", -7}, {"rtt_s", "soon"}};
-  for (const char* const key : {"name", "bytes", "rtt_s", "none"}) {
+  for (const char* const key : {"name", "bytes", "none"}) {
     EXPECT_EQ(text_of(object, key), "") << key;
+  }
+  for (const char* const key : {"bytes", "rtt_s", "none"}) {
     EXPECT_EQ(number_of(object, key), 0u) << key;
   }
   EXPECT_EQ(fraction_of(object, "rtt_s"), 0);

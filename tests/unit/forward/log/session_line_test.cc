@@ -133,7 +133,7 @@ TEST(SessionLine, NamesOfResults) {
     SessionResult result;
     std::string rinetd, event, json;
   };
-  const std::array<Names, 12> all{{
+  const std::array<Names, 13> all{{
       {SessionResult::kOpened, "opened", "opened", "opened"},
       {SessionResult::kTargetClosed, "done-local-closed", "ended", "target-closed"},
       {SessionResult::kClientClosed, "done-remote-closed", "ended", "client-closed"},

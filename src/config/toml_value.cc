@@ -3,8 +3,9 @@
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/impl/preprocessor.h>
-// The search for spaces of toml++ 3.3 takes for granted that no other character from U+00A0 to U+0499
-// comes by, and a file may have one outside of its strings: undefined behaviour there, "no" here.
+// The search for spaces of toml++ 3.3 takes for granted that no other character from U+00A0 to
+// U+0499 comes by, and a file may have one outside of its strings: undefined behaviour there, "no"
+// here.
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE \
   return {}

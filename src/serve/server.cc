@@ -1,7 +1,6 @@
 #include "serve/server.h"
 
 #include <fmt/core.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -139,8 +138,6 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (prepared->metrics) prepared->metrics->serve(metrics);
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
-  // What it took to read and compile a large policy is the host's again.
-  (void)::malloc_trim(0);
   // Each thread for itself, and before any of them reads a byte of the guest's.
   const auto confine = [&guest] {
     return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled());

@@ -216,6 +216,9 @@ def test_what_a_rule_denies_is_reset_on_both_sides_and_the_rest_is_whole(t, path
     if path == "require":
         processes.wait_until(lambda: sum(flow["path"] == "kernel" for flow in run.flows()) >= count,
                              60, "half of the connections are not handed over")
+    # What is timed is the change, not the rest of what the hosts have to take before.
+    processes.wait_until(lambda: sum(flow["bytes_to_host"] for flow in run.flows()) ==
+                         2 * count * 8 * (1 << 16), 120, "bytes do not arrive")
     print(f"{sum(flow['path'] == 'kernel' for flow in run.flows())} of them by the kernel")
     rule = f"{t.srv}/{32 if t.family == 4 else 128}:7001"
     with abstract(t, run.name()) as client:

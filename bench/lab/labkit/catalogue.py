@@ -1,6 +1,6 @@
 """All cells of the lab, and which of them a run has."""
 
-from . import datagrams, forwarders, latency, lifecycle, names, throughput
+from . import datagrams, forwarders, latency, lifecycle, names, revocation, throughput
 from .cells import ALL, NAMESPACE, QUICK, ROUTED, SMOKE, WHOLE, Cell, Threshold
 
 # The fast path must never cost anything beside the tap: a tenth is this lab's noise.
@@ -13,6 +13,7 @@ MORE_AT_ONCE = (Threshold("pasta", at_most=0.83), NO_SLOWER)
 IDLE_CONNECTIONS = 10_000
 TRANSFER_BYTES = 256_000_000
 CHURN_RATE, CHURN_FLOWS = 1000, 64
+REVOKED = 1000
 # slirp4netns polls all its sockets in turn; it is left out so that it does not hold up a round.
 HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
@@ -172,6 +173,9 @@ def _policy():
     yield Cell("policy dns 64 names", "queries/s",
                latency.dns_of(names.KNOWN[:latency.DNS_NAMES]), places, latency.MTU, "policy",
                thresholds=(Threshold("sluice", at_least=0.9),), tier=WHOLE)
+    # What a person may expect of a change, the start of `ctl` within it.
+    yield Cell(f"policy revoke {REVOKED // 2} of {REVOKED}", "ms", revocation.revoked(REVOKED),
+               ("sluice-names",), 0, "policy", "lower", at_most=100.0, tier=WHOLE, cost=4)
     yield Cell("policy idle rss", "MiB", lifecycle.idle_memory, places, 0, "policy", "lower",
                tier=WHOLE, cost=0.8, most_rounds=3)
 

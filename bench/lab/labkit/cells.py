@@ -11,7 +11,7 @@ from . import engines, processes
 from .names import SERVER_NAME
 from .registry import ENGINES
 
-ECHO, UDP_SINK, CONTROL, TRANSFER = 7007, 7011, 7012, 7013
+ECHO, KEPT_ECHO, UDP_SINK, CONTROL, TRANSFER = 7007, 7008, 7011, 7012, 7013
 DNS = 53
 SPIN = "import os\nyield_ = os.sched_yield\nwhile True: yield_()"
 
@@ -97,8 +97,8 @@ class Bench:
 
     def _start_lab_server(self):
         path = os.path.join(self.options.clients, "lab-server")
-        words = [path, "--echo", ECHO, "--udp-echo", ECHO, "--udp-sink", UDP_SINK,
-                 "--control", CONTROL]
+        words = [path, "--echo", ECHO, "--echo", KEPT_ECHO, "--udp-echo", ECHO,
+                 "--udp-sink", UDP_SINK, "--control", CONTROL]
         if self.has_client("transfer-client"):
             words += ["--transfer", TRANSFER]
         self._server = self.network.popen(self.network.srv, list(map(str, words)),

@@ -29,7 +29,7 @@ def start_up(bench, engine):
 
 
 def idle_memory(bench, engine):
-    with _engine(bench, engine) as place:
+    with engine_alone(bench, engine) as place:
         time.sleep(SETTLE_S)
         memory = processes.memory_kib(place.pid)
     return {"value": memory["rss"] / 1024, **memory}
@@ -41,18 +41,18 @@ def held_memory(connections):
     def measure(bench, engine):
         bench.spin(False)
         with contextlib.ExitStack() as stack:
-            place = stack.enter_context(_engine(bench, engine))
+            place = stack.enter_context(engine_alone(bench, engine))
             before = processes.memory_kib(place.pid)
             command = bench.client("idle-client", place.server(bench.family), ECHO, connections,
                                    "--ping-first")
             client = place.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT)
             stack.callback(bench.network.stop, client)
-            _expect(client, f"open {connections}", PATIENCE_S)
+            expect(client, f"open {connections}", PATIENCE_S)
             time.sleep(SETTLE_S)
             memory = processes.memory_kib(place.pid)
             client.stdin.close()
-            _expect(client, f"alive {connections} of {connections}", PATIENCE_S)
+            expect(client, f"alive {connections} of {connections}", PATIENCE_S)
         return {"value": memory["rss"] / 1024, "connections": connections,
                 "kib_per_connection": (memory["rss"] - before["rss"]) / connections, **memory}
 
@@ -60,7 +60,7 @@ def held_memory(connections):
 
 
 @contextlib.contextmanager
-def _engine(bench, engine):
+def engine_alone(bench, engine):
     place = bench.fresh(engine)
     try:
         yield place
@@ -68,7 +68,7 @@ def _engine(bench, engine):
         place.stop()
 
 
-def _expect(client, wanted, timeout):
+def expect(client, wanted, timeout):
     """Waits for a line of the client, which then runs on."""
     ready, _, _ = select.select([client.stdout], [], [], timeout)
     said = client.stdout.readline().decode(errors="replace").strip() if ready else "nothing"

@@ -100,7 +100,9 @@ void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                                             "expected a rule of its own",
                                             quoted(text.text)));
     }
-    rules.push_back({std::move(target->target), rule});
+    policy::DraftRule& added = rules.emplace_back();
+    added.target = std::move(target->target);
+    added.rule = rule;
   }
 }
 

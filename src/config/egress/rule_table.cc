@@ -100,9 +100,7 @@ void add_targets(TomlReader& reader, const policy::EgressRule& rule,
                                             "expected a rule of its own",
                                             quoted(text.text)));
     }
-    policy::DraftRule& added = rules.emplace_back();
-    added.target = std::move(target->target);
-    added.rule = rule;
+    rules.push_back({std::move(target->target), rule});
   }
 }
 

@@ -28,16 +28,17 @@ constexpr int kLookAgainMs = 2000;
 // the kernel's word that they have changed. Nothing is looked through while that one stays.
 class EndOfNamespace {
  public:
-  EndOfNamespace(NamespaceId id, pid_t ours, int channel)
+  EndOfNamespace(NamespaceId id, pid_t ours, int channel, bool stays)
       : id_(id),
         ours_(ours),
         channel_(channel),
-        mounts_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
+        mounts_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
+        forever_(stays) {}
 
   // Until nobody holds it, or our parent has gone.
   void await() {
     // One that is held by a descriptor alone: whoever has it says when it is over.
-    if (!find() && !is_mounted(id_)) forever_ = true;
+    if (!forever_ && !find() && !is_mounted(id_)) forever_ = true;
     while (forever_ || holder_.valid() || find() || is_mounted(id_)) {
       if (!wait()) return;
     }
@@ -69,9 +70,9 @@ class EndOfNamespace {
   pid_t ours_;
   int channel_;
   UniqueFd mounts_;
+  bool forever_;
   UniqueFd holder_;
   pid_t process_ = 0;
-  bool forever_ = false;
 };
 
 std::expected<OpenedLink, sys::SetupError> set_up(const AttendantOptions& options,
@@ -118,7 +119,7 @@ void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels
   if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitFailed);
   if (!sandbox::drop_privileges_but(kCapabilities)) ::_exit(kExitFailed);
   // The others are children of our parent, as we are.
-  EndOfNamespace(options.target.id, parent, kept.fd()).await();
+  EndOfNamespace(options.target.id, parent, kept.fd(), options.stays).await();
   ::_exit(0);
 }
 

@@ -14,7 +14,8 @@ namespace {
   return first < 192 ? 16 : 24;
 }
 
-// "10.0.2.0" with 24 bits, as Podman's manual has it: the network in the place of a guest's address.
+// "10.0.2.0" with 24 bits, as Podman's manual has it: the network in the place of a guest's
+// address.
 [[nodiscard]] wire::IpAddress host_of(PasstDraft& draft, const wire::IpAddress& given,
                                       std::uint8_t bits) {
   constexpr std::uint8_t kLongest = 24;

@@ -72,8 +72,7 @@ Step PasstProcess::open_files() {
 
 Step PasstProcess::become_user() const {
   if (common_.run_as.empty() && !is_root_of_the_host()) return {};
-  const auto identity =
-      sandbox::find_identity(common_.run_as.empty() ? "nobody" : common_.run_as);
+  const auto identity = sandbox::find_identity(common_.run_as.empty() ? "nobody" : common_.run_as);
   if (!identity) return fail("--runas: {}", identity.error());
   const auto changed = sandbox::change_user(*identity, sandbox::NetworkRights::kPorts);
   if (!changed) return fail("{}", changed.error().describe());

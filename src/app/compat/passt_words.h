@@ -21,7 +21,7 @@ enum class PasstWordsAre : std::uint8_t {
 
 struct PasstProgram {
   const char* name;
-  const char* about;  // What --help begins with.
+  const char* about;                     // What --help begins with.
   std::span<const PasstOption> options;  // Besides those that all have.
   PasstWordsAre words;
 };

@@ -68,7 +68,8 @@ struct Served {
   return served.serve(guest);
 }
 
-// Root's rights are needed to join the namespace, so that we become somebody else when it is served.
+// Root's rights are needed to join the namespace, so that we become somebody else when it is
+// served.
 [[nodiscard]] int attach(const netns::TargetNames& target, Served served, PasstProcess& process) {
   if (const auto done = process.go_to_background(); !done) return failed(done.error().text);
   const auto change_user = [&process]() -> std::expected<void, sys::SetupError> {

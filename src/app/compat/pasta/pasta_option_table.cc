@@ -15,9 +15,8 @@ using policy::Protocol;
 // Ports that somebody in the namespace opens later are not followed. Callers name `auto` where
 // they have nothing better to say, and mostly live without.
 PasstTaken warn_of_auto(PasstDraft& draft, PasstGiven given, std::string_view instead) {
-  draft.done.warnings.push_back(
-      fmt::format("{} auto: ports that are opened later are not followed; {}", given.option,
-                  instead));
+  draft.done.warnings.push_back(fmt::format(
+      "{} auto: ports that are opened later are not followed; {}", given.option, instead));
   return {};
 }
 
@@ -70,7 +69,8 @@ PasstTaken is_so_anyway(PasstDraft& draft, PasstGiven given) {
 }
 
 PasstTaken tell_of_statistics(PasstDraft& draft, PasstGiven given) {
-  draft.differs(fmt::format("{}: 'sluice ctl' and 'sluice top' show what is going on", given.option));
+  draft.differs(
+      fmt::format("{}: 'sluice ctl' and 'sluice top' show what is going on", given.option));
   return {};
 }
 

@@ -75,7 +75,8 @@ void tell_differences(PasstDraft& draft, const Target& target) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
   draft.differs(
-      "ports that are opened in the namespace are not followed (-t auto), and its loopback does not "
+      "ports that are opened in the namespace are not followed (-t auto), and its loopback does "
+      "not "
       "lead to the host's (-T, -U)");
   draft.differs("what comes from the host's loopback ends at the namespace's address");
   if (!std::holds_alternative<PastaCommand>(target)) return;
@@ -107,9 +108,8 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (!draft.target.configures || !draft.target.splices) {
     guest.fast_path = policy::FastPathUse::kOff;
   }
-  return PastaOptions{std::move(draft.done),      std::move(guest),
-                      std::move(*target),         draft.target.configures,
-                      draft.target.only_network, draft.target.stays};
+  return PastaOptions{std::move(draft.done),   std::move(guest),          std::move(*target),
+                      draft.target.configures, draft.target.only_network, draft.target.stays};
 }
 
 }  // namespace

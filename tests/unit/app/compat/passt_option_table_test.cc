@@ -17,7 +17,8 @@ TEST(PasstOptionTable, NamesAndLettersAreOneOptions) {
   for (const auto options : {common_passt_options(), pasta_options()}) {
     for (const PasstOption& option : options) {
       EXPECT_TRUE(names.insert(option.name).second) << option.name;
-      if (option.letter != 0) EXPECT_TRUE(letters.insert(option.letter).second) << option.name;
+      if (option.letter == 0) continue;
+      EXPECT_TRUE(letters.insert(option.letter).second) << option.name;
     }
   }
 }

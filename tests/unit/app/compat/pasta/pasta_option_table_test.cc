@@ -12,9 +12,9 @@ namespace {
 // What is wrong with an option; empty: nothing.
 std::string take(PasstDraft& draft, std::string_view name, std::string_view text = "") {
   const auto all = pasta_options();
-  const auto* const option = std::ranges::find_if(
+  const auto option = std::ranges::find_if(
       all, [&](const PasstOption& one) { return std::string_view(one.name) == name; });
-  if (option == std::to_address(all.end())) return "no such option";
+  if (option == all.end()) return "no such option";
   const std::string given = "--" + std::string(name);
   const auto taken = option->take(draft, {given, text});
   return taken ? "" : taken.error().text;

@@ -118,7 +118,7 @@ def test_a_command_may_end_by_a_signal(t, pasta):
 def test_a_command_is_root_in_a_namespace_of_its_own(t, pasta):
     t.listen(7000, echo)
     code = GUEST_PRELUDE + "print(os.getuid(), outcome(args[0], 7000)[0], args[1:])"
-    done = pasta.run(*PLAIN, PYTHON, "-c", code, t.srv, "-f", "--pid")
+    done = pasta.run(*PLAIN, "--", PYTHON, "-c", code, t.srv, "-f", "--pid")
     check_equal(done.stdout, "0 ok ['-f', '--pid']\n", f"what it saw: {done.stderr}")
 
 
@@ -241,8 +241,7 @@ def test_the_interface_is_as_was_said(t, pasta):
 def test_what_is_wrong_ends_with_one(t, pasta):
     for words in (["--no-such-option"], ["-t", "nonsense", "true"], ["--one-off", "true"],
                   ["--netns", "no-such-namespace"], ["--log-file", "/no/such/folder/x", "true"],
-                  ["4194300"], ["-4", "-6", "true"], [*PLAIN, "/no/such/command"],
-                  ["-P", "/no/such/folder/x", *PLAIN, "true"]):
+                  ["4194300"], ["-4", "-6", "true"], [*PLAIN, "/no/such/command"]):
         done = pasta.run(*words)
         check_equal(done.returncode, 1, f"exit status of {words}: {done.stderr}")
 
@@ -254,6 +253,7 @@ def test_messages_say_what_to_do(t, pasta):
         check_equal(done.returncode, 1, f"exit status of {words}")
         return done.stderr
 
+    check("cannot write '/no/such/x'" in said("-P", "/no/such/x", "true"), "-P")
     check("gateway's address" in said("-T", "5432", "true"), "-T")
     check("listen on all addresses" in said("--host-lo-to-ns-lo", "true"), "--host-lo-to-ns-lo")
     check("passt alone" in said("--socket", "/tmp/x", "true"), "--socket")
@@ -331,6 +331,29 @@ def test_root_becomes_nobody(t, pasta):
     check_equal(done.stdout.split(), ["0", "0", "65534", "1"], f"who runs: {done.stderr}")
     done = pasta.run(*PLAIN, "--netns-only", "cat", "/proc/self/uid_map", nobody=False)
     check_equal(done.stdout.split(), ["0", "0", "4294967295"], f"with --netns-only: {done.stderr}")
+
+
+# Podman of an ordinary user starts it within a user namespace, where nobody else may be known.
+@as_pasta
+@v4_only
+def test_root_of_a_container_stays(t, pasta):
+    t.listen(7000, echo)
+    pid_file = t.file("pid")
+    script = """
+unshare --net sleep 600 & held=$!
+while [ $(readlink /proc/self/ns/net) = $(readlink /proc/$held/ns/net) ]; do sleep 0.1; done
+"$@" --netns /proc/$held/ns/net >/dev/null 2>&1
+echo $? $(nsenter --net=/proc/$held/ns/net $PYTHON -c "$CODE" $ADDRESS)
+kill $held
+"""
+    done = t.net.run(t.net.hst, [
+        "unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", pasta.program, *PLAIN,
+        "-P", pid_file], True, env={
+            **ENVIRONMENT, "PYTHON": PYTHON, "ADDRESS": t.srv,
+            "CODE": GUEST_PRELUDE + "print(outcome(args[0], 7000)[0])"})
+    check_equal(done.stdout, "0 ok\n", f"status and a connection: {done.stderr}")
+    with open(pid_file, encoding="ascii") as file:
+        ends(int(file.read()))
 
 
 @v4_only

@@ -136,10 +136,8 @@ def test_without_a_command_it_is_the_shell(t, pasta):
 def test_a_process_has_the_network_once_the_start_returns(t, pasta):
     t.listen(7000, echo)
     process = pasta.hold()
-    serves = pasta.start(*PLAIN, process)
+    pasta.start(*PLAIN, process)
     check_equal(pasta.outcome(process, t.srv, 7000), "ok", "a connection")
-    os.kill(process, signal.SIGKILL)
-    ends(serves)
 
 
 @as_pasta
@@ -151,8 +149,24 @@ def test_files_of_namespaces_are_served_in_the_foreground(t, pasta):
                         f"--userns=/proc/{process}/ns/user", stderr=subprocess.DEVNULL)
     processes.wait_until(lambda: pasta.outcome(process, t.srv, 7000) == "ok", 10, "no network")
     check(child.poll() is None, "it has gone to the background")
-    os.kill(process, signal.SIGKILL)
+    os.kill(child.pid, signal.SIGTERM)
     check_equal(child.wait(20), 0, "exit status")
+
+
+# That of 2023 serves it on, where it was named by a process.
+@v4_only
+@pytest.mark.parametrize("foreground", [["-f"], []], ids=["foreground", "background"])
+def test_it_ends_with_the_namespace(t, pasta, foreground):
+    process = pasta.hold()
+    if foreground:
+        child = pasta.popen("-f", *PLAIN, process, stderr=subprocess.DEVNULL)
+        processes.wait_until(lambda: "eth0" in pasta.inside(process, "ip", "link"), 10, "no network")
+        os.kill(process, signal.SIGKILL)
+        check_equal(child.wait(20), 0, "exit status")
+        return
+    serves = pasta.start(*PLAIN, process)
+    os.kill(process, signal.SIGKILL)
+    ends(serves)
 
 
 @as_pasta

@@ -295,6 +295,7 @@ def test_as_podman_calls_it(t, pasta):
                 "--netns", f"/proc/{process}/ns/net", "--map-guest-addr", "169.254.1.2")
     check_equal(pasta.outcome(process, t.srv, 7000), "ok", "a host of the network")
     check_equal(pasta.outcome(process, "169.254.1.2", 7001), "ok", "the host by its alias")
+    check_equal(pasta.outcome(process, "169.254.1.3", 7001), "ECONNREFUSED", "another")
     check_equal(pasta.outcome(process, "10.0.2.2", 7002), "ECONNREFUSED", "the host's loopback")
     said = pasta.inside(process, "dig", "+tries=2", "+time=4", "+short", "@169.254.1.1", "srv.test")
     check_equal(said, "10.0.0.2\n", "address of srv.test")

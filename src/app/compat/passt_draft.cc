@@ -79,6 +79,18 @@ void describe_network(const PasstDraft& draft, flow::GuestNetwork& network) {
   return {};
 }
 
+// What stands for the host is open, also in a range that is refused otherwise: Podman's is of
+// 169.254.0.0/16.
+void open_mapped(const char* option, const PasstAddresses& mapped, policy::EgressDraft& policy) {
+  for (const auto& address : {mapped.v4, mapped.v6}) {
+    if (!address) continue;
+    const std::uint8_t whole = address->is_v4() ? 32 : 128;
+    policy.rules.push_back(
+        {.target = {.subject = wire::Prefix{*address, whole}},
+         .rule = {.id = option, .effect = policy::Effect::kAllow, .source = option}});
+  }
+}
+
 }  // namespace
 
 void add_address_words(PasstDraft& draft) {
@@ -109,6 +121,8 @@ std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& gue
   }
   guest.publish = published(draft);
   if (auto ok = check_ports(guest.publish, guest.network); !ok) return ok;
+  open_mapped("--map-guest-addr", draft.alias, guest.policy);
+  open_mapped("--map-host-loopback", draft.loopback, guest.policy);
   draft.done.host_alias_v4 = draft.alias.v4;
   draft.done.host_alias_v6 = draft.alias.v6;
   if (!draft.guest.v4 && guest.network.ipv4) {

@@ -1,4 +1,4 @@
-"""Called as pasta: started, left behind and ended as Podman, rootlesskit and people do it with pasta.
+"""Called as pasta: started, left behind and ended as Podman, rootlesskit and people do it with it.
 
 With --engine pasta most of them run over pasta itself: what fails there too is the test's fault.
 """
@@ -160,7 +160,8 @@ def test_it_ends_with_the_namespace(t, pasta, foreground):
     process = pasta.hold()
     if foreground:
         child = pasta.popen("-f", *PLAIN, process, stderr=subprocess.DEVNULL)
-        processes.wait_until(lambda: "eth0" in pasta.inside(process, "ip", "link"), 10, "no network")
+        processes.wait_until(lambda: "eth0" in pasta.inside(process, "ip", "link"), 10,
+                             "no network")
         os.kill(process, signal.SIGKILL)
         check_equal(child.wait(20), 0, "exit status")
         return
@@ -290,8 +291,8 @@ def test_as_podman_calls_it(t, pasta):
     Resolver(t)
     t.net.resolver(t.net.hst, f"nameserver {t.srv}\n")
     process = pasta.hold()
-    pasta.start("--config-net", "-t", "8080-8080:80-80", "--dns-forward", "169.254.1.1", "-u", "none",
-                "-T", "none", "-U", "none", "--no-map-gw", "--quiet",
+    pasta.start("--config-net", "-t", "8080-8080:80-80", "--dns-forward", "169.254.1.1",
+                "-u", "none", "-T", "none", "-U", "none", "--no-map-gw", "--quiet",
                 "--netns", f"/proc/{process}/ns/net", "--map-guest-addr", "169.254.1.2")
     check_equal(pasta.outcome(process, t.srv, 7000), "ok", "a host of the network")
     check_equal(pasta.outcome(process, "169.254.1.2", 7001), "ok", "the host by its alias")

@@ -6,7 +6,7 @@ namespace sluice::app {
 namespace {
 
 constexpr PasstOption kOwn[] = {
-    {"own", 'o', "VALUE", "one of its own",
+    {"own", 'x', "VALUE", "one of its own",
      [](PasstDraft& draft, PasstGiven given) -> PasstTaken {
        if (given.text == "bad") return fail("{}: bad", given.option);
        draft.host_name = given.text;
@@ -43,7 +43,7 @@ TEST(PasstWords, OtherWordsEndTheOptionsWhereTheyAreLast) {
 
 TEST(PasstWords, MistakesNameProgramAndOption) {
   PasstDraft draft;
-  const std::vector<const char*> words{"demo", "-o", "bad"};
+  const std::vector<const char*> words{"demo", "-x", "bad"};
   const auto rest = read_passt_words(program(PasstWordsAre::kLast), words, draft);
   ASSERT_FALSE(rest.has_value());
   EXPECT_EQ(rest.error().text, "demo: --own: bad; see 'demo --help'\n");
@@ -57,7 +57,7 @@ TEST(PasstWords, HelpShowsWhatIsTalkedAbout) {
   ASSERT_FALSE(rest.has_value());
   const std::string& text = rest.error().text;
   EXPECT_TRUE(text.starts_with("Usage: demo\n\nOptions:\n"));
-  EXPECT_TRUE(text.contains("-o, --own VALUE"));
+  EXPECT_TRUE(text.contains("-x, --own VALUE"));
   EXPECT_TRUE(text.contains("--map-guest-addr"));
   EXPECT_FALSE(text.contains("hidden"));
 }

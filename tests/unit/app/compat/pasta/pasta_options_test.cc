@@ -100,7 +100,7 @@ TEST(PastaOptions, AsPodmanStartsIt) {
   EXPECT_FALSE(done.guest.host_loopback);
   EXPECT_EQ(done.host_alias_v4, sys::ip("169.254.1.2"));
   ASSERT_EQ(done.guest.policy.rules.size(), 1U) << "a link-local address is refused otherwise";
-  EXPECT_EQ(policy::to_string(done.guest.policy.rules[0].target), "169.254.1.2/32");
+  EXPECT_EQ(policy::to_string(done.guest.policy.rules[0].target), "169.254.1.2");
   EXPECT_EQ(done.guest.log_level, telemetry::LogLevel::kError);
   ASSERT_EQ(done.guest.publish.size(), 1U);
   EXPECT_EQ(policy::to_string(done.guest.publish[0]), "8080-8081:80-81");

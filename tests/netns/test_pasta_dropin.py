@@ -11,8 +11,8 @@ import uuid
 
 import pytest
 
-from harness import (ENVIRONMENT, GUEST_PRELUDE, PYTHON, check, check_equal, echo, processes,
-                     v4_only)
+from harness import (ENVIRONMENT, GATEWAY, GUEST_PRELUDE, LOOPBACK, PYTHON, check, check_equal,
+                     each_family, echo, processes, v4_only)
 from test_dns import Resolver
 
 as_pasta = pytest.mark.engines("pasta")
@@ -120,6 +120,16 @@ def test_a_command_is_root_in_a_namespace_of_its_own(t, pasta):
     code = GUEST_PRELUDE + "print(os.getuid(), outcome(args[0], 7000)[0], args[1:])"
     done = pasta.run(*PLAIN, "--", PYTHON, "-c", code, t.srv, "-f", "--pid")
     check_equal(done.stdout, "0 ok ['-f', '--pid']\n", f"what it saw: {done.stderr}")
+
+
+@each_family
+def test_a_command_has_both_families(t, pasta):
+    t.listen(7000, echo)
+    t.listen(7002, echo, t.net.hst, LOOPBACK[t.family])
+    code = GUEST_PRELUDE + "print([outcome(*word.split())[0] for word in args])"
+    done = pasta.run("--config-net", PYTHON, "-c", code, f"{t.srv} 7000",
+                     f"{GATEWAY[t.family]} 7002")
+    check_equal(done.stdout, "['ok', 'ok']\n", f"connections: {done.stderr}")
 
 
 @as_pasta

@@ -8,6 +8,7 @@
 #include "app/command_line.h"
 #include "app/compat/oi_command.h"
 #include "app/compat/passt_command.h"
+#include "app/compat/pasta/pasta_command.h"
 #include "app/compat/rinetd_command.h"
 #include "app/ctl/ctl.h"
 #include "app/ctl/decisions_command.h"
@@ -64,6 +65,7 @@ std::expected<int, EarlyExit> start(Words words) {
     case Program::kRinetd: return sluice::app::start_rinetd(words);
     case Program::kOi: return sluice::app::start_oi(words);
     case Program::kPasst: return sluice::app::start_passt(words);
+    case Program::kPasta: return sluice::app::start_pasta(words);
   }
   sluice::unreachable("program outside its enum");
 }

@@ -3,6 +3,7 @@
 #include <cap-ng.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <vector>
@@ -20,6 +21,9 @@ std::unexpected<sys::SetupError> failed(const char* step) {
 
 std::expected<void, sys::SetupError> choose_capabilities(std::span<const unsigned> kept,
                                                          CapabilityHeirs heirs) {
+  // The library keeps the number of the thread that called it first, also in a copy of the process
+  // that clone(2) has made, where it is somebody else's.
+  ::capng_setpid(::gettid());
   if (::capng_get_caps_process() != 0) return failed("read our capabilities");
   const bool may_lower_bounds = ::capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
   std::vector<unsigned> held;

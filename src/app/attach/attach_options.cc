@@ -1,10 +1,8 @@
 #include "app/attach/attach_options.h"
 
-#include <fmt/core.h>
-
-#include <algorithm>
 #include <limits>
 
+#include "app/attach/target_words.h"
 #include "app/options/command.h"
 #include "app/options/help.h"
 #include "app/options/number_option.h"
@@ -14,12 +12,6 @@ namespace sluice::app {
 namespace {
 
 using Checked = std::expected<void, Mistake>;
-
-constexpr std::string_view kNamed = "/run/netns/";
-
-[[nodiscard]] bool is_number(std::string_view word) {
-  return !word.empty() && std::ranges::all_of(word, [](char c) { return c >= '0' && c <= '9'; });
-}
 
 Checked read_target(const RawOptions& raw, netns::TargetNames& target) {
   if (raw.has(OptionId::kUserns)) {
@@ -43,14 +35,14 @@ Checked read_target(const RawOptions& raw, netns::TargetNames& target) {
                 raw.words[1], raw.words.front());
   }
   const std::string& word = raw.words.front();
-  if (is_number(word)) {
-    const auto process = parse_number<pid_t>("TARGET", word, 1, std::numeric_limits<pid_t>::max());
+  if (is_process_word(word)) {
+    const auto process = parse_process("TARGET", word);
     if (!process) return std::unexpected(process.error());
     target.process = *process;
     return {};
   }
   if (word.empty()) return fail("TARGET is empty; expected a process, a path or a name");
-  target.network = word.contains('/') ? word : fmt::format("{}{}", kNamed, word);
+  target.network = network_path(word);
   return {};
 }
 

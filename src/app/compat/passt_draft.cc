@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <utility>
-#include <variant>
 
 namespace sluice::app {
 namespace {
@@ -15,26 +14,23 @@ namespace {
   return first < 192 ? 16 : 24;
 }
 
-void add_words(PasstDraft& draft) {
-  if (draft.guest.v4) {
-    const std::uint8_t bits = draft.netmask.value_or(class_of(*draft.guest.v4));
-    draft.value(OptionId::kAddress, fmt::format("{}/{}", wire::to_string(*draft.guest.v4), bits));
-  }
-  if (draft.guest.v6) {
-    draft.value(OptionId::kAddress, fmt::format("{}/64", wire::to_string(*draft.guest.v6)));
-  }
-  // A socket that was passed is one guest's.
-  if (draft.raw.has(OptionId::kFd)) {
-    if (!draft.raw.has(OptionId::kOneOff)) draft.flag(OptionId::kOneOff);
-  } else {
-    draft.value(draft.vhost_user ? OptionId::kVhostUser : OptionId::kSocket,
-                draft.socket.value_or(""));
-  }
+// "10.0.2.0" with 24 bits, as Podman's manual has it: the network in the place of a guest's
+// address.
+[[nodiscard]] wire::IpAddress host_of(PasstDraft& draft, const wire::IpAddress& given,
+                                      std::uint8_t bits) {
+  constexpr std::uint8_t kLongest = 24;
+  constexpr std::uint32_t kUsual = 15;
+  if (bits > kLongest || given != flow::GuestNetwork::subnet(given, bits).address) return given;
+  const auto chosen = wire::IpAddress::v4(given.v4_value() + kUsual);
+  draft.differs(fmt::format("the guest's address is {}, as {} is its network's",
+                            wire::to_string(chosen), wire::to_string(given)));
+  return chosen;
 }
 
 void describe_network(const PasstDraft& draft, flow::GuestNetwork& network) {
   network.services = draft.services;
   if (draft.gateway_mac) network.gateway_mac = *draft.gateway_mac;
+  if (draft.guest_mac) network.guest_mac = *draft.guest_mac;
   network.other_resolvers = draft.resolvers;
   if (draft.dns_forward.v4) network.dns_v4 = *draft.dns_forward.v4;
   if (draft.dns_forward.v6) network.dns_v6 = *draft.dns_forward.v6;
@@ -83,41 +79,58 @@ void describe_network(const PasstDraft& draft, flow::GuestNetwork& network) {
   return {};
 }
 
+// What stands for the host is open, also in a range that is refused otherwise: Podman's is of
+// 169.254.0.0/16.
+void open_mapped(const char* option, const PasstAddresses& mapped, policy::EgressDraft& policy) {
+  for (const auto& address : {mapped.v4, mapped.v6}) {
+    if (!address) continue;
+    const std::uint8_t whole = address->is_v4() ? 32 : 128;
+    policy.rules.push_back(
+        {.target = {.subject = wire::Prefix{*address, whole}},
+         .rule = {.id = option, .effect = policy::Effect::kAllow, .source = option}});
+  }
+}
+
 }  // namespace
 
-std::expected<PasstOptions, Mistake> finish_passt_options(PasstDraft draft) {
-  add_words(draft);
-  auto vm = read_vm_options(draft.raw);
-  if (!vm) return std::unexpected(std::move(vm.error()));
-  if (const auto* const given = std::get_if<serve::MachineDescriptor>(&vm->machine.link);
-      given != nullptr && draft.vhost_user) {
-    vm->machine.link =
-        serve::MachineVhostUser{.role = serve::MachineVhostUser::Role::kGiven, .fd = given->fd};
-    // As at a socket of ours.
-    if (!draft.raw.has(OptionId::kMtu)) vm->network.mtu = kPacketMtu;
+void add_address_words(PasstDraft& draft) {
+  if (draft.guest.v4) {
+    const std::uint8_t bits = draft.netmask.value_or(class_of(*draft.guest.v4));
+    const wire::IpAddress host = host_of(draft, *draft.guest.v4, bits);
+    draft.value(OptionId::kAddress, fmt::format("{}/{}", wire::to_string(host), bits));
   }
-  describe_network(draft, vm->network);
-  // passt leads to all of the host, and to its loopback by the gateway.
-  vm->host_addresses = true;
-  vm->host_loopback = draft.map_gateway || draft.loopback.v4 || draft.loopback.v6;
-  vm->outbound = draft.outbound;
+  if (draft.guest.v6) {
+    draft.value(OptionId::kAddress, fmt::format("{}/64", wire::to_string(*draft.guest.v6)));
+  }
+}
+
+std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& guest) {
+  describe_network(draft, guest.network);
+  // Where we answer questions is not to move with the network around it.
+  const auto is_inside = [&](const std::optional<wire::IpAddress>& address) {
+    return address && guest.network.on_subnet(*address);
+  };
+  guest.chosen_v4 = guest.chosen_v4 || is_inside(draft.dns_forward.v4);
+  guest.chosen_v6 = guest.chosen_v6 || is_inside(draft.dns_forward.v6);
+  // All of the host is within reach, and its loopback by the gateway.
+  guest.host_addresses = true;
+  guest.host_loopback = draft.map_gateway || draft.loopback.v4 || draft.loopback.v6;
+  guest.outbound = draft.outbound;
   for (const wire::IpAddress& resolver : draft.dns_host) {
-    vm->resolvers.push_back({resolver, wire::Port{53}});
+    guest.resolvers.push_back({resolver, wire::Port{53}});
   }
-  vm->publish = published(draft);
-  if (auto ok = check_ports(vm->publish, vm->network); !ok) {
-    return std::unexpected(std::move(ok.error()));
+  guest.publish = published(draft);
+  if (auto ok = check_ports(guest.publish, guest.network); !ok) return ok;
+  open_mapped("--map-guest-addr", draft.alias, guest.policy);
+  open_mapped("--map-host-loopback", draft.loopback, guest.policy);
+  draft.done.host_alias_v4 = draft.alias.v4;
+  draft.done.host_alias_v6 = draft.alias.v6;
+  if (!draft.guest.v4 && guest.network.ipv4) {
+    draft.differs(fmt::format("the guest's address is {}, not the host's; --address sets another",
+                              wire::to_string(guest.network.guest_v4)));
   }
-  PasstOptions done = std::move(draft.done);
-  done.host_alias_v4 = draft.alias.v4;
-  done.host_alias_v6 = draft.alias.v6;
-  if (!draft.guest.v4 && vm->network.ipv4) {
-    done.differences.push_back(
-        fmt::format("the guest's address is {}, not the host's; --address sets another",
-                    wire::to_string(vm->network.guest_v4)));
-  }
-  done.vm = std::move(*vm);
-  return done;
+  draft.differs("link-local addresses, and those where clouds keep credentials, are refused");
+  return {};
 }
 
 }  // namespace sluice::app

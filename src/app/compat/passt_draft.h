@@ -1,5 +1,5 @@
-// What passt's command line has said so far: words of ours where one means the same, and what no
-// word of ours says.
+// What the command line of passt, or of pasta, has said so far: words of ours where one means the
+// same, and what no word of ours says.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "app/compat/passt_options.h"
+#include "app/compat/passt_common.h"
 #include "app/compat/passt_ports.h"
+#include "app/guest/guest_options.h"
+#include "app/options/early_exit.h"
 #include "app/options/raw_options.h"
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
@@ -25,14 +27,31 @@ struct PasstAddresses {
   void set(const wire::IpAddress& address) { (address.is_v4() ? v4 : v6) = address; }
 };
 
-struct PasstDraft {
-  RawOptions raw;
-  PasstOptions done;
-
+// What passt alone has words for.
+struct PasstMachineWords {
   std::optional<std::string> socket;  // Nothing: not said, and not needed with --fd.
   bool vhost_user = false;
+};
+
+// What pasta alone has words for.
+struct PastaNamespaceWords {
+  std::string network;  // --netns
+  std::string user;     // --userns
+  bool only_network = false;
+  bool stays = false;  // --no-netns-quit
+  bool configures = false;
+  bool splices = true;
+};
+
+struct PasstDraft {
+  RawOptions raw;
+  PasstCommon done;
+  PasstMachineWords machine;
+  PastaNamespaceWords target;
+
   std::optional<std::uint8_t> netmask;  // Bits; nothing: by the class of the address (RFC 4632).
   std::optional<wire::MacAddress> gateway_mac;
+  std::optional<wire::MacAddress> guest_mac;
   flow::GuestServices services;
   PasstAddresses guest;
   std::vector<wire::IpAddress> resolvers;  // --dns
@@ -58,7 +77,10 @@ struct PasstDraft {
   void differs(std::string sentence) { done.differences.push_back(std::move(sentence)); }
 };
 
-// Everything that was said, put together and checked.
-[[nodiscard]] std::expected<PasstOptions, Mistake> finish_passt_options(PasstDraft draft);
+// The guest's addresses as words of ours, which are to be read then.
+void add_address_words(PasstDraft& draft);
+
+// What was read of these words, and all else that was said of a guest, put together and checked.
+[[nodiscard]] std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& guest);
 
 }  // namespace sluice::app

@@ -5,29 +5,18 @@
 // has a network of its own, while passt's has the host's addresses.
 #pragma once
 
-#include <cstddef>
 #include <expected>
-#include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
+#include "app/compat/passt_common.h"
 #include "app/options/early_exit.h"
 #include "app/vm/vm_options.h"
 
 namespace sluice::app {
 
-struct PasstOptions {
+struct PasstOptions : PasstCommon {
   VmOptions vm;
-  bool foreground = false;
-  std::string pid_file;  // Empty: none.
-  std::string log_file;  // Empty: the system's log, and standard error in the foreground.
-  std::size_t log_size = 1024 * 1024;
-  // --map-guest-addr: what stands for the host's own address of that family.
-  std::optional<wire::IpAddress> host_alias_v4;
-  std::optional<wire::IpAddress> host_alias_v6;
-  std::string run_as;                    // Empty: as who started it; nobody in the place of root.
-  std::vector<std::string> differences;  // A sentence each.
 };
 
 // `words` is the whole command line, argv[0] first. `free_socket` says where to listen if they do

@@ -28,16 +28,16 @@ constexpr int kLookAgainMs = 2000;
 // the kernel's word that they have changed. Nothing is looked through while that one stays.
 class EndOfNamespace {
  public:
-  EndOfNamespace(NamespaceId id, pid_t ours, int channel)
+  // One that goes on `forever` ends with our parent.
+  EndOfNamespace(NamespaceId id, pid_t ours, int channel, bool forever)
       : id_(id),
         ours_(ours),
         channel_(channel),
-        mounts_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)) {}
+        mounts_(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
+        forever_(forever) {}
 
   // Until nobody holds it, or our parent has gone.
   void await() {
-    // One that is held by a descriptor alone: whoever has it says when it is over.
-    if (!find() && !is_mounted(id_)) forever_ = true;
     while (forever_ || holder_.valid() || find() || is_mounted(id_)) {
       if (!wait()) return;
     }
@@ -69,9 +69,9 @@ class EndOfNamespace {
   pid_t ours_;
   int channel_;
   UniqueFd mounts_;
+  bool forever_;
   UniqueFd holder_;
   pid_t process_ = 0;
-  bool forever_ = false;
 };
 
 std::expected<OpenedLink, sys::SetupError> set_up(const AttendantOptions& options,
@@ -100,6 +100,15 @@ void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels
                           .tidies_up = true});
 }
 
+// Where nobody is to be seen it is held by a descriptor alone: whoever has that says when it is
+// over. Asked before anybody hears that the namespace is served, who might end it then.
+bool has_no_visible_end(const AttendantOptions& options, pid_t ours) {
+  if (options.stays) return true;
+  if (find_holder(options.target.id, ours) || is_mounted(options.target.id)) return false;
+  pollfd named{.fd = options.target.process.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&named, 1, 0) <= 0;  // Not where the one that was named has ended meanwhile.
+}
+
 [[noreturn]] void run_attendant(const AttendantOptions& options, const GuestChannel& channel,
                                 std::vector<UniqueFd> agent_channels) {
   const pid_t parent = ::getppid();
@@ -108,6 +117,7 @@ void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels
     channel.tell(GuestFailed{link.error()});
     ::_exit(kExitFailed);
   }
+  const bool forever = has_no_visible_end(options, parent);
   if (!channel.send(std::move(*link))) ::_exit(kExitFailed);
   if (!agent_channels.empty()) start_agent(options, std::move(agent_channels));
   const GuestChannel kept(sandbox::stand_alone(UniqueFd(::dup(channel.fd())), "sluice-attend",
@@ -118,7 +128,7 @@ void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels
   if (!go || !std::holds_alternative<GuestGo>(*go)) ::_exit(kExitFailed);
   if (!sandbox::drop_privileges_but(kCapabilities)) ::_exit(kExitFailed);
   // The others are children of our parent, as we are.
-  EndOfNamespace(options.target.id, parent, kept.fd()).await();
+  EndOfNamespace(options.target.id, parent, kept.fd(), forever).await();
   ::_exit(0);
 }
 

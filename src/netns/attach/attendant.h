@@ -20,6 +20,8 @@ struct AttendantOptions {
   LinkOpener open_link = {};
   // See GuestOptions.
   std::size_t agent_channels = 0;
+  // It ends with its parent alone, whatever becomes of the namespace.
+  bool stays = false;
 };
 
 [[nodiscard]] std::expected<PendingGuest, sys::SetupError> start_attendant(

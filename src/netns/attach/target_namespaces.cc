@@ -54,6 +54,7 @@ bool is_our_own(int fd, const char* ours) {
 // Whose the network namespace is: to be joined first, unless that is where we are.
 std::expected<UniqueFd, sys::SetupError> open_user(const TargetNames& names, int network) {
   constexpr const char* kOwn = "/proc/self/ns/user";
+  if (names.only_network) return UniqueFd();
   if (!names.user.empty()) {
     auto given = open_namespace(names.user, CLONE_NEWUSER);
     if (given && is_our_own(given->get(), kOwn)) return UniqueFd();

@@ -26,6 +26,7 @@ struct TargetNames {
   std::string network{};
   // Without one it is the one that the network namespace belongs to (ioctl_ns(2)).
   std::string user{};
+  bool only_network = false;  // No user namespace is joined.
 };
 
 struct TargetNamespaces {

@@ -37,6 +37,7 @@ std::expected<GuestEnds, sys::SetupError> CommandGuest::await(sys::Kernel& kerne
 }
 
 std::expected<void, sys::SetupError> CommandGuest::start() {
+  if (plan_.ready) plan_.ready();
   auto child = std::move(*pending_).release();
   if (!child) return std::unexpected(child.error());
   child_.emplace(std::move(*child));

@@ -3,6 +3,7 @@
 // our terminal (netns/child_process.h). Not thread-safe.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ struct CommandPlan {
   std::vector<std::string> hidden{};  // Folders that it finds empty.
   netns::GuestUser user = netns::GuestUser::kCaller;
   netns::PidNamespace pid_namespace = netns::PidNamespace::kShared;
+  // Called once, when all that serves it is ready and before it runs; may be empty.
+  std::function<void()> ready{};
 };
 
 class CommandGuest final : public Guest {

@@ -24,7 +24,8 @@ std::expected<void, sys::SetupError> NamespaceGuest::begin(const GuestSetting& s
   auto started = netns::start_attendant({.target = target_,
                                          .network = interface_of(plan_.tap, setting),
                                          .open_link = tap_opener(plan_.tap, setting),
-                                         .agent_channels = agent_channels_of(setting)});
+                                         .agent_channels = agent_channels_of(setting),
+                                         .stays = plan_.stays});
   if (!started) return std::unexpected(started.error());
   pending_.emplace(std::move(*started));
   return {};
@@ -48,6 +49,9 @@ std::expected<GuestEnds, sys::SetupError> NamespaceGuest::await(sys::Kernel& ker
 }
 
 std::expected<void, sys::SetupError> NamespaceGuest::start() {
+  if (plan_.change_user) {
+    if (auto changed = plan_.change_user(); !changed) return changed;
+  }
   auto attendant = std::move(*pending_).release();
   if (!attendant) return std::unexpected(attendant.error());
   attendant_.emplace(std::move(*attendant));

@@ -26,8 +26,13 @@ struct NamespacePlan {
   std::string pid_file{};
   // We end when this one's other side is closed, or writes; invalid: nobody says so.
   UniqueFd until{};
-  // Called once, when all that serves it is ready and before we are confined; may be empty.
+  // Called once, when nothing is left to do that takes our rights; may be empty. An error ends the
+  // start.
+  std::function<std::expected<void, sys::SetupError>()> change_user{};
+  // Called once after that, when all that serves it is ready and before we are confined; may be
+  // empty.
   std::function<void()> ready{};
+  bool stays = false;  // Also when the namespace has ended for everybody else.
 };
 
 class NamespaceGuest final : public Guest {

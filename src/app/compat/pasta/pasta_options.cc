@@ -75,9 +75,8 @@ void tell_differences(PasstDraft& draft, const Target& target) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
   draft.differs(
-      "ports that are opened in the namespace are not followed (-t auto), and its loopback does "
-      "not "
-      "lead to the host's (-T, -U)");
+      "ports that are opened in the namespace are not followed (-t auto), and its loopback "
+      "does not lead to the host's (-T, -U)");
   draft.differs("what comes from the host's loopback ends at the namespace's address");
   if (!std::holds_alternative<PastaCommand>(target)) return;
   draft.differs("COMMAND finds our DNS address in its /etc/resolv.conf");

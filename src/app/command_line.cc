@@ -40,6 +40,7 @@ Program program_called(std::string_view path) {
   if (name == "rinetd") return Program::kRinetd;
   if (name == "oi") return Program::kOi;
   if (name == "passt") return Program::kPasst;
+  if (name == "slirp4netns") return Program::kSlirp4netns;
   return Program::kSluice;
 }
 

@@ -28,6 +28,8 @@ struct InterfacePlan {
   // The tap drops what does not fit its queue, so the queue is long.
   std::uint32_t transmit_queue = 4096;
   bool several_queues = false;  // The tap has a queue for each of our workers.
+  // Otherwise it gets its MAC and no more: somebody else brings it up, with all the rest.
+  bool configured = true;
 
   // Whether it has an address of this family.
   [[nodiscard]] bool has(wire::IpFamily family) const {

@@ -28,7 +28,8 @@ netns::InterfacePlan interface_of(const TapPlan& plan, const GuestSetting& setti
                               .gateways = {},
                               .mtu = network.mtu,
                               .mac = network.guest_mac,
-                              .several_queues = setting.workers > 1};
+                              .several_queues = setting.workers > 1,
+                              .configured = plan.configured};
   if (network.ipv4) {
     result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
     if (plan.ipv4_default_route) result.gateways.push_back(network.gateway_v4);

@@ -18,6 +18,8 @@ struct TapPlan {
   // Without it a program that has an IPv4 and an IPv6 address of a name prefers IPv6 (RFC 6724,
   // rule 1), and IPv4 fails at once, as it does on the host. Our own addresses are reached.
   bool ipv4_default_route = true;
+  // Otherwise somebody else brings the interface up, and gives it addresses and routes.
+  bool configured = true;
 };
 
 [[nodiscard]] netns::InterfacePlan interface_of(const TapPlan& plan, const GuestSetting& setting);

@@ -69,12 +69,14 @@ std::expected<int, EarlyExit> start_attach(std::span<const char* const> argument
     waiting.shell.emplace(std::move(*begun));
   }
   NetworkChoice choice = network_for(*options);
-  serve::NamespaceGuest guest(
-      {.target = options->target,
-       .tap = {.interface = options->interface, .ipv4_default_route = choice.ipv4_default_route},
-       .pid_file = options->pid_file,
-       .until = std::move(*until),
-       .ready = [&waiting] { waiting.tell(); }});
+  serve::NamespacePlan attached;
+  attached.target = options->target;
+  attached.tap.interface = options->interface;
+  attached.tap.ipv4_default_route = choice.ipv4_default_route;
+  attached.pid_file = options->pid_file;
+  attached.until = std::move(*until);
+  attached.ready = [&waiting] { waiting.tell(); };
+  serve::NamespaceGuest guest(std::move(attached));
   serve::ServePlan plan = serve_plan(*options, std::move(choice.network));
   plan.fast_path = options->fast_path;
   plan.ask.command = fmt::format("{} {}", kAttachCommand.program, name_of(options->target));

@@ -167,7 +167,8 @@ bool ForwardControl::is_stuck(std::size_t worker) {
 }
 
 template <typename Reply>
-auto ForwardControl::answer_of(std::size_t worker, std::shared_ptr<Reply> reply, Instant until) {
+auto ForwardControl::answer_of(std::size_t worker, const std::shared_ptr<Reply>& reply,
+                               Instant until) {
   auto answer = reply->await(std::max(until - steady_now(), Duration::zero()));
   if (!answer) owed_[worker] = [reply] { return reply->is_there(); };
   return answer;

@@ -77,7 +77,8 @@ class ForwardControl final : public control::Controlled {
   [[nodiscard]] bool is_stuck(std::size_t worker);
   // What it answers until then; nothing: it does not.
   template <typename Reply>
-  [[nodiscard]] auto answer_of(std::size_t worker, std::shared_ptr<Reply> reply, Instant until);
+  [[nodiscard]] auto answer_of(std::size_t worker, const std::shared_ptr<Reply>& reply,
+                               Instant until);
 
   Forwarder& forwarder_;
   Setting setting_;

@@ -6,7 +6,6 @@
 #include <bitset>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/unreachable.h"
 
@@ -240,6 +239,15 @@ std::expected<Request, BadRequest> parse_request(std::string_view line) {
   }
   reader.request.verb = *verb;
   return std::move(reader.request);
+}
+
+std::optional<std::uint64_t> flow_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number, 16);
+  constexpr std::size_t kDigits = 16;
+  if (error != std::errc{} || rest != end || text.size() != kDigits) return std::nullopt;
+  return number;
 }
 
 }  // namespace sluice::control

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -66,5 +67,8 @@ struct BadRequest {
 
 // `line` is without its newline.
 [[nodiscard]] std::expected<Request, BadRequest> parse_request(std::string_view line);
+
+// What names a flow or a session, as it is told: 16 hexadecimal digits.
+[[nodiscard]] std::optional<std::uint64_t> flow_number(std::string_view text);
 
 }  // namespace sluice::control

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <span>
@@ -16,16 +15,6 @@
 
 namespace sluice::serve {
 namespace {
-
-// As it is told: 16 hexadecimal digits.
-[[nodiscard]] std::optional<std::uint64_t> flow_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number, 16);
-  constexpr std::size_t kDigits = 16;
-  if (error != std::errc{} || rest != end || text.size() != kDigits) return std::nullopt;
-  return number;
-}
 
 void add_counters(telemetry::JsonLine& line, std::string_view key,
                   const std::vector<telemetry::Counter>& counters) {
@@ -166,7 +155,7 @@ void RunControl::tell_flows(const control::Request& request, control::Answer& an
 }
 
 void RunControl::kill(const control::Request& request, control::Answer& answer) {
-  const auto number = flow_number(request.what);
+  const auto number = control::flow_number(request.what);
   if (!number) {
     answer.fail("bad-flow", "a flow's name has 16 hexadecimal digits");
   } else if (workers_.cut_off(*number, policy::Verdict::kKilled)) {

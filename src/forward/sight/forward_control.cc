@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <iterator>
 #include <optional>
@@ -25,16 +24,6 @@ constexpr std::string_view kNoSuchFlow = "there is no such flow, or it has ended
 
 [[nodiscard]] Instant steady_now() {
   return Instant(std::chrono::steady_clock::now().time_since_epoch());
-}
-
-// As it is told: 16 hexadecimal digits.
-[[nodiscard]] std::optional<std::uint64_t> session_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number, 16);
-  constexpr std::size_t kDigits = 16;
-  if (error != std::errc{} || rest != end || text.size() != kDigits) return std::nullopt;
-  return number;
 }
 
 void tell_next(telemetry::JsonLine& line, std::optional<std::uint64_t> next) {
@@ -223,7 +212,7 @@ void ForwardControl::tell_rules(const control::Request& request, control::Answer
 }
 
 void ForwardControl::kill(const control::Request& request, control::Answer& answer) {
-  const auto number = session_number(request.what);
+  const auto number = control::flow_number(request.what);
   if (!number) {
     answer.fail("bad-flow", "a flow's name has 16 hexadecimal digits");
     return;

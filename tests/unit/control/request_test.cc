@@ -91,6 +91,15 @@ TEST(ControlRequest, AnAnswerSaysWhichQuestionAndHowFarItGoes) {
   EXPECT_EQ(bad(R"({"do":"status","scope":"run"})").message, "'scope' does not belong here");
 }
 
+TEST(FlowNumber, SixteenDigitsAndNothingElse) {
+  EXPECT_EQ(flow_number("00d122039ce0fe7c"), 0x00d1'2203'9ce0'fe7cu);
+  EXPECT_EQ(flow_number("ffffffffffffffff"), UINT64_MAX);
+  for (const char* const text : {"", "7c", "00d122039ce0fe7", "00d122039ce0fe7c0",
+                                 "00d122039ce0fe7g", "-0d122039ce0fe7c", "0x00d122039ce0fe"}) {
+    EXPECT_EQ(flow_number(text), std::nullopt) << text;
+  }
+}
+
 TEST(ControlRequest, WhoSubscribesMayAnswer) {
   EXPECT_TRUE(parse_request(R"({"do":"subscribe","answers":true})")->answers);
   EXPECT_FALSE(parse_request(R"({"do":"subscribe"})")->answers);

@@ -136,11 +136,7 @@ void members(JsonLine& line, const PolicyEvent& event) {
 void members(JsonLine& line, const ReloadEvent& event) {
   line.text("by", event.by);
   line.text("result", event.error.empty() ? "done" : "failed");
-  if (event.error.empty()) {
-    line.null("error");
-  } else {
-    line.text("error", event.error.substr(0, kErrorShown));
-  }
+  text_or_null(line, "error", event.error.substr(0, kErrorShown));
   line.number("rules", event.rules);
   line.number("listeners_opened", event.opened);
   line.number("listeners_closed", event.closed);

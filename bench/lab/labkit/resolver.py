@@ -1,9 +1,9 @@
 """A resolver for the lab: answers every question for an address at once.
 
-    resolver.py PORT NAME IPV4 IPV6
+    resolver.py PORT [NAME IPV4 IPV6]
 
-UDP, both families. It knows one name and its two addresses; all others lead to 192.0.2.1, whatever
-was asked for, as what is measured is the way to it and back.
+UDP, both families. It knows one name at most, with its two addresses; all others lead to 192.0.2.1,
+whatever was asked for, as what is measured is the way to it and back.
 """
 
 import socket
@@ -46,4 +46,4 @@ def serve(port, known):
         server.sendto(reply, source)
 
 
-serve(int(sys.argv[1]), records(*sys.argv[2:]))
+serve(int(sys.argv[1]), records(*sys.argv[2:]) if sys.argv[2:] else {})

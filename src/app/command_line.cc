@@ -41,6 +41,7 @@ Program program_called(std::string_view path) {
   if (name == "oi") return Program::kOi;
   if (name == "passt") return Program::kPasst;
   if (name == "pasta") return Program::kPasta;
+  if (name == "slirp4netns") return Program::kSlirp4netns;
   return Program::kSluice;
 }
 

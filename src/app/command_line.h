@@ -12,7 +12,7 @@
 namespace sluice::app {
 
 // By whose name we were called, through a symbolic link for instance.
-enum class Program : std::uint8_t { kSluice, kRinetd, kOi, kPasst, kPasta };
+enum class Program : std::uint8_t { kSluice, kRinetd, kOi, kPasst, kPasta, kSlirp4netns };
 
 // `path` is argv[0]; its last part decides, and what is unknown is kSluice.
 [[nodiscard]] Program program_called(std::string_view path);

@@ -10,6 +10,7 @@
 #include "app/compat/passt_command.h"
 #include "app/compat/pasta/pasta_command.h"
 #include "app/compat/rinetd_command.h"
+#include "app/compat/slirp4netns/slirp_command.h"
 #include "app/ctl/ctl.h"
 #include "app/ctl/decisions_command.h"
 #include "app/forward/forward_command.h"
@@ -66,6 +67,7 @@ std::expected<int, EarlyExit> start(Words words) {
     case Program::kOi: return sluice::app::start_oi(words);
     case Program::kPasst: return sluice::app::start_passt(words);
     case Program::kPasta: return sluice::app::start_pasta(words);
+    case Program::kSlirp4netns: return sluice::app::start_slirp4netns(words);
   }
   sluice::unreachable("program outside its enum");
 }

@@ -82,8 +82,8 @@ std::expected<PublishedPorts, std::string> PublishedPorts::open(
         const auto host_port = static_cast<std::uint16_t>(map.host_first.value + i);
         const auto guest_port = static_cast<std::uint16_t>(map.guest_first.value + i);
         const wire::Endpoint endpoint{address, wire::Port{host_port}};
-        const wire::Endpoint guest{address.is_v4() ? network.guest_v4 : network.guest_v6,
-                                   wire::Port{guest_port}};
+        const wire::IpAddress& own = address.is_v4() ? network.guest_v4 : network.guest_v6;
+        const wire::Endpoint guest{map.guest_address.value_or(own), wire::Port{guest_port}};
         const auto added = ports.add(kernel, map, endpoint, guest);
         if (added || may_be_left_out(map, address, network, added.error().error)) continue;
         return std::unexpected(bind_error(map, endpoint, added.error()));

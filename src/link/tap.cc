@@ -102,6 +102,7 @@ std::string step_text(TapStep step) {
     case TapStep::kCreate: return std::string(kDevice) + ": create a tap interface";
     case TapStep::kOwner: return "give the tap an owner";
     case TapStep::kHeaderSize: return "set the size of the tap's header";
+    case TapStep::kAdopt: return "take the descriptor of a tap";
   }
   unreachable("TapStep out of range");
 }
@@ -123,6 +124,9 @@ std::string hint_for(TapStep step, int error) {
       return "";
     case TapStep::kOwner: return "where the system knows one user only, let one worker do";
     case TapStep::kHeaderSize: return "";
+    case TapStep::kAdopt:
+      return "expected one of /dev/net/tun, with a tap interface without packet information "
+             "(IFF_TAP and IFF_NO_PI)";
   }
   unreachable("TapStep out of range");
 }
@@ -170,6 +174,30 @@ std::expected<Tap, sys::SetupError> open_tap(const std::string& name, const TapO
   }
   if (!tap) return std::unexpected(setup_error_of(tap.error().step, tap.error().error));
   return std::move(*tap);
+}
+
+std::expected<TapFeatures, sys::SetupError> adopt_tap(const UniqueFd& queue) {
+  ifreq request{};
+  if (::ioctl(queue.get(), TUNGETIFF, &request) != 0) {
+    return std::unexpected(setup_error_of(TapStep::kAdopt, errno));
+  }
+  const auto flags = static_cast<unsigned short>(request.ifr_flags);
+  if ((flags & IFF_TAP) == 0 || (flags & IFF_NO_PI) == 0) {
+    return std::unexpected(setup_error_of(TapStep::kAdopt, EPROTOTYPE));
+  }
+  const int status = ::fcntl(queue.get(), F_GETFL);
+  if (status < 0 || ::fcntl(queue.get(), F_SETFL, status | O_NONBLOCK) != 0) {
+    return std::unexpected(setup_error_of(TapStep::kAdopt, errno));
+  }
+  TapFeatures features;
+  if ((flags & IFF_VNET_HDR) == 0) return features;
+  int size = kHeaderSize;
+  if (::ioctl(queue.get(), TUNSETVNETHDRSZ, &size) != 0) {
+    return std::unexpected(setup_error_of(TapStep::kHeaderSize, errno));
+  }
+  features.vnet_header_size = kHeaderSize;
+  negotiate_offloads(queue.get(), features);
+  return features;
 }
 
 std::expected<void, sys::SetupError> forbid_more_queues(const UniqueFd& queue) {

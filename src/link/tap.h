@@ -52,7 +52,15 @@ struct Tap {
   TapFeatures features;
 };
 
-enum class TapStep : std::uint8_t { kName, kQueues, kOpenDevice, kCreate, kOwner, kHeaderSize };
+enum class TapStep : std::uint8_t {
+  kName,
+  kQueues,
+  kOpenDevice,
+  kCreate,
+  kOwner,
+  kHeaderSize,
+  kAdopt
+};
 
 // What to tell of a step that failed with this errno, and how to mend it.
 [[nodiscard]] sys::SetupError setup_error_of(TapStep step, int error);
@@ -61,6 +69,10 @@ enum class TapStep : std::uint8_t { kName, kQueues, kOpenDevice, kCreate, kOwner
 // more of them from anybody in its namespace: forbid_more_queues() before anybody is there.
 [[nodiscard]] std::expected<Tap, sys::SetupError> open_tap(const std::string& name,
                                                            const TapOptions& options = {});
+
+// A queue of a tap that somebody else has opened, wherever its interface is: non-blocking from here
+// on, with headers and offloads if it was opened for headers.
+[[nodiscard]] std::expected<TapFeatures, sys::SetupError> adopt_tap(const UniqueFd& queue);
 
 // From here on only who may change the interface (CAP_NET_ADMIN in its namespace) can open another
 // queue of it, send frames as if we had, and take those of others: not the user that the command

@@ -45,6 +45,12 @@ std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
     return std::unexpected(
         sys::SetupError{"find interface " + network.interface, index.error().error, ""});
   }
+  if (!network.configured) {
+    netlink::NetlinkBatch mac_only;
+    mac_only.change_link(*index, {.mac = network.mac});
+    if (auto done = netlink->run(mac_only); !done) return std::unexpected(done.error());
+    return {};
+  }
   const bool v6 =
       std::ranges::any_of(network.addresses, [](const auto& a) { return !a.address.is_v4(); });
 

@@ -26,6 +26,8 @@ struct PortMap {
   std::string interface{};  // Only what comes in there; empty: by any. No text of ours names one.
   bool freebind = false;    // `address` need not be the host's, or not yet.
   bool if_free = false;     // What another program has, or what needs privileges, is left out.
+  // One of the guest's other addresses; nothing: its own. No text of ours names one.
+  std::optional<wire::IpAddress> guest_address{};
 
   friend bool operator==(const PortMap&, const PortMap&) = default;
 };
@@ -37,7 +39,7 @@ struct PortMapError {
 
 [[nodiscard]] std::expected<PortMap, PortMapError> parse_port_map(std::string_view text);
 
-// The shortest text that parses to the same map, but for its interface.
+// The shortest text that parses to the same map, but for what no text names.
 [[nodiscard]] std::string to_string(const PortMap& map);
 
 // True when both would listen on one port of the host: same protocol, a port in common, the same

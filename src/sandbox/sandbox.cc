@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <span>
 
 #include "sandbox/capabilities.h"
 #include "sandbox/landlock.h"
@@ -96,6 +97,8 @@ constexpr std::array kOfItself = {SCMP_SYS(kill), SCMP_SYS(tgkill)};
 constexpr std::array<unsigned, 3> kAgentCapabilities = {CAP_NET_ADMIN, CAP_NET_RAW,
                                                         CAP_NET_BIND_SERVICE};
 
+constexpr std::array<unsigned, 1> kPortCapabilities = {CAP_NET_BIND_SERVICE};
+
 // A filter of its own, beside the list: the descriptor `child` stays what it is, as whoever closed
 // it could open another under its number, and a directory in /proc is as good as a pidfd. Nothing
 // else that is allowed replaces a descriptor. Refused, not killed for: its owner closes it in the
@@ -126,8 +129,10 @@ std::expected<void, sys::SetupError> restrict_system_calls(SeccompMode mode, int
                                 .child = child});
 }
 
-std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child) {
-  if (auto done = drop_privileges(); !done) return done;
+std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child, Rights rights) {
+  const std::span<const unsigned> kept =
+      rights == Rights::kPorts ? std::span(kPortCapabilities) : std::span<const unsigned>();
+  if (auto done = drop_privileges_but(kept); !done) return done;
   if (auto done = close_files(mode); !done) return done;
   return restrict_system_calls(mode, child);
 }

@@ -5,6 +5,7 @@
 // file, not even for reading, and signals no process but the guest's own.
 #pragma once
 
+#include <cstdint>
 #include <expected>
 
 #include "sandbox/seccomp_filter.h"
@@ -12,10 +13,16 @@
 
 namespace sluice::sandbox {
 
+enum class Rights : std::uint8_t {
+  kNone,
+  kPorts,  // CAP_NET_BIND_SERVICE, of whoever has it: ports below 1024 are published later.
+};
+
 // All of it, at once and for good. Everything that needs privileges, a file or a thread must be
 // open or running by now. `child` is the pidfd of the one process that may still be signalled: its
 // number is never closed again before the process ends. Negative: there is none.
-[[nodiscard]] std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child);
+[[nodiscard]] std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child,
+                                                                 Rights rights = Rights::kNone);
 
 // The same for the process that works in the guest's namespaces (agent.h). It keeps the
 // right to change that network and a few calls, of sockets mostly.

@@ -50,6 +50,8 @@ struct MachinePlan {
   link::Guests guests = link::Guests::kOneAfterAnother;
   // Written once its socket is open, and removed in the end; empty: none.
   std::string pid_file{};
+  // We end when this one's other side is closed, or writes. Not owned; negative: nobody says so.
+  int until = -1;
   // Called once, when all that serves it is ready and before we are confined; may be empty.
   std::function<void()> ready{};
 };
@@ -67,8 +69,8 @@ class MachineGuest final : public Guest {
   void kill() override {}
 
   [[nodiscard]] int signalled() const override { return -1; }
-  [[nodiscard]] std::vector<int> descriptors() const override { return {}; }
-  void on_ready(std::size_t) override {}
+  [[nodiscard]] std::vector<int> descriptors() const override;
+  void on_ready(std::size_t place) override;
   void on_signal(const signalfd_siginfo& info) override;
   void on_link_gone() override;
 

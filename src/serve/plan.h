@@ -43,6 +43,9 @@ struct ServePlan {
   // Where to tell what was counted; nothing: nowhere.
   std::optional<wire::Endpoint> metrics{};
 
+  // The file of slirp4netns' API socket; empty: there is none.
+  std::string slirp_api{};
+
   // How many threads serve the guest, where its link has queues for so many; one at least.
   std::uint32_t workers = 1;
 };

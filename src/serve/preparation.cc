@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -12,6 +13,7 @@
 #include "sys/kernel.h"
 #include "sys/process_limits.h"
 #include "sys/sys_error.h"
+#include "sys/unix_socket.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {
@@ -77,6 +79,25 @@ namespace {
   return std::move(*metrics);
 }
 
+// Nothing where nobody wants it. The file goes when we do, however that comes.
+[[nodiscard]] std::expected<void, std::string> open_slirp_api(const std::string& path,
+                                                              Preparation& prepared) {
+  if (path.empty()) return {};
+  auto api = SlirpApiServer::open(sys::real_kernel(), path);
+  if (!api) {
+    return std::unexpected(fmt::format(
+        "--api-socket: cannot listen at '{}': {}{}", path, sys::errno_text(api.error().error),
+        api.error().error == EADDRINUSE ? "; somebody does already, or it is no socket: choose "
+                                          "another path, or remove it"
+                                        : ""));
+  }
+  auto kept = SocketFile::keep(sys::BoundPath(path));
+  if (!kept) return std::unexpected(kept.error().describe());
+  prepared.slirp_api = std::move(*api);
+  prepared.slirp_api_file = std::move(*kept);
+  return {};
+}
+
 }  // namespace
 
 std::expected<Preparation, std::string> prepare(const ServePlan& plan,
@@ -98,14 +119,20 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
   if (!published) return std::unexpected("--publish " + published.error());
   auto metrics = open_metrics(plan.metrics);
   if (!metrics) return std::unexpected(metrics.error());
-  return Preparation{
+  Preparation prepared{
       .signals = std::move(*signals),
       .descriptor_limit = descriptor_limit ? std::optional(*descriptor_limit) : std::nullopt,
       .network = std::move(network),
       .resolvers = std::move(resolvers),
       .addresses = std::move(*addresses),
       .published = std::move(*published),
-      .metrics = std::move(*metrics)};
+      .metrics = std::move(*metrics),
+      .slirp_api = nullptr,
+      .slirp_api_file = {}};
+  if (auto opened = open_slirp_api(plan.slirp_api, prepared); !opened) {
+    return std::unexpected(opened.error());
+  }
+  return prepared;
 }
 
 }  // namespace sluice::serve

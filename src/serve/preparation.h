@@ -14,6 +14,8 @@
 #include "resolv/resolver_config.h"
 #include "serve/metrics/metrics_server.h"
 #include "serve/plan.h"
+#include "serve/slirp_api/slirp_api_server.h"
+#include "serve/socket_file.h"
 #include "sys/signal_fd.h"
 
 namespace sluice::serve {
@@ -25,7 +27,9 @@ struct Preparation {
   resolv::ResolverConfig resolvers;                // Whom the relay asks, if names are relayed.
   std::optional<netlink::AddressWatch> addresses;  // The host's; none where nobody tells them.
   driver::PublishedPorts published;
-  std::unique_ptr<MetricsServer> metrics;  // Null: nobody wants them.
+  std::unique_ptr<MetricsServer> metrics;     // Null: nobody wants them.
+  std::unique_ptr<SlirpApiServer> slirp_api;  // The same.
+  SocketFile slirp_api_file;                  // Its socket's, which is removed in the end.
 };
 
 // From here on the process is one that serves: its signals wait, and a process of ours follows the

@@ -48,9 +48,8 @@ RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& eve
     : workers_(workers),
       events_(events),
       program_(setting.program),
-      network_(setting.network),
       begun_(workers.now()),
-      published_(setting.plan.publish),
+      ports_(workers, setting.network, setting.plan.publish),
       sources_(setting.plan.policy_sources),
       opens_loopback_(setting.plan.host_loopback),
       policy_(workers, events, setting.plan.policy) {}
@@ -166,7 +165,7 @@ void RunControl::kill(const control::Request& request, control::Answer& answer) 
 }
 
 void RunControl::tell_published(control::Answer& answer) {
-  for (const policy::PortMap& map : published_) {
+  for (const policy::PortMap& map : ports_.all()) {
     answer.item([&](telemetry::JsonLine& line) { line.text("port", policy::to_string(map)); });
   }
   answer.done();
@@ -176,41 +175,24 @@ void RunControl::publish(const control::Request& request, control::Answer& answe
   const auto map = policy::parse_port_map(request.what);
   if (!map) {
     answer.fail("bad-port", fmt::format("expected {}", map.error().expected));
-    return;
+  } else if (const auto done = ports_.publish(*map); !done) {
+    answer.fail(done.error().error, done.error().message);
+  } else {
+    answer.done();
   }
-  if (map->count > kPortsMax) {
-    answer.fail("bad-port", fmt::format("expected at most {} ports at a time", kPortsMax));
-    return;
-  }
-  const auto taken = std::ranges::find_if(
-      published_, [&](const policy::PortMap& one) { return policy::collide(one, *map); });
-  if (taken != published_.end()) {
-    answer.fail("port-taken", fmt::format("{} is published already", policy::to_string(*taken)));
-    return;
-  }
-  auto ports = driver::PublishedPorts::open(sys::real_kernel(), {*map}, network_);
-  if (!ports) {
-    answer.fail("cannot-listen", ports.error());
-    return;
-  }
-  if (const auto served = workers_.publish(std::move(*ports)); !served) {
-    workers_.unpublish(policy::to_string(*map));
-    answer.fail("cannot-listen", served.error().describe());
-    return;
-  }
-  published_.push_back(*map);
-  answer.done();
 }
 
 void RunControl::unpublish(const control::Request& request, control::Answer& answer) {
-  const auto map = policy::parse_port_map(request.what);
-  const auto found = map ? std::ranges::find(published_, *map) : published_.end();
-  if (found == published_.end()) {
+  const auto named = policy::parse_port_map(request.what);
+  const auto published = ports_.all();
+  const auto found = std::ranges::find_if(published, [&](policy::PortMap one) {
+    one.guest_address.reset();  // Which no text names.
+    return named && one == *named;
+  });
+  if (found == published.end() || !ports_.unpublish(policy::PortMap(*found))) {
     answer.fail("not-published", "no such port is published; 'published' tells which are");
     return;
   }
-  workers_.unpublish(policy::to_string(*found));
-  published_.erase(found);
   answer.done();
 }
 

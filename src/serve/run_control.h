@@ -12,6 +12,7 @@
 #include "control/control_server.h"
 #include "driver/worker_group.h"
 #include "serve/ask/ask_desk.h"
+#include "serve/control/live_ports.h"
 #include "serve/control/policy_in_force.h"
 #include "serve/control/policy_rows.h"
 #include "serve/control/policy_upload.h"
@@ -27,9 +28,6 @@ class RunControl final : public control::Controlled {
 
   // Limits that status tells of.
   static constexpr std::size_t kLimitsMax = 64;
-
-  // Ports that one request may publish: to open a socket for each of them takes a while.
-  static constexpr std::uint16_t kPortsMax = 256;
 
   struct Setting {
     std::string program;  // "sluice run"
@@ -50,6 +48,8 @@ class RunControl final : public control::Controlled {
   // Of the policy: how many there have been, and how many rules it has.
   [[nodiscard]] std::uint64_t generation() const { return policy_.generation(); }
   [[nodiscard]] std::size_t rules() const { return policy_.draft().rules.size(); }
+  // Those that are published, for who else changes them.
+  [[nodiscard]] PortSet& ports() { return ports_; }
   // Who asks people; null: nobody.
   [[nodiscard]] const AskDesk* desk() const { return desk_; }
 
@@ -68,9 +68,8 @@ class RunControl final : public control::Controlled {
   driver::WorkerGroup& workers_;
   telemetry::EventStream& events_;
   std::string program_;
-  const flow::GuestNetwork& network_;
   Instant begun_;
-  std::vector<policy::PortMap> published_;
+  LivePorts ports_;
   PolicySources sources_;
   bool opens_loopback_;  // The guest's way to the host's loopback is there, as it was at the start.
   PolicyUpload upload_;

@@ -28,7 +28,8 @@ constexpr std::uint32_t kSignals = 0;
 constexpr std::uint32_t kControl = 1;
 constexpr std::uint32_t kAnswers = 2;
 constexpr std::uint32_t kMetrics = 3;
-constexpr std::uint32_t kGuest = 4;
+constexpr std::uint32_t kApi = 4;
+constexpr std::uint32_t kGuest = 5;
 
 [[nodiscard]] std::string connections(std::size_t count) {
   return count == 1 ? "1 connection" : fmt::format("{} connections", count);
@@ -87,6 +88,15 @@ class Service {
   return netns::kExitSetupFailed;
 }
 
+// Before there is a guest, of whose processes it is none. The error is a sentence.
+[[nodiscard]] std::expected<AskExec, std::string> asking_program(const ServePlan& plan,
+                                                                 const Preparation& prepared) {
+  if (plan.ask.program.empty()) return AskExec();
+  auto started = AskExec::start(plan.ask.program, prepared.signals.saved());
+  if (!started) return std::unexpected(started.error().describe());
+  return std::move(*started);
+}
+
 // Where it is required it is waited for. The error is a sentence.
 [[nodiscard]] std::expected<void, std::string> fast_path_of(const ServePlan& plan,
                                                             driver::WorkerGroup& workers) {
@@ -110,13 +120,8 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),
                              .descriptor_limit = prepared->descriptor_limit};
-  // Before there is a guest, of whose processes it is none.
-  AskExec program;
-  if (!plan.ask.program.empty()) {
-    auto started = AskExec::start(plan.ask.program, prepared->signals.saved());
-    if (!started) return refused(started.error().describe());
-    program = std::move(*started);
-  }
+  auto program = asking_program(plan, *prepared);
+  if (!program) return refused(program.error());
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());
 
   auto ends = guest.await(sys::real_kernel());
@@ -128,7 +133,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (const auto ready = fast_path_of(plan, workers); !ready) return refused(ready.error());
   RunControl run_control(workers, outputs.events(),
                          {std::string(guest.program()), plan, prepared->network});
-  AskDesk desk(workers, outputs.events(), plan.ask, std::move(program));
+  AskDesk desk(workers, outputs.events(), plan.ask, std::move(*program));
   run_control.ask_by(desk);
   workers.set_asker(&desk);
   // Not before the guest has its processes: none of them has this socket.
@@ -136,11 +141,14 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (control) control->serve(run_control, &outputs.events());
   RunMetricsSource metrics(std::string(guest.program()), workers, outputs.events(), run_control);
   if (prepared->metrics) prepared->metrics->serve(metrics);
+  HostForwards forwards(run_control.ports(), prepared->network);
+  if (prepared->slirp_api) prepared->slirp_api->serve(forwards);
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   // Each thread for itself, and before any of them reads a byte of the guest's.
-  const auto confine = [&guest] {
-    return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled());
+  const auto confine = [&guest, ports = prepared->slirp_api != nullptr] {
+    return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled(),
+                                  ports ? sandbox::Rights::kPorts : sandbox::Rights::kNone);
   };
   auto safe = workers.start(confine);
   if (safe) safe = confine();
@@ -155,6 +163,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   Server server(workers, guest, prepared->signals, control.get());
   server.ask_by(desk);
   if (prepared->metrics) server.show(*prepared->metrics);
+  if (prepared->slirp_api) server.serve_api(*prepared->slirp_api);
   const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
@@ -177,6 +186,9 @@ std::expected<void, sys::SysError> Server::watch_all() {
   }
   if (metrics_ != nullptr) {
     if (auto watched = workers_.watch(metrics_->fd(), kMetrics); !watched) return watched;
+  }
+  if (api_ != nullptr) {
+    if (auto watched = workers_.watch(api_->fd(), kApi); !watched) return watched;
   }
   watched_.assign(guest_.descriptors().size(), -1);
   for (std::size_t i = 0; i < watched_.size(); ++i) {
@@ -205,10 +217,12 @@ void Server::turn(Instant limit) {
   const Instant control_at = control_ == nullptr ? kNever : control_->next_wakeup(before);
   const Instant asks_at = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
   const Instant metrics_at = metrics_ == nullptr ? kNever : metrics_->next_wakeup();
-  workers_.turn(std::min({limit, control_at, asks_at, metrics_at}), *this);
+  const Instant api_at = api_ == nullptr ? kNever : api_->next_wakeup();
+  workers_.turn(std::min({limit, control_at, asks_at, metrics_at, api_at}), *this);
   if (desk_ != nullptr) turn_desk(asks_at);
   if (control_ != nullptr) turn_control(control_at);
   if (metrics_ != nullptr) turn_metrics(metrics_at);
+  if (api_ != nullptr) turn_api(api_at);
 }
 
 void Server::turn_desk(Instant wanted) {
@@ -228,6 +242,11 @@ void Server::turn_metrics(Instant wanted) {
   if (std::exchange(measured_, false) || now >= wanted) metrics_->turn(now);
 }
 
+void Server::turn_api(Instant wanted) {
+  const Instant now = workers_.now();
+  if (std::exchange(called_, false) || now >= wanted) api_->turn(now);
+}
+
 void Server::on_ready(std::uint32_t number) {
   if (number == kSignals) {
     on_signals();
@@ -237,6 +256,8 @@ void Server::on_ready(std::uint32_t number) {
     answered_ = true;
   } else if (number == kMetrics) {
     measured_ = true;
+  } else if (number == kApi) {
+    called_ = true;
   } else {
     on_guest(number - kGuest);
   }

@@ -13,6 +13,7 @@
 #include "serve/metrics/metrics_server.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
+#include "serve/slirp_api/slirp_api_server.h"
 #include "sys/signal_fd.h"
 #include "sys/sys_error.h"
 
@@ -34,6 +35,7 @@ class Server final : private driver::Outside {
   void ask_by(AskDesk& desk) { desk_ = &desk; }
   // Not owned; before run().
   void show(MetricsServer& metrics) { metrics_ = &metrics; }
+  void serve_api(SlirpApiServer& api) { api_ = &api; }
 
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
@@ -47,6 +49,7 @@ class Server final : private driver::Outside {
   void turn_desk(Instant wanted);
   void turn_control(Instant wanted);
   void turn_metrics(Instant wanted);
+  void turn_api(Instant wanted);
   void on_signals();
   void on_guest(std::size_t place);
   void drain();
@@ -57,10 +60,12 @@ class Server final : private driver::Outside {
   control::ControlServer* control_;
   AskDesk* desk_ = nullptr;
   MetricsServer* metrics_ = nullptr;  // Null: nobody wants them.
+  SlirpApiServer* api_ = nullptr;     // The same.
   std::vector<int> watched_;          // The guest's descriptors by place; negative: none.
   bool answered_ = false;             // The program that answers questions has said something.
   bool controlled_ = false;           // Somebody wants something at the control socket.
   bool measured_ = false;             // ... at the metrics' port.
+  bool called_ = false;               // ... at slirp4netns' API socket.
   bool link_gone_ = false;
   bool draining_ = false;   // The guest has ended.
   bool abandoned_ = false;  // ... and whoever waits for us does not want to.

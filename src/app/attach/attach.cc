@@ -1,7 +1,6 @@
 // `sluice attach`: its words as a plan of what is served, and of the namespace that is the guest.
 #include "app/attach/attach.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "app/attach/attach_options.h"
+#include "app/attach/given_descriptor.h"
 #include "app/guest/guest_plan.h"
 #include "app/options/command.h"
 #include "base/unique_fd.h"
@@ -22,15 +22,6 @@
 
 namespace sluice::app {
 namespace {
-
-// A descriptor that whoever started us has left open for us.
-[[nodiscard]] std::expected<UniqueFd, Mistake> take(std::string_view option,
-                                                    std::optional<int> number) {
-  if (!number) return UniqueFd();
-  if (::fcntl(*number, F_SETFD, FD_CLOEXEC) == 0) return UniqueFd(*number);
-  return fail("{}: descriptor {} is not open; whoever starts us must leave it open", option,
-              *number);
-}
 
 [[nodiscard]] std::string name_of(const netns::TargetNames& target) {
   return target.process ? fmt::format("{}", *target.process) : target.network;
@@ -58,9 +49,9 @@ std::expected<int, EarlyExit> start_attach(std::span<const char* const> argument
   telemetry::set_log_program(kAttachCommand.program);
   telemetry::set_log_level(options->log_level);
   // Before we open any, which might get these numbers.
-  auto ready = take("--ready-fd", options->ready_fd);
+  auto ready = take_given("--ready-fd", options->ready_fd);
   if (!ready) return std::unexpected(usage_error(kAttachCommand.program, ready.error()));
-  auto until = take("--exit-fd", options->exit_fd);
+  auto until = take_given("--exit-fd", options->exit_fd);
   if (!until) return std::unexpected(usage_error(kAttachCommand.program, until.error()));
   tell_policy(*options);
   auto outputs = serve::Outputs::open(output_plan(*options));

@@ -42,6 +42,7 @@ TEST(CommandLine, TheLastPartOfTheProgramsPathSaysWhoWeAre) {
   EXPECT_EQ(program_called("./oi"), Program::kOi);
   EXPECT_EQ(program_called("/usr/local/bin/passt"), Program::kPasst);
   EXPECT_EQ(program_called("pasta"), Program::kPasta);
+  EXPECT_EQ(program_called("/usr/bin/slirp4netns"), Program::kSlirp4netns);
   EXPECT_EQ(program_called("/opt/rinetd/bin/sluice"), Program::kSluice);
   EXPECT_EQ(program_called("rinetd.old"), Program::kSluice);
   EXPECT_EQ(program_called(""), Program::kSluice);

@@ -89,6 +89,31 @@ TEST(OpenTap, PlainFramesAndNameTaken) {
   EXPECT_EQ(code, 0);
 }
 
+TEST(AdoptTap, OneIsTakenAsItWasOpened) {
+  const int code = in_network_namespace([] {
+    const auto plain = open_tap("tap7", {.vnet_header = false});
+    const auto with_headers = open_tap("tap8");
+    if (!plain || !with_headers) return 1;
+    const int fd = plain->queues.front().get();
+    if (::fcntl(fd, F_SETFL, 0) != 0) return 2;
+    const auto adopted = adopt_tap(plain->queues.front());
+    if (!adopted || *adopted != TapFeatures{}) return 3;
+    if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) == 0) return 4;
+    const auto full = adopt_tap(with_headers->queues.front());
+    return full && *full == with_headers->features ? 0 : 5;
+  });
+  if (code == kNotPermitted) GTEST_SKIP() << "no namespace, or no access to /dev/net/tun";
+  EXPECT_EQ(code, 0);
+}
+
+TEST(AdoptTap, WhatIsNoneIsRefused) {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const auto adopted = adopt_tap(null);
+  ASSERT_FALSE(adopted.has_value());
+  EXPECT_EQ(adopted.error().step, "take the descriptor of a tap");
+  EXPECT_FALSE(adopted.error().hint.empty());
+}
+
 TEST(OpenTap, QueuesAreCounted) {
   for (const std::size_t queues : {std::size_t{0}, kMaxTapQueues + 1}) {
     const auto tap = open_tap("tap7", {.queues = queues});

@@ -60,28 +60,28 @@ void tell_ready(UniqueFd& ready) {
                                                      Descriptors& descriptors) {
   const auto ready = [&descriptors] { tell_ready(descriptors.ready); };
   switch (options.target) {
-    case SlirpOptions::Target::kNamespace:
-      return std::make_unique<serve::NamespaceGuest>(
-          serve::NamespacePlan{.target = options.names,
-                               .tap = {.interface = options.guest.interface,
-                                       .ipv4_default_route = true,
-                                       .configured = options.configure},
-                               .pid_file = "",
-                               .until = std::move(descriptors.until),
-                               .ready = ready});
+    case SlirpOptions::Target::kNamespace: {
+      serve::NamespacePlan plan;
+      plan.target = options.names;
+      plan.tap.interface = options.guest.interface;
+      plan.tap.configured = options.configure;
+      plan.until = std::move(descriptors.until);
+      plan.ready = ready;
+      return std::make_unique<serve::NamespaceGuest>(std::move(plan));
+    }
     case SlirpOptions::Target::kTap:
       return std::make_unique<serve::TapGuest>(
           serve::GivenTap{.tap = std::move(descriptors.tap),
                           .until = std::move(descriptors.until),
                           .ready = ready});
-    case SlirpOptions::Target::kBessSocket:
-      return std::make_unique<serve::MachineGuest>(serve::MachinePlan{
-          .link = serve::MachineSocketPath{.kind = link::FrameSocketKind::kSeqpacket,
-                                           .path = options.bess_socket},
-          .guests = link::Guests::kOneAfterAnother,
-          .pid_file = "",
-          .until = descriptors.until.get(),
-          .ready = ready});
+    case SlirpOptions::Target::kBessSocket: {
+      serve::MachinePlan plan;
+      plan.link = serve::MachineSocketPath{.kind = link::FrameSocketKind::kSeqpacket,
+                                           .path = options.bess_socket};
+      plan.until = descriptors.until.get();
+      plan.ready = ready;
+      return std::make_unique<serve::MachineGuest>(std::move(plan));
+    }
   }
   unreachable("target outside its enum");
 }

@@ -23,7 +23,7 @@
 #include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
-#include "driver/published.h"
+#include "driver/port_publisher.h"
 #include "driver/rule_hits.h"
 #include "flow/engine/engine.h"
 #include "link/link.h"

@@ -7,7 +7,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <span>
 
 #include "base/overloaded.h"
 #include "sys/control_message.h"
@@ -16,7 +15,7 @@
 namespace sluice::netns {
 namespace {
 
-enum class Kind : std::uint8_t { kWarning, kFailed, kLink, kStopped, kGo };
+enum class Kind : std::uint8_t { kWarning, kFailed, kLink, kDiagnostics, kStopped, kGo };
 
 // What crosses, as one packet. Both sides are the same program, so its layout is our own affair.
 struct Packet {
@@ -46,6 +45,11 @@ Packet packet_of(const GuestMessage& message) {
                           packet.cookie = m.cookie;
                           return packet;
                         },
+                        [](const OpenedDiagnostics&) {
+                          Packet packet;
+                          packet.kind = Kind::kDiagnostics;
+                          return packet;
+                        },
                         [](const GuestStopped& m) {
                           Packet packet;
                           packet.kind = Kind::kStopped;
@@ -56,6 +60,24 @@ Packet packet_of(const GuestMessage& message) {
                         [](const GuestHungUp&) { return Packet{}; },
                     },
                     message);
+}
+
+// What goes along, as far as there is room for it.
+std::vector<int> descriptors_of(const GuestMessage& message) {
+  std::vector<int> fds;
+  if (const auto* diagnostics = std::get_if<OpenedDiagnostics>(&message); diagnostics != nullptr) {
+    if (diagnostics->socket.valid()) fds.push_back(diagnostics->socket.get());
+  }
+  if (const auto* link = std::get_if<OpenedLink>(&message); link != nullptr) {
+    for (const UniqueFd& queue : link->queues) fds.push_back(queue.get());
+  }
+  fds.resize(std::min(fds.size(), kMaxLinkQueues));
+  return fds;
+}
+
+// The only one that a message of its kind has.
+UniqueFd one_of(std::vector<UniqueFd> fds) {
+  return fds.empty() ? UniqueFd() : std::move(fds.front());
 }
 
 constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkQueues);
@@ -78,12 +100,9 @@ std::expected<void, sys::SysError> GuestChannel::send(const GuestMessage& messag
   header.msg_iovlen = 1;
 
   alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control{};
-  if (const auto* link = std::get_if<OpenedLink>(&message); link != nullptr) {
-    std::array<int, kMaxLinkQueues> fds{};
-    const std::size_t count = std::min(link->queues.size(), kMaxLinkQueues);
-    for (std::size_t i = 0; i < count; ++i) fds[i] = link->queues[i].get();
+  if (const std::vector<int> fds = descriptors_of(message); !fds.empty()) {
     sys::ControlWriter writer(control);
-    writer.add_descriptors(std::span(fds).first(count));
+    writer.add_descriptors(fds);
     writer.attach_to(header);
   }
   while (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL) < 0) {
@@ -120,6 +139,7 @@ std::expected<GuestMessage, sys::SysError> GuestChannel::receive() const {
     case Kind::kFailed:
       return GuestFailed{{sys::take_text(packet.step), packet.number, sys::take_text(packet.hint)}};
     case Kind::kLink: return OpenedLink{sys::take_descriptors(header), packet.cookie};
+    case Kind::kDiagnostics: return OpenedDiagnostics{one_of(sys::take_descriptors(header))};
     case Kind::kStopped: return GuestStopped{packet.number};
     case Kind::kGo: return GuestGo{};
   }

@@ -24,6 +24,12 @@ struct OpenedLink {
   std::uint64_t cookie = 0;
 };
 
+// A socket by which the guest's kernel tells which ports its processes wait at
+// (netlink/listening_ports.h).
+struct OpenedDiagnostics {
+  UniqueFd socket;
+};
+
 struct GuestWarning {
   sys::SetupError error;
 };
@@ -36,8 +42,8 @@ struct GuestStopped {
 struct GuestGo {};
 struct GuestHungUp {};  // The other side closed: exec succeeded, or the process is gone.
 
-using GuestMessage =
-    std::variant<GuestWarning, GuestFailed, OpenedLink, GuestStopped, GuestGo, GuestHungUp>;
+using GuestMessage = std::variant<GuestWarning, GuestFailed, OpenedLink, OpenedDiagnostics,
+                                  GuestStopped, GuestGo, GuestHungUp>;
 
 class GuestChannel {
  public:

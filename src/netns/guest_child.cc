@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "agent/agent_process.h"
+#include "netns/guest_diagnostics.h"
 #include "netns/guest_files.h"
 #include "netns/guest_files_keeper.h"
 #include "netns/guest_init.h"
@@ -98,6 +99,7 @@ std::expected<OpenedLink, sys::SetupError> set_up(const ChildContext& context) {
   auto warnings = configure(options.network);
   if (!warnings) return std::unexpected(warnings.error());
   for (const sys::SetupError& warning : *warnings) warn(context.channel, warning);
+  if (options.diagnostics) send_diagnostics(context.channel);
   return link;
 }
 

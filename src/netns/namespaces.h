@@ -47,6 +47,8 @@ struct GuestOptions {
   // How many workers of ours talk to the agent that is left in the guest's namespaces (agent.h);
   // none: there is no agent.
   std::size_t agent_channels = 0;
+  // Whether we want to hear at which ports the guest waits.
+  bool diagnostics = false;
   // What the command gets back.
   sys::SavedSignals signals = {};
   std::optional<std::uint64_t> descriptor_limit = std::nullopt;

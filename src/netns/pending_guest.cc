@@ -80,6 +80,10 @@ std::expected<OpenedLink, sys::SetupError> PendingGuest::await_link() {
       return std::unexpected(sys::SetupError{"read from the guest", message.error().error, ""});
     }
     if (auto* link = std::get_if<OpenedLink>(&*message); link != nullptr) return std::move(*link);
+    if (auto* told = std::get_if<OpenedDiagnostics>(&*message); told != nullptr) {
+      diagnostics_ = std::move(told->socket);
+      continue;
+    }
     if (const auto* warning = std::get_if<GuestWarning>(&*message); warning != nullptr) {
       warnings_.push_back(warning->error);
       continue;

@@ -53,6 +53,11 @@ class PendingGuest {
   // AgentMissing comes first by each. Once; as many as Start::agent_channels.
   [[nodiscard]] std::vector<agent::GuestAgent> take_agents() { return std::move(agents_); }
 
+  // By what its kernel tells which ports are waited at (netlink/listening_ports.h). Invalid where
+  // nobody wanted it, or it could not be had, which is among the warnings. Once, after
+  // await_link().
+  [[nodiscard]] UniqueFd take_diagnostics() { return std::move(diagnostics_); }
+
   // Lets it go on to what it is for. Once, after await_link().
   [[nodiscard]] std::expected<ChildProcess, sys::SetupError> release() &&;
 
@@ -69,6 +74,7 @@ class PendingGuest {
   GuestChannel channel_;
   std::vector<agent::GuestAgent> agents_;
   std::vector<sys::SetupError> warnings_;
+  UniqueFd diagnostics_;
 };
 
 }  // namespace sluice::netns

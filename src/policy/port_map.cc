@@ -67,6 +67,7 @@ std::string format_ports(wire::Port first, std::uint16_t count) {
 std::expected<PortMap, PortMapError> parse_port_map(std::string_view text) {
   constexpr std::string_view kShape =
       "[ADDR:]HOST:GUEST[/tcp|/udp] as 8080:80, 127.0.0.1:8080:80 or [::1]:5353:53/udp";
+  constexpr Ports kPicked{0, 1};
   PortMap map;
   const auto protocol = take_protocol(text);
   if (!protocol) return expected("/tcp or /udp behind the ports");
@@ -81,9 +82,12 @@ std::expected<PortMap, PortMapError> parse_port_map(std::string_view text) {
   }
 
   const std::size_t colon = text.find(':');
-  const auto host = parse_ports_of_map(text.substr(0, colon));
+  const std::string_view named = text.substr(0, colon);
+  const auto host = named == "0" ? kPicked : parse_ports_of_map(named);
   const auto guest = parse_ports_of_map(text.substr(colon + 1));
-  if (!host || !guest) return expected("ports from 1 to 65535, or ranges as 8000-8010:80-90");
+  if (!host || !guest) {
+    return expected("ports from 1 to 65535, ranges as 8000-8010:80-90, or 0:80 for a free port");
+  }
   if (host->count != guest->count) return expected("two port ranges of the same size");
   map.host_first = wire::Port{host->first};
   map.guest_first = wire::Port{guest->first};
@@ -106,6 +110,7 @@ std::string to_string(const PortMap& map) {
 
 bool collide(const PortMap& a, const PortMap& b) {
   if (a.protocol != b.protocol) return false;
+  if (a.host_first.value == 0 || b.host_first.value == 0) return false;
   const bool apart = a.host_first.value + a.count <= b.host_first.value ||
                      b.host_first.value + b.count <= a.host_first.value;
   if (apart) return false;

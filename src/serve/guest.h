@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "base/unique_fd.h"
 #include "flow/core/guest_network.h"
 #include "link/link.h"
 #include "policy/fast_path_use.h"
@@ -38,6 +39,7 @@ struct GuestSetting {
   const std::vector<std::string>& resolver_options;  // Of the host's resolv.conf.
   std::vector<std::string> environment{};            // Of a command: NAME=value, besides ours.
   policy::FastPathUse fast_path;
+  bool follows_ports = false;  // We want to hear at which ports it waits.
   // How many workers there are for it, each in a thread of its own; one at least.
   std::uint32_t workers = 1;
   // As they were before we changed them, for what the guest starts.
@@ -53,6 +55,9 @@ struct GuestEnds {
   // One for each link, in that order; a worker that has none hands nothing over to the guest's
   // kernel.
   std::vector<agent::GuestAgent> agents;
+  // By what its kernel tells at which ports it waits (netlink/listening_ports.h); invalid where we
+  // do not want to hear of it, or it cannot be told.
+  UniqueFd diagnostics{};
 };
 
 class Guest {

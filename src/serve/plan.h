@@ -33,6 +33,8 @@ struct ServePlan {
   bool host_addresses = false;  // Whether the host's own addresses are within reach.
   std::vector<wire::Prefix> nat64_prefixes{};
   std::vector<policy::PortMap> publish{};
+  // Where ports follow the guest's (serve/ports/port_follower.h): protocol, address and interface.
+  std::vector<policy::PortMap> follow{};
 
   host::Outbound outbound{};
   // Whom to ask for names; none: whom the host's resolv.conf names, as it changes.

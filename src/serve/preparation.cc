@@ -79,6 +79,28 @@ namespace {
   return std::move(*metrics);
 }
 
+void tell_picked(const std::vector<policy::PortMap>& wanted,
+                 const std::vector<policy::PortMap>& published) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (wanted[i].host_first.value != 0) continue;
+    // Nobody can know it otherwise.
+    fmt::print(stderr, "sluice: published: {}\n", policy::to_string(published[i]));
+  }
+}
+
+[[nodiscard]] std::expected<driver::OpenedPorts, std::string> open_published(
+    const std::vector<policy::PortMap>& wanted, const flow::GuestNetwork& network) {
+  auto opened = driver::open_ports(sys::real_kernel(), wanted, network, driver::NameHolders::kYes);
+  if (!opened) return std::unexpected("--publish " + opened.error());
+  const driver::LeftOut& left_out = opened->left_out;
+  for (const std::string& told : left_out.told) telemetry::log_warn("not published: {}", told);
+  if (left_out.count > left_out.told.size()) {
+    telemetry::log_warn("not published: {} more ports", left_out.count - left_out.told.size());
+  }
+  tell_picked(wanted, opened->maps);
+  return opened;
+}
+
 // Nothing where nobody wants it. The file goes when we do, however that comes.
 [[nodiscard]] std::expected<void, std::string> open_slirp_api(const std::string& path,
                                                               Preparation& prepared) {
@@ -115,8 +137,8 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
   }
   auto addresses = watch_addresses(plan.host_addresses);
   if (!addresses) return std::unexpected(addresses.error());
-  auto published = driver::PublishedPorts::open(sys::real_kernel(), plan.publish, network);
-  if (!published) return std::unexpected("--publish " + published.error());
+  auto published = open_published(plan.publish, network);
+  if (!published) return std::unexpected(published.error());
   auto metrics = open_metrics(plan.metrics);
   if (!metrics) return std::unexpected(metrics.error());
   Preparation prepared{
@@ -125,7 +147,8 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
       .network = std::move(network),
       .resolvers = std::move(resolvers),
       .addresses = std::move(*addresses),
-      .published = std::move(*published),
+      .published = std::move(published->ports),
+      .publish = std::move(published->maps),
       .metrics = std::move(*metrics),
       .slirp_api = nullptr,
       .slirp_api_file = {}};

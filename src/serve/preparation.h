@@ -7,8 +7,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
-#include "driver/published.h"
+#include "driver/published_ports.h"
 #include "flow/core/guest_network.h"
 #include "netlink/address_watch.h"
 #include "resolv/resolver_config.h"
@@ -27,6 +28,7 @@ struct Preparation {
   resolv::ResolverConfig resolvers;                // Whom the relay asks, if names are relayed.
   std::optional<netlink::AddressWatch> addresses;  // The host's; none where nobody tells them.
   driver::PublishedPorts published;
+  std::vector<policy::PortMap> publish;       // What they are of.
   std::unique_ptr<MetricsServer> metrics;     // Null: nobody wants them.
   std::unique_ptr<SlirpApiServer> slirp_api;  // The same.
   SocketFile slirp_api_file;                  // Its socket's, which is removed in the end.

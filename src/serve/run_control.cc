@@ -49,7 +49,7 @@ RunControl::RunControl(driver::WorkerGroup& workers, telemetry::EventStream& eve
       events_(events),
       program_(setting.program),
       begun_(workers.now()),
-      ports_(workers, setting.network, setting.plan.publish),
+      ports_(workers, setting.network, setting.published),
       sources_(setting.plan.policy_sources),
       opens_loopback_(setting.plan.host_loopback),
       policy_(workers, events, setting.plan.policy) {}
@@ -175,20 +175,22 @@ void RunControl::publish(const control::Request& request, control::Answer& answe
   const auto map = policy::parse_port_map(request.what);
   if (!map) {
     answer.fail("bad-port", fmt::format("expected {}", map.error().expected));
-  } else if (const auto done = ports_.publish(*map); !done) {
-    answer.fail(done.error().error, done.error().message);
-  } else {
-    answer.done();
+    return;
   }
+  const auto published = ports_.publish(*map);
+  if (!published) {
+    answer.fail(published.error().error, published.error().message);
+    return;
+  }
+  answer.done([&](telemetry::JsonLine& line) { line.text("port", policy::to_string(*published)); });
 }
 
 void RunControl::unpublish(const control::Request& request, control::Answer& answer) {
   const auto named = policy::parse_port_map(request.what);
+  const std::string text = named ? policy::to_string(*named) : "";
   const auto published = ports_.all();
-  const auto found = std::ranges::find_if(published, [&](policy::PortMap one) {
-    one.guest_address.reset();  // Which no text names.
-    return named && one == *named;
-  });
+  const auto found = std::ranges::find_if(
+      published, [&](const policy::PortMap& one) { return policy::to_string(one) == text; });
   if (found == published.end() || !ports_.unpublish(policy::PortMap(*found))) {
     answer.fail("not-published", "no such port is published; 'published' tells which are");
     return;

@@ -33,6 +33,7 @@ class RunControl final : public control::Controlled {
     std::string program;  // "sluice run"
     const ServePlan& plan;
     const flow::GuestNetwork& network;  // As the guest has it; not owned.
+    std::vector<policy::PortMap> published{};
   };
 
   // References are not owned.

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "netns/namespaces.h"
 #include "sandbox/sandbox.h"
 #include "serve/command_files.h"
@@ -97,6 +99,20 @@ class Service {
   return std::move(*started);
 }
 
+// Nothing where nobody wants it, or the guest's kernel does not tell.
+[[nodiscard]] std::optional<PortWatch> watch_ports(const ServePlan& plan, UniqueFd diagnostics,
+                                                   PortFollower follower) {
+  if (plan.follow.empty()) return std::nullopt;
+  if (diagnostics.valid()) {
+    return std::optional<PortWatch>(std::in_place, netlink::ListeningPorts(std::move(diagnostics)),
+                                    std::move(follower));
+  }
+  telemetry::log_warn(
+      "the kernel does not tell at which ports the guest waits: none is published "
+      "by itself");
+  return std::nullopt;
+}
+
 // Where it is required it is waited for. The error is a sentence.
 [[nodiscard]] std::expected<void, std::string> fast_path_of(const ServePlan& plan,
                                                             driver::WorkerGroup& workers) {
@@ -104,6 +120,18 @@ class Service {
   const auto ready = workers.await_fast_path();
   if (ready) return {};
   return std::unexpected("--fast-path=require: " + ready.error().describe());
+}
+
+// Each thread for itself, and before any of them reads a byte of the guest's.
+[[nodiscard]] std::expected<void, sys::SetupError> confine(driver::WorkerGroup& workers,
+                                                           const Guest& guest,
+                                                           sandbox::Rights rights) {
+  const auto enter = [&guest, rights] {
+    return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled(),
+                                  rights);
+  };
+  if (auto safe = workers.start(enter); !safe) return safe;
+  return enter();
 }
 
 }  // namespace
@@ -117,6 +145,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
                              .resolver_options = resolver_options,
                              .environment = command_environment(plan.policy),
                              .fast_path = plan.fast_path,
+                             .follows_ports = !plan.follow.empty(),
                              .workers = plan.workers,
                              .signals = prepared->signals.saved(),
                              .descriptor_limit = prepared->descriptor_limit};
@@ -126,13 +155,15 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
 
   auto ends = guest.await(sys::real_kernel());
   if (!ends) return refused(ends.error().describe());
+  UniqueFd diagnostics = std::move(ends->diagnostics);
   auto crew = Crew::hire(plan, *prepared, std::move(*ends), outputs);
   if (!crew) return refused(crew.error().describe());
   driver::WorkerGroup& workers = (*crew)->workers();
   if (const auto begun = workers.begin(); !begun) return refused(begun.error().describe());
   if (const auto ready = fast_path_of(plan, workers); !ready) return refused(ready.error());
-  RunControl run_control(workers, outputs.events(),
-                         {std::string(guest.program()), plan, prepared->network});
+  RunControl run_control(
+      workers, outputs.events(),
+      {std::string(guest.program()), plan, prepared->network, std::move(prepared->publish)});
   AskDesk desk(workers, outputs.events(), plan.ask, std::move(*program));
   run_control.ask_by(desk);
   workers.set_asker(&desk);
@@ -143,15 +174,13 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (prepared->metrics) prepared->metrics->serve(metrics);
   HostForwards forwards(run_control.ports(), prepared->network);
   if (prepared->slirp_api) prepared->slirp_api->serve(forwards);
+  std::optional<PortWatch> ports = watch_ports(
+      plan, std::move(diagnostics), {run_control.ports(), prepared->network, plan.follow});
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
-  // Each thread for itself, and before any of them reads a byte of the guest's.
-  const auto confine = [&guest, ports = prepared->slirp_api != nullptr] {
-    return sandbox::enter_sandbox(sandbox::seccomp_mode_from_environment(), guest.signalled(),
-                                  ports ? sandbox::Rights::kPorts : sandbox::Rights::kNone);
-  };
-  auto safe = workers.start(confine);
-  if (safe) safe = confine();
+  const bool opens_ports = prepared->slirp_api != nullptr || ports.has_value();
+  const auto safe =
+      confine(workers, guest, opens_ports ? sandbox::Rights::kPorts : sandbox::Rights::kNone);
   if (!safe) {
     guest.kill();
     return refused(safe.error().describe());
@@ -164,6 +193,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   server.ask_by(desk);
   if (prepared->metrics) server.show(*prepared->metrics);
   if (prepared->slirp_api) server.serve_api(*prepared->slirp_api);
+  if (ports) server.follow(*ports);
   const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
@@ -218,11 +248,13 @@ void Server::turn(Instant limit) {
   const Instant asks_at = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
   const Instant metrics_at = metrics_ == nullptr ? kNever : metrics_->next_wakeup();
   const Instant api_at = api_ == nullptr ? kNever : api_->next_wakeup();
-  workers_.turn(std::min({limit, control_at, asks_at, metrics_at, api_at}), *this);
+  const Instant ports_at = ports_ == nullptr ? kNever : ports_->next_wakeup();
+  workers_.turn(std::min({limit, control_at, asks_at, metrics_at, api_at, ports_at}), *this);
   if (desk_ != nullptr) turn_desk(asks_at);
   if (control_ != nullptr) turn_control(control_at);
   if (metrics_ != nullptr) turn_metrics(metrics_at);
   if (api_ != nullptr) turn_api(api_at);
+  if (ports_ != nullptr && !draining_) ports_->turn(workers_.now());
 }
 
 void Server::turn_desk(Instant wanted) {

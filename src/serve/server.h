@@ -13,6 +13,7 @@
 #include "serve/metrics/metrics_server.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
+#include "serve/ports/port_watch.h"
 #include "serve/slirp_api/slirp_api_server.h"
 #include "sys/signal_fd.h"
 #include "sys/sys_error.h"
@@ -36,6 +37,7 @@ class Server final : private driver::Outside {
   // Not owned; before run().
   void show(MetricsServer& metrics) { metrics_ = &metrics; }
   void serve_api(SlirpApiServer& api) { api_ = &api; }
+  void follow(PortWatch& ports) { ports_ = &ports; }
 
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
@@ -61,6 +63,7 @@ class Server final : private driver::Outside {
   AskDesk* desk_ = nullptr;
   MetricsServer* metrics_ = nullptr;  // Null: nobody wants them.
   SlirpApiServer* api_ = nullptr;     // The same.
+  PortWatch* ports_ = nullptr;        // The same.
   std::vector<int> watched_;          // The guest's descriptors by place; negative: none.
   bool answered_ = false;             // The program that answers questions has said something.
   bool controlled_ = false;           // Somebody wants something at the control socket.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/guest/published_options.h"
 #include "app/options/command.h"
 #include "app/options/help.h"
 #include "app/options/interface_name.h"
@@ -124,6 +125,7 @@ Checked read_link(const RawOptions& raw, BoxOptions& options) {
 
 Checked interpret(RawOptions& raw, std::string_view shell, BoxOptions& options) {
   if (auto ok = read_guest_options(raw, kBoxMtu, options); !ok) return ok;
+  if (auto ok = check_nothing_follows(options); !ok) return ok;
   if (auto ok = read_machine(raw, options); !ok) return ok;
   if (auto ok = read_files(raw, options); !ok) return ok;
   if (auto ok = read_command(raw, options); !ok) return ok;

@@ -53,12 +53,16 @@ void describe_network(const PasstDraft& draft, flow::GuestNetwork& network) {
     for (policy::PortMap map : draft.tcp_ports) {
       map.protocol = policy::Protocol::kUdp;
       map.guest_first = map.host_first;
-      map.if_free = true;
+      map.if_taken = policy::IfTaken::kLeaveOut;
       maps.push_back(std::move(map));
     }
   }
   for (policy::PortMap& map : maps) map.freebind = draft.freebind;
   return maps;
+}
+
+[[nodiscard]] bool wanted_if_free(const policy::PortMap& map) {
+  return map.if_taken == policy::IfTaken::kLeaveOut;
 }
 
 [[nodiscard]] std::expected<void, Mistake> check_ports(const std::vector<policy::PortMap>& maps,
@@ -71,7 +75,7 @@ void describe_network(const PasstDraft& draft, flow::GuestNetwork& network) {
       return fail("{}: '{}' is of a family that is switched off", option, policy::to_string(map));
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (map.if_free || maps[j].if_free || !collide(map, maps[j])) continue;
+      if (!collide(map, maps[j]) || wanted_if_free(map) || wanted_if_free(maps[j])) continue;
       return fail("{}: '{}' needs a port of the host that '{}' has", option, policy::to_string(map),
                   policy::to_string(maps[j]));
     }
@@ -120,6 +124,8 @@ std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& gue
     guest.resolvers.push_back({resolver, wire::Port{53}});
   }
   guest.publish = published(draft);
+  guest.follow = draft.follow;
+  for (policy::PortMap& map : guest.follow) map.freebind = draft.freebind;
   if (auto ok = check_ports(guest.publish, guest.network); !ok) return ok;
   open_mapped("--map-guest-addr", draft.alias, guest.policy);
   open_mapped("--map-host-loopback", draft.loopback, guest.policy);

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "app/compat/passt_common.h"
-#include "app/compat/passt_ports.h"
 #include "app/guest/guest_options.h"
 #include "app/options/early_exit.h"
 #include "app/options/raw_options.h"
@@ -65,9 +64,10 @@ struct PasstDraft {
   std::string full_name;
   host::Outbound outbound;
   bool freebind = false;
-  EphemeralPorts ephemeral;
   std::vector<policy::PortMap> tcp_ports;
   std::vector<policy::PortMap> udp_ports;
+  std::vector<policy::PortMap> follow;  // Of "auto".
+  bool tcp_given = false;
   bool udp_given = false;
 
   void flag(OptionId id) { raw.values[static_cast<std::size_t>(id)].emplace_back(); }

@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "app/guest/port_list.h"
 #include "app/options/number_option.h"
 #include "app/options/value_option.h"
 #include "wire/messages/domain_name.h"
@@ -233,13 +234,18 @@ PasstTaken take_mac(PasstGiven given, std::optional<wire::MacAddress>& mac) {
 }
 
 PasstTaken take_ports(PasstDraft& draft, PasstGiven given, policy::Protocol protocol) {
-  auto maps = parse_passt_ports(given.option, given.text, protocol, draft.ephemeral);
-  if (!maps) return std::unexpected(std::move(maps.error()));
+  auto list = parse_port_list(given.option, given.text, protocol, EphemeralPorts::of_host());
+  if (!list) return std::unexpected(std::move(list.error()));
   const bool tcp = protocol == policy::Protocol::kTcp;
   auto& ports = tcp ? draft.tcp_ports : draft.udp_ports;
-  if (given.text == "none") ports.clear();
-  ports.insert(ports.end(), maps->begin(), maps->end());
-  if (!tcp) draft.udp_given = true;
+  if (given.text == "none") {
+    ports.clear();
+    std::erase_if(draft.follow,
+                  [&](const policy::PortMap& one) { return one.protocol == protocol; });
+  }
+  ports.insert(ports.end(), list->maps.begin(), list->maps.end());
+  if (list->follow) draft.follow.push_back(std::move(*list->follow));
+  (tcp ? draft.tcp_given : draft.udp_given) = true;
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include "app/compat/passt_draft.h"
 #include "app/compat/passt_option_table.h"
 #include "app/compat/passt_words.h"
+#include "app/guest/published_options.h"
 
 namespace sluice::app {
 namespace {
@@ -87,6 +88,7 @@ void add_link_words(PasstDraft& draft) {
     if (!draft.raw.has(OptionId::kMtu)) vm->network.mtu = kPacketMtu;
   }
   if (auto ok = complete_guest(draft, *vm); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = check_nothing_follows(*vm); !ok) return std::unexpected(std::move(ok.error()));
   return PasstOptions{std::move(draft.done), std::move(*vm)};
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/ctl/answer_members.h"
 #include "app/ctl/ctl_answers.h"
 #include "app/ctl/ctl_options.h"
 #include "app/ctl/ctl_reload.h"
@@ -169,6 +170,18 @@ struct Listed {
   return verb == Verb::kAllow || verb == Verb::kDeny ? "rule" : "port";
 }
 
+// A port that was free for the picking is told.
+[[nodiscard]] int publish(Connection& run, const CtlOptions& options) {
+  const auto asked = ask(run, request_line(Verb::kPublish, [&](telemetry::JsonLine& line) {
+                           line.text("port", options.what);
+                         }));
+  if (asked && asked->ok() && !options.json) {
+    const std::string port = text_of(asked->answer, "port");
+    if (!port.empty() && port != options.what) fmt::print("{}\n", port);
+  }
+  return answer_of(asked, options.json);
+}
+
 [[nodiscard]] int carry_out(Connection& run, const CtlOptions& options) {
   if (options.verb == Verb::kStatus) return show_status(run, options.json);
   for (const Listed& listed :
@@ -178,6 +191,7 @@ struct Listed {
     if (options.verb == listed.verb) return show_list(run, listed, options.json);
   }
   if (options.verb == Verb::kPublished) return show_published(run, options.json);
+  if (options.verb == Verb::kPublish) return publish(run, options);
   if (options.verb == Verb::kSubscribe) return subscribe(run);
   if (options.verb == Verb::kPending) return show_pending(run, options.json);
   if (options.given) return give_answer(run, *options.given, options.json);

@@ -8,6 +8,7 @@
 
 #include "app/guest/network_options.h"
 #include "app/guest/policy_options.h"
+#include "app/guest/published_options.h"
 #include "app/options/interface_name.h"
 #include "app/options/log_level_option.h"
 #include "app/options/number_option.h"
@@ -17,31 +18,6 @@ namespace sluice::app {
 namespace {
 
 using Checked = std::expected<void, Mistake>;
-
-Checked read_publish(const std::vector<std::string>& texts, GuestOptions& options) {
-  for (const std::string& text : texts) {
-    const auto map = policy::parse_port_map(text);
-    if (!map) {
-      return fail("--publish: '{}' is not a port to publish; expected {}", text,
-                  map.error().expected);
-    }
-    if (const auto& address = map->address) {
-      const bool is_v4 = address->is_v4();
-      if (!(is_v4 ? options.network.ipv4 : options.network.ipv6)) {
-        return fail("--publish: '{}' is {}, which {} switches off", text, is_v4 ? "IPv4" : "IPv6",
-                    is_v4 ? "-6" : "-4");
-      }
-    }
-    for (const policy::PortMap& other : options.publish) {
-      if (collide(*map, other)) {
-        return fail("--publish: '{}' needs a port of the host that '{}' has", text,
-                    policy::to_string(other));
-      }
-    }
-    options.publish.push_back(*map);
-  }
-  return {};
-}
 
 Checked read_nat64(const std::vector<std::string>& texts, GuestOptions& options) {
   for (const std::string& text : texts) {
@@ -215,7 +191,7 @@ std::expected<void, Mistake> read_guest_options(const RawOptions& raw, std::uint
   if (!network) return std::unexpected(network.error());
   options.network = std::move(*network);
   note_chosen(raw, options);
-  if (auto ok = read_publish(raw.all(OptionId::kPublish), options); !ok) return ok;
+  if (auto ok = read_published(raw, options); !ok) return ok;
   if (auto ok = read_outbound(raw.all(OptionId::kOutbound), options); !ok) return ok;
   if (auto ok = read_policy_options(raw, options); !ok) return ok;
   if (auto ok = read_nat64(raw.all(OptionId::kNat64Prefix), options); !ok) return ok;

@@ -35,6 +35,7 @@ struct GuestOptions {
   bool host_addresses = false;  // --host-addresses
   std::vector<wire::Prefix> nat64_prefixes;
   std::vector<policy::PortMap> publish;
+  std::vector<policy::PortMap> follow;    // Ports that follow the guest's (serve::ServePlan).
   host::Outbound outbound;                // --outbound
   std::vector<wire::Endpoint> resolvers;  // Whom to ask for names; none: as the host does.
 

@@ -61,6 +61,7 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .host_addresses = options.host_addresses,
           .nat64_prefixes = options.nat64_prefixes,
           .publish = options.publish,
+          .follow = options.follow,
           .outbound = options.outbound,
           .resolvers = options.resolvers,
           .fast_path = policy::FastPathUse::kOff,

@@ -41,6 +41,9 @@ inline constexpr std::array kAttachOptions{
                "name of the interface that is made there\n"
                "(default: tap0)"},
     guest_option::kPublish,
+    guest_option::kTcpPorts,
+    guest_option::kUdpPorts,
+    guest_option::kIgnoreBindErrors,
     guest_option::kHostLoopback,
     guest_option::kHostAddresses,
     guest_option::kOutbound,

@@ -38,7 +38,27 @@ inline constexpr OptionSpec kPublish{OptionId::kPublish,
                                      "[ADDR:]HOST:GUEST[/udp]",
                                      "What may pass",
                                      "lead a port of the host to one of the guest;\n"
-                                     "ranges as 8000-8010:80-90; IPv6 as [::1]:80:80"};
+                                     "ranges as 8000-8010:80-90; IPv6 as [::1]:80:80;\n"
+                                     "host port 0: one that is free, which is told"};
+inline constexpr OptionSpec kTcpPorts{OptionId::kTcpPorts,
+                                      OptionKind::kList,
+                                      "-t,--tcp-ports",
+                                      "PORTS",
+                                      "What may pass",
+                                      "the same for many, as 22,8080:80,2000-2010,~2005;\n"
+                                      "with ADDRESS%INTERFACE/ before them if need be;\n"
+                                      "'all': what is free, but for ephemeral ones; 'auto':\n"
+                                      "where the guest waits (run and attach)"};
+inline constexpr OptionSpec kUdpPorts{OptionId::kUdpPorts, OptionKind::kList,
+                                      "-u,--udp-ports",    "PORTS",
+                                      "What may pass",     "as --tcp-ports, for UDP"};
+inline constexpr OptionSpec kIgnoreBindErrors{OptionId::kIgnoreBindErrors,
+                                              OptionKind::kFlag,
+                                              "--ignore-bind-errors",
+                                              "",
+                                              "What may pass",
+                                              "ports of the host that cannot be had are left out,\n"
+                                              "with a warning"};
 inline constexpr OptionSpec kHostLoopback{
     OptionId::kHostLoopback, OptionKind::kFlag,
     "--host-loopback",       "",

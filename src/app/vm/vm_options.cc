@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "app/guest/published_options.h"
 #include "app/options/command.h"
 #include "app/options/help.h"
 #include "app/options/number_option.h"
@@ -160,6 +161,7 @@ constexpr std::pair<OptionId, std::string_view> kVhostUserOptions[] = {
     if (options.machine.pid_file.empty()) return fail("--pid-file: the name of the file is empty");
   }
   if (auto ok = read_guest_options(raw, default_mtu(options.machine.link), options); !ok) return ok;
+  if (auto ok = check_nothing_follows(options); !ok) return ok;
   return check_workers(options);
 }
 

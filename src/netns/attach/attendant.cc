@@ -14,6 +14,7 @@
 
 #include "agent/agent_process.h"
 #include "netns/attach/namespace_holders.h"
+#include "netns/guest_diagnostics.h"
 #include "sandbox/capabilities.h"
 #include "sandbox/helper_process.h"
 
@@ -85,6 +86,7 @@ std::expected<OpenedLink, sys::SetupError> set_up(const AttendantOptions& option
   auto warnings = configure(options.network);
   if (!warnings) return std::unexpected(warnings.error());
   for (const sys::SetupError& warning : *warnings) channel.tell(GuestWarning{warning});
+  if (options.diagnostics) send_diagnostics(channel);
   return link;
 }
 

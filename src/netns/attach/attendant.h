@@ -20,6 +20,7 @@ struct AttendantOptions {
   LinkOpener open_link = {};
   // See GuestOptions.
   std::size_t agent_channels = 0;
+  bool diagnostics = false;
   // It ends with its parent alone, whatever becomes of the namespace.
   bool stays = false;
 };

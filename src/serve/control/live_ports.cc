@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <utility>
 
-#include "driver/published.h"
+#include "driver/published_ports.h"
 
 namespace sluice::serve {
 
-std::expected<void, PortSet::Refusal> LivePorts::publish(const policy::PortMap& map) {
+std::expected<policy::PortMap, PortSet::Refusal> LivePorts::publish(const policy::PortMap& map) {
   const auto refused = [](std::string_view error, std::string message) {
     return std::unexpected(Refusal{error, std::move(message)});
   };
@@ -21,14 +21,15 @@ std::expected<void, PortSet::Refusal> LivePorts::publish(const policy::PortMap& 
   if (taken != published_.end()) {
     return refused("port-taken", fmt::format("{} is published already", policy::to_string(*taken)));
   }
-  auto ports = driver::PublishedPorts::open(sys::real_kernel(), {map}, network_);
-  if (!ports) return refused("cannot-listen", ports.error());
-  if (const auto served = workers_.publish(std::move(*ports)); !served) {
-    workers_.unpublish(policy::to_string(map));
+  auto opened = driver::open_ports(sys::real_kernel(), {map}, network_);
+  if (!opened) return refused("cannot-listen", opened.error());
+  const policy::PortMap& published = opened->maps.front();
+  if (const auto served = workers_.publish(std::move(opened->ports)); !served) {
+    workers_.unpublish(policy::to_string(published));
     return refused("cannot-listen", served.error().describe());
   }
-  published_.push_back(map);
-  return {};
+  published_.push_back(published);
+  return published;
 }
 
 bool LivePorts::unpublish(const policy::PortMap& map) {

@@ -22,7 +22,8 @@ class LivePorts final : public PortSet {
             std::vector<policy::PortMap> published)
       : workers_(workers), network_(network), published_(std::move(published)) {}
 
-  [[nodiscard]] std::expected<void, Refusal> publish(const policy::PortMap& map) override;
+  [[nodiscard]] std::expected<policy::PortMap, Refusal> publish(
+      const policy::PortMap& map) override;
   [[nodiscard]] bool unpublish(const policy::PortMap& map) override;
   [[nodiscard]] bool has(const policy::PortMap& map) const override;
   [[nodiscard]] std::span<const policy::PortMap> all() const { return published_; }

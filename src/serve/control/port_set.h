@@ -16,8 +16,9 @@ class PortSet {
     std::string message;
   };
 
-  // Its ports are listened on when this returns.
-  [[nodiscard]] virtual std::expected<void, Refusal> publish(const policy::PortMap& map) = 0;
+  // Its ports are listened on when this returns; what was yet to be picked is in what it returns.
+  [[nodiscard]] virtual std::expected<policy::PortMap, Refusal> publish(
+      const policy::PortMap& map) = 0;
   // Connections that were made go on. False: it is not published.
   [[nodiscard]] virtual bool unpublish(const policy::PortMap& map) = 0;
   [[nodiscard]] virtual bool has(const policy::PortMap& map) const = 0;

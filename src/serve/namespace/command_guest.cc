@@ -25,6 +25,7 @@ std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& set
                           .user = plan_.user,
                           .pid_namespace = plan_.pid_namespace,
                           .agent_channels = agent_channels_of(setting),
+                          .diagnostics = setting.follows_ports,
                           .signals = setting.signals,
                           .descriptor_limit = setting.descriptor_limit});
   if (!spawned) return std::unexpected(spawned.error());

@@ -77,6 +77,7 @@ std::expected<GuestEnds, sys::SetupError> await_tap(netns::PendingGuest& pending
     ends.links.push_back(std::make_unique<link::TapLink>(kernel, std::move(queue), features));
   }
   ends.agents = pending.take_agents();
+  ends.diagnostics = pending.take_diagnostics();
   return ends;
 }
 

@@ -42,5 +42,14 @@ TEST(GuestChannel, DescriptorsTravel) {
   for (const UniqueFd& fd : got.queues) EXPECT_NE(::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST(GuestChannel, TheSocketOfDiagnosticsTravels) {
+  auto [ours, theirs] = std::move(GuestChannel::pair().value());
+  OpenedDiagnostics diagnostics{UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC))};
+  ASSERT_TRUE(theirs.send(std::move(diagnostics)).has_value());
+  EXPECT_TRUE(std::get<OpenedDiagnostics>(ours.receive().value()).socket.valid());
+  ASSERT_TRUE(theirs.send(OpenedDiagnostics{}).has_value());
+  EXPECT_FALSE(std::get<OpenedDiagnostics>(ours.receive().value()).socket.valid());
+}
+
 }  // namespace
 }  // namespace sluice::netns

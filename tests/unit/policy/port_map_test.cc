@@ -19,6 +19,8 @@ TEST(PortMap, TakesAddressRangesAndProtocol) {
   EXPECT_EQ(round_trip("[::]:1:65535"), "[::]:1:65535");
   EXPECT_EQ(round_trip("8000-8010:80-90"), "8000-8010:80-90");
   EXPECT_EQ(round_trip("1-65535:1-65535"), "1-65535:1-65535");
+  EXPECT_EQ(round_trip("0:80"), "0:80");
+  EXPECT_EQ(round_trip("[::1]:0:53/udp"), "[::1]:0:53/udp");
 }
 
 TEST(PortMap, KeepsWhatItRead) {
@@ -37,14 +39,16 @@ TEST(PortMap, SaysWhatItExpected) {
                            "[10.0.0.1]:80:90", "localhost:80:90", "1:2:3:4"}) {
     EXPECT_EQ(round_trip(text), shape) << text;
   }
-  const std::string ports = "error: ports from 1 to 65535, or ranges as 8000-8010:80-90";
-  for (const char* text : {":", "80:", ":80", "0:80", "80:0", "65536:80", "80:65536", "90-80:90-80",
-                           "80-:80", "-80:80", " 80:80", "80:http"}) {
+  const std::string ports =
+      "error: ports from 1 to 65535, ranges as 8000-8010:80-90, or 0:80 for a free port";
+  for (const char* text : {":", "80:", ":80", "0-1:80-81", "00:80", "80:0", "0:0", "65536:80",
+                           "80:65536", "90-80:90-80", "80-:80", "-80:80", " 80:80", "80:http"}) {
     EXPECT_EQ(round_trip(text), ports) << text;
   }
   EXPECT_EQ(round_trip("80:80/sctp"), "error: /tcp or /udp behind the ports");
   EXPECT_EQ(round_trip("80:80/"), "error: /tcp or /udp behind the ports");
   EXPECT_EQ(round_trip("80-90:80-91"), "error: two port ranges of the same size");
+  EXPECT_EQ(round_trip("0:80-81"), "error: two port ranges of the same size");
 }
 
 bool clash(std::string_view a, std::string_view b) {
@@ -57,6 +61,7 @@ bool clash(std::string_view a, std::string_view b) {
 TEST(PortMap, KnowsWhenTwoWouldListenOnOnePort) {
   EXPECT_TRUE(clash("80:80", "80:81"));
   EXPECT_FALSE(clash("80:80", "81:80"));
+  EXPECT_FALSE(clash("0:80", "0:80")) << "each gets one of its own";
   EXPECT_FALSE(clash("80:80", "80:80/udp"));
   EXPECT_TRUE(clash("80:80", "127.0.0.1:80:80"));
   EXPECT_TRUE(clash("0.0.0.0:80:80", "127.0.0.1:80:80"));

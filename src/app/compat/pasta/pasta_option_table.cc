@@ -12,27 +12,22 @@ namespace {
 
 using policy::Protocol;
 
-// Ports that somebody in the namespace opens later are not followed. Callers name `auto` where
-// they have nothing better to say, and mostly live without.
-PasstTaken warn_of_auto(PasstDraft& draft, PasstGiven given, std::string_view instead) {
-  draft.done.warnings.push_back(fmt::format(
-      "{} auto: ports that are opened later are not followed; {}", given.option, instead));
-  return {};
-}
-
 template <Protocol kProtocol>
 PasstTaken read_ports_in(PasstDraft& draft, PasstGiven given) {
-  if (given.text != "auto") return take_ports(draft, given, kProtocol);
-  if (kProtocol == Protocol::kUdp) draft.udp_given = true;
-  return warn_of_auto(draft, given, fmt::format("name them, as {} 8080:80", given.option));
+  return take_ports(draft, given, kProtocol);
 }
 
-// Nobody listens in the namespace for the host.
+// Nobody listens in the namespace for the host. Callers name `auto` where they have nothing better
+// to say, and mostly live without.
 PasstTaken read_ports_out(PasstDraft& draft, PasstGiven given) {
   if (given.text == "none") return {};
   constexpr std::string_view kInstead =
       "the host's loopback is at the gateway's address, or at that of --map-host-loopback";
-  if (given.text == "auto") return warn_of_auto(draft, given, kInstead);
+  if (given.text == "auto") {
+    draft.done.warnings.push_back(
+        fmt::format("{} auto: ports of the host are not followed; {}", given.option, kInstead));
+    return {};
+  }
   return fail("{}: '{}' cannot be led out of the namespace's loopback; expected none: {}",
               given.option, given.text, kInstead);
 }
@@ -104,7 +99,8 @@ constexpr PasstOption kOptions[] = {
      switched<&PastaNamespaceWords::stays, true>},
     {"tcp-ports", 't', "PORTS",
      "lead ports of the host to the namespace's: none, all,\n"
-     "22,8080:80,2000-2010,~2005, ADDRESS%INTERFACE/22",
+     "22,8080:80,2000-2010,~2005, ADDRESS%INTERFACE/22, auto\n"
+     "(default, of TCP and UDP): those at which it waits",
      read_ports_in<Protocol::kTcp>},
     {"udp-ports", 'u', "PORTS", "the same of UDP (default: those of -t, as they are)",
      read_ports_in<Protocol::kUdp>},

@@ -69,14 +69,24 @@ using Target = std::variant<PastaCommand, netns::TargetNames>;
   return PastaCommand{std::move(words)};
 }
 
+// As pasta's defaults, which Podman and others switch off by -t none and -u none.
+void follow_by_default(PasstDraft& draft) {
+  if (draft.tcp_given || draft.udp_given) return;
+  for (const auto protocol : {policy::Protocol::kTcp, policy::Protocol::kUdp}) {
+    draft.follow.push_back(
+        {.protocol = protocol, .address = {}, .host_first = {}, .guest_first = {}});
+  }
+}
+
 // What of the program is another than pasta's, whatever was said.
 void tell_differences(PasstDraft& draft, const Target& target) {
   if (!draft.raw.has(OptionId::kInterface)) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
   draft.differs(
-      "ports that are opened in the namespace are not followed (-t auto), and its loopback "
-      "does not lead to the host's (-T, -U)");
+      "ports of the host's loopback are not opened in the namespace (-T, -U), and what waits at "
+      "the "
+      "namespace's own loopback is not published (-t, -u)");
   draft.differs("what comes from the host's loopback ends at the namespace's address");
   if (!std::holds_alternative<PastaCommand>(target)) return;
   draft.differs("COMMAND finds our DNS address in its /etc/resolv.conf");
@@ -90,6 +100,7 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (!target) return std::unexpected(std::move(target.error()));
   if (!draft.raw.has(OptionId::kMtu)) draft.value(OptionId::kMtu, kMtuDefault);
   add_address_words(draft);
+  follow_by_default(draft);
   NamespaceOptions guest;
   if (auto ok = read_namespace_options(draft.raw, guest); !ok) {
     return std::unexpected(std::move(ok.error()));

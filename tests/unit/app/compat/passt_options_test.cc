@@ -105,9 +105,13 @@ TEST(PasstOptions, UdpFollowsTcpUnlessItIsNamed) {
   ASSERT_EQ(done.vm.publish.size(), 2U);
   EXPECT_EQ(policy::to_string(done.vm.publish[0]), "8080:80");
   EXPECT_EQ(policy::to_string(done.vm.publish[1]), "8080:8080/udp");
-  EXPECT_TRUE(done.vm.publish[1].if_free);
+  EXPECT_EQ(done.vm.publish[1].if_taken, policy::IfTaken::kLeaveOut);
   EXPECT_EQ(options({"-t", "8080:80", "-u", "none"}).vm.publish.size(), 1U);
   EXPECT_EQ(options({"-t", "80", "-t", "none", "-u", "none"}).vm.publish.size(), 0U);
+}
+
+TEST(PasstOptions, NothingOfAMachineIsFollowed) {
+  EXPECT_TRUE(mistake({"-t", "auto"}).contains("'auto' follows what waits in a namespace"));
 }
 
 TEST(PasstOptions, AddressesOfOldClasses) {

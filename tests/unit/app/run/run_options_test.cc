@@ -35,6 +35,45 @@ std::string mistake(const Words& words) {
 
 using Command = std::vector<std::string>;
 
+TEST(RunOptions, PortsMayFollowTheGuest) {
+  const RunOptions o = options({"-t", "auto", "-u", "127.0.0.1%lo/auto", "-u", "53", "true"});
+  ASSERT_EQ(o.follow.size(), 2U);
+  EXPECT_EQ(o.follow[0].protocol, policy::Protocol::kTcp);
+  EXPECT_FALSE(o.follow[0].address.has_value());
+  EXPECT_EQ(o.follow[1].protocol, policy::Protocol::kUdp);
+  EXPECT_EQ(o.follow[1].interface, "lo");
+  EXPECT_EQ(o.publish.size(), 1U);
+  EXPECT_TRUE(options({"-t", "auto", "-t", "none", "true"}).follow.empty());
+}
+
+std::string published(const Words& words) {
+  std::string all;
+  for (const policy::PortMap& map : options(words).publish) {
+    if (!all.empty()) all += ' ';
+    all += policy::to_string(map);
+    if (map.if_taken == policy::IfTaken::kTell) all += "!";
+    if (map.if_taken == policy::IfTaken::kLeaveOut) all += "?";
+  }
+  return all;
+}
+
+TEST(RunOptions, PortsArePublishedOneByOneAndInLists) {
+  EXPECT_EQ(published({"-p", "0:80", "-t", "22,8080:80", "-u", "53", "true"}),
+            "0:80 22:22 8080:80 53:53/udp");
+  EXPECT_EQ(published({"-t", "22", "-t", "none", "-t", "23", "true"}), "23:23");
+  EXPECT_EQ(published({"--ignore-bind-errors", "-p", "8080:80", "-t", "22", "true"}),
+            "8080:80! 22:22!");
+  EXPECT_EQ(published({"-p", "8080:80", "-t", "127.0.0.1/~1-65530", "true"}),
+            "8080:80 127.0.0.1:65531-65535:65531-65535?");
+  EXPECT_EQ(mistake({"-p", "22:80", "-t", "20-25", "true"}),
+            "--tcp-ports: '20-25:20-25' needs a port of the host that '22:80' has");
+  EXPECT_EQ(mistake({"-4", "-u", "::1/53", "true"}),
+            "--udp-ports: '[::1]:53:53/udp' is IPv6, which -4 switches off");
+  EXPECT_EQ(mistake({"-6", "-t", "127.0.0.1/auto", "true"}),
+            "--tcp-ports: '127.0.0.1/auto' is IPv4, which -6 switches off");
+  EXPECT_TRUE(mistake({"-t", "eighty", "true"}).starts_with("--tcp-ports: 'eighty' are no ports"));
+}
+
 TEST(RunOptions, DefaultsAreThoseOfTheDesign) {
   const RunOptions o = options({"true"});
   EXPECT_TRUE(o.network.ipv4 && o.network.ipv6 && o.network.dns);

@@ -44,6 +44,17 @@ TEST_F(LivePortsTest, OneIsListenedOnUntilItIsTakenAway) {
   EXPECT_TRUE(ports_.unpublish(one));
 }
 
+TEST_F(LivePortsTest, APortThatIsPickedHasItsNumberFromThenOn) {
+  const auto first = ports_.publish(map("127.0.0.1:0:80"));
+  const auto second = ports_.publish(map("127.0.0.1:0:80"));
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_NE(first->host_first.value, 0);
+  EXPECT_NE(first->host_first, second->host_first);
+  EXPECT_FALSE(ports_.unpublish(map("127.0.0.1:0:80")));
+  EXPECT_TRUE(ports_.unpublish(*first));
+  EXPECT_TRUE(ports_.unpublish(*second));
+}
+
 TEST_F(LivePortsTest, WhatCannotBeListenedOnIsRefused) {
   EXPECT_EQ(publish(map("192.0.2.7:41740:80")), "cannot-listen");
   EXPECT_EQ(publish(map("20000-20256:80-336")), "bad-port");

@@ -11,10 +11,10 @@ namespace {
 
 class Ports final : public PortSet {
  public:
-  std::expected<void, Refusal> publish(const policy::PortMap& map) override {
+  std::expected<policy::PortMap, Refusal> publish(const policy::PortMap& map) override {
     if (refuses) return std::unexpected(Refusal{"cannot-listen", "somebody has it"});
     all.push_back(map);
-    return {};
+    return map;
   }
   bool unpublish(const policy::PortMap& map) override { return std::erase(all, map) > 0; }
   [[nodiscard]] bool has(const policy::PortMap& map) const override {

@@ -25,7 +25,9 @@ constexpr std::string_view kNoJson = R"({"error":{"desc":"bad request: cannot pa
 
 class NoPorts final : public PortSet {
  public:
-  std::expected<void, Refusal> publish(const policy::PortMap&) override { return {}; }
+  std::expected<policy::PortMap, Refusal> publish(const policy::PortMap& map) override {
+    return map;
+  }
   bool unpublish(const policy::PortMap&) override { return true; }
   [[nodiscard]] bool has(const policy::PortMap&) const override { return true; }
 };

@@ -20,15 +20,17 @@ std::string take(PasstDraft& draft, std::string_view name, std::string_view text
   return taken ? "" : taken.error().text;
 }
 
-TEST(PastaOptionTable, PortsThatAreNotFollowedAreToldOf) {
+TEST(PastaOptionTable, PortsOfTheGuestAreFollowedAndThoseOfTheHostToldOf) {
   PasstDraft draft;
   EXPECT_EQ(take(draft, "tcp-ports", "auto"), "");
   EXPECT_EQ(take(draft, "udp-ports", "auto"), "");
-  EXPECT_TRUE(draft.udp_given);
+  EXPECT_TRUE(draft.tcp_given && draft.udp_given);
+  EXPECT_EQ(draft.follow.size(), 2U);
+  EXPECT_EQ(take(draft, "udp-ports", "none"), "");
+  EXPECT_EQ(draft.follow.size(), 1U);
   EXPECT_EQ(take(draft, "tcp-ns", "auto"), "");
-  ASSERT_EQ(draft.done.warnings.size(), 3U);
-  EXPECT_TRUE(draft.done.warnings[0].contains("--tcp-ports auto"));
-  EXPECT_TRUE(draft.done.warnings[2].contains("--map-host-loopback"));
+  ASSERT_EQ(draft.done.warnings.size(), 1U);
+  EXPECT_TRUE(draft.done.warnings[0].contains("--map-host-loopback"));
 }
 
 TEST(PastaOptionTable, NothingIsLedOutOfTheNamespace) {

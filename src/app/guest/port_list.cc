@@ -1,7 +1,8 @@
-#include "app/compat/passt_ports.h"
+#include "app/guest/port_list.h"
 
 #include <array>
 #include <bitset>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -15,7 +16,8 @@ namespace {
 
 constexpr std::size_t kPorts = std::numeric_limits<std::uint16_t>::max() + std::size_t{1};
 constexpr std::string_view kShape =
-    "none, all, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them if "
+    "none, all, auto, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them "
+    "if "
     "need be";
 
 struct Range {
@@ -111,17 +113,26 @@ bool take_place(std::string_view& text, policy::PortMap& map) {
 
 }  // namespace
 
-std::expected<std::vector<policy::PortMap>, Mistake> parse_passt_ports(
-    std::string_view option, std::string_view text, policy::Protocol protocol,
-    const EphemeralPorts& ephemeral) {
+EphemeralPorts EphemeralPorts::of_host() {
+  EphemeralPorts ports;
+  std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+  EphemeralPorts read;
+  if (file >> read.first >> read.last && read.first <= read.last) ports = read;
+  return ports;
+}
+
+std::expected<PortList, Mistake> parse_port_list(std::string_view option, std::string_view text,
+                                                 policy::Protocol protocol,
+                                                 const EphemeralPorts& ephemeral) {
   const auto wrong = [&] {
     return fail("{}: '{}' are no ports; expected {}", option, text, kShape);
   };
-  if (text == "none") return std::vector<policy::PortMap>{};
+  if (text == "none") return PortList{};
   policy::PortMap like;
   like.protocol = protocol;
   std::string_view rest = text;
   if (!take_place(rest, like)) return wrong();
+  if (rest == "auto") return PortList{.maps = {}, .follow = std::move(like)};
 
   const auto forwarding = std::make_unique<Forwarding>();
   bool any_named = false;
@@ -136,9 +147,9 @@ std::expected<std::vector<policy::PortMap>, Mistake> parse_passt_ports(
   if (!any_named) {
     forwarding->lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
     forwarding->exclude({ephemeral.first, ephemeral.last});
-    like.if_free = true;
+    like.if_taken = policy::IfTaken::kLeaveOut;
   }
-  return forwarding->maps(like);
+  return PortList{.maps = forwarding->maps(like), .follow = std::nullopt};
 }
 
 }  // namespace sluice::app

@@ -1,5 +1,4 @@
-// Published ports: listeners and bound sockets of the host whose clients become flows of the
-// guest. Not thread-safe.
+// Published ports that are served: their clients become flows of the guest. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -12,47 +11,12 @@
 #include "driver/io/event_tag.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
-#include "flow/core/frame_owner.h"
+#include "driver/published_ports.h"
 #include "flow/engine/engine.h"
-#include "host/accept.h"
-#include "host/listener.h"
-#include "host/udp_socket.h"
-#include "policy/port_map.h"
+#include "host/tcp_socket.h"
 #include "sys/event_loop.h"
 
 namespace sluice::driver {
-
-// Bound before the guest starts, so that a port in use is an error at once.
-struct PublishedPorts {
-  struct Tcp {
-    host::TcpListener listener;
-    wire::Endpoint guest;
-    std::string map{};  // What it is of, as policy::to_string() has it.
-    host::AcceptShare share{};
-  };
-  struct Udp {
-    host::UdpSocket socket;
-    wire::Endpoint guest;
-    std::string map{};
-  };
-  std::vector<Tcp> tcp;
-  std::vector<Udp> udp;
-
-  // For each worker of a group what it serves: who accepts is the first, and the datagrams of a
-  // port are with the owner of the guest's.
-  [[nodiscard]] std::vector<PublishedPorts> split(const flow::FrameOwner& owner) &&;
-
-  // Binds every port of every map. The error is a sentence that names the map.
-  [[nodiscard]] static std::expected<PublishedPorts, std::string> open(
-      sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
-      const flow::GuestNetwork& network);
-
- private:
-  [[nodiscard]] std::expected<void, sys::SysError> add(sys::Kernel& kernel,
-                                                       const policy::PortMap& map,
-                                                       const wire::Endpoint& endpoint,
-                                                       const wire::Endpoint& guest);
-};
 
 class PortPublisher {
  public:

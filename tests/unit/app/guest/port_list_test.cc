@@ -1,4 +1,4 @@
-#include "app/compat/passt_ports.h"
+#include "app/guest/port_list.h"
 
 #include <gtest/gtest.h>
 
@@ -9,20 +9,20 @@ namespace {
 
 // The maps as text, an interface and "if free" behind them.
 std::string ports(std::string_view text) {
-  const auto maps =
-      parse_passt_ports("-t", text, policy::Protocol::kTcp, {.first = 32'768, .last = 60'999});
-  if (!maps) return maps.error().text;
+  const auto list =
+      parse_port_list("-t", text, policy::Protocol::kTcp, {.first = 32'768, .last = 60'999});
+  if (!list) return list.error().text;
   std::string all;
-  for (const policy::PortMap& map : *maps) {
+  for (const policy::PortMap& map : list->maps) {
     if (!all.empty()) all += ' ';
     all += policy::to_string(map);
     if (!map.interface.empty()) all += "%" + map.interface;
-    if (map.if_free) all += "?";
+    if (map.if_taken == policy::IfTaken::kLeaveOut) all += "?";
   }
   return all;
 }
 
-TEST(PasstPorts, EachFormOfItsManual) {
+TEST(PortList, EachFormOfItsManual) {
   EXPECT_EQ(ports("none"), "");
   EXPECT_EQ(ports("22"), "22:22");
   EXPECT_EQ(ports("22:23"), "22:23");
@@ -38,7 +38,7 @@ TEST(PasstPorts, EachFormOfItsManual) {
   EXPECT_EQ(ports("192.0.2.1/20-30,~25"), "192.0.2.1:20-24:20-24 192.0.2.1:26-30:26-30");
 }
 
-TEST(PasstPorts, ExclusionsAloneMeanAllOthersButTheEphemeral) {
+TEST(PortList, ExclusionsAloneMeanAllOthersButTheEphemeral) {
   EXPECT_EQ(ports("~20000-20010"),
             "1-19999:1-19999? 20011-32767:20011-32767? 61000-65535:61000-65535?");
   EXPECT_EQ(ports("all"), "1-32767:1-32767? 61000-65535:61000-65535?");
@@ -46,27 +46,33 @@ TEST(PasstPorts, ExclusionsAloneMeanAllOthersButTheEphemeral) {
             "127.0.0.1:1-32767:1-32767? 127.0.0.1:61000-65535:61000-65535?");
 }
 
-TEST(PasstPorts, ALonePortBehindTheColonIsWhereTheRangeBegins) {
+TEST(PortList, ALonePortBehindTheColonIsWhereTheRangeBegins) {
   EXPECT_EQ(ports("8000-8010:80"), "8000-8010:80-90");
 }
 
-TEST(PasstPorts, NeighboursAreOneMap) {
+TEST(PortList, NeighboursAreOneMap) {
   EXPECT_EQ(ports("80,81,82,90:190"), "80-82:80-82 90:190");
   EXPECT_EQ(ports("80,80:8080"), "80:8080") << "the later counts";
 }
 
-TEST(PasstPorts, WhatIsNoneIsRefusedWhole) {
+TEST(PortList, WhatIsNoneIsRefusedWhole) {
   for (const char* const text :
        {"",          "0",          "65536",         "22,",         ",22",
         "22-",       "-22",        "80-22",         "22-80:32-91", "65000-65535:65000-65536",
         "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22",         "~",
         "22:",       "22:x",       "auto",          "22 23",       "+22"}) {
-    const auto maps = parse_passt_ports("-t", text, policy::Protocol::kTcp, {});
+    const auto maps = parse_port_list("-t", text, policy::Protocol::kTcp, {});
     ASSERT_FALSE(maps.has_value()) << text;
     EXPECT_TRUE(maps.error().text.starts_with("-t: '" + std::string(text) +
                                               "' are no ports; expected none, all"))
         << maps.error().text;
   }
+}
+
+TEST(PortList, EphemeralPortsAreTheHosts) {
+  const EphemeralPorts ports = EphemeralPorts::of_host();
+  EXPECT_GE(ports.first, 1);
+  EXPECT_LE(ports.first, ports.last);
 }
 
 }  // namespace

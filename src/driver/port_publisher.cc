@@ -1,104 +1,11 @@
-#include "driver/published.h"
-
-#include <fmt/core.h>
+#include "driver/port_publisher.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <utility>
 
+#include "sys/sys_error.h"
+
 namespace sluice::driver {
-namespace {
-
-// One socket holds what comes from everybody while we are at other work. The kernel grants as much
-// of it as net.core.rmem_max allows.
-constexpr std::uint32_t kPublishedBuffer = 1024 * 1024;
-
-// The addresses to bind: the one that was named, or everywhere in each family that the guest has.
-[[nodiscard]] std::vector<wire::IpAddress> addresses_of(const policy::PortMap& map,
-                                                        const flow::GuestNetwork& network) {
-  if (map.address) return {*map.address};
-  std::vector<wire::IpAddress> everywhere;
-  if (network.ipv4) everywhere.push_back(wire::IpAddress::v4(std::uint32_t{0}));
-  if (network.ipv6) everywhere.emplace_back();
-  return everywhere;
-}
-
-[[nodiscard]] std::string bind_error(const policy::PortMap& map, const wire::Endpoint& endpoint,
-                                     const sys::SysError& error) {
-  const char* hint = "";
-  if (error.error == EADDRINUSE) {
-    hint = "; another program has this port: choose a different one";
-  } else if (error.error == EACCES) {
-    hint = "; ports below net.ipv4.ip_unprivileged_port_start need privileges: choose a higher one";
-  } else if (error.error == EADDRNOTAVAIL) {
-    hint = "; the host has no such address";
-  }
-  return fmt::format("{}: cannot listen on {}: {}{}", policy::to_string(map),
-                     wire::to_string(endpoint), sys::errno_text(error.error), hint);
-}
-
-// "Everywhere" includes IPv6 only where the host has it.
-[[nodiscard]] bool may_be_left_out(const policy::PortMap& map, const wire::IpAddress& address,
-                                   const flow::GuestNetwork& network, int error) {
-  if (map.if_free && (error == EADDRINUSE || error == EACCES)) return true;
-  return !map.address && !address.is_v4() && network.ipv4 &&
-         (error == EAFNOSUPPORT || error == EADDRNOTAVAIL);
-}
-
-}  // namespace
-
-std::expected<void, sys::SysError> PublishedPorts::add(sys::Kernel& kernel,
-                                                       const policy::PortMap& map,
-                                                       const wire::Endpoint& endpoint,
-                                                       const wire::Endpoint& guest) {
-  if (map.protocol == policy::Protocol::kTcp) {
-    auto listener = host::TcpListener::open(kernel, endpoint,
-                                            {.freebind = map.freebind,
-                                             .device = map.interface,
-                                             .accepted = {.urgent_inline = true, .guarded = true}});
-    if (!listener) return std::unexpected(listener.error());
-    tcp.push_back({std::move(*listener), guest, policy::to_string(map)});
-    return {};
-  }
-  auto socket = host::UdpSocket::open(kernel, endpoint.address.family(),
-                                      {.bind = endpoint,
-                                       .packet_info = true,
-                                       .receive_buffer = kPublishedBuffer,
-                                       .freebind = map.freebind,
-                                       .device = map.interface});
-  if (!socket) return std::unexpected(socket.error());
-  udp.push_back({std::move(*socket), guest, policy::to_string(map)});
-  return {};
-}
-
-std::expected<PublishedPorts, std::string> PublishedPorts::open(
-    sys::Kernel& kernel, const std::vector<policy::PortMap>& maps,
-    const flow::GuestNetwork& network) {
-  PublishedPorts ports;
-  for (const policy::PortMap& map : maps) {
-    for (const wire::IpAddress& address : addresses_of(map, network)) {
-      for (std::uint16_t i = 0; i < map.count; ++i) {
-        const auto host_port = static_cast<std::uint16_t>(map.host_first.value + i);
-        const auto guest_port = static_cast<std::uint16_t>(map.guest_first.value + i);
-        const wire::Endpoint endpoint{address, wire::Port{host_port}};
-        const wire::IpAddress& own = address.is_v4() ? network.guest_v4 : network.guest_v6;
-        const wire::Endpoint guest{map.guest_address.value_or(own), wire::Port{guest_port}};
-        const auto added = ports.add(kernel, map, endpoint, guest);
-        if (added || may_be_left_out(map, address, network, added.error().error)) continue;
-        return std::unexpected(bind_error(map, endpoint, added.error()));
-      }
-    }
-  }
-  return ports;
-}
-
-std::vector<PublishedPorts> PublishedPorts::split(const flow::FrameOwner& owner) && {
-  std::vector<PublishedPorts> parts(owner.workers());
-  parts.front().tcp = std::move(tcp);
-  for (Udp& port : udp) parts[owner.of_udp(port.guest.port)].udp.push_back(std::move(port));
-  return parts;
-}
 
 std::expected<void, sys::SysError> PortPublisher::begin() {
   for (PublishedPorts::Udp& port : ports_.udp) {

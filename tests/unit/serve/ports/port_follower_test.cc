@@ -1,0 +1,104 @@
+#include "serve/ports/port_follower.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+namespace sluice::serve {
+namespace {
+
+using policy::Protocol;
+
+class Ports final : public PortSet {
+ public:
+  std::expected<policy::PortMap, Refusal> publish(const policy::PortMap& map) override {
+    ++asked;
+    if (map.host_first == taken) return std::unexpected(Refusal{"cannot-listen", "taken"});
+    all.push_back(map);
+    return map;
+  }
+  bool unpublish(const policy::PortMap& map) override { return std::erase(all, map) > 0; }
+  [[nodiscard]] bool has(const policy::PortMap& map) const override {
+    return std::ranges::find(all, map) != all.end();
+  }
+  [[nodiscard]] std::string text() const {
+    std::string text;
+    for (const policy::PortMap& map : all) text += (text.empty() ? "" : " ") + to_string(map);
+    return text;
+  }
+
+  std::vector<policy::PortMap> all;
+  wire::Port taken{9};
+  int asked = 0;
+};
+
+wire::Endpoint at(const char* address, unsigned port) {
+  return {wire::parse_ip(address).value(), wire::Port{static_cast<std::uint16_t>(port)}};
+}
+
+class PortFollowerTest : public testing::Test {
+ protected:
+  static policy::PortMap like(Protocol protocol, const char* address = nullptr) {
+    policy::PortMap map{.protocol = protocol, .address = {}, .host_first = {}, .guest_first = {}};
+    if (address != nullptr) map.address = wire::parse_ip(address).value();
+    return map;
+  }
+
+  Ports ports_;
+  flow::GuestNetwork network_;
+  PortFollower follower_{ports_, network_, {like(Protocol::kTcp), like(Protocol::kUdp)}};
+};
+
+TEST_F(PortFollowerTest, PortsComeAndGoWithWhoWaits) {
+  follower_.look(Protocol::kTcp, std::array{at("0.0.0.0", 80), at("::", 80), at("::", 81)});
+  EXPECT_EQ(ports_.text(), "80:80 81:81");
+  follower_.look(Protocol::kUdp, std::array{at("0.0.0.0", 53)});
+  EXPECT_EQ(ports_.text(), "80:80 81:81 53:53/udp");
+  follower_.look(Protocol::kTcp, std::array{at("::", 81)});
+  EXPECT_EQ(ports_.text(), "81:81 53:53/udp");
+  follower_.look(Protocol::kTcp, {});
+  follower_.look(Protocol::kUdp, {});
+  EXPECT_EQ(ports_.text(), "");
+}
+
+TEST_F(PortFollowerTest, WhoCannotBeReachedAndWhoOnlyAsksIsNotFollowed) {
+  follower_.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("192.0.2.1", 82), at("::", 0),
+                                            at("10.0.2.15", 83), at("fd00::15", 84)});
+  EXPECT_EQ(ports_.text(), "83:83 84:84");
+  follower_.look(Protocol::kUdp,
+                 std::array{at("0.0.0.0", 68), at("::", 546), at("0.0.0.0", 40'000)});
+  EXPECT_EQ(ports_.text(), "83:83 84:84");
+}
+
+TEST_F(PortFollowerTest, WhatTheHostCannotGiveIsAskedForOnce) {
+  const std::array waiting{at("0.0.0.0", 9)};
+  for (int i = 0; i < 3; ++i) follower_.look(Protocol::kTcp, waiting);
+  EXPECT_EQ(ports_.asked, 1);
+  follower_.look(Protocol::kTcp, {});
+  follower_.look(Protocol::kTcp, waiting);
+  EXPECT_EQ(ports_.asked, 2) << "the guest opened it anew";
+}
+
+TEST_F(PortFollowerTest, EachPlaceOfTheHostHasThePort) {
+  PortFollower follower(ports_, network_,
+                        {like(Protocol::kTcp, "127.0.0.1"), like(Protocol::kTcp, "::1")});
+  EXPECT_TRUE(follower.follows(Protocol::kTcp));
+  EXPECT_FALSE(follower.follows(Protocol::kUdp));
+  follower.look(Protocol::kTcp, std::array{at("::", 80)});
+  EXPECT_EQ(ports_.text(), "127.0.0.1:80:80 [::1]:80:80");
+}
+
+TEST_F(PortFollowerTest, AGuestThatWaitsEverywhereGetsABoundedShare) {
+  std::vector<wire::Endpoint> everywhere;
+  for (unsigned port = 1000; port < 5000; ++port) everywhere.push_back(at("::", port));
+  follower_.look(Protocol::kTcp, everywhere);
+  EXPECT_EQ(ports_.all.size(), PortFollower::kNewMax);
+  for (int i = 0; i < 100; ++i) follower_.look(Protocol::kTcp, everywhere);
+  EXPECT_EQ(ports_.all.size(), PortFollower::kPortsMax);
+  follower_.look(Protocol::kTcp, {});
+  EXPECT_TRUE(ports_.all.empty());
+}
+
+}  // namespace
+}  // namespace sluice::serve

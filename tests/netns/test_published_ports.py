@@ -11,7 +11,7 @@ import time
 import pytest
 
 from harness import (ANY, GUEST, LOOPBACK, PYTHON, bracket, check, check_equal, each_family, echo,
-                     finish, processes, read_line, socket_in)
+                     finish, processes, read_line, socket_in, v4_only)
 from test_control import Run, abstract
 
 # Serves echoes at each of the ports that it is given.
@@ -257,6 +257,7 @@ print("up", flush=True); sys.stdin.readline()
 """
 
 
+@v4_only
 @pytest.mark.alone
 def test_ten_thousand_ports_come_and_go_under_traffic(t):
     t.listen(7000, echo)

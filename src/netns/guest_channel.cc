@@ -58,7 +58,7 @@ Packet packet_of(const GuestMessage& message) {
                     message);
 }
 
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkQueues);
+constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkDescriptors);
 
 }  // namespace
 
@@ -79,9 +79,9 @@ std::expected<void, sys::SysError> GuestChannel::send(const GuestMessage& messag
 
   alignas(cmsghdr) std::array<std::uint8_t, kControlSize> control{};
   if (const auto* link = std::get_if<OpenedLink>(&message); link != nullptr) {
-    std::array<int, kMaxLinkQueues> fds{};
-    const std::size_t count = std::min(link->queues.size(), kMaxLinkQueues);
-    for (std::size_t i = 0; i < count; ++i) fds[i] = link->queues[i].get();
+    std::array<int, kMaxLinkDescriptors> fds{};
+    const std::size_t count = std::min(link->descriptors.size(), kMaxLinkDescriptors);
+    for (std::size_t i = 0; i < count; ++i) fds[i] = link->descriptors[i].get();
     sys::ControlWriter writer(control);
     writer.add_descriptors(std::span(fds).first(count));
     writer.attach_to(header);

@@ -2,8 +2,9 @@
 
 YARDSTICKS = ("direct", "loopback")
 # The order of columns, bars and legends. Engines that are not named here follow these.
-ORDER = (*YARDSTICKS, "sluice-names", "sluice", "sluice-tap", "pasta", "slirp4netns",
-         "sluice-forward", "rinetd", "haproxy-splice", "haproxy-copy", "nginx-stream", "socat")
+ORDER = (*YARDSTICKS, "sluice-names", "sluice", "sluice-tap", "sluice-packet", "pasta",
+         "slirp4netns", "sluice-forward", "rinetd", "haproxy-splice", "haproxy-copy",
+         "nginx-stream", "socat")
 GROUP_TITLES = {"tcp": "TCP throughput", "latency": "Latency", "udp": "UDP",
                 "transfer": "File transfer", "churn": "Connection churn", "start": "Start-up",
                 "memory": "Memory", "policy": "Under a policy of names",

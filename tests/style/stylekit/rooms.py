@@ -37,6 +37,7 @@ MAY_INCLUDE = {
     "flow/udp": {"flow/ip", "flow/core", "policy", "wire", "trace", "base"},
     "link": {"sys", "wire", "base"},
     "link/direct": {"link/vhost_user", "link/shared", "link", "virtio", "sys", "wire", "base"},
+    "link/packet": {"link", "sys", "wire", "base"},
     "link/shared": {"sys", "base"},
     "link/vhost_user": {"link/shared", "link", "virtio", "sys", "wire", "base"},
     "host": {"sys", "wire", "base"},

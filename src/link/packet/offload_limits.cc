@@ -1,5 +1,5 @@
-// limit_offloads() of packet_socket.h: the features of an interface by their names (ethtool, by
-// ioctl), as the numbers differ from kernel to kernel.
+#include "link/packet/offload_limits.h"
+
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "link/packet/packet_socket.h"
+#include "base/unique_fd.h"
 
 namespace sluice::link {
 namespace {

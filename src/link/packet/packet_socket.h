@@ -32,10 +32,4 @@ struct PacketSockets {
 [[nodiscard]] std::expected<PacketSockets, sys::SetupError> open_packet_sockets(
     std::uint32_t interface, std::size_t queues);
 
-// Whoever has the interface `name` of the calling thread's namespace leaves to us of segmentation
-// and checksums only what a virtio-net header can say; the kernel does the rest before a frame
-// leaves.
-[[nodiscard]] std::expected<void, sys::SetupError> limit_offloads(const std::string& name,
-                                                                  bool udp_batches);
-
 }  // namespace sluice::link

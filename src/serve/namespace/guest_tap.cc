@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "link/packet/offload_limits.h"
 #include "link/packet/packet_link.h"
 #include "link/packet/packet_socket.h"
 #include "link/tap_link.h"

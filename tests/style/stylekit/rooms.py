@@ -180,7 +180,7 @@ DOORS = {
     "agent": {"agent.h", "agent_process.h"},
     "netns": {"attach/attendant.h", "attach/target_namespaces.h", "child_process.h", "guest_files.h",
               "guest_namespace.h", "hosts_file.h", "namespaces.h", "pending_guest.h",
-              "ssh_files.h"},
+              "ssh_files.h", "veth_pair.h"},
     "driver": {"published.h", "rule_hits.h", "worker_group.h"},
     "serve": {"ask/ask_plan.h", "box/box_guest.h", "box/box_plan.h", "machine_guest.h",
               "namespace/command_guest.h", "namespace/namespace_guest.h", "namespace/tap_guest.h", "outputs.h", "plan.h",

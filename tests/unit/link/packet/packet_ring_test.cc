@@ -107,19 +107,6 @@ TEST_F(PacketRingTest, ATagThatTheKernelTookOutIsPutBack) {
   EXPECT_EQ(other->offload.csum_start, 0);
 }
 
-TEST(PacketRings, EveryShapeHasWholeSlotsInItsBlocks) {
-  for (const std::size_t queues : {1U, 2U, 64U}) {
-    const QueueRings rings = rings_of(queues);
-    for (const RingShape& shape : {rings.for_short, rings.for_long}) {
-      EXPECT_EQ(shape.slot_size % 16, 0U);
-      EXPECT_LE(std::uint64_t{shape.slot_size} * shape.slots_per_block, kRingBlock);
-      EXPECT_GE(shape.slots(), 31U);
-    }
-    EXPECT_LE(kShortFrameMax + FilledRing::kFrame, rings.for_short.slot_size);
-    EXPECT_LE(65'535U + 40 + ETH_HLEN + 4 + FilledRing::kFrame, rings.for_long.slot_size);
-  }
-}
-
 TEST(PacketRings, SeveralBlocksAreGoneThroughInTurn) {
   FilledRing kernel({.slot_size = 2048, .slots_per_block = 2, .blocks = 2});
   PacketRing ring = kernel.ring();

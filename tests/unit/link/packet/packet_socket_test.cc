@@ -2,13 +2,10 @@
 #include "link/packet/packet_socket.h"
 
 #include <gtest/gtest.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "link/packet/packet_link.h"
@@ -186,34 +183,6 @@ TEST(PacketSockets, AnInterfaceThatIsNotThereIsNamed) {
   });
   if (code == sys::kNotPermitted) GTEST_SKIP() << "no namespace";
   EXPECT_EQ(code, 0);
-}
-
-// Whether the loopback has a feature that is known by its old name, too.
-std::optional<bool> loopback_has(std::uint32_t question) {
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ethtool_value value{.cmd = question, .data = 0};
-  ifreq request{};
-  std::strcpy(request.ifr_name, "lo");
-  request.ifr_data = reinterpret_cast<char*>(&value);
-  if (::ioctl(fd.get(), SIOCETHTOOL, &request) != 0) return std::nullopt;
-  return value.data != 0;
-}
-
-TEST(LimitOffloads, SegmentsOfTcpAreLeftToUs) {
-  const int code = status_of([] {
-    if (loopback_has(ETHTOOL_GTSO) != true) return sys::kNotPermitted;
-    if (!limit_offloads("lo", true) || !limit_offloads("lo", false)) return 1;
-    return loopback_has(ETHTOOL_GTSO) == true && loopback_has(ETHTOOL_GTXCSUM) == true ? 0 : 2;
-  });
-  if (code == sys::kNotPermitted) GTEST_SKIP() << "no namespace";
-  EXPECT_EQ(code, 0);
-}
-
-TEST(LimitOffloads, AnInterfaceThatIsNotThereIsNamed) {
-  const auto done = limit_offloads("nowhere0", true);
-  ASSERT_FALSE(done);
-  EXPECT_NE(done.error().step.find("nowhere0"), std::string::npos);
-  EXPECT_EQ(done.error().error, ENODEV);
 }
 
 }  // namespace

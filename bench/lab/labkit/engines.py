@@ -197,6 +197,7 @@ class SluicePacket(SluiceTap):
     """And that without /dev/net/tun: a veth pair and packet sockets stand for the tap."""
 
     name = "sluice-packet"
+    apart = True
 
     def start(self, network, path, mtu, _family):
         with network.without_tun():

@@ -8,7 +8,7 @@ ORDER = (*YARDSTICKS, "sluice-names", "sluice", "sluice-tap", "sluice-packet", "
 GROUP_TITLES = {"tcp": "TCP throughput", "latency": "Latency", "udp": "UDP",
                 "transfer": "File transfer", "churn": "Connection churn", "start": "Start-up",
                 "memory": "Memory", "policy": "Under a policy of names",
-                "forward": "Port forwarders"}
+                "packet": "Without /dev/net/tun", "forward": "Port forwarders"}
 QUANTITIES = {"Gbit/s": "throughput", "Mbit/s": "throughput", "MB/s": "throughput",
               "µs": "latency", "ns": "latency", "ms": "time", "s": "time",
               "MiB": "memory", "KiB": "memory"}

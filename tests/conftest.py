@@ -30,6 +30,8 @@ def pytest_addoption(parser):
                     help="given to every sluice run (default: nothing is given)")
     group.addoption("--workers", type=int,
                     help="given to every sluice run (default: nothing is given)")
+    group.addoption("--no-tun", action="store_true",
+                    help="without /dev/net/tun: by packet sockets")
     group.addoption("--fast", action="store_true",
                     help="64 MiB instead of 1 GiB, short runs, without the tests that take long")
     group.addoption("--nested", action="store_true",

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -151,6 +152,11 @@ TapFeatures TapFeatures::unpack(std::uint64_t packed) {
 
 sys::SetupError setup_error_of(TapStep step, int error) {
   return {step_text(step), error, hint_for(step, error)};
+}
+
+bool has_no_device(const sys::SetupError& error) {
+  constexpr std::array kReasons = {ENOENT, ENXIO, ENODEV, EACCES, EPERM};
+  return error.step == kDevice && std::ranges::find(kReasons, error.error) != kReasons.end();
 }
 
 std::expected<Tap, sys::SetupError> open_tap(const std::string& name, const TapOptions& options) {

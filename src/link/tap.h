@@ -65,6 +65,9 @@ enum class TapStep : std::uint8_t {
 // What to tell of a step that failed with this errno, and how to mend it.
 [[nodiscard]] sys::SetupError setup_error_of(TapStep step, int error);
 
+// Whether open_tap() failed as there is no such device here, or we may not use it.
+[[nodiscard]] bool has_no_device(const sys::SetupError& error);
+
 // `name` as the interface shall be called, at most 15 bytes. An interface with several queues takes
 // more of them from anybody in its namespace: forbid_more_queues() before anybody is there.
 [[nodiscard]] std::expected<Tap, sys::SetupError> open_tap(const std::string& name,

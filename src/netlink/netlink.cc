@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
@@ -78,6 +79,28 @@ void NetlinkBatch::commit(std::string step, int harmless) {
   used_ += MNL_ALIGN(header->nlmsg_len);
 }
 
+void NetlinkBatch::add_veth_pair(const VethPair& pair) {
+  nlmsghdr* header = mnl_nlmsg_put_header(begin());
+  header->nlmsg_type = RTM_NEWLINK;
+  header->nlmsg_flags = kRequest | NLM_F_CREATE | NLM_F_EXCL;
+  auto* link = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg)));
+  link->ifi_family = AF_UNSPEC;
+  link->ifi_index = static_cast<int>(pair.index);
+  mnl_attr_put_strz(header, IFLA_IFNAME, pair.name.c_str());
+  mnl_attr_put_u32(header, IFLA_MTU, pair.mtu);
+  nlattr* about = mnl_attr_nest_start(header, IFLA_LINKINFO);
+  mnl_attr_put_strz(header, IFLA_INFO_KIND, "veth");
+  nlattr* data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
+  nlattr* far = mnl_attr_nest_start(header, VETH_INFO_PEER);
+  mnl_nlmsg_put_extra_header(header, sizeof(ifinfomsg));
+  mnl_attr_put_strz(header, IFLA_IFNAME, pair.far_name.c_str());
+  mnl_attr_put_u32(header, IFLA_NET_NS_FD, static_cast<std::uint32_t>(pair.far_namespace));
+  mnl_attr_nest_end(header, far);
+  mnl_attr_nest_end(header, data);
+  mnl_attr_nest_end(header, about);
+  commit(fmt::format("create interface {} as one of a veth pair", pair.far_name));
+}
+
 void NetlinkBatch::change_link(std::uint32_t index, const LinkChange& change) {
   nlmsghdr* header = mnl_nlmsg_put_header(begin());
   header->nlmsg_type = RTM_NEWLINK;
@@ -88,6 +111,10 @@ void NetlinkBatch::change_link(std::uint32_t index, const LinkChange& change) {
   if (change.up) {
     link->ifi_change = IFF_UP;
     link->ifi_flags = IFF_UP;
+  }
+  if (change.no_arp) {
+    link->ifi_change |= IFF_NOARP;
+    link->ifi_flags |= IFF_NOARP;
   }
   if (change.mtu) mnl_attr_put_u32(header, IFLA_MTU, *change.mtu);
   if (change.transmit_queue) mnl_attr_put_u32(header, IFLA_TXQLEN, *change.transmit_queue);

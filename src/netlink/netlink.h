@@ -26,10 +26,22 @@ struct LinkChange {
   std::optional<std::string> name = std::nullopt;
   // The kernel makes no IPv6 link-local address of its own when the link comes up.
   bool no_automatic_link_local = false;
+  bool no_arp = false;  // It asks for no neighbour, and answers none.
+};
+
+// Two interfaces (veth(4)): whatever leaves by one comes by the other.
+struct VethPair {
+  std::uint32_t index = 0;  // As the near one shall be numbered.
+  std::string name = {};
+  std::uint32_t mtu = 0;
+  // The far one: its name, and a descriptor of the network namespace that it is for.
+  std::string far_name = {};
+  int far_namespace = -1;
 };
 
 class NetlinkBatch {
  public:
+  void add_veth_pair(const VethPair& pair);
   void change_link(std::uint32_t index, const LinkChange& change);
   // Packets go to the interface's own queues without waiting in a queueing discipline before them.
   void remove_discipline(std::uint32_t index);

@@ -69,9 +69,9 @@ std::vector<int> descriptors_of(const GuestMessage& message) {
     if (diagnostics->socket.valid()) fds.push_back(diagnostics->socket.get());
   }
   if (const auto* link = std::get_if<OpenedLink>(&message); link != nullptr) {
-    for (const UniqueFd& queue : link->queues) fds.push_back(queue.get());
+    for (const UniqueFd& fd : link->descriptors) fds.push_back(fd.get());
   }
-  fds.resize(std::min(fds.size(), kMaxLinkQueues));
+  fds.resize(std::min(fds.size(), kMaxLinkDescriptors));
   return fds;
 }
 
@@ -80,7 +80,7 @@ UniqueFd one_of(std::vector<UniqueFd> fds) {
   return fds.empty() ? UniqueFd() : std::move(fds.front());
 }
 
-constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkQueues);
+constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMaxLinkDescriptors);
 
 }  // namespace
 

@@ -15,12 +15,12 @@
 
 namespace sluice::netns {
 
-inline constexpr std::size_t kMaxLinkQueues = 64;
+inline constexpr std::size_t kMaxLinkDescriptors = 128;
 
-// The guest's link: a descriptor a queue, and a number that only its opener and its user
+// The guest's link: a descriptor or two a queue, and a number that only its opener and its user
 // understand (which offloads were granted, for instance).
 struct OpenedLink {
-  std::vector<UniqueFd> queues;
+  std::vector<UniqueFd> descriptors;
   std::uint64_t cookie = 0;
 };
 

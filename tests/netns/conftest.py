@@ -36,10 +36,17 @@ def mounts():
 
 
 @pytest.fixture
-def network(family):
+def has_tun(pytestconfig):
+    """Whether what a test starts finds a /dev/net/tun."""
+    return not pytestconfig.option.no_tun
+
+
+@pytest.fixture
+def network(family, has_tun):
     """Three hosts, of which nothing is left afterwards."""
     before = mounts()
     with netns.Network() as network:
+        network.has_tun = has_tun
         if family != 4:
             network.wait_ready()
         yield network

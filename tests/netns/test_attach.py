@@ -110,8 +110,9 @@ def test_when_told_to_end_it_leaves_nothing_behind(t):
     attached.ended()
     processes.wait_until(lambda: "sluice" not in attached.run("nft", "list", "tables"), 10,
                          "a table is left")
-    check("fwmark" not in attached.run("ip", "rule"), "a rule is left")
-    check("tap0" not in attached.run("ip", "-o", "link"), "the interface is left")
+    processes.wait_until(lambda: "fwmark" not in attached.run("ip", "rule"), 10, "a rule is left")
+    processes.wait_until(lambda: "tap0" not in attached.run("ip", "-o", "link"), 10,
+                         "the interface is left")
     check(processes.is_alive(attached.process), "the namespace's process is gone")
 
 

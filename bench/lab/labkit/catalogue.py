@@ -20,7 +20,7 @@ HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
 def all_cells(family):
     return [*_cubic(), *_bbr(), *_transfers(), *_round_trips(), *_one_packet(), *_udp(), *_churn(),
-            *_lifecycle(), *_policy(), *forwarders.cells(family)]
+            *_lifecycle(), *_policy(), *_packet(), *forwarders.cells(family)]
 
 
 def of_run(tier, patterns, family, clients):
@@ -153,6 +153,26 @@ def _lifecycle():
                 "memory", "lower", tier=WHOLE, cost=8, most_rounds=2)
     yield held
     yield _pss(held, "10000 idle pss")
+
+
+def _packet():
+    """Packet sockets in the place of the tap: ours beside ours."""
+    places = ("sluice-tap", "sluice-packet")
+    no_less, no_slower = Threshold(places[0], at_least=0.85), Threshold(places[0], at_most=1.18)
+    for mtu in (1500, 65520):
+        for direction in ("out", "in"):
+            yield Cell(f"packet tcp-{direction} mtu{mtu}", "Gbit/s",
+                       throughput.streams(direction, 1, mtu), places, mtu, "packet",
+                       thresholds=(no_less,), direction=direction, streams=1, congestion="cubic",
+                       tier=WHOLE)
+    for label, program, count in (("rr", "rr-client", 20000), ("crr", "crr-client", 4000),
+                                  ("udp-rr", "udp-rr-client", 10000)):
+        yield Cell(f"packet {label} p50", "µs", latency.round_trips(program, count, 1), places,
+                   latency.MTU, "packet", "lower", (no_slower,), flows=1, tier=WHOLE, cost=1.5)
+    yield Cell("packet udp-out 1400", "Gbit/s", datagrams.one_way(1400, 1500), places, 1500,
+               "packet", thresholds=(no_less,), direction="out", streams=1, tier=WHOLE)
+    yield Cell("packet start-up", "ms", lifecycle.start_up, places, 0, "packet", "lower",
+               tier=WHOLE, cost=1)
 
 
 def _policy():

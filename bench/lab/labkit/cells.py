@@ -16,10 +16,11 @@ DNS = 53
 SPIN = "import os\nyield_ = os.sched_yield\nwhile True: yield_()"
 
 NAMESPACE = tuple(name for name, engine in ENGINES.items() if not engine.apart)
-SERVED = NAMESPACE
+SERVED = tuple(ENGINES)
 ROUTED = ("direct", *NAMESPACE)
 ALL = ("direct", "loopback", *NAMESPACE)
 OURS, OURS_FORWARDING, OURS_NAMED = "sluice", "sluice-forward", "sluice-names"
+OURS_WITHOUT_TUN = "sluice-packet"
 
 # How much of the lab a run takes, each with all of the one before.
 SMOKE, QUICK, WHOLE = 0, 1, 2
@@ -50,7 +51,7 @@ class Cell:
     measure: object  # measure(bench, engine name) → sample
     engines: tuple
     mtu: int = 1500
-    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, policy, forward
+    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, policy, packet, forward
     better: str = "higher"  # Or "lower": which way the figure improves.
     thresholds: tuple = ()
     cpu_threshold: Threshold | None = None
@@ -72,7 +73,8 @@ class Cell:
     @property
     def judged(self):
         """Whose figure the thresholds are about."""
-        return {"forward": OURS_FORWARDING, "policy": OURS_NAMED}.get(self.group, OURS)
+        return {"forward": OURS_FORWARDING, "policy": OURS_NAMED,
+                "packet": OURS_WITHOUT_TUN}.get(self.group, OURS)
 
     def comparisons(self):
         """(prefix, threshold, key of the samples) of each bound that is a ratio."""

@@ -191,3 +191,14 @@ class SluiceTap(Sluice):
 
     def command(self, path, command, mtu=None):
         return sluice_command(path, command, mtu, ("--fast-path=off",))
+
+
+class SluicePacket(SluiceTap):
+    """And that without /dev/net/tun: a veth pair and packet sockets stand for the tap."""
+
+    name = "sluice-packet"
+    apart = True
+
+    def start(self, network, path, mtu, _family):
+        with network.without_tun():
+            return super().start(network, path, mtu, _family)

@@ -9,6 +9,7 @@ and whatever was made is removed by close(), whichever way the block is left, or
 the process is killed.
 """
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -18,6 +19,8 @@ import subprocess
 
 from . import processes, reaper
 
+# For a command in a namespace, whose mounts are its own.
+WITHOUT_TUN = ["sh", "-c", 'mount -t tmpfs none /dev/net && exec "$@"', "sh"]
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 CONGESTION = "/proc/sys/net/ipv4/tcp_congestion_control"
 _counter = itertools.count()
@@ -99,6 +102,7 @@ class Network:
         self._own = f"sl{os.getpid()}x"
         stem = f"{self._own}{next(_counter)}"
         self.cli, self.hst, self.srv = (f"{stem}{role}" for role in ("c", "h", "s"))
+        self.has_tun = True  # For what is started.
         self._children = []
         self._guests = set()
         self._made = []
@@ -174,9 +178,18 @@ class Network:
 
     # Running.
 
-    @staticmethod
-    def inside(name, command, nobody=False):
-        return ["ip", "netns", "exec", name, *(NOBODY if nobody else []), *command]
+    def inside(self, name, command, nobody=False):
+        return ["ip", "netns", "exec", name, *([] if self.has_tun else WITHOUT_TUN),
+                *(NOBODY if nobody else []), *command]
+
+    @contextlib.contextmanager
+    def without_tun(self):
+        """What is started meanwhile finds no /dev/net/tun."""
+        self.has_tun = False
+        try:
+            yield
+        finally:
+            self.has_tun = True
 
     def popen(self, name, command, nobody=False, **options):
         """Starts a command in a namespace. It is killed, with all below it, by close()."""

@@ -280,7 +280,7 @@ def _forwarders(document):
 
 
 def _others(document):
-    cells = [cell for group in ("udp", "transfer", "churn", "start", "memory", "policy")
+    cells = [cell for group in ("udp", "transfer", "churn", "start", "memory", "policy", "packet")
              for cell in _cells(document, group) if not cell["derived_from"]]
     if cells:
         yield "others.svg", _small_multiples(cells, "Other workloads")

@@ -14,7 +14,8 @@ from . import figures
 # One colour an engine in every plot. Hues of the palettes of Okabe and Ito and of Paul Tol, which
 # people with any colour vision can tell apart; the yardsticks are grey because they are no peers.
 COLOURS = {"direct": "#8a8a8a", "loopback": "#c4c4c4",
-           "sluice": "#0072b2", "sluice-tap": "#7fb8d8", "sluice-names": "#332288",
+           "sluice": "#0072b2", "sluice-tap": "#7fb8d8", "sluice-packet": "#44aa99",
+           "sluice-names": "#332288",
            "pasta": "#e69f00", "slirp4netns": "#d55e00",
            "sluice-forward": "#0072b2", "rinetd": "#cc79a7", "haproxy-splice": "#009e73",
            "haproxy-copy": "#56b4e9", "nginx-stream": "#882255", "socat": "#999933"}

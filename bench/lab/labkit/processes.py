@@ -99,7 +99,8 @@ def kill_now(child):
 
 
 def holds_tap(pid):
-    """Whether a process has /dev/net/tun open: then it is the one that serves."""
+    """Whether a process has /dev/net/tun open, or packets of a socket in its memory: then it is the
+    one that serves."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except OSError:
@@ -110,7 +111,11 @@ def holds_tap(pid):
                 return True
         except OSError:
             pass
-    return False
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            return any(line.split()[-1].startswith("socket:") for line in file)
+    except OSError:
+        return False
 
 
 def cpu_seconds(pid):

@@ -4,4 +4,4 @@ from . import engines, names, slirp4netns
 
 ENGINES = {engine.name: engine
            for engine in (engines.Pasta(), slirp4netns.Slirp4netns(), engines.Sluice(),
-                          engines.SluiceTap(), names.SluiceNames())}
+                          engines.SluiceTap(), engines.SluicePacket(), names.SluiceNames())}

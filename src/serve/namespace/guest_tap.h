@@ -1,4 +1,5 @@
-// The tap of a guest in a network namespace: how it is set up there, and its queues as links.
+// The tap of a guest in a network namespace: how it is set up there, and its queues as links. Where
+// there is no /dev/net/tun, or we may not open it, a veth pair with packet sockets stands for it.
 #pragma once
 
 #include <cstddef>

@@ -52,6 +52,14 @@ TEST(OpenTap, RefusesNamesTheKernelWouldRefuseOrExpand) {
   }
 }
 
+TEST(OpenTap, TellsWhetherThereIsADeviceAtAll) {
+  for (const int error : {ENOENT, ENXIO, ENODEV, EACCES, EPERM}) {
+    EXPECT_TRUE(has_no_device(setup_error_of(TapStep::kOpenDevice, error))) << error;
+    EXPECT_FALSE(has_no_device(setup_error_of(TapStep::kCreate, error))) << error;
+  }
+  EXPECT_FALSE(has_no_device(setup_error_of(TapStep::kOpenDevice, EMFILE)));
+}
+
 TEST(OpenTap, TellsHowToMendTheDevice) {
   EXPECT_EQ(setup_error_of(TapStep::kOpenDevice, EACCES).describe(),
             "/dev/net/tun: Permission denied; as root run: chmod 666 /dev/net/tun");

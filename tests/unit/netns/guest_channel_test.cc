@@ -32,14 +32,14 @@ TEST(GuestChannel, DescriptorsTravel) {
   auto [ours, theirs] = std::move(GuestChannel::pair().value());
   OpenedLink link;
   link.cookie = ~std::uint64_t{0};
-  for (std::size_t i = 0; i < kMaxLinkQueues; ++i) {
-    link.queues.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (std::size_t i = 0; i < kMaxLinkDescriptors; ++i) {
+    link.descriptors.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
   ASSERT_TRUE(theirs.send(std::move(link)).has_value());
   const auto got = std::get<OpenedLink>(ours.receive().value());
   EXPECT_EQ(got.cookie, ~std::uint64_t{0});
-  ASSERT_EQ(got.queues.size(), kMaxLinkQueues);
-  for (const UniqueFd& fd : got.queues) EXPECT_NE(::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
+  ASSERT_EQ(got.descriptors.size(), kMaxLinkDescriptors);
+  for (const UniqueFd& fd : got.descriptors) EXPECT_NE(::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
 TEST(GuestChannel, TheSocketOfDiagnosticsTravels) {

@@ -15,7 +15,7 @@ std::expected<OpenedLink, sys::SetupError> open_bare_tap() {
   UniqueFd tap = sys::bare_tap("tap0");
   if (!tap.valid()) return std::unexpected(sys::SetupError{"/dev/net/tun", errno, "a hint"});
   OpenedLink link;
-  link.queues.push_back(std::move(tap));
+  link.descriptors.push_back(std::move(tap));
   link.cookie = 0x1234'5678'9abcULL;
   return link;
 }
@@ -46,7 +46,7 @@ class Guest : public ::testing::TestWithParam<PidNamespace> {
     auto link = guest->await_link();
     if (!link) return std::nullopt;
     cookie = link->cookie;
-    queues = std::move(link->queues);
+    queues = std::move(link->descriptors);
     auto child = std::move(*guest).release();
     if (!child) return std::nullopt;
     return std::move(*child);

@@ -1,12 +1,16 @@
 # shellcheck shell=bash disable=SC2034
 # Shared by ./demo and ./check: packages, the tap device, colours. Sourced by bash.
 
-build_packages=(
-  build-essential cmake ninja-build pkg-config python3
+# The program alone, and its package.
+program_packages=(
+  build-essential cmake ninja-build pkg-config python3 file
   libfmt-dev libcli11-dev nlohmann-json3-dev
   libmnl-dev libseccomp-dev libcap-ng-dev libc-ares-dev libtomlplusplus-dev
   libidn2-dev libpsl-dev libmicrohttpd-dev
   systemtap-sdt-dev
+)
+build_packages=(
+  "${program_packages[@]}"
   libgtest-dev librapidcheck-dev libbenchmark-dev libabsl-dev valgrind
 )
 check_packages=(
@@ -16,6 +20,8 @@ check_packages=(
   python3-pytest python3-pytest-xdist
   chromium prometheus tmux
 )
+# What tests/package reads packages with, and installs them in.
+package_packages=(lintian mmdebstrap systemd)
 # The guests of tests/machine. Their kernel is unpacked from its package, not installed.
 machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl)
 # The peers, the clients and the tools of the lab.

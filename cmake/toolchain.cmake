@@ -24,6 +24,13 @@ endif()
 target_compile_options(sluice_options INTERFACE "SHELL:-iquote ${PROJECT_SOURCE_DIR}/src")
 target_compile_definitions(sluice_options INTERFACE SLUICE_VERSION="${PROJECT_VERSION}")
 
+if(SLUICE_HARDENED)
+  # Debian's compilers make position-independent programs with read-only relocations anyway. Of the
+  # folder that it was built in, the program says nothing.
+  target_compile_options(sluice_options INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+    -fstack-protector-strong -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.)
+endif()
+
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_options INTERFACE
     -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all -gline-tables-only)

@@ -12,9 +12,9 @@
 #include <string_view>
 
 #include "agent/agent_process.h"
+#include "netns/files/guest_files.h"
+#include "netns/files/guest_files_keeper.h"
 #include "netns/guest_diagnostics.h"
-#include "netns/guest_files.h"
-#include "netns/guest_files_keeper.h"
 #include "netns/guest_init.h"
 #include "netns/guest_namespace.h"
 #include "sys/process_limits.h"

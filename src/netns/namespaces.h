@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 #include "netns/guest_namespace.h"
 #include "netns/pending_guest.h"
 #include "sys/setup_error.h"

@@ -9,9 +9,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "netns/hosts_file.h"
+#include "netns/files/hosts_file.h"
+#include "netns/files/ssh_files.h"
 #include "netns/namespaces.h"
-#include "netns/ssh_files.h"
 
 namespace sluice::serve {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "flow/core/guest_network.h"
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 #include "policy/egress/egress_policy.h"
 
 namespace sluice::serve {

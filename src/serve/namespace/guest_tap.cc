@@ -11,7 +11,7 @@
 #include "link/packet/packet_link.h"
 #include "link/packet/packet_socket.h"
 #include "link/tap_link.h"
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 #include "netns/veth_pair.h"
 #include "sys/sys_error.h"
 #include "telemetry/log.h"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 
 namespace sluice::serve {
 namespace {

@@ -1,4 +1,4 @@
-#include "netns/ssh_files.h"
+#include "netns/files/ssh_files.h"
 
 #include <fcntl.h>
 #include <glob.h>

@@ -1,4 +1,4 @@
-#include "netns/guest_files_keeper.h"
+#include "netns/files/guest_files_keeper.h"
 
 #include <poll.h>
 #include <sys/inotify.h>

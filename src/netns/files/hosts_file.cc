@@ -1,4 +1,4 @@
-#include "netns/hosts_file.h"
+#include "netns/files/hosts_file.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 
 #include <fcntl.h>
 #include <linux/stat.h>

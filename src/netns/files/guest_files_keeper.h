@@ -6,7 +6,7 @@
 
 #include <span>
 
-#include "netns/guest_files.h"
+#include "netns/files/guest_files.h"
 
 namespace sluice::netns {
 

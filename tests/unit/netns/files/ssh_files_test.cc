@@ -1,4 +1,4 @@
-#include "netns/ssh_files.h"
+#include "netns/files/ssh_files.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>

@@ -16,7 +16,8 @@ set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
 set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/package_settings.cmake)
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_tree.cmake)
-# For those two, when CPack runs.
+set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/package_archives.cmake)
+# For these three, when CPack runs.
 set(CPACK_SLUICE_PACKAGING ${packaging})
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -50,18 +51,14 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
   ${packaging}/debian/compat/names)
 list(JOIN names "\n" SLUICE_DROP_INS)
 set(scripts ${PROJECT_BINARY_DIR}/packaging/compat)
-set(interests)
 foreach(line ${names})
   string(REGEX REPLACE " +" ";" words "${line}")
   list(GET words 0 name)
-  list(GET words 1 folder)
   list(GET words 3 page)
-  string(APPEND interests "interest-noawait ${folder}/${name}\n")
   if(NOT page STREQUAL "-")
     list(APPEND SLUICE_DROP_IN_NAMES ${name})
   endif()
 endforeach()
-file(CONFIGURE OUTPUT ${scripts}/triggers CONTENT "${interests}" @ONLY)
 foreach(script preinst postinst prerm postrm)
   configure_file(${packaging}/debian/compat/${script}.in ${scripts}/${script} @ONLY)
   list(APPEND compat_control ${scripts}/${script})
@@ -78,7 +75,8 @@ update-alternatives chooses between them and sluice.")
 set(CPACK_DEBIAN_COMPAT_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_COMPAT_PACKAGE_DEPENDS "sluice (= ${PROJECT_VERSION}-1)")
 set(CPACK_DEBIAN_COMPAT_PACKAGE_PROVIDES "passt, rinetd, slirp4netns (= 1.3.0)")
-set(CPACK_DEBIAN_COMPAT_PACKAGE_CONTROL_EXTRA ${compat_control} ${scripts}/triggers)
+set(CPACK_DEBIAN_COMPAT_PACKAGE_CONTROL_EXTRA ${compat_control}
+  ${packaging}/debian/compat/triggers)
 
 # Each name is a link to the program, in a folder of its own: to be put first in PATH where nothing
 # is packaged.

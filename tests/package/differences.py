@@ -14,10 +14,16 @@ def _unpacked(package, folder):
     return facts, [line.split()[5] for line in listing]
 
 
+def _members(package):
+    return subprocess.run(["ar", "tv", package], check=True, text=True,
+                          capture_output=True).stdout.splitlines()
+
+
 def between(first, second):
     if first.read_bytes() == second.read_bytes():
         return []
-    found = []
+    found = [f"member: {one} and {other}"
+             for one, other in zip(_members(first), _members(second)) if one != other]
     with tempfile.TemporaryDirectory() as folder:
         trees = [pathlib.Path(folder) / side for side in ("a", "b")]
         (facts_a, order_a), (facts_b, order_b) = map(_unpacked, (first, second), trees)
@@ -26,10 +32,10 @@ def between(first, second):
         for name in sorted(facts_a.keys() & facts_b.keys()):
             if facts_a[name] != facts_b[name]:
                 found.append(f"{name}: {' '.join(facts_a[name])} and {' '.join(facts_b[name])}")
-        if order_a != order_b and not found:
+        if order_a != order_b and sorted(order_a) == sorted(order_b):
             found.append("the order of the files")
         found += _contents(*trees)
-    return found or ["the archive itself: its members' headers, or how they are compressed"]
+    return found or ["how the members are compressed"]
 
 
 def _contents(first, second):

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 # What a person has who tries the program: a shell that completes, manuals, servers to reach.
-INCLUDED = "man-db,bash-completion,iproute2,busybox,procps"
+INCLUDED = "man-db,bash-completion,iproute2,busybox,procps,mount"
 SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 # pivot_root rather than chroot: in a chroot the kernel makes no user namespaces.
 MOUNT = r"""
@@ -69,7 +69,7 @@ class System:
 
     def command(self, words, user=None, alone=False):
         """The whole command line that starts `words` in there; alone: with a network of its own."""
-        line = ["nsenter", "--target", self._first, "--mount", "--pid", "--root", "--wd=/", "env", "-i",
+        line = ["nsenter", "--target", self._first, "--mount", "--pid", "--root", "--wdns=/", "env", "-i",
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm",
                 "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "HOME=/root"]
         if alone:

@@ -57,6 +57,7 @@ def test_its_last_image_starts_sluice(image, arguments, output):
 @pytest.fixture(scope="module")
 def image(new_system):
     system = new_system()
+    system.run("rm /root/sluice-compat_*.deb")
     system.run(words_of("RUN")[-1])
     assert system.run("ls /root /var/lib/apt/lists").split() == ["/root:", "/var/lib/apt/lists:"]
     return system

@@ -90,14 +90,14 @@ def test_profiles_are_found(system):
 def test_the_settings_of_the_service_say_what_to_do(system):
     """They have no rule as they come, which is an error that says so; a rule of their example works."""
     check = f"sluice forward --check -c {SETTINGS}"
-    assert "no forwarding_rules" in system.run(f"{check}", status=None)
+    assert "there are no rules" in system.run(f"{check}", status=None)
     system.run(f"cp {SETTINGS} /tmp/ && sed -i 's/^# \\(\\[\\[\\|listen\\|targets\\)/\\1/' {SETTINGS}")
     assert "10.0.0.2:80" in system.run(check)
     system.run(f"mv /tmp/forward.toml {SETTINGS}")
 
 
 def test_the_service_is_not_enabled_by_itself(system):
-    assert system.run("ls /etc/systemd/system 2>/dev/null; true") == ""
+    assert "sluice" not in system.run("ls -R /etc/systemd/system; true")
 
 
 def test_a_new_version_keeps_settings_and_connections(new_system):
@@ -115,6 +115,13 @@ def test_a_new_version_keeps_settings_and_connections(new_system):
     assert "kill --kill-whom=main --signal=SIGUSR2 sluice-forward.service" in told
     assert "--system daemon-reload" in told
     assert not [line for line in told if line.startswith(("stop", "restart"))]
+    # A service that somebody has enabled is enabled again by the package's coming back.
+    link = "/etc/systemd/system/multi-user.target.wants/sluice-forward.service"
+    mask = "/etc/systemd/system/sluice-forward.service"
+    system.run(f"mkdir -p {os.path.dirname(link)}")
+    system.run(f"ln -s /lib/systemd/system/sluice-forward.service {link} && dpkg -r sluice")
+    assert system.run(f"readlink {mask}") == "/dev/null\n"
+    system.run(f"dpkg -i /root/sluice_*.deb && test -e {link} && test ! -e {mask}")
     # Removed, the settings stay; purged, they do not.
     system.run("dpkg -r sluice")
     system.run(f"cmp {SETTINGS} /tmp/mine && test ! -e /usr/bin/sluice")

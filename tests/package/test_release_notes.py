@@ -17,7 +17,7 @@ Words that belong to no version.
 
 Added
 - A thing that takes more words than a line of Debian's changelog may have, so that it must be broken
-  somewhere ([docs](docs/thing.md)). **Changed**: `--old` is gone.
+  somewhere ([docs](https://docs.example)). **Changed**: `--old` is gone.
 
 ### 2026-03-01
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include <cerrno>
 #include <utility>
@@ -18,6 +19,11 @@ namespace {
 constexpr std::uint32_t kIndex = 1000;
 // As the guest may choose any for its end: what is longer than the other's is dropped in between.
 constexpr std::uint32_t kMtu = 65'535;
+
+// The kernel takes an interface away some time after the last socket beyond was closed, so that one
+// of a run before may still be there.
+constexpr timespec kLookAgain{.tv_sec = 0, .tv_nsec = 10'000'000};
+constexpr int kLooks = 100;
 
 std::unexpected<sys::SetupError> failed(std::string step, int error, std::string hint = "") {
   return std::unexpected(sys::SetupError{std::move(step), error, std::move(hint)});
@@ -47,9 +53,12 @@ std::expected<void, sys::SetupError> make_pair(const std::string& interface, int
                       .mtu = kMtu,
                       .far_name = interface,
                       .far_namespace = guest});
-  if (auto made = netlink->run(pair); !made) {
-    return failed(made.error().step, made.error().error, hint_for(made.error().error));
+  auto made = netlink->run(pair);
+  for (int look = 1; look < kLooks && !made && made.error().error == EEXIST; ++look) {
+    ::nanosleep(&kLookAgain, nullptr);
+    made = netlink->run(pair);
   }
+  if (!made) return failed(made.error().step, made.error().error, hint_for(made.error().error));
   netlink::NetlinkBatch quiet;
   quiet.change_link(kIndex, {.no_automatic_link_local = true});
   quiet.change_link(kIndex, {.up = true, .no_arp = true});

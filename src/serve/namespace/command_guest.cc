@@ -62,6 +62,9 @@ void CommandGuest::on_signal(const signalfd_siginfo& info) {
 }
 
 void CommandGuest::on_link_gone() {
+  if (!exit_status_) await_end(child_->pidfd());
+  if (!exit_status_) exit_status_ = child_->exit_code();
+  if (exit_status_) return;
   telemetry::log_warn("the command deleted its network interface; it has no network any more");
 }
 

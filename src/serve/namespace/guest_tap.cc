@@ -1,6 +1,7 @@
 #include "serve/namespace/guest_tap.h"
 
 #include <fmt/core.h>
+#include <poll.h>
 
 #include <array>
 #include <memory>
@@ -146,6 +147,11 @@ netns::LinkOpener tap_opener(const TapPlan& plan, const GuestSetting& setting) {
 
 std::size_t agent_channels_of(const GuestSetting& setting) {
   return setting.fast_path == policy::FastPathUse::kOff ? 0U : setting.workers;
+}
+
+void await_end(int pidfd) {
+  pollfd ended{.fd = pidfd, .events = POLLIN, .revents = 0};
+  (void)::poll(&ended, 1, 200);
 }
 
 std::expected<GuestEnds, sys::SetupError> await_tap(netns::PendingGuest& pending,

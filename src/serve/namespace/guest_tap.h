@@ -28,6 +28,10 @@ struct TapPlan {
 // How many workers talk to the guest's agent.
 [[nodiscard]] std::size_t agent_channels_of(const GuestSetting& setting);
 
+// Where a link is gone: one of a veth pair goes with its namespace, while the process that held
+// that still ends. Blocks until it has, for a fifth of a second at most.
+void await_end(int pidfd);
+
 // Blocks until the guest has set itself up; says what it could not have.
 [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await_tap(netns::PendingGuest& pending,
                                                                   sys::Kernel& kernel);

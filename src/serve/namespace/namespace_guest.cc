@@ -91,6 +91,9 @@ void NamespaceGuest::on_signal(const signalfd_siginfo& info) {
 }
 
 void NamespaceGuest::on_link_gone() {
+  await_end(attendant_->pidfd());
+  on_ready(kEnd);
+  if (exit_status_) return;
   telemetry::log_warn("somebody deleted the interface in the namespace; ending");
   exit_status_ = 0;
 }

@@ -121,7 +121,7 @@ def test_policy_and_report_are_as_for_run(box):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
-def test_published_ports_lead_to_the_command(box, address):
+def test_port_lists_lead_to_the_command(box, address):
     server = "printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' >/tmp/said; " \
              "python3 -m http.server 80 --directory /srv/published"
     box.level.ok("mkdir -p /srv/published; echo hello >/srv/published/file")

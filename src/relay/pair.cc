@@ -47,6 +47,12 @@ void Pair::note(Side side, std::uint32_t events) {
   if ((events & EPOLLERR) != 0) errors_noted_ |= bit(side);
 }
 
+void Pair::note_failure(Side side, int error) {
+  note(side, EPOLLERR);
+  failed_ = side;
+  error_ = error;
+}
+
 PairStatus Pair::pump(Pools& pools, Instant now) {
   switch (phase_) {
     case Phase::kJoined: return join(pools, now);
@@ -59,8 +65,8 @@ PairStatus Pair::pump(Pools& pools, Instant now) {
 
 [[gnu::noinline]] PairStatus Pair::join(Pools& pools, Instant now) {
   if (errors_noted_ != 0) [[unlikely]] {
-    return fail((errors_noted_ & bit(Side::kClient)) != 0 ? Side::kClient : Side::kTarget, 0, pools,
-                now);
+    const Side side = (errors_noted_ & bit(Side::kClient)) != 0 ? Side::kClient : Side::kTarget;
+    return fail(side, side == failed_ ? error_ : 0, pools, now);
   }
   const std::uint64_t forth_before = to_target_.moved();
   const std::uint64_t back_before = to_client_.moved();
@@ -93,12 +99,16 @@ PairStatus Pair::pass_ends(Pools& pools) {
   }
   if (to_target_.ended() && to_client_.ended()) return finish(pools);
   for (const Side side : {Side::kClient, Side::kTarget}) {
-    if (!direction_from(side).ended() || (fins_passed_ & bit(side)) != 0) continue;
-    fins_passed_ |= bit(side);
-    // That it is not connected any more will be told by an event of its own.
-    (void)socket(other(side)).shutdown_write();
+    if (direction_from(side).ended()) pass_fin(side);
   }
   return PairStatus::kWaiting;
+}
+
+void Pair::pass_fin(Side side) {
+  if ((fins_passed_ & bit(side)) != 0) return;
+  fins_passed_ |= bit(side);
+  // That it is not connected any more will be told by an event of its own.
+  (void)socket(other(side)).shutdown_write();
 }
 
 [[gnu::cold]] PairStatus Pair::fail(Side side, int error, Pools& pools, Instant now) {
@@ -134,10 +144,21 @@ PairStatus Pair::pass_ends(Pools& pools) {
     if (result.step == Step::kSourceFailed && error_ == 0) error_ = result.error;
     if (direction.held() == 0) break;
   }
+  // A reset that came behind the FIN (EPIPE, not ECONNRESET) takes nothing of the stream away: who
+  // reads it to its end finds an end there, as without us.
+  if (direction.ended() && ask_error() == EPIPE) pass_fin(failed_);
   phase_ = Phase::kAcknowledging;
   polls_ = 0;
   resume_at_ = now;
   return acknowledge(pools, now);
+}
+
+[[gnu::cold]] int Pair::ask_error() {
+  if (error_ == 0) {
+    const auto result = socket(failed_).connect_result();
+    error_ = result ? ECONNRESET : result.error().error;
+  }
+  return error_;
 }
 
 // A RST throws away what the peer's kernel has not acknowledged.
@@ -167,10 +188,7 @@ PairStatus Pair::finish(Pools& pools) {
 
 [[gnu::cold]] void Pair::finish_failed() {
   end_ = failed_ == Side::kClient ? PairEnd::kClientReset : PairEnd::kTargetReset;
-  if (error_ == 0) {
-    const auto result = socket(failed_).connect_result();
-    error_ = result ? ECONNRESET : result.error().error;
-  }
+  (void)ask_error();
   socket(other(failed_)).reset();
 }
 

@@ -89,6 +89,8 @@ class Pair {
 
   // Events of one side as epoll gave them. Only remembers them.
   void note(Side side, std::uint32_t events);
+  // An error of its socket that was asked for already, so that the kernel tells it no more.
+  void note_failure(Side side, int error);
 
   // Other limits, from here on; null: none.
   void set_lanes(policy::Lane* to_target, policy::Lane* to_client) {
@@ -131,8 +133,8 @@ class Pair {
   [[nodiscard]] int error() const { return error_; }  // errno behind kClientReset, kTargetReset.
 
  private:
-  // A failure has its own way to the end: the other side gets what was received before it, is
-  // given time to acknowledge, and is reset.
+  // A failure has its own way to the end: the other side gets what was received before it, a FIN
+  // included, is given time to acknowledge, and is reset.
   enum class Phase : std::uint8_t { kJoined, kDelivering, kAcknowledging, kEnded };
 
   [[nodiscard]] PairStatus join(Pools& pools, Instant now);
@@ -142,6 +144,10 @@ class Pair {
   [[nodiscard]] PairStatus acknowledge(Pools& pools, Instant now);
   [[nodiscard]] PairStatus finish(Pools& pools);
   void finish_failed();
+  // To the other side, behind all that this one sent. Once.
+  void pass_fin(Side side);
+  // errno of the side that failed, as the kernel tells it once.
+  [[nodiscard]] int ask_error();
   void give_back(Pools& pools);
 
   [[nodiscard]] static constexpr std::uint8_t bit(Side side) {

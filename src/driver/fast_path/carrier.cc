@@ -86,9 +86,9 @@ bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
   return true;
 }
 
-void Carrier::note_host_failed(flow::TcpId id) {
+void Carrier::note_host_failed(flow::TcpId id, int error) {
   if (find(id) == nullptr) return;
-  carried_.at(by_flow_[id.index].index).pair.note(relay::Side::kTarget, EPOLLERR);
+  carried_.at(by_flow_[id.index].index).pair.note_failure(relay::Side::kTarget, error);
 }
 
 const Carrier::Carried* Carrier::find(flow::TcpId id) const {

@@ -36,8 +36,8 @@ class Carrier {
   [[nodiscard]] bool start(flow::TcpId id, Ends& ends, Instant now);
   // The policy is another: each counts for the limits that its flow counts for now.
   void follow_limits();
-  // The host's socket had failed before start(), and says so no more.
-  void note_host_failed(flow::TcpId id);
+  // The host's socket had failed before start(), and says so no more. `error`: errno.
+  void note_host_failed(flow::TcpId id, int error);
   // Ends one at once; false when it is none of ours.
   [[nodiscard]] bool close(const flow::CloseTcp& action);
   // kNever when it is none of ours.

@@ -231,7 +231,7 @@ void HandOvers::on_message(agent::AgentHandedOver message, flow::Turn turn) {
     if (!closed) engine_.tcp().on_socket_lost(id, turn);
     return;
   }
-  const bool host_failed = tcp_.has_failed(id);
+  const int host_error = tcp_.failure(id);
   Carrier::Ends ends{
       .guest = std::move(guest), .host = tcp_.take(id), .guest_next = snapshot.receive_next};
   if (!carrier_.start(id, ends, turn.now)) [[unlikely]] {
@@ -245,7 +245,7 @@ void HandOvers::on_message(agent::AgentHandedOver message, flow::Turn turn) {
   }
   ++handed_over_;
   failures_in_a_row_ = 0;
-  if (host_failed) carrier_.note_host_failed(id);
+  if (host_error != 0) carrier_.note_host_failed(id, host_error);
   engine_.tcp().on_handed_over(id, turn);
   for (const auto& packet : packets) pass_on(id, packet, sequence_of_reset(packet), turn.now);
 }

@@ -61,10 +61,10 @@ class TcpIo {
   // Takes over the client of a published port once the engine gave it a flow.
   // False where it cannot be watched: nobody would hear of it.
   [[nodiscard]] bool adopt(flow::TcpId id, host::TcpSocket socket);
-  // Whether the host's side of a flow has failed.
-  [[nodiscard]] bool has_failed(flow::TcpId id) {
+  // errno with which the host's side of a flow has failed; 0: it has not.
+  [[nodiscard]] int failure(flow::TcpId id) {
     const Connection* connection = find(id);
-    return connection != nullptr && connection->failed;
+    return connection == nullptr ? 0 : connection->error;
   }
   // Of the host's side; zero: there is none, or none that has measured it.
   [[nodiscard]] Duration round_trip(flow::TcpId id) {
@@ -94,6 +94,7 @@ class TcpIo {
     bool connected = false;
     bool failed = false;            // It takes nothing more.
     bool urgent = false;            // Urgent bytes may be in the queue.
+    std::int32_t error = 0;         // With which it failed; 0: it has not, or for us alone.
     std::int32_t peek_offset = -1;  // As the kernel has it; -1: off.
     std::uint32_t peeked = 0;       // How much there was when it was looked at last.
     std::uint32_t keep_alive = 0;   // Seconds of silence before a probe; 0: as it came.

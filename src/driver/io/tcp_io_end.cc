@@ -11,6 +11,7 @@ namespace sluice::driver {
 // The connection takes nothing more; what it received can still be read.
 [[gnu::cold]] void TcpIo::fail(Connection& connection, int error, flow::Turn turn) {
   connection.failed = true;
+  connection.error = error;
   connection.spill_begin = connection.spill_end;
   drop_spill(connection);
   flows_.on_host_error(connection.id, host_error(error), turn);

@@ -97,6 +97,75 @@ TEST_P(RelayReset, OfAHalfClosedClient) {
   EXPECT_EQ(received.end, 0);
 }
 
+// A server that has said all, and closed, resets whoever still speaks, or speaks too late for a
+// kernel that has forgotten the connection. Its client has the whole answer, and an end behind it.
+TEST_P(RelayReset, BehindAnEndLeavesTheStreamWhole) {
+  for (const Side side : {Side::kClient, Side::kTarget}) {
+    Rig rig(sys::real_kernel(), options());
+    rig.settle();
+    UniqueFd& failing = side == Side::kClient ? rig.client : rig.target;
+    UniqueFd& reader = side == Side::kClient ? rig.target : rig.client;
+    const std::string text = pattern(40'000);
+    ASSERT_TRUE(send_all(failing.get(), text));
+    ::shutdown(failing.get(), SHUT_WR);
+    reset_connection(failing);
+    Received received;
+    ASSERT_TRUE(rig.turn_until([&] {
+      received.read_from(reader.get());
+      return received.end.has_value();
+    }));
+    EXPECT_TRUE(received.bytes == text);
+    EXPECT_EQ(received.end, 0);
+    ASSERT_TRUE(rig.ended());
+    EXPECT_EQ(rig.pair.end(),
+              side == Side::kClient ? PairEnd::kClientReset : PairEnd::kTargetReset);
+    EXPECT_EQ(rig.pair.error(), EPIPE);
+    EXPECT_LT(::send(reader.get(), "x", 1, MSG_NOSIGNAL), 0) << "nobody takes it any more";
+  }
+}
+
+// The same where a write meets the reset first.
+TEST_P(RelayReset, BehindAnEndThatAWriteMeetsLeavesTheStreamWhole) {
+  Rig rig(sys::real_kernel(), options());
+  rig.settle();
+  ASSERT_TRUE(send_all(rig.target.get(), "answer"));
+  ::shutdown(rig.target.get(), SHUT_WR);
+  reset_connection(rig.target);
+  ASSERT_TRUE(send_all(rig.client.get(), "more"));
+  rig.pair.note(Side::kClient, EPOLLIN);
+  rig.status = rig.pair.pump(rig.pools, clock_now());
+  Received received;
+  ASSERT_TRUE(rig.turn_until([&] {
+    received.read_from(rig.client.get());
+    return received.end.has_value();
+  }));
+  EXPECT_EQ(received.bytes, "answer");
+  EXPECT_EQ(received.end, 0);
+}
+
+// As where the connection was somebody else's before, who has asked for its error.
+TEST_P(RelayReset, ThatWasAskedForAlreadyIsTheSame) {
+  for (const bool ended : {true, false}) {
+    Rig rig(sys::real_kernel(), options());
+    rig.settle();
+    ASSERT_TRUE(send_all(rig.target.get(), "answer"));
+    if (ended) ::shutdown(rig.target.get(), SHUT_WR);
+    reset_connection(rig.target);
+    const auto error = rig.pair.socket(Side::kTarget).connect_result();
+    ASSERT_FALSE(error.has_value());
+    rig.pair.note_failure(Side::kTarget, error.error().error);
+    rig.status = rig.pair.pump(rig.pools, clock_now());
+    Received received;
+    ASSERT_TRUE(rig.turn_until([&] {
+      received.read_from(rig.client.get());
+      return received.end.has_value();
+    }));
+    EXPECT_EQ(received.bytes, "answer");
+    EXPECT_EQ(received.end, ended ? 0 : ECONNRESET);
+    EXPECT_EQ(rig.pair.error(), ended ? EPIPE : ECONNRESET);
+  }
+}
+
 // The target takes nothing when the client resets: it gets what it has time for. It begins to read
 // after a while and so gets everything.
 TEST_P(RelayReset, WhileTheOtherSideIsBlockedWaitsForIt) {

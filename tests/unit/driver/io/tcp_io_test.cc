@@ -117,7 +117,7 @@ TEST_F(TcpIoTest, BytesThatAreGoneResetTheirConnectionAndNoOther) {
   EXPECT_EQ(flow(c), nullptr);
   EXPECT_TRUE(io->has_late_resets() || !kernel.closed.empty()) << "the host is reset as well";
   ASSERT_NE(flow(other), nullptr);
-  EXPECT_FALSE(io->has_failed(other_id));
+  EXPECT_EQ(io->failure(other_id), 0);
 }
 
 // A connection whose bytes are borrowed from memory that may go.

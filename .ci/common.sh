@@ -17,7 +17,7 @@ check_packages=(
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev
   iproute2 iputils-ping iperf3 curl nginx-light dnsutils tcpdump nftables traceroute netcat-openbsd
   openssl openssh-client openssh-server git util-linux procps pyflakes3 rinetd
-  python3-pytest python3-pytest-xdist
+  python3-pytest python3-pytest-xdist rootlesskit uidmap
   chromium prometheus tmux
 )
 # What tests/package reads packages with, and installs them in.

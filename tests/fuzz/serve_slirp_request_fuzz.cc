@@ -23,11 +23,11 @@ void check(bool holds) {
 
 class Ports final : public serve::PortSet {
  public:
-  std::expected<void, Refusal> publish(const policy::PortMap& map) override {
+  std::expected<policy::PortMap, Refusal> publish(const policy::PortMap& map) override {
     check(map.host_first.value != 0 && map.guest_first.value != 0 && map.count == 1);
     if (has(map)) return std::unexpected(Refusal{"port-taken", "it is published already"});
     all_.push_back(map);
-    return {};
+    return map;
   }
   bool unpublish(const policy::PortMap& map) override { return std::erase(all_, map) == 1; }
   [[nodiscard]] bool has(const policy::PortMap& map) const override {

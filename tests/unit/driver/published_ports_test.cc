@@ -1,3 +1,5 @@
+#include "driver/published_ports.h"
+
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -5,7 +7,6 @@
 
 #include <algorithm>
 
-#include "driver/published.h"
 #include "unit/sys/fake_kernel.h"
 
 namespace sluice::driver {

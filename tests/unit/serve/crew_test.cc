@@ -27,7 +27,10 @@ class CrewTest : public ::testing::Test {
             .resolvers = resolv::ResolverConfig::of({}),
             .addresses = {},
             .published = {},
-            .metrics = {}};
+            .publish = {},
+            .metrics = {},
+            .slirp_api = nullptr,
+            .slirp_api_file = {}};
   }
 };
 

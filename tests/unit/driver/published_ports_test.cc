@@ -107,22 +107,6 @@ TEST_F(PublishedPortsTest, APortIsPickedForAllOfItsAddresses) {
   }
 }
 
-TEST_F(PublishedPortsTest, APickThatSomebodyElseIsQuickerToTakeIsMadeAgain) {
-  kernel.script("bind", 0);
-  kernel.script("bind", 0);
-  kernel.script("bind", -1, EADDRINUSE);  // Of the second family.
-  EXPECT_TRUE(open("0:80").has_value());
-  EXPECT_EQ(kernel.count("bind"), 6U);
-
-  for (int i = 0; i < 32; ++i) {
-    kernel.script("bind", 0);
-    kernel.script("bind", -1, EADDRINUSE);
-  }
-  const auto never = open("0:80");
-  ASSERT_FALSE(never.has_value());
-  EXPECT_NE(never.error().find("cannot listen on"), std::string::npos);
-}
-
 TEST_F(PublishedPortsTest, WhoHasAPortIsNamed) {
   const auto theirs =
       open_ports(sys::real_kernel(), {policy::parse_port_map("127.0.0.1:0:80").value()}, {});

@@ -81,7 +81,7 @@ def is_long(item):
     if item.get_closest_marker("slow"):
         return True
     twin = item.get_closest_marker("slow_twin")
-    return twin is not None and item.name.endswith("[v6]")
+    return twin is not None and item.name.endswith("v6]")
 
 
 def turn_of(item):

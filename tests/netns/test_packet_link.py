@@ -30,6 +30,7 @@ def run_as_by_tap(test):
 
 
 @each_family
+@pytest.mark.slow_twin
 @pytest.mark.parametrize("test", map(run_as_by_tap, (
     test_datagrams.test_udp_largest_datagram_both_ways,  # In fragments.
     test_datagrams.test_udp_sizes_around_the_mtu,

@@ -57,16 +57,24 @@ TEST(PortList, NeighboursAreOneMap) {
 
 TEST(PortList, WhatIsNoneIsRefusedWhole) {
   for (const char* const text :
-       {"",          "0",          "65536",         "22,",         ",22",
-        "22-",       "-22",        "80-22",         "22-80:32-91", "65000-65535:65000-65536",
-        "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22",         "~",
-        "22:",       "22:x",       "auto",          "22 23",       "+22"}) {
+       {"", "0", "65536", "22,", ",22", "22-", "-22", "80-22", "22-80:32-91",
+        "65000-65535:65000-65536", "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22", "~",
+        "22:", "22:x", "22 23", "+22"}) {
     const auto maps = parse_port_list("-t", text, policy::Protocol::kTcp, {});
     ASSERT_FALSE(maps.has_value()) << text;
     EXPECT_TRUE(maps.error().text.starts_with("-t: '" + std::string(text) +
                                               "' are no ports; expected none, all"))
         << maps.error().text;
   }
+}
+
+TEST(PortList, ThoseOfTheGuestAreToFollow) {
+  const auto list = parse_port_list("-u", "127.0.0.1%lo/auto", policy::Protocol::kUdp, {});
+  ASSERT_TRUE(list.has_value() && list->follow.has_value());
+  EXPECT_TRUE(list->maps.empty());
+  EXPECT_EQ(list->follow->protocol, policy::Protocol::kUdp);
+  EXPECT_EQ(list->follow->interface, "lo");
+  EXPECT_EQ(wire::to_string(list->follow->address.value()), "127.0.0.1");
 }
 
 TEST(PortList, EphemeralPortsAreTheHosts) {

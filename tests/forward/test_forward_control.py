@@ -342,7 +342,6 @@ def test_control_subscriber_that_does_not_read_loses_and_is_told(t):
 
     reading = threading.Thread(target=read)
     reading.start()
-    t.ask(port)  # Behind what is missing.
     wait_until(lambda: any(event["type"] == "lost" for event in list(events)), "no word of it")
     t.forwarders[0].stop()
     reading.join()

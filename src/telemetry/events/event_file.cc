@@ -29,14 +29,18 @@ std::expected<void, sys::SysError> EventFile::reopen(const std::string& path) {
 }
 
 void EventFile::flush() {
-  if (queue_.empty()) return;
-  const std::uint64_t before = file_.lost();
-  const std::size_t done = file_.offer(queue_.pending());
-  // An error loses all that follows; else what is not taken is offered again.
-  if (const std::uint64_t lost = file_.lost() - before; lost > 0) {
-    queue_.taken_but(lost);
-  } else {
+  // Once more where the last line has made room for the word of what is missing.
+  while (!queue_.empty()) {
+    const std::size_t offered = queue_.pending().size();
+    const std::uint64_t before = file_.lost();
+    const std::size_t done = file_.offer(queue_.pending());
+    // An error loses all that follows; else what is not taken is offered again.
+    if (const std::uint64_t lost = file_.lost() - before; lost > 0) {
+      queue_.taken_but(lost);
+      return;
+    }
     queue_.taken(done);
+    if (done < offered) return;
   }
 }
 

@@ -17,8 +17,8 @@ void EventQueue::put(const Line& place, std::string_view line) {
 }
 
 void EventQueue::add(const EventHead& head, std::string_view line) {
-  if (newest_ == 0) told_ = delivered_ = head.sequence - 1;
-  newest_ = head.sequence;
+  if (newest_.sequence == 0) told_ = delivered_ = head.sequence - 1;
+  newest_ = head;
   if (told_ + 1 != head.sequence) {
     if (!has_room(kLostLineMax + line.size())) {
       ++lost_;
@@ -34,7 +34,6 @@ void EventQueue::add(const EventHead& head, std::string_view line) {
 }
 
 void EventQueue::tell_missing(const EventHead& head) {
-  if (head.sequence <= told_ || !has_room(kLostLineMax)) return;
   fmt::memory_buffer line;
   append_lost(line, head, head.sequence - told_);
   put({head.sequence, false}, {line.data(), line.size()});
@@ -48,6 +47,7 @@ void EventQueue::taken(std::size_t bytes) {
   }
   std::copy(buffer_.begin() + bytes, buffer_.end(), buffer_.begin());
   buffer_.resize(buffer_.size() - bytes);
+  if (empty() && told_ < newest_.sequence) tell_missing(newest_);
 }
 
 void EventQueue::taken_but(std::uint64_t lines) {

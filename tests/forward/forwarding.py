@@ -257,7 +257,7 @@ class Context:
             protocol, _, port = str(place).partition(":")
             if port.isdigit():
                 return processes.is_listening("self", int(port), protocol)
-            return os.path.exists(place)
+            return processes.takes_peers("self", place)
 
         wait_until(listening, f"nothing listens on {place}", timeout)
 

@@ -2,7 +2,6 @@
 own, while it runs."""
 
 import json
-import os
 
 import pytest
 
@@ -33,7 +32,8 @@ class Hosts(Context):
         """To the second engine, where the guest goes on."""
         path = self.file("incoming")
         moved = self._machine(1, incoming=path).start()
-        processes.wait_until(lambda: os.path.exists(path), 60, "the other QEMU does not wait")
+        processes.wait_until(lambda: processes.takes_peers(moved.pid, path), 60,
+                             "the other QEMU does not wait")
         self.guest.migrate(path)
         self.guest.kill()
         self.guest = moved

@@ -66,16 +66,8 @@ class Machine:
         self.served = self.t.net.popen(self.t.net.hst, command, True, env=ENVIRONMENT,
                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
         if "pass_fds" not in more:
-            processes.wait_until(self._takes_machines, 20, "no socket is made")
-
-    def _takes_machines(self):
-        """Its socket has a file, and listens where its kind does."""
-        if not os.path.exists(self.path):
-            return False
-        with open(f"/proc/{self.served.pid}/net/unix", encoding="ascii") as table:
-            rows = [row for row in map(str.split, table) if row[-1] == self.path]
-        datagrams, listens = "0002", "00010000"
-        return all(row[4] == datagrams or row[3] == listens for row in rows)
+            processes.wait_until(lambda: processes.takes_peers(self.served.pid, self.path), 20,
+                                 "no socket is made")
 
     def plug(self, *options, path=None, mtu=1500, **more):
         """Starts the monitor."""

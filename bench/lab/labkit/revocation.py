@@ -29,13 +29,14 @@ def revoked(connections):
                 client = place.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
                 stack.callback(bench.network.stop, client)
                 expect(client, f"open {half}", PATIENCE_S)
-            before = _flows(bench, engine)
+            run = _run_of(bench, engine, place)
+            before = _flows(bench, engine, run)
             if len(before) != connections:
                 raise processes.LabError(f"{len(before)} of {connections} flows live")
             started = time.monotonic()
-            _ctl(bench, engine, "deny", f"{SERVER_NAME}:{ECHO}")
+            _ctl(bench, engine, run, "deny", f"{SERVER_NAME}:{ECHO}")
             seconds = time.monotonic() - started
-            left = _flows(bench, engine)
+            left = _flows(bench, engine, run)
         if len(left) != half or any(flow["port"] != KEPT_ECHO for flow in left):
             raise processes.LabError(f"{len(left)} flows are left, of {half}")
         return {"value": seconds * 1e3, "connections": connections,
@@ -44,8 +45,16 @@ def revoked(connections):
     return measure
 
 
-def _flows(bench, engine):
-    said = _ctl(bench, engine, "flows", "--json")
+def _run_of(bench, engine, place):
+    """The name of a run: engines that other cells have used serve still."""
+    for line in map(json.loads, _ctl(bench, engine, "--json").splitlines()):
+        if line.get("pid") == place.pid:
+            return line["run"]
+    raise processes.LabError(f"no run is process {place.pid}")
+
+
+def _flows(bench, engine, run):
+    said = _ctl(bench, engine, run, "flows", "--json")
     return [flow for flow in map(json.loads, said.splitlines())
             if flow.get("port") in (ECHO, KEPT_ECHO)]
 
@@ -53,5 +62,5 @@ def _flows(bench, engine):
 def _ctl(bench, engine, *words):
     done = bench.network.run(bench.network.hst, [bench.path(engine), "ctl", *words], nobody=True)
     if done.returncode != 0:
-        raise processes.LabError(f"ctl {words[0]}: {done.stderr.strip()}")
+        raise processes.LabError(f"ctl {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

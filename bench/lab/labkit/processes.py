@@ -194,6 +194,9 @@ def takes_peers(pid, path):
     """Whether a UNIX socket in the network namespace of `pid` listens at `path`, or takes datagrams
     there. That its file exists does not say so: a socket is bound before it listens."""
     datagrams, listens = "0002", "00010000"
-    with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as table:
-        rows = [row for row in map(str.split, table) if row[-1] == str(path)]
+    try:
+        with open(f"/proc/{pid}/net/unix", encoding="utf-8", errors="replace") as table:
+            rows = [row for row in map(str.split, table) if row[-1] == str(path)]
+    except OSError:
+        return False
     return any(row[4] == datagrams or row[3] == listens for row in rows)

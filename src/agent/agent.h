@@ -37,7 +37,7 @@ struct AgentReady {
   UniqueFd inject_v4;
   UniqueFd inject_v6;
 };
-// A piece of the fast path is missing here; nothing more comes.
+// A piece of the fast path is missing here: nothing can be handed over. Sockets can be had.
 struct AgentMissing {
   sys::SetupError error;
 };
@@ -58,10 +58,26 @@ struct AgentRefused {
 struct AgentRepaired {
   int error = 0;  // errno, 0 when all is in place again.
 };
+// The answer to make_socket(): non-blocking, close-on-exec, as it was asked for. Invalid where
+// `error` (errno) is not 0; EMFILE as well where this process had no descriptor left to take it.
+struct AgentSocket {
+  std::uint64_t tag = 0;
+  int error = 0;
+  UniqueFd socket;
+};
 struct AgentGone {};  // The process is gone or stopped answering; nothing will come any more.
 
-using AgentMessage =
-    std::variant<AgentReady, AgentMissing, AgentHandedOver, AgentRefused, AgentRepaired, AgentGone>;
+using AgentMessage = std::variant<AgentReady, AgentMissing, AgentHandedOver, AgentRefused,
+                                  AgentRepaired, AgentSocket, AgentGone>;
+
+// A plain socket in the guest's network.
+struct GuestSocket {
+  wire::IpFamily family = wire::IpFamily::kV4;
+  bool datagrams = false;  // UDP; else TCP.
+  // Where it is bound, and waits for connections where it is TCP's; nothing: it is as socket(2)
+  // makes it.
+  std::optional<wire::Endpoint> bound{};
+};
 
 // Our end of the talk with the agent. Never blocks. Not thread-safe.
 class GuestAgent {
@@ -89,6 +105,11 @@ class GuestAgent {
   // Something in the guest took away what the agent had set up: table, rules, routes. Puts it back
   // with the names of all connections that were handed over and not released, whoever asked.
   [[nodiscard]] std::expected<void, sys::SysError> repair();
+
+  // Asks for a socket; answered by AgentSocket with the same tag. EAGAIN: the agent has its hands
+  // full, try later.
+  [[nodiscard]] std::expected<void, sys::SysError> make_socket(std::uint64_t tag,
+                                                               const GuestSocket& socket);
 
   // Blocks for the next message; AgentGone when none comes within `patience`. For the start.
   [[nodiscard]] AgentMessage await(Duration patience);

@@ -90,6 +90,8 @@ void EngineDriver::require_no_drops() const {
                        [](const flow::HandOverTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::DivertTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::ReleaseTcp&) { unreachable("nobody is handed over"); },
+                       [](const flow::CallGuest&) { unreachable("nobody calls the guest"); },
+                       [](const flow::JoinTcp&) { unreachable("nobody calls the guest"); },
                        [&](const flow::OpenUdp&) { ++carried.sockets_opened; },
                        [&](const flow::SendUdp& action) {
                          ++carried.datagrams;

@@ -83,29 +83,28 @@ void FlowReporter::add(const Seen& seen, Instant now) {
 
 telemetry::FlowRecord FlowReporter::record_of(const flow::FlowSummary& summary,
                                               std::string_view name) const {
-  telemetry::FlowRecord record{
-      .protocol = protocol_of(summary.key.protocol),
-      .direction = summary.inbound ? telemetry::FlowDirection::kInbound
-                                   : telemetry::FlowDirection::kOutbound,
-      .guest = summary.key.guest,
-      .peer = summary.key.remote,
-      .target = summary.target,
-      .name = name,
-      .opened = wall_time(summary.opened),
-      .duration = summary.ended - summary.opened,
-      .bytes_to_host = summary.bytes_to_host,
-      .bytes_to_guest = summary.bytes_to_guest,
-      .round_trip = summary.round_trip,
-      .verdict = summary.verdict,
-      .outcome = summary.outcome,
-      .number = flow::flow_number(summary.key, summary.opened),
-      .opening = summary.opening,
-      .told = summary.told,
-      .path = summary.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap,
-      .name_source = to_string(summary.by.source),
-      .rule = rules_.rule_of(summary),
-      .generation = summary.generation,
-      .would_refuse = summary.by.would_refuse};
+  telemetry::FlowRecord record{.protocol = protocol_of(summary.key.protocol),
+                               .direction = summary.inbound ? telemetry::FlowDirection::kInbound
+                                                            : telemetry::FlowDirection::kOutbound,
+                               .guest = summary.key.guest,
+                               .peer = summary.key.remote,
+                               .target = summary.target,
+                               .name = name,
+                               .opened = wall_time(summary.opened),
+                               .duration = summary.ended - summary.opened,
+                               .bytes_to_host = summary.bytes_to_host,
+                               .bytes_to_guest = summary.bytes_to_guest,
+                               .round_trip = summary.round_trip,
+                               .verdict = summary.verdict,
+                               .outcome = summary.outcome,
+                               .number = flow::flow_number(summary.key, summary.opened),
+                               .opening = summary.opening,
+                               .told = summary.told,
+                               .path = path_of(summary),
+                               .name_source = to_string(summary.by.source),
+                               .rule = rules_.rule_of(summary),
+                               .generation = summary.generation,
+                               .would_refuse = summary.by.would_refuse};
   // Of an address that the guest learnt, though no rule speaks of names.
   if (summary.by.source == flow::NameSource::kNone) record.name_source = "dns";
   if (record.protocol == policy::Protocol::kIcmp) record.guest.port = {};

@@ -21,6 +21,13 @@
 
 namespace sluice::driver {
 
+// Who moves, or moved in the end, the flow's bytes.
+[[nodiscard]] inline telemetry::FlowPath path_of(const flow::FlowSummary& summary) {
+  if (summary.by_loopback) [[unlikely]]
+    return telemetry::FlowPath::kRelay;
+  return summary.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap;
+}
+
 class FlowReporter {
  public:
   // Who else hears of flows, and the policy whose rules are named. Not owned; null: none.

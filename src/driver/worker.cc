@@ -14,30 +14,6 @@
 namespace sluice::driver {
 namespace {
 
-void add_limit(const policy::Meter& meter, std::vector<telemetry::LimitUse>& to) {
-  const policy::MeterUse& use = meter.use();
-  const policy::TrafficLimit& limit = meter.limit();
-  to.push_back({.rule = use.id,
-                .to_host = use.to_host.used,
-                .to_host_max = limit.to_host.bytes,
-                .from_host = use.from_host.used,
-                .from_host_max = limit.from_host.bytes,
-                .flows = use.flows,
-                .flows_max = limit.flows,
-                .refused = use.refused,
-                .ended = use.ended});
-}
-
-// Several targets of a rule have one between them.
-void add_limits(const policy::MeterTable& meters, std::vector<telemetry::LimitUse>& to) {
-  if (meters.of_run() != nullptr) add_limit(*meters.of_run(), to);
-  const policy::Meter* before = nullptr;
-  for (const auto& [rule, meter] : meters.of_rules()) {
-    if (meter != before) add_limit(*meter, to);
-    before = meter;
-  }
-}
-
 // To see what is left to be delivered costs a system call for a connection. So much is spent of
 // the time that delivering it takes.
 constexpr Duration kLookEach = std::chrono::microseconds(20);
@@ -53,6 +29,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
       dialer_({kernel, loop, outbound_}, engine_.tcp(), tcp_),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
+      loopback_(kernel, loop, engine_, tcp_, hand_overs_),
       udp_({kernel, loop, outbound_}, engine_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
@@ -61,6 +38,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
           loop.now(), options.keep_report, std::move(options.flow_log),
           {.events = options.events, .usage = options.usage, .policy = options.engine.egress}),
       addresses_(std::move(options.addresses)),
+      loopback_ports_(std::move(options.loopback)),
       member_(std::move(options.member)),
       reports_always_(options.keep_report),
       audits_(options.engine.audit),
@@ -70,6 +48,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
   engine_.set_ask(options.ask);
+  engine_.tcp().set_call_guest(options.call_guest);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -97,6 +76,7 @@ std::expected<void, sys::SysError> Worker::begin() {
     const auto watched = loop_.add(fd, EPOLLIN, EventTag{EventKind::kInbox}.pack());
     if (!watched) return watched;
   }
+  loopback_.open(std::exchange(loopback_ports_, {}), loop_.now());
   return published_.begin();
 }
 
@@ -109,7 +89,7 @@ Instant Worker::next_wakeup(Instant now) {
   if (engine_.has_deferred()) room_at = link_->has_room() ? now : link_->room_at();
   if (room_at <= now || hand_overs_.carrier().has_ready()) return now;
   return std::min({room_at, engine_.next_wakeup(), tcp_.next_wakeup(), dialer_.next_wakeup(),
-                   hand_overs_.next_wakeup(now), published_.next_wakeup(),
+                   hand_overs_.next_wakeup(now), loopback_.next_wakeup(), published_.next_wakeup(),
                    reporter_.next_wakeup(now)});
 }
 
@@ -128,6 +108,8 @@ void Worker::turn(Instant limit, Outside& outside) {
   if (dialer_.next_wakeup() <= now) [[unlikely]]
     dialer_.on_time({now, sink_});
   hand_overs_.on_time(settle(now));
+  if (loopback_.next_wakeup() <= now) [[unlikely]]
+    loopback_.on_time(now);
   hand_overs_.carrier().run_ready({now, sink_});
   settle(now);
   if (published_.next_wakeup() <= now) published_.on_time(now);
@@ -154,6 +136,8 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     case EventKind::kDnsUdp:
     case EventKind::kDnsTcp: dns_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kListener: published_.on_event(tag, {now, sink_}); return;
+    case EventKind::kGuestListener:
+    case EventKind::kGuestCall: loopback_.on_event(tag, {now, sink_}); return;
     case EventKind::kCarriedGuest:
     case EventKind::kCarriedHost: hand_overs_.carrier().on_event(tag, event.events); return;
     case EventKind::kAgent:
@@ -211,48 +195,52 @@ FramesWritten Worker::write_frames(Instant now) {
 // Carries out all actions, those that their results bring included.
 [[gnu::noinline]] Settled Worker::settle(Instant now) {
   auto& actions = sink_.actions();
-  const Overloaded run{[&](const flow::ConnectTcp action) {
-                         if (action.by_way) [[unlikely]] {
-                           dialer_.dial(action, {now, sink_});
-                         } else {
-                           tcp_.connect(action, {now, sink_});
-                         }
-                         write_frames(now);  // The answer need not wait for what follows.
-                       },
-                       [&](const flow::StashTcp action) { tcp_.stash(action, {now, sink_}); },
-                       [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
-                       [&](const flow::PeekTcp action) {
-                         if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]
-                           return;
-                         tcp_.peek(action, write_frames(now));
-                         write_frames(now);  // The guest need not wait for what follows.
-                       },
-                       [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
-                       [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
-                       [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
-                       [&](const flow::CloseTcp action) {
-                         if (!hand_overs_.close(action) && !dialer_.close(action.flow)) {
-                           tcp_.close(action, now);
-                         }
-                       },
-                       [&](const flow::HandOverTcp& action) {
-                         hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
-                       },
-                       [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
-                       [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
-                       [&](const flow::AskPolicy action) { ask(action, now); },
-                       [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
-                       [](const flow::FindTarget&) {},  // The engine's own.
-                       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
-                       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
-                       [&](const flow::CloseUdp action) { udp_.close(action); },
-                       [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
-                       [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
-                       [&](const flow::ClosePing action) { ping_.close(action); },
-                       [&](const flow::ReportFlow action) {
-                         count(action.summary);
-                         report(action.summary);
-                       }};
+  const Overloaded run{
+      [&](const flow::ConnectTcp action) {
+        if (action.by_way) [[unlikely]] {
+          dialer_.dial(action, {now, sink_});
+        } else {
+          tcp_.connect(action, {now, sink_});
+        }
+        write_frames(now);  // The answer need not wait for what follows.
+      },
+      [&](const flow::StashTcp action) { tcp_.stash(action, {now, sink_}); },
+      [&](const flow::WriteTcp action) { tcp_.write(action, {now, sink_}); },
+      [&](const flow::PeekTcp action) {
+        if (!link_->has_room() && engine_.tcp().defer(action)) [[unlikely]]
+          return;
+        tcp_.peek(action, write_frames(now));
+        write_frames(now);  // The guest need not wait for what follows.
+      },
+      [&](const flow::DiscardTcp action) { tcp_.discard(action, {now, sink_}); },
+      [&](const flow::ShutdownTcp action) { tcp_.shutdown(action); },
+      [&](const flow::ProbeTcp action) { tcp_.probe(action, sink_); },
+      [&](const flow::CloseTcp action) {
+        loopback_.close(action);
+        if (!hand_overs_.close(action) && !dialer_.close(action.flow)) {
+          tcp_.close(action, now);
+        }
+      },
+      [&](const flow::HandOverTcp& action) {
+        hand_overs_.hand_over(flow::HandOverTcp(action), {now, sink_});
+      },
+      [&](const flow::DivertTcp action) { hand_overs_.divert(action, now); },
+      [&](const flow::ReleaseTcp action) { hand_overs_.release(action); },
+      [&](const flow::CallGuest& action) { loopback_.call(flow::CallGuest(action), {now, sink_}); },
+      [&](const flow::JoinTcp action) { loopback_.join(action, {now, sink_}); },
+      [&](const flow::AskPolicy action) { ask(action, now); },
+      [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
+      [](const flow::FindTarget&) {},  // The engine's own.
+      [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
+      [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
+      [&](const flow::CloseUdp action) { udp_.close(action); },
+      [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
+      [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
+      [&](const flow::ClosePing action) { ping_.close(action); },
+      [&](const flow::ReportFlow action) {
+        count(action.summary);
+        report(action.summary);
+      }};
   std::size_t done = 0;
   do {
     // By value: carrying one out may add more and move them.
@@ -371,20 +359,6 @@ std::vector<flow::TcpFlows::GivenUp> Worker::finish() {
   if (!news->addresses_changed) return;
   engine_.set_host_addresses(addresses_->addresses());
   if (member_) member_->tell_host({.addresses = addresses_->addresses()});
-}
-
-telemetry::Snapshot Worker::snapshot() const {
-  telemetry::Snapshot snapshot{.flows = engine_.flow_count(),
-                               .fast_path = hand_overs_.counters(),
-                               .refused = refused_,
-                               .report = reporter_.report() ? &*reporter_.report() : nullptr};
-  for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
-    const auto reason = static_cast<flow::DropReason>(i);
-    snapshot.drops.push_back({flow::to_string(reason), engine_.drops()[reason]});
-  }
-  // Those of a group are the same for all.
-  if (!member_ || member_->is_first()) add_limits(engine_.meters(), snapshot.limits);
-  return snapshot;
 }
 
 }  // namespace sluice::driver

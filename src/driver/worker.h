@@ -23,11 +23,14 @@
 #include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
 #include "driver/io/udp_io.h"
+#include "driver/loopback/loopback_path.h"
 #include "driver/port_publisher.h"
 #include "driver/rule_hits.h"
 #include "flow/engine/engine.h"
 #include "link/link.h"
 #include "netlink/address_watch.h"
+#include "policy/loopback_use.h"
+#include "policy/port_map.h"
 #include "resolv/resolver_config.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
@@ -47,6 +50,10 @@ struct WorkerOptions {
   std::optional<netlink::AddressWatch> addresses;  // None: nobody tells which are the host's.
   agent::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
   FastPathOptions hand_overs;
+  // Ports of the guest's loopback that lead to the host's, and when clients of published ports are
+  // led to the guest's. For both it takes an agent.
+  std::vector<policy::PortMap> loopback{};
+  policy::LoopbackUse call_guest = policy::LoopbackUse::kNever;
   host::Outbound outbound;
   bool keep_report = false;
   std::optional<telemetry::FlowLog> flow_log;
@@ -186,6 +193,7 @@ class Worker {
   TcpIo tcp_;
   Dialer dialer_;
   HandOvers hand_overs_;
+  LoopbackPath loopback_;
   UdpIo udp_;
   PingIo ping_;
   DnsIo dns_;
@@ -197,6 +205,7 @@ class Worker {
   telemetry::BytesMoved ended_bytes_;
   RuleHits rule_hits_;  // Of flows that have ended, and of questions.
   std::optional<netlink::AddressWatch> addresses_;
+  std::vector<policy::PortMap> loopback_ports_;  // Until begin().
   std::optional<GroupMember> member_;
   Inbox::Mail mail_;
   Asker* asker_ = nullptr;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "driver/worker.h"
+#include "flow/core/drop_reason.h"
 
 namespace sluice::driver {
 namespace {
@@ -33,6 +34,30 @@ void add_gate(telemetry::Totals& totals, const flow::GateCounters& counters) {
   }
 }
 
+void add_limit(const policy::Meter& meter, std::vector<telemetry::LimitUse>& to) {
+  const policy::MeterUse& use = meter.use();
+  const policy::TrafficLimit& limit = meter.limit();
+  to.push_back({.rule = use.id,
+                .to_host = use.to_host.used,
+                .to_host_max = limit.to_host.bytes,
+                .from_host = use.from_host.used,
+                .from_host_max = limit.from_host.bytes,
+                .flows = use.flows,
+                .flows_max = limit.flows,
+                .refused = use.refused,
+                .ended = use.ended});
+}
+
+// Several targets of a rule have one between them.
+void add_limits(const policy::MeterTable& meters, std::vector<telemetry::LimitUse>& to) {
+  if (meters.of_run() != nullptr) add_limit(*meters.of_run(), to);
+  const policy::Meter* before = nullptr;
+  for (const auto& [rule, meter] : meters.of_rules()) {
+    if (meter != before) add_limit(*meter, to);
+    before = meter;
+  }
+}
+
 }  // namespace
 
 void Worker::count(const flow::FlowSummary& summary) {
@@ -58,6 +83,7 @@ telemetry::Totals Worker::totals() const {
   telemetry::Totals totals{.ended = ended_,
                            .bytes = ended_bytes_,
                            .carried = hand_overs_.carrier().moved(),
+                           .relayed = hand_overs_.carrier().relayed(),
                            .handed_over = hand_overs_.handed_over(),
                            .hand_overs_failed = hand_overs_.failed(),
                            .pins = engine_.pins()};
@@ -70,13 +96,26 @@ telemetry::Totals Worker::totals() const {
     page.clear();
     next = list_flows(*next, kFlowsEach, page);
     for (const flow::FlowSummary& flow : page) {
-      const auto path = flow.carried ? telemetry::FlowPath::kKernel : telemetry::FlowPath::kTap;
       ++totals.open[static_cast<std::size_t>(protocol_of(flow.key.protocol))]
-                   [static_cast<std::size_t>(path)];
+                   [static_cast<std::size_t>(path_of(flow))];
       totals.bytes.add({flow.bytes_to_host, flow.bytes_to_guest});
     }
   }
   return totals;
+}
+
+telemetry::Snapshot Worker::snapshot() const {
+  telemetry::Snapshot snapshot{.flows = engine_.flow_count(),
+                               .fast_path = hand_overs_.counters(),
+                               .refused = refused_,
+                               .report = reporter_.report() ? &*reporter_.report() : nullptr};
+  for (std::size_t i = 0; i < flow::kDropReasonCount; ++i) {
+    const auto reason = static_cast<flow::DropReason>(i);
+    snapshot.drops.push_back({flow::to_string(reason), engine_.drops()[reason]});
+  }
+  // Those of a group are the same for all.
+  if (!member_ || member_->is_first()) add_limits(engine_.meters(), snapshot.limits);
+  return snapshot;
 }
 
 }  // namespace sluice::driver

@@ -6,6 +6,11 @@
 
 namespace sluice::host {
 
+TcpListener TcpListener::adopt(sys::KernelFd fd, const TcpOptions& accepted) {
+  prefer_tcp_options(fd, accepted);
+  return {std::move(fd), accepted};
+}
+
 std::expected<TcpListener, sys::SysError> TcpListener::open(sys::Kernel& kernel,
                                                             const wire::Endpoint& endpoint,
                                                             const ListenOptions& options) {

@@ -34,6 +34,9 @@ class TcpListener {
   [[nodiscard]] static std::expected<TcpListener, sys::SysError> open(
       sys::Kernel& kernel, const wire::Endpoint& endpoint, const ListenOptions& options = {});
 
+  // Takes over a listening, non-blocking socket.
+  [[nodiscard]] static TcpListener adopt(sys::KernelFd fd, const TcpOptions& accepted);
+
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool valid() const { return fd_.valid(); }
   void close() { fd_.reset(); }

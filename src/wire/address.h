@@ -54,6 +54,14 @@ class IpAddress {
     return a;
   }
 
+  // 127.0.0.1 or ::1.
+  [[nodiscard]] static constexpr IpAddress loopback(IpFamily family) {
+    if (family == IpFamily::kV4) return v4(0x7f00'0001);
+    IpAddress a;
+    a.octets_[15] = 1;
+    return a;
+  }
+
   [[nodiscard]] constexpr bool is_v4() const {
     return words()[0] == 0 && be32<8>(FixedView<16>(octets_)) == 0xffff;
   }

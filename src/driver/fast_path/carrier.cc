@@ -53,7 +53,7 @@ Carrier::~Carrier() {
 }
 
 bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
-  auto& [guest, host, guest_next] = ends;
+  auto& [guest, host, guest_next, by_loopback] = ends;
   const SlabHandle handle = carried_.emplace();
   // Both are told anew what is there already: an event follows where there is something.
   const std::uint64_t guest_tag = EventTag::of(EventKind::kCarriedGuest, handle).pack();
@@ -68,6 +68,7 @@ bool Carrier::start(flow::TcpId id, Ends& ends, Instant now) {
   carried.since = now;
   carried.guest_fd = guest.fd();
   carried.guest_begin = guest_next;
+  carried.by_loopback = by_loopback;
   carried.probed_at = now;
   guest.guard();
   host.guard();
@@ -156,7 +157,7 @@ void Carrier::pump(SlabHandle handle, Carried& carried, flow::Turn turn) {
   flows_.on_carried(carried.id, pair.bytes_to_target(), pair.bytes_to_client(), turn.now);
   const telemetry::BytesMoved fresh{pair.bytes_to_target() - to_target,
                                     pair.bytes_to_client() - to_client};
-  moved_.add(fresh);
+  (carried.by_loopback ? relayed_ : moved_).add(fresh);
   if (fresh.to_host + fresh.to_guest != 0) {
     carried.probed_at = turn.now;
     carried.silence = {};

@@ -1,6 +1,6 @@
-// The connections that were handed over to the guest's kernel: each is a socket in the guest's
-// namespace and one of the host's, joined by relay/. The engine keeps the flow and is told what
-// passes. Not thread-safe.
+// The connections that were handed over to the guest's kernel, and those between the loopbacks:
+// each is a socket in the guest's namespace and one of the host's, joined by relay/. The engine
+// keeps the flow and is told what passes. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,9 @@ class Carrier {
 
   struct Ends {
     host::TcpSocket guest;
-    host::TcpSocket host;     // It may be watched already.
-    wire::SeqNum guest_next;  // Of the first byte that the guest's socket receives.
+    host::TcpSocket host;      // It may be watched already.
+    wire::SeqNum guest_next;   // Of the first byte that the guest's socket receives.
+    bool by_loopback = false;  // It was never the link's.
   };
   // False where the guest's socket cannot be watched: both ends are as they were, and the caller's.
   [[nodiscard]] bool start(flow::TcpId id, Ends& ends, Instant now);
@@ -47,8 +48,10 @@ class Carrier {
   // Whether the guest's socket has all that stands before this sequence number, or is none of ours.
   [[nodiscard]] bool has_received(flow::TcpId id, wire::SeqNum sequence);
   [[nodiscard]] std::size_t size() const { return carried_.size(); }
-  // What has passed over all connections, of those that ended, too.
+  // What has passed over all connections, of those that ended, too: those that were handed over,
+  // and those between the loopbacks.
   [[nodiscard]] const telemetry::BytesMoved& moved() const { return moved_; }
+  [[nodiscard]] const telemetry::BytesMoved& relayed() const { return relayed_; }
 
   void on_event(const EventTag& tag, std::uint32_t events);
   // Those that events came for, or that have more to do. Tells the engine what moved.
@@ -83,7 +86,8 @@ class Carrier {
     std::uint32_t keep_alive = 0;    // Seconds of silence before the host is asked; 0: as it came.
     policy::Meter* meter = nullptr;  // Null: there is no limit.
     Instant ends_by = kNever;        // Nothing is left of its limit: when it ends at the latest.
-    bool deaf = false;               // The guest hears as little of us as we of the host's peer.
+    bool by_loopback = false;
+    bool deaf = false;  // The guest hears as little of us as we of the host's peer.
   };
 
   [[nodiscard]] const Carried* find(flow::TcpId id) const;
@@ -106,6 +110,7 @@ class Carrier {
   relay::PumpQueue<Carried> ready_;
   Instant look_at_ = kNever;  // When to look for segments without data.
   telemetry::BytesMoved moved_;
+  telemetry::BytesMoved relayed_;
 };
 
 }  // namespace sluice::driver

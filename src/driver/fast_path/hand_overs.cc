@@ -78,7 +78,6 @@ HandOvers::Asked* HandOvers::find(flow::TcpId id) {
   return asked != nullptr && asked->id == id && !asked->closed ? asked : nullptr;
 }
 
-// A connection that is carried needs two descriptors, and new ones must always find theirs.
 bool HandOvers::has_descriptors() const {
   const std::size_t used = engine_.flow_count() + carrier_.size() + asked_.size();
   // Listeners, pipes, and what else is open: most of it once, and some by each worker.
@@ -186,6 +185,9 @@ void HandOvers::hear_agent(flow::Turn turn) {
                           [&](agent::AgentHandedOver& m) { on_message(std::move(m), turn); },
                           [&](agent::AgentRefused& m) { on_message(m, turn); },
                           [&](agent::AgentRepaired& m) { on_message(m); },
+                          [&](agent::AgentSocket& m) {
+                            if (taker_ != nullptr) taker_->on_guest_socket(std::move(m), turn);
+                          },
                           [&](agent::AgentGone&) { lose_agent(turn); }},
                *message);
     (void)hold_places(asked_.size());
@@ -317,6 +319,7 @@ void HandOvers::lose_agent(flow::Turn turn) {
   });
   places_.clear();
   releases_.clear();
+  if (taker_ != nullptr) taker_->on_agent_gone(turn);
   if (ready_ && options_.tells) {
     telemetry::log_info("fast path: its agent in the guest is gone; the tap carries what is new");
   }

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "driver/fast_path/carrier.h"
+#include "driver/fast_path/guest_socket_taker.h"
 #include "driver/fast_path/held_resets.h"
 #include "driver/io/settled.h"
 #include "driver/io/tcp_io.h"
@@ -49,6 +50,12 @@ class HandOvers {
   // The agent has something to say. Packets of a hand-over that failed go through the engine, and
   // are kept until this or on_time() is called again. A CloseTcp that waits must not be overtaken.
   void on_agent(Settled settled);
+
+  // The agent makes sockets as well: for whom. Not owned.
+  void set_taker(GuestSocketTaker& taker) { taker_ = &taker; }
+  [[nodiscard]] agent::GuestAgent& agent() { return agent_; }
+  // For a connection more of two sockets: new flows must always find theirs.
+  [[nodiscard]] bool has_descriptors() const;
 
   [[nodiscard]] Carrier& carrier() { return carrier_; }
   [[nodiscard]] const Carrier& carrier() const { return carrier_; }
@@ -95,7 +102,6 @@ class HandOvers {
   void repair(Instant now);
   // Whether all are told: nothing that is asked may overtake one.
   bool flush_releases();
-  [[nodiscard]] bool has_descriptors() const;
   // One place for each socket that may come. False: there is none left.
   [[nodiscard]] bool hold_places(std::size_t count);
 
@@ -105,6 +111,7 @@ class HandOvers {
   sys::Kernel& kernel_;
   FastPathOptions options_;
   agent::GuestAgent agent_;
+  GuestSocketTaker* taker_ = nullptr;
   Carrier carrier_;
   UniqueFd inject_v4_;
   UniqueFd inject_v6_;

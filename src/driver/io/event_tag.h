@@ -19,6 +19,8 @@ enum class EventKind : std::uint8_t {
   kAgent,
   kCarriedGuest,
   kCarriedHost,
+  kGuestListener,
+  kGuestCall,
   kHostAddresses,
   kInbox,
   kOutside,

@@ -102,6 +102,17 @@ struct ReleaseTcp {
   wire::Endpoint guest;
   wire::Endpoint remote;
 };
+// Connects a socket of the guest's network to a server at the guest's loopback; answered by
+// on_guest_answered() or on_guest_refused().
+struct CallGuest {
+  TcpId flow;
+  wire::Endpoint server;
+};
+// Joins the flow's two sockets, which both stand: the one of the guest's network that called, or
+// was called, and the host's. Where that cannot be, on_socket_lost() says so.
+struct JoinTcp {
+  TcpId flow;
+};
 struct OpenUdp {
   UdpId socket;
   wire::IpFamily family{};
@@ -157,10 +168,10 @@ struct ReportFlow {
   FlowSummary summary;
 };
 
-using Action =
-    std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
-                 ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, OpenUdp, SendUdp, CloseUdp, OpenPing,
-                 SendPing, ClosePing, AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
+using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
+                            CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, CallGuest,
+                            JoinTcp, OpenUdp, SendUdp, CloseUdp, OpenPing, SendPing, ClosePing,
+                            AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

@@ -143,8 +143,8 @@ class FlowAdmission {
         shared_ == nullptr ? limits_.admit(side, now) : shared_->admit(side, now);
     return verdict == policy::Verdict::kAccepted ? verdict : refuse(verdict);
   }
-  // The same of one from outside, which counts for the run's meter.
-  [[nodiscard]] policy::Verdict admit_inbound(policy::FlowSide side, Instant now,
+  // The same of one that the policy is not asked about, which counts for the run's meter.
+  [[nodiscard]] policy::Verdict admit_unasked(policy::FlowSide side, Instant now,
                                               Metered& metered) {
     if (meters_.of_run() == nullptr) [[likely]]
       return admit_unjudged(side, now);

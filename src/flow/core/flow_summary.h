@@ -20,9 +20,10 @@ struct FlowSummary {
   bool inbound = false;
   policy::Verdict verdict = policy::Verdict::kAccepted;
   policy::Outcome outcome = policy::Outcome::kClosed;
-  bool opening = false;  // It begins: nothing is counted yet.
-  bool told = false;     // ... which was told; of one that ends.
-  bool carried = false;  // The guest's kernel had it in the end.
+  bool opening = false;      // It begins: nothing is counted yet.
+  bool told = false;         // ... which was told; of one that ends.
+  bool carried = false;      // The guest's kernel had it in the end.
+  bool by_loopback = false;  // ... it has never passed the link: two sockets were joined.
   NamedBy by{};
   // Where it leads, of a flow to an address that stands for a name, once that is known.
   std::optional<wire::Endpoint> target{};
@@ -44,6 +45,7 @@ template <typename Flow>
                       .bytes_to_host = flow.bytes_to_host,
                       .bytes_to_guest = flow.bytes_to_guest};
   if constexpr (requires { flow.inbound; }) summary.inbound = flow.inbound;
+  if constexpr (requires { flow.by_loopback; }) summary.by_loopback = flow.by_loopback;
   if constexpr (requires { flow.verdict; }) summary.verdict = flow.verdict;
   if constexpr (requires { flow.leads_to(); }) summary.target = flow.leads_to();
   summary.by = flow.by;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -79,6 +78,10 @@ class TargetMap {
   }
 
   [[nodiscard]] const GuestNetwork& network() const { return *network_; }
+  // An address of the guest's, not of somebody behind it.
+  [[nodiscard]] bool is_guest(const wire::IpAddress& address) const {
+    return address == network_->guest_v4 || address == network_->guest_v6;
+  }
   // The gateway, unless another address was chosen for it.
   [[nodiscard]] bool stands_for_loopback(const wire::IpAddress& address) const {
     const auto& chosen = address.is_v4() ? network_->loopback_v4 : network_->loopback_v6;
@@ -122,7 +125,7 @@ class TargetMap {
  private:
   [[nodiscard]] Target other(const wire::Endpoint& remote) const {
     if (host_loopback_ && stands_for_loopback(remote.address)) {
-      return {TargetKind::kHost, {loopback(remote.address), remote.port}};
+      return {TargetKind::kHost, {wire::IpAddress::loopback(remote.address.family()), remote.port}};
     }
     if (is_gateway(remote.address) || network_->is_dns(remote.address)) {
       return {TargetKind::kRefused, {}};
@@ -138,12 +141,6 @@ class TargetMap {
   }
   [[nodiscard]] wire::IpAddress loopback_v6() const {
     return network_->loopback_v6.value_or(network_->gateway_v6);
-  }
-  [[nodiscard]] static wire::IpAddress loopback(const wire::IpAddress& like) {
-    if (like.is_v4()) return wire::IpAddress::v4(0x7f00'0001);
-    std::array<std::uint8_t, 16> one{};
-    one[15] = 1;
-    return wire::IpAddress::v6(FixedView<16>(one));
   }
 
   const GuestNetwork* network_;  // Not owned.

@@ -60,7 +60,7 @@ std::optional<std::uint64_t> Engine::list_flows(std::uint64_t from, std::size_t 
     if (out.size() == until) return false;
     out.push_back(ended_flow(flow, policy::Outcome::kOpen, now));
     if constexpr (requires { flow.state; }) {
-      out.back().carried = std::holds_alternative<HandedOver>(flow.state);
+      out.back().carried = !flow.by_loopback && std::holds_alternative<HandedOver>(flow.state);
     }
     return true;
   });

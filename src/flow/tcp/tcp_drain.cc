@@ -50,6 +50,7 @@ enum class Rest : std::uint8_t {
           },
           [](const Deciding&) { return Rest::kNone; },
           [](const Finding&) { return Rest::kNone; },
+          [](const Joining&) { return Rest::kNone; },
           [](const Refused&) { return Rest::kNone; },
           [&](const Gated&) { return flow.kept->rest().empty() ? Rest::kMaybe : Rest::kWaits; },
       },

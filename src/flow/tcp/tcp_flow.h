@@ -16,13 +16,13 @@
 #include "flow/core/flow_key.h"
 #include "flow/core/metered.h"
 #include "flow/core/named_by.h"
+#include "flow/gate/refused.h"
+#include "flow/gate/watched.h"
 #include "flow/gate/way.h"
 #include "flow/tcp/guest_tcp_options.h"
 #include "flow/tcp/kept_bytes.h"
-#include "flow/tcp/refused.h"
 #include "flow/tcp/tcp_receiver.h"
 #include "flow/tcp/tcp_sender.h"
-#include "flow/tcp/watched.h"
 #include "policy/verdict.h"
 #include "wire/seq_num.h"
 
@@ -74,6 +74,18 @@ struct SynSent {
   std::uint32_t host_room = 0;
   std::uint8_t resends = 0;
   bool other_family = false;  // Nobody listened in the family of the port that was called.
+  bool may_call = false;      // Where the guest refuses, its loopback is tried (tcp_loopback.cc).
+};
+
+// Two kernel sockets are to be joined, one of the host's and one of the guest's network, and one
+// of them has no connection yet: the guest's, of a client that came by our loopback, or the host's,
+// of a program of the guest's that called its own loopback. No frame of it passes the link.
+struct Joining {
+  std::uint32_t host_room = 0;
+  // The server at the guest's loopback that was called; of the other direction nothing counts.
+  wire::Endpoint server{};
+  bool other_family = false;  // Nobody waited in the family that was called first.
+  bool refused = false;       // ... nor at the guest's address.
 };
 
 // Both sides are connected. Each half of the translation knows its own direction.
@@ -96,7 +108,7 @@ struct Lingering {
 };
 
 // A kernel socket in the guest's namespace is our end of the connection now, and the driver joins
-// it to the host's (tcp_hand_over.cc).
+// it to the host's (tcp_hand_over.cc, tcp_loopback.cc).
 struct HandedOver {
   wire::SeqNum guest_isn;
   bool over = false;  // Both are closed, and the flow was reported; repeats may still come.
@@ -110,7 +122,7 @@ struct HandedOver {
 };
 
 using TcpState = std::variant<Connecting, SynAckSent, SynSent, Relaying, Lingering, HandedOver,
-                              Deciding, Gated, Refused, Finding>;
+                              Deciding, Gated, Refused, Finding, Joining>;
 
 // The flow was reported, and only waits for packets that may still come.
 [[nodiscard]] inline bool is_over(const TcpState& state) {
@@ -148,6 +160,8 @@ struct TcpFlow {
   TcpState state;
   GuestTcpOptions guest;
   bool inbound = false;
+  // Of two kernel sockets, each at a loopback. Its key leads no frame here.
+  bool by_loopback = false;
   bool told = false;   // Somebody was told that it begins.
   bool asked = false;  // An AskPolicy waits for its answer.
   // Its window is what its host has room for, and it is never handed over: its host is our DNS

@@ -73,7 +73,7 @@ void TcpFlows::report(const TcpFlow& flow, policy::Outcome outcome, Turn turn) {
   admission_.released(flow.inbound ? policy::FlowSide::kInboundStream : policy::FlowSide::kOutbound,
                       flow.by, flow.metered);
   FlowSummary summary = ended_flow(flow, outcome, turn.now);
-  summary.carried = std::holds_alternative<HandedOver>(flow.state);
+  summary.carried = !flow.by_loopback && std::holds_alternative<HandedOver>(flow.state);
   turn.out.push(ReportFlow{summary});
 }
 
@@ -100,7 +100,7 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
     if (std::holds_alternative<Deciding>(flow->state)) admission_.answered();
     turn.out.push(WithdrawAsk{{wire::IpProtocol::kTcp, id}});
   }
-  if (std::holds_alternative<HandedOver>(flow->state))
+  if (!flow->by_loopback && std::holds_alternative<HandedOver>(flow->state))
     turn.out.push(ReleaseTcp{flow->key.guest, flow->key.remote});
   table_.erase(flow->key, id.index);
   flows_.erase(id);
@@ -149,6 +149,8 @@ void TcpFlows::remove(TcpId id, policy::Outcome outcome, Turn turn) {
           [&](HandedOver& state) { segment_handed_over(flow, state, arrival, turn); },
           [&](Deciding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
           [&](Finding& state) { segment_unanswered(flow, state.guest_isn, arrival, turn); },
+          // A repeat of what the guest's address said before its loopback was called.
+          [&](Joining&) { admission_.drops().count(DropReason::kTcpUnknownFlow); },
           [&](Gated& state) { segment_relaying(flow, state.relaying, segment, turn); },
           [&](Refused& state) {
             switch (state.on_segment({flow.key, link_, flow.guest.mss}, segment, turn.out)) {

@@ -21,7 +21,9 @@
 #include "flow/core/sight.h"
 #include "flow/gate/claim.h"
 #include "flow/ip/flow_context.h"
+#include "flow/tcp/loopback_servers.h"
 #include "flow/tcp/tcp_flow.h"
+#include "policy/loopback_use.h"
 #include "wire/ip/flow_tuple.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
@@ -155,6 +157,16 @@ class TcpFlows {
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_inbound(const wire::Endpoint& client,
                                                                  const wire::Endpoint& guest,
                                                                  std::uint32_t room, Turn turn);
+
+  // Whether the driver can carry out a CallGuest, and when it is to. Never, to begin with.
+  void set_call_guest(policy::LoopbackUse when) { call_guest_ = when; }
+  // A program of the guest's called a listener of ours at its own loopback, which leads to `target`
+  // of the host. The flow's id, or why there is none. Its socket is the driver's to keep.
+  [[nodiscard]] std::expected<TcpId, policy::Verdict> on_loopback_client(
+      const wire::Endpoint& client, const wire::Endpoint& target, Turn turn);
+  // Answer a CallGuest.
+  void on_guest_answered(TcpId id, Turn turn);
+  void on_guest_refused(TcpId id, Turn turn);
 
   // Whether the driver can carry out a HandOverTcp; nobody is asked before.
   void set_hand_over(HandOverWhen when) { hand_over_when_ = when; }
@@ -348,6 +360,8 @@ class TcpFlows {
   Sight* sight_ = nullptr;
   bool audits_ = false;
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
+  policy::LoopbackUse call_guest_ = policy::LoopbackUse::kNever;
+  LoopbackServers loopback_servers_;
   Instant drain_began_{};
 };
 

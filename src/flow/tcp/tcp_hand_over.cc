@@ -173,7 +173,7 @@ void TcpFlows::on_carried_to_end(TcpId id, policy::Outcome outcome, Turn turn) {
   if (flow == nullptr) return;
   auto* state = std::get_if<HandedOver>(&flow->state);
   if (state == nullptr || state->over) return;
-  if (over_ >= kLingeringMax) {
+  if (flow->by_loopback || over_ >= kLingeringMax) {
     remove(id, outcome, turn);
     return;
   }

@@ -1,7 +1,15 @@
 // How TCP flows of published ports begin: a client's connection, our SYN, and the guest's answer.
 #include "flow/tcp/tcp_flows.h"
+#include "flow/tcp/tcp_loopback.h"
 
 namespace sluice::flow {
+namespace {
+
+[[nodiscard]] bool is_half_open(const TcpState& state) {
+  return std::holds_alternative<SynSent>(state) || std::holds_alternative<Joining>(state);
+}
+
+}  // namespace
 
 std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint& client,
                                                            const wire::Endpoint& guest,
@@ -18,7 +26,7 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   TcpId id;
   TcpFlow& flow = create(key, id, turn.now);
   if (full) drop_half_open(turn);
-  const policy::Verdict verdict = admission_.admit_inbound(kSide, turn.now, flow.metered);
+  const policy::Verdict verdict = admission_.admit_unasked(kSide, turn.now, flow.metered);
   if (verdict != policy::Verdict::kAccepted) {
     table_.erase(key, id.index);
     flows_.erase(id);
@@ -26,7 +34,15 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   }
   flow.inbound = true;
   half_open_.push_back(id);
-  ask_guest(flow, room, turn);
+  const bool may_call = call_guest_ != policy::LoopbackUse::kNever &&
+                        client.address.is_loopback() && targets_.is_guest(guest.address);
+  const wire::Endpoint server{wire::IpAddress::loopback(guest.address.family()), guest.port};
+  if (may_call && calls_first(call_guest_, loopback_servers_, server, turn.now)) {
+    call_guest(flow, {.host_room = room, .server = server}, timers_, turn);
+  } else {
+    ask_guest(flow, room, turn);
+    std::get<SynSent>(flow.state).may_call = may_call;
+  }
   return id;
 }
 
@@ -56,7 +72,7 @@ void TcpFlows::drop_half_open(Turn turn) {
     const TcpId id = half_open_.front();
     half_open_.pop_front();
     const TcpFlow* flow = find(id);
-    if (flow == nullptr || !std::holds_alternative<SynSent>(flow->state)) continue;
+    if (flow == nullptr || !is_half_open(flow->state)) continue;
     turn.out.push(CloseTcp{id, true});
     remove(id, policy::Outcome::kMadeRoom, turn);
     return;
@@ -76,8 +92,11 @@ bool TcpFlows::retry_other_family(TcpFlow& flow, const SynSent& state, Turn turn
   table_.erase(flow.key, flow.id.index);
   flow.key = key;
   table_.insert(key, flow.id.index);
+  const bool may_call = state.may_call;
   ask_guest(flow, state.host_room, turn);
-  std::get<SynSent>(flow.state).other_family = true;
+  auto& asked = std::get<SynSent>(flow.state);
+  asked.other_family = true;
+  asked.may_call = may_call;
   return true;
 }
 
@@ -87,6 +106,10 @@ void TcpFlows::segment_syn_sent(TcpFlow& flow, SynSent& state, const wire::TcpVi
   const bool ours = flags.ack() && segment.acknowledgment() == state.our_isn + 1;
   if (flags.rst()) {
     if (!ours || retry_other_family(flow, state, turn)) return;
+    if (state.may_call) {
+      call_guest(flow, after_refusal(flow.key.guest, state), timers_, turn);
+      return;
+    }
     turn.out.push(CloseTcp{flow.id, true});
     remove(flow.id, policy::Outcome::kRefused, turn);
     return;

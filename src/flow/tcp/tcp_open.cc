@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "flow/tcp/tcp_flows.h"
+#include "flow/tcp/tcp_loopback.h"
 #include "trace/probe.h"
 
 namespace sluice::flow {
@@ -205,6 +206,11 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) {
+    if (std::holds_alternative<Joining>(flow->state)) {
+      table_.erase(flow->key, id.index);
+      join(*flow, timers_, turn.now + options_.idle_limit, turn);
+      return;
+    }
     auto* const gated = std::get_if<Gated>(&flow->state);
     if (gated == nullptr || !std::exchange(flow->hostless, false)) return;
     flow->kept->host_room = room;
@@ -232,6 +238,11 @@ void TcpFlows::on_connected(TcpId id, std::uint32_t room, Turn turn) {
   if (flow == nullptr) return;
   const auto* connecting = std::get_if<Connecting>(&flow->state);
   if (connecting == nullptr) {
+    if (std::holds_alternative<Joining>(flow->state)) {
+      const bool timed_out = error == HostError::kTimedOut;
+      abort(*flow, timed_out ? policy::Outcome::kTimedOut : policy::Outcome::kRefused, turn);
+      return;
+    }
     if (!flow->hostless) return;
     if (error == HostError::kWayFailed) {
       const Judged judged{.verdict = policy::Verdict::kViaFailed, .by = flow->by};

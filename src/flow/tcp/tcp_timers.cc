@@ -22,7 +22,7 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
 // The host has heard of it.
 [[nodiscard]] bool has_begun(const TcpState& state) {
   return !std::holds_alternative<Deciding>(state) && !std::holds_alternative<Connecting>(state) &&
-         !std::holds_alternative<Finding>(state);
+         !std::holds_alternative<Finding>(state) && !std::holds_alternative<Joining>(state);
 }
 
 // It ends at our DNS, which judges each question, or at our pages.
@@ -49,8 +49,9 @@ constexpr Duration kFailedPatience = std::chrono::seconds(60);
   }
   flow.used_up = false;
   const policy::MeterTable& meters = admission.meters();
+  const bool unjudged = flow.inbound || flow.by_loopback;
   return admission.move_to_meter(flow.metered,
-                                 flow.inbound ? meters.of_run() : meters.of(flow.by.rule));
+                                 unjudged ? meters.of_run() : meters.of(flow.by.rule));
 }
 
 }  // namespace
@@ -67,6 +68,7 @@ void TcpFlows::on_timer(std::uint32_t index, Turn turn) {
           // The last address is the host kernel's to give up.
           [&](const Connecting& state) { (void)dial_next(*flow, state.guest_isn, timers_, turn); },
           [](const Finding&) {},  // It is answered in any case.
+          [&](const Joining&) { abort(*flow, policy::Outcome::kTimedOut, turn); },
           [&](SynAckSent& state) {
             if (may_resend_syn(*flow, state.resends, turn)) {
               send_syn(*flow, state.our_isn, state.guest_next, turn.out);
@@ -178,6 +180,10 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
     on_connect_failed(id, error, turn);
     return;
   }
+  if (std::holds_alternative<Joining>(flow->state)) {
+    abort(*flow, policy::Outcome::kResetByHost, turn);
+    return;
+  }
   flow->host_failed = error;
   flow->host_hung_up = flow->host_hung_up || error == HostError::kResetAfterEnd;
   flow->host_readable = true;
@@ -233,6 +239,7 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
           },
           [](const Lingering&) {},
           [](const HandedOver&) {},  // The driver closes both sockets.
+          [](const Joining&) {},
           [&](const Finding& state) {
             send_reset(flow.key, wire::SeqNum{0}, state.guest_isn + 1, turn.out);
           },
@@ -289,11 +296,11 @@ void TcpFlows::timer_relaying(TcpFlow& flow, Relaying& state, Turn turn) {
 
 [[gnu::cold]] void TcpFlows::judge_again(Turn turn) {
   flows_.for_each([&](SlabHandle handle, TcpFlow& flow) {
-    // Who called a published port was not judged at first either.
+    // Who called a published port, or a listener of ours, was not judged at first either.
     if (is_over(flow.state) || ends_here(flow, targets_)) return;
     if (std::holds_alternative<Deciding>(flow.state)) {
       judge_waiting(flow, turn);
-    } else if (!flow.inbound &&
+    } else if (!flow.inbound && !flow.by_loopback &&
                (!admission_.accepts_still(policy::Protocol::kTcp, flow.key.remote, flow.by,
                                           turn.now) ||
                 !keeps_its_way(flow, admission_) ||

@@ -82,7 +82,7 @@ std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn 
   if (!admission_.has_room(policy::FlowSide::kInboundDatagram)) (void)make_room(turn);
   Metered metered;
   const policy::Verdict verdict =
-      admission_.admit_inbound(policy::FlowSide::kInboundDatagram, turn.now, metered);
+      admission_.admit_unasked(policy::FlowSide::kInboundDatagram, turn.now, metered);
   if (verdict != policy::Verdict::kAccepted) {
     FlowSummary refused = refused_flow(key, verdict, {}, turn.now);
     refused.inbound = true;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array kProtocols{policy::Protocol::kTcp, policy::Protocol::kUdp,
                                 policy::Protocol::kIcmp};
-constexpr std::array kPaths{FlowPath::kTap, FlowPath::kKernel};
+constexpr std::array kPaths{FlowPath::kTap, FlowPath::kKernel, FlowPath::kRelay};
 static_assert(kProtocols.size() == policy::kProtocolCount && kPaths.size() == kPathCount);
 
 [[nodiscard]] std::string_view word_of(policy::Verdict verdict) {
@@ -39,7 +39,7 @@ void add_flows(Exposition& text, const Totals& totals) {
               "Flows that live, by who moves their bytes.");
   for (const policy::Protocol protocol : kProtocols) {
     for (const FlowPath path : kPaths) {
-      if (path == FlowPath::kKernel && protocol != policy::Protocol::kTcp) continue;
+      if (path != FlowPath::kTap && protocol != policy::Protocol::kTcp) continue;
       text.value({{"proto", policy::to_string(protocol)}, {"path", to_string(path)}},
                  totals.open[static_cast<std::size_t>(protocol)][static_cast<std::size_t>(path)]);
     }
@@ -49,13 +49,19 @@ void add_flows(Exposition& text, const Totals& totals) {
 void add_bytes(Exposition& text, const Totals& totals) {
   text.family("sluice_bytes_total", MetricType::kCounter,
               "Payload that was moved, of flows that live and of those that ended.");
-  const auto add = [&](std::string_view direction, std::uint64_t all, std::uint64_t carried) {
-    text.value({{"direction", direction}, {"path", to_string(FlowPath::kTap)}},
-               all - std::min(all, carried));
-    text.value({{"direction", direction}, {"path", to_string(FlowPath::kKernel)}}, carried);
+  const auto add = [&](std::string_view direction, std::uint64_t BytesMoved::* way) {
+    const std::uint64_t all = totals.bytes.*way;
+    const std::uint64_t carried = totals.carried.*way;
+    const std::uint64_t relayed = totals.relayed.*way;
+    const auto value = [&](FlowPath path, std::uint64_t bytes) {
+      text.value({{"direction", direction}, {"path", to_string(path)}}, bytes);
+    };
+    value(FlowPath::kTap, all - std::min(all, carried + relayed));
+    value(FlowPath::kKernel, carried);
+    value(FlowPath::kRelay, relayed);
   };
-  add("to_host", totals.bytes.to_host, totals.carried.to_host);
-  add("to_guest", totals.bytes.to_guest, totals.carried.to_guest);
+  add("to_host", &BytesMoved::to_host);
+  add("to_guest", &BytesMoved::to_guest);
 }
 
 void add_dns(Exposition& text, const Totals& totals) {

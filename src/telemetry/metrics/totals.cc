@@ -24,6 +24,7 @@ void Totals::add(const Totals& other) {
   }
   bytes.add(other.bytes);
   carried.add(other.carried);
+  relayed.add(other.relayed);
   add_all(dns, other.dns);
   dns_unanswered += other.dns_unanswered;
   dns_upstream.add(other.dns_upstream);

@@ -15,7 +15,7 @@
 
 namespace sluice::telemetry {
 
-inline constexpr std::size_t kPathCount = 2;  // Of FlowPath.
+inline constexpr std::size_t kPathCount = 3;  // Of FlowPath.
 
 // Flows that have ended, and those that were refused: once each, by their last verdict.
 class FlowsEnded {
@@ -63,7 +63,8 @@ struct Totals {
   FlowsEnded ended{};
   std::array<PerPath, policy::kProtocolCount> open{};  // Flows that live.
   BytesMoved bytes{};                                  // By all ways together.
-  BytesMoved carried{};                                // Of these, by the guest's kernel.
+  BytesMoved carried{};                                // Of these, by the guest's kernel,
+  BytesMoved relayed{};                                // and between the loopbacks.
   std::vector<ResultCount> dns{};                      // Questions; they have no kind.
   std::uint64_t dns_unanswered = 0;
   TimeHistogram dns_upstream{};

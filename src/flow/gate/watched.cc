@@ -1,4 +1,4 @@
-#include "flow/tcp/watched.h"
+#include "flow/gate/watched.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "flow/tcp/refused.h"
+#include "flow/gate/refused.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,245 @@
+#include "driver/loopback/loopback_path.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "flow/core/drop_reason.h"
+#include "sys/sys_error.h"
+
+namespace sluice::driver {
+namespace {
+
+constexpr host::TcpOptions kOptions{.urgent_inline = true, .guarded = true};
+constexpr Duration kOrderAgain = std::chrono::milliseconds(5);
+// What answers about sockets are told apart by: those of the stock come first.
+constexpr std::uint64_t kFirstListener = 2;
+
+[[nodiscard]] wire::IpFamily family_of(std::uint64_t tag) {
+  return tag == GuestSockets::tag_of(wire::IpFamily::kV4) ? wire::IpFamily::kV4
+                                                          : wire::IpFamily::kV6;
+}
+
+}  // namespace
+
+LoopbackPath::LoopbackPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
+                           TcpIo& tcp, HandOvers& hand_overs)
+    : kernel_(kernel),
+      loop_(loop),
+      engine_(engine),
+      tcp_(tcp),
+      hand_overs_(hand_overs),
+      ports_(kernel, loop) {
+  hand_overs.set_taker(*this);
+}
+
+void LoopbackPath::open(std::span<const policy::PortMap> ports, Instant now) {
+  ports_.add(ports);
+  order(now);
+}
+
+LoopbackPath::Call* LoopbackPath::find(flow::TcpId id) {
+  if (id.index >= calls_.size()) return nullptr;
+  Call& call = calls_[id.index];
+  return call.id == id ? &call : nullptr;
+}
+
+LoopbackPath::Call& LoopbackPath::place(flow::TcpId id) {
+  if (calls_.size() <= id.index) calls_.resize(id.index + std::size_t{1});
+  Call& call = calls_[id.index];
+  call = {.id = id, .server = {}, .socket = {}};
+  return call;
+}
+
+void LoopbackPath::order(Instant now) {
+  order_at_ = kNever;
+  agent::GuestAgent& agent = hand_overs_.agent();
+  if (agent.fd() < 0) return;
+  bool told = ports_.order(agent, kFirstListener);
+  for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
+    const std::size_t waits = waiting(family).size();
+    if (told && waits > 0) told = sockets_.order(agent, family, waits);
+  }
+  if (!told) order_at_ = now + kOrderAgain;
+}
+
+void LoopbackPath::call(const flow::CallGuest& action, flow::Turn turn) {
+  Call& call = place(action.flow);
+  call.server = action.server;
+  if (hand_overs_.agent().fd() < 0 || !hand_overs_.has_descriptors()) {
+    refuse(call, turn);
+    return;
+  }
+  const wire::IpFamily family = action.server.address.family();
+  host::TcpSocket socket = sockets_.take(family);
+  const bool waits = !socket.valid();
+  if (waits && !has_room_to_wait(family)) {
+    refuse(call, turn);
+    return;
+  }
+  if (waits) waiting(family).push_back(action.flow);
+  if (!sockets_.order(hand_overs_.agent(), family, waiting(family).size())) {
+    order_at_ = turn.now + kOrderAgain;
+  }
+  if (!waits) connect(call, std::move(socket), turn);
+}
+
+// Whoever can stop the agent is in the guest.
+bool LoopbackPath::has_room_to_wait(wire::IpFamily family) {
+  std::deque<flow::TcpId>& queue = waiting(family);
+  if (queue.size() < kWaitingMax) return true;
+  std::erase_if(queue, [this](flow::TcpId id) { return find(id) == nullptr; });
+  return queue.size() < kWaitingMax;
+}
+
+void LoopbackPath::connect(Call& call, host::TcpSocket socket, flow::Turn turn) {
+  if (!socket.start_connect(call.server)) {
+    refuse(call, turn);
+    return;
+  }
+  call.socket = std::move(socket);
+  if (call.socket.is_established()) {
+    engine_.tcp().on_guest_answered(call.id, turn);
+    return;
+  }
+  const EventTag tag = EventTag::of(EventKind::kGuestCall, call.id);
+  if (!loop_.add(call.socket.fd(), EPOLLOUT, tag.pack())) refuse(call, turn);
+}
+
+void LoopbackPath::refuse(Call& call, flow::Turn turn) {
+  const flow::TcpId id = call.id;
+  call.socket = {};
+  engine_.tcp().on_guest_refused(id, turn);
+}
+
+void LoopbackPath::join(const flow::JoinTcp& action, flow::Turn turn) {
+  Call* const call = find(action.flow);
+  const int host_error = tcp_.failure(action.flow);
+  Carrier::Ends ends{.guest = call == nullptr ? host::TcpSocket() : std::move(call->socket),
+                     .host = tcp_.take(action.flow),
+                     .guest_next = {},
+                     .by_loopback = true};
+  const bool both = ends.guest.valid() && ends.host.valid();
+  if (!both || !hand_overs_.carrier().start(action.flow, ends, turn.now)) {
+    ends.guest.reset();
+    ends.host.reset();
+    engine_.tcp().on_socket_lost(action.flow, turn);
+    return;
+  }
+  if (host_error != 0) hand_overs_.carrier().note_host_failed(action.flow, host_error);
+}
+
+void LoopbackPath::close(const flow::CloseTcp& action) {
+  Call* const call = find(action.flow);
+  if (call == nullptr) return;
+  call->socket.reset();
+  call->id = {};
+}
+
+void LoopbackPath::on_event(const EventTag& tag, flow::Turn turn) {
+  if (tag.kind == EventKind::kGuestListener) {
+    if (LoopbackPorts::Place* const place = ports_.find(tag)) accept(*place, turn);
+    return;
+  }
+  if (tag.index >= calls_.size()) return;
+  Call& call = calls_[tag.index];
+  if (!tag.names(call.id) || !call.socket.valid()) return;
+  if (!call.socket.connect_result()) {
+    refuse(call, turn);
+    return;
+  }
+  // From here on its events are the carrier's.
+  (void)loop_.remove(call.socket.fd());
+  engine_.tcp().on_guest_answered(call.id, turn);
+}
+
+void LoopbackPath::accept(LoopbackPorts::Place& place, flow::Turn turn) {
+  std::uint32_t count = 0;
+  while (count < place.share.most()) {
+    if (!hand_overs_.has_descriptors()) {
+      engine_.drops().count(flow::DropReason::kNoDescriptors);
+      ports_.pause(turn.now);
+      break;
+    }
+    auto accepted = place.listener.accept();
+    if (!accepted && sys::is_exhaustion(accepted.error().error)) {
+      engine_.drops().count(flow::DropReason::kNoDescriptors);
+      ports_.pause(turn.now);
+    }
+    if (!accepted || !*accepted) break;
+    ++count;
+    auto& [socket, peer] = **accepted;
+    const auto id = engine_.tcp().on_loopback_client(peer, place.target, turn);
+    if (id) {
+      this->place(*id).socket = std::move(socket);
+    } else {
+      socket.reset();
+    }
+  }
+  place.share.took(count);
+}
+
+// Invalid without a descriptor for it.
+host::TcpSocket LoopbackPath::adopt(UniqueFd socket) {
+  if (!socket.valid()) return {};
+  // A stranger could have passed one that blocks.
+  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
+  return host::TcpSocket::adopt(sys::KernelFd(kernel_, socket.release()), kOptions);
+}
+
+void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
+  if (answer.tag >= kFirstListener) {
+    ports_.on_socket(answer.tag - kFirstListener, std::move(answer));
+    order(turn.now);
+    return;
+  }
+  const wire::IpFamily family = family_of(answer.tag);
+  host::TcpSocket socket = adopt(std::move(answer.socket));
+  const bool failed = !socket.valid();
+  sockets_.add(family, std::move(socket));
+  if (!failed) {
+    serve_waiting(family, turn);
+    return;
+  }
+  // There is no such family, or no room: who waited longest has waited for this one.
+  std::deque<flow::TcpId>& queue = waiting(family);
+  if (queue.empty()) return;
+  Call* const call = find(queue.front());
+  queue.pop_front();
+  if (call != nullptr) refuse(*call, turn);
+}
+
+void LoopbackPath::serve_waiting(wire::IpFamily family, flow::Turn turn) {
+  std::deque<flow::TcpId>& queue = waiting(family);
+  while (!queue.empty()) {
+    Call* const call = find(queue.front());
+    if (call != nullptr) {
+      host::TcpSocket socket = sockets_.take(family);
+      if (!socket.valid()) return;
+      queue.pop_front();
+      connect(*call, std::move(socket), turn);
+    } else {
+      queue.pop_front();
+    }
+  }
+}
+
+void LoopbackPath::on_agent_gone(flow::Turn turn) {
+  sockets_.forget_orders();
+  order_at_ = kNever;
+  for (std::deque<flow::TcpId>& queue : waiting_) {
+    while (!queue.empty()) {
+      Call* const call = find(queue.front());
+      queue.pop_front();
+      if (call != nullptr) refuse(*call, turn);
+    }
+  }
+}
+
+void LoopbackPath::on_time(Instant now) {
+  if (order_at_ <= now) order(now);
+  if (ports_.resume_at() <= now) ports_.resume(now);
+}
+
+}  // namespace sluice::driver

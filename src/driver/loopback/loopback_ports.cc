@@ -1,0 +1,88 @@
+#include "driver/loopback/loopback_ports.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "sys/sys_error.h"
+#include "telemetry/log.h"
+
+namespace sluice::driver {
+
+void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
+  for (const policy::PortMap& map : maps) {
+    for (std::uint16_t i = 0; i < map.count; ++i) {
+      const wire::Port guest{static_cast<std::uint16_t>(map.guest_first.value + i)};
+      const wire::Port host{static_cast<std::uint16_t>(map.host_first.value + i)};
+      for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
+        const wire::IpAddress address = wire::IpAddress::loopback(family);
+        places_.push_back({.guest = {address, guest}, .target = {address, host}});
+      }
+    }
+  }
+}
+
+bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
+  for (; asked_ < places_.size() && ordered_ < kOrderedMax; ++asked_, ++ordered_) {
+    const wire::Endpoint& guest = places_[asked_].guest;
+    if (!agent.make_socket(first_tag + asked_,
+                           {.family = guest.address.family(), .bound = guest})) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void LoopbackPorts::on_socket(std::size_t place, agent::AgentSocket answer) {
+  if (place >= asked_ || places_[place].listener.valid()) return;
+  --ordered_;
+  if (answer.error == 0) {
+    // A stranger could have passed one that blocks.
+    (void)kernel_.fcntl_int(answer.socket.get(), F_SETFL, O_NONBLOCK);
+    places_[place].listener = host::TcpListener::adopt(
+        sys::KernelFd(kernel_, answer.socket.release()), {.urgent_inline = true, .guarded = true});
+    if (resume_at_ != kNever || watch(place)) return;
+    places_[place].listener.close();
+    answer.error = ENOSPC;  // As epoll_ctl(2) has it.
+  }
+  tell(places_[place], answer.error);
+}
+
+void LoopbackPorts::tell(const Place& place, int error) {
+  // A guest without IPv6, or without an address at its loopback, has nothing to miss.
+  if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) return;
+  if (++told_ > kToldMax) return;
+  telemetry::log_warn("{} of the guest does not lead to the host's loopback: {}{}",
+                      wire::to_string(place.guest), sys::errno_text(error),
+                      error == EADDRINUSE ? "; a program in the guest has this port" : "");
+}
+
+LoopbackPorts::Place* LoopbackPorts::find(const EventTag& tag) {
+  if (tag.index >= places_.size() || !places_[tag.index].listener.valid()) return nullptr;
+  return &places_[tag.index];
+}
+
+bool LoopbackPorts::watch(std::size_t place) {
+  const EventTag tag{EventKind::kGuestListener, static_cast<std::uint32_t>(place)};
+  return loop_.add(places_[place].listener.fd(), EPOLLIN, tag.pack()).has_value();
+}
+
+void LoopbackPorts::pause(Instant now) {
+  // One that is not watched stays so.
+  for (const Place& place : places_) {
+    if (place.listener.valid()) (void)loop_.remove(place.listener.fd());
+  }
+  resume_at_ = now + host::kAcceptPause;
+}
+
+void LoopbackPorts::resume(Instant now) {
+  resume_at_ = kNever;
+  for (std::size_t place = 0; place < places_.size(); ++place) {
+    if (!places_[place].listener.valid() || watch(place)) continue;
+    pause(now);
+    return;
+  }
+}
+
+}  // namespace sluice::driver

@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "flow/engine/engine.h"
@@ -109,6 +110,8 @@ class Harness {
     std::uint32_t buffered = 0;  // The spill.
     std::uint64_t offset = 0;    // Of the guest's stream.
     Holder holder = Holder::kEngine;
+    bool calling = false;      // The guest, at its loopback.
+    bool by_loopback = false;  // Never the link's.
     wire::TcpSnapshot snapshot{};
     std::vector<std::vector<std::uint8_t>> kept{};  // Packets that wait for the answer.
   };
@@ -256,8 +259,9 @@ class Harness {
   }
 
   void inbound(std::uint8_t pick) {
+    const bool near = (pick & 0x10) != 0;
     const auto id = engine_.tcp().on_inbound(
-        {wire::IpAddress::v4(0xc000'0200U + pick % 4), wire::Port{9}},
+        {wire::IpAddress::v4((near ? 0x7f00'0001U : 0xc000'0200U) + pick % 4), wire::Port{9}},
         {engine_.network().guest_v4, wire::Port{static_cast<std::uint16_t>(1000 + pick % 8)}},
         65'536, {now_, sink_});
     if (id) {
@@ -351,7 +355,34 @@ class Harness {
                          .flows_max = std::size_t{pick} >> 4U});
         if ((pick & 8) != 0) engine_.set_claim_judge(&judge_);
         break;
+      case 10: engine_.tcp().set_call_guest(policy::LoopbackUse{pick % 3U}); break;
+      case 11: guest_answers(id, (pick & 1) != 0); break;
+      case 12: loopback_client(pick); break;
       default: failures(pick); break;
+    }
+  }
+
+  // A program of the guest's that called a listener of ours.
+  void loopback_client(std::uint8_t pick) {
+    const auto id = engine_.tcp().on_loopback_client(
+        {wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{pick}},
+        {wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{80}}, {now_, sink_});
+    settle();
+    if (!id) return;
+    Socket* socket = find(*id);
+    require(socket != nullptr && !socket->connected, "the host is asked for the connection");
+    socket->by_loopback = true;
+  }
+
+  // Where it was called; it answers once.
+  void guest_answers(flow::TcpId id, bool accepts) {
+    Socket* socket = find(id);
+    if (socket == nullptr || !std::exchange(socket->calling, false)) return;
+    socket->by_loopback = accepts;
+    if (accepts) {
+      engine_.tcp().on_guest_answered(id, {now_, sink_});
+    } else {
+      engine_.tcp().on_guest_refused(id, {now_, sink_});
     }
   }
 
@@ -571,6 +602,27 @@ class Harness {
   }
   void carry_out(const flow::ReleaseTcp& action) {
     require(names_.erase(name_of(action.guest, action.remote)) == 1, "a name is released once");
+  }
+  void carry_out(const flow::CallGuest& action) {
+    require(action.server.address.is_loopback(), "only its loopback is called");
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a call is for a known flow");
+      return;
+    }
+    require(!std::exchange(socket->calling, true), "a flow calls one at a time");
+  }
+  void carry_out(const flow::JoinTcp& action) {
+    Socket* socket = find(action.flow);
+    if (socket == nullptr) {
+      require(gone(action.flow), "a flow is joined that is known");
+      return;
+    }
+    require(socket->by_loopback && socket->connected && !socket->calling, "both sockets stand");
+    require(std::exchange(socket->holder, Holder::kCarrier) == Holder::kEngine, "... and once");
+    if (limp_ % 16 == 9) {
+      engine_.tcp().on_socket_lost(action.flow, {now_, sink_});
+    }
   }
   void carry_out(const flow::OpenUdp& action) {
     require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");

@@ -311,6 +311,8 @@ void World::carry_out(const flow::Action& action) {
                         [&](const flow::HandOverTcp& a) { on_hand_over(a); },
                         [&](const flow::DivertTcp& a) { on_divert(a); },
                         [&](const flow::ReleaseTcp& a) { on_release(a); },
+                        [&](const flow::CallGuest&) { check(false, "nobody calls the guest"); },
+                        [&](const flow::JoinTcp&) { check(false, "nobody calls the guest"); },
                         [&](const flow::OpenUdp&) { ++udp_sockets_; },
                         [&](const flow::SendUdp& a) { on_send_udp(a); },
                         [&](const flow::CloseUdp&) { --udp_sockets_; },

@@ -60,7 +60,7 @@ std::optional<TopFlow> read_top_flow(std::string_view line) {
       .guest = text_of(object, "guest"),
       .guest_port = port_of(object, "guest_port"),
       .inbound = text_of(object, "direction") == "in",
-      .kernel = text_of(object, "path") == "kernel",
+      .path = text_of(object, "path"),
       .to_host = number_of(object, "bytes_to_host"),
       .to_guest = number_of(object, "bytes_to_guest"),
       .seconds = fraction_of(object, "duration_s"),
@@ -123,7 +123,8 @@ std::vector<TopGroup> TopModel::groups(TopSort sort, std::string_view filter) co
     group.to_guest_rate += flow.to_guest_rate;
     group.seconds = std::max(group.seconds, flow.seconds);
     group.rtt = std::max(group.rtt, flow.rtt);
-    group.kernel += flow.kernel ? 1 : 0;
+    if (group.path.empty()) group.path = flow.path;
+    if (group.path != flow.path) group.path = "mixed";
     group.flows.push_back(flow);
   }
   std::vector<TopGroup> groups;

@@ -24,7 +24,7 @@ struct TopFlow {
   std::string guest{};
   std::uint16_t guest_port = 0;
   bool inbound = false;
-  bool kernel = false;  // The guest's kernel moves its bytes.
+  std::string path{};  // Who moves its bytes, as telemetry::to_string() has it.
   std::uint64_t to_host = 0;
   std::uint64_t to_guest = 0;
   double seconds = 0;  // It lives for so long.
@@ -53,9 +53,9 @@ struct TopGroup {
   std::uint64_t to_guest = 0;
   double to_host_rate = 0;
   double to_guest_rate = 0;
-  double seconds = 0;      // Of the oldest.
-  double rtt = 0;          // Of the slowest.
-  std::size_t kernel = 0;  // So many of its flows.
+  double seconds = 0;  // Of the oldest.
+  double rtt = 0;      // Of the slowest.
+  std::string path{};  // Of all of its flows; "mixed" where they differ.
 };
 
 enum class TopSort : std::uint8_t { kRate, kTotal, kFlows, kName, kAge };

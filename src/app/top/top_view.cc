@@ -62,9 +62,6 @@ using Cells = std::array<std::string, kColumns.size()>;
 
 [[nodiscard]] Cells cells_of(const TopGroup& group) {
   const std::size_t flows = group.flows.size();
-  const std::string_view path = group.kernel == 0       ? "tap"
-                                : group.kernel == flows ? "kernel"
-                                                        : "mixed";
   std::string process = group.flows.front().process;
   for (const TopFlow& flow : group.flows) {
     if (flow.process != process) process = "several";
@@ -74,7 +71,7 @@ using Cells = std::array<std::string, kColumns.size()>;
           rate_text(group.to_host_rate),
           telemetry::human_bytes(group.to_guest),
           telemetry::human_bytes(group.to_host),
-          std::string(path),
+          group.path,
           rtt_text(group.rtt),
           age_text(group.seconds),
           process.empty() ? "-" : process};
@@ -86,7 +83,7 @@ using Cells = std::array<std::string, kColumns.size()>;
           rate_text(flow.to_host_rate),
           telemetry::human_bytes(flow.to_guest),
           telemetry::human_bytes(flow.to_host),
-          flow.kernel ? "kernel" : "tap",
+          flow.path,
           rtt_text(flow.rtt),
           age_text(flow.seconds),
           flow.process.empty() ? "-" : flow.process};

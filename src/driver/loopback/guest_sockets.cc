@@ -24,7 +24,8 @@ bool GuestSockets::order(agent::GuestAgent& agent, wire::IpFamily family, std::s
 
 void GuestSockets::add(wire::IpFamily family, host::TcpSocket socket) {
   Shelf& one = shelf(family);
-  if (one.ordered > 0) --one.ordered;
+  if (one.ordered == 0) return;  // A stranger's.
+  --one.ordered;
   if (socket.valid()) one.stock.push_back(std::move(socket));
 }
 

@@ -36,7 +36,7 @@ bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
 
 void LoopbackPorts::on_socket(std::size_t place, agent::AgentSocket answer) {
   if (place >= asked_ || places_[place].listener.valid()) return;
-  --ordered_;
+  if (ordered_ > 0) --ordered_;
   if (answer.error == 0) {
     // A stranger could have passed one that blocks.
     (void)kernel_.fcntl_int(answer.socket.get(), F_SETFL, O_NONBLOCK);

@@ -21,6 +21,7 @@ TopFlow flow(const char* number, const char* name, std::uint64_t out, std::uint6
           .name = name,
           .address = "192.0.2.7",
           .port = 443,
+          .path = "tap",
           .to_host = out,
           .to_guest = in,
           .seconds = seconds};
@@ -34,7 +35,7 @@ TEST(TopModel, ALineOfTheRunIsAFlow) {
   ASSERT_TRUE(read.has_value());
   EXPECT_EQ(read->name, "a?.test") << "nothing reaches a terminal raw";
   EXPECT_EQ(read->guest_port, 40'000);
-  EXPECT_TRUE(read->kernel);
+  EXPECT_EQ(read->path, "kernel");
   EXPECT_EQ(read->target(), "a?.test:443/tcp");
   for (const char* line : {"", "[]", "{}", R"({"ok":true})"}) {
     EXPECT_FALSE(read_top_flow(line).has_value()) << line;
@@ -59,14 +60,15 @@ TEST(TopModel, FlowsOfADomainAreAGroup) {
   inbound.inbound = true;
   inbound.guest_port = 80;
   TopFlow kernel = flow("2", "b.example.org", 1, 0, 300);
-  kernel.kernel = true;
+  kernel.path = "kernel";
   model.look({flow("1", "a.example.org", 10, 20), kernel, flow("3", "", 5, 0), inbound},
              Instant{1s});
   const auto groups = model.groups(TopSort::kTotal, "");
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_EQ(groups[0].title, "example.org");
   EXPECT_EQ(groups[0].flows.size(), 2u);
-  EXPECT_EQ(groups[0].kernel, 1u);
+  EXPECT_EQ(groups[0].path, "mixed");
+  EXPECT_EQ(groups[1].path, "tap");
   EXPECT_EQ(groups[0].seconds, 300);
   EXPECT_EQ(groups[1].title, "192.0.2.7");
   EXPECT_EQ(groups[2].title, "< published :80");

@@ -22,6 +22,7 @@ std::vector<TopGroup> groups_of(std::size_t count) {
                            .seconds = 75,
                            .rtt = 0.0123,
                            .process = "curl/42"});
+    group.path = "tap";
     group.to_guest = 5'000'000;
     group.to_host = 1000;
     group.to_guest_rate = 2048;

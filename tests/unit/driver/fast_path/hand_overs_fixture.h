@@ -16,6 +16,7 @@
 #include "agent/agent_wire.h"
 #include "base/overloaded.h"
 #include "driver/fast_path/hand_overs.h"
+#include "driver/loopback/loopback_path.h"
 #include "unit/flow/engine/engine_fixture.h"
 #include "unit/relay/rig.h"
 
@@ -42,6 +43,7 @@ class FastPathFixture : public flow::test::TcpFixture {
     start({.when = flow::HandOverWhen::kAlways, .descriptor_limit = 100'000});
   }
   ~FastPathFixture() override {
+    loopback.reset();
     path.reset();
     io.reset();
   }
@@ -52,12 +54,14 @@ class FastPathFixture : public flow::test::TcpFixture {
     start(options, std::move(ours));
   }
   void start(const FastPathOptions& options, agent::GuestAgent ours) {
+    loopback.reset();
     path.reset();
     io.reset();
     now = loop_->now();
     restart({});
     io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
     path.emplace(kernel, *loop_, engine(), *io, std::move(ours), options);
+    loopback.emplace(kernel, *loop_, engine(), *io, *path);
   }
   [[nodiscard]] Carrier& carrier() { return path->carrier(); }
 
@@ -183,6 +187,7 @@ class FastPathFixture : public flow::test::TcpFixture {
     if (engine().next_wakeup() <= now) engine().on_timers({now, sink});
     settle();
     path->on_time({now, sink});
+    loopback->on_time(now);
     carrier().run_ready({now, sink});
     settle();
   }
@@ -217,12 +222,15 @@ class FastPathFixture : public flow::test::TcpFixture {
         [&](const flow::DiscardTcp& action) { io->discard(action, {now, sink}); },
         [&](const flow::ShutdownTcp& action) { io->shutdown(action); },
         [&](const flow::CloseTcp& action) {
+          loopback->close(action);
           if (!path->close(action)) io->close(action, now);
         },
         [&](const flow::ProbeTcp& action) { io->probe(action, sink); },
         [&](const flow::HandOverTcp& action) { path->hand_over(action, {now, sink}); },
         [&](const flow::DivertTcp& action) { path->divert(action, now); },
         [&](const flow::ReleaseTcp& action) { path->release(action); },
+        [&](const flow::CallGuest& action) { loopback->call(action, {now, sink}); },
+        [&](const flow::JoinTcp& action) { loopback->join(action, {now, sink}); },
         [](const auto&) {}};
     for (std::size_t i = 0; i < sink.actions().size(); ++i) {
       const flow::Action action = sink.actions()[i];  // Carrying it out may add more.
@@ -249,6 +257,11 @@ class FastPathFixture : public flow::test::TcpFixture {
       return got.end.has_value();
     }));
     return got.end.value_or(-1);
+  }
+  [[nodiscard]] UniqueFd accept_at_host() const {
+    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    EXPECT_TRUE(fd.valid());
+    return fd;
   }
   [[nodiscard]] std::optional<flow::FlowSummary> report_of(const Link& link) const {
     for (const auto& one : all<flow::ReportFlow>()) {
@@ -279,6 +292,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   relay::Connection inject_v6;
   std::optional<TcpIo> io;
   std::optional<HandOvers> path;
+  std::optional<LoopbackPath> loopback;
 
  private:
   void listen() {
@@ -306,6 +320,8 @@ class FastPathFixture : public flow::test::TcpFixture {
       settle();
       path->on_agent({now, sink});
       settle();
+    } else if (tag.kind == EventKind::kGuestListener || tag.kind == EventKind::kGuestCall) {
+      loopback->on_event(tag, {now, sink});
     } else {
       carrier().on_event(tag, event.events);
     }

@@ -42,6 +42,11 @@ std::expected<void, sys::SysError> GuestAgent::repair() {
   return send_if_open(channel_, RepairOrder{});
 }
 
+std::expected<void, sys::SysError> GuestAgent::make_socket(std::uint64_t tag,
+                                                           const GuestSocket& socket) {
+  return send_if_open(channel_, SocketOrder{tag, socket});
+}
+
 AgentMessage GuestAgent::await(Duration patience) {
   // Where it cannot be told to hurry it has hurried enough, or is gone.
   (void)send_if_open(channel_, HurryOrder{});

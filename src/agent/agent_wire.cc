@@ -16,17 +16,25 @@
 namespace sluice::agent {
 namespace {
 
-enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kHurry };
+enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kSocket, kHurry };
 
 struct OrderPacket {
   OrderKind kind = OrderKind::kRepair;
   std::uint64_t tag = 0;
   Instant deadline = {};
   wire::TcpSnapshot snapshot = {};  // Of kRelease: the endpoints only.
+  GuestSocket socket = {};          // Of kSocket.
 };
 static_assert(std::is_trivially_copyable_v<OrderPacket>);
 
-enum class MessageKind : std::uint8_t { kReady, kMissing, kHandedOver, kRefused, kRepaired };
+enum class MessageKind : std::uint8_t {
+  kReady,
+  kMissing,
+  kHandedOver,
+  kRefused,
+  kRepaired,
+  kSocket
+};
 
 struct MessagePacket {
   MessageKind kind = MessageKind::kRepaired;
@@ -46,22 +54,27 @@ constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMostDescriptors);
 struct alignas(cmsghdr) Control : std::array<std::uint8_t, kControlSize> {};
 
 OrderPacket packet_of(const AgentOrder& order) {
-  return std::visit(
-      Overloaded{
-          [](const HandOverOrder& o) {
-            return OrderPacket{OrderKind::kHandOver, o.tag, o.deadline, o.snapshot};
-          },
-          [](const ReleaseOrder& o) {
-            OrderPacket packet{
-                .kind = OrderKind::kRelease, .tag = 0, .deadline = {}, .snapshot = {}};
-            packet.snapshot.local = o.remote;
-            packet.snapshot.peer = o.guest;
-            return packet;
-          },
-          [](const RepairOrder&) { return OrderPacket{}; },
-          [](const HurryOrder&) { return OrderPacket{.kind = OrderKind::kHurry}; },
-      },
-      order);
+  return std::visit(Overloaded{
+                        [](const HandOverOrder& o) {
+                          return OrderPacket{.kind = OrderKind::kHandOver,
+                                             .tag = o.tag,
+                                             .deadline = o.deadline,
+                                             .snapshot = o.snapshot};
+                        },
+                        [](const ReleaseOrder& o) {
+                          OrderPacket packet{.kind = OrderKind::kRelease};
+                          packet.snapshot.local = o.remote;
+                          packet.snapshot.peer = o.guest;
+                          return packet;
+                        },
+                        [](const RepairOrder&) { return OrderPacket{}; },
+                        [](const SocketOrder& o) {
+                          return OrderPacket{
+                              .kind = OrderKind::kSocket, .tag = o.tag, .socket = o.socket};
+                        },
+                        [](const HurryOrder&) { return OrderPacket{.kind = OrderKind::kHurry}; },
+                    },
+                    order);
 }
 
 AgentOrder order_of(const OrderPacket& packet) {
@@ -69,6 +82,7 @@ AgentOrder order_of(const OrderPacket& packet) {
     case OrderKind::kHandOver: return HandOverOrder{packet.tag, packet.deadline, packet.snapshot};
     case OrderKind::kRelease: return ReleaseOrder{packet.snapshot.peer, packet.snapshot.local};
     case OrderKind::kRepair: return RepairOrder{};
+    case OrderKind::kSocket: return SocketOrder{packet.tag, packet.socket};
     case OrderKind::kHurry: return HurryOrder{};
   }
   return RepairOrder{};
@@ -106,6 +120,10 @@ AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descr
     case MessageKind::kHandedOver: return AgentHandedOver{packet.tag, std::move(descriptors[0])};
     case MessageKind::kRefused: return AgentRefused{packet.tag, packet.error};
     case MessageKind::kRepaired: return AgentRepaired{packet.error};
+    case MessageKind::kSocket: {
+      const bool lost = packet.error == 0 && !descriptors[0].valid();
+      return AgentSocket{packet.tag, lost ? EMFILE : packet.error, std::move(descriptors[0])};
+    }
   }
   return AgentGone{};
 }
@@ -180,6 +198,13 @@ std::expected<void, sys::SysError> send_refused(int channel, std::uint64_t tag, 
 
 std::expected<void, sys::SysError> send_repaired(int channel, int error) {
   return send_packet(channel, {.kind = MessageKind::kRepaired, .error = error}, kShortMessage, {});
+}
+
+std::expected<void, sys::SysError> send_socket(int channel, std::uint64_t tag, int error,
+                                               int socket) {
+  const std::span<const int> passed(&socket, error == 0 ? 1 : 0);
+  return send_packet(channel, {.kind = MessageKind::kSocket, .error = error, .tag = tag},
+                     kShortMessage, passed);
 }
 
 std::optional<AgentMessage> receive_message(int channel) {

@@ -30,9 +30,13 @@ struct ReleaseOrder {
   wire::Endpoint remote;
 };
 struct RepairOrder {};
+struct SocketOrder {
+  std::uint64_t tag = 0;
+  GuestSocket socket;
+};
 // Somebody waits for the agent to be ready.
 struct HurryOrder {};
-using AgentOrder = std::variant<HandOverOrder, ReleaseOrder, RepairOrder, HurryOrder>;
+using AgentOrder = std::variant<HandOverOrder, ReleaseOrder, RepairOrder, SocketOrder, HurryOrder>;
 
 // How many orders the agent takes at once.
 inline constexpr std::size_t kMostOrders = 32;
@@ -59,6 +63,9 @@ inline constexpr Duration kForever = Duration::max();
 [[nodiscard]] std::expected<void, sys::SysError> send_refused(int channel, std::uint64_t tag,
                                                               int error);
 [[nodiscard]] std::expected<void, sys::SysError> send_repaired(int channel, int error);
+// Where `error` is not 0 there is no socket to pass.
+[[nodiscard]] std::expected<void, sys::SysError> send_socket(int channel, std::uint64_t tag,
+                                                             int error, int socket);
 
 // Our end. Nothing when nothing waits; AgentGone when nothing can come any more.
 [[nodiscard]] std::optional<AgentMessage> receive_message(int channel);

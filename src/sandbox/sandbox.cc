@@ -75,7 +75,7 @@ constexpr std::array kAgentAllowed = {
     // Orders, netlink, sockets.
     SCMP_SYS(recvmmsg), SCMP_SYS(ppoll), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg),
     SCMP_SYS(sendto), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(connect),
-    SCMP_SYS(close), SCMP_SYS(write),
+    SCMP_SYS(listen), SCMP_SYS(close), SCMP_SYS(write),
     // Time.
     SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
     // The allocator, signals, the end.
@@ -94,8 +94,8 @@ constexpr std::array kAgentConditional = {
 // To ourselves only: abort(), and stopping with the command.
 constexpr std::array kOfItself = {SCMP_SYS(kill), SCMP_SYS(tgkill)};
 
-constexpr std::array<unsigned, 3> kAgentCapabilities = {CAP_NET_ADMIN, CAP_NET_RAW,
-                                                        CAP_NET_BIND_SERVICE};
+constexpr std::array<unsigned, 3> kHandOverCapabilities = {CAP_NET_ADMIN, CAP_NET_RAW,
+                                                           CAP_NET_BIND_SERVICE};
 
 constexpr std::array<unsigned, 1> kPortCapabilities = {CAP_NET_BIND_SERVICE};
 
@@ -137,8 +137,10 @@ std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child, 
   return restrict_system_calls(mode, child);
 }
 
-std::expected<void, sys::SetupError> enter_agent_sandbox(SeccompMode mode) {
-  if (auto done = drop_privileges_but(kAgentCapabilities); !done) return done;
+std::expected<void, sys::SetupError> enter_agent_sandbox(SeccompMode mode, AgentWork work) {
+  std::span<const unsigned> kept = kPortCapabilities;
+  if (work == AgentWork::kHandOvers) kept = kHandOverCapabilities;
+  if (auto done = drop_privileges_but(kept); !done) return done;
   if (auto done = close_files(mode); !done) return done;
   return load_allow_list(
       mode, {.allowed = kAgentAllowed, .conditional = kAgentConditional, .of_itself = kOfItself});

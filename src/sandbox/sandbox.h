@@ -24,9 +24,15 @@ enum class Rights : std::uint8_t {
 [[nodiscard]] std::expected<void, sys::SetupError> enter_sandbox(SeccompMode mode, int child,
                                                                  Rights rights = Rights::kNone);
 
-// The same for the process that works in the guest's namespaces (agent.h). It keeps the
-// right to change that network and a few calls, of sockets mostly.
-[[nodiscard]] std::expected<void, sys::SetupError> enter_agent_sandbox(SeccompMode mode);
+enum class AgentWork : std::uint8_t {
+  kSockets,    // Plain ones. It keeps CAP_NET_BIND_SERVICE.
+  kHandOvers,  // These as well: it keeps the right to change the guest's network.
+};
+
+// The same for the process that works in the guest's namespaces (agent.h). It keeps the rights
+// that it works with and a few calls, of sockets mostly.
+[[nodiscard]] std::expected<void, sys::SetupError> enter_agent_sandbox(SeccompMode mode,
+                                                                       AgentWork work);
 
 // The filter of enter_sandbox() alone.
 [[nodiscard]] std::expected<void, sys::SetupError> restrict_system_calls(SeccompMode mode,

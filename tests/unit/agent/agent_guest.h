@@ -132,7 +132,8 @@ class AgentGuest {
     agent_pid = ::fork();
     if (agent_pid != 0) return;
     for (GuestAgent* const worker : workers) worker->close();
-    run_guest_agent({.channels = std::move(channels), .interface = interface});
+    run_guest_agent(
+        {.channels = std::move(channels), .interface = interface, .hands_over = hands_over});
   }
   void start_ready_agent() {
     start_agent();
@@ -162,6 +163,15 @@ class AgentGuest {
     auto* wanted = std::get_if<T>(&*message);
     if (wanted == nullptr) return std::nullopt;
     return std::move(*wanted);
+  }
+
+  // A plain one, by the agent.
+  [[nodiscard]] AgentSocket socket(const GuestSocket& wanted, std::uint64_t tag = 1) {
+    EXPECT_TRUE(agent.make_socket(tag, wanted));
+    auto made = next<AgentSocket>();
+    if (!made) return {.tag = 0, .error = -1, .socket = {}};
+    EXPECT_EQ(made->tag, tag);
+    return std::move(*made);
   }
 
   // The guest's socket of a connection that `remote` is the other end of.
@@ -211,6 +221,7 @@ class AgentGuest {
   UniqueFd inject_v4;
   UniqueFd inject_v6;
   pid_t agent_pid = -1;
+  bool hands_over = true;  // What its agent is for, besides sockets.
 };
 
 // Runs `body` in a guest of its own, in another process; skips the test where there can be none.

@@ -10,6 +10,7 @@
 
 #include "sandbox/capabilities.h"
 #include "sandbox/seccomp_filter.h"
+#include "sys/sockaddr.h"
 #include "unit/agent/agent_guest.h"
 
 namespace sluice::agent {
@@ -77,7 +78,6 @@ TEST(AgentProcess, SaysWhatIsMissing) {
     const auto* missing = std::get_if<AgentMissing>(&*message);
     ASSERT_NE(missing, nullptr);
     EXPECT_EQ(missing->error.describe(), "find interface tap9: No such device");
-    EXPECT_TRUE(guest.next<AgentGone>().has_value());
 
     ASSERT_TRUE(sandbox::drop_privileges());
     guest.start_agent();
@@ -90,22 +90,126 @@ TEST(AgentProcess, SaysWhatIsMissing) {
   });
 }
 
+// What /proc says of the agent.
+std::map<std::string, std::string> status_of(const AgentGuest& guest) {
+  std::map<std::string, std::string> fields;
+  std::ifstream file("/proc/" + std::to_string(guest.agent_pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(":\t");
+    if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
+  }
+  return fields;
+}
+
+void expect_confined(const AgentGuest& guest, const std::string& capabilities) {
+  auto fields = status_of(guest);
+  EXPECT_EQ(fields["Name"], "sluice-agent");
+  EXPECT_EQ(fields["CapEff"], capabilities);
+  EXPECT_EQ(fields["CapPrm"], capabilities);
+  EXPECT_EQ(fields["CapBnd"], "0000000000000000");
+  EXPECT_EQ(fields["NoNewPrivs"], "1");
+  const bool filtered = sandbox::seccomp_mode_from_environment() == sandbox::SeccompMode::kKill;
+  EXPECT_EQ(fields["Seccomp"], filtered ? "2" : "0");
+}
+
+constexpr const char* kNetworkAndPorts = "0000000000003400";
+constexpr const char* kPorts = "0000000000000400";
+
 TEST(AgentProcess, KeepsLittle) {
+  with_agent([](AgentGuest& guest) { expect_confined(guest, kNetworkAndPorts); });
+}
+
+wire::Endpoint at_loopback(wire::IpFamily family, std::uint16_t port) {
+  return {sys::loopback_of(family), wire::Port{port}};
+}
+
+// Whether somebody who is in the guest gets there.
+bool can_connect(const wire::Endpoint& target) {
+  const UniqueFd fd(::socket(sys::address_family(target.address.family()),
+                             SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  const sys::SocketAddress address = sys::to_sockaddr(target);
+  return ::connect(fd.get(), address.get(), address.length) == 0;
+}
+
+// Listeners of both families, also at a port that not everybody may take, a connection to one of
+// them, and datagrams.
+void expect_sockets(AgentGuest& guest) {
+  for (const wire::IpFamily family : {kV4, kV6}) {
+    const wire::Endpoint web = at_loopback(family, 80);
+    const AgentSocket server = guest.socket({.family = family, .bound = web}, 3);
+    ASSERT_EQ(server.error, 0);
+    EXPECT_TRUE(can_connect(web));
+    EXPECT_TRUE(sys::wait_for(server.socket.get(), POLLIN));
+    EXPECT_EQ(guest.socket({.family = family, .bound = web}, 4).error, EADDRINUSE);
+
+    const AgentSocket client = guest.socket({.family = family}, 5);
+    ASSERT_EQ(client.error, 0);
+    const sys::SocketAddress target = sys::to_sockaddr(web);
+    const int begun = ::connect(client.socket.get(), target.get(), target.length);
+    EXPECT_TRUE(begun == 0 || errno == EINPROGRESS);
+    EXPECT_TRUE(sys::wait_for(client.socket.get(), POLLOUT));
+
+    const wire::Endpoint names = at_loopback(family, 53);
+    const AgentSocket receiver =
+        guest.socket({.family = family, .datagrams = true, .bound = names}, 6);
+    const AgentSocket sender = guest.socket({.family = family, .datagrams = true}, 7);
+    ASSERT_TRUE(receiver.error == 0 && sender.error == 0);
+    const sys::SocketAddress address = sys::to_sockaddr(names);
+    EXPECT_EQ(::sendto(sender.socket.get(), "word", 4, 0, address.get(), address.length), 4);
+    EXPECT_TRUE(sys::wait_for(receiver.socket.get(), POLLIN));
+    EXPECT_EQ(guest.socket({.family = family, .datagrams = true, .bound = names}, 8).error,
+              EADDRINUSE);
+  }
+}
+
+TEST(AgentProcess, MakesSocketsBesideHandOvers) {
   with_agent([](AgentGuest& guest) {
-    const std::string folder = "/proc/" + std::to_string(guest.agent_pid);
-    std::map<std::string, std::string> fields;
-    std::ifstream file(folder + "/status");
-    for (std::string line; std::getline(file, line);) {
-      const std::size_t colon = line.find(":\t");
-      if (colon != std::string::npos) fields[line.substr(0, colon)] = line.substr(colon + 2);
-    }
-    EXPECT_EQ(fields["Name"], "sluice-agent");
-    EXPECT_EQ(fields["CapEff"], "0000000000003400");
-    EXPECT_EQ(fields["CapPrm"], "0000000000003400");
-    EXPECT_EQ(fields["CapBnd"], "0000000000000000");
-    EXPECT_EQ(fields["NoNewPrivs"], "1");
-    const bool filtered = sandbox::seccomp_mode_from_environment() == sandbox::SeccompMode::kKill;
-    EXPECT_EQ(fields["Seccomp"], filtered ? "2" : "0");
+    expect_sockets(guest);
+    const wire::TcpSnapshot remote = remote_end(kV4);
+    const UniqueFd ours = guest.connect(remote);
+    const UniqueFd theirs = guest.hand_over(remote);
+    ASSERT_TRUE(theirs.valid());
+    expect_both_ways(ours, theirs, 1000);
+    EXPECT_EQ(guest.socket({}).error, 0);
+  });
+}
+
+TEST(AgentProcess, MakesSocketsOnlyWhereNothingElseIsWanted) {
+  in_guest([](AgentGuest& guest) {
+    guest.hands_over = false;
+    guest.start_agent("tap9");  // It does not look for it.
+    expect_sockets(guest);
+    expect_confined(guest, kPorts);
+    EXPECT_FALSE(delete_mark_rule(kV4));
+    // What it is not for is refused, not forgotten.
+    EXPECT_EQ(guest.refusal(remote_end(kV4)), EOPNOTSUPP);
+    ASSERT_TRUE(guest.agent.release(remote_end(kV4).peer, remote_end(kV4).local));
+    ASSERT_TRUE(guest.agent.repair());
+    EXPECT_EQ(guest.next<AgentRepaired>()->error, EOPNOTSUPP);
+    EXPECT_FALSE(guest.agent.receive().has_value());
+    guest.agent.close();
+    int status = -1;
+    EXPECT_EQ(::waitpid(guest.agent_pid, &status, 0), guest.agent_pid);
+    EXPECT_EQ(status, 0);
+  });
+}
+
+TEST(AgentProcess, MakesSocketsWhereTheFastPathIsMissing) {
+  in_guest([](AgentGuest& guest) {
+    guest.start_agent("tap9");
+    ASSERT_TRUE(std::holds_alternative<AgentMissing>(guest.agent.await(std::chrono::seconds(5))));
+    expect_sockets(guest);
+    expect_confined(guest, kPorts);
+  });
+}
+
+// Before it begins by itself; that it is ready is told first.
+TEST(AgentProcess, ASocketThatIsAskedForWakesIt) {
+  in_guest([](AgentGuest& guest) {
+    guest.start_agent();
+    ASSERT_TRUE(guest.agent.make_socket(1, {}));
+    EXPECT_TRUE(guest.next<AgentReady>().has_value());
+    EXPECT_EQ(guest.next<AgentSocket>()->error, 0);
   });
 }
 
@@ -217,6 +321,21 @@ TEST(AgentProcess, EveryWorkerHearsWhatIsMissing) {
       ASSERT_TRUE(message.has_value());
       EXPECT_TRUE(std::holds_alternative<AgentMissing>(*message));
     }
+  });
+}
+
+TEST(AgentProcess, EachWorkerHasItsOwnSockets) {
+  in_guest([](AgentGuest& guest) {
+    Workers workers;
+    guest.hands_over = false;
+    guest.start_agent_of({&workers.first, &workers.second});
+    ASSERT_TRUE(workers.first.make_socket(5, {}));
+    ASSERT_TRUE(workers.second.make_socket(5, {.family = kV6}));
+    EXPECT_TRUE(AgentGuest::next<AgentSocket>(workers.first)->socket.valid());
+    workers.first.close();
+    EXPECT_TRUE(AgentGuest::next<AgentSocket>(workers.second)->socket.valid());
+    ASSERT_TRUE(workers.second.make_socket(6, {}));
+    EXPECT_EQ(AgentGuest::next<AgentSocket>(workers.second)->tag, 6U);
   });
 }
 

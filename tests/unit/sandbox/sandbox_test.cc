@@ -221,7 +221,7 @@ TEST_F(TakenOver, TheChildsNumberIsNeverAnotherProcess) {
 
 TEST_F(TakenOver, TheAgentOpensAndSignalsNothing) {
   expect_exit_0(sys::in_child([] {
-    if (!enter_agent_sandbox(SeccompMode::kLog)) return 99;
+    if (!enter_agent_sandbox(SeccompMode::kLog, AgentWork::kHandOvers)) return 99;
     for (const char* path : kSecrets) {
       if (::open(path, O_RDONLY | O_CLOEXEC) != -1) return 1;
     }
@@ -230,7 +230,7 @@ TEST_F(TakenOver, TheAgentOpensAndSignalsNothing) {
   const auto expect_agent_killed = [](const std::function<long(const Others&)>& body) {
     const int status = sys::in_child([&] {
       const Others others = Others::start();
-      if (!enter_agent_sandbox(SeccompMode::kKill)) return 99;
+      if (!enter_agent_sandbox(SeccompMode::kKill, AgentWork::kHandOvers)) return 99;
       (void)body(others);
       return 0;
     });
@@ -241,6 +241,20 @@ TEST_F(TakenOver, TheAgentOpensAndSignalsNothing) {
   expect_agent_killed([](const Others& o) { return static_cast<long>(::kill(o.stranger, 0)); });
   expect_agent_killed(
       [](const Others&) { return static_cast<long>(::open("/etc/passwd", O_RDONLY | O_CLOEXEC)); });
+}
+
+TEST_F(TakenOver, TheAgentMakesSocketsAndConfiguresNothingWithThem) {
+  expect_exit_0(sys::in_child([] {
+    if (!enter_agent_sandbox(SeccompMode::kKill, AgentWork::kSockets)) return 99;
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in any{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {}, .sin_zero = {}};
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return 1;
+    if (::listen(fd.get(), 1) != 0) return 2;
+    // Of whoever may change the network (socket(7), raw(7)).
+    const int mark = 1;
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != -1) return 3;
+    return UniqueFd(::socket(AF_INET, SOCK_RAW, IPPROTO_RAW)).valid() ? 4 : 0;
+  }));
 }
 
 // Without the filter, as when it only logs: Landlock alone.

@@ -110,7 +110,8 @@ void start_agent(const ChildContext& context, std::vector<UniqueFd> channels) {
   agent::run_guest_agent({.channels = std::move(channels),
                           .interface = network.interface,
                           .ipv4 = network.has(wire::IpFamily::kV4),
-                          .ipv6 = network.has(wire::IpFamily::kV6)});
+                          .ipv6 = network.has(wire::IpFamily::kV6),
+                          .hands_over = context.options.agent_hands_over});
 }
 
 }  // namespace

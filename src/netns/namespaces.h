@@ -5,7 +5,7 @@
 //   spawn_guest()  ── clone ──────────────▶ unshare, mount files, open the link, configure
 //   (own set-up goes on meanwhile)          │
 //   await_link()   ◀── link descriptors ────┘ or the error, or warnings on the way
-//                                           ├── fork ──▶ the agent, where there is a fast path
+//                                           ├── fork ──▶ the agent, where one is wanted
 //   (start to serve, enter the sandbox)
 //   release()      ─── go ────────────────▶ restore signals, exec COMMAND
 //
@@ -47,6 +47,7 @@ struct GuestOptions {
   // How many workers of ours talk to the agent that is left in the guest's namespaces (agent.h);
   // none: there is no agent.
   std::size_t agent_channels = 0;
+  bool agent_hands_over = true;  // Else it makes plain sockets only, and says nothing by itself.
   // Whether we want to hear at which ports the guest waits.
   bool diagnostics = false;
   // What the command gets back.

@@ -49,8 +49,8 @@ class PendingGuest {
   // What could not be had but is not needed; complete after await_link().
   [[nodiscard]] const std::vector<sys::SetupError>& warnings() const { return warnings_; }
 
-  // Our ends of the talks with the agent, which sets itself up meanwhile: AgentReady or
-  // AgentMissing comes first by each. Once; as many as Start::agent_channels.
+  // Our ends of the talks with the agent, which sets itself up meanwhile: where it is to hand over
+  // AgentReady or AgentMissing comes first by each. Once; as many as Start::agent_channels.
   [[nodiscard]] std::vector<agent::GuestAgent> take_agents() { return std::move(agents_); }
 
   // By what its kernel tells which ports are waited at (netlink/listening_ports.h). Invalid where

@@ -99,6 +99,7 @@ void start_agent(const AttendantOptions& options, std::vector<UniqueFd> channels
                           .interface = network.interface,
                           .ipv4 = network.has(wire::IpFamily::kV4),
                           .ipv6 = network.has(wire::IpFamily::kV6),
+                          .hands_over = options.agent_hands_over,
                           .tidies_up = true});
 }
 

@@ -1,5 +1,5 @@
 // Serves a namespace that somebody else has made: a process of ours joins it, opens the link there,
-// configures it, leaves an agent where there is a fast path, and then waits for the namespace's
+// configures it, leaves an agent where one is wanted, and then waits for the namespace's
 // end, which is its own: it ends with status 0 when no process is in it any more and no file of it
 // is mounted. Nothing in the namespace is touched but the network.
 #pragma once
@@ -20,6 +20,7 @@ struct AttendantOptions {
   LinkOpener open_link = {};
   // See GuestOptions.
   std::size_t agent_channels = 0;
+  bool agent_hands_over = true;
   bool diagnostics = false;
   // It ends with its parent alone, whatever becomes of the namespace.
   bool stays = false;

@@ -322,6 +322,26 @@ TEST_P(Guest, AgentDiesWithUs) {
   ASSERT_TRUE(sys::wait_for(out.get(), POLLHUP, 5000));
 }
 
+TEST_P(Guest, AnAgentForSocketsSaysNothingByItself) {
+  options.agent_channels = 1;
+  options.agent_hands_over = false;
+  auto guest = spawn_guest(options);
+  ASSERT_TRUE(guest.has_value());
+  const auto link = guest->await_link();
+  ASSERT_TRUE(link.has_value());
+  agent::GuestAgent agent = std::move(guest->take_agents().at(0));
+  // An address that the guest has and we do not.
+  const wire::Endpoint at{sys::ip("10.0.2.15"), wire::Port{80}};
+  ASSERT_TRUE(agent.make_socket(7, {.bound = at}).has_value());
+  ASSERT_TRUE(sys::wait_for(agent.fd(), POLLIN, 5000));
+  const auto message = agent.receive();
+  ASSERT_TRUE(message && std::holds_alternative<agent::AgentSocket>(*message));
+  EXPECT_EQ(std::get<agent::AgentSocket>(*message).error, 0);
+  EXPECT_TRUE(std::get<agent::AgentSocket>(*message).socket.valid());
+  agent.close();
+  if (GetParam() == PidNamespace::kShared) EXPECT_GT(::waitpid(-1, nullptr, 0), 0);
+}
+
 TEST_P(Guest, NoAgentUnlessAsked) {
   auto guest = spawn_guest(options);
   ASSERT_TRUE(guest.has_value());

@@ -39,6 +39,8 @@ struct GuestSetting {
   const std::vector<std::string>& resolver_options;  // Of the host's resolv.conf.
   std::vector<std::string> environment{};            // Of a command: NAME=value, besides ours.
   policy::FastPathUse fast_path;
+  // Sockets of its network are wanted, whatever becomes of the fast path.
+  bool joins_loopback = false;
   bool follows_ports = false;  // We want to hear at which ports it waits.
   // How many workers there are for it, each in a thread of its own; one at least.
   std::uint32_t workers = 1;
@@ -53,7 +55,7 @@ struct GuestEnds {
   // one at least. They are used by their workers' threads at once; what they share they lock.
   std::vector<std::unique_ptr<link::Link>> links;
   // One for each link, in that order; a worker that has none hands nothing over to the guest's
-  // kernel.
+  // kernel, and gets no sockets of its network.
   std::vector<agent::GuestAgent> agents;
   // By what its kernel tells at which ports it waits (netlink/listening_ports.h); invalid where we
   // do not want to hear of it, or it cannot be told.

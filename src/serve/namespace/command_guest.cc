@@ -25,6 +25,7 @@ std::expected<void, sys::SetupError> CommandGuest::begin(const GuestSetting& set
                           .user = plan_.user,
                           .pid_namespace = plan_.pid_namespace,
                           .agent_channels = agent_channels_of(setting),
+                          .agent_hands_over = agent_hands_over(setting),
                           .diagnostics = setting.follows_ports,
                           .signals = setting.signals,
                           .descriptor_limit = setting.descriptor_limit});

@@ -145,8 +145,12 @@ netns::LinkOpener tap_opener(const TapPlan& plan, const GuestSetting& setting) {
   };
 }
 
+bool agent_hands_over(const GuestSetting& setting) {
+  return setting.fast_path != policy::FastPathUse::kOff;
+}
+
 std::size_t agent_channels_of(const GuestSetting& setting) {
-  return setting.fast_path == policy::FastPathUse::kOff ? 0U : setting.workers;
+  return agent_hands_over(setting) || setting.joins_loopback ? setting.workers : 0U;
 }
 
 void await_end(int pidfd) {

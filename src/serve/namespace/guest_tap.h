@@ -25,7 +25,9 @@ struct TapPlan {
 [[nodiscard]] netns::InterfacePlan interface_of(const TapPlan& plan, const GuestSetting& setting);
 // With a queue for each worker.
 [[nodiscard]] netns::LinkOpener tap_opener(const TapPlan& plan, const GuestSetting& setting);
-// How many workers talk to the guest's agent.
+// Whether the guest's agent is to hand connections over, or to make sockets alone.
+[[nodiscard]] bool agent_hands_over(const GuestSetting& setting);
+// How many workers talk to it; none: there is to be no agent.
 [[nodiscard]] std::size_t agent_channels_of(const GuestSetting& setting);
 
 // Where a link is gone: one of a veth pair goes with its namespace, while the process that held

@@ -25,6 +25,7 @@ std::expected<void, sys::SetupError> NamespaceGuest::begin(const GuestSetting& s
                                          .network = interface_of(plan_.tap, setting),
                                          .open_link = tap_opener(plan_.tap, setting),
                                          .agent_channels = agent_channels_of(setting),
+                                         .agent_hands_over = agent_hands_over(setting),
                                          .diagnostics = setting.follows_ports,
                                          .stays = plan_.stays});
   if (!started) return std::unexpected(started.error());

@@ -120,10 +120,11 @@ TEST_F(LoopbackPathTest, WhereNobodyWaitsTheLinkFollows) {
     nobody = gone.at.port;
   }
   (void)client(nobody.value);
-  answer_orders();  // IPv4's, and then those of IPv6, which are IPv4's here and fail to connect.
-  frames.clear();
-  answer_orders();
-  EXPECT_TRUE(turn_until([&] { return !frames.empty(); }));
+  // Of IPv4, and then those of IPv6, which are IPv4's here and fail to connect.
+  ASSERT_TRUE(turn_until([&] {
+    answer_orders();
+    return !frames.empty();
+  }));
   EXPECT_EQ(frames.back().tcp().flags(), wire::kSyn);
 }
 
@@ -187,10 +188,11 @@ TEST_F(LoopbackPathTest, AResetOfEitherSideReachesTheOther) {
 class LoopbackPortTest : public LoopbackPathTest {
  protected:
   static policy::PortMap map(std::uint16_t guest, std::uint16_t host, std::uint16_t count = 1) {
-    return {.protocol = policy::Protocol::kTcp,
-            .host_first = wire::Port{host},
-            .guest_first = wire::Port{guest},
-            .count = count};
+    policy::PortMap map;
+    map.host_first = wire::Port{host};
+    map.guest_first = wire::Port{guest};
+    map.count = count;
+    return map;
   }
   UniqueFd program(const Listener& at) {
     UniqueFd fd = plain_socket();

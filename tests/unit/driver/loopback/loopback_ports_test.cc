@@ -18,10 +18,11 @@ class LoopbackPortsTest : public testing::Test {
     far_ = std::move(theirs);
   }
   void add(std::uint16_t count) {
-    ports_.add(std::array{policy::PortMap{.protocol = policy::Protocol::kTcp,
-                                          .host_first = wire::Port{6000},
-                                          .guest_first = wire::Port{5000},
-                                          .count = count}});
+    policy::PortMap map;
+    map.host_first = wire::Port{6000};
+    map.guest_first = wire::Port{5000};
+    map.count = count;
+    ports_.add(std::array{map});
     ASSERT_TRUE(ports_.order(agent_, kFirst));
   }
   UniqueFd listening() {

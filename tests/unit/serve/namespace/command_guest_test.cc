@@ -24,6 +24,7 @@ class CommandGuestTest : public ::testing::Test {
     if (!guest->begin({.network = network,
                        .resolver_options = none,
                        .fast_path = fast_path,
+                       .joins_loopback = joins_loopback,
                        .workers = workers,
                        .signals = saved,
                        .descriptor_limit = {}})) {
@@ -55,6 +56,7 @@ class CommandGuestTest : public ::testing::Test {
   }();
   std::vector<std::string> none;
   policy::FastPathUse fast_path = policy::FastPathUse::kOff;
+  bool joins_loopback = false;
   std::uint32_t workers = 1;
   sys::SavedSignals saved;
   std::optional<CommandGuest> guest;
@@ -95,6 +97,22 @@ TEST_F(CommandGuestTest, WithoutFastPathThereIsNobodyToTalkTo) {
   EXPECT_EQ(ends.links.size(), 2U);
   EXPECT_TRUE(ends.agents.empty());
   EXPECT_EQ(end(), 0);
+}
+
+TEST_F(CommandGuestTest, SocketsOfItsNetworkCanBeHadWithoutFastPath) {
+  joins_loopback = true;
+  if (!start({"sleep", "1000"})) GTEST_SKIP() << "no namespaces here";
+  ASSERT_EQ(ends.agents.size(), 1U);
+  const wire::Endpoint at{wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{80}};
+  ASSERT_TRUE(ends.agents[0].make_socket(7, {.family = wire::IpFamily::kV4, .bound = at}));
+  const agent::AgentMessage said = ends.agents[0].await(std::chrono::seconds(30));
+  const auto* const made = std::get_if<agent::AgentSocket>(&said);
+  ASSERT_NE(made, nullptr);
+  EXPECT_EQ(made->tag, 7U);
+  EXPECT_EQ(made->error, 0);
+  EXPECT_TRUE(made->socket.valid());
+  guest->kill();
+  EXPECT_EQ(end(), 128 + SIGKILL);
 }
 
 TEST_F(CommandGuestTest, MoreWorkersThanATapHasQueuesAreAnError) {

@@ -4,6 +4,7 @@
     kernel-VERSION/      vmlinuz and the modules of that package
     guest-KEY.cpio       the file system of all guests: busybox, our clients, iperf3, curl, modules
     qemu-10/             QEMU of Debian's backports, unpacked as well (backports.py)
+    rootlesskit-2/       RootlessKit of the next Debian, the same
     nested-KEY.cpio      what a machine begins with whose files are ours (nested.py)
 
 KEY covers all that is in the archive, so that nothing has to be thrown away by hand. A part that

@@ -13,6 +13,7 @@
 #include "policy/egress/egress_policy.h"
 #include "policy/fast_path_use.h"
 #include "policy/limits/limits.h"
+#include "policy/loopback_use.h"
 #include "policy/port_map.h"
 #include "serve/ask/ask_plan.h"
 #include "serve/policy_sources.h"
@@ -35,6 +36,10 @@ struct ServePlan {
   std::vector<policy::PortMap> publish{};
   // Where ports follow the guest's (serve/ports/port_follower.h): protocol, address and interface.
   std::vector<policy::PortMap> follow{};
+  // Ports of the guest's loopback that lead to the host's: TCP, of each map both firsts and the
+  // count. Wanted of a guest with an agent only, as is what call_guest may ask for.
+  std::vector<policy::PortMap> loopback{};
+  policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;
 
   host::Outbound outbound{};
   // Whom to ask for names; none: whom the host's resolv.conf names, as it changes.

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -156,6 +157,16 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
     return std::unexpected(opened.error());
   }
   return prepared;
+}
+
+bool joins_loopback(const ServePlan& plan) {
+  if (!plan.loopback.empty()) return true;
+  if (plan.call_guest == policy::LoopbackUse::kNever) return false;
+  const auto is_tcp = [](const policy::PortMap& map) {
+    return map.protocol == policy::Protocol::kTcp;
+  };
+  return plan.fast_path != policy::FastPathUse::kOff || std::ranges::any_of(plan.publish, is_tcp) ||
+         std::ranges::any_of(plan.follow, is_tcp);
 }
 
 }  // namespace sluice::serve

@@ -39,4 +39,9 @@ struct Preparation {
 [[nodiscard]] std::expected<Preparation, std::string> prepare(const ServePlan& plan,
                                                               std::span<const int> guest_signals);
 
+// Whether sockets of the guest's network may be wanted: of published TCP ports, and of those of its
+// loopback that lead to the host's. Ports may be published at any time; but where there is no fast
+// path, whose agent makes these sockets, one is not started for what may never come.
+[[nodiscard]] bool joins_loopback(const ServePlan& plan);
+
 }  // namespace sluice::serve

@@ -90,6 +90,20 @@ class Service {
   return netns::kExitSetupFailed;
 }
 
+// It borrows all three.
+[[nodiscard]] GuestSetting setting_of(const ServePlan& plan, const Preparation& prepared,
+                                      const std::vector<std::string>& resolver_options) {
+  return {.network = prepared.network,
+          .resolver_options = resolver_options,
+          .environment = command_environment(plan.policy),
+          .fast_path = plan.fast_path,
+          .joins_loopback = joins_loopback(plan),
+          .follows_ports = !plan.follow.empty(),
+          .workers = plan.workers,
+          .signals = prepared.signals.saved(),
+          .descriptor_limit = prepared.descriptor_limit};
+}
+
 // Before there is a guest, of whose processes it is none. The error is a sentence.
 [[nodiscard]] std::expected<AskExec, std::string> asking_program(const ServePlan& plan,
                                                                  const Preparation& prepared) {
@@ -141,14 +155,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (!prepared) return refused(prepared.error());
   const std::vector<std::string> resolver_options =
       resolver_options_for(plan.policy, prepared->resolvers.current().options);
-  const GuestSetting setting{.network = prepared->network,
-                             .resolver_options = resolver_options,
-                             .environment = command_environment(plan.policy),
-                             .fast_path = plan.fast_path,
-                             .follows_ports = !plan.follow.empty(),
-                             .workers = plan.workers,
-                             .signals = prepared->signals.saved(),
-                             .descriptor_limit = prepared->descriptor_limit};
+  const GuestSetting setting = setting_of(plan, *prepared, resolver_options);
   auto program = asking_program(plan, *prepared);
   if (!program) return refused(program.error());
   if (const auto begun = guest.begin(setting); !begun) return refused(begun.error().describe());
@@ -175,7 +182,8 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   HostForwards forwards(run_control.ports(), prepared->network);
   if (prepared->slirp_api) prepared->slirp_api->serve(forwards);
   std::optional<PortWatch> ports = watch_ports(
-      plan, std::move(diagnostics), {run_control.ports(), prepared->network, plan.follow});
+      plan, std::move(diagnostics),
+      {run_control.ports(), prepared->network, {plan.follow, plan.loopback, plan.call_guest}});
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
   const bool opens_ports = prepared->slirp_api != nullptr || ports.has_value();

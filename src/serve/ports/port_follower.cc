@@ -22,54 +22,103 @@ constexpr std::uint16_t kEphemeralLast = 60'999;
 }  // namespace
 
 bool PortFollower::follows(policy::Protocol protocol) const {
-  return std::ranges::find(like_, protocol, &policy::PortMap::protocol) != like_.end();
+  return std::ranges::find(terms_.like, protocol, &policy::PortMap::protocol) != terms_.like.end();
 }
 
-bool PortFollower::is_for_clients(policy::Protocol protocol, const wire::Endpoint& waiting) const {
-  if (waiting.port.value == 0) return false;
-  if (protocol == policy::Protocol::kUdp && is_of_a_client(waiting.port.value)) return false;
-  // Who waits at the guest's loopback, or at an address that is not the guest's, cannot be reached.
-  return waiting.address.is_unspecified() || waiting.address == network_.guest_v4 ||
-         waiting.address == network_.guest_v6;
+bool PortFollower::is_ours(wire::Port port) const {
+  return std::ranges::any_of(terms_.loopback, [&](const policy::PortMap& map) {
+    return port.value >= map.guest_first.value && port.value - map.guest_first.value < map.count;
+  });
 }
 
-void PortFollower::look(policy::Protocol protocol, std::span<const wire::Endpoint> waiting) {
-  for (auto& [key, followed] : followed_) {
-    if (key.first == protocol) followed.waits = false;
+std::optional<PortFollower::Reach> PortFollower::reach_of(policy::Protocol protocol,
+                                                          const wire::Endpoint& waiting) const {
+  const wire::IpAddress& address = waiting.address;
+  const bool udp = protocol == policy::Protocol::kUdp;
+  if (waiting.port.value == 0 || (udp && is_of_a_client(waiting.port.value))) return std::nullopt;
+  if (address.is_unspecified() || address == network_.guest_v4 || address == network_.guest_v6) {
+    return Reach::kEverywhere;
   }
-  std::size_t fresh = 0;
+  // Those at another address of the guest cannot be reached.
+  if (udp || terms_.call_guest == policy::LoopbackUse::kNever ||
+      address != wire::IpAddress::loopback(address.family()) || is_ours(waiting.port)) {
+    return std::nullopt;
+  }
+  return address.is_v4() ? Reach::kLoopbackV4 : Reach::kLoopbackV6;
+}
+
+void PortFollower::note(policy::Protocol protocol, std::span<const wire::Endpoint> waiting) {
   for (const wire::Endpoint& one : waiting) {
-    if (!is_for_clients(protocol, one)) continue;
-    const Key key{protocol, one.port.value};
+    const auto reach = reach_of(protocol, one);
+    if (!reach) continue;
+    const Key key{protocol, one.port.value, *reach};
     if (const auto found = followed_.find(key); found != followed_.end()) {
       found->second.waits = true;
     } else if (followed_.size() < kPortsMax) {
-      if (fresh++ < kNewMax) publish(key);
+      followed_.emplace(key, Followed());
     } else if (!std::exchange(told_of_bound_, true)) {
       telemetry::log_warn("the guest waits at more than {} ports; others do not follow", kPortsMax);
     }
   }
-  std::erase_if(followed_, [&](auto& one) {
-    if (one.first.first != protocol || one.second.waits) return false;
-    for (const policy::PortMap& map : one.second.published) (void)ports_.unpublish(map);
-    return true;
-  });
 }
 
-void PortFollower::publish(const Key& key) {
-  Followed& followed = followed_[key];
-  for (policy::PortMap map : like_) {
-    if (map.protocol != key.first) continue;
-    map.host_first = map.guest_first = wire::Port{key.second};
-    map.count = 1;
-    auto published = ports_.publish(map);
+void PortFollower::look(policy::Protocol protocol, std::span<const wire::Endpoint> waiting) {
+  for (auto& [key, followed] : followed_) {
+    if (std::get<policy::Protocol>(key) == protocol) followed.waits = false;
+  }
+  note(protocol, waiting);
+  std::erase_if(followed_, [&](auto& one) {
+    if (std::get<policy::Protocol>(one.first) != protocol || one.second.waits) return false;
+    unpublish(one.second);
+    return true;
+  });
+  std::size_t fresh = 0;
+  for (auto& [key, followed] : followed_) {
+    Key everywhere = key;
+    std::get<Reach>(everywhere) = Reach::kEverywhere;
+    if (key != everywhere && followed_.contains(everywhere)) {
+      unpublish(followed);
+      followed = {};
+    } else if (!followed.asked && fresh++ < kNewMax) {
+      publish(key, followed);
+    }
+  }
+}
+
+std::optional<policy::PortMap> PortFollower::map_of(const Key& key, policy::PortMap like) {
+  const auto& [protocol, port, reach] = key;
+  if (like.protocol != protocol) return std::nullopt;
+  like.host_first = like.guest_first = wire::Port{port};
+  like.count = 1;
+  if (reach == Reach::kEverywhere) return like;
+  const auto family = reach == Reach::kLoopbackV4 ? wire::IpFamily::kV4 : wire::IpFamily::kV6;
+  if (!like.interface.empty() && like.interface != "lo") return std::nullopt;
+  if (like.address && like.address->family() != family) return std::nullopt;
+  if (!like.address || like.address->is_unspecified()) {
+    like.address = wire::IpAddress::loopback(family);
+  }
+  if (!like.address->is_loopback()) return std::nullopt;
+  return like;
+}
+
+void PortFollower::publish(const Key& key, Followed& followed) {
+  followed.asked = true;
+  for (const policy::PortMap& like : terms_.like) {
+    const auto map = map_of(key, like);
+    if (!map) continue;
+    auto published = ports_.publish(*map);
     if (published) {
       followed.published.push_back(*published);
     } else {
-      telemetry::log_info("port {} of the guest is not published: {}", key.second,
+      telemetry::log_info("port {} of the guest is not published: {}", std::get<std::uint16_t>(key),
                           published.error().message);
     }
   }
+}
+
+void PortFollower::unpublish(const Followed& followed) {
+  // One that a person took away meanwhile is gone already.
+  for (const policy::PortMap& map : followed.published) (void)ports_.unpublish(map);
 }
 
 }  // namespace sluice::serve

@@ -62,5 +62,32 @@ TEST(Preparation, APortThatCannotBeBoundIsTold) {
   EXPECT_EQ(status, 0);
 }
 
+TEST(Preparation, SocketsOfTheGuestsNetworkAreWantedWherePortsLeadIn) {
+  using policy::LoopbackUse;
+  const auto joins = [](policy::FastPathUse fast_path, LoopbackUse use, const char* published) {
+    ServePlan plan;
+    plan.fast_path = fast_path;
+    plan.call_guest = use;
+    if (published != nullptr) plan.publish = {policy::parse_port_map(published).value()};
+    return joins_loopback(plan);
+  };
+  constexpr auto kAuto = policy::FastPathUse::kAuto;
+  constexpr auto kOff = policy::FastPathUse::kOff;
+  EXPECT_TRUE(joins(kAuto, LoopbackUse::kWhereRefused, nullptr)) << "people may publish some";
+  EXPECT_FALSE(joins(kOff, LoopbackUse::kWhereRefused, nullptr));
+  EXPECT_FALSE(joins(kOff, LoopbackUse::kFirst, "53:53/udp"));
+  EXPECT_TRUE(joins(kOff, LoopbackUse::kWhereRefused, "80:80"));
+  EXPECT_FALSE(joins(kAuto, LoopbackUse::kNever, "80:80"));
+
+  ServePlan plan;
+  plan.fast_path = kOff;
+  plan.follow = {{.address = {}, .host_first = {}, .guest_first = {}}};
+  EXPECT_TRUE(joins_loopback(plan));
+  plan.call_guest = LoopbackUse::kNever;
+  EXPECT_FALSE(joins_loopback(plan));
+  plan.loopback = {policy::parse_port_map("80:80").value()};
+  EXPECT_TRUE(joins_loopback(plan));
+}
+
 }  // namespace
 }  // namespace sluice::serve

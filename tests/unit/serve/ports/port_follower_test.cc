@@ -47,7 +47,7 @@ class PortFollowerTest : public testing::Test {
 
   Ports ports_;
   flow::GuestNetwork network_;
-  PortFollower follower_{ports_, network_, {like(Protocol::kTcp), like(Protocol::kUdp)}};
+  PortFollower follower_{ports_, network_, {.like = {like(Protocol::kTcp), like(Protocol::kUdp)}}};
 };
 
 TEST_F(PortFollowerTest, PortsComeAndGoWithWhoWaits) {
@@ -63,11 +63,11 @@ TEST_F(PortFollowerTest, PortsComeAndGoWithWhoWaits) {
 }
 
 TEST_F(PortFollowerTest, WhoCannotBeReachedAndWhoOnlyAsksIsNotFollowed) {
-  follower_.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("192.0.2.1", 82), at("::", 0),
+  follower_.look(Protocol::kTcp, std::array{at("127.0.0.2", 80), at("192.0.2.1", 82), at("::", 0),
                                             at("10.0.2.15", 83), at("fd00::15", 84)});
   EXPECT_EQ(ports_.text(), "83:83 84:84");
-  follower_.look(Protocol::kUdp,
-                 std::array{at("0.0.0.0", 68), at("::", 546), at("0.0.0.0", 40'000)});
+  follower_.look(Protocol::kUdp, std::array{at("0.0.0.0", 68), at("::", 546), at("0.0.0.0", 40'000),
+                                            at("127.0.0.1", 53), at("::1", 53)});
   EXPECT_EQ(ports_.text(), "83:83 84:84");
 }
 
@@ -82,11 +82,63 @@ TEST_F(PortFollowerTest, WhatTheHostCannotGiveIsAskedForOnce) {
 
 TEST_F(PortFollowerTest, EachPlaceOfTheHostHasThePort) {
   PortFollower follower(ports_, network_,
-                        {like(Protocol::kTcp, "127.0.0.1"), like(Protocol::kTcp, "::1")});
+                        {.like = {like(Protocol::kTcp, "127.0.0.1"), like(Protocol::kTcp, "::1")}});
   EXPECT_TRUE(follower.follows(Protocol::kTcp));
   EXPECT_FALSE(follower.follows(Protocol::kUdp));
   follower.look(Protocol::kTcp, std::array{at("::", 80)});
   EXPECT_EQ(ports_.text(), "127.0.0.1:80:80 [::1]:80:80");
+}
+
+TEST_F(PortFollowerTest, WhoWaitsAtTheGuestsLoopbackIsForTheHosts) {
+  follower_.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::1", 81), at("127.0.0.1", 82),
+                                            at("::1", 82)});
+  EXPECT_EQ(ports_.text(), "127.0.0.1:80:80 [::1]:81:81 127.0.0.1:82:82 [::1]:82:82");
+  follower_.look(Protocol::kTcp, std::array{at("::1", 82)});
+  EXPECT_EQ(ports_.text(), "[::1]:82:82");
+}
+
+TEST_F(PortFollowerTest, WhoWaitsEverywhereTakesThePlaceOfWhoWaitsAtTheLoopback) {
+  const std::array both{at("127.0.0.1", 80), at("10.0.2.15", 80)};
+  const std::span<const wire::Endpoint> own = std::span(both).first(1);
+  follower_.look(Protocol::kTcp, own);
+  follower_.look(Protocol::kTcp, both);
+  EXPECT_EQ(ports_.text(), "80:80");
+  follower_.look(Protocol::kTcp, both);
+  EXPECT_EQ(ports_.asked, 2) << "nothing has changed";
+  follower_.look(Protocol::kTcp, own);
+  EXPECT_EQ(ports_.text(), "127.0.0.1:80:80");
+}
+
+TEST_F(PortFollowerTest, OnlyPlacesThatClientsOfTheLoopbackComeByCountForIt) {
+  policy::PortMap by_eth0 = like(Protocol::kTcp);
+  by_eth0.interface = "eth0";
+  policy::PortMap by_lo = like(Protocol::kTcp, "::");
+  by_lo.interface = "lo";
+  PortFollower follower(ports_, network_,
+                        {.like = {by_eth0, by_lo, like(Protocol::kTcp, "192.0.2.1"),
+                                  like(Protocol::kTcp, "127.0.0.5"), like(Protocol::kUdp)}});
+  follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::1", 81)});
+  EXPECT_EQ(ports_.text(), "127.0.0.5:80:80 [::1]:81:81");
+}
+
+TEST_F(PortFollowerTest, WhatLeadsFromTheGuestsLoopbackToUsDoesNotLeadBack) {
+  const policy::PortMap ours{.protocol = Protocol::kTcp,
+                             .address = {},
+                             .host_first = wire::Port{80},
+                             .guest_first = wire::Port{8080},
+                             .count = 2};
+  PortFollower follower(ports_, network_, {.like = {like(Protocol::kTcp)}, .loopback = {ours}});
+  follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 8080), at("::1", 8081),
+                                           at("127.0.0.1", 8082), at("10.0.2.15", 8081)});
+  EXPECT_EQ(ports_.text(), "8081:8081 127.0.0.1:8082:8082");
+}
+
+TEST_F(PortFollowerTest, WhereNobodyIsLedToTheGuestsLoopbackItIsNotFollowed) {
+  PortFollower follower(
+      ports_, network_,
+      {.like = {like(Protocol::kTcp)}, .call_guest = policy::LoopbackUse::kNever});
+  follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::", 81)});
+  EXPECT_EQ(ports_.text(), "81:81");
 }
 
 TEST_F(PortFollowerTest, AGuestThatWaitsEverywhereGetsABoundedShare) {

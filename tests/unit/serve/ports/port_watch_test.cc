@@ -26,7 +26,7 @@ class Ports final : public PortSet {
 class PortWatchTest : public testing::Test {
  protected:
   PortFollower follower() {
-    return {ports_, network_, {{.address = {}, .host_first = {}, .guest_first = {}}}};
+    return {ports_, network_, {.like = {{.address = {}, .host_first = {}, .guest_first = {}}}}};
   }
 
   Ports ports_;

@@ -77,8 +77,7 @@ std::expected<int, EarlyExit> start_attach(std::span<const char* const> argument
   attached.until = std::move(*until);
   attached.ready = [&waiting] { waiting.tell(); };
   serve::NamespaceGuest guest(std::move(attached));
-  serve::ServePlan plan = serve_plan(*options, std::move(choice.network));
-  plan.fast_path = options->fast_path;
+  serve::ServePlan plan = namespace_plan(*options, std::move(choice.network));
   plan.ask.command = fmt::format("{} {}", kAttachCommand.program, name_of(options->target));
   return serve::serve(plan, std::move(*outputs), guest);
 }

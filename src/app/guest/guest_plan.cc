@@ -62,11 +62,20 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .nat64_prefixes = options.nat64_prefixes,
           .publish = options.publish,
           .follow = options.follow,
+          .call_guest = policy::LoopbackUse::kNever,
           .outbound = options.outbound,
           .resolvers = options.resolvers,
           .fast_path = policy::FastPathUse::kOff,
           .metrics = options.metrics,
           .workers = options.workers.value_or(1)};
+}
+
+serve::ServePlan namespace_plan(const NamespaceOptions& options, flow::GuestNetwork network) {
+  serve::ServePlan plan = serve_plan(options, std::move(network));
+  plan.fast_path = options.fast_path;
+  plan.loopback = options.loopback;
+  plan.call_guest = options.call_guest;
+  return plan;
 }
 
 }  // namespace sluice::app

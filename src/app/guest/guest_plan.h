@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/guest/guest_options.h"
+#include "app/guest/namespace_options.h"
 #include "app/guest/network_choice.h"
 #include "serve/outputs.h"
 #include "serve/plan.h"
@@ -16,7 +17,10 @@ void tell_policy(const GuestOptions& options);
 [[nodiscard]] NetworkChoice network_for(const GuestOptions& options);
 
 [[nodiscard]] serve::OutputPlan output_plan(const GuestOptions& options);
-// Without fast path.
+// Without fast path and loopback path: of a guest into whose namespace nobody of ours goes.
 [[nodiscard]] serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork network);
+// With what is asked of these.
+[[nodiscard]] serve::ServePlan namespace_plan(const NamespaceOptions& options,
+                                              flow::GuestNetwork network);
 
 }  // namespace sluice::app

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "app/guest/loopback_options.h"
 #include "app/options/interface_name.h"
 #include "app/options/value_option.h"
 
@@ -46,6 +47,7 @@ std::expected<void, Mistake> read_namespace_options(const RawOptions& raw,
                                                     NamespaceOptions& options) {
   if (auto ok = read_guest_options(raw, kMtuDefault, options); !ok) return ok;
   if (auto ok = read_interface(raw.all(OptionId::kInterface), options); !ok) return ok;
+  if (auto ok = read_loopback_options(raw, options); !ok) return ok;
   return read_fast_path(raw, options);
 }
 

@@ -19,6 +19,7 @@ constexpr std::string_view kShape =
     "none, all, auto, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them "
     "if "
     "need be";
+constexpr std::string_view kShapeOut = "none, or ports as 5432,8080:80,2000-2010,~2005";
 
 struct Range {
   std::uint16_t first = 0;
@@ -111,6 +112,33 @@ bool take_place(std::string_view& text, policy::PortMap& map) {
   return address.has_value();
 }
 
+// Nothing where it is none.
+std::optional<PortList> read_list(std::string_view text, policy::Protocol protocol,
+                                  const EphemeralPorts& ephemeral) {
+  if (text == "none") return PortList{};
+  policy::PortMap like;
+  like.protocol = protocol;
+  if (!take_place(text, like)) return std::nullopt;
+  if (text == "auto") return PortList{.maps = {}, .follow = std::move(like)};
+
+  const auto forwarding = std::make_unique<Forwarding>();
+  bool any_named = false;
+  if (text != "all") {
+    while (true) {
+      const std::size_t comma = text.find(',');
+      if (!read_part(text.substr(0, comma), *forwarding, any_named)) return std::nullopt;
+      if (comma == std::string_view::npos) break;
+      text.remove_prefix(comma + 1);
+    }
+  }
+  if (!any_named) {
+    forwarding->lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
+    forwarding->exclude({ephemeral.first, ephemeral.last});
+    like.if_taken = policy::IfTaken::kLeaveOut;
+  }
+  return PortList{.maps = forwarding->maps(like), .follow = std::nullopt};
+}
+
 }  // namespace
 
 EphemeralPorts EphemeralPorts::of_host() {
@@ -124,32 +152,33 @@ EphemeralPorts EphemeralPorts::of_host() {
 std::expected<PortList, Mistake> parse_port_list(std::string_view option, std::string_view text,
                                                  policy::Protocol protocol,
                                                  const EphemeralPorts& ephemeral) {
-  const auto wrong = [&] {
-    return fail("{}: '{}' are no ports; expected {}", option, text, kShape);
-  };
-  if (text == "none") return PortList{};
-  policy::PortMap like;
-  like.protocol = protocol;
-  std::string_view rest = text;
-  if (!take_place(rest, like)) return wrong();
-  if (rest == "auto") return PortList{.maps = {}, .follow = std::move(like)};
+  auto list = read_list(text, protocol, ephemeral);
+  if (list) return std::move(*list);
+  return fail("{}: '{}' are no ports; expected {}", option, text, kShape);
+}
 
-  const auto forwarding = std::make_unique<Forwarding>();
-  bool any_named = false;
-  if (rest != "all") {
-    while (true) {
-      const std::size_t comma = rest.find(',');
-      if (!read_part(rest.substr(0, comma), *forwarding, any_named)) return wrong();
-      if (comma == std::string_view::npos) break;
-      rest.remove_prefix(comma + 1);
+std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(std::string_view option,
+                                                                     std::string_view text) {
+  auto list = read_list(text, policy::Protocol::kTcp, EphemeralPorts::of_host());
+  if (!list) return fail("{}: '{}' are no ports; expected {}", option, text, kShapeOut);
+  if (list->follow) {
+    return fail("{}: '{}': ports of the host are not followed; expected the ports themselves",
+                option, text);
+  }
+  std::size_t ports = 0;
+  for (policy::PortMap& map : list->maps) {
+    if (map.address || !map.interface.empty()) {
+      return fail("{}: '{}': these are ports of the guest's loopback in both families; expected {}",
+                  option, text, kShapeOut);
     }
+    std::swap(map.host_first, map.guest_first);
+    ports += map.count;
   }
-  if (!any_named) {
-    forwarding->lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
-    forwarding->exclude({ephemeral.first, ephemeral.last});
-    like.if_taken = policy::IfTaken::kLeaveOut;
+  if (ports > kPortsOutMax) {
+    return fail("{}: '{}' are {} ports; expected {} at most, those that are meant", option, text,
+                ports, kPortsOutMax);
   }
-  return PortList{.maps = forwarding->maps(like), .follow = std::nullopt};
+  return std::move(list->maps);
 }
 
 }  // namespace sluice::app

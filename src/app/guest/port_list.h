@@ -6,6 +6,9 @@
 //   22,8080:80,2000-2010       the same port in the guest, or another behind the colon
 //   192.0.2.1%eth0/22          on one address, by one interface
 //   2000-5000,~3000-3010       a range without a part of it; with ~ alone, all but that part
+//
+// -T names the other way in the same words: ports of the guest's loopback, and behind the colon
+// those of the host's.
 #pragma once
 
 #include <cstdint>
@@ -41,5 +44,11 @@ struct PortList {
                                                                std::string_view text,
                                                                policy::Protocol protocol,
                                                                const EphemeralPorts& ephemeral);
+
+// Of -T: TCP, and no more than so many ports in all, as each costs two listeners in the guest. An
+// address, an interface and "auto" are mistakes.
+inline constexpr std::size_t kPortsOutMax = 1024;
+[[nodiscard]] std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(
+    std::string_view option, std::string_view text);
 
 }  // namespace sluice::app

@@ -44,6 +44,8 @@ inline constexpr std::array kAttachOptions{
     guest_option::kTcpPorts,
     guest_option::kUdpPorts,
     guest_option::kIgnoreBindErrors,
+    guest_option::kTcpNs,
+    guest_option::kHostLoToNsLo,
     guest_option::kHostLoopback,
     guest_option::kHostAddresses,
     guest_option::kOutbound,

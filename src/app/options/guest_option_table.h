@@ -59,6 +59,23 @@ inline constexpr OptionSpec kIgnoreBindErrors{OptionId::kIgnoreBindErrors,
                                               "What may pass",
                                               "ports of the host that cannot be had are left out,\n"
                                               "with a warning"};
+// Of guests that are namespaces: run and attach.
+inline constexpr OptionSpec kTcpNs{OptionId::kTcpNs,
+                                   OptionKind::kList,
+                                   "-T,--tcp-ns",
+                                   "PORTS",
+                                   "What may pass",
+                                   "lead TCP ports of the guest's loopback to the host's,\n"
+                                   "as 5432,8080:80,2000-2010,~2005: the guest's port, and\n"
+                                   "the host's behind the colon"};
+inline constexpr OptionSpec kHostLoToNsLo{OptionId::kHostLoToNsLo,
+                                          OptionKind::kFlag,
+                                          "--host-lo-to-ns-lo",
+                                          "",
+                                          "What may pass",
+                                          "clients of the host's loopback at published TCP ports\n"
+                                          "find servers of the guest's loopback first (default:\n"
+                                          "where nobody waits at its address)"};
 inline constexpr OptionSpec kHostLoopback{
     OptionId::kHostLoopback, OptionKind::kFlag,
     "--host-loopback",       "",

@@ -21,6 +21,8 @@ enum class OptionId : std::uint8_t {
   kTcpPorts,
   kUdpPorts,
   kIgnoreBindErrors,
+  kTcpNs,
+  kHostLoToNsLo,
   kHostLoopback,
   kHostAddresses,
   kOutbound,

@@ -43,8 +43,7 @@ int run_command(const RunOptions& options) {
     telemetry::log_info("the host has no way by IPv4, so the guest gets none");
   }
   serve::CommandGuest guest(command_plan(options, choice.ipv4_default_route));
-  serve::ServePlan plan = serve_plan(options, std::move(choice.network));
-  plan.fast_path = options.fast_path;
+  serve::ServePlan plan = namespace_plan(options, std::move(choice.network));
   plan.ask.command = fmt::format("{}", fmt::join(options.command, " ")).substr(0, kCommandShown);
   return serve::serve(plan, std::move(*outputs), guest);
 }

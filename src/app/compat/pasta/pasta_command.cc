@@ -43,8 +43,7 @@ struct Served {
             .configured = options.configures};
   }
   [[nodiscard]] int serve(serve::Guest& guest) {
-    serve::ServePlan plan = serve_plan(options.guest, std::move(choice.network));
-    plan.fast_path = options.guest.fast_path;
+    const serve::ServePlan plan = namespace_plan(options.guest, std::move(choice.network));
     return status_of(guest, serve::serve(plan, std::move(outputs), guest));
   }
 };

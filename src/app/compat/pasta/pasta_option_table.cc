@@ -17,19 +17,30 @@ PasstTaken read_ports_in(PasstDraft& draft, PasstGiven given) {
   return take_ports(draft, given, kProtocol);
 }
 
-// Nobody listens in the namespace for the host. Callers name `auto` where they have nothing better
-// to say, and mostly live without.
-PasstTaken read_ports_out(PasstDraft& draft, PasstGiven given) {
+constexpr std::string_view kLoopbackByLink =
+    "the host's loopback is at the gateway's address, or at that of --map-host-loopback";
+
+// Callers name it where they have nothing better to say, and mostly live without.
+void tell_not_followed(PasstDraft& draft, PasstGiven given) {
+  draft.done.warnings.push_back(fmt::format("{} auto: ports of the host are not followed; {}",
+                                            given.option, kLoopbackByLink));
+}
+
+PasstTaken read_tcp_out(PasstDraft& draft, PasstGiven given) {
+  const bool follows = given.text == "auto";
+  if (follows) tell_not_followed(draft, given);
+  draft.value(OptionId::kTcpNs, follows ? "none" : given.text);
+  return {};
+}
+
+PasstTaken read_udp_out(PasstDraft& draft, PasstGiven given) {
   if (given.text == "none") return {};
-  constexpr std::string_view kInstead =
-      "the host's loopback is at the gateway's address, or at that of --map-host-loopback";
   if (given.text == "auto") {
-    draft.done.warnings.push_back(
-        fmt::format("{} auto: ports of the host are not followed; {}", given.option, kInstead));
+    tell_not_followed(draft, given);
     return {};
   }
   return fail("{}: '{}' cannot be led out of the namespace's loopback; expected none: {}",
-              given.option, given.text, kInstead);
+              given.option, given.text, kLoopbackByLink);
 }
 
 PasstTaken read_interface(PasstDraft& draft, PasstGiven given) {
@@ -69,13 +80,6 @@ PasstTaken tell_of_statistics(PasstDraft& draft, PasstGiven given) {
   return {};
 }
 
-PasstTaken refuse_namespace_loopback(PasstDraft&, PasstGiven given) {
-  return fail(
-      "{}: what comes from the host's loopback ends at the namespace's address, never at its "
-      "loopback; let the server there listen on all addresses, and leave the option out",
-      given.option);
-}
-
 PasstTaken refuse_machine(PasstDraft&, PasstGiven given) {
   return fail("{}: that is for a virtual machine; expected it of passt alone", given.option);
 }
@@ -104,11 +108,17 @@ constexpr PasstOption kOptions[] = {
      read_ports_in<Protocol::kTcp>},
     {"udp-ports", 'u', "PORTS", "the same of UDP (default: those of -t, as they are)",
      read_ports_in<Protocol::kUdp>},
-    {"tcp-ns", 'T', "none", "ports the other way are not led", read_ports_out},
-    {"udp-ns", 'U', "none", "the same of UDP", read_ports_out},
-    {"no-splice", 0, nullptr, "every byte goes by the interface",
+    {"tcp-ns", 'T', "PORTS",
+     "lead ports of the namespace's loopback to the host's:\n"
+     "none (default), or 5432,8080:80,2000-2010,~2005",
+     read_tcp_out},
+    {"udp-ns", 'U', "none", "those of UDP are not led", read_udp_out},
+    {"no-splice", 0, nullptr, "every byte goes by the interface, but those of -T",
      switched<&PastaNamespaceWords::splices, false>},
-    {"host-lo-to-ns-lo", 0, nullptr, "", refuse_namespace_loopback},
+    {"host-lo-to-ns-lo", 0, nullptr,
+     "what comes from the host's loopback finds servers at\n"
+     "the namespace's first",
+     pass_on<OptionId::kHostLoToNsLo>},
     {"no-copy-routes", 0, nullptr, "", is_so_anyway},
     {"no-copy-addrs", 0, nullptr, "", is_so_anyway},
     {"stats", 0, "SECONDS", "", tell_of_statistics},

@@ -83,11 +83,17 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (!draft.raw.has(OptionId::kInterface)) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
+  if (!draft.raw.has(OptionId::kTcpNs)) {
+    draft.differs("ports of the host's loopback are not followed; -T names them");
+  }
   draft.differs(
-      "ports of the host's loopback are not opened in the namespace (-T, -U), and what waits at "
-      "the "
-      "namespace's own loopback is not published (-t, -u)");
-  draft.differs("what comes from the host's loopback ends at the namespace's address");
+      "UDP is not led between the loopbacks of host and namespace, and its ports that wait at the "
+      "namespace's are not published (-U, -u auto)");
+  if (draft.target.splices && !draft.raw.has(OptionId::kHostLoToNsLo)) {
+    draft.differs(
+        "what comes from the host's loopback ends at the namespace's loopback where nobody waits "
+        "at its address");
+  }
   if (!std::holds_alternative<PastaCommand>(target)) return;
   draft.differs("COMMAND finds our DNS address in its /etc/resolv.conf");
   draft.differs("COMMAND shares the host's IPC and UTS namespaces");
@@ -118,6 +124,7 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (!draft.target.configures || !draft.target.splices) {
     guest.fast_path = policy::FastPathUse::kOff;
   }
+  if (!draft.target.splices) guest.call_guest = policy::LoopbackUse::kNever;
   return PastaOptions{std::move(draft.done),   std::move(guest),          std::move(*target),
                       draft.target.configures, draft.target.only_network, draft.target.stays};
 }

@@ -77,6 +77,43 @@ TEST(PortList, ThoseOfTheGuestAreToFollow) {
   EXPECT_EQ(wire::to_string(list->follow->address.value()), "127.0.0.1");
 }
 
+// As guest:host, ranges by their first port and their count.
+std::string ports_out(std::string_view text) {
+  const auto maps = parse_ports_out("-T", text);
+  if (!maps) return maps.error().text;
+  std::string all;
+  for (const policy::PortMap& map : *maps) {
+    if (!all.empty()) all += ' ';
+    all += std::to_string(map.guest_first.value) + ":" + std::to_string(map.host_first.value);
+    if (map.count > 1) all += "+" + std::to_string(map.count);
+  }
+  return all;
+}
+
+TEST(PortList, OutwardsTheGuestsPortComesFirst) {
+  EXPECT_EQ(ports_out("none"), "");
+  EXPECT_EQ(ports_out("5432"), "5432:5432");
+  EXPECT_EQ(ports_out("80:8080,2000-2010:3000,~2005"), "80:8080 2000:3000+5 2006:3006+5");
+  EXPECT_EQ(ports_out("1-1024"), "1:1+1024");
+}
+
+TEST(PortList, OutwardsNothingFollowsAndTheGuestKeepsItsPorts) {
+  EXPECT_EQ(ports_out("auto"),
+            "-T: 'auto': ports of the host are not followed; expected the ports themselves");
+  EXPECT_EQ(ports_out("127.0.0.1/80"),
+            "-T: '127.0.0.1/80': these are ports of the guest's loopback in both families; "
+            "expected none, or ports as 5432,8080:80,2000-2010,~2005");
+  EXPECT_TRUE(ports_out("%eth0/80").contains("both families"));
+  EXPECT_EQ(ports_out("1-1025"),
+            "-T: '1-1025' are 1025 ports; expected 1024 at most, those that are meant");
+  for (const char* const text : {"all", "~22"}) {
+    EXPECT_TRUE(ports_out(text).contains("expected 1024 at most")) << text;
+  }
+  EXPECT_EQ(ports_out("eighty"),
+            "-T: 'eighty' are no ports; expected none, or ports as "
+            "5432,8080:80,2000-2010,~2005");
+}
+
 TEST(PortList, EphemeralPortsAreTheHosts) {
   const EphemeralPorts ports = EphemeralPorts::of_host();
   EXPECT_GE(ports.first, 1);

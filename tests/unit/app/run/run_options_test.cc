@@ -74,6 +74,16 @@ TEST(RunOptions, PortsArePublishedOneByOneAndInLists) {
   EXPECT_TRUE(mistake({"-t", "eighty", "true"}).starts_with("--tcp-ports: 'eighty' are no ports"));
 }
 
+TEST(RunOptions, PortsOfTheLoopbackLeadOut) {
+  const RunOptions o = options({"-T", "8080:80", "--tcp-ns", "22", "--host-lo-to-ns-lo", "true"});
+  ASSERT_EQ(o.loopback.size(), 2U);
+  EXPECT_EQ(o.loopback[0].guest_first, wire::Port{8080});
+  EXPECT_EQ(o.loopback[0].host_first, wire::Port{80});
+  EXPECT_EQ(o.call_guest, policy::LoopbackUse::kFirst);
+  EXPECT_EQ(mistake({"-T", "22", "-T", "22", "true"}),
+            "--tcp-ns: port 22 of the guest is named twice; expected one way for it");
+}
+
 TEST(RunOptions, DefaultsAreThoseOfTheDesign) {
   const RunOptions o = options({"true"});
   EXPECT_TRUE(o.network.ipv4 && o.network.ipv6 && o.network.dns);

@@ -29,17 +29,22 @@ TEST(PastaOptionTable, PortsOfTheGuestAreFollowedAndThoseOfTheHostToldOf) {
   EXPECT_EQ(take(draft, "udp-ports", "none"), "");
   EXPECT_EQ(draft.follow.size(), 1U);
   EXPECT_EQ(take(draft, "tcp-ns", "auto"), "");
-  ASSERT_EQ(draft.done.warnings.size(), 1U);
-  EXPECT_TRUE(draft.done.warnings[0].contains("--map-host-loopback"));
+  EXPECT_EQ(take(draft, "udp-ns", "auto"), "");
+  ASSERT_EQ(draft.done.warnings.size(), 2U);
+  EXPECT_TRUE(draft.done.warnings[0].contains("--tcp-ns auto"));
+  EXPECT_TRUE(draft.done.warnings[1].contains("--map-host-loopback"));
+  EXPECT_EQ(draft.raw.all(OptionId::kTcpNs).back(), "none");
 }
 
-TEST(PastaOptionTable, NothingIsLedOutOfTheNamespace) {
+TEST(PastaOptionTable, PortsOfTcpAreLedOutOfTheNamespace) {
   PasstDraft draft;
   EXPECT_EQ(take(draft, "tcp-ns", "none"), "");
+  EXPECT_EQ(take(draft, "tcp-ns", "8080:80"), "");
+  EXPECT_EQ(draft.raw.all(OptionId::kTcpNs).back(), "8080:80");
   EXPECT_EQ(take(draft, "udp-ns", "none"), "");
   EXPECT_TRUE(draft.done.warnings.empty());
-  EXPECT_TRUE(take(draft, "tcp-ns", "5432").contains("expected none"));
   EXPECT_TRUE(take(draft, "udp-ns", "53").contains("--udp-ns: '53'"));
+  EXPECT_TRUE(take(draft, "udp-ns", "53").contains("expected none"));
 }
 
 TEST(PastaOptionTable, WhatIsAMachinesIsPassts) {
@@ -48,7 +53,6 @@ TEST(PastaOptionTable, WhatIsAMachinesIsPassts) {
     EXPECT_TRUE(take(draft, name).contains("expected it of passt alone")) << name;
   }
   EXPECT_TRUE(take(draft, "fd", "5").contains("--fd: a tap"));
-  EXPECT_TRUE(take(draft, "host-lo-to-ns-lo").contains("listen on all addresses"));
 }
 
 TEST(PastaOptionTable, WhatNeedsNothingToBeDoneIsToldOf) {

@@ -128,6 +128,22 @@ TEST(PastaOptions, WhatIsNotServedByTheKernel) {
             policy::FastPathUse::kOff);
 }
 
+TEST(PastaOptions, TheLoopbacksOfHostAndNamespace) {
+  using policy::LoopbackUse;
+  const PastaOptions done = options({"--config-net", "-T", "8080:80", "true"});
+  ASSERT_EQ(done.guest.loopback.size(), 1U);
+  EXPECT_EQ(done.guest.loopback[0].guest_first, wire::Port{8080});
+  EXPECT_EQ(done.guest.loopback[0].host_first, wire::Port{80});
+  EXPECT_EQ(done.guest.call_guest, LoopbackUse::kWhereRefused);
+  EXPECT_EQ(options({"--host-lo-to-ns-lo", "true"}).guest.call_guest, LoopbackUse::kFirst);
+  EXPECT_EQ(options({"--no-splice", "true"}).guest.call_guest, LoopbackUse::kNever);
+  EXPECT_EQ(options({"--host-lo-to-ns-lo", "--no-splice", "true"}).guest.call_guest,
+            LoopbackUse::kNever);
+  EXPECT_TRUE(options({"-T", "80", "-T", "auto", "true"}).guest.loopback.empty());
+  EXPECT_NE(mistake({"-T", "80", "-T", "80", "true"}).find("--tcp-ns: port 80 of the guest"),
+            std::string::npos);
+}
+
 TEST(PastaOptions, MistakesAreNamed) {
   EXPECT_NE(mistake({"--netns", "x", "true"}).find("expected one of them"), std::string::npos);
   EXPECT_NE(mistake({"--netns", ""}).find("--netns: the path is empty"), std::string::npos);
@@ -149,6 +165,11 @@ TEST(PastaOptions, DifferencesAreOfWhatIsServed) {
   EXPECT_FALSE(tells(options({"1234"}), "/etc/resolv.conf"));
   EXPECT_TRUE(tells(options({"1234"}), "tap0"));
   EXPECT_FALSE(tells(options({"-I", "eth0", "1234"}), "tap0"));
+  EXPECT_TRUE(tells(options({"1234"}), "-T names them"));
+  EXPECT_FALSE(tells(options({"-T", "none", "1234"}), "-T names them"));
+  EXPECT_TRUE(tells(options({"1234"}), "where nobody waits at its address"));
+  EXPECT_FALSE(tells(options({"--no-splice", "1234"}), "where nobody waits at its address"));
+  EXPECT_FALSE(tells(options({"--host-lo-to-ns-lo", "1234"}), "where nobody waits at its address"));
 }
 
 TEST(PastaOptions, HelpAndVersion) {

@@ -1,6 +1,6 @@
 """All cells of the lab, and which of them a run has."""
 
-from . import datagrams, forwarders, latency, lifecycle, names, revocation, throughput
+from . import datagrams, forwarders, inbound, latency, lifecycle, names, revocation, throughput
 from .cells import ALL, NAMESPACE, QUICK, ROUTED, SMOKE, WHOLE, Cell, Threshold
 
 # The fast path must never cost anything beside the tap: a tenth is this lab's noise.
@@ -20,7 +20,7 @@ HOLDERS = tuple(name for name in NAMESPACE if name != "slirp4netns")
 
 def all_cells(family):
     return [*_cubic(), *_bbr(), *_transfers(), *_round_trips(), *_one_packet(), *_udp(), *_churn(),
-            *_lifecycle(), *_policy(), *_packet(), *forwarders.cells(family)]
+            *_lifecycle(), *_policy(), *_packet(), *inbound.cells(), *forwarders.cells(family)]
 
 
 def of_run(tier, patterns, family, clients):

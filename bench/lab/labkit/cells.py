@@ -20,7 +20,7 @@ SERVED = tuple(ENGINES)
 ROUTED = ("direct", *NAMESPACE)
 ALL = ("direct", "loopback", *NAMESPACE)
 OURS, OURS_FORWARDING, OURS_NAMED = "sluice", "sluice-forward", "sluice-names"
-OURS_WITHOUT_TUN = "sluice-packet"
+OURS_WITHOUT_TUN, OURS_SERVING = "sluice-packet", "sluice-in"
 
 # How much of the lab a run takes, each with all of the one before.
 SMOKE, QUICK, WHOLE = 0, 1, 2
@@ -51,7 +51,8 @@ class Cell:
     measure: object  # measure(bench, engine name) → sample
     engines: tuple
     mtu: int = 1500
-    group: str = "tcp"  # tcp, latency, udp, transfer, churn, start, memory, policy, packet, forward
+    # tcp, latency, udp, transfer, churn, start, memory, policy, packet, inbound, forward
+    group: str = "tcp"
     better: str = "higher"  # Or "lower": which way the figure improves.
     thresholds: tuple = ()
     cpu_threshold: Threshold | None = None
@@ -74,7 +75,7 @@ class Cell:
     def judged(self):
         """Whose figure the thresholds are about."""
         return {"forward": OURS_FORWARDING, "policy": OURS_NAMED,
-                "packet": OURS_WITHOUT_TUN}.get(self.group, OURS)
+                "packet": OURS_WITHOUT_TUN, "inbound": OURS_SERVING}.get(self.group, OURS)
 
     def comparisons(self):
         """(prefix, threshold, key of the samples) of each bound that is a ratio."""

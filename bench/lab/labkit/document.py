@@ -17,7 +17,7 @@ from .registry import ENGINES
 
 SCHEMA = 2
 YARDSTICK = "direct"
-OURS = ("sluice", "sluice-names", "sluice-forward")
+OURS = ("sluice", "sluice-names", "sluice-in", "sluice-forward")
 SWING = 0.25  # A yardstick that moves more than this makes its cell doubtful.
 
 

@@ -2,13 +2,14 @@
 
 YARDSTICKS = ("direct", "loopback")
 # The order of columns, bars and legends. Engines that are not named here follow these.
-ORDER = (*YARDSTICKS, "sluice-names", "sluice", "sluice-tap", "sluice-packet", "pasta",
-         "slirp4netns", "sluice-forward", "rinetd", "haproxy-splice", "haproxy-copy",
-         "nginx-stream", "socat")
+ORDER = (*YARDSTICKS, "sluice-names", "sluice", "sluice-tap", "sluice-packet", "sluice-in",
+         "pasta", "slirp4netns", "pasta-in", "sluice-forward", "rinetd", "haproxy-splice",
+         "haproxy-copy", "nginx-stream", "socat")
 GROUP_TITLES = {"tcp": "TCP throughput", "latency": "Latency", "udp": "UDP",
                 "transfer": "File transfer", "churn": "Connection churn", "start": "Start-up",
                 "memory": "Memory", "policy": "Under a policy of names",
-                "packet": "Without /dev/net/tun", "forward": "Port forwarders"}
+                "packet": "Without /dev/net/tun",
+                "inbound": "Into the guest, and between loopbacks", "forward": "Port forwarders"}
 QUANTITIES = {"Gbit/s": "throughput", "Mbit/s": "throughput", "MB/s": "throughput",
               "µs": "latency", "ns": "latency", "ms": "time", "s": "time",
               "MiB": "memory", "KiB": "memory"}

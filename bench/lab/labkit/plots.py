@@ -280,7 +280,8 @@ def _forwarders(document):
 
 
 def _others(document):
-    cells = [cell for group in ("udp", "transfer", "churn", "start", "memory", "policy", "packet")
+    groups = ("udp", "transfer", "churn", "start", "memory", "policy", "packet", "inbound")
+    cells = [cell for group in groups
              for cell in _cells(document, group) if not cell["derived_from"]]
     if cells:
         yield "others.svg", _small_multiples(cells, "Other workloads")

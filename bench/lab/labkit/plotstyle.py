@@ -15,8 +15,8 @@ from . import figures
 # people with any colour vision can tell apart; the yardsticks are grey because they are no peers.
 COLOURS = {"direct": "#8a8a8a", "loopback": "#c4c4c4",
            "sluice": "#0072b2", "sluice-tap": "#7fb8d8", "sluice-packet": "#44aa99",
-           "sluice-names": "#332288",
-           "pasta": "#e69f00", "slirp4netns": "#d55e00",
+           "sluice-names": "#332288", "sluice-in": "#117733",
+           "pasta": "#e69f00", "pasta-in": "#ddcc77", "slirp4netns": "#d55e00",
            "sluice-forward": "#0072b2", "rinetd": "#cc79a7", "haproxy-splice": "#009e73",
            "haproxy-copy": "#56b4e9", "nginx-stream": "#882255", "socat": "#999933"}
 MARKERS = {"direct": "s", "loopback": "D", "sluice": "o", "pasta": "^", "slirp4netns": "v"}

@@ -9,7 +9,7 @@ import json
 
 SCHEMA = 2
 GROUPS = ("tcp", "latency", "udp", "transfer", "churn", "start", "memory", "policy",
-          "packet", "forward")
+          "packet", "inbound", "forward")
 
 
 class BadReport(Exception):

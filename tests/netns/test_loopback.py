@@ -219,8 +219,8 @@ def test_limits_of_the_run_count(t, way):
     done = t.python("""
 kept, lost = [], 0
 for _ in range(8):
-    s = connect(args[0], 7000)
     try:
+        s = connect(args[0], 7000)
         s.sendall(b"x"); kept.append(s) if s.recv(1) else None
     except OSError: lost += 1
 print(len(kept), lost)

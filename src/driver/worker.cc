@@ -136,6 +136,10 @@ void Worker::dispatch(const epoll_event& event, Instant now, Outside& outside) {
     case EventKind::kDnsUdp:
     case EventKind::kDnsTcp: dns_.on_event(tag, event.events, {now, sink_}); return;
     case EventKind::kListener: published_.on_event(tag, {now, sink_}); return;
+    case EventKind::kGuestDatagrams:
+      loopback_.datagrams().on_event(tag, settle(now));
+      settle(now);
+      return;
     case EventKind::kGuestListener:
     case EventKind::kGuestCall: loopback_.on_event(tag, {now, sink_}); return;
     case EventKind::kCarriedGuest:
@@ -234,6 +238,7 @@ FramesWritten Worker::write_frames(Instant now) {
       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
       [&](const flow::CloseUdp action) { udp_.close(action); },
+      [&](const flow::AnswerGuest& action) { loopback_.datagrams().answer(action); },
       [&](const flow::OpenPing action) { ping_.open(action, {now, sink_}); },
       [&](const flow::SendPing action) { ping_.send(action, {now, sink_}); },
       [&](const flow::ClosePing action) { ping_.close(action); },
@@ -252,6 +257,7 @@ FramesWritten Worker::write_frames(Instant now) {
       }
     }
     udp_.flush({now, sink_});
+    loopback_.datagrams().flush();
     dns_.run_actions({now, sink_});
   } while (done < actions.size());
   sink_.clear_actions();

@@ -358,6 +358,13 @@ class Harness {
       case 10: engine_.tcp().set_call_guest(policy::LoopbackUse{pick % 3U}); break;
       case 11: guest_answers(id, (pick & 1) != 0); break;
       case 12: loopback_client(pick); break;
+      case 13:
+        engine_.udp().on_loopback_datagrams(
+            {.guest = {wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{pick}},
+             .target = {wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{53}},
+             .listener = pick},
+            ByteView(kHostBytes).first(pick + 1U), pick % 7, {now_, sink_});
+        break;
       default: failures(pick); break;
     }
   }
@@ -636,6 +643,11 @@ class Harness {
   }
   void carry_out(const flow::CloseUdp& action) {
     require(udp_.erase(key(action.socket)) == 1, "a socket is closed once");
+  }
+  void carry_out(const flow::AnswerGuest& action) {
+    require(action.target.address.is_loopback() && action.listener < 256, "as it was called");
+    for (const std::uint8_t byte : action.payload)
+      touched_ = static_cast<std::uint8_t>(touched_ ^ byte);
   }
   void carry_out(const flow::OpenPing& action) {
     require(pings_.emplace(key(action.socket), action.socket).second, "a socket is opened once");

@@ -239,3 +239,11 @@ def test_the_log_is_bounded_and_the_program_ends_with_its_status(t, side):
         check(file.read(4) in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"), "no pcap")
     os.kill(side.serves, signal.SIGTERM)
     ends(side.serves)
+
+
+@each_family
+def test_udp_from_the_namespace_to_the_host_spliced(t, side):
+    side.start("-t", "none", "-u", "none", "-T", "none", "-U", "10004")
+    server = serve_outside(t, t.net.hst, ECHO, LOOPBACK[t.family], 10004)
+    check_equal(side.python(ASK, LOOPBACK[t.family], 10004, 2048), "same", "the echo")
+    check_equal(server.wait(10), 0, "the server")

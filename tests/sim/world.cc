@@ -313,6 +313,7 @@ void World::carry_out(const flow::Action& action) {
                         [&](const flow::ReleaseTcp& a) { on_release(a); },
                         [&](const flow::CallGuest&) { check(false, "nobody calls the guest"); },
                         [&](const flow::JoinTcp&) { check(false, "nobody calls the guest"); },
+                        [&](const flow::AnswerGuest&) { check(false, "nobody calls a listener"); },
                         [&](const flow::OpenUdp&) { ++udp_sockets_; },
                         [&](const flow::SendUdp& a) { on_send_udp(a); },
                         [&](const flow::CloseUdp&) { --udp_sockets_; },

@@ -1,5 +1,6 @@
 #include "app/guest/loopback_options.h"
 
+#include <array>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -11,25 +12,31 @@ namespace {
 
 using Checked = std::expected<void, Mistake>;
 
-constexpr std::string_view kTcpNs = "--tcp-ns";
+struct Way {
+  OptionId option;
+  std::string_view name;
+  policy::Protocol protocol;
+};
+constexpr std::array kWays{Way{OptionId::kTcpNs, "--tcp-ns", policy::Protocol::kTcp},
+                           Way{OptionId::kUdpNs, "--udp-ns", policy::Protocol::kUdp}};
 
 // Two listeners at one place of the guest.
 [[nodiscard]] bool share_a_port(const policy::PortMap& a, const policy::PortMap& b) {
-  return a.guest_first.value < b.guest_first.value + b.count &&
+  return a.protocol == b.protocol && a.guest_first.value < b.guest_first.value + b.count &&
          b.guest_first.value < a.guest_first.value + a.count;
 }
 
-Checked add(std::vector<policy::PortMap>& ports, const policy::PortMap& map) {
+Checked add(std::vector<policy::PortMap>& ports, const Way& way, const policy::PortMap& map) {
   std::size_t count = map.count;
   for (const policy::PortMap& other : ports) {
     count += other.count;
     if (!share_a_port(map, other)) continue;
     const bool other_begins = other.guest_first.value > map.guest_first.value;
-    return fail("{}: port {} of the guest is named twice; expected one way for it", kTcpNs,
+    return fail("{}: port {} of the guest is named twice; expected one way for it", way.name,
                 (other_begins ? other : map).guest_first.value);
   }
   if (count > kPortsOutMax) {
-    return fail("{}: these are {} ports; expected {} at most", kTcpNs, count, kPortsOutMax);
+    return fail("{}: these are {} ports; expected {} at most", way.name, count, kPortsOutMax);
   }
   ports.push_back(map);
   return {};
@@ -39,15 +46,17 @@ Checked add(std::vector<policy::PortMap>& ports, const policy::PortMap& map) {
 
 std::expected<void, Mistake> read_loopback_options(const RawOptions& raw,
                                                    NamespaceOptions& options) {
-  std::vector<policy::PortMap> listed;
-  for (const std::string& text : raw.all(OptionId::kTcpNs)) {
-    auto ports = parse_ports_out(kTcpNs, text);
-    if (!ports) return std::unexpected(std::move(ports.error()));
-    if (text == "none") listed.clear();
-    listed.insert(listed.end(), ports->begin(), ports->end());
-  }
-  for (const policy::PortMap& map : listed) {
-    if (auto added = add(options.loopback, map); !added) return added;
+  for (const Way& way : kWays) {
+    std::vector<policy::PortMap> listed;
+    for (const std::string& text : raw.all(way.option)) {
+      auto ports = parse_ports_out(way.name, way.protocol, text);
+      if (!ports) return std::unexpected(std::move(ports.error()));
+      if (text == "none") listed.clear();
+      listed.insert(listed.end(), ports->begin(), ports->end());
+    }
+    for (const policy::PortMap& map : listed) {
+      if (auto added = add(options.loopback, way, map); !added) return added;
+    }
   }
   if (raw.has(OptionId::kHostLoToNsLo)) options.call_guest = policy::LoopbackUse::kFirst;
   return {};

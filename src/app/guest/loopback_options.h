@@ -1,4 +1,5 @@
-// What leads between the loopbacks of host and guest: --tcp-ns and --host-lo-to-ns-lo.
+// What leads between the loopbacks of host and guest: --tcp-ns, --udp-ns and
+// --host-lo-to-ns-lo.
 #pragma once
 
 #include <expected>

@@ -18,7 +18,7 @@ namespace sluice::app {
 struct NamespaceOptions : GuestOptions {
   std::string interface = "tap0";
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;  // --fast-path
-  std::vector<policy::PortMap> loopback;                       // --tcp-ns (serve::ServePlan).
+  std::vector<policy::PortMap> loopback;  // --tcp-ns, --udp-ns (serve::ServePlan).
   policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;  // --host-lo-to-ns-lo
 };
 

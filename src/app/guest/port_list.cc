@@ -158,8 +158,9 @@ std::expected<PortList, Mistake> parse_port_list(std::string_view option, std::s
 }
 
 std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(std::string_view option,
+                                                                     policy::Protocol protocol,
                                                                      std::string_view text) {
-  auto list = read_list(text, policy::Protocol::kTcp, EphemeralPorts::of_host());
+  auto list = read_list(text, protocol, EphemeralPorts::of_host());
   if (!list) return fail("{}: '{}' are no ports; expected {}", option, text, kShapeOut);
   if (list->follow) {
     return fail("{}: '{}': ports of the host are not followed; expected the ports themselves",

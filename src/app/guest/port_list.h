@@ -45,10 +45,10 @@ struct PortList {
                                                                policy::Protocol protocol,
                                                                const EphemeralPorts& ephemeral);
 
-// Of -T: TCP, and no more than so many ports in all, as each costs two listeners in the guest. An
+// Of -T and -U: no more than so many ports in all, as each costs two sockets in the guest. An
 // address, an interface and "auto" are mistakes.
 inline constexpr std::size_t kPortsOutMax = 1024;
 [[nodiscard]] std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(
-    std::string_view option, std::string_view text);
+    std::string_view option, policy::Protocol protocol, std::string_view text);
 
 }  // namespace sluice::app

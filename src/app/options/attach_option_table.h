@@ -45,6 +45,7 @@ inline constexpr std::array kAttachOptions{
     guest_option::kUdpPorts,
     guest_option::kIgnoreBindErrors,
     guest_option::kTcpNs,
+    guest_option::kUdpNs,
     guest_option::kHostLoToNsLo,
     guest_option::kHostLoopback,
     guest_option::kHostAddresses,

@@ -68,6 +68,8 @@ inline constexpr OptionSpec kTcpNs{OptionId::kTcpNs,
                                    "lead TCP ports of the guest's loopback to the host's,\n"
                                    "as 5432,8080:80,2000-2010,~2005: the guest's port, and\n"
                                    "the host's behind the colon"};
+inline constexpr OptionSpec kUdpNs{OptionId::kUdpNs, OptionKind::kList, "-U,--udp-ns",
+                                   "PORTS",          "What may pass",   "as --tcp-ns, for UDP"};
 inline constexpr OptionSpec kHostLoToNsLo{OptionId::kHostLoToNsLo,
                                           OptionKind::kFlag,
                                           "--host-lo-to-ns-lo",

@@ -22,6 +22,7 @@ enum class OptionId : std::uint8_t {
   kUdpPorts,
   kIgnoreBindErrors,
   kTcpNs,
+  kUdpNs,
   kHostLoToNsLo,
   kHostLoopback,
   kHostAddresses,

@@ -30,6 +30,7 @@ inline constexpr std::array kRunOptions{
     guest_option::kUdpPorts,
     guest_option::kIgnoreBindErrors,
     guest_option::kTcpNs,
+    guest_option::kUdpNs,
     guest_option::kHostLoToNsLo,
     guest_option::kHostLoopback,
     guest_option::kHostAddresses,

@@ -20,6 +20,7 @@ enum class EventKind : std::uint8_t {
   kCarriedGuest,
   kCarriedHost,
   kGuestListener,
+  kGuestDatagrams,
   kGuestCall,
   kHostAddresses,
   kInbox,

@@ -30,7 +30,8 @@ LoopbackPath::LoopbackPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engi
       engine_(engine),
       tcp_(tcp),
       hand_overs_(hand_overs),
-      ports_(kernel, loop) {
+      ports_(kernel, loop),
+      datagrams_(engine, ports_) {
   hand_overs.set_taker(*this);
 }
 

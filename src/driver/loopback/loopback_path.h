@@ -16,6 +16,7 @@
 #include "driver/io/event_tag.h"
 #include "driver/io/tcp_io.h"
 #include "driver/loopback/guest_sockets.h"
+#include "driver/loopback/loopback_datagrams.h"
 #include "driver/loopback/loopback_ports.h"
 #include "flow/core/action.h"
 #include "flow/tcp/tcp_flows.h"
@@ -39,6 +40,9 @@ class LoopbackPath final : public GuestSocketTaker {
   void join(const flow::JoinTcp& action, flow::Turn turn);
   // The guest's socket of a flow that is not joined yet; the host's is TcpIo's.
   void close(const flow::CloseTcp& action);
+
+  // Of UDP.
+  [[nodiscard]] LoopbackDatagrams& datagrams() { return datagrams_; }
 
   // A socket that calls, or a listener of ours in the guest.
   void on_event(const EventTag& tag, flow::Turn turn);
@@ -77,6 +81,7 @@ class LoopbackPath final : public GuestSocketTaker {
   HandOvers& hand_overs_;
   GuestSockets sockets_;
   LoopbackPorts ports_;
+  LoopbackDatagrams datagrams_;
   std::vector<Call> calls_;                         // At the index of the flow's id.
   std::array<std::deque<flow::TcpId>, 2> waiting_;  // For a socket; some have ended since.
   Instant order_at_ = kNever;  // When to tell an agent the rest that had its hands full.

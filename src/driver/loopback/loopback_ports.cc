@@ -9,6 +9,13 @@
 #include "telemetry/log.h"
 
 namespace sluice::driver {
+namespace {
+
+[[nodiscard]] bool is_there(const LoopbackPorts::Place& place) {
+  return place.listener.valid() || place.socket.valid();
+}
+
+}  // namespace
 
 void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
   for (const policy::PortMap& map : maps) {
@@ -17,7 +24,9 @@ void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
       const wire::Port host{static_cast<std::uint16_t>(map.host_first.value + i)};
       for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
         const wire::IpAddress address = wire::IpAddress::loopback(family);
-        places_.push_back({.guest = {address, guest}, .target = {address, host}});
+        places_.push_back({.guest = {address, guest},
+                           .target = {address, host},
+                           .datagrams = map.protocol == policy::Protocol::kUdp});
       }
     }
   }
@@ -25,9 +34,10 @@ void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
 
 bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
   for (; asked_ < places_.size() && ordered_ < kOrderedMax; ++asked_, ++ordered_) {
-    const wire::Endpoint& guest = places_[asked_].guest;
-    if (!agent.make_socket(first_tag + asked_,
-                           {.family = guest.address.family(), .bound = guest})) {
+    const Place& place = places_[asked_];
+    if (!agent.make_socket(first_tag + asked_, {.family = place.guest.address.family(),
+                                                .datagrams = place.datagrams,
+                                                .bound = place.guest})) {
       return false;
     }
   }
@@ -35,37 +45,53 @@ bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
 }
 
 void LoopbackPorts::on_socket(std::size_t place, agent::AgentSocket answer) {
-  if (place >= asked_ || places_[place].listener.valid()) return;
+  if (place >= asked_ || is_there(places_[place])) return;
   if (ordered_ > 0) --ordered_;
-  if (answer.error == 0) {
-    // A stranger could have passed one that blocks.
-    (void)kernel_.fcntl_int(answer.socket.get(), F_SETFL, O_NONBLOCK);
-    places_[place].listener = host::TcpListener::adopt(
-        sys::KernelFd(kernel_, answer.socket.release()), {.urgent_inline = true, .guarded = true});
-    if (resume_at_ != kNever || watch(place)) return;
-    places_[place].listener.close();
-    answer.error = ENOSPC;  // As epoll_ctl(2) has it.
+  if (answer.error != 0) {
+    tell(places_[place], answer.error);
+    return;
   }
-  tell(places_[place], answer.error);
+  adopt(place, std::move(answer.socket));
+  const bool waits = !places_[place].datagrams && resume_at_ != kNever;
+  if (waits || watch(place)) return;
+  places_[place].listener.close();
+  places_[place].socket.close();
+  tell(places_[place], ENOSPC);  // As epoll_ctl(2) has it.
+}
+
+void LoopbackPorts::adopt(std::size_t place, UniqueFd socket) {
+  // A stranger could have passed one that blocks.
+  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
+  sys::KernelFd fd(kernel_, socket.release());
+  if (places_[place].datagrams) {
+    places_[place].socket = host::UdpSocket::adopt(std::move(fd));
+  } else {
+    places_[place].listener =
+        host::TcpListener::adopt(std::move(fd), {.urgent_inline = true, .guarded = true});
+  }
 }
 
 void LoopbackPorts::tell(const Place& place, int error) {
   // A guest without IPv6, or without an address at its loopback, has nothing to miss.
   if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) return;
   if (++told_ > kToldMax) return;
-  telemetry::log_warn("{} of the guest does not lead to the host's loopback: {}{}",
-                      wire::to_string(place.guest), sys::errno_text(error),
+  telemetry::log_warn("{}/{} of the guest does not lead to the host's loopback: {}{}",
+                      wire::to_string(place.guest), place.datagrams ? "udp" : "tcp",
+                      sys::errno_text(error),
                       error == EADDRINUSE ? "; a program in the guest has this port" : "");
 }
 
 LoopbackPorts::Place* LoopbackPorts::find(const EventTag& tag) {
-  if (tag.index >= places_.size() || !places_[tag.index].listener.valid()) return nullptr;
+  if (tag.index >= places_.size() || !is_there(places_[tag.index])) return nullptr;
   return &places_[tag.index];
 }
 
 bool LoopbackPorts::watch(std::size_t place) {
-  const EventTag tag{EventKind::kGuestListener, static_cast<std::uint32_t>(place)};
-  return loop_.add(places_[place].listener.fd(), EPOLLIN, tag.pack()).has_value();
+  const Place& one = places_[place];
+  const EventTag tag{one.datagrams ? EventKind::kGuestDatagrams : EventKind::kGuestListener,
+                     static_cast<std::uint32_t>(place)};
+  const int fd = one.datagrams ? one.socket.fd() : one.listener.fd();
+  return loop_.add(fd, EPOLLIN, tag.pack()).has_value();
 }
 
 void LoopbackPorts::pause(Instant now) {

@@ -1,5 +1,5 @@
-// Listeners at the guest's loopback, which lead to the host's: made by the agent, one port of one
-// family after the other. Not thread-safe.
+// Listeners of TCP and sockets of UDP at the guest's loopback, which lead to the host's: made by
+// the agent, one port of one family after the other. Not thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,11 @@
 
 #include "agent/agent.h"
 #include "base/time.h"
+#include "base/unique_fd.h"
 #include "driver/io/event_tag.h"
 #include "host/accept.h"
 #include "host/listener.h"
+#include "host/udp_socket.h"
 #include "policy/port_map.h"
 #include "sys/event_loop.h"
 #include "sys/kernel.h"
@@ -26,7 +28,9 @@ class LoopbackPorts {
   struct Place {
     wire::Endpoint guest;
     wire::Endpoint target;  // Of the host.
-    host::TcpListener listener{};
+    bool datagrams = false;
+    host::TcpListener listener{};  // Of TCP, once it is there,
+    host::UdpSocket socket{};      // and of UDP.
     host::AcceptShare share{};
   };
 
@@ -39,9 +43,9 @@ class LoopbackPorts {
   [[nodiscard]] bool order(agent::GuestAgent& agent, std::uint64_t first_tag);
   // The answer, by its place. A port that the guest has itself is told, and left out.
   void on_socket(std::size_t place, agent::AgentSocket answer);
-  // Null: nobody listens there.
+  // Null: there is none yet.
   [[nodiscard]] Place* find(const EventTag& tag);
-  // There is no descriptor left: none of them is watched until resume().
+  // There is no descriptor left: no listener is watched until resume().
   void pause(Instant now);
   [[nodiscard]] Instant resume_at() const { return resume_at_; }
   void resume(Instant now);
@@ -49,6 +53,7 @@ class LoopbackPorts {
  private:
   [[nodiscard]] bool watch(std::size_t place);
   void tell(const Place& place, int error);
+  void adopt(std::size_t place, UniqueFd socket);
 
   sys::Kernel& kernel_;
   sys::EventLoop& loop_;

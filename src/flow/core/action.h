@@ -128,6 +128,14 @@ struct SendUdp {
 struct CloseUdp {
   UdpId socket;
 };
+// What a host says to a program of the guest's that wrote to a listener of ours at its loopback:
+// goes out by that, as on_loopback_datagrams() has named it.
+struct AnswerGuest {
+  std::uint32_t listener = 0;
+  wire::Endpoint target;
+  ByteView payload;
+  std::uint16_t segment_size = 0;  // As of SendUdp.
+};
 struct OpenPing {
   PingId socket;
   wire::IpFamily family{};
@@ -170,8 +178,8 @@ struct ReportFlow {
 
 using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
                             CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, CallGuest,
-                            JoinTcp, OpenUdp, SendUdp, CloseUdp, OpenPing, SendPing, ClosePing,
-                            AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
+                            JoinTcp, OpenUdp, SendUdp, CloseUdp, AnswerGuest, OpenPing, SendPing,
+                            ClosePing, AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

@@ -79,6 +79,7 @@ void TcpFlows::on_guest_answered(TcpId id, Turn turn) {
   if (state->refused) loopback_servers_.found(server, turn.now);
   table_.erase(flow->key, id.index);
   flow->key.guest = server;
+  flow->key.remote.address = wire::IpAddress::loopback(server.address.family());
   join(*flow, timers_, turn.now + options_.idle_limit, turn);
 }
 

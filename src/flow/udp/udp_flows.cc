@@ -148,8 +148,10 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
       return;
     }
   } else {
-    index = index_of(
-        {owner->guest, {targets_.as_guest_sees(from.address), from.port}, wire::IpProtocol::kUdp});
+    // At its loopback the guest sees the host's as its own.
+    const wire::IpAddress seen =
+        owner->guest.address.is_loopback() ? from.address : targets_.as_guest_sees(from.address);
+    index = index_of({owner->guest, {seen, from.port}, wire::IpProtocol::kUdp});
     if (index == FlowTable::kNone || flows_.at(index).target != from ||
         flows_.at(index).socket != socket) {
       admission_.drops().count(DropReason::kUdpUnasked);
@@ -171,13 +173,20 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     datagrams = datagrams.first(*passing);
   }
   flow.bytes_to_guest += datagrams.size();
+  if (flow.by_loopback) [[unlikely]] {
+    turn.out.push(AnswerGuest{.listener = flow.listener,
+                              .target = flow.key.guest,
+                              .payload = datagrams,
+                              .segment_size = segment_size});
+    return;
+  }
   link_.send_udp(flow.key.remote, flow.key.guest, datagrams, segment_size, turn.out);
 }
 
 std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
                                                     const wire::Endpoint& target) const {
   const Socket* owner = sockets_.find(socket);
-  if (owner == nullptr) return std::nullopt;
+  if (owner == nullptr || owner->guest.address.is_loopback()) return std::nullopt;
   if (owner->only != FlowTable::kNone) {
     const FlowKey& only = flows_.at(owner->only).key;
     return Origin{only.guest, only.remote};

@@ -52,6 +52,15 @@ class UdpFlows {
   void on_received(UdpId socket, const wire::Endpoint& from,
                    const std::optional<wire::IpAddress>& local, ByteView datagrams,
                    std::uint16_t segment_size, Turn turn);
+  // A program of the guest's wrote to a listener of ours at its loopback, which leads to the
+  // host's.
+  struct LoopbackClient {
+    wire::Endpoint guest;
+    wire::Endpoint target;
+    std::uint32_t listener = 0;  // By whose number AnswerGuest names it.
+  };
+  void on_loopback_datagrams(const LoopbackClient& from, ByteView datagrams,
+                             std::uint16_t segment_size, Turn turn);
   // Answers a FindTarget.
   void on_found(SlabHandle handle, const FoundTarget& found, Turn turn);
   // Answers an AskPolicy.
@@ -133,7 +142,9 @@ class UdpFlows {
     std::optional<wire::IpAddress> local;
     UdpId socket;
     bool inbound = false;
-    bool told = false;  // Somebody was told that it begins.
+    bool by_loopback = false;    // The guest wrote to a listener of ours; no frame is of it.
+    std::uint32_t listener = 0;  // The one that it wrote to last.
+    bool told = false;           // Somebody was told that it begins.
     bool answered = false;
     policy::FlowSide side = policy::FlowSide::kOutbound;
     Standing standing = Standing::kConfirmed;
@@ -162,6 +173,8 @@ class UdpFlows {
         key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
   }
   [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
+  // udp_loopback.cc
+  [[nodiscard]] std::uint32_t open_loopback(const FlowKey& key, Turn turn);
   [[nodiscard]] std::uint32_t flow_of_client(const ClientKey& client, Turn turn);
   [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Turn turn);
   [[nodiscard]] static ClientKey client_key(const Flow& flow) {

@@ -24,7 +24,7 @@ namespace sluice::flow {
 [[gnu::cold]] void UdpFlows::end_used_up(std::uint32_t index, ByteView datagram, Turn turn) {
   const Flow& flow = flows_.at(index);
   flow.metered.meter->note_ended();
-  if (flow.held == nullptr && !flow.inbound) {
+  if (flow.held == nullptr && !flow.inbound && !flow.by_loopback) {
     link_.send_error({.kind = IcmpErrorKind::kProhibited},
                      {.protocol = wire::IpProtocol::kUdp,
                       .guest = flow.key.guest,
@@ -42,14 +42,15 @@ namespace sluice::flow {
       judge_waiting(handle.index, turn);
       return;
     }
-    // Who called a published port was not judged at first either.
-    if (!flow.inbound &&
+    // Who called a published port, or a listener of ours, was not judged at first either.
+    const bool judged = !flow.inbound && !flow.by_loopback;
+    if (judged &&
         (!admission_.accepts_still(policy::Protocol::kUdp, flow.key.remote, flow.by, turn.now) ||
          !admission_.accepts_target(policy::Protocol::kUdp, flow.by,
                                     targets_.as_guest_sees(flow.leads_to())))) {
       cut_off(handle.index, policy::Verdict::kRevoked, turn);
-    } else if (!admission_.move_to_meter(
-                   flow.metered, flow.inbound ? meters.of_run() : meters.of(flow.by.rule))) {
+    } else if (!admission_.move_to_meter(flow.metered,
+                                         judged ? meters.of(flow.by.rule) : meters.of_run())) {
       end_used_up(handle.index, {}, turn);
     }
   });

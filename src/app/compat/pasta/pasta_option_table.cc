@@ -26,21 +26,12 @@ void tell_not_followed(PasstDraft& draft, PasstGiven given) {
                                             given.option, kLoopbackByLink));
 }
 
-PasstTaken read_tcp_out(PasstDraft& draft, PasstGiven given) {
+template <OptionId kOption>
+PasstTaken read_ports_out(PasstDraft& draft, PasstGiven given) {
   const bool follows = given.text == "auto";
   if (follows) tell_not_followed(draft, given);
-  draft.value(OptionId::kTcpNs, follows ? "none" : given.text);
+  draft.value(kOption, follows ? "none" : given.text);
   return {};
-}
-
-PasstTaken read_udp_out(PasstDraft& draft, PasstGiven given) {
-  if (given.text == "none") return {};
-  if (given.text == "auto") {
-    tell_not_followed(draft, given);
-    return {};
-  }
-  return fail("{}: '{}' cannot be led out of the namespace's loopback; expected none: {}",
-              given.option, given.text, kLoopbackByLink);
 }
 
 PasstTaken read_interface(PasstDraft& draft, PasstGiven given) {
@@ -111,8 +102,8 @@ constexpr PasstOption kOptions[] = {
     {"tcp-ns", 'T', "PORTS",
      "lead ports of the namespace's loopback to the host's:\n"
      "none (default), or 5432,8080:80,2000-2010,~2005",
-     read_tcp_out},
-    {"udp-ns", 'U', "none", "those of UDP are not led", read_udp_out},
+     read_ports_out<OptionId::kTcpNs>},
+    {"udp-ns", 'U', "PORTS", "the same of UDP (default: none)", read_ports_out<OptionId::kUdpNs>},
     {"no-splice", 0, nullptr, "every byte goes by the interface, but those of -T",
      switched<&PastaNamespaceWords::splices, false>},
     {"host-lo-to-ns-lo", 0, nullptr,

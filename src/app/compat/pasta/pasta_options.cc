@@ -84,11 +84,11 @@ void tell_differences(PasstDraft& draft, const Target& target) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
   if (!draft.raw.has(OptionId::kTcpNs)) {
-    draft.differs("ports of the host's loopback are not followed; -T names them");
+    draft.differs("ports of the host's loopback are not followed; -T and -U name them");
   }
   draft.differs(
-      "UDP is not led between the loopbacks of host and namespace, and its ports that wait at the "
-      "namespace's are not published (-U, -u auto)");
+      "ports of UDP that wait at the namespace's loopback are not published (-u auto), and nobody "
+      "is led there");
   if (draft.target.splices && !draft.raw.has(OptionId::kHostLoToNsLo)) {
     draft.differs(
         "what comes from the host's loopback ends at the namespace's loopback where nobody waits "

@@ -12,8 +12,12 @@ namespace sluice::app {
 namespace {
 
 std::expected<NamespaceOptions, Mistake> read(const std::vector<const char*>& ports,
-                                              bool loopback_first = false) {
+                                              bool loopback_first = false,
+                                              const std::vector<const char*>& udp = {}) {
   RawOptions raw;
+  for (const char* const text : udp) {
+    raw.values[static_cast<std::size_t>(OptionId::kUdpNs)].emplace_back(text);
+  }
   for (const char* const text : ports) {
     raw.values[static_cast<std::size_t>(OptionId::kTcpNs)].emplace_back(text);
   }
@@ -47,6 +51,17 @@ TEST(LoopbackOptions, APortOfTheGuestHasOneWay) {
   EXPECT_EQ(mistake({"79-82", "80"}),
             "--tcp-ns: port 80 of the guest is named twice; expected one way for it");
   EXPECT_EQ(mistake({"80:8080", "81:8080"}), "(none)") << "two ways to a port of the host";
+}
+
+TEST(LoopbackOptions, PortsOfUdpAreOnesOfTheirOwn) {
+  const auto options = read({"53"}, false, {"53:5353"});
+  ASSERT_TRUE(options.has_value());
+  ASSERT_EQ(options->loopback.size(), 2U);
+  EXPECT_EQ(options->loopback[1].protocol, policy::Protocol::kUdp);
+  EXPECT_EQ(options->loopback[1].host_first, wire::Port{5353});
+  const auto twice = read({}, false, {"53", "53"});
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_TRUE(twice.error().text.contains("--udp-ns: port 53"));
 }
 
 TEST(LoopbackOptions, TheirNumberIsBounded) {

@@ -79,7 +79,7 @@ TEST(PortList, ThoseOfTheGuestAreToFollow) {
 
 // As guest:host, ranges by their first port and their count.
 std::string ports_out(std::string_view text) {
-  const auto maps = parse_ports_out("-T", text);
+  const auto maps = parse_ports_out("-T", policy::Protocol::kTcp, text);
   if (!maps) return maps.error().text;
   std::string all;
   for (const policy::PortMap& map : *maps) {

@@ -29,7 +29,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
       dialer_({kernel, loop, outbound_}, engine_.tcp(), tcp_),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
-      loopback_(kernel, loop, engine_, tcp_, hand_overs_),
+      loopback_({kernel, loop, outbound_}, engine_, tcp_, hand_overs_),
       udp_({kernel, loop, outbound_}, engine_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),

@@ -152,7 +152,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
                      .descriptor_limit = sys::fd_soft_limit(),
                      .workers = workers,
                      .tells = worker == 0},
-      .call_guest = making.plan.call_guest,
+      .call_guest = agents.empty() ? policy::LoopbackUse::kNever : making.plan.call_guest,
       .outbound = making.plan.outbound,
       .keep_report = making.reports,
       .flow_log = {},

@@ -23,14 +23,14 @@ constexpr std::uint64_t kFirstListener = 2;
 
 }  // namespace
 
-LoopbackPath::LoopbackPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine,
-                           TcpIo& tcp, HandOvers& hand_overs)
-    : kernel_(kernel),
-      loop_(loop),
+LoopbackPath::LoopbackPath(IoContext context, flow::Engine& engine, TcpIo& tcp,
+                           HandOvers& hand_overs)
+    : kernel_(context.kernel),
+      loop_(context.loop),
       engine_(engine),
       tcp_(tcp),
       hand_overs_(hand_overs),
-      ports_(kernel, loop),
+      ports_(context.kernel, context.loop),
       datagrams_(engine, ports_) {
   hand_overs.set_taker(*this);
 }

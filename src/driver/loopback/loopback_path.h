@@ -14,6 +14,7 @@
 #include "driver/fast_path/guest_socket_taker.h"
 #include "driver/fast_path/hand_overs.h"
 #include "driver/io/event_tag.h"
+#include "driver/io/io_context.h"
 #include "driver/io/tcp_io.h"
 #include "driver/loopback/guest_sockets.h"
 #include "driver/loopback/loopback_datagrams.h"
@@ -30,8 +31,7 @@ namespace sluice::driver {
 class LoopbackPath final : public GuestSocketTaker {
  public:
   // References are not owned.
-  LoopbackPath(sys::Kernel& kernel, sys::EventLoop& loop, flow::Engine& engine, TcpIo& tcp,
-               HandOvers& hand_overs);
+  LoopbackPath(IoContext context, flow::Engine& engine, TcpIo& tcp, HandOvers& hand_overs);
 
   // Ports of the guest's loopback that lead to the host's. Once.
   void open(std::span<const policy::PortMap> ports, Instant now);

@@ -72,13 +72,16 @@ void LoopbackPorts::adopt(std::size_t place, UniqueFd socket) {
 }
 
 void LoopbackPorts::tell(const Place& place, int error) {
-  // A guest without IPv6, or without an address at its loopback, has nothing to miss.
-  if (error == EADDRNOTAVAIL || error == EAFNOSUPPORT) return;
+  const bool no_address = error == EADDRNOTAVAIL || error == EAFNOSUPPORT;
+  // A guest without IPv6 has nothing to miss.
+  if (no_address && !place.guest.address.is_v4()) return;
   if (++told_ > kToldMax) return;
   telemetry::log_warn("{}/{} of the guest does not lead to the host's loopback: {}{}",
                       wire::to_string(place.guest), place.datagrams ? "udp" : "tcp",
                       sys::errno_text(error),
-                      error == EADDRINUSE ? "; a program in the guest has this port" : "");
+                      error == EADDRINUSE ? "; a program in the guest has this port"
+                      : no_address        ? "; is its loopback interface up?"
+                                          : "");
 }
 
 LoopbackPorts::Place* LoopbackPorts::find(const EventTag& tag) {

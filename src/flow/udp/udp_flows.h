@@ -173,8 +173,6 @@ class UdpFlows {
         key, [this](std::uint32_t index) -> const FlowKey& { return flows_.at(index).key; });
   }
   [[nodiscard]] std::uint32_t open(const FlowKey& key, const wire::IpPacketView& packet, Turn turn);
-  // udp_loopback.cc
-  [[nodiscard]] std::uint32_t open_loopback(const FlowKey& key, Turn turn);
   [[nodiscard]] std::uint32_t flow_of_client(const ClientKey& client, Turn turn);
   [[nodiscard]] std::uint32_t open_inbound(const ClientKey& client, FlowKey key, Turn turn);
   [[nodiscard]] static ClientKey client_key(const Flow& flow) {

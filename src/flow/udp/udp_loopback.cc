@@ -5,13 +5,24 @@
 
 namespace sluice::flow {
 
+// The policy is not asked: whoever has the listener opened has let it through.
 void UdpFlows::on_loopback_datagrams(const LoopbackClient& from, ByteView datagrams,
                                      std::uint16_t segment_size, Turn turn) {
   const FlowKey key{from.guest, from.target, wire::IpProtocol::kUdp};
   std::uint32_t index = index_of(key);
   if (index == FlowTable::kNone) {
-    index = open_loopback(key, turn);
-    if (index == FlowTable::kNone) return;
+    Metered metered;
+    const policy::Verdict verdict =
+        admission_.admit_unasked(policy::FlowSide::kOutbound, turn.now, metered);
+    if (verdict != policy::Verdict::kAccepted) {
+      turn.out.push(ReportFlow{refused_flow(key, verdict, {}, turn.now)});
+      return;
+    }
+    index = create(key, from.target, socket_for(key.guest, turn.out), turn.now);
+    flows_.at(index).by_loopback = true;
+    flows_.at(index).metered = metered;
+    turn.out.tell_opening(flows_.at(index));
+    set_standing(index, Standing::kAskedOnce);
   } else if (flows_.at(index).standing == Standing::kAskedOnce) {
     set_standing(index, Standing::kConfirmed);
   }
@@ -30,24 +41,6 @@ void UdpFlows::on_loopback_datagrams(const LoopbackClient& from, ByteView datagr
                         .payload = datagrams,
                         .segment_size = segment_size,
                         .local = std::nullopt});
-}
-
-// Not asked of the policy: whoever has the listener opened has let it through.
-std::uint32_t UdpFlows::open_loopback(const FlowKey& key, Turn turn) {
-  Metered metered;
-  const policy::Verdict verdict =
-      admission_.admit_unasked(policy::FlowSide::kOutbound, turn.now, metered);
-  if (verdict != policy::Verdict::kAccepted) {
-    turn.out.push(ReportFlow{refused_flow(key, verdict, {}, turn.now)});
-    return FlowTable::kNone;
-  }
-  const std::uint32_t index = create(key, key.remote, socket_for(key.guest, turn.out), turn.now);
-  Flow& flow = flows_.at(index);
-  flow.by_loopback = true;
-  flow.metered = metered;
-  turn.out.tell_opening(flow);
-  set_standing(index, Standing::kAskedOnce);
-  return index;
 }
 
 }  // namespace sluice::flow

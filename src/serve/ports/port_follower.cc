@@ -27,7 +27,8 @@ bool PortFollower::follows(policy::Protocol protocol) const {
 
 bool PortFollower::is_ours(wire::Port port) const {
   return std::ranges::any_of(terms_.loopback, [&](const policy::PortMap& map) {
-    return port.value >= map.guest_first.value && port.value - map.guest_first.value < map.count;
+    return map.protocol == policy::Protocol::kTcp && port.value >= map.guest_first.value &&
+           port.value - map.guest_first.value < map.count;
   });
 }
 

@@ -61,7 +61,7 @@ class FastPathFixture : public flow::test::TcpFixture {
     restart({});
     io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
     path.emplace(kernel, *loop_, engine(), *io, std::move(ours), options);
-    loopback.emplace(kernel, *loop_, engine(), *io, *path);
+    loopback.emplace(IoContext{kernel, *loop_, outbound_}, engine(), *io, *path);
   }
   [[nodiscard]] Carrier& carrier() { return path->carrier(); }
 

@@ -1,4 +1,4 @@
-// The test is the agent: it makes the sockets at the guest's loopback, which is this machine's here.
+// The test is the agent: it makes the sockets at the guest's loopback, which is this machine's.
 #include "driver/loopback/loopback_datagrams.h"
 
 #include <gtest/gtest.h>

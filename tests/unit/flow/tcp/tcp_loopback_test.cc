@@ -253,19 +253,5 @@ TEST_F(TcpLoopbackTest, FramesOfItsNameAreNotItsOwn) {
   EXPECT_EQ(engine().flow_count(), 1U);
 }
 
-TEST(LoopbackServersTest, TheOldestMakesRoom) {
-  LoopbackServers servers;
-  const Instant now{1000s};
-  const auto at = [](std::size_t port) {
-    return wire::Endpoint{wire::IpAddress::loopback(wire::IpFamily::kV4),
-                          wire::Port{static_cast<std::uint16_t>(port)}};
-  };
-  for (std::size_t port = 1; port <= LoopbackServers::kMax + 1; ++port)
-    servers.found(at(port), now);
-  EXPECT_FALSE(servers.waits(at(1), now));
-  EXPECT_TRUE(servers.waits(at(2), now));
-  EXPECT_TRUE(servers.waits(at(LoopbackServers::kMax + 1), now));
-}
-
 }  // namespace
 }  // namespace sluice::flow

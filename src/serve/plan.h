@@ -36,8 +36,8 @@ struct ServePlan {
   std::vector<policy::PortMap> publish{};
   // Where ports follow the guest's (serve/ports/port_follower.h): protocol, address and interface.
   std::vector<policy::PortMap> follow{};
-  // Ports of the guest's loopback that lead to the host's: TCP, of each map both firsts and the
-  // count. Wanted of a guest with an agent only, as is what call_guest may ask for.
+  // Ports of the guest's loopback that lead to the host's: of each map the protocol, both firsts
+  // and the count. Wanted of a guest with an agent only, as is what call_guest may ask for.
   std::vector<policy::PortMap> loopback{};
   policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;
 

@@ -56,6 +56,15 @@ def test_a_port_of_the_guests_loopback_leads_to_the_hosts(t, way):
 
 
 @each_family
+def test_they_are_there_when_the_command_begins(t):
+    """A shell is quicker than an interpreter."""
+    on_host(t, 7000, says(b"hello"))
+    ask = f"exec 3<>/dev/tcp/{LOOPBACK[t.family]}/7000 && head -c 5 <&3"
+    got = [t.guest(["bash", "-c", ask], ["-T", "7000"]).stdout for _ in range(10)]
+    check_equal(got, ["hello"] * 10, "what the command got at once")
+
+
+@each_family
 def test_lists_and_mappings(t):
     for port in (7002, 7101, 7200):
         on_host(t, port, says(b"%d" % port))

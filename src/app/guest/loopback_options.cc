@@ -29,7 +29,7 @@ constexpr std::array kWays{Way{OptionId::kTcpNs, "--tcp-ns", policy::Protocol::k
 Checked add(std::vector<policy::PortMap>& ports, const Way& way, const policy::PortMap& map) {
   std::size_t count = map.count;
   for (const policy::PortMap& other : ports) {
-    count += other.count;
+    if (other.protocol == map.protocol) count += other.count;
     if (!share_a_port(map, other)) continue;
     const bool other_begins = other.guest_first.value > map.guest_first.value;
     return fail("{}: port {} of the guest is named twice; expected one way for it", way.name,

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -47,12 +48,17 @@ std::expected<void, sys::SysError> GuestAgent::make_socket(std::uint64_t tag,
   return send_if_open(channel_, SocketOrder{tag, socket});
 }
 
+bool GuestAgent::wait(Duration patience) const {
+  if (!channel_.valid()) return false;
+  pollfd waiting{.fd = channel_.get(), .events = POLLIN, .revents = 0};
+  const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
+  return ::poll(&waiting, 1, static_cast<int>(std::max<std::int64_t>(limit, 0))) > 0;
+}
+
 AgentMessage GuestAgent::await(Duration patience) {
   // Where it cannot be told to hurry it has hurried enough, or is gone.
   (void)send_if_open(channel_, HurryOrder{});
-  pollfd waiting{.fd = channel_.get(), .events = POLLIN, .revents = 0};
-  const auto limit = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
-  if (channel_.valid()) (void)::poll(&waiting, 1, static_cast<int>(limit));
+  (void)wait(patience);
   return receive().value_or(AgentGone{});
 }
 

@@ -111,6 +111,9 @@ class GuestAgent {
   [[nodiscard]] std::expected<void, sys::SysError> make_socket(std::uint64_t tag,
                                                                const GuestSocket& socket);
 
+  // Blocks until there is something to receive, an end included. False: nothing has come within
+  // `patience`, or there is no agent.
+  [[nodiscard]] bool wait(Duration patience) const;
   // Blocks for the next message; AgentGone when none comes within `patience`. For the start.
   [[nodiscard]] AgentMessage await(Duration patience);
   // The next message, or none yet.

@@ -104,6 +104,8 @@ class Worker {
   [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path() {
     return hand_overs_.await();
   }
+  // ... and until ports of the guest's loopback lead to the host's, as far as they can. After it.
+  void await_loopback();
 
   // Watches a descriptor of Outside's, to be read.
   [[nodiscard]] std::expected<void, sys::SysError> watch(int fd, std::uint32_t number);

@@ -1,9 +1,19 @@
-// What people see of a worker while it serves, and change of it.
+// What people see of a worker while it serves, and change of it, and what is waited for before
+// that.
 #include <utility>
 
 #include "driver/worker.h"
 
 namespace sluice::driver {
+
+void Worker::await_loopback() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  const Instant until = loop_.now() + kPatience;
+  while (loopback_.awaits_ports() && hand_overs_.agent().wait(until - loop_.now())) {
+    hand_overs_.on_agent(settle(loop_.now()));
+    settle(loop_.now());
+  }
+}
 
 void Worker::set_policy(const policy::EgressPolicy& policy, std::uint64_t generation) {
   const Instant now = loop_.now();

@@ -25,6 +25,7 @@ class WorkerGroup {
   // As Worker has them, of each.
   [[nodiscard]] std::expected<void, sys::SysError> begin();
   [[nodiscard]] std::expected<void, sys::SetupError> await_fast_path();
+  void await_loopback() { first_.await_loopback(); }
 
   // The others' threads, each confined when this returns. Not the caller's.
   [[nodiscard]] std::expected<void, sys::SetupError> start(const WorkerThread::Confine& confine);

@@ -127,13 +127,15 @@ class Service {
   return std::nullopt;
 }
 
-// Where it is required it is waited for. The error is a sentence.
-[[nodiscard]] std::expected<void, std::string> fast_path_of(const ServePlan& plan,
-                                                            driver::WorkerGroup& workers) {
-  if (plan.fast_path != policy::FastPathUse::kRequire) return {};
-  const auto ready = workers.await_fast_path();
-  if (ready) return {};
-  return std::unexpected("--fast-path=require: " + ready.error().describe());
+// What the agent is to have made before the guest begins is waited for. The error is a sentence.
+[[nodiscard]] std::expected<void, std::string> await_agent(const ServePlan& plan,
+                                                           driver::WorkerGroup& workers) {
+  if (plan.fast_path == policy::FastPathUse::kRequire) {
+    const auto ready = workers.await_fast_path();
+    if (!ready) return std::unexpected("--fast-path=require: " + ready.error().describe());
+  }
+  workers.await_loopback();
+  return {};
 }
 
 // Each thread for itself, and before any of them reads a byte of the guest's.
@@ -167,7 +169,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (!crew) return refused(crew.error().describe());
   driver::WorkerGroup& workers = (*crew)->workers();
   if (const auto begun = workers.begin(); !begun) return refused(begun.error().describe());
-  if (const auto ready = fast_path_of(plan, workers); !ready) return refused(ready.error());
+  if (const auto ready = await_agent(plan, workers); !ready) return refused(ready.error());
   RunControl run_control(
       workers, outputs.events(),
       {std::string(guest.program()), plan, prepared->network, std::move(prepared->publish)});

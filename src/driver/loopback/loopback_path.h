@@ -35,6 +35,8 @@ class LoopbackPath final : public GuestSocketTaker {
 
   // Ports of the guest's loopback that lead to the host's. Once.
   void open(std::span<const policy::PortMap> ports, Instant now);
+  // The agent has not made all of them yet.
+  [[nodiscard]] bool awaits_ports() const { return ports_.awaits_answers(); }
 
   void call(const flow::CallGuest& action, flow::Turn turn);
   void join(const flow::JoinTcp& action, flow::Turn turn);

@@ -41,6 +41,8 @@ class LoopbackPorts {
   void add(std::span<const policy::PortMap> maps);
   // Asks for what was not asked for, as much as may be under way. False: the agent is too busy.
   [[nodiscard]] bool order(agent::GuestAgent& agent, std::uint64_t first_tag);
+  // Some are not there yet, and not refused.
+  [[nodiscard]] bool awaits_answers() const { return asked_ < places_.size() || ordered_ > 0; }
   // The answer, by its place. A port that the guest has itself is told, and left out.
   void on_socket(std::size_t place, agent::AgentSocket answer);
   // Null: there is none yet.

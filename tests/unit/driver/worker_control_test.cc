@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/agent_wire.h"
 #include "unit/driver/worker_rig.h"
 
 namespace sluice::driver {
@@ -35,6 +36,32 @@ TEST_F(WorkerControl, AFlowThatPolicyRefusesLosesItsSocketAtOnce) {
   EXPECT_EQ(std::ranges::count(kernel.closed, socket), 1);
   EXPECT_TRUE(list().empty());
   EXPECT_EQ(drops(flow::DropReason::kRevoked), 1u);
+}
+
+TEST_F(WorkerControl, PortsOfTheLoopbackAreWaitedForUntilEachIsAnswered) {
+  auto [ours, theirs] = agent::GuestAgent::pair().value();
+  policy::PortMap map;
+  map.guest_first = map.host_first = wire::Port{5000};
+  WorkerOptions options;
+  options.agent = std::move(ours);
+  options.loopback = {map, map};
+  start(std::move(options));
+  const auto orders = agent::receive_orders(theirs.get(), Duration::zero());
+  ASSERT_TRUE(orders.has_value());
+  ASSERT_EQ(orders->size(), 4U);
+  for (const agent::AgentOrder& order : *orders) {
+    const std::uint64_t tag = std::get<agent::SocketOrder>(order).tag;
+    ASSERT_TRUE(agent::send_socket(theirs.get(), tag, EADDRINUSE, -1));
+  }
+  worker->await_loopback();
+  // One who has gone answers nothing more.
+  auto [again, gone] = agent::GuestAgent::pair().value();
+  WorkerOptions others;
+  others.agent = std::move(again);
+  others.loopback = {map};
+  start(std::move(others));
+  gone.reset();
+  worker->await_loopback();
 }
 
 TEST_F(WorkerControl, AFlowIsToldAndEndedByItsNumber) {

@@ -165,8 +165,8 @@ TEST(PastaOptions, DifferencesAreOfWhatIsServed) {
   EXPECT_FALSE(tells(options({"1234"}), "/etc/resolv.conf"));
   EXPECT_TRUE(tells(options({"1234"}), "tap0"));
   EXPECT_FALSE(tells(options({"-I", "eth0", "1234"}), "tap0"));
-  EXPECT_TRUE(tells(options({"1234"}), "-T names them"));
-  EXPECT_FALSE(tells(options({"-T", "none", "1234"}), "-T names them"));
+  EXPECT_TRUE(tells(options({"1234"}), "-T and -U name them"));
+  EXPECT_FALSE(tells(options({"-T", "none", "1234"}), "-T and -U name them"));
   EXPECT_TRUE(tells(options({"1234"}), "where nobody waits at its address"));
   EXPECT_FALSE(tells(options({"--no-splice", "1234"}), "where nobody waits at its address"));
   EXPECT_FALSE(tells(options({"--host-lo-to-ns-lo", "1234"}), "where nobody waits at its address"));

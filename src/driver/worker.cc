@@ -48,7 +48,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
   tcp_.set_room(udp_);
   tcp_.set_link(*link_);
   engine_.set_ask(options.ask);
-  engine_.tcp().set_call_guest(options.call_guest);
+  engine_.tcp().set_call_guest(options.call_guest, loopback_ports_);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -76,7 +76,9 @@ std::expected<void, sys::SysError> Worker::begin() {
     const auto watched = loop_.add(fd, EPOLLIN, EventTag{EventKind::kInbox}.pack());
     if (!watched) return watched;
   }
-  loopback_.open(std::exchange(loopback_ports_, {}), loop_.now());
+  const bool is_first = !member_ || member_->is_first();
+  if (is_first) loopback_.open(loopback_ports_, loop_.now());
+  loopback_ports_.clear();
   return published_.begin();
 }
 

@@ -50,8 +50,8 @@ struct WorkerOptions {
   std::optional<netlink::AddressWatch> addresses;  // None: nobody tells which are the host's.
   agent::GuestAgent agent;  // None: nothing is handed over to the guest's kernel.
   FastPathOptions hand_overs;
-  // Ports of the guest's loopback that lead to the host's, and when clients of published ports are
-  // led to the guest's. For both it takes an agent.
+  // Ports of the guest's loopback that lead to the host's, which the first has, and when clients of
+  // published ports are led to the guest's. For both it takes an agent.
   std::vector<policy::PortMap> loopback{};
   policy::LoopbackUse call_guest = policy::LoopbackUse::kNever;
   host::Outbound outbound;

@@ -152,6 +152,7 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
                      .descriptor_limit = sys::fd_soft_limit(),
                      .workers = workers,
                      .tells = worker == 0},
+      .loopback = making.plan.loopback,
       .call_guest = agents.empty() ? policy::LoopbackUse::kNever : making.plan.call_guest,
       .outbound = making.plan.outbound,
       .keep_report = making.reports,
@@ -172,7 +173,6 @@ driver::WorkerOptions Crew::options_of(Making& making, std::uint32_t worker) {
   if (worker > 0) return options;
   options.resolvers = std::move(making.prepared.resolvers);
   options.addresses = std::move(making.prepared.addresses);
-  options.loopback = making.plan.loopback;
   options.keep_report = making.outputs.wants_report();
   options.flow_log = making.outputs.take_flow_log();
   options.events = &making.outputs.events();

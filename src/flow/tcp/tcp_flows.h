@@ -9,6 +9,7 @@
 #include <deque>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/siphash.h"
@@ -24,6 +25,7 @@
 #include "flow/tcp/loopback_servers.h"
 #include "flow/tcp/tcp_flow.h"
 #include "policy/loopback_use.h"
+#include "policy/port_map.h"
 #include "wire/ip/flow_tuple.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/tcp.h"
@@ -158,8 +160,12 @@ class TcpFlows {
                                                                  const wire::Endpoint& guest,
                                                                  std::uint32_t room, Turn turn);
 
-  // Whether the driver can carry out a CallGuest, and when it is to. Never, to begin with.
-  void set_call_guest(policy::LoopbackUse when) { call_guest_ = when; }
+  // Whether the driver can carry out a CallGuest, and when it is to. Never, to begin with. Nor at
+  // ports of the guest's loopback that lead out: who waits there is one of us, and leads back.
+  void set_call_guest(policy::LoopbackUse when, std::vector<policy::PortMap> lead_out = {}) {
+    call_guest_ = when;
+    lead_out_ = std::move(lead_out);
+  }
   // A program of the guest's called a listener of ours at its own loopback, which leads to `target`
   // of the host. The flow's id, or why there is none. Its socket is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_loopback_client(
@@ -361,6 +367,7 @@ class TcpFlows {
   bool audits_ = false;
   HandOverWhen hand_over_when_ = HandOverWhen::kNever;
   policy::LoopbackUse call_guest_ = policy::LoopbackUse::kNever;
+  std::vector<policy::PortMap> lead_out_;
   LoopbackServers loopback_servers_;
   Instant drain_began_{};
 };

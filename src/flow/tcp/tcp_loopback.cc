@@ -3,6 +3,9 @@
 // who reaches whom.
 #include "flow/tcp/tcp_loopback.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "flow/tcp/tcp_flows.h"
 
 namespace sluice::flow {
@@ -25,6 +28,13 @@ bool calls_first(policy::LoopbackUse use, const LoopbackServers& servers,
     case policy::LoopbackUse::kFirst: return true;
   }
   return false;
+}
+
+bool leads_out(std::span<const policy::PortMap> ports, wire::Port port) {
+  return std::ranges::any_of(ports, [&](const policy::PortMap& map) {
+    return map.protocol == policy::Protocol::kTcp && port.value >= map.guest_first.value &&
+           port.value - map.guest_first.value < map.count;
+  });
 }
 
 // The client's own family comes first again.

@@ -88,6 +88,24 @@ TEST_F(TcpLoopbackTest, NobodyIsLedThereWhoCalledSomebodyBehindTheGuest) {
   EXPECT_EQ(frames.size(), 1U);
 }
 
+// Else a port that is published and leads out as well would call itself for ever.
+TEST_F(TcpLoopbackTest, NobodyIsLedToAListenerOfOurs) {
+  policy::PortMap out;
+  out.guest_first = wire::Port{79};
+  out.host_first = wire::Port{1079};
+  out.count = 2;
+  tcp().set_call_guest(LoopbackUse::kFirst, {out});
+  (void)call_port(client_);
+  EXPECT_TRUE(all<CallGuest>().empty());
+  refuse_syns();
+  EXPECT_TRUE(all<CallGuest>().empty());
+  out.protocol = policy::Protocol::kUdp;
+  EXPECT_FALSE(leads_out(std::vector{out}, wire::Port{80}));
+  out.protocol = policy::Protocol::kTcp;
+  EXPECT_FALSE(leads_out(std::vector{out}, wire::Port{81}));
+  EXPECT_TRUE(leads_out(std::vector{out}, wire::Port{80}));
+}
+
 TEST_F(TcpLoopbackTest, NobodyIsLedThereWhereNobodySaysSo) {
   (void)call_port(client_);
   refuse_syns();

@@ -23,7 +23,8 @@ check_packages=(
 # What tests/package reads packages with, and installs them in.
 package_packages=(lintian mmdebstrap systemd)
 # The guests of tests/machine. Their kernel is unpacked from its package, not installed.
-machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl)
+machine_packages=(qemu-system-x86 user-mode-linux busybox-static dpdk-dev passt iperf3 curl dnsmasq-base
+  less)
 # The peers, the clients and the tools of the lab.
 lab_packages=(
   iproute2 iperf3 iputils-ping util-linux passt slirp4netns

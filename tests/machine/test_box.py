@@ -143,56 +143,6 @@ def test_signals_go_to_the_command(box, name, status):
     check_equal(done.stdout.split(), [str(status)], done.stderr)
 
 
-TERMINAL = """
-import os, pty, struct, fcntl, sys, termios, time, signal
-pid, fd = pty.fork()
-if pid == 0:
-    os.execvp(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
-os.kill(pid, signal.SIGWINCH)
-heard = b""
-def until(word):
-    global heard
-    end = time.monotonic() + 200
-    while word not in heard:
-        if time.monotonic() > end: sys.exit(f"no {word!r} in {heard!r}")
-        heard += os.read(fd, 65536)
-until(b"ready")
-os.write(fd, b"stty size\\n"); until(b"33 77")
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 88, 0, 0))
-os.kill(pid, signal.SIGWINCH)
-time.sleep(1)
-os.write(fd, b"stty size\\n"); until(b"44 88")
-os.write(fd, b"sleep 1000\\n"); time.sleep(2)
-os.write(fd, b"\\x03"); os.write(fd, b"echo st=$?\\n"); until(b"st=130")
-os.write(fd, b"exit 5\\n")
-try:
-    while os.read(fd, 65536): pass
-except OSError: pass
-print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"""
-
-
-def test_a_terminal_is_one_in_the_machine(box):
-    (box.level.scratch / "terminal.py").write_text(TERMINAL)
-    done = box.level.run(f"python3 /scratch/terminal.py {box.sluice} box --cpus 1 --memory 256MiB -- "
-                         "sh -c 'echo re''ady; exec sh -i'", places.SECONDS)
-    check_equal(done.stdout.strip(), "5", done.stderr)
-
-
-@pytest.mark.within(7200)
-def test_several_boxes_leave_nothing_behind(box):
-    before = box.left_behind()
-    for _ in range(2 if box.options.fast else 50):
-        check_equal(box.box("exit 3").returncode, 3, "one after another")
-    done = box.level.run("for i in 1 2 3 4; do "
-                         f"{box.sluice} box --cpus 1 --memory 192MiB -- sh -c \"exit 1$i\" & "
-                         "pids=\"$pids $!\"; done\nfor pid in $pids; do wait $pid; echo $?; done",
-                         places.SECONDS * 2)
-    check_equal(done.stdout.split(), ["11", "12", "13", "14"], done.stderr)
-    check_equal(box.left_behind(), before, "what is left behind")
-
-
 def test_the_monitor_sees_no_files(box):
     done = box.level.run(
         f"{box.sluice} box --cpus 1 --memory 256MiB -- sh -c 'echo ready; sleep 1000' >/run/said & "

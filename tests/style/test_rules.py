@@ -102,7 +102,8 @@ PLANTED = {
         ({"docs/attacks.md": "| 1 | a | b | `unit/base/time_test.cc`: `Time.Flies` |\n"},
          "time_test.cc has no test Time.Flies"),
         ({"docs/attacks.md": "| 1 | a | b | |\n"}, "attack 1 has neither a test nor a document"),
-        ({"docs/attacks.md": "| 1 | a | [b](tcp_relay.md) | |\n"}, "attack 52 is missing")],
+        ({"docs/attacks.md": "| 1 | a | [b](tcp_relay.md) | |\n"}, "attack 52 is missing"),
+        ({"docs/box_attacks.md": "| 1 | a | b | |\n"}, "box_attacks.md:1: attack 1 has neither")],
     "links of documents lead somewhere": [
         ({"README.md": "[a](docs/none.md)\n"}, "there is no docs/none.md"),
         ({"README.md": "[a](docs/tcp_relay.md#stages)\n"}, "has no heading stages")],

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -26,6 +27,7 @@
 #include "sandbox/box_sandbox.h"
 #include "sandbox/empty_root.h"
 #include "serve/box/box_setup.h"
+#include "serve/box/few_warnings.h"
 #include "sys/kernel.h"
 #include "sys/steady_clock.h"
 #include "telemetry/log.h"
@@ -85,6 +87,9 @@ class Box final : public BoxParts {
   Instant begun_ = sys::steady_now(sys::real_kernel());
   Instant machine_begun_ = begun_;
   std::vector<BoxStage> stages_;
+  // Of all devices, which may have it for longer.
+  std::shared_ptr<FewWarnings> warnings_ =
+      std::make_shared<FewWarnings>([](std::string_view text) { telemetry::log_warn("{}", text); });
 
   box::Kernel kernel_;
   box::VirtiofsdProgram virtiofsd_;
@@ -180,9 +185,9 @@ Done Box::serve_directory(const box::FileServerPlan& plan) {
 
 Done Box::make_devices(const GuestSetting& setting) {
   const virtio::GuestMemory& memory = machine_->memory();
-  const auto fault = [](std::string device) {
-    return [device = std::move(device)](std::string_view why) {
-      telemetry::log_warn("{}: {}", device, why);
+  const auto fault = [this](std::string device) {
+    return [device = std::move(device), warnings = warnings_](std::string_view why) {
+      warnings->warn(fmt::format("{}: {}", device, why));
     };
   };
   auto console = box::ConsoleDevice::create(*thread_, memory, box::kSessionPorts, fault("console"));
@@ -216,7 +221,7 @@ Done Box::make_net(const GuestSetting& setting) {
   plan.device.mtu = setting.network.mtu;
   plan.device.queue_pairs_max = plan_.net_queues;
   plan.workers = setting.workers;
-  plan.tell = [](const std::string& line) { telemetry::log_warn("{}", line); };
+  plan.tell = [warnings = warnings_](const std::string& line) { warnings->warn(line); };
   auto net = link::DirectNet::create(sys::real_kernel(), std::move(plan));
   if (!net) return std::unexpected(in_words("make the network device", net.error()));
   net_ = std::move(*net);

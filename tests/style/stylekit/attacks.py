@@ -1,10 +1,9 @@
-"""The document of attacks names tests that are there, and leaves no attack out."""
+"""Documents of attacks name tests that are there, and leave no attack out."""
 
 import os
 import re
 
-DOCUMENT = "docs/attacks.md"
-COUNT = 52
+DOCUMENTS = {"docs/attacks.md": 52, "docs/box_attacks.md": 27}
 WORD = re.compile(r"`([^`]+)`")
 
 
@@ -29,19 +28,23 @@ def of_row(tree, cell):
 
 
 def name_their_tests(tree):
-    if DOCUMENT not in tree.known:
-        return
+    for document, count in DOCUMENTS.items():
+        if document in tree.known:
+            yield from of_document(tree, document, count)
+
+
+def of_document(tree, document, count):
     found = []
-    for number, line in enumerate(tree.read(DOCUMENT).splitlines(), 1):
+    for number, line in enumerate(tree.read(document).splitlines(), 1):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|") or not re.fullmatch(r"\d+|\+", cells[0]):
             continue
         if cells[0] != "+":
             found.append(int(cells[0]))
         if len(cells) != 4 or not (WORD.search(cells[3]) or "](" in cells[2]):
-            yield f"{DOCUMENT}:{number}: attack {cells[0]} has neither a test nor a document"
+            yield f"{document}:{number}: attack {cells[0]} has neither a test nor a document"
             continue
         for what in of_row(tree, cells[3]):
-            yield f"{DOCUMENT}:{number}: {what}"
-    for missing in sorted(set(range(1, COUNT + 1)) - set(found)):
-        yield f"{DOCUMENT}: attack {missing} is missing"
+            yield f"{document}:{number}: {what}"
+    for missing in sorted(set(range(1, count + 1)) - set(found)):
+        yield f"{document}: attack {missing} is missing"

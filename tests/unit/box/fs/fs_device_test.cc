@@ -124,8 +124,8 @@ class Served {
     return ::access((directory_ + "/made").c_str(), F_OK) == 0;
   }
 
-  // The error of the answer, 0 or -errno; 1: there was none.
-  int ask(std::uint32_t opcode, std::uint64_t node, ByteView arguments) {
+  // The error of the answer, 0 or -errno; 1: there was none in so many tenths of a second.
+  int ask(std::uint32_t opcode, std::uint64_t node, ByteView arguments, int patience = 300) {
     fuse_in_header head{};
     head.len = static_cast<std::uint32_t>(sizeof head + arguments.size());
     head.opcode = opcode;
@@ -140,7 +140,7 @@ class Served {
     guest.requests().show();
     kick(*device, kRequests);
     std::optional<virtio::test::MockDriver::Used> used;
-    for (int i = 0; i < 300 && !used; ++i) {
+    for (int i = 0; i < patience && !used; ++i) {
       pollfd wait{.fd = interrupt.fd(), .events = POLLIN, .revents = 0};
       (void)::poll(&wait, 1, 100);
       sys::drain(sys::real_kernel(), interrupt.fd());
@@ -162,6 +162,21 @@ class Served {
     const std::string text(name);
     return ask(FUSE_LOOKUP, FUSE_ROOT_ID,
                {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.size() + 1});
+  }
+  // A link in the root that leads to somewhere else.
+  int make_link(std::string_view target) {
+    // The name and its end, the target and its end.
+    std::string text("made");
+    text += '\0';
+    text += target;
+    text += '\0';
+    return ask(FUSE_SYMLINK, FUSE_ROOT_ID,
+               {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+  }
+  // Whether its process has ended, and that was told.
+  bool is_dead() {
+    for (int i = 0; i < 20 && told.empty(); ++i) thread->turn(Instant{});
+    return !told.empty();
   }
   int make_directory() {
     std::array<std::uint8_t, sizeof(fuse_mkdir_in) + 5> in{};
@@ -272,6 +287,45 @@ TEST_F(FsDeviceTest, AQueueOutsideOfTheMemoryDoesNotStart) {
   setups[1].device = kGuestBase + 2 * kQueueBytes - 1;
   EXPECT_FALSE(served.device->start(served.device->offered(), setups));
   EXPECT_EQ(served.interrupt.reset_count, 1);
+}
+
+TEST_F(FsDeviceTest, NamesLeadNowhereOutside) {
+  for (const TreeAccess access : {TreeAccess::kReadOnly, TreeAccess::kWritable}) {
+    Served served(access);
+    ASSERT_EQ(served.error, "");
+    ASSERT_TRUE(served.device->start(served.device->offered(), served.guest.setups()));
+    ASSERT_EQ(served.init(), 0);
+    for (const std::string_view name : {"../etc", "/etc", "/", "a/../../etc", "../../etc/passwd"}) {
+      EXPECT_LT(served.look_up(name), 0) << name;
+    }
+    // What is there is the link, which the guest's kernel follows in the guest.
+    const bool writable = access == TreeAccess::kWritable;
+    EXPECT_EQ(served.make_link("/etc"), writable ? 0 : -EROFS);
+    EXPECT_LT(served.look_up("made/passwd"), 0);
+    served.device->reset();
+  }
+}
+
+TEST_F(FsDeviceTest, RequestsOfNonsenseAreAnsweredOrTheEndOfItIsTold) {
+  Served served(TreeAccess::kReadOnly);
+  ASSERT_EQ(served.error, "");
+  ASSERT_TRUE(served.device->start(served.device->offered(), served.guest.setups()));
+  ASSERT_EQ(served.init(), 0);
+  std::array<std::uint8_t, 300> much{};
+  much.fill(0xff);
+  // Operations with arguments that are none, too short, for a node that is not there; none such.
+  for (std::uint32_t operation = 1; operation < 60; ++operation) {
+    if (operation == FUSE_DESTROY) continue;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{3}, much.size()}) {
+      if (!served.is_dead()) (void)served.ask(operation, 77, ByteView(much).first(size), 5);
+    }
+  }
+  served.device->reset();
+  if (served.is_dead()) return;
+  served.guest.make_rings();
+  ASSERT_TRUE(served.device->start(served.device->offered(), served.guest.setups()));
+  EXPECT_TRUE(served.init() == 0 || served.is_dead());
+  EXPECT_TRUE(served.look_up("file") == 0 || served.is_dead());
 }
 
 TEST_F(FsDeviceTest, ItsDeathIsTold) {

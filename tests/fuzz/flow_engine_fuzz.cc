@@ -355,7 +355,9 @@ class Harness {
                          .flows_max = std::size_t{pick} >> 4U});
         if ((pick & 8) != 0) engine_.set_claim_judge(&judge_);
         break;
-      case 10: engine_.tcp().set_call_guest(policy::LoopbackUse{pick % 3U}); break;
+      case 10:
+        engine_.tcp().set_call_guest(policy::LoopbackUse{static_cast<std::uint8_t>(pick % 3)});
+        break;
       case 11: guest_answers(id, (pick & 1) != 0); break;
       case 12: loopback_client(pick); break;
       case 13:

@@ -79,8 +79,8 @@ TEST_F(LoopbackDatagramsTest, AQuestionIsAFlowAndItsAnswerGoesBack) {
   std::array<char, 100> got{};
   sockaddr_in from{};
   socklen_t length = sizeof from;
-  ASSERT_EQ(::recvfrom(program.fd(), got.data(), got.size(), 0,
-                       reinterpret_cast<sockaddr*>(&from), &length),
+  ASSERT_EQ(::recvfrom(program.fd(), got.data(), got.size(), 0, reinterpret_cast<sockaddr*>(&from),
+                       &length),
             static_cast<ssize_t>(text.size()));
   EXPECT_EQ(ntohs(from.sin_port), at_.port.value);  // By the socket that was asked.
 }

@@ -191,7 +191,8 @@ host::TcpSocket LoopbackPath::adopt(UniqueFd socket) {
 
 void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
   if (answer.tag >= kFirstListener) {
-    ports_.on_socket(answer.tag - kFirstListener, std::move(answer));
+    const std::size_t place = answer.tag - kFirstListener;
+    ports_.on_socket(place, std::move(answer));
     order(turn.now);
     return;
   }

@@ -211,7 +211,7 @@ s.close(); print("closed", flush=True); sys.stdin.readline()
 @each_family
 def test_a_published_port_that_comes_later(t):
     """With the fast path's agent there, which makes the sockets."""
-    run = served(t, f"{LOOPBACK[t.family]}|80|own", options=[])
+    run = served(t, f"{LOOPBACK[t.family]}|80|own", options=["--fast-path=auto"])
     run.ctl_ok("publish", "8080:80")
     check_equal(said(t), "own", "a port of 'sluice ctl publish'")
 

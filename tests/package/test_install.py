@@ -78,7 +78,7 @@ def shown(system, typed, expected):
 
 
 @pytest.mark.parametrize("typed, expected", [("sluice r\t", "sluice run "),
-                                             ("sluice run --host-l\t", "--host-loopback "),
+                                             ("sluice run --host-loopb\t", "--host-loopback "),
                                              ("sluice forw\t", "sluice forward ")])
 def test_bash_completes(system, typed, expected):
     assert expected in shown(system, typed, expected)

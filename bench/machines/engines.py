@@ -77,7 +77,7 @@ class Engine:
     def _listens(self):
         if not self.is_alive():
             raise processes.LabError(f"{self.name} ended at start: {self.said()}")
-        return os.path.exists(self._socket)
+        return processes.takes_peers(self._child.pid, self._socket)
 
     def kill_and_start(self):
         """Another takes its place at the same socket, as after a crash."""

@@ -101,6 +101,8 @@ def test_exits_are_those_of_the_process_per_operation(tmp_path):
     counted = exits.Exits(pid, tmp_path)
     tell(50)
     assert counted.per(25) == {"exits_per_op": 2, "told_per_op": 4}
+    assert counted.taken() == {"exits": 50, "told": 100}
+    assert counted.per(20, without={"exits": 10, "told": 100}) == {"exits_per_op": 2, "told_per_op": 0}
     assert exits.Exits(None, tmp_path).per(25) == {}
     assert exits.Exits(pid, tmp_path / "nowhere").per(25) == {}
 

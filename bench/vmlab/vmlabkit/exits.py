@@ -20,12 +20,21 @@ class Exits:
         self._machines = [path for each in pids for path in glob.glob(f"{folder}/{each}-*")]
         self._before = self._read()
 
-    def per(self, operations):
-        """exits_per_op and told_per_op; nothing where KVM counts for no machine of ours."""
-        if not self._machines or not operations:
+    def counts(self):
+        """Whether KVM counts for a machine of ours."""
+        return bool(self._machines)
+
+    def taken(self):
+        """So far, by the names of COUNTERS."""
+        return {key: now - self._before[key] for key, now in self._read().items()}
+
+    def per(self, operations, without=None):
+        """exits_per_op and told_per_op, of what is beyond `without`; nothing where none counts."""
+        if not self.counts() or not operations:
             return {}
-        now = self._read()
-        return {f"{key}_per_op": (now[key] - self._before[key]) / operations for key in now}
+        without = without or {}
+        return {f"{key}_per_op": (taken - without.get(key, 0)) / operations
+                for key, taken in self.taken().items()}
 
     def _read(self):
         return {key: sum(_number(f"{path}/{name}") for path in self._machines for name in names)

@@ -128,6 +128,13 @@ class Worker {
   // As PortPublisher has them.
   [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
   void unpublish(std::string_view map);
+  // Ports of the guest's loopback that lead out from now on; of those that were there from the
+  // start none goes.
+  void lead_out(const std::vector<policy::PortMap>& ports);
+  // As LoopbackPath has it; the first's.
+  [[nodiscard]] bool leads_out(policy::Protocol protocol, wire::Port port) const {
+    return loopback_.leads_out(protocol, port);
+  }
   // Which of a group has what.
   [[nodiscard]] const flow::FrameOwner& frame_owner() const { return engine_.frame_owner(); }
   // Whether flows that begin are told of, and those that end where nobody else wants it.

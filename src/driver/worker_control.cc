@@ -64,6 +64,13 @@ void Worker::unpublish(std::string_view map) {
   settle(now);
 }
 
+void Worker::lead_out(const std::vector<policy::PortMap>& ports) {
+  engine_.tcp().set_lead_out(ports);
+  const Instant now = loop_.now();
+  if (!member_ || member_->is_first()) loopback_.follow(ports, now);
+  settle(now);
+}
+
 void Worker::tell_flows(bool wanted) {
   sink_.want_openings(wanted);
   engine_.tell_sight(wanted);

@@ -128,6 +128,12 @@ void WorkerGroup::unpublish(std::string_view map) {
   first_.unpublish(map);
 }
 
+// Whoever waits in the guest is known to all before there is one.
+void WorkerGroup::lead_out(const std::vector<policy::PortMap>& ports) {
+  ask_others([&](Worker& worker, Outside&) { worker.lead_out(ports); });
+  first_.lead_out(ports);
+}
+
 void WorkerGroup::tell_flows(bool wanted) {
   ask_others([&](Worker& worker, Outside&) { worker.tell_flows(wanted); });
   first_.tell_flows(wanted);

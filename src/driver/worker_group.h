@@ -52,6 +52,11 @@ class WorkerGroup {
   void tell_flows(bool wanted);
   [[nodiscard]] std::expected<void, sys::SysError> publish(PublishedPorts ports);
   void unpublish(std::string_view map);
+  void lead_out(const std::vector<policy::PortMap>& ports);
+  // As the first has it.
+  [[nodiscard]] bool leads_out(policy::Protocol protocol, wire::Port port) const {
+    return first_.leads_out(protocol, port);
+  }
   // Places count on from one worker to the next.
   [[nodiscard]] std::optional<std::uint64_t> list_flows(std::uint64_t from, std::size_t max,
                                                         std::vector<flow::FlowSummary>& out);

@@ -17,6 +17,7 @@
 #include "policy/port_map.h"
 #include "serve/ask/ask_plan.h"
 #include "serve/policy_sources.h"
+#include "serve/ports/host_follow.h"
 
 namespace sluice::serve {
 
@@ -39,6 +40,7 @@ struct ServePlan {
   // Ports of the guest's loopback that lead to the host's: of each map the protocol, both firsts
   // and the count. Wanted of a guest with an agent only, as is what call_guest may ask for.
   std::vector<policy::PortMap> loopback{};
+  HostFollow host_follow{};  // Besides those.
   policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;
 
   host::Outbound outbound{};

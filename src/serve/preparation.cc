@@ -160,7 +160,7 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
 }
 
 bool joins_loopback(const ServePlan& plan) {
-  if (!plan.loopback.empty()) return true;
+  if (!plan.loopback.empty() || !plan.host_follow.protocols.empty()) return true;
   if (plan.call_guest == policy::LoopbackUse::kNever) return false;
   const auto is_tcp = [](const policy::PortMap& map) {
     return map.protocol == policy::Protocol::kTcp;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,6 +15,8 @@
 #include "sandbox/sandbox.h"
 #include "serve/command_files.h"
 #include "serve/crew.h"
+#include "serve/ports/host_port_follower.h"
+#include "serve/ports/port_follower.h"
 #include "serve/preparation.h"
 #include "serve/run_control.h"
 #include "serve/run_metrics.h"
@@ -114,17 +117,58 @@ class Service {
 }
 
 // Nothing where nobody wants it, or the guest's kernel does not tell.
-[[nodiscard]] std::optional<PortWatch> watch_ports(const ServePlan& plan, UniqueFd diagnostics,
-                                                   PortFollower follower) {
+[[nodiscard]] std::optional<PortWatch> watch_guest(const ServePlan& plan, UniqueFd diagnostics,
+                                                   std::unique_ptr<PortsObserver> follower) {
   if (plan.follow.empty()) return std::nullopt;
   if (diagnostics.valid()) {
     return std::optional<PortWatch>(std::in_place, netlink::ListeningPorts(std::move(diagnostics)),
-                                    std::move(follower));
+                                    std::move(follower), "the guest");
   }
   telemetry::log_warn(
-      "the kernel does not tell at which ports the guest waits: none is published "
-      "by itself");
+      "the kernel does not tell at which ports the guest waits: none is published by itself");
   return std::nullopt;
+}
+
+// The same of the host. In its network namespace, and before the process is confined.
+[[nodiscard]] std::optional<PortWatch> watch_host(const ServePlan& plan,
+                                                  std::unique_ptr<PortsObserver> follower) {
+  if (plan.host_follow.protocols.empty()) return std::nullopt;
+  auto listening = netlink::ListeningPorts::open();
+  if (listening) {
+    return std::optional<PortWatch>(std::in_place, std::move(*listening), std::move(follower),
+                                    "the host");
+  }
+  telemetry::log_warn(
+      "the kernel does not tell at which ports the host waits: none leads out by itself: {}",
+      listening.error().describe());
+  return std::nullopt;
+}
+
+// What it is given is borrowed, but for the descriptor.
+struct Surroundings {
+  const ServePlan& plan;
+  const Preparation& prepared;
+  PortSet& ports;  // That are published.
+  driver::WorkerGroup& workers;
+};
+[[nodiscard]] PortWatches watch_ports(const Surroundings& around, UniqueFd diagnostics) {
+  const ServePlan& plan = around.plan;
+  const auto leads_out = [&workers = around.workers](policy::Protocol protocol, wire::Port port) {
+    return workers.leads_out(protocol, port);
+  };
+  const auto is_ours = [&ports = around.ports, metrics = around.prepared.metrics.get()](
+                           policy::Protocol protocol, const wire::Endpoint& at) {
+    if (ports.waits_at(protocol, at)) return true;
+    return metrics != nullptr && protocol == policy::Protocol::kTcp && metrics->endpoint() == at;
+  };
+  auto guest = std::make_unique<PortFollower>(
+      around.ports, around.prepared.network,
+      PortFollower::Terms{plan.follow, plan.loopback, plan.call_guest, leads_out});
+  auto host = std::make_unique<HostPortFollower>(
+      HostPortFollower::Terms{plan.host_follow, plan.loopback, is_ours},
+      [&workers = around.workers](const auto& all) { workers.lead_out(all); });
+  return {watch_guest(plan, std::move(diagnostics), std::move(guest)),
+          watch_host(plan, std::move(host))};
 }
 
 // What the agent is to have made before the guest begins is waited for. The error is a sentence.
@@ -183,12 +227,13 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   if (prepared->metrics) prepared->metrics->serve(metrics);
   HostForwards forwards(run_control.ports(), prepared->network);
   if (prepared->slirp_api) prepared->slirp_api->serve(forwards);
-  std::optional<PortWatch> ports = watch_ports(
-      plan, std::move(diagnostics),
-      {run_control.ports(), prepared->network, {plan.follow, plan.loopback, plan.call_guest}});
+  PortWatches ports =
+      watch_ports({plan, *prepared, run_control.ports(), workers}, std::move(diagnostics));
+  ports.look_at_host(workers.now());
+  workers.await_loopback();  // What the host has now leads out when the guest begins.
   const Service service(guest);
   if (const auto started = guest.start(); !started) return refused(started.error().describe());
-  const bool opens_ports = prepared->slirp_api != nullptr || ports.has_value();
+  const bool opens_ports = prepared->slirp_api != nullptr || ports.publishes();
   const auto safe =
       confine(workers, guest, opens_ports ? sandbox::Rights::kPorts : sandbox::Rights::kNone);
   if (!safe) {
@@ -203,7 +248,7 @@ int serve(const ServePlan& plan, Outputs outputs, Guest& guest) {
   server.ask_by(desk);
   if (prepared->metrics) server.show(*prepared->metrics);
   if (prepared->slirp_api) server.serve_api(*prepared->slirp_api);
-  if (ports) server.follow(*ports);
+  server.follow(ports);
   const auto status = server.run();
   events.end(std::chrono::system_clock::now(), status.value_or(netns::kExitSetupFailed));
   if (control) control->turn(workers.now());  // Subscribers have the end, too.
@@ -258,7 +303,7 @@ void Server::turn(Instant limit) {
   const Instant asks_at = desk_ == nullptr ? kNever : desk_->next_wakeup(before);
   const Instant metrics_at = metrics_ == nullptr ? kNever : metrics_->next_wakeup();
   const Instant api_at = api_ == nullptr ? kNever : api_->next_wakeup();
-  const Instant ports_at = ports_ == nullptr ? kNever : ports_->next_wakeup();
+  const Instant ports_at = ports_ == nullptr || draining_ ? kNever : ports_->next_wakeup();
   workers_.turn(std::min({limit, control_at, asks_at, metrics_at, api_at, ports_at}), *this);
   if (desk_ != nullptr) turn_desk(asks_at);
   if (control_ != nullptr) turn_control(control_at);

@@ -37,7 +37,7 @@ class Server final : private driver::Outside {
   // Not owned; before run().
   void show(MetricsServer& metrics) { metrics_ = &metrics; }
   void serve_api(SlirpApiServer& api) { api_ = &api; }
-  void follow(PortWatch& ports) { ports_ = &ports; }
+  void follow(PortWatches& ports) { ports_ = &ports; }
 
   // Returns the guest's exit status. It is not served where its end cannot be watched for.
   [[nodiscard]] std::expected<int, sys::SysError> run();
@@ -63,7 +63,7 @@ class Server final : private driver::Outside {
   AskDesk* desk_ = nullptr;
   MetricsServer* metrics_ = nullptr;  // Null: nobody wants them.
   SlirpApiServer* api_ = nullptr;     // The same.
-  PortWatch* ports_ = nullptr;        // The same.
+  PortWatches* ports_ = nullptr;      // The same.
   std::vector<int> watched_;          // The guest's descriptors by place; negative: none.
   bool answered_ = false;             // The program that answers questions has said something.
   bool controlled_ = false;           // Somebody wants something at the control socket.

@@ -33,6 +33,9 @@ class Ports final : public serve::PortSet {
   [[nodiscard]] bool has(const policy::PortMap& map) const override {
     return std::ranges::find(all_, map) != all_.end();
   }
+  [[nodiscard]] bool waits_at(policy::Protocol, const wire::Endpoint&) const override {
+    return false;
+  }
 
  private:
   std::vector<policy::PortMap> all_;

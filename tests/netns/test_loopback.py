@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness import (GUEST, GUEST_PRELUDE, LOOPBACK, PYTHON, check, check_equal, each_family, echo,
-                     finish, read_line)
+                     read_line)
 from test_attach import Attached
 from test_control import WAIT, Run
 from test_pasta_dropin import Pasta
@@ -323,9 +323,3 @@ def test_as_pasta(t):
     wrong = pasta.run("-T", "all", "--", "true")
     check_equal(wrong.returncode, 1, "exit status of all ports")
     check("expected 1024 at most" in wrong.stderr, wrong.stderr)
-
-
-def test_a_mistake_names_the_option(t):
-    status, _, said = finish(t.start(["true"], ["-T", "auto"]))
-    check_equal(status, 2, "exit status")
-    check("--tcp-ns: 'auto': ports of the host are not followed" in said, said)

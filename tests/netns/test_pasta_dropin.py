@@ -279,7 +279,7 @@ def test_messages_say_what_to_do(t, pasta):
         return done.stderr
 
     check("cannot write '/no/such/x'" in said("-P", "/no/such/x", "true"), "-P")
-    check("expected none, or ports" in said("-T", "lo/5432", "true"), "-T")
+    check("expected none, auto, or ports" in said("-T", "lo/5432", "true"), "-T")
     check("passt alone" in said("--socket", "/tmp/x", "true"), "--socket")
     check("expected --netns or PID" in said("--fd", "5"), "--fd")
     check("one of them" in said("--netns", "x", "true"), "--netns and a command")

@@ -7,6 +7,7 @@
 
 #include "app/guest/learned_policy.h"
 #include "app/guest/policy_options.h"
+#include "app/guest/port_list.h"
 #include "netlink/host_routes.h"
 #include "telemetry/log.h"
 
@@ -74,6 +75,8 @@ serve::ServePlan namespace_plan(const NamespaceOptions& options, flow::GuestNetw
   serve::ServePlan plan = serve_plan(options, std::move(network));
   plan.fast_path = options.fast_path;
   plan.loopback = options.loopback;
+  const EphemeralPorts ephemeral = EphemeralPorts::of_host();
+  plan.host_follow = {options.follow_host, ephemeral.first, ephemeral.last};
   plan.call_guest = options.call_guest;
   return plan;
 }

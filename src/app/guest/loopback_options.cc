@@ -48,12 +48,15 @@ std::expected<void, Mistake> read_loopback_options(const RawOptions& raw,
                                                    NamespaceOptions& options) {
   for (const Way& way : kWays) {
     std::vector<policy::PortMap> listed;
+    bool follow = false;
     for (const std::string& text : raw.all(way.option)) {
       auto ports = parse_ports_out(way.name, way.protocol, text);
       if (!ports) return std::unexpected(std::move(ports.error()));
       if (text == "none") listed.clear();
-      listed.insert(listed.end(), ports->begin(), ports->end());
+      follow = ports->follow || (follow && text != "none");
+      listed.insert(listed.end(), ports->maps.begin(), ports->maps.end());
     }
+    if (follow) options.follow_host.push_back(way.protocol);
     for (const policy::PortMap& map : listed) {
       if (auto added = add(options.loopback, way, map); !added) return added;
     }

@@ -10,7 +10,7 @@
 
 namespace sluice::app {
 
-// Into `options.loopback` and `options.call_guest`.
+// Into `options.loopback`, `options.follow_host` and `options.call_guest`.
 [[nodiscard]] std::expected<void, Mistake> read_loopback_options(const RawOptions& raw,
                                                                  NamespaceOptions& options);
 

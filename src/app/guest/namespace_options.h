@@ -12,13 +12,15 @@
 #include "policy/fast_path_use.h"
 #include "policy/loopback_use.h"
 #include "policy/port_map.h"
+#include "policy/protocol.h"
 
 namespace sluice::app {
 
 struct NamespaceOptions : GuestOptions {
   std::string interface = "tap0";
   policy::FastPathUse fast_path = policy::FastPathUse::kAuto;  // --fast-path
-  std::vector<policy::PortMap> loopback;  // --tcp-ns, --udp-ns (serve::ServePlan).
+  std::vector<policy::PortMap> loopback;      // --tcp-ns, --udp-ns (serve::ServePlan).
+  std::vector<policy::Protocol> follow_host;  // ... as "auto".
   policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;  // --host-lo-to-ns-lo
 };
 

@@ -1,5 +1,6 @@
 #include "app/guest/port_list.h"
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <fstream>
@@ -19,7 +20,7 @@ constexpr std::string_view kShape =
     "none, all, auto, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them "
     "if "
     "need be";
-constexpr std::string_view kShapeOut = "none, or ports as 5432,8080:80,2000-2010,~2005";
+constexpr std::string_view kShapeOut = "none, auto, or ports as 5432,8080:80,2000-2010,~2005";
 
 struct Range {
   std::uint16_t first = 0;
@@ -157,21 +158,19 @@ std::expected<PortList, Mistake> parse_port_list(std::string_view option, std::s
   return fail("{}: '{}' are no ports; expected {}", option, text, kShape);
 }
 
-std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(std::string_view option,
-                                                                     policy::Protocol protocol,
-                                                                     std::string_view text) {
+std::expected<PortsOut, Mistake> parse_ports_out(std::string_view option, policy::Protocol protocol,
+                                                 std::string_view text) {
   auto list = read_list(text, protocol, EphemeralPorts::of_host());
   if (!list) return fail("{}: '{}' are no ports; expected {}", option, text, kShapeOut);
-  if (list->follow) {
-    return fail("{}: '{}': ports of the host are not followed; expected the ports themselves",
-                option, text);
+  const auto has_place = [](const policy::PortMap& map) {
+    return map.address || !map.interface.empty();
+  };
+  if (std::ranges::any_of(list->maps, has_place) || (list->follow && has_place(*list->follow))) {
+    return fail("{}: '{}': these are ports of the guest's loopback in both families; expected {}",
+                option, text, kShapeOut);
   }
   std::size_t ports = 0;
   for (policy::PortMap& map : list->maps) {
-    if (map.address || !map.interface.empty()) {
-      return fail("{}: '{}': these are ports of the guest's loopback in both families; expected {}",
-                  option, text, kShapeOut);
-    }
     std::swap(map.host_first, map.guest_first);
     ports += map.count;
   }
@@ -179,7 +178,7 @@ std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(std::string
     return fail("{}: '{}' are {} ports; expected {} at most, those that are meant", option, text,
                 ports, kPortsOutMax);
   }
-  return std::move(list->maps);
+  return PortsOut{.maps = std::move(list->maps), .follow = list->follow.has_value()};
 }
 
 }  // namespace sluice::app

@@ -8,7 +8,7 @@
 //   2000-5000,~3000-3010       a range without a part of it; with ~ alone, all but that part
 //
 // -T names the other way in the same words: ports of the guest's loopback, and behind the colon
-// those of the host's.
+// those of the host's; "auto" are those at which the host waits.
 #pragma once
 
 #include <cstdint>
@@ -45,10 +45,16 @@ struct PortList {
                                                                policy::Protocol protocol,
                                                                const EphemeralPorts& ephemeral);
 
+struct PortsOut {
+  std::vector<policy::PortMap> maps;
+  bool follow = false;  // Of "auto" (serve::ServePlan::host_follow).
+};
+
 // Of -T and -U: no more than so many ports in all, as each costs two sockets in the guest. An
-// address, an interface and "auto" are mistakes.
+// address and an interface are mistakes.
 inline constexpr std::size_t kPortsOutMax = 1024;
-[[nodiscard]] std::expected<std::vector<policy::PortMap>, Mistake> parse_ports_out(
-    std::string_view option, policy::Protocol protocol, std::string_view text);
+[[nodiscard]] std::expected<PortsOut, Mistake> parse_ports_out(std::string_view option,
+                                                               policy::Protocol protocol,
+                                                               std::string_view text);
 
 }  // namespace sluice::app

@@ -67,7 +67,8 @@ inline constexpr OptionSpec kTcpNs{OptionId::kTcpNs,
                                    "What may pass",
                                    "lead TCP ports of the guest's loopback to the host's,\n"
                                    "as 5432,8080:80,2000-2010,~2005: the guest's port, and\n"
-                                   "the host's behind the colon"};
+                                   "the host's behind the colon; 'auto': where programs of\n"
+                                   "the host wait, every one of them"};
 inline constexpr OptionSpec kUdpNs{OptionId::kUdpNs, OptionKind::kList, "-U,--udp-ns",
                                    "PORTS",          "What may pass",   "as --tcp-ns, for UDP"};
 inline constexpr OptionSpec kHostLoToNsLo{OptionId::kHostLoToNsLo,

@@ -40,6 +40,11 @@ void LoopbackPath::open(std::span<const policy::PortMap> ports, Instant now) {
   order(now);
 }
 
+void LoopbackPath::follow(std::span<const policy::PortMap> ports, Instant now) {
+  ports_.follow(ports);
+  order(now);
+}
+
 LoopbackPath::Call* LoopbackPath::find(flow::TcpId id) {
   if (id.index >= calls_.size()) return nullptr;
   Call& call = calls_[id.index];
@@ -191,8 +196,8 @@ host::TcpSocket LoopbackPath::adopt(UniqueFd socket) {
 
 void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
   if (answer.tag >= kFirstListener) {
-    const std::size_t place = answer.tag - kFirstListener;
-    ports_.on_socket(place, std::move(answer));
+    const auto place = static_cast<std::uint32_t>(answer.tag - kFirstListener);
+    ports_.on_socket(place, std::move(answer), turn.now);
     order(turn.now);
     return;
   }
@@ -240,7 +245,9 @@ void LoopbackPath::on_agent_gone(flow::Turn turn) {
 }
 
 void LoopbackPath::on_time(Instant now) {
-  if (order_at_ <= now) order(now);
+  const bool again = ports_.ask_again_at() <= now;
+  if (again) ports_.ask_again();
+  if (again || order_at_ <= now) order(now);
   if (ports_.resume_at() <= now) ports_.resume(now);
 }
 

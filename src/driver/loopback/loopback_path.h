@@ -35,6 +35,12 @@ class LoopbackPath final : public GuestSocketTaker {
 
   // Ports of the guest's loopback that lead to the host's. Once.
   void open(std::span<const policy::PortMap> ports, Instant now);
+  // Besides those, and as the agent gets to it: ports that follow programs of the host's.
+  void follow(std::span<const policy::PortMap> ports, Instant now);
+  // Whether who waits at this port of the guest's loopback is one of us, or about to be.
+  [[nodiscard]] bool leads_out(policy::Protocol protocol, wire::Port port) const {
+    return ports_.has(protocol, port);
+  }
   // The agent has not made all of them yet.
   [[nodiscard]] bool awaits_ports() const { return ports_.awaits_answers(); }
 
@@ -51,7 +57,9 @@ class LoopbackPath final : public GuestSocketTaker {
   void on_guest_socket(agent::AgentSocket answer, flow::Turn turn) override;
   void on_agent_gone(flow::Turn turn) override;
 
-  [[nodiscard]] Instant next_wakeup() const { return std::min(order_at_, ports_.resume_at()); }
+  [[nodiscard]] Instant next_wakeup() const {
+    return std::min({order_at_, ports_.resume_at(), ports_.ask_again_at()});
+  }
   void on_time(Instant now);
 
  private:

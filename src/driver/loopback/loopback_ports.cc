@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "sys/sys_error.h"
 #include "telemetry/log.h"
@@ -11,64 +12,151 @@
 namespace sluice::driver {
 namespace {
 
-[[nodiscard]] bool is_there(const LoopbackPorts::Place& place) {
-  return place.listener.valid() || place.socket.valid();
+// Each port of a map in each family, as `visit` is called with its place.
+template <typename Visit>
+void for_each_place(const policy::PortMap& map, const Visit& visit) {
+  for (std::uint16_t i = 0; i < map.count; ++i) {
+    const wire::Port guest{static_cast<std::uint16_t>(map.guest_first.value + i)};
+    const wire::Port host{static_cast<std::uint16_t>(map.host_first.value + i)};
+    for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
+      if (map.address && map.address->family() != family) continue;
+      const wire::IpAddress address = wire::IpAddress::loopback(family);
+      visit(LoopbackPorts::Place{.guest = {address, guest},
+                                 .target = {address, host},
+                                 .datagrams = map.protocol == policy::Protocol::kUdp});
+    }
+  }
 }
 
 }  // namespace
 
+// One that is there already stays as it is.
+void LoopbackPorts::add_place(const Place& place) {
+  const auto [at, fresh] = numbers_.try_emplace({place.datagrams, place.guest}, next_);
+  if (!fresh) return;
+  Place& added = places_[next_];
+  added.guest = place.guest;
+  added.target = place.target;
+  added.datagrams = place.datagrams;
+  added.follows = place.follows;
+  to_ask_.push_back(next_++);
+}
+
 void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
   for (const policy::PortMap& map : maps) {
-    for (std::uint16_t i = 0; i < map.count; ++i) {
-      const wire::Port guest{static_cast<std::uint16_t>(map.guest_first.value + i)};
-      const wire::Port host{static_cast<std::uint16_t>(map.host_first.value + i)};
-      for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
-        const wire::IpAddress address = wire::IpAddress::loopback(family);
-        places_.push_back({.guest = {address, guest},
-                           .target = {address, host},
-                           .datagrams = map.protocol == policy::Protocol::kUdp});
-      }
-    }
+    for_each_place(map, [this](const Place& place) { add_place(place); });
   }
 }
 
+void LoopbackPorts::follow(std::span<const policy::PortMap> maps) {
+  for (auto& [id, place] : places_) place.wanted = !place.follows;
+  for (const policy::PortMap& map : maps) {
+    for_each_place(map, [this](Place place) {
+      const auto found = numbers_.find({place.datagrams, place.guest});
+      if (found != numbers_.end()) {
+        places_.at(found->second).wanted = true;
+      } else {
+        place.follows = true;
+        add_place(place);
+      }
+    });
+  }
+  std::vector<std::uint32_t> gone;
+  for (const auto& [id, place] : places_) {
+    if (!place.wanted && place.standing != Standing::kAsked) gone.push_back(id);
+  }
+  for (const std::uint32_t id : gone) drop(id);
+  std::erase_if(to_ask_, [this](std::uint32_t id) { return !places_.contains(id); });
+}
+
+void LoopbackPorts::drop(std::uint32_t id) {
+  const auto found = places_.find(id);
+  const Place& place = found->second;
+  if (place.standing == Standing::kThere) {
+    // One that is not watched stays so.
+    (void)loop_.remove(place.datagrams ? place.socket.fd() : place.listener.fd());
+  }
+  numbers_.erase({place.datagrams, place.guest});
+  places_.erase(found);
+}
+
+bool LoopbackPorts::has(policy::Protocol protocol, wire::Port port) const {
+  for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
+    const auto found = numbers_.find(
+        {protocol == policy::Protocol::kUdp, {wire::IpAddress::loopback(family), port}});
+    if (found == numbers_.end()) continue;
+    if (places_.at(found->second).standing != Standing::kRefused) return true;
+  }
+  return false;
+}
+
 bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
-  for (; asked_ < places_.size() && ordered_ < kOrderedMax; ++asked_, ++ordered_) {
-    const Place& place = places_[asked_];
-    if (!agent.make_socket(first_tag + asked_, {.family = place.guest.address.family(),
-                                                .datagrams = place.datagrams,
-                                                .bound = place.guest})) {
+  while (!to_ask_.empty() && ordered_ < kOrderedMax) {
+    const std::uint32_t id = to_ask_.front();
+    Place& place = places_.at(id);
+    if (!agent.make_socket(first_tag + id, {.family = place.guest.address.family(),
+                                            .datagrams = place.datagrams,
+                                            .bound = place.guest})) {
       return false;
     }
+    place.standing = Standing::kAsked;
+    to_ask_.pop_front();
+    ++ordered_;
   }
   return true;
 }
 
-void LoopbackPorts::on_socket(std::size_t place, agent::AgentSocket answer) {
-  if (place >= asked_ || is_there(places_[place])) return;
-  if (ordered_ > 0) --ordered_;
+void LoopbackPorts::on_socket(std::uint32_t id, agent::AgentSocket answer, Instant now) {
+  const auto found = places_.find(id);
+  if (found == places_.end() || found->second.standing != Standing::kAsked) return;
+  --ordered_;
+  Place& place = found->second;
+  if (!place.wanted) {
+    drop(id);
+    return;
+  }
   if (answer.error != 0) {
-    tell(places_[place], answer.error);
+    refuse(place, answer.error, now);
     return;
   }
   adopt(place, std::move(answer.socket));
-  const bool waits = !places_[place].datagrams && resume_at_ != kNever;
-  if (waits || watch(place)) return;
-  places_[place].listener.close();
-  places_[place].socket.close();
-  tell(places_[place], ENOSPC);  // As epoll_ctl(2) has it.
+  const bool waits = !place.datagrams && resume_at_ != kNever;
+  if (waits || watch(id, place)) return;
+  place.listener.close();
+  place.socket.close();
+  refuse(place, ENOSPC, now);  // As epoll_ctl(2) has it.
 }
 
-void LoopbackPorts::adopt(std::size_t place, UniqueFd socket) {
+// Nobody asked for the one that follows by its number.
+void LoopbackPorts::refuse(Place& place, int error, Instant now) {
+  place.standing = Standing::kRefused;
+  if (!place.follows) {
+    tell(place, error);
+  } else if (ask_again_at_ == kNever) {
+    ask_again_at_ = now + kAskAgain;
+  }
+}
+
+void LoopbackPorts::ask_again() {
+  ask_again_at_ = kNever;
+  for (auto& [id, place] : places_) {
+    if (!place.follows || place.standing != Standing::kRefused) continue;
+    place.standing = Standing::kToAsk;
+    to_ask_.push_back(id);
+  }
+}
+
+void LoopbackPorts::adopt(Place& place, UniqueFd socket) {
   // A stranger could have passed one that blocks.
   (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
   sys::KernelFd fd(kernel_, socket.release());
-  if (places_[place].datagrams) {
-    places_[place].socket = host::UdpSocket::adopt(std::move(fd));
+  if (place.datagrams) {
+    place.socket = host::UdpSocket::adopt(std::move(fd));
   } else {
-    places_[place].listener =
+    place.listener =
         host::TcpListener::adopt(std::move(fd), {.urgent_inline = true, .guarded = true});
   }
+  place.standing = Standing::kThere;
 }
 
 void LoopbackPorts::tell(const Place& place, int error) {
@@ -85,21 +173,20 @@ void LoopbackPorts::tell(const Place& place, int error) {
 }
 
 LoopbackPorts::Place* LoopbackPorts::find(const EventTag& tag) {
-  if (tag.index >= places_.size() || !is_there(places_[tag.index])) return nullptr;
-  return &places_[tag.index];
+  const auto found = places_.find(tag.index);
+  if (found == places_.end() || found->second.standing != Standing::kThere) return nullptr;
+  return &found->second;
 }
 
-bool LoopbackPorts::watch(std::size_t place) {
-  const Place& one = places_[place];
-  const EventTag tag{one.datagrams ? EventKind::kGuestDatagrams : EventKind::kGuestListener,
-                     static_cast<std::uint32_t>(place)};
-  const int fd = one.datagrams ? one.socket.fd() : one.listener.fd();
+bool LoopbackPorts::watch(std::uint32_t id, const Place& place) {
+  const EventTag tag{place.datagrams ? EventKind::kGuestDatagrams : EventKind::kGuestListener, id};
+  const int fd = place.datagrams ? place.socket.fd() : place.listener.fd();
   return loop_.add(fd, EPOLLIN, tag.pack()).has_value();
 }
 
 void LoopbackPorts::pause(Instant now) {
   // One that is not watched stays so.
-  for (const Place& place : places_) {
+  for (const auto& [id, place] : places_) {
     if (place.listener.valid()) (void)loop_.remove(place.listener.fd());
   }
   resume_at_ = now + host::kAcceptPause;
@@ -107,8 +194,8 @@ void LoopbackPorts::pause(Instant now) {
 
 void LoopbackPorts::resume(Instant now) {
   resume_at_ = kNever;
-  for (std::size_t place = 0; place < places_.size(); ++place) {
-    if (!places_[place].listener.valid() || watch(place)) continue;
+  for (const auto& [id, place] : places_) {
+    if (!place.listener.valid() || watch(id, place)) continue;
     pause(now);
     return;
   }

@@ -166,6 +166,7 @@ class TcpFlows {
     call_guest_ = when;
     lead_out_ = std::move(lead_out);
   }
+  void set_lead_out(std::vector<policy::PortMap> ports) { lead_out_ = std::move(ports); }
   // A program of the guest's called a listener of ours at its own loopback, which leads to `target`
   // of the host. The flow's id, or why there is none. Its socket is the driver's to keep.
   [[nodiscard]] std::expected<TcpId, policy::Verdict> on_loopback_client(

@@ -44,4 +44,12 @@ bool LivePorts::has(const policy::PortMap& map) const {
   return std::ranges::find(published_, map) != published_.end();
 }
 
+bool LivePorts::waits_at(policy::Protocol protocol, const wire::Endpoint& host) const {
+  return std::ranges::any_of(published_, [&](const policy::PortMap& map) {
+    return map.protocol == protocol && host.port.value >= map.host_first.value &&
+           host.port.value - map.host_first.value < map.count &&
+           (!map.address || *map.address == host.address);
+  });
+}
+
 }  // namespace sluice::serve

@@ -26,6 +26,7 @@ class LivePorts final : public PortSet {
       const policy::PortMap& map) override;
   [[nodiscard]] bool unpublish(const policy::PortMap& map) override;
   [[nodiscard]] bool has(const policy::PortMap& map) const override;
+  [[nodiscard]] bool waits_at(policy::Protocol protocol, const wire::Endpoint& host) const override;
   [[nodiscard]] std::span<const policy::PortMap> all() const { return published_; }
 
  private:

@@ -22,6 +22,9 @@ class PortSet {
   // Connections that were made go on. False: it is not published.
   [[nodiscard]] virtual bool unpublish(const policy::PortMap& map) = 0;
   [[nodiscard]] virtual bool has(const policy::PortMap& map) const = 0;
+  // Whether a socket that waits there on the host may be one of these.
+  [[nodiscard]] virtual bool waits_at(policy::Protocol protocol,
+                                      const wire::Endpoint& host) const = 0;
 
  protected:
   ~PortSet() = default;

@@ -2,21 +2,18 @@
 
 #include <algorithm>
 
+#include "serve/ports/client_ports.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {
 namespace {
 
-// Of a client of DHCP, by IPv4 and IPv6 (RFC 2131, 4.1; RFC 8415, 7.2).
-constexpr std::uint16_t kDhcpClient = 68;
-constexpr std::uint16_t kDhcpV6Client = 546;
 // As Linux has them unless it is told otherwise (net.ipv4.ip_local_port_range).
 constexpr std::uint16_t kEphemeralFirst = 32'768;
 constexpr std::uint16_t kEphemeralLast = 60'999;
 
-[[nodiscard]] bool is_of_a_client(std::uint16_t port) {
-  return port == kDhcpClient || port == kDhcpV6Client ||
-         (port >= kEphemeralFirst && port <= kEphemeralLast);
+[[nodiscard]] bool is_of_a_client(wire::Port port) {
+  return is_dhcp_client(port) || (port.value >= kEphemeralFirst && port.value <= kEphemeralLast);
 }
 
 }  // namespace
@@ -26,6 +23,7 @@ bool PortFollower::follows(policy::Protocol protocol) const {
 }
 
 bool PortFollower::is_ours(wire::Port port) const {
+  if (terms_.leads_out && terms_.leads_out(policy::Protocol::kTcp, port)) return true;
   return std::ranges::any_of(terms_.loopback, [&](const policy::PortMap& map) {
     return map.protocol == policy::Protocol::kTcp && port.value >= map.guest_first.value &&
            port.value - map.guest_first.value < map.count;
@@ -36,7 +34,7 @@ std::optional<PortFollower::Reach> PortFollower::reach_of(policy::Protocol proto
                                                           const wire::Endpoint& waiting) const {
   const wire::IpAddress& address = waiting.address;
   const bool udp = protocol == policy::Protocol::kUdp;
-  if (waiting.port.value == 0 || (udp && is_of_a_client(waiting.port.value))) return std::nullopt;
+  if (waiting.port.value == 0 || (udp && is_of_a_client(waiting.port))) return std::nullopt;
   if (address.is_unspecified() || address == network_.guest_v4 || address == network_.guest_v6) {
     return Reach::kEverywhere;
   }

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -24,10 +25,11 @@
 #include "policy/loopback_use.h"
 #include "policy/port_map.h"
 #include "serve/control/port_set.h"
+#include "serve/ports/ports_observer.h"
 
 namespace sluice::serve {
 
-class PortFollower {
+class PortFollower final : public PortsObserver {
  public:
   // Each costs descriptors of ours.
   static constexpr std::size_t kPortsMax = 1024;
@@ -40,16 +42,16 @@ class PortFollower {
     // Who waits there at the guest's loopback are we, for the host: they lead back here.
     std::vector<policy::PortMap> loopback{};
     policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;
+    // ... and so are we at ports that follow the host's, as long as they do.
+    std::function<bool(policy::Protocol, wire::Port)> leads_out{};
   };
 
   // References are not owned.
   PortFollower(PortSet& ports, const flow::GuestNetwork& network, Terms terms)
       : ports_(ports), network_(network), terms_(std::move(terms)) {}
 
-  // Whether ports of this protocol follow.
-  [[nodiscard]] bool follows(policy::Protocol protocol) const;
-  // `waiting`: where the guest's sockets of this protocol wait for clients.
-  void look(policy::Protocol protocol, std::span<const wire::Endpoint> waiting);
+  [[nodiscard]] bool follows(policy::Protocol protocol) const override;
+  void look(policy::Protocol protocol, std::span<const wire::Endpoint> waiting) override;
 
  private:
   // Whose clients reach who waits. Of one port, what is everywhere comes last: it wants the places

@@ -44,7 +44,8 @@ TEST_F(WorkerControl, PortsOfTheLoopbackAreWaitedForUntilEachIsAnswered) {
   map.guest_first = map.host_first = wire::Port{5000};
   WorkerOptions options;
   options.agent = std::move(ours);
-  options.loopback = {map, map};
+  options.loopback = {map, map, map};
+  options.loopback[1].guest_first = wire::Port{5001};  // And the third is the first again.
   start(std::move(options));
   const auto orders = agent::receive_orders(theirs.get(), Duration::zero());
   ASSERT_TRUE(orders.has_value());
@@ -75,6 +76,16 @@ TEST_F(WorkerControl, AFlowIsToldAndEndedByItsNumber) {
   EXPECT_TRUE(worker->cut_off(record.number, policy::Verdict::kKilled));
   EXPECT_FALSE(worker->cut_off(record.number, policy::Verdict::kKilled));
   EXPECT_EQ(drops(flow::DropReason::kKilled), 1u);
+}
+
+TEST_F(WorkerControl, WithoutAnAgentWhatIsToLeadOutWaits) {
+  policy::PortMap map;
+  map.host_first = map.guest_first = wire::Port{80};
+  worker->lead_out({map});
+  EXPECT_TRUE(worker->leads_out(policy::Protocol::kTcp, wire::Port{80}));
+  EXPECT_FALSE(worker->leads_out(policy::Protocol::kUdp, wire::Port{80}));
+  worker->lead_out({});
+  EXPECT_FALSE(worker->leads_out(policy::Protocol::kTcp, wire::Port{80}));
 }
 
 }  // namespace

@@ -17,23 +17,6 @@ PasstTaken read_ports_in(PasstDraft& draft, PasstGiven given) {
   return take_ports(draft, given, kProtocol);
 }
 
-constexpr std::string_view kLoopbackByLink =
-    "the host's loopback is at the gateway's address, or at that of --map-host-loopback";
-
-// Callers name it where they have nothing better to say, and mostly live without.
-void tell_not_followed(PasstDraft& draft, PasstGiven given) {
-  draft.done.warnings.push_back(fmt::format("{} auto: ports of the host are not followed; {}",
-                                            given.option, kLoopbackByLink));
-}
-
-template <OptionId kOption>
-PasstTaken read_ports_out(PasstDraft& draft, PasstGiven given) {
-  const bool follows = given.text == "auto";
-  if (follows) tell_not_followed(draft, given);
-  draft.value(kOption, follows ? "none" : given.text);
-  return {};
-}
-
 PasstTaken read_interface(PasstDraft& draft, PasstGiven given) {
   if (!is_interface_name(given.text) || given.text == "lo") {
     return fail(
@@ -101,9 +84,12 @@ constexpr PasstOption kOptions[] = {
      read_ports_in<Protocol::kUdp>},
     {"tcp-ns", 'T', "PORTS",
      "lead ports of the namespace's loopback to the host's:\n"
-     "none (default), or 5432,8080:80,2000-2010,~2005",
-     read_ports_out<OptionId::kTcpNs>},
-    {"udp-ns", 'U', "PORTS", "the same of UDP (default: none)", read_ports_out<OptionId::kUdpNs>},
+     "none, 5432,8080:80,2000-2010,~2005, auto (default, of\n"
+     "TCP and UDP, but with --no-map-gw): those at which the\n"
+     "host waits",
+     pass_on<OptionId::kTcpNs>},
+    {"udp-ns", 'U', "PORTS", "the same of UDP (default where -T is given: none)",
+     pass_on<OptionId::kUdpNs>},
     {"no-splice", 0, nullptr, "every byte goes by the interface, but those of -T",
      switched<&PastaNamespaceWords::splices, false>},
     {"host-lo-to-ns-lo", 0, nullptr,

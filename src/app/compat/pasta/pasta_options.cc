@@ -69,8 +69,17 @@ using Target = std::variant<PastaCommand, netns::TargetNames>;
   return PastaCommand{std::move(words)};
 }
 
-// As pasta's defaults, which Podman and others switch off by -t none and -u none.
+// As pasta's defaults, which Podman and others switch off by "none". Who says that no address
+// stands for the host's loopback (as rootlesskit does for --disable-host-loopback) gets no way to it
+// that he did not name: pasta leaves this one open.
 void follow_by_default(PasstDraft& draft) {
+  const bool named = draft.raw.has(OptionId::kTcpNs) || draft.raw.has(OptionId::kUdpNs);
+  if (!named && !draft.map_gateway) {
+    draft.differs("-T and -U are none with --no-map-gw, not auto; they name what may pass");
+  } else if (!named && draft.target.splices) {
+    draft.value(OptionId::kTcpNs, "auto");
+    draft.value(OptionId::kUdpNs, "auto");
+  }
   if (draft.tcp_given || draft.udp_given) return;
   for (const auto protocol : {policy::Protocol::kTcp, policy::Protocol::kUdp}) {
     draft.follow.push_back(
@@ -83,8 +92,8 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (!draft.raw.has(OptionId::kInterface)) {
     draft.differs("the interface is tap0, not called as the host's; --ns-ifname names it");
   }
-  if (!draft.raw.has(OptionId::kTcpNs)) {
-    draft.differs("ports of the host's loopback are not followed; -T and -U name them");
+  if (draft.raw.has(OptionId::kTcpNs) != draft.raw.has(OptionId::kUdpNs)) {
+    draft.differs("where one of -T and -U is given the other is none");
   }
   draft.differs(
       "ports of UDP that wait at the namespace's loopback are not published (-u auto), and nobody "

@@ -45,6 +45,19 @@ TEST(LoopbackOptions, PortsOfSeveralWordsAreOneList) {
   }
 }
 
+TEST(LoopbackOptions, ThoseOfTheHostFollowWhereItIsSaid) {
+  EXPECT_TRUE(read({"80"}, false, {"53"})->follow_host.empty());
+  const auto options = read({"80", "auto"}, false, {"auto"});
+  ASSERT_TRUE(options.has_value());
+  EXPECT_EQ(options->loopback.size(), 1U) << "one that is named leads out in any case";
+  EXPECT_EQ(options->follow_host, (std::vector{policy::Protocol::kTcp, policy::Protocol::kUdp}));
+  EXPECT_EQ(namespace_plan(*options, {}).host_follow.protocols, options->follow_host);
+  EXPECT_TRUE(read({"auto", "none"})->follow_host.empty());
+  EXPECT_EQ(mistake({"auto,~22"}),
+            "--tcp-ns: 'auto,~22' are no ports; expected none, auto, or ports as "
+            "5432,8080:80,2000-2010,~2005");
+}
+
 TEST(LoopbackOptions, APortOfTheGuestHasOneWay) {
   EXPECT_EQ(mistake({"80:81", "79-82:8000"}),
             "--tcp-ns: port 80 of the guest is named twice; expected one way for it");

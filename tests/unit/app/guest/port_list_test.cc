@@ -82,7 +82,7 @@ std::string ports_out(std::string_view text) {
   const auto maps = parse_ports_out("-T", policy::Protocol::kTcp, text);
   if (!maps) return maps.error().text;
   std::string all;
-  for (const policy::PortMap& map : *maps) {
+  for (const policy::PortMap& map : maps->maps) {
     if (!all.empty()) all += ' ';
     all += std::to_string(map.guest_first.value) + ":" + std::to_string(map.host_first.value);
     if (map.count > 1) all += "+" + std::to_string(map.count);
@@ -97,12 +97,18 @@ TEST(PortList, OutwardsTheGuestsPortComesFirst) {
   EXPECT_EQ(ports_out("1-1024"), "1:1+1024");
 }
 
-TEST(PortList, OutwardsNothingFollowsAndTheGuestKeepsItsPorts) {
-  EXPECT_EQ(ports_out("auto"),
-            "-T: 'auto': ports of the host are not followed; expected the ports themselves");
+TEST(PortList, OutwardsThoseOfTheHostAreToFollow) {
+  const auto out = parse_ports_out("-U", policy::Protocol::kUdp, "auto");
+  ASSERT_TRUE(out.has_value());
+  EXPECT_TRUE(out->follow && out->maps.empty());
+  EXPECT_FALSE(parse_ports_out("-U", policy::Protocol::kUdp, "53")->follow);
+}
+
+TEST(PortList, OutwardsTheGuestKeepsItsPorts) {
+  EXPECT_TRUE(ports_out("127.0.0.1/auto").contains("both families"));
   EXPECT_EQ(ports_out("127.0.0.1/80"),
             "-T: '127.0.0.1/80': these are ports of the guest's loopback in both families; "
-            "expected none, or ports as 5432,8080:80,2000-2010,~2005");
+            "expected none, auto, or ports as 5432,8080:80,2000-2010,~2005");
   EXPECT_TRUE(ports_out("%eth0/80").contains("both families"));
   EXPECT_EQ(ports_out("1-1025"),
             "-T: '1-1025' are 1025 ports; expected 1024 at most, those that are meant");
@@ -110,7 +116,7 @@ TEST(PortList, OutwardsNothingFollowsAndTheGuestKeepsItsPorts) {
     EXPECT_TRUE(ports_out(text).contains("expected 1024 at most")) << text;
   }
   EXPECT_EQ(ports_out("eighty"),
-            "-T: 'eighty' are no ports; expected none, or ports as "
+            "-T: 'eighty' are no ports; expected none, auto, or ports as "
             "5432,8080:80,2000-2010,~2005");
 }
 

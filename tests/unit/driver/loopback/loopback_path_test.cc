@@ -244,5 +244,35 @@ TEST_F(LoopbackPortTest, OrdersAreTakenUpAgainWhenTheAgentHasRoom) {
   }));
 }
 
+TEST_F(LoopbackPortTest, OneThatFollowsGoesAndItsConnectionsStay) {
+  policy::PortMap one = map(5000, 5000);
+  one.address = wire::IpAddress::loopback(wire::IpFamily::kV4);
+  loopback->follow(std::vector{one}, now);
+  EXPECT_TRUE(loopback->leads_out(policy::Protocol::kTcp, wire::Port{5000}));
+  Listener inside = listener();
+  std::vector<UniqueFd> bound;
+  bound.push_back(std::move(inside.fd));
+  answer_orders(std::move(bound));
+  const UniqueFd caller = program(inside);
+  EXPECT_TRUE(turn_until([&] { return carrier().size() == 1; }));
+  const UniqueFd served = accept_at_host();
+  loopback->follow({}, now);
+  EXPECT_FALSE(loopback->leads_out(policy::Protocol::kTcp, wire::Port{5000}));
+  send_all(caller.get(), "from the guest");
+  EXPECT_EQ(received(served.get(), 14), "from the guest");
+}
+
+TEST_F(LoopbackPortTest, OneThatTheGuestHasIsAskedForAgainWithTime) {
+  loopback->follow(std::vector{map(5000, 5000)}, now);
+  answer_orders();
+  EXPECT_FALSE(loopback->leads_out(policy::Protocol::kTcp, wire::Port{5000}));
+  EXPECT_LE(loopback->next_wakeup(), now + LoopbackPorts::kAskAgain);
+  EXPECT_TRUE(take_orders<agent::SocketOrder>().empty());
+  pass_time(LoopbackPorts::kAskAgain);
+  turn();
+  EXPECT_EQ(take_orders<agent::SocketOrder>().size(), 2U) << "each family";
+  EXPECT_EQ(loopback->next_wakeup(), kNever);
+}
+
 }  // namespace
 }  // namespace sluice::driver

@@ -106,6 +106,15 @@ TEST_F(TcpLoopbackTest, NobodyIsLedToAListenerOfOurs) {
   EXPECT_TRUE(leads_out(std::vector{out}, wire::Port{80}));
 }
 
+TEST_F(TcpLoopbackTest, WhatLeadsOutChangesAsItRuns) {
+  policy::PortMap out;
+  out.guest_first = out.host_first = wire::Port{80};
+  tcp().set_call_guest(LoopbackUse::kFirst, {out});
+  tcp().set_lead_out({});
+  (void)call_port(client_);
+  EXPECT_EQ(all<CallGuest>().size(), 1U);
+}
+
 TEST_F(TcpLoopbackTest, NobodyIsLedThereWhereNobodySaysSo) {
   (void)call_port(client_);
   refuse_syns();

@@ -44,6 +44,20 @@ TEST_F(LivePortsTest, OneIsListenedOnUntilItIsTakenAway) {
   EXPECT_TRUE(ports_.unpublish(one));
 }
 
+TEST_F(LivePortsTest, WhereItWaitsIsToldOfItsProtocolAndItsAddress) {
+  const LivePorts ports(workers_, rig_.network,
+                        {map("80-82:8080-8082"), map("127.0.0.1:53:53/udp")});
+  const auto at = [](const char* address, std::uint16_t port) {
+    return wire::Endpoint{wire::parse_ip(address).value(), wire::Port{port}};
+  };
+  EXPECT_TRUE(ports.waits_at(policy::Protocol::kTcp, at("0.0.0.0", 82)));
+  EXPECT_TRUE(ports.waits_at(policy::Protocol::kTcp, at("::", 80)));
+  EXPECT_FALSE(ports.waits_at(policy::Protocol::kTcp, at("0.0.0.0", 83)));
+  EXPECT_FALSE(ports.waits_at(policy::Protocol::kUdp, at("0.0.0.0", 80)));
+  EXPECT_TRUE(ports.waits_at(policy::Protocol::kUdp, at("127.0.0.1", 53)));
+  EXPECT_FALSE(ports.waits_at(policy::Protocol::kUdp, at("::1", 53))) << "somebody else's";
+}
+
 TEST_F(LivePortsTest, APortThatIsPickedHasItsNumberFromThenOn) {
   const auto first = ports_.publish(map("127.0.0.1:0:80"));
   const auto second = ports_.publish(map("127.0.0.1:0:80"));

@@ -22,6 +22,9 @@ class Ports final : public PortSet {
   [[nodiscard]] bool has(const policy::PortMap& map) const override {
     return std::ranges::find(all, map) != all.end();
   }
+  [[nodiscard]] bool waits_at(policy::Protocol, const wire::Endpoint&) const override {
+    return false;
+  }
   [[nodiscard]] std::string text() const {
     std::string text;
     for (const policy::PortMap& map : all) text += (text.empty() ? "" : " ") + to_string(map);
@@ -150,6 +153,21 @@ TEST_F(PortFollowerTest, AGuestThatWaitsEverywhereGetsABoundedShare) {
   EXPECT_EQ(ports_.all.size(), PortFollower::kPortsMax);
   follower_.look(Protocol::kTcp, {});
   EXPECT_TRUE(ports_.all.empty());
+}
+
+TEST_F(PortFollowerTest, WhatLeadsOutJustNowIsNotFollowed) {
+  bool leads_out = true;
+  PortFollower follower(
+      ports_, network_,
+      {.like = {like(Protocol::kTcp)}, .leads_out = [&](Protocol protocol, wire::Port port) {
+         return leads_out && protocol == Protocol::kTcp && port.value == 80;
+       }});
+  const std::array waiting{at("127.0.0.1", 80), at("127.0.0.1", 81)};
+  follower.look(Protocol::kTcp, waiting);
+  EXPECT_EQ(ports_.text(), "127.0.0.1:81:81");
+  leads_out = false;
+  follower.look(Protocol::kTcp, waiting);
+  EXPECT_EQ(ports_.text(), "127.0.0.1:81:81 127.0.0.1:80:80");
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ class Ports final : public PortSet {
   [[nodiscard]] bool has(const policy::PortMap& map) const override {
     return std::ranges::find(all, map) != all.end();
   }
+  [[nodiscard]] bool waits_at(policy::Protocol, const wire::Endpoint&) const override {
+    return false;
+  }
 
   std::vector<policy::PortMap> all;
   bool refuses = false;

@@ -30,6 +30,9 @@ class NoPorts final : public PortSet {
   }
   bool unpublish(const policy::PortMap&) override { return true; }
   [[nodiscard]] bool has(const policy::PortMap&) const override { return true; }
+  [[nodiscard]] bool waits_at(policy::Protocol, const wire::Endpoint&) const override {
+    return false;
+  }
 };
 
 class Peer {

@@ -139,9 +139,23 @@ TEST(PastaOptions, TheLoopbacksOfHostAndNamespace) {
   EXPECT_EQ(options({"--no-splice", "true"}).guest.call_guest, LoopbackUse::kNever);
   EXPECT_EQ(options({"--host-lo-to-ns-lo", "--no-splice", "true"}).guest.call_guest,
             LoopbackUse::kNever);
-  EXPECT_TRUE(options({"-T", "80", "-T", "auto", "true"}).guest.loopback.empty());
+  EXPECT_EQ(options({"-T", "80", "-T", "auto", "true"}).guest.loopback.size(), 1U);
   EXPECT_NE(mistake({"-T", "80", "-T", "80", "true"}).find("--tcp-ns: port 80 of the guest"),
             std::string::npos);
+}
+
+TEST(PastaOptions, PortsOfTheHostAreFollowedUnlessSomethingIsSaid) {
+  using policy::Protocol;
+  const std::vector both{Protocol::kTcp, Protocol::kUdp};
+  EXPECT_EQ(options({"true"}).guest.follow_host, both);
+  EXPECT_EQ(options({"-t", "none", "-u", "none", "true"}).guest.follow_host, both);
+  EXPECT_TRUE(options({"-T", "none", "true"}).guest.follow_host.empty());
+  EXPECT_TRUE(options({"-U", "53", "true"}).guest.follow_host.empty());
+  EXPECT_EQ(options({"-U", "auto", "true"}).guest.follow_host, std::vector{Protocol::kUdp});
+  EXPECT_TRUE(options({"--no-splice", "true"}).guest.follow_host.empty());
+  EXPECT_TRUE(options({"--no-map-gw", "true"}).guest.follow_host.empty());
+  EXPECT_EQ(options({"--no-map-gw", "-T", "auto", "true"}).guest.follow_host,
+            std::vector{Protocol::kTcp});
 }
 
 TEST(PastaOptions, MistakesAreNamed) {
@@ -165,8 +179,9 @@ TEST(PastaOptions, DifferencesAreOfWhatIsServed) {
   EXPECT_FALSE(tells(options({"1234"}), "/etc/resolv.conf"));
   EXPECT_TRUE(tells(options({"1234"}), "tap0"));
   EXPECT_FALSE(tells(options({"-I", "eth0", "1234"}), "tap0"));
-  EXPECT_TRUE(tells(options({"1234"}), "-T and -U name them"));
-  EXPECT_FALSE(tells(options({"-T", "none", "1234"}), "-T and -U name them"));
+  EXPECT_FALSE(tells(options({"1234"}), "the other is none"));
+  EXPECT_TRUE(tells(options({"-T", "none", "1234"}), "the other is none"));
+  EXPECT_TRUE(tells(options({"--no-map-gw", "1234"}), "none with --no-map-gw"));
   EXPECT_TRUE(tells(options({"1234"}), "where nobody waits at its address"));
   EXPECT_FALSE(tells(options({"--no-splice", "1234"}), "where nobody waits at its address"));
   EXPECT_FALSE(tells(options({"--host-lo-to-ns-lo", "1234"}), "where nobody waits at its address"));

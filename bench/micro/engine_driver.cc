@@ -91,6 +91,7 @@ void EngineDriver::require_no_drops() const {
                        [](const flow::DivertTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::ReleaseTcp&) { unreachable("nobody is handed over"); },
                        [](const flow::CallGuest&) { unreachable("nobody calls the guest"); },
+                       [](const flow::OpenGuestUdp&) { unreachable("nobody calls the guest"); },
                        [](const flow::JoinTcp&) { unreachable("nobody calls the guest"); },
                        [](const flow::AnswerGuest&) { unreachable("nobody calls a listener"); },
                        [&](const flow::OpenUdp&) { ++carried.sockets_opened; },

@@ -1,5 +1,6 @@
 #include "agent/agent_wire.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -106,6 +107,8 @@ std::expected<void, sys::SysError> send_packet(int channel, const MessagePacket&
 }
 
 AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descriptors) {
+  // A stranger could have passed some that block.
+  for (const UniqueFd& one : descriptors) (void)::fcntl(one.get(), F_SETFL, O_NONBLOCK);
   descriptors.resize(kMostDescriptors);  // Those for whom we had no room are missing.
   switch (packet.kind) {
     case MessageKind::kReady: {

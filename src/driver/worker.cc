@@ -29,8 +29,8 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
       tcp_({kernel, loop, outbound_}, engine_.tcp(), options.spill_max),
       dialer_({kernel, loop, outbound_}, engine_.tcp(), tcp_),
       hand_overs_(kernel, loop, engine_, tcp_, std::move(options.agent), options.hand_overs),
-      loopback_({kernel, loop, outbound_}, engine_, tcp_, hand_overs_),
       udp_({kernel, loop, outbound_}, engine_),
+      loopback_({kernel, loop, outbound_}, engine_, {tcp_, udp_}, hand_overs_),
       ping_({kernel, loop, outbound_}, engine_, udp_),
       dns_({kernel, loop, outbound_}, engine_, std::move(options.resolvers)),
       published_(loop, engine_, tcp_, udp_, std::move(options.published)),
@@ -49,6 +49,7 @@ Worker::Worker(sys::Kernel& kernel, sys::EventLoop& loop, WorkerOptions options)
   tcp_.set_link(*link_);
   engine_.set_ask(options.ask);
   engine_.tcp().set_call_guest(options.call_guest, loopback_ports_);
+  engine_.udp().set_call_guest(options.call_guest, loopback_ports_);
   if (member_) published_.set_group(*member_);
   if (addresses_) engine_.set_host_addresses(addresses_->addresses());
 }
@@ -238,6 +239,7 @@ FramesWritten Worker::write_frames(Instant now) {
       [&](const flow::WithdrawAsk action) { withdraw(action.flow); },
       [](const flow::FindTarget&) {},  // The engine's own.
       [&](const flow::OpenUdp action) { udp_.open(action, {now, sink_}); },
+      [&](const flow::OpenGuestUdp action) { loopback_.call(action, {now, sink_}); },
       [&](const flow::SendUdp action) { udp_.send(action, {now, sink_}); },
       [&](const flow::CloseUdp action) { udp_.close(action); },
       [&](const flow::AnswerGuest& action) { loopback_.datagrams().answer(action); },

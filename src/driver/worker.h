@@ -202,8 +202,8 @@ class Worker {
   TcpIo tcp_;
   Dialer dialer_;
   HandOvers hand_overs_;
-  LoopbackPath loopback_;
   UdpIo udp_;
+  LoopbackPath loopback_;
   PingIo ping_;
   DnsIo dns_;
   PortPublisher published_;

@@ -66,6 +66,7 @@ void Worker::unpublish(std::string_view map) {
 
 void Worker::lead_out(const std::vector<policy::PortMap>& ports) {
   engine_.tcp().set_lead_out(ports);
+  engine_.udp().set_lead_out(ports);
   const Instant now = loop_.now();
   if (!member_ || member_->is_first()) loopback_.follow(ports, now);
   settle(now);

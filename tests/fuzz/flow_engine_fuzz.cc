@@ -283,6 +283,7 @@ class Harness {
     }
     wire::Endpoint from = last_target_;
     if ((pick & 2) != 0) from.port.value = pick;
+    if ((pick & 8) != 0) from.address = wire::IpAddress::v4(0x7f00'0001U + pick % 2);
     const std::uint16_t segment = input.u16();
     const std::size_t length = input.u16();
     engine_.udp().on_received(id, from, std::nullopt, ByteView(kHostBytes).first(length), segment,
@@ -357,6 +358,7 @@ class Harness {
         break;
       case 10:
         engine_.tcp().set_call_guest(policy::LoopbackUse{static_cast<std::uint8_t>(pick % 3)});
+        engine_.udp().set_call_guest(policy::LoopbackUse{static_cast<std::uint8_t>(pick % 3)});
         break;
       case 11: guest_answers(id, (pick & 1) != 0); break;
       case 12: loopback_client(pick); break;
@@ -635,6 +637,15 @@ class Harness {
   }
   void carry_out(const flow::OpenUdp& action) {
     require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
+  }
+  void carry_out(const flow::OpenGuestUdp& action) {
+    require(action.server.address.is_loopback(), "only its loopback is called");
+    require(udp_.emplace(key(action.socket), action.socket).second, "a socket is opened once");
+    if (limp_ % 3 == 0) {
+      engine_.udp().on_guest_opened(action.socket, {now_, sink_});
+    } else if (limp_ % 3 == 1) {
+      engine_.udp().on_guest_refused(action.socket, {now_, sink_});
+    }
   }
   void carry_out(const flow::SendUdp& action) {
     require(udp_.contains(key(action.socket)) || action.socket == published_,

@@ -312,6 +312,7 @@ void World::carry_out(const flow::Action& action) {
                         [&](const flow::DivertTcp& a) { on_divert(a); },
                         [&](const flow::ReleaseTcp& a) { on_release(a); },
                         [&](const flow::CallGuest&) { check(false, "nobody calls the guest"); },
+                        [&](const flow::OpenGuestUdp&) { check(false, "nobody calls the guest"); },
                         [&](const flow::JoinTcp&) { check(false, "nobody calls the guest"); },
                         [&](const flow::AnswerGuest&) { check(false, "nobody calls a listener"); },
                         [&](const flow::OpenUdp&) { ++udp_sockets_; },

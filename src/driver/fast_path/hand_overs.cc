@@ -212,8 +212,6 @@ void HandOvers::on_message(const agent::AgentMissing& message) {
 // Invalid without a descriptor for it: the socket is gone then, and the guest was told by a RST.
 host::TcpSocket HandOvers::adopt(UniqueFd socket) {
   if (!socket.valid()) return {};
-  // A stranger could have passed one that blocks.
-  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
   return host::TcpSocket::adopt(sys::KernelFd(kernel_, socket.release()),
                                 {.nodelay = false, .keepalive = false, .urgent_inline = true});
 }

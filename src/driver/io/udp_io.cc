@@ -47,6 +47,14 @@ std::expected<void, sys::SysError> UdpIo::adopt(flow::UdpId id, host::UdpSocket 
   return watch(place(id, std::move(socket)));
 }
 
+std::expected<void, sys::SysError> UdpIo::adopt_connected(flow::UdpId id, host::UdpSocket socket) {
+  Socket& placed = place(id, std::move(socket));
+  placed.connected = true;
+  auto watched = watch(placed);
+  if (!watched) placed.socket.close();
+  return watched;
+}
+
 // At once, ahead of the action: whoever asks opens a socket next.
 [[gnu::cold]] bool UdpIo::make_room(flow::Turn turn) {
   const auto spared = engine_.udp().give_up_one(turn);
@@ -114,18 +122,25 @@ void UdpIo::close(const flow::CloseUdp& action) {
   if (tag.index >= sockets_.size()) return;
   Socket& socket = sockets_[tag.index];
   if (!tag.names(socket.id) || !socket.socket.valid()) return;
-  if ((events & EPOLLERR) != 0) [[unlikely]]
+  const bool failed = (events & EPOLLERR) != 0;
+  if (failed && !socket.connected) [[unlikely]]
     read_errors(socket, turn);
-  if ((events & EPOLLIN) == 0) return;
+  // The error of one that is connected ends with the next call, whatever that is.
+  const bool refused = failed && socket.connected;
+  if ((events & EPOLLIN) == 0 && !refused) return;
   const std::size_t most = socket.guess.expects_one() ? 1 : kReceiveSlots;
   const auto slots = rows_.slots().first(most);
   const auto count = socket.socket.receive(scratch_, slots);
-  if (!count) return;
-  if (most > 1) socket.guess.found(*count);
-  for (const host::IncomingDatagram& datagram : slots.first(*count)) {
-    engine_.udp().on_received(socket.id, datagram.source, datagram.destination,
-                              host::DatagramRows::bytes_of(datagram), datagram.segment_size, turn);
+  if (count) {
+    if (most > 1) socket.guess.found(*count);
+    for (const host::IncomingDatagram& datagram : slots.first(*count)) {
+      engine_.udp().on_received(socket.id, datagram.source, datagram.destination,
+                                host::DatagramRows::bytes_of(datagram), datagram.segment_size,
+                                turn);
+    }
   }
+  if (refused) [[unlikely]]
+    engine_.udp().on_guest_refused(socket.id, turn);
 }
 
 }  // namespace sluice::driver

@@ -34,6 +34,9 @@ class UdpIo final : public DescriptorRoom {
 
   // A published port: `socket` is bound already.
   [[nodiscard]] std::expected<void, sys::SysError> adopt(flow::UdpId id, host::UdpSocket socket);
+  // One of the guest's network, connected to a server there: whether that is gone it hears itself.
+  [[nodiscard]] std::expected<void, sys::SysError> adopt_connected(flow::UdpId id,
+                                                                   host::UdpSocket socket);
   // Reads one batch. The bytes handed to the engine are valid until the next batch.
   void on_event(const EventTag& tag, std::uint32_t events, Settled settled);
 
@@ -44,6 +47,7 @@ class UdpIo final : public DescriptorRoom {
     flow::UdpId id;
     host::UdpSocket socket;
     BurstGuess guess{};  // The kernel, too, looks for another before it returns.
+    bool connected = false;
   };
 
   [[nodiscard]] Socket* find(flow::UdpId id);

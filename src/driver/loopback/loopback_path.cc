@@ -1,7 +1,5 @@
 #include "driver/loopback/loopback_path.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 #include <utility>
 
@@ -14,24 +12,26 @@ namespace {
 constexpr host::TcpOptions kOptions{.urgent_inline = true, .guarded = true};
 constexpr Duration kOrderAgain = std::chrono::milliseconds(5);
 // What answers about sockets are told apart by: those of the stock come first.
-constexpr std::uint64_t kFirstListener = 2;
+// Then sockets of UDP, both in the order of families, and listeners.
+constexpr std::uint64_t kFirstOfUdp = 2;
+constexpr std::uint64_t kFirstListener = 4;
 
 [[nodiscard]] wire::IpFamily family_of(std::uint64_t tag) {
-  return tag == GuestSockets::tag_of(wire::IpFamily::kV4) ? wire::IpFamily::kV4
-                                                          : wire::IpFamily::kV6;
+  return tag % 2 == 0 ? wire::IpFamily::kV4 : wire::IpFamily::kV6;
 }
 
 }  // namespace
 
-LoopbackPath::LoopbackPath(IoContext context, flow::Engine& engine, TcpIo& tcp,
+LoopbackPath::LoopbackPath(IoContext context, flow::Engine& engine, HostSockets sockets,
                            HandOvers& hand_overs)
     : kernel_(context.kernel),
       loop_(context.loop),
       engine_(engine),
-      tcp_(tcp),
+      tcp_(sockets.tcp),
       hand_overs_(hand_overs),
       ports_(context.kernel, context.loop),
-      datagrams_(engine, ports_) {
+      datagrams_(engine, ports_),
+      datagram_calls_(context.kernel, engine, sockets.udp) {
   hand_overs.set_taker(*this);
 }
 
@@ -63,6 +63,7 @@ void LoopbackPath::order(Instant now) {
   agent::GuestAgent& agent = hand_overs_.agent();
   if (agent.fd() < 0) return;
   bool told = ports_.order(agent, kFirstListener);
+  if (told) told = datagram_calls_.order(agent, kFirstOfUdp);
   for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
     const std::size_t waits = waiting(family).size();
     if (told && waits > 0) told = sockets_.order(agent, family, waits);
@@ -89,6 +90,15 @@ void LoopbackPath::call(const flow::CallGuest& action, flow::Turn turn) {
     order_at_ = turn.now + kOrderAgain;
   }
   if (!waits) connect(call, std::move(socket), turn);
+}
+
+void LoopbackPath::call(const flow::OpenGuestUdp& action, flow::Turn turn) {
+  if (hand_overs_.agent().fd() < 0 || !hand_overs_.has_descriptors()) {
+    engine_.udp().on_guest_refused(action.socket, turn);
+    return;
+  }
+  datagram_calls_.call(action, turn);
+  order(turn.now);
 }
 
 // Whoever can stop the agent is in the guest.
@@ -189,8 +199,6 @@ void LoopbackPath::accept(LoopbackPorts::Place& place, flow::Turn turn) {
 // Invalid without a descriptor for it.
 host::TcpSocket LoopbackPath::adopt(UniqueFd socket) {
   if (!socket.valid()) return {};
-  // A stranger could have passed one that blocks.
-  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
   return host::TcpSocket::adopt(sys::KernelFd(kernel_, socket.release()), kOptions);
 }
 
@@ -202,6 +210,11 @@ void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
     return;
   }
   const wire::IpFamily family = family_of(answer.tag);
+  if (answer.tag >= kFirstOfUdp) {
+    datagram_calls_.on_socket(family, std::move(answer), turn);
+    order(turn.now);
+    return;
+  }
   host::TcpSocket socket = adopt(std::move(answer.socket));
   const bool failed = !socket.valid();
   sockets_.add(family, std::move(socket));
@@ -234,6 +247,7 @@ void LoopbackPath::serve_waiting(wire::IpFamily family, flow::Turn turn) {
 
 void LoopbackPath::on_agent_gone(flow::Turn turn) {
   sockets_.forget_orders();
+  datagram_calls_.on_agent_gone(turn);
   order_at_ = kNever;
   for (std::deque<flow::TcpId>& queue : waiting_) {
     while (!queue.empty()) {

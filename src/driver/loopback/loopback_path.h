@@ -16,6 +16,8 @@
 #include "driver/io/event_tag.h"
 #include "driver/io/io_context.h"
 #include "driver/io/tcp_io.h"
+#include "driver/io/udp_io.h"
+#include "driver/loopback/datagram_calls.h"
 #include "driver/loopback/guest_sockets.h"
 #include "driver/loopback/loopback_datagrams.h"
 #include "driver/loopback/loopback_ports.h"
@@ -30,8 +32,14 @@ namespace sluice::driver {
 
 class LoopbackPath final : public GuestSocketTaker {
  public:
+  // Who has the host's sockets.
+  struct HostSockets {
+    TcpIo& tcp;
+    UdpIo& udp;
+  };
+
   // References are not owned.
-  LoopbackPath(IoContext context, flow::Engine& engine, TcpIo& tcp, HandOvers& hand_overs);
+  LoopbackPath(IoContext context, flow::Engine& engine, HostSockets sockets, HandOvers& hand_overs);
 
   // Ports of the guest's loopback that lead to the host's. Once.
   void open(std::span<const policy::PortMap> ports, Instant now);
@@ -45,6 +53,7 @@ class LoopbackPath final : public GuestSocketTaker {
   [[nodiscard]] bool awaits_ports() const { return ports_.awaits_answers(); }
 
   void call(const flow::CallGuest& action, flow::Turn turn);
+  void call(const flow::OpenGuestUdp& action, flow::Turn turn);
   void join(const flow::JoinTcp& action, flow::Turn turn);
   // The guest's socket of a flow that is not joined yet; the host's is TcpIo's.
   void close(const flow::CloseTcp& action);
@@ -92,6 +101,7 @@ class LoopbackPath final : public GuestSocketTaker {
   GuestSockets sockets_;
   LoopbackPorts ports_;
   LoopbackDatagrams datagrams_;
+  DatagramCalls datagram_calls_;
   std::vector<Call> calls_;                         // At the index of the flow's id.
   std::array<std::deque<flow::TcpId>, 2> waiting_;  // For a socket; some have ended since.
   Instant order_at_ = kNever;  // When to tell an agent the rest that had its hands full.

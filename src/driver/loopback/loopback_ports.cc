@@ -1,7 +1,5 @@
 #include "driver/loopback/loopback_ports.h"
 
-#include <fcntl.h>
-
 #include <cerrno>
 #include <utility>
 #include <vector>
@@ -147,8 +145,6 @@ void LoopbackPorts::ask_again() {
 }
 
 void LoopbackPorts::adopt(Place& place, UniqueFd socket) {
-  // A stranger could have passed one that blocks.
-  (void)kernel_.fcntl_int(socket.get(), F_SETFL, O_NONBLOCK);
   sys::KernelFd fd(kernel_, socket.release());
   if (place.datagrams) {
     place.socket = host::UdpSocket::adopt(std::move(fd));

@@ -117,6 +117,12 @@ struct OpenUdp {
   UdpId socket;
   wire::IpFamily family{};
 };
+// A socket of the guest's network that is connected to `server`, at its loopback; answered by
+// UdpFlows::on_guest_opened() or on_guest_refused(). What the server says is received as of others.
+struct OpenGuestUdp {
+  UdpId socket;
+  wire::Endpoint server;
+};
 struct SendUdp {
   UdpId socket;
   wire::Endpoint target;
@@ -176,10 +182,11 @@ struct ReportFlow {
   FlowSummary summary;
 };
 
-using Action = std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp,
-                            CloseTcp, ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, CallGuest,
-                            JoinTcp, OpenUdp, SendUdp, CloseUdp, AnswerGuest, OpenPing, SendPing,
-                            ClosePing, AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
+using Action =
+    std::variant<ConnectTcp, StashTcp, WriteTcp, PeekTcp, DiscardTcp, ShutdownTcp, CloseTcp,
+                 ProbeTcp, HandOverTcp, DivertTcp, ReleaseTcp, CallGuest, JoinTcp, OpenUdp,
+                 OpenGuestUdp, SendUdp, CloseUdp, AnswerGuest, OpenPing, SendPing, ClosePing,
+                 AskPolicy, WithdrawAsk, FindTarget, ReportFlow>;
 
 inline constexpr std::uint32_t kNoRange = 0xffff'ffff;
 

@@ -4,6 +4,7 @@
 #include "flow/lease/neighbour.h"
 #include "wire/ip/icmp.h"
 #include "wire/ip/icmpv6.h"
+#include "wire/ip/quoted_packet.h"
 
 namespace sluice::flow {
 
@@ -20,9 +21,21 @@ void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) 
   note_source(packet);
   if (icmp->type() == wire::IcmpType::kEchoRequest && icmp->code() == 0) {
     on_echo(packet, turn);
+  } else if (icmp->type() == wire::IcmpType::kDestinationUnreachable &&
+             icmp->code() == static_cast<std::uint8_t>(wire::IcmpUnreachable::kPort)) {
+    on_port_unreachable(wire::parse_quoted_ipv4(icmp->payload()), turn);
   } else {
     drop(DropReason::kIcmpIgnored);
   }
+}
+
+// A kernel of the guest's says that nobody waits for a datagram of ours.
+[[gnu::cold]] void Engine::on_port_unreachable(
+    const std::expected<wire::QuotedPacket, wire::ParseError>& quoted, Turn turn) {
+  const bool used = quoted && quoted->protocol == wire::IpProtocol::kUdp &&
+                    udp_.on_guest_unreachable({quoted->destination, quoted->destination_port()},
+                                              {quoted->source, quoted->source_port()}, turn);
+  if (!used) drop(DropReason::kIcmpIgnored);
 }
 
 void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn) {
@@ -51,6 +64,9 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn
       return;
     }
     case wire::Icmpv6Type::kDestinationUnreachable:
+      if (icmp->code() != static_cast<std::uint8_t>(wire::Icmpv6Unreachable::kPort)) break;
+      on_port_unreachable(wire::parse_quoted_ipv6(icmp->payload()), turn);
+      return;
     case wire::Icmpv6Type::kPacketTooBig:
     case wire::Icmpv6Type::kTimeExceeded:
     case wire::Icmpv6Type::kParameterProblem:
@@ -99,6 +115,10 @@ void Engine::answer_echo(const wire::IpPacketView& packet, ActionSink& out) {
 
 [[gnu::cold]] void Engine::on_udp_error(UdpId socket, const wire::Endpoint& target, IcmpError error,
                                         ByteView payload, Turn turn) {
+  if (udp_.calls_guest(socket)) {
+    if (error.kind == IcmpErrorKind::kPortUnreachable) udp_.on_guest_refused(socket, turn);
+    return;
+  }
   const auto origin = udp_.origin_of(socket, target);
   if (!origin) return;
   error.from = targets_.error_source(error.from, origin->remote.address);

@@ -36,7 +36,7 @@ std::expected<TcpId, policy::Verdict> TcpFlows::on_inbound(const wire::Endpoint&
   half_open_.push_back(id);
   const bool may_call = call_guest_ != policy::LoopbackUse::kNever &&
                         client.address.is_loopback() && targets_.is_guest(guest.address) &&
-                        !leads_out(lead_out_, guest.port);
+                        !leads_out(lead_out_, policy::Protocol::kTcp, guest.port);
   const wire::Endpoint server{wire::IpAddress::loopback(guest.address.family()), guest.port};
   if (may_call && calls_first(call_guest_, loopback_servers_, server, turn.now)) {
     call_guest(flow, {.host_room = room, .server = server}, timers_, turn);

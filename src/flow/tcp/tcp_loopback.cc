@@ -30,9 +30,9 @@ bool calls_first(policy::LoopbackUse use, const LoopbackServers& servers,
   return false;
 }
 
-bool leads_out(std::span<const policy::PortMap> ports, wire::Port port) {
+bool leads_out(std::span<const policy::PortMap> ports, policy::Protocol protocol, wire::Port port) {
   return std::ranges::any_of(ports, [&](const policy::PortMap& map) {
-    return map.protocol == policy::Protocol::kTcp && port.value >= map.guest_first.value &&
+    return map.protocol == protocol && port.value >= map.guest_first.value &&
            port.value - map.guest_first.value < map.count;
   });
 }

@@ -17,7 +17,8 @@ namespace sluice::flow {
 [[nodiscard]] bool calls_first(policy::LoopbackUse use, const LoopbackServers& servers,
                                const wire::Endpoint& server, Instant now);
 // Whether who waits at this port of the guest's loopback is one of us.
-[[nodiscard]] bool leads_out(std::span<const policy::PortMap> ports, wire::Port port);
+[[nodiscard]] bool leads_out(std::span<const policy::PortMap> ports, policy::Protocol protocol,
+                             wire::Port port);
 // Whom to call where nobody waits at `guest`, an address of the guest's that was asked so.
 [[nodiscard]] Joining after_refusal(const wire::Endpoint& guest, const SynSent& state);
 // Has the driver call.

@@ -10,6 +10,12 @@
 
 namespace sluice::flow {
 
+// One datagram, or a batch of `segment_size` bytes each.
+struct UdpBatch {
+  ByteView datagrams;
+  std::uint16_t segment_size = 0;
+};
+
 class HeldDatagrams {
  public:
   // One datagram, or a batch of `segment_size` bytes each, as the guest sent it.
@@ -30,6 +36,11 @@ class HeldDatagrams {
     return true;
   }
   [[nodiscard]] const std::vector<Batch>& batches() const { return batches_; }
+  [[nodiscard]] std::size_t bytes() const { return held_; }
+  void clear() {
+    batches_.clear();
+    held_ = 0;
+  }
 
  private:
   std::vector<Batch> batches_;

@@ -37,20 +37,10 @@ namespace sluice::flow {
   }
   // There is no handshake that would tell of one that does not answer.
   flow->target = found.targets.front();
-  flow->socket = own_socket(handle.index, turn.out);
+  flow->socket = sockets_.add_own(flow->key.guest, handle.index);
+  turn.out.push(OpenUdp{flow->socket, flow->target.address.family()});
   flow->standing = Standing::kConfirmed;
   send_held(handle.index, turn);
-}
-
-UdpId UdpFlows::own_socket(std::uint32_t index, ActionSink& out) {
-  const Flow& flow = flows_.at(index);
-  const UdpId id{sockets_.emplace()};
-  Socket& socket = sockets_.at(id.index);
-  socket.guest = flow.key.guest;
-  socket.flows = 1;
-  socket.only = index;
-  out.push(OpenUdp{id, flow.target.address.family()});
-  return id;
 }
 
 }  // namespace sluice::flow

@@ -8,9 +8,8 @@ UdpFlows::UdpFlows(const FlowContext& context)
       targets_(context.targets),
       timers_(context.timers),
       timer_kind_(context.timer_kind),
+      sockets_(context.table_secret),
       flow_table_(context.table_secret),
-      socket_table_(context.table_secret),
-      published_table_(context.table_secret),
       client_table_(context.table_secret) {}
 
 [[gnu::noinline]] void UdpFlows::on_datagram(const wire::IpPacketView& packet,
@@ -39,9 +38,19 @@ UdpFlows::UdpFlows(const FlowContext& context)
     set_standing(index, Standing::kUnconfirmed);
     turn.out.tell_opening(flow);
   }
+  if (flow.call != nullptr && !flow.call->server()) [[unlikely]] {
+    calls_.forget_kept(*flow.call);  // Its server waits at the guest's address.
+    flow.call.reset();
+  }
+  send_to_host(index, {datagrams, segment_size}, packet.hop_limit, turn);
+}
+
+void UdpFlows::send_to_host(std::uint32_t index, const UdpBatch& batch, std::uint8_t hop_limit,
+                            Turn turn) {
+  Flow& flow = flows_.at(index);
+  ByteView datagrams = batch.datagrams;
   if (flow.metered.any()) [[unlikely]] {
-    const auto passing =
-        meter(index, flow.metered.meter->to_host(), {datagrams, segment_size}, turn);
+    const auto passing = meter(index, flow.metered.meter->to_host(), batch, turn);
     if (!passing) return;
     datagrams = datagrams.first(*passing);
   }
@@ -49,8 +58,8 @@ UdpFlows::UdpFlows(const FlowContext& context)
   turn.out.push(SendUdp{.socket = flow.socket,
                         .target = flow.target,
                         .payload = datagrams,
-                        .segment_size = segment_size,
-                        .hop_limit = packet.hop_limit,
+                        .segment_size = batch.segment_size,
+                        .hop_limit = hop_limit,
                         .local = flow.local});
 }
 
@@ -70,7 +79,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
     link_.send_error(IcmpErrorKind::kPortUnreachable, packet, turn);
     return FlowTable::kNone;
   }
-  const bool published = is_published(key.guest);
+  const bool published = sockets_.is_published(key.guest);
   const auto side = published ? policy::FlowSide::kInboundDatagram : policy::FlowSide::kOutbound;
   if (published && !admission_.has_room(side)) (void)make_room(turn);
   const Admitted admitted = admission_.judge(policy::Protocol::kUdp, key.remote, turn.now, side);
@@ -105,13 +114,8 @@ UdpFlows::UdpFlows(const FlowContext& context)
 }
 
 UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
-  const FlowKey key = socket_key(guest);
-  const std::uint32_t found = socket_table_.find(
-      key, [this](std::uint32_t index) { return socket_key(sockets_.at(index).guest); });
-  if (found != FlowTable::kNone) return UdpId{sockets_.handle_of(found)};
-  const UdpId id{sockets_.emplace()};
-  sockets_.at(id.index).guest = guest;
-  socket_table_.insert(key, id.index);
+  if (const auto found = sockets_.shared(guest)) return *found;
+  const UdpId id = sockets_.add_shared(guest);
   out.push(OpenUdp{id, guest.address.family()});
   return id;
 }
@@ -135,8 +139,12 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
                                              const std::optional<wire::IpAddress>& local,
                                              ByteView datagrams, std::uint16_t segment_size,
                                              Turn turn) {
-  const Socket* owner = sockets_.find(socket);
+  const UdpSockets::Socket* owner = sockets_.find(socket);
   if (owner == nullptr) return;
+  if (owner->in_guest) [[unlikely]] {
+    answer_client(owner->only, {datagrams, segment_size}, turn);
+    return;
+  }
   std::uint32_t index = FlowTable::kNone;
   if (owner->published) {
     index = flow_of_client({socket, local.value_or(wire::IpAddress{}), from}, turn);
@@ -173,6 +181,10 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
     datagrams = datagrams.first(*passing);
   }
   flow.bytes_to_guest += datagrams.size();
+  if (flow.call != nullptr) [[unlikely]] {
+    call_guest(index, {datagrams, segment_size}, turn);
+    return;
+  }
   if (flow.by_loopback) [[unlikely]] {
     turn.out.push(AnswerGuest{.listener = flow.listener,
                               .target = flow.key.guest,
@@ -185,7 +197,7 @@ std::uint32_t UdpFlows::create(const FlowKey& key, const wire::Endpoint& target,
 
 std::optional<UdpFlows::Origin> UdpFlows::origin_of(UdpId socket,
                                                     const wire::Endpoint& target) const {
-  const Socket* owner = sockets_.find(socket);
+  const UdpSockets::Socket* owner = sockets_.find(socket);
   if (owner == nullptr || owner->guest.address.is_loopback()) return std::nullopt;
   if (owner->only != FlowTable::kNone) {
     const FlowKey& only = flows_.at(owner->only).key;
@@ -236,8 +248,12 @@ void UdpFlows::on_timer(std::uint32_t index, Turn turn) {
 }
 
 void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
-  const Flow& flow = flows_.at(index);
+  Flow& flow = flows_.at(index);
   admission_.released(flow.side, flow.by, flow.metered);
+  if (flow.call != nullptr) [[unlikely]] {
+    calls_.forget_kept(*flow.call);
+    calls_.hang_up(*flow.call, turn.out);
+  }
   turn.out.push(ReportFlow{ended_flow(flow, outcome, turn.now)});
   const UdpId socket = flow.socket;
   if (flow.standing == Standing::kAsked) {
@@ -250,16 +266,7 @@ void UdpFlows::remove(std::uint32_t index, policy::Outcome outcome, Turn turn) {
   flows_.erase(flows_.handle_of(index));
   if (!socket.valid()) return;
   --sockets_.at(socket.index).flows;
-  close_unused(socket, turn);
-}
-
-void UdpFlows::close_unused(UdpId socket, Turn turn) {
-  const Socket& owner = sockets_.at(socket.index);
-  if (owner.flows != 0 || (owner.published && !owner.withdrawn)) return;
-  turn.out.push(CloseUdp{socket});
-  const bool shared = !owner.published && owner.only == FlowTable::kNone;
-  if (shared) socket_table_.erase(socket_key(owner.guest), socket.index);
-  sockets_.erase(socket);
+  if (sockets_.drop_unused(socket)) turn.out.push(CloseUdp{socket});
 }
 
 void UdpFlows::shut_down(Turn turn) {

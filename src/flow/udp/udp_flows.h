@@ -29,7 +29,12 @@
 #include "flow/core/flow_walk.h"
 #include "flow/core/found_target.h"
 #include "flow/ip/flow_context.h"
+#include "flow/udp/guest_call.h"
+#include "flow/udp/guest_calls.h"
 #include "flow/udp/held_datagrams.h"
+#include "flow/udp/udp_sockets.h"
+#include "policy/loopback_use.h"
+#include "policy/port_map.h"
 #include "wire/ip/ip.h"
 #include "wire/transport/udp.h"
 
@@ -61,6 +66,20 @@ class UdpFlows {
   };
   void on_loopback_datagrams(const LoopbackClient& from, ByteView datagrams,
                              std::uint16_t segment_size, Turn turn);
+  // Whether the driver can carry out an OpenGuestUdp, and when it is to. Never, to begin with. Nor
+  // at ports of the guest's loopback that lead out: who waits there is one of us, and leads back.
+  void set_call_guest(policy::LoopbackUse when, std::vector<policy::PortMap> lead_out = {}) {
+    calls_.set(when, std::move(lead_out));
+  }
+  void set_lead_out(std::vector<policy::PortMap> ports) { calls_.set_lead_out(std::move(ports)); }
+  // Whether this socket, of an OpenGuestUdp, is wanted still.
+  [[nodiscard]] bool calls_guest(UdpId socket) const;
+  // Answer an OpenGuestUdp. The latter also later: who waited there does so no longer.
+  void on_guest_opened(UdpId socket, Turn turn);
+  void on_guest_refused(UdpId socket, Turn turn);
+  // The guest's kernel says that nobody waits at `guest` for what came from `remote`. False: that
+  // changes nothing.
+  bool on_guest_unreachable(const wire::Endpoint& guest, const wire::Endpoint& remote, Turn turn);
   // Answers a FindTarget.
   void on_found(SlabHandle handle, const FoundTarget& found, Turn turn);
   // Answers an AskPolicy.
@@ -76,7 +95,7 @@ class UdpFlows {
   // says which. What follows in `out` is a CloseUdp of it, which the driver may do at once.
   [[nodiscard]] std::optional<UdpId> give_up_one(Turn turn);
   // A published port's socket, which the driver holds open until it is withdrawn.
-  [[nodiscard]] UdpId publish(const wire::Endpoint& guest);
+  [[nodiscard]] UdpId publish(const wire::Endpoint& guest) { return sockets_.publish(guest); }
   // It takes no new clients; with its last flow, or at once, it is closed.
   void withdraw(UdpId socket, Turn turn);
 
@@ -107,13 +126,6 @@ class UdpFlows {
   [[nodiscard]] std::size_t socket_count() const { return sockets_.size(); }
 
  private:
-  struct Socket {
-    wire::Endpoint guest;
-    std::uint32_t flows = 0;
-    bool published = false;
-    bool withdrawn = false;                 // It was; those who have called go on.
-    std::uint32_t only = FlowTable::kNone;  // The one flow that it is for.
-  };
   // What tells the clients of published ports apart on the host's side.
   struct ClientKey {
     UdpId socket;
@@ -142,7 +154,9 @@ class UdpFlows {
     std::optional<wire::IpAddress> local;
     UdpId socket;
     bool inbound = false;
-    bool by_loopback = false;    // The guest wrote to a listener of ours; no frame is of it.
+    // No frame is of it: the guest wrote to a listener of ours, or a server at its loopback
+    // answers.
+    bool by_loopback = false;
     std::uint32_t listener = 0;  // The one that it wrote to last.
     bool told = false;           // Somebody was told that it begins.
     bool answered = false;
@@ -150,6 +164,7 @@ class UdpFlows {
     Standing standing = Standing::kConfirmed;
     policy::Verdict verdict = policy::Verdict::kAccepted;
     std::unique_ptr<HeldDatagrams> held;  // In kAsked and kSought.
+    std::unique_ptr<GuestCall> call;      // Of a client of the host's loopback.
     IndexLink place;                      // In the queue of its standing.
     NamedBy by{};
     Metered metered{};
@@ -184,7 +199,6 @@ class UdpFlows {
   // udp_dial.cc
   [[nodiscard]] std::uint32_t begin_finding(const FlowKey& key, const NamedBy& by, Turn turn);
   void find_target(std::uint32_t index, Turn turn);
-  [[nodiscard]] UdpId own_socket(std::uint32_t index, ActionSink& out);
 
   // udp_ask.cc
   [[nodiscard]] std::uint32_t begin_asking(const FlowKey& key, const wire::Endpoint& target,
@@ -200,25 +214,24 @@ class UdpFlows {
   [[nodiscard]] bool make_room(Turn turn);
   [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
                                      Instant now);
-  [[nodiscard]] bool is_published(const wire::Endpoint& guest) const;
-  void close_unused(UdpId socket, Turn turn);
   [[nodiscard]] UdpId socket_for(const wire::Endpoint& guest, ActionSink& out);
   void remove(std::uint32_t index, policy::Outcome outcome, Turn turn);
 
+  // udp_call.cc
+  void lead_on(std::uint32_t index, Turn turn);
+  // What a client wrote, to where it is led now.
+  void call_guest(std::uint32_t index, const UdpBatch& batch, Turn turn);
+  void answer_client(std::uint32_t index, const UdpBatch& batch, Turn turn);
+
+  // What the guest's side says, once its flow stands.
+  void send_to_host(std::uint32_t index, const UdpBatch& batch, std::uint8_t hop_limit, Turn turn);
+
   // udp_limit.cc
   void end_used_up(std::uint32_t index, ByteView datagram, Turn turn);
-  struct Batch {
-    ByteView datagrams;
-    std::uint16_t segment_size = 0;
-  };
   // Of what moves either way: how many bytes from the front may go on; nothing: none. Where a quota
   // ends the flow, it is gone.
   [[nodiscard]] std::optional<std::size_t> meter(std::uint32_t index, policy::Lane& lane,
-                                                 const Batch& batch, Turn turn);
-
-  [[nodiscard]] static FlowKey socket_key(const wire::Endpoint& guest) {
-    return {guest, {}, wire::IpProtocol::kUdp};
-  }
+                                                 const UdpBatch& batch, Turn turn);
 
   GuestLink& link_;
   FlowAdmission& admission_;
@@ -226,15 +239,14 @@ class UdpFlows {
   TimerWheel& timers_;
   std::uint32_t timer_kind_;
   Slab<Flow> flows_;
-  Slab<Socket> sockets_;
+  UdpSockets sockets_;
   FlowTable flow_table_;
-  FlowTable socket_table_;
-  FlowTable published_table_;
   ClientTable client_table_;
   std::vector<std::unique_ptr<HeldDatagrams>> parting_;  // Let through; actions borrow them.
   IndexQueue unanswered_;
   IndexQueue unconfirmed_;
   IndexQueue asked_once_;
+  GuestCalls calls_{sockets_};
 };
 
 }  // namespace sluice::flow

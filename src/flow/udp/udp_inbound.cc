@@ -9,34 +9,8 @@ constexpr Duration kGrace = std::chrono::seconds(1);
 
 }  // namespace
 
-UdpId UdpFlows::publish(const wire::Endpoint& guest) {
-  const UdpId id{sockets_.emplace()};
-  sockets_.at(id.index).guest = guest;
-  sockets_.at(id.index).published = true;
-  if (!is_published(guest)) published_table_.insert(socket_key(guest), id.index);
-  return id;
-}
-
 void UdpFlows::withdraw(UdpId socket, Turn turn) {
-  Socket* const owner = sockets_.find(socket);
-  if (owner == nullptr || owner->withdrawn) return;
-  owner->withdrawn = true;
-  published_table_.erase(socket_key(owner->guest), socket.index);
-  // Another may lead to the same port of the guest's.
-  const wire::Endpoint guest = owner->guest;
-  sockets_.for_each([&](SlabHandle handle, const Socket& other) {
-    const bool leads_there = other.published && !other.withdrawn && other.guest == guest;
-    if (leads_there && !is_published(guest)) {
-      published_table_.insert(socket_key(guest), handle.index);
-    }
-  });
-  close_unused(socket, turn);
-}
-
-bool UdpFlows::is_published(const wire::Endpoint& guest) const {
-  return published_table_.find(socket_key(guest), [this](std::uint32_t index) {
-    return socket_key(sockets_.at(index).guest);
-  }) != FlowTable::kNone;
+  if (sockets_.withdraw(socket) && sockets_.drop_unused(socket)) turn.out.push(CloseUdp{socket});
 }
 
 // The flow of a datagram that came to a published port; a new one for a new client.
@@ -97,6 +71,8 @@ std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn 
   if (client.local != wire::IpAddress{}) flow.local = client.local;
   client_table_.insert(client, index);
   set_standing(index, Standing::kUnanswered);
+  if (client.client.address.is_loopback())
+    flow.call = calls_.begin(client.client.address.family(), flow.key.guest.port, turn.now);
   return index;
 }
 

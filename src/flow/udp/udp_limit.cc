@@ -7,7 +7,7 @@
 namespace sluice::flow {
 
 [[gnu::cold]] std::optional<std::size_t> UdpFlows::meter(std::uint32_t index, policy::Lane& lane,
-                                                         const Batch& batch, Turn turn) {
+                                                         const UdpBatch& batch, Turn turn) {
   const auto& [datagrams, segment_size] = batch;
   const DatagramsMetered metered = meter_datagrams(lane, datagrams.size(), segment_size, turn.now);
   admission_.drops().count(DropReason::kOverRate, metered.dropped);

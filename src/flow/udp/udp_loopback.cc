@@ -4,7 +4,6 @@
 #include "flow/udp/udp_flows.h"
 
 namespace sluice::flow {
-
 // The policy is not asked: whoever has the listener opened has let it through.
 void UdpFlows::on_loopback_datagrams(const LoopbackClient& from, ByteView datagrams,
                                      std::uint16_t segment_size, Turn turn) {
@@ -29,18 +28,7 @@ void UdpFlows::on_loopback_datagrams(const LoopbackClient& from, ByteView datagr
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
   flow.listener = from.listener;
-  if (flow.metered.any()) [[unlikely]] {
-    const auto passing =
-        meter(index, flow.metered.meter->to_host(), {datagrams, segment_size}, turn);
-    if (!passing) return;
-    datagrams = datagrams.first(*passing);
-  }
-  flow.bytes_to_host += datagrams.size();
-  turn.out.push(SendUdp{.socket = flow.socket,
-                        .target = flow.target,
-                        .payload = datagrams,
-                        .segment_size = segment_size,
-                        .local = std::nullopt});
+  send_to_host(index, {datagrams, segment_size}, GuestCall::kHopLimit, turn);
 }
 
 }  // namespace sluice::flow

@@ -61,7 +61,9 @@ class FastPathFixture : public flow::test::TcpFixture {
     restart({});
     io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
     path.emplace(kernel, *loop_, engine(), *io, std::move(ours), options);
-    loopback.emplace(IoContext{kernel, *loop_, outbound_}, engine(), *io, *path);
+    udp.emplace(IoContext{kernel, *loop_, outbound_}, engine());
+    loopback.emplace(IoContext{kernel, *loop_, outbound_}, engine(),
+                     LoopbackPath::HostSockets{*io, *udp}, *path);
   }
   [[nodiscard]] Carrier& carrier() { return path->carrier(); }
 
@@ -231,10 +233,14 @@ class FastPathFixture : public flow::test::TcpFixture {
         [&](const flow::ReleaseTcp& action) { path->release(action); },
         [&](const flow::CallGuest& action) { loopback->call(action, {now, sink}); },
         [&](const flow::JoinTcp& action) { loopback->join(action, {now, sink}); },
+        [&](const flow::OpenGuestUdp& action) { loopback->call(action, {now, sink}); },
+        [&](const flow::SendUdp& action) { udp->send(action, {now, sink}); },
+        [&](const flow::CloseUdp& action) { udp->close(action); },
         [](const auto&) {}};
     for (std::size_t i = 0; i < sink.actions().size(); ++i) {
       const flow::Action action = sink.actions()[i];  // Carrying it out may add more.
       std::visit(run, action);
+      if (i + 1 == sink.actions().size()) udp->flush({now, sink});  // Which may add some, too.
     }
     collect();
   }
@@ -292,6 +298,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   relay::Connection inject_v6;
   std::optional<TcpIo> io;
   std::optional<HandOvers> path;
+  std::optional<UdpIo> udp;
   std::optional<LoopbackPath> loopback;
 
  private:
@@ -316,6 +323,10 @@ class FastPathFixture : public flow::test::TcpFixture {
     const EventTag tag = EventTag::unpack(event.data.u64);
     if (tag.kind == EventKind::kTcp) {
       io->on_event(tag, event.events, {now, sink});
+    } else if (tag.kind == EventKind::kUdp) {
+      settle();
+      udp->on_event(tag, event.events, Settled{now, sink});
+      settle();
     } else if (tag.kind == EventKind::kAgent) {
       settle();
       path->on_agent({now, sink});

@@ -100,10 +100,10 @@ TEST_F(TcpLoopbackTest, NobodyIsLedToAListenerOfOurs) {
   refuse_syns();
   EXPECT_TRUE(all<CallGuest>().empty());
   out.protocol = policy::Protocol::kUdp;
-  EXPECT_FALSE(leads_out(std::vector{out}, wire::Port{80}));
+  EXPECT_FALSE(leads_out(std::vector{out}, policy::Protocol::kTcp, wire::Port{80}));
   out.protocol = policy::Protocol::kTcp;
-  EXPECT_FALSE(leads_out(std::vector{out}, wire::Port{81}));
-  EXPECT_TRUE(leads_out(std::vector{out}, wire::Port{80}));
+  EXPECT_FALSE(leads_out(std::vector{out}, policy::Protocol::kTcp, wire::Port{81}));
+  EXPECT_TRUE(leads_out(std::vector{out}, policy::Protocol::kTcp, wire::Port{80}));
 }
 
 TEST_F(TcpLoopbackTest, WhatLeadsOutChangesAsItRuns) {

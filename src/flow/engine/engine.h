@@ -40,7 +40,6 @@
 #include "flow/udp/ping_flows.h"
 #include "flow/udp/udp_flows.h"
 #include "policy/egress/egress_policy.h"
-#include "wire/ip/quoted_packet.h"
 
 namespace sluice::flow {
 
@@ -260,8 +259,6 @@ class Engine {
   void learn_nat64(const wire::DnsView& answer);
   void on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn);
   void on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn);
-  void on_port_unreachable(const std::expected<wire::QuotedPacket, wire::ParseError>& quoted,
-                           Turn turn);
   void on_echo(const wire::IpPacketView& packet, Turn turn);
   void answer_echo(const wire::IpPacketView& packet, ActionSink& out);
 

@@ -7,6 +7,17 @@
 #include "wire/ip/quoted_packet.h"
 
 namespace sluice::flow {
+namespace {
+
+// The guest's kernel says that nobody waits for a datagram of ours. False: it is of no use to us.
+[[gnu::cold]] bool lead_elsewhere(const std::expected<wire::QuotedPacket, wire::ParseError>& quoted,
+                                  UdpFlows& flows, Turn turn) {
+  return quoted && quoted->protocol == wire::IpProtocol::kUdp &&
+         flows.on_guest_unreachable({quoted->destination, quoted->destination_port()},
+                                    {quoted->source, quoted->source_port()}, turn);
+}
+
+}  // namespace
 
 void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) {
   const auto icmp = wire::IcmpView::parse(packet.payload);
@@ -22,20 +33,12 @@ void Engine::on_icmp(const wire::IpPacketView& packet, bool checked, Turn turn) 
   if (icmp->type() == wire::IcmpType::kEchoRequest && icmp->code() == 0) {
     on_echo(packet, turn);
   } else if (icmp->type() == wire::IcmpType::kDestinationUnreachable &&
-             icmp->code() == static_cast<std::uint8_t>(wire::IcmpUnreachable::kPort)) {
-    on_port_unreachable(wire::parse_quoted_ipv4(icmp->payload()), turn);
+             icmp->code() == static_cast<std::uint8_t>(wire::IcmpUnreachable::kPort) &&
+             lead_elsewhere(wire::parse_quoted_ipv4(icmp->payload()), udp_, turn)) {
+    return;
   } else {
     drop(DropReason::kIcmpIgnored);
   }
-}
-
-// A kernel of the guest's says that nobody waits for a datagram of ours.
-[[gnu::cold]] void Engine::on_port_unreachable(
-    const std::expected<wire::QuotedPacket, wire::ParseError>& quoted, Turn turn) {
-  const bool used = quoted && quoted->protocol == wire::IpProtocol::kUdp &&
-                    udp_.on_guest_unreachable({quoted->destination, quoted->destination_port()},
-                                              {quoted->source, quoted->source_port()}, turn);
-  if (!used) drop(DropReason::kIcmpIgnored);
 }
 
 void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn) {
@@ -64,9 +67,11 @@ void Engine::on_icmpv6(const wire::IpPacketView& packet, bool checked, Turn turn
       return;
     }
     case wire::Icmpv6Type::kDestinationUnreachable:
-      if (icmp->code() != static_cast<std::uint8_t>(wire::Icmpv6Unreachable::kPort)) break;
-      on_port_unreachable(wire::parse_quoted_ipv6(icmp->payload()), turn);
-      return;
+      if (icmp->code() == static_cast<std::uint8_t>(wire::Icmpv6Unreachable::kPort) &&
+          lead_elsewhere(wire::parse_quoted_ipv6(icmp->payload()), udp_, turn)) {
+        return;
+      }
+      break;
     case wire::Icmpv6Type::kPacketTooBig:
     case wire::Icmpv6Type::kTimeExceeded:
     case wire::Icmpv6Type::kParameterProblem:

@@ -1,4 +1,5 @@
 // How TCP flows of published ports begin: a client's connection, our SYN, and the guest's answer.
+#include "flow/core/loopback_servers.h"
 #include "flow/tcp/tcp_flows.h"
 #include "flow/tcp/tcp_loopback.h"
 

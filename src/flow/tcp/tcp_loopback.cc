@@ -3,7 +3,6 @@
 // who reaches whom.
 #include "flow/tcp/tcp_loopback.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "flow/tcp/tcp_flows.h"
@@ -19,23 +18,6 @@ constexpr Duration kCallPatience = std::chrono::seconds(63);
 }
 
 }  // namespace
-
-bool calls_first(policy::LoopbackUse use, const LoopbackServers& servers,
-                 const wire::Endpoint& server, Instant now) {
-  switch (use) {
-    case policy::LoopbackUse::kNever: return false;
-    case policy::LoopbackUse::kWhereRefused: return servers.waits(server, now);
-    case policy::LoopbackUse::kFirst: return true;
-  }
-  return false;
-}
-
-bool leads_out(std::span<const policy::PortMap> ports, policy::Protocol protocol, wire::Port port) {
-  return std::ranges::any_of(ports, [&](const policy::PortMap& map) {
-    return map.protocol == protocol && port.value >= map.guest_first.value &&
-           port.value - map.guest_first.value < map.count;
-  });
-}
 
 // The client's own family comes first again.
 Joining after_refusal(const wire::Endpoint& guest, const SynSent& state) {

@@ -1,24 +1,13 @@
 // How a client of a published port that came by our loopback is led to a server at the guest's.
 #pragma once
 
-#include <span>
-
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "flow/core/action.h"
-#include "flow/tcp/loopback_servers.h"
 #include "flow/tcp/tcp_flow.h"
-#include "policy/loopback_use.h"
-#include "policy/port_map.h"
 
 namespace sluice::flow {
 
-// Whether a server at the guest's loopback is asked before one at its address.
-[[nodiscard]] bool calls_first(policy::LoopbackUse use, const LoopbackServers& servers,
-                               const wire::Endpoint& server, Instant now);
-// Whether who waits at this port of the guest's loopback is one of us.
-[[nodiscard]] bool leads_out(std::span<const policy::PortMap> ports, policy::Protocol protocol,
-                             wire::Port port);
 // Whom to call where nobody waits at `guest`, an address of the guest's that was asked so.
 [[nodiscard]] Joining after_refusal(const wire::Endpoint& guest, const SynSent& state);
 // Has the driver call.

@@ -1,7 +1,5 @@
 #include "flow/udp/guest_calls.h"
 
-#include "flow/tcp/tcp_loopback.h"
-
 namespace sluice::flow {
 
 std::unique_ptr<GuestCall> GuestCalls::begin(wire::IpFamily family, wire::Port port,

@@ -10,7 +10,7 @@
 
 #include "base/time.h"
 #include "flow/core/action.h"
-#include "flow/tcp/loopback_servers.h"
+#include "flow/core/loopback_servers.h"
 #include "flow/udp/guest_call.h"
 #include "flow/udp/udp_sockets.h"
 #include "policy/loopback_use.h"

@@ -70,8 +70,8 @@ using Target = std::variant<PastaCommand, netns::TargetNames>;
 }
 
 // As pasta's defaults, which Podman and others switch off by "none". Who says that no address
-// stands for the host's loopback (as rootlesskit does for --disable-host-loopback) gets no way to it
-// that he did not name: pasta leaves this one open.
+// stands for the host's loopback (as rootlesskit does for --disable-host-loopback) gets no way to
+// it that he did not name: pasta leaves this one open.
 void follow_by_default(PasstDraft& draft) {
   const bool named = draft.raw.has(OptionId::kTcpNs) || draft.raw.has(OptionId::kUdpNs);
   if (!named && !draft.map_gateway) {

@@ -1,4 +1,4 @@
-#include "flow/tcp/loopback_servers.h"
+#include "flow/core/loopback_servers.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -162,11 +161,8 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
 bool joins_loopback(const ServePlan& plan) {
   if (!plan.loopback.empty() || !plan.host_follow.protocols.empty()) return true;
   if (plan.call_guest == policy::LoopbackUse::kNever) return false;
-  const auto is_tcp = [](const policy::PortMap& map) {
-    return map.protocol == policy::Protocol::kTcp;
-  };
-  return plan.fast_path != policy::FastPathUse::kOff || std::ranges::any_of(plan.publish, is_tcp) ||
-         std::ranges::any_of(plan.follow, is_tcp);
+  return plan.fast_path != policy::FastPathUse::kOff || !plan.publish.empty() ||
+         !plan.follow.empty();
 }
 
 }  // namespace sluice::serve

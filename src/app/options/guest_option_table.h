@@ -76,7 +76,7 @@ inline constexpr OptionSpec kHostLoToNsLo{OptionId::kHostLoToNsLo,
                                           "--host-lo-to-ns-lo",
                                           "",
                                           "What may pass",
-                                          "clients of the host's loopback at published TCP ports\n"
+                                          "clients of the host's loopback at published ports\n"
                                           "find servers of the guest's loopback first (default:\n"
                                           "where nobody waits at its address)"};
 inline constexpr OptionSpec kHostLoopback{

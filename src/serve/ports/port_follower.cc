@@ -22,10 +22,10 @@ bool PortFollower::follows(policy::Protocol protocol) const {
   return std::ranges::find(terms_.like, protocol, &policy::PortMap::protocol) != terms_.like.end();
 }
 
-bool PortFollower::is_ours(wire::Port port) const {
-  if (terms_.leads_out && terms_.leads_out(policy::Protocol::kTcp, port)) return true;
+bool PortFollower::is_ours(policy::Protocol protocol, wire::Port port) const {
+  if (terms_.leads_out && terms_.leads_out(protocol, port)) return true;
   return std::ranges::any_of(terms_.loopback, [&](const policy::PortMap& map) {
-    return map.protocol == policy::Protocol::kTcp && port.value >= map.guest_first.value &&
+    return map.protocol == protocol && port.value >= map.guest_first.value &&
            port.value - map.guest_first.value < map.count;
   });
 }
@@ -33,14 +33,14 @@ bool PortFollower::is_ours(wire::Port port) const {
 std::optional<PortFollower::Reach> PortFollower::reach_of(policy::Protocol protocol,
                                                           const wire::Endpoint& waiting) const {
   const wire::IpAddress& address = waiting.address;
-  const bool udp = protocol == policy::Protocol::kUdp;
-  if (waiting.port.value == 0 || (udp && is_of_a_client(waiting.port))) return std::nullopt;
+  if (waiting.port.value == 0) return std::nullopt;
+  if (protocol == policy::Protocol::kUdp && is_of_a_client(waiting.port)) return std::nullopt;
   if (address.is_unspecified() || address == network_.guest_v4 || address == network_.guest_v6) {
     return Reach::kEverywhere;
   }
   // Those at another address of the guest cannot be reached.
-  if (udp || terms_.call_guest == policy::LoopbackUse::kNever ||
-      address != wire::IpAddress::loopback(address.family()) || is_ours(waiting.port)) {
+  if (terms_.call_guest == policy::LoopbackUse::kNever ||
+      address != wire::IpAddress::loopback(address.family()) || is_ours(protocol, waiting.port)) {
     return std::nullopt;
   }
   return address.is_v4() ? Reach::kLoopbackV4 : Reach::kLoopbackV6;

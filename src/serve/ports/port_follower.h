@@ -2,7 +2,7 @@
 // port, the host's port of that number leads there. What waits where is told from outside; which
 // ports are to come and go follows from it. Not thread-safe.
 //
-// Who waits at the guest's loopback is reached by clients of the host's loopback only, and by TCP
+// Who waits at the guest's loopback is reached by clients of the host's loopback only
 // (docs/loopback.md): its port is published at the host's loopback address of that family, and
 // nowhere else, unless somebody waits at all of the guest's addresses, too.
 //
@@ -67,7 +67,7 @@ class PortFollower final : public PortsObserver {
   // Nothing: it is not for clients, or they cannot reach it.
   [[nodiscard]] std::optional<Reach> reach_of(policy::Protocol protocol,
                                               const wire::Endpoint& waiting) const;
-  [[nodiscard]] bool is_ours(wire::Port port) const;
+  [[nodiscard]] bool is_ours(policy::Protocol protocol, wire::Port port) const;
   void note(policy::Protocol protocol, std::span<const wire::Endpoint> waiting);
   void publish(const Key& key, Followed& followed);
   void unpublish(const Followed& followed);

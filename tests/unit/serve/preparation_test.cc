@@ -75,13 +75,16 @@ TEST(Preparation, SocketsOfTheGuestsNetworkAreWantedWherePortsLeadIn) {
   constexpr auto kOff = policy::FastPathUse::kOff;
   EXPECT_TRUE(joins(kAuto, LoopbackUse::kWhereRefused, nullptr)) << "people may publish some";
   EXPECT_FALSE(joins(kOff, LoopbackUse::kWhereRefused, nullptr));
-  EXPECT_FALSE(joins(kOff, LoopbackUse::kFirst, "53:53/udp"));
+  EXPECT_TRUE(joins(kOff, LoopbackUse::kFirst, "53:53/udp"));
+  EXPECT_FALSE(joins(kAuto, LoopbackUse::kNever, "53:53/udp"));
   EXPECT_TRUE(joins(kOff, LoopbackUse::kWhereRefused, "80:80"));
   EXPECT_FALSE(joins(kAuto, LoopbackUse::kNever, "80:80"));
 
   ServePlan plan;
   plan.fast_path = kOff;
   plan.follow = {{.address = {}, .host_first = {}, .guest_first = {}}};
+  EXPECT_TRUE(joins_loopback(plan));
+  plan.follow.front().protocol = policy::Protocol::kUdp;
   EXPECT_TRUE(joins_loopback(plan));
   plan.call_guest = LoopbackUse::kNever;
   EXPECT_FALSE(joins_loopback(plan));

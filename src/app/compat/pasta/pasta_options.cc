@@ -95,9 +95,6 @@ void tell_differences(PasstDraft& draft, const Target& target) {
   if (draft.raw.has(OptionId::kTcpNs) != draft.raw.has(OptionId::kUdpNs)) {
     draft.differs("where one of -T and -U is given the other is none");
   }
-  draft.differs(
-      "ports of UDP that wait at the namespace's loopback are not published (-u auto), and nobody "
-      "is led there");
   if (draft.target.splices && !draft.raw.has(OptionId::kHostLoToNsLo)) {
     draft.differs(
         "what comes from the host's loopback ends at the namespace's loopback where nobody waits "

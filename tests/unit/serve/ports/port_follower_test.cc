@@ -70,7 +70,7 @@ TEST_F(PortFollowerTest, WhoCannotBeReachedAndWhoOnlyAsksIsNotFollowed) {
                                             at("10.0.2.15", 83), at("fd00::15", 84)});
   EXPECT_EQ(ports_.text(), "83:83 84:84");
   follower_.look(Protocol::kUdp, std::array{at("0.0.0.0", 68), at("::", 546), at("0.0.0.0", 40'000),
-                                            at("127.0.0.1", 53), at("::1", 53)});
+                                            at("127.0.0.2", 53), at("127.0.0.1", 68)});
   EXPECT_EQ(ports_.text(), "83:83 84:84");
 }
 
@@ -98,6 +98,16 @@ TEST_F(PortFollowerTest, WhoWaitsAtTheGuestsLoopbackIsForTheHosts) {
   EXPECT_EQ(ports_.text(), "127.0.0.1:80:80 [::1]:81:81 127.0.0.1:82:82 [::1]:82:82");
   follower_.look(Protocol::kTcp, std::array{at("::1", 82)});
   EXPECT_EQ(ports_.text(), "[::1]:82:82");
+}
+
+TEST_F(PortFollowerTest, SoAreThoseOfUdp) {
+  follower_.look(Protocol::kUdp,
+                 std::array{at("127.0.0.1", 53), at("::1", 54), at("127.0.0.1", 40'000)});
+  EXPECT_EQ(ports_.text(), "127.0.0.1:53:53/udp [::1]:54:54/udp");
+  follower_.look(Protocol::kUdp, std::array{at("127.0.0.1", 53), at("::", 53), at("::1", 54)});
+  EXPECT_EQ(ports_.text(), "[::1]:54:54/udp 53:53/udp");
+  follower_.look(Protocol::kUdp, {});
+  EXPECT_EQ(ports_.text(), "");
 }
 
 TEST_F(PortFollowerTest, WhoWaitsEverywhereTakesThePlaceOfWhoWaitsAtTheLoopback) {
@@ -136,11 +146,31 @@ TEST_F(PortFollowerTest, WhatLeadsFromTheGuestsLoopbackToUsDoesNotLeadBack) {
   EXPECT_EQ(ports_.text(), "8081:8081 127.0.0.1:8082:8082");
 }
 
+TEST_F(PortFollowerTest, WhatLeadsOutIsOfOneProtocol) {
+  const policy::PortMap ours{.protocol = Protocol::kUdp,
+                             .address = {},
+                             .host_first = wire::Port{80},
+                             .guest_first = wire::Port{8080}};
+  PortFollower follower(ports_, network_,
+                        {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
+                         .loopback = {ours},
+                         .leads_out = [](Protocol protocol, wire::Port port) {
+                           return protocol == Protocol::kUdp && port.value == 8081;
+                         }});
+  const std::array waiting{at("127.0.0.1", 8080), at("::1", 8081), at("::1", 8082)};
+  follower.look(Protocol::kUdp, waiting);
+  EXPECT_EQ(ports_.text(), "[::1]:8082:8082/udp");
+  follower.look(Protocol::kTcp, std::span(waiting).first(2));
+  EXPECT_EQ(ports_.text(), "[::1]:8082:8082/udp 127.0.0.1:8080:8080 [::1]:8081:8081");
+}
+
 TEST_F(PortFollowerTest, WhereNobodyIsLedToTheGuestsLoopbackItIsNotFollowed) {
   PortFollower follower(
       ports_, network_,
-      {.like = {like(Protocol::kTcp)}, .call_guest = policy::LoopbackUse::kNever});
+      {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
+       .call_guest = policy::LoopbackUse::kNever});
   follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::", 81)});
+  follower.look(Protocol::kUdp, std::array{at("::1", 53)});
   EXPECT_EQ(ports_.text(), "81:81");
 }
 

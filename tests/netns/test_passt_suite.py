@@ -106,6 +106,34 @@ for _ in range(3):
     except TimeoutError: answer = b""
 print("same" if answer == hashlib.sha256(data).digest() else answer)
 """
+# Datagrams in order, each of which is answered before the next one comes.
+TAKE = """
+box = socket.socket(family(args[0]), socket.SOCK_DGRAM); box.settimeout(30)
+box.bind((args[0], int(args[1])))
+print("up", flush=True)
+digest, left, last = hashlib.sha256(), int(args[2]), -1
+while left > 0:
+    data, peer = box.recvfrom(65536)
+    number = int.from_bytes(data[:4], "big")
+    if number > last: digest.update(data[4:]); left -= len(data) - 4; last = number
+    box.sendto(data[:4], peer)
+print(digest.hexdigest())
+"""
+PACED = """
+box = socket.socket(family(args[0]), socket.SOCK_DGRAM); box.settimeout(2)
+digest, left, number = hashlib.sha256(), int(args[2]), 0
+while left > 0:
+    part = block(min(left, 32768)); digest.update(part); left -= len(part)
+    head = number.to_bytes(4, "big"); number += 1
+    for _ in range(5):
+        box.sendto(head + part, (args[0], int(args[1])))
+        try:
+            while box.recv(100) != head: pass
+            break
+        except TimeoutError: pass
+    else: sys.exit(f"datagram {number} has no answer")
+print(digest.hexdigest())
+"""
 
 
 @pytest.fixture(params=["ours", "pasta"])
@@ -190,6 +218,19 @@ def test_udp_both_ways(t, side):
     server = serve_outside(t, t.net.srv, ECHO, t.srv, 10003)
     check_equal(side.python(ASK, t.srv, 10003, 2048), "same", "to another host")
     check_equal(server.wait(10), 0, "the server")
+
+
+@each_family
+def test_udp_from_the_host_to_the_namespace_spliced(t, side):
+    """At the namespace's loopback alone. The big one is stop-and-wait, as datagrams are lost."""
+    side.start("-t", "none", "-u", "10001", "-T", "none", "-U", "none")
+    server = side.popen(ECHO, LOOPBACK[t.family], 10001)
+    said = outside(t, t.net.hst, ASK, LOOPBACK[t.family], 10001, SIZES[0])
+    check_equal(said, "same", "2 KiB")
+    check_equal(server.wait(10), 0, "the server")
+    server = side.popen(TAKE, LOOPBACK[t.family], 10001, SIZES[1])
+    sent = outside(t, t.net.hst, PACED, LOOPBACK[t.family], 10001, SIZES[1])
+    check_equal(heard(server), sent, "10 MiB")
 
 
 @v4_only

@@ -41,6 +41,7 @@ UdpFlows::UdpFlows(const FlowContext& context)
   if (flow.call != nullptr && !flow.call->server()) [[unlikely]] {
     calls_.forget_kept(*flow.call);  // Its server waits at the guest's address.
     flow.call.reset();
+    flow.by_loopback = false;  // One at the loopback may have answered before.
   }
   send_to_host(index, {datagrams, segment_size}, packet.hop_limit, turn);
 }

@@ -198,7 +198,7 @@ def test_they_are_in_the_log_and_in_the_report(t, way):
     run.finish()
     with open(log, encoding="utf-8") as file:
         (flow,) = [json.loads(line) for line in file]
-    check_equal((flow["proto"], flow["bytes_to_guest"], flow["bytes_to_host"]),
+    check_equal((flow["protocol"], flow["bytes_to_guest"], flow["bytes_to_host"]),
                 ("udp", 7777, 7777), "the line of the log")
     with open(report, encoding="utf-8") as file:
         text = file.read()

@@ -1,6 +1,7 @@
 """The loopback path of UDP inwards: clients of the host's loopback at published ports, and servers
 that wait at the guest's loopback."""
 
+import itertools
 import json
 import os
 import signal
@@ -60,8 +61,12 @@ def served(t, *places, options):
     return run
 
 
+# Sockets of UDP with SO_REUSEADDR may be given the same port.
+_ports = itertools.count(20_000)
+
+
 def client_of(t, port=8080, name=None, address=None):
-    box = t.udp(0, name or t.net.hst)
+    box = t.udp(next(_ports), name or t.net.hst)
     box.connect((address or LOOPBACK[t.family], port))
     box.settimeout(10)
     return box

@@ -21,14 +21,17 @@ class GuestCall {
 
   // `port` of the guest's; the loopback of the client's own family comes before the other one.
   GuestCall(bool loopback_first, wire::IpFamily family, wire::Port port) {
-    const wire::Endpoint own{wire::IpAddress::loopback(family), port};
+    own_ = {wire::IpAddress::loopback(family), port};
     const wire::Endpoint other{wire::IpAddress::loopback(other_family(family)), port};
     if (loopback_first) {
-      places_ = {own, other, std::nullopt};
+      places_ = {own_, other, std::nullopt};
     } else {
-      places_ = {std::nullopt, own, other};
+      places_ = {std::nullopt, own_, other};
     }
   }
+
+  // At the loopback of the client's own family.
+  [[nodiscard]] const wire::Endpoint& own() const { return own_; }
 
   // Of the place that it is led to now; nothing: the guest's address, by the link.
   [[nodiscard]] const std::optional<wire::Endpoint>& server() const { return places_[at_]; }
@@ -51,6 +54,7 @@ class GuestCall {
     return family == wire::IpFamily::kV4 ? wire::IpFamily::kV6 : wire::IpFamily::kV4;
   }
 
+  wire::Endpoint own_;
   std::array<std::optional<wire::Endpoint>, 3> places_;
   std::size_t at_ = 0;
 };

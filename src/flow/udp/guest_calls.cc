@@ -44,10 +44,12 @@ void GuestCalls::hang_up(GuestCall& call, ActionSink& out) {
   call.is_open = false;
 }
 
-void GuestCalls::found(GuestCall& call, Instant now) {
+bool GuestCalls::found(GuestCall& call, Instant now) {
   call.answered = true;
   forget_kept(call);
+  const bool known = servers_.waits(*call.server(), now);
   servers_.found(*call.server(), now);
+  return !known;
 }
 
 }  // namespace sluice::flow

@@ -45,9 +45,14 @@ class GuestCalls {
   void forget_kept(GuestCall& call);
   // Its socket is closed, if it has one.
   void hang_up(GuestCall& call, ActionSink& out);
-  // The server has answered, or has refused.
-  void found(GuestCall& call, Instant now);
+  // The server has answered, or has refused. Of the former whether that is news.
+  [[nodiscard]] bool found(GuestCall& call, Instant now);
   void lost(const GuestCall& call) { servers_.lost(*call.server()); }
+  // Whether it is led to the guest's address though a server is known at its loopback.
+  [[nodiscard]] bool waits_elsewhere(const GuestCall& call, Instant now) const {
+    return when_ == policy::LoopbackUse::kWhereRefused && !call.server() &&
+           servers_.waits(call.own(), now);
+  }
 
  private:
   UdpSockets& sockets_;

@@ -27,6 +27,10 @@ namespace sluice::flow {
   const Flow& flow = flows_.at(index);
   GuestCall& call = *flow.call;
   const bool kept = calls_.keep(call, batch, turn.now);
+  if (kept && !flow.answered && calls_.waits_elsewhere(call, turn.now)) {
+    lead_on(index, turn);
+    return;
+  }
   const auto& [datagrams, segment_size] = batch;
   if (call.is_open) {
     turn.out.push(SendUdp{.socket = call.socket,
@@ -40,6 +44,15 @@ namespace sluice::flow {
     if (!kept) admission_.drops().count(DropReason::kUdpHeldFull);
     if (!call.socket.valid()) calls_.ask(call, index, turn.out);
   }
+}
+
+// The guest's kernel says only a few times a second that nobody waits at its address, whoever wrote
+// there: others may never hear of it.
+[[gnu::cold]] void UdpFlows::lead_others_on(wire::Port port, Turn turn) {
+  flows_.for_each([&](SlabHandle handle, const Flow& other) {
+    const bool waits = other.call != nullptr && !other.call->server() && !other.answered;
+    if (waits && other.key.guest.port == port) lead_on(handle.index, turn);
+  });
 }
 
 bool UdpFlows::calls_guest(UdpId socket) const {
@@ -91,8 +104,10 @@ bool UdpFlows::calls_guest(UdpId socket) const {
 void UdpFlows::answer_client(std::uint32_t index, const UdpBatch& batch, Turn turn) {
   Flow& flow = flows_.at(index);
   flow.active = turn.now;
-  if (!flow.call->answered) calls_.found(*flow.call, turn.now);
   flow.by_loopback = true;
+  if (!flow.call->answered && calls_.found(*flow.call, turn.now)) {
+    lead_others_on(flow.key.guest.port, turn);
+  }
   if (!std::exchange(flow.answered, true)) {
     set_standing(index, Standing::kUnconfirmed);
     turn.out.tell_opening(flow);

@@ -209,7 +209,6 @@ class UdpFlows {
   void refuse(std::uint32_t index, policy::Verdict verdict, Turn turn);
 
   // udp_inbound.cc
-  [[nodiscard]] IndexQueue* queue_of(Standing standing);
   void set_standing(std::uint32_t index, Standing standing);
   [[nodiscard]] bool make_room(Turn turn);
   [[nodiscard]] std::uint32_t create(const FlowKey& key, const wire::Endpoint& target, UdpId socket,
@@ -219,6 +218,7 @@ class UdpFlows {
 
   // udp_call.cc
   void lead_on(std::uint32_t index, Turn turn);
+  void lead_others_on(wire::Port port, Turn turn);
   // What a client wrote, to where it is led now.
   void call_guest(std::uint32_t index, const UdpBatch& batch, Turn turn);
   void answer_client(std::uint32_t index, const UdpBatch& batch, Turn turn);

@@ -76,19 +76,18 @@ std::uint32_t UdpFlows::open_inbound(const ClientKey& client, FlowKey key, Turn 
   return index;
 }
 
-IndexQueue* UdpFlows::queue_of(Standing standing) {
-  switch (standing) {
-    case Standing::kUnanswered: return &unanswered_;
-    case Standing::kUnconfirmed: return &unconfirmed_;
-    case Standing::kConfirmed: return nullptr;
-    case Standing::kAskedOnce: return &asked_once_;
-    case Standing::kAsked:
-    case Standing::kSought: return nullptr;
-  }
-  unreachable("standing outside its enum");
-}
-
 void UdpFlows::set_standing(std::uint32_t index, Standing standing) {
+  const auto queue_of = [this](Standing one) -> IndexQueue* {
+    switch (one) {
+      case Standing::kUnanswered: return &unanswered_;
+      case Standing::kUnconfirmed: return &unconfirmed_;
+      case Standing::kConfirmed: return nullptr;
+      case Standing::kAskedOnce: return &asked_once_;
+      case Standing::kAsked:
+      case Standing::kSought: return nullptr;
+    }
+    unreachable("standing outside its enum");
+  };
   const auto link_of = [this](std::uint32_t at) -> IndexLink& { return flows_.at(at).place; };
   Flow& flow = flows_.at(index);
   if (IndexQueue* queue = queue_of(flow.standing)) queue->remove(index, link_of);

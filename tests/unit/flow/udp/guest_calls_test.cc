@@ -51,12 +51,18 @@ TEST_F(GuestCallsTest, AtPortsThatLeadOutWaitsOneOfUs) {
 TEST_F(GuestCallsTest, AServerThatWasFoundIsAskedFirstForAMoment) {
   calls_.set(LoopbackUse::kWhereRefused, {});
   const auto call = begin();
+  const auto other = begin();
+  EXPECT_FALSE(calls_.waits_elsewhere(*other, now_));
   ASSERT_TRUE(call->next());
-  calls_.found(*call, now_);
+  EXPECT_TRUE(calls_.found(*call, now_));
+  EXPECT_FALSE(calls_.found(*call, now_)) << "it was known";
   EXPECT_TRUE(begin()->server());
+  EXPECT_TRUE(calls_.waits_elsewhere(*other, now_));
+  EXPECT_FALSE(calls_.waits_elsewhere(*call, now_));
   calls_.lost(*call);
   EXPECT_FALSE(begin()->server());
-  calls_.found(*call, now_);
+  EXPECT_FALSE(calls_.waits_elsewhere(*other, now_));
+  EXPECT_TRUE(calls_.found(*call, now_));
   now_ += 2s;
   EXPECT_FALSE(begin()->server());
 }
@@ -104,7 +110,7 @@ TEST_F(GuestCallsTest, WhatWasSentLongAgoIsNotKept) {
   now_ += 10s;
   EXPECT_TRUE(calls_.keep(*call, {bytes_, 0}, now_));
   EXPECT_EQ(call->held.batches().size(), 2U);
-  calls_.found(*call, now_);
+  EXPECT_TRUE(calls_.found(*call, now_));
   EXPECT_FALSE(calls_.keep(*call, {bytes_, 0}, now_)) << "it was answered";
   EXPECT_TRUE(call->held.batches().empty());
 }

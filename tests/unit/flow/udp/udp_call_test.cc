@@ -185,6 +185,40 @@ TEST_F(UdpCall, AServerThatWasFoundIsAskedFirst) {
   (void)asked_for("127.0.0.1:53");
 }
 
+TEST_F(UdpCall, OthersThatWaitAtTheAddressAreLedOnOnceAServerIsFound) {
+  const wire::Endpoint silent = endpoint("127.0.0.1:5001");
+  write(answer_, silent);
+  clear();
+  (void)led();
+  write(question_, silent);
+  EXPECT_TRUE(frames.empty()) << "it is led to the loopback by now";
+}
+
+TEST_F(UdpCall, OneThatWritesOnAtTheAddressIsLedOnWhereAServerIsKnown) {
+  (void)led();
+  const wire::Endpoint other = endpoint("127.0.0.1:5001");
+  write(question_, other);
+  (void)asked_for("127.0.0.1:53");
+  pass(std::chrono::seconds(2));  // None is known any more.
+  const wire::Endpoint third = endpoint("127.0.0.1:5002");
+  write(question_, third);
+  EXPECT_EQ(frames.size(), 1U);
+}
+
+TEST_F(UdpCall, AServerAtTheAddressThatComesIsHeardFromThereOn) {
+  const UdpId socket = led();
+  refused(socket);
+  clear();
+  write(question_);
+  const wire::Endpoint remote{frames.at(0).packet().source, frames.at(0).udp().source_port()};
+  clear();
+  feed(udp_frame(network(), service_, remote, answer_));
+  clear();
+  write(question_);
+  EXPECT_EQ(frames.size(), 1U);
+  EXPECT_TRUE(all<AnswerGuest>().empty());
+}
+
 TEST_F(UdpCall, AServerThatHasGoneIsLookedForAnew) {
   const UdpId socket = led();
   refused(socket);

@@ -168,7 +168,7 @@ def test_ports_follow_the_guest(t, address):
 
 @each_family
 def test_what_is_not_to_be_followed(t):
-    """UDP at the guest's loopback, and ports that the host has not."""
+    """Ports that the host has itself, of that protocol."""
     theirs = socket_in(t.net.hst, t.family, socket.SOCK_STREAM, ANY[t.family], 8087)
     theirs.listen()
     code = f"""
@@ -187,8 +187,8 @@ print("up", flush=True); sys.stdin.readline()
     until(lambda: has_port(t, "tcp", 8088) and has_port(t, "udp", 8088))
     here = bracket(LOOPBACK[t.family])
     check_equal(sorted(run.ctl_ok("published").split()),
-                [f"{here}:8086:8086", f"{here}:8087:8087/udp", f"{here}:8088:8088",
-                 f"{here}:8088:8088/udp"], "what is published")
+                [f"{here}:8086:8086", f"{here}:8086:8086/udp", f"{here}:8087:8087/udp",
+                 f"{here}:8088:8088", f"{here}:8088:8088/udp"], "what is published")
     run.say()
     run.finish()
     theirs.close()

@@ -1,7 +1,6 @@
 #include "driver/loopback/datagram_calls.h"
 
-#include <fcntl.h>
-
+#include <cerrno>
 #include <utility>
 
 #include "flow/core/drop_reason.h"
@@ -41,7 +40,9 @@ void DatagramCalls::on_socket(wire::IpFamily family, agent::AgentSocket answer, 
   Queue& one = queue(family);
   if (one.ordered == 0) return;  // A stranger's.
   --one.ordered;
-  forget_unwanted(one);
+  while (!one.waiting.empty() && !engine_.udp().calls_guest(one.waiting.front().socket)) {
+    one.waiting.pop_front();
+  }
   if (one.waiting.empty()) return;
   const flow::OpenGuestUdp call = one.waiting.front();
   one.waiting.pop_front();

@@ -165,10 +165,9 @@ TEST_F(PortFollowerTest, WhatLeadsOutIsOfOneProtocol) {
 }
 
 TEST_F(PortFollowerTest, WhereNobodyIsLedToTheGuestsLoopbackItIsNotFollowed) {
-  PortFollower follower(
-      ports_, network_,
-      {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
-       .call_guest = policy::LoopbackUse::kNever});
+  PortFollower follower(ports_, network_,
+                        {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
+                         .call_guest = policy::LoopbackUse::kNever});
   follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::", 81)});
   follower.look(Protocol::kUdp, std::array{at("::1", 53)});
   EXPECT_EQ(ports_.text(), "81:81");

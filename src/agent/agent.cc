@@ -43,9 +43,10 @@ std::expected<void, sys::SysError> GuestAgent::repair() {
   return send_if_open(channel_, RepairOrder{});
 }
 
-std::expected<void, sys::SysError> GuestAgent::make_socket(std::uint64_t tag,
-                                                           const GuestSocket& socket) {
-  return send_if_open(channel_, SocketOrder{tag, socket});
+std::expected<void, sys::SysError> GuestAgent::make_sockets(std::uint64_t tag,
+                                                            const GuestSocket& like,
+                                                            std::size_t count) {
+  return send_if_open(channel_, SocketOrder{tag, like, count});
 }
 
 bool GuestAgent::wait(Duration patience) const {

@@ -13,11 +13,13 @@
 // Each worker of ours has a talk of its own with the one agent, and hears of nobody else's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/time.h"
 #include "base/unique_fd.h"
@@ -58,17 +60,23 @@ struct AgentRefused {
 struct AgentRepaired {
   int error = 0;  // errno, 0 when all is in place again.
 };
-// The answer to make_socket(): non-blocking, close-on-exec, as it was asked for. Invalid where
-// `error` (errno) is not 0; EMFILE as well where this process had no descriptor left to take it.
-struct AgentSocket {
+// The answer to make_sockets(): non-blocking, close-on-exec, as they were asked for. Fewer than
+// were asked for, or none, where `error` (errno) is not 0 or this process had no descriptors left
+// to take them; EMFILE where it took none of them for that.
+struct AgentSockets {
   std::uint64_t tag = 0;
   int error = 0;
-  UniqueFd socket;
+  std::vector<UniqueFd> sockets;
+
+  // Of an order for one: it, or an invalid one.
+  [[nodiscard]] UniqueFd take_one() {
+    return sockets.empty() ? UniqueFd() : std::move(sockets.front());
+  }
 };
 struct AgentGone {};  // The process is gone or stopped answering; nothing will come any more.
 
 using AgentMessage = std::variant<AgentReady, AgentMissing, AgentHandedOver, AgentRefused,
-                                  AgentRepaired, AgentSocket, AgentGone>;
+                                  AgentRepaired, AgentSockets, AgentGone>;
 
 // A plain socket in the guest's network.
 struct GuestSocket {
@@ -78,6 +86,9 @@ struct GuestSocket {
   // makes it.
   std::optional<wire::Endpoint> bound{};
 };
+
+// How many sockets one order may ask for.
+inline constexpr std::size_t kMostSockets = 16;
 
 // Our end of the talk with the agent. Never blocks. Not thread-safe.
 class GuestAgent {
@@ -106,10 +117,11 @@ class GuestAgent {
   // with the names of all connections that were handed over and not released, whoever asked.
   [[nodiscard]] std::expected<void, sys::SysError> repair();
 
-  // Asks for a socket; answered by AgentSocket with the same tag. EAGAIN: the agent has its hands
-  // full, try later.
-  [[nodiscard]] std::expected<void, sys::SysError> make_socket(std::uint64_t tag,
-                                                               const GuestSocket& socket);
+  // Asks for so many sockets of this kind; answered by one AgentSockets with the same tag. EAGAIN:
+  // the agent has its hands full, try later.
+  [[nodiscard]] std::expected<void, sys::SysError> make_sockets(std::uint64_t tag,
+                                                                const GuestSocket& like,
+                                                                std::size_t count = 1);
 
   // Blocks until there is something to receive, an end included. False: nothing has come within
   // `patience`, or there is no agent.

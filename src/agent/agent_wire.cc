@@ -17,14 +17,15 @@
 namespace sluice::agent {
 namespace {
 
-enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kSocket, kHurry };
+enum class OrderKind : std::uint8_t { kHandOver, kRelease, kRepair, kSockets, kHurry };
 
 struct OrderPacket {
   OrderKind kind = OrderKind::kRepair;
   std::uint64_t tag = 0;
   Instant deadline = {};
   wire::TcpSnapshot snapshot = {};  // Of kRelease: the endpoints only.
-  GuestSocket socket = {};          // Of kSocket.
+  GuestSocket socket = {};          // Of kSockets, and how many.
+  std::uint32_t count = 0;
 };
 static_assert(std::is_trivially_copyable_v<OrderPacket>);
 
@@ -34,7 +35,7 @@ enum class MessageKind : std::uint8_t {
   kHandedOver,
   kRefused,
   kRepaired,
-  kSocket
+  kSockets
 };
 
 struct MessagePacket {
@@ -50,7 +51,7 @@ struct MessagePacket {
 };
 constexpr std::size_t kShortMessage = offsetof(MessagePacket, step);
 
-constexpr std::size_t kMostDescriptors = 2;
+constexpr std::size_t kMostDescriptors = kMostSockets;
 constexpr std::size_t kControlSize = CMSG_SPACE(sizeof(int) * kMostDescriptors);
 struct alignas(cmsghdr) Control : std::array<std::uint8_t, kControlSize> {};
 
@@ -70,8 +71,10 @@ OrderPacket packet_of(const AgentOrder& order) {
                         },
                         [](const RepairOrder&) { return OrderPacket{}; },
                         [](const SocketOrder& o) {
-                          return OrderPacket{
-                              .kind = OrderKind::kSocket, .tag = o.tag, .socket = o.socket};
+                          return OrderPacket{.kind = OrderKind::kSockets,
+                                             .tag = o.tag,
+                                             .socket = o.socket,
+                                             .count = static_cast<std::uint32_t>(o.count)};
                         },
                         [](const HurryOrder&) { return OrderPacket{.kind = OrderKind::kHurry}; },
                     },
@@ -83,7 +86,9 @@ AgentOrder order_of(const OrderPacket& packet) {
     case OrderKind::kHandOver: return HandOverOrder{packet.tag, packet.deadline, packet.snapshot};
     case OrderKind::kRelease: return ReleaseOrder{packet.snapshot.peer, packet.snapshot.local};
     case OrderKind::kRepair: return RepairOrder{};
-    case OrderKind::kSocket: return SocketOrder{packet.tag, packet.socket};
+    case OrderKind::kSockets:
+      return SocketOrder{packet.tag, packet.socket,
+                         std::min<std::size_t>(packet.count, kMostSockets)};
     case OrderKind::kHurry: return HurryOrder{};
   }
   return RepairOrder{};
@@ -109,6 +114,10 @@ std::expected<void, sys::SysError> send_packet(int channel, const MessagePacket&
 AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descriptors) {
   // A stranger could have passed some that block.
   for (const UniqueFd& one : descriptors) (void)::fcntl(one.get(), F_SETFL, O_NONBLOCK);
+  if (packet.kind == MessageKind::kSockets) {
+    const bool lost = packet.error == 0 && descriptors.empty();
+    return AgentSockets{packet.tag, lost ? EMFILE : packet.error, std::move(descriptors)};
+  }
   descriptors.resize(kMostDescriptors);  // Those for whom we had no room are missing.
   switch (packet.kind) {
     case MessageKind::kReady: {
@@ -123,10 +132,7 @@ AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descr
     case MessageKind::kHandedOver: return AgentHandedOver{packet.tag, std::move(descriptors[0])};
     case MessageKind::kRefused: return AgentRefused{packet.tag, packet.error};
     case MessageKind::kRepaired: return AgentRepaired{packet.error};
-    case MessageKind::kSocket: {
-      const bool lost = packet.error == 0 && !descriptors[0].valid();
-      return AgentSocket{packet.tag, lost ? EMFILE : packet.error, std::move(descriptors[0])};
-    }
+    case MessageKind::kSockets: break;  // Above.
   }
   return AgentGone{};
 }
@@ -203,11 +209,10 @@ std::expected<void, sys::SysError> send_repaired(int channel, int error) {
   return send_packet(channel, {.kind = MessageKind::kRepaired, .error = error}, kShortMessage, {});
 }
 
-std::expected<void, sys::SysError> send_socket(int channel, std::uint64_t tag, int error,
-                                               int socket) {
-  const std::span<const int> passed(&socket, error == 0 ? 1 : 0);
-  return send_packet(channel, {.kind = MessageKind::kSocket, .error = error, .tag = tag},
-                     kShortMessage, passed);
+std::expected<void, sys::SysError> send_sockets(int channel, std::uint64_t tag, int error,
+                                                std::span<const int> sockets) {
+  return send_packet(channel, {.kind = MessageKind::kSockets, .error = error, .tag = tag},
+                     kShortMessage, sockets);
 }
 
 std::optional<AgentMessage> receive_message(int channel) {

@@ -33,6 +33,7 @@ struct RepairOrder {};
 struct SocketOrder {
   std::uint64_t tag = 0;
   GuestSocket socket;
+  std::size_t count = 1;  // kMostSockets at most.
 };
 // Somebody waits for the agent to be ready.
 struct HurryOrder {};
@@ -63,9 +64,10 @@ inline constexpr Duration kForever = Duration::max();
 [[nodiscard]] std::expected<void, sys::SysError> send_refused(int channel, std::uint64_t tag,
                                                               int error);
 [[nodiscard]] std::expected<void, sys::SysError> send_repaired(int channel, int error);
-// Where `error` is not 0 there is no socket to pass.
-[[nodiscard]] std::expected<void, sys::SysError> send_socket(int channel, std::uint64_t tag,
-                                                             int error, int socket);
+// As many as could be made, kMostSockets at most, and why there are no more: an errno, or 0.
+[[nodiscard]] std::expected<void, sys::SysError> send_sockets(int channel, std::uint64_t tag,
+                                                              int error,
+                                                              std::span<const int> sockets);
 
 // Our end. Nothing when nothing waits; AgentGone when nothing can come any more.
 [[nodiscard]] std::optional<AgentMessage> receive_message(int channel);

@@ -3,6 +3,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <utility>
+#include <vector>
+
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
 
@@ -25,14 +28,6 @@ std::expected<void, sys::SysError> bind_and_listen(const sys::KernelFd& fd,
   return std::unexpected(sys::last_error(sys::SysOp::kListen));
 }
 
-// An errno, or 0 where it is on its way.
-int make_and_send(int channel, const SocketOrder& order) {
-  const auto socket = make_guest_socket(order.socket);
-  if (!socket) return socket.error().error;
-  const auto sent = send_socket(channel, order.tag, 0, socket->get());
-  return sent ? 0 : sent.error().error;
-}
-
 }  // namespace
 
 std::expected<sys::KernelFd, sys::SysError> make_guest_socket(const GuestSocket& wanted) {
@@ -44,9 +39,19 @@ std::expected<sys::KernelFd, sys::SysError> make_guest_socket(const GuestSocket&
 }
 
 void answer_socket_order(int channel, const SocketOrder& order) {
+  std::vector<sys::KernelFd> made;
+  std::vector<int> passed;
+  int error = 0;
+  while (made.size() < order.count && error == 0) {
+    if (auto socket = make_guest_socket(order.socket)) {
+      passed.push_back(made.emplace_back(std::move(*socket)).get());
+    } else {
+      error = socket.error().error;
+    }
+  }
   // Too many descriptors under way (ETOOMANYREFS), say, do not hold up the word of it.
-  if (const int error = make_and_send(channel, order); error != 0) {
-    (void)send_socket(channel, order.tag, error, -1);
+  if (const auto sent = send_sockets(channel, order.tag, error, passed); !sent) {
+    (void)send_sockets(channel, order.tag, sent.error().error, {});
   }
 }
 

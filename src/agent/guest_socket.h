@@ -18,8 +18,8 @@ namespace sluice::agent {
 [[nodiscard]] std::expected<sys::KernelFd, sys::SysError> make_guest_socket(
     const GuestSocket& wanted);
 
-// Makes it and sends it, or why there is none. Waits for room in the channel; whoever has closed
-// its other end misses nothing.
+// Makes them and sends them in one message, or why there are fewer, or none. Waits for room in the
+// channel; whoever has closed its other end misses nothing.
 void answer_socket_order(int channel, const SocketOrder& order);
 
 }  // namespace sluice::agent

@@ -8,7 +8,7 @@ namespace sluice::driver {
 
 class GuestSocketTaker {
  public:
-  virtual void on_guest_socket(agent::AgentSocket answer, flow::Turn turn) = 0;
+  virtual void on_guest_sockets(agent::AgentSockets answer, flow::Turn turn) = 0;
   // Nothing that was asked for will come.
   virtual void on_agent_gone(flow::Turn turn) = 0;
 

@@ -185,8 +185,8 @@ void HandOvers::hear_agent(flow::Turn turn) {
                           [&](agent::AgentHandedOver& m) { on_message(std::move(m), turn); },
                           [&](agent::AgentRefused& m) { on_message(m, turn); },
                           [&](agent::AgentRepaired& m) { on_message(m); },
-                          [&](agent::AgentSocket& m) {
-                            if (taker_ != nullptr) taker_->on_guest_socket(std::move(m), turn);
+                          [&](agent::AgentSockets& m) {
+                            if (taker_ != nullptr) taker_->on_guest_sockets(std::move(m), turn);
                           },
                           [&](agent::AgentGone&) { lose_agent(turn); }},
                *message);

@@ -28,7 +28,7 @@ bool DatagramCalls::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
   for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
     Queue& one = queue(family);
     while (one.ordered < one.waiting.size() && one.ordered < kOrderedMax) {
-      if (!agent.make_socket(tag, {.family = family, .datagrams = true})) return false;
+      if (!agent.make_sockets(tag, {.family = family, .datagrams = true})) return false;
       ++one.ordered;
     }
     ++tag;
@@ -36,7 +36,7 @@ bool DatagramCalls::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
   return true;
 }
 
-void DatagramCalls::on_socket(wire::IpFamily family, agent::AgentSocket answer, flow::Turn turn) {
+void DatagramCalls::on_socket(wire::IpFamily family, agent::AgentSockets answer, flow::Turn turn) {
   Queue& one = queue(family);
   if (one.ordered == 0) return;  // A stranger's.
   --one.ordered;
@@ -47,7 +47,7 @@ void DatagramCalls::on_socket(wire::IpFamily family, agent::AgentSocket answer, 
   const flow::OpenGuestUdp call = one.waiting.front();
   one.waiting.pop_front();
   if (answer.error == EMFILE) engine_.drops().count(flow::DropReason::kNoDescriptors);
-  if (begin(call, std::move(answer.socket))) {
+  if (begin(call, answer.take_one())) {
     engine_.udp().on_guest_opened(call.socket, turn);
   } else {
     engine_.udp().on_guest_refused(call.socket, turn);

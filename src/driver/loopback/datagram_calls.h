@@ -32,7 +32,7 @@ class DatagramCalls {
   // `first_tag` of IPv4, and the next of IPv6. False: the agent is too busy.
   [[nodiscard]] bool order(agent::GuestAgent& agent, std::uint64_t first_tag);
   // The answer, whoever's it is.
-  void on_socket(wire::IpFamily family, agent::AgentSocket answer, flow::Turn turn);
+  void on_socket(wire::IpFamily family, agent::AgentSockets answer, flow::Turn turn);
   // Nothing that was asked for will come.
   void on_agent_gone(flow::Turn turn);
 

@@ -14,23 +14,26 @@ host::TcpSocket GuestSockets::take(wire::IpFamily family) {
 
 bool GuestSockets::order(agent::GuestAgent& agent, wire::IpFamily family, std::size_t waiting) {
   Shelf& one = shelf(family);
-  if (one.stock.size() + one.ordered > waiting + kStock / 2) return true;
-  while (one.ordered < kOrderedMax && one.stock.size() + one.ordered < waiting + kStock) {
-    if (!agent.make_socket(tag_of(family), {.family = family})) return false;
-    ++one.ordered;
+  while (one.orders < kOrdersMax && one.stock.size() + one.orders * kBatch <= waiting + kLeft) {
+    if (!agent.make_sockets(tag_of(family), {.family = family}, kBatch)) return false;
+    ++one.orders;
   }
   return true;
 }
 
-void GuestSockets::add(wire::IpFamily family, host::TcpSocket socket) {
+bool GuestSockets::on_answer(wire::IpFamily family) {
   Shelf& one = shelf(family);
-  if (one.ordered == 0) return;  // A stranger's.
-  --one.ordered;
-  if (socket.valid()) one.stock.push_back(std::move(socket));
+  if (one.orders == 0) return false;
+  --one.orders;
+  return true;
+}
+
+void GuestSockets::add(wire::IpFamily family, host::TcpSocket socket) {
+  shelf(family).stock.push_back(std::move(socket));
 }
 
 void GuestSockets::forget_orders() {
-  for (Shelf& one : shelves_) one.ordered = 0;
+  for (Shelf& one : shelves_) one.orders = 0;
 }
 
 }  // namespace sluice::driver

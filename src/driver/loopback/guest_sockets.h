@@ -1,4 +1,4 @@
-// TCP sockets of the guest's network, a few of each family in stock once they are wanted: to have
+// TCP sockets of the guest's network, some of each family in stock once they are wanted: to have
 // one made takes two turns of the scheduler, which a short connection would wait for. Not
 // thread-safe.
 #pragma once
@@ -16,10 +16,13 @@ namespace sluice::driver {
 
 class GuestSockets {
  public:
-  // So many are asked for ahead; anew when half of them are gone, so that the agent is woken for
-  // several at once.
-  static constexpr std::size_t kStock = 8;
-  static constexpr std::size_t kOrderedMax = 32;
+  // So many come with one order, so that the agent is woken, and runs beside a short connection,
+  // once in so many of them.
+  static constexpr std::size_t kBatch = agent::kMostSockets;
+  // Asked for anew when no more are left than the agent may need time for.
+  static constexpr std::size_t kLeft = kBatch / 2;
+  // Under way.
+  static constexpr std::size_t kOrdersMax = 2;
 
   // Invalid where there is none yet.
   [[nodiscard]] host::TcpSocket take(wire::IpFamily family);
@@ -29,7 +32,9 @@ class GuestSockets {
   [[nodiscard]] static std::uint64_t tag_of(wire::IpFamily family) {
     return family == wire::IpFamily::kV4 ? 0 : 1;
   }
-  // One came, or none where it is invalid.
+  // An order is answered. False: there was none.
+  [[nodiscard]] bool on_answer(wire::IpFamily family);
+  // One that came with it.
   void add(wire::IpFamily family, host::TcpSocket socket);
   // Nothing that was asked for will come.
   void forget_orders();
@@ -37,7 +42,7 @@ class GuestSockets {
  private:
   struct Shelf {
     std::vector<host::TcpSocket> stock;
-    std::size_t ordered = 0;
+    std::size_t orders = 0;
   };
   [[nodiscard]] Shelf& shelf(wire::IpFamily family) { return shelves_[tag_of(family)]; }
 

@@ -1,6 +1,6 @@
 #include "driver/loopback/loopback_path.h"
 
-#include <cerrno>
+#include <algorithm>
 #include <utility>
 
 #include "flow/core/drop_reason.h"
@@ -85,11 +85,15 @@ void LoopbackPath::call(const flow::CallGuest& action, flow::Turn turn) {
     refuse(call, turn);
     return;
   }
-  if (waits) waiting(family).push_back(action.flow);
+  if (waits) {
+    waiting(family).push_back(action.flow);
+  } else {
+    connect(call, std::move(socket), turn);
+  }
+  // Last: to be woken, the agent takes a processor from the server that is called.
   if (!sockets_.order(hand_overs_.agent(), family, waiting(family).size())) {
     order_at_ = turn.now + kOrderAgain;
   }
-  if (!waits) connect(call, std::move(socket), turn);
 }
 
 void LoopbackPath::call(const flow::OpenGuestUdp& action, flow::Turn turn) {
@@ -196,13 +200,7 @@ void LoopbackPath::accept(LoopbackPorts::Place& place, flow::Turn turn) {
   place.share.took(count);
 }
 
-// Invalid without a descriptor for it.
-host::TcpSocket LoopbackPath::adopt(UniqueFd socket) {
-  if (!socket.valid()) return {};
-  return host::TcpSocket::adopt(sys::KernelFd(kernel_, socket.release()), kOptions);
-}
-
-void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
+void LoopbackPath::on_guest_sockets(agent::AgentSockets answer, flow::Turn turn) {
   if (answer.tag >= kFirstListener) {
     const auto place = static_cast<std::uint32_t>(answer.tag - kFirstListener);
     ports_.on_socket(place, std::move(answer), turn.now);
@@ -215,19 +213,18 @@ void LoopbackPath::on_guest_socket(agent::AgentSocket answer, flow::Turn turn) {
     order(turn.now);
     return;
   }
-  host::TcpSocket socket = adopt(std::move(answer.socket));
-  const bool failed = !socket.valid();
-  sockets_.add(family, std::move(socket));
-  if (!failed) {
-    serve_waiting(family, turn);
-    return;
+  if (sockets_.on_answer(family)) on_stock(family, std::move(answer.sockets), turn);
+}
+
+void LoopbackPath::on_stock(wire::IpFamily family, std::vector<UniqueFd> sockets, flow::Turn turn) {
+  for (UniqueFd& one : sockets) {
+    sockets_.add(family, host::TcpSocket::adopt(sys::KernelFd(kernel_, one.release()), kOptions));
   }
-  // There is no such family, or no room: who waited longest has waited for this one.
-  std::deque<flow::TcpId>& queue = waiting(family);
-  if (queue.empty()) return;
-  Call* const call = find(queue.front());
-  queue.pop_front();
-  if (call != nullptr) refuse(*call, turn);
+  serve_waiting(family, turn);
+  // There is no such family, or no room: they have waited for those that did not come.
+  const std::size_t came = std::min(sockets.size(), GuestSockets::kBatch);
+  refuse_waiting(family, GuestSockets::kBatch - came, turn);
+  order(turn.now);  // More may wait than could be asked for at once.
 }
 
 void LoopbackPath::serve_waiting(wire::IpFamily family, flow::Turn turn) {
@@ -245,16 +242,21 @@ void LoopbackPath::serve_waiting(wire::IpFamily family, flow::Turn turn) {
   }
 }
 
+void LoopbackPath::refuse_waiting(wire::IpFamily family, std::size_t count, flow::Turn turn) {
+  std::deque<flow::TcpId>& queue = waiting(family);
+  for (; count > 0 && !queue.empty(); --count) {
+    Call* const call = find(queue.front());
+    queue.pop_front();
+    if (call != nullptr) refuse(*call, turn);
+  }
+}
+
 void LoopbackPath::on_agent_gone(flow::Turn turn) {
   sockets_.forget_orders();
   datagram_calls_.on_agent_gone(turn);
   order_at_ = kNever;
-  for (std::deque<flow::TcpId>& queue : waiting_) {
-    while (!queue.empty()) {
-      Call* const call = find(queue.front());
-      queue.pop_front();
-      if (call != nullptr) refuse(*call, turn);
-    }
+  for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
+    refuse_waiting(family, waiting(family).size(), turn);
   }
 }
 

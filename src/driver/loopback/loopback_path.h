@@ -63,7 +63,7 @@ class LoopbackPath final : public GuestSocketTaker {
 
   // A socket that calls, or a listener of ours in the guest.
   void on_event(const EventTag& tag, flow::Turn turn);
-  void on_guest_socket(agent::AgentSocket answer, flow::Turn turn) override;
+  void on_guest_sockets(agent::AgentSockets answer, flow::Turn turn) override;
   void on_agent_gone(flow::Turn turn) override;
 
   [[nodiscard]] Instant next_wakeup() const {
@@ -82,11 +82,13 @@ class LoopbackPath final : public GuestSocketTaker {
 
   [[nodiscard]] Call* find(flow::TcpId id);
   [[nodiscard]] Call& place(flow::TcpId id);
-  [[nodiscard]] host::TcpSocket adopt(UniqueFd socket);
+  void on_stock(wire::IpFamily family, std::vector<UniqueFd> sockets, flow::Turn turn);
   [[nodiscard]] bool has_room_to_wait(wire::IpFamily family);
   void connect(Call& call, host::TcpSocket socket, flow::Turn turn);
   void refuse(Call& call, flow::Turn turn);
   void serve_waiting(wire::IpFamily family, flow::Turn turn);
+  // Those who have waited longest.
+  void refuse_waiting(wire::IpFamily family, std::size_t count, flow::Turn turn);
   void accept(LoopbackPorts::Place& place, flow::Turn turn);
   void order(Instant now);
   [[nodiscard]] std::deque<flow::TcpId>& waiting(wire::IpFamily family) {

@@ -92,9 +92,9 @@ bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
   while (!to_ask_.empty() && ordered_ < kOrderedMax) {
     const std::uint32_t id = to_ask_.front();
     Place& place = places_.at(id);
-    if (!agent.make_socket(first_tag + id, {.family = place.guest.address.family(),
-                                            .datagrams = place.datagrams,
-                                            .bound = place.guest})) {
+    if (!agent.make_sockets(first_tag + id, {.family = place.guest.address.family(),
+                                             .datagrams = place.datagrams,
+                                             .bound = place.guest})) {
       return false;
     }
     place.standing = Standing::kAsked;
@@ -104,7 +104,7 @@ bool LoopbackPorts::order(agent::GuestAgent& agent, std::uint64_t first_tag) {
   return true;
 }
 
-void LoopbackPorts::on_socket(std::uint32_t id, agent::AgentSocket answer, Instant now) {
+void LoopbackPorts::on_socket(std::uint32_t id, agent::AgentSockets answer, Instant now) {
   const auto found = places_.find(id);
   if (found == places_.end() || found->second.standing != Standing::kAsked) return;
   --ordered_;
@@ -117,7 +117,7 @@ void LoopbackPorts::on_socket(std::uint32_t id, agent::AgentSocket answer, Insta
     refuse(place, answer.error, now);
     return;
   }
-  adopt(place, std::move(answer.socket));
+  adopt(place, answer.take_one());
   const bool waits = !place.datagrams && resume_at_ != kNever;
   if (waits || watch(id, place)) return;
   place.listener.close();

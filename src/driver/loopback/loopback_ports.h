@@ -60,7 +60,7 @@ class LoopbackPorts {
   [[nodiscard]] bool awaits_answers() const { return !to_ask_.empty() || ordered_ > 0; }
   // The answer, by its place. A port that the guest has itself is left out: one that is there for
   // ever is told, one that follows is asked for again.
-  void on_socket(std::uint32_t place, agent::AgentSocket answer, Instant now);
+  void on_socket(std::uint32_t place, agent::AgentSockets answer, Instant now);
   [[nodiscard]] Instant ask_again_at() const { return ask_again_at_; }
   // To be followed by order().
   void ask_again();

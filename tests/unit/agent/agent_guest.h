@@ -165,13 +165,17 @@ class AgentGuest {
     return std::move(*wanted);
   }
 
+  struct Made {
+    int error = 0;
+    UniqueFd socket;
+  };
   // A plain one, by the agent.
-  [[nodiscard]] AgentSocket socket(const GuestSocket& wanted, std::uint64_t tag = 1) {
-    EXPECT_TRUE(agent.make_socket(tag, wanted));
-    auto made = next<AgentSocket>();
-    if (!made) return {.tag = 0, .error = -1, .socket = {}};
+  [[nodiscard]] Made socket(const GuestSocket& wanted, std::uint64_t tag = 1) {
+    EXPECT_TRUE(agent.make_sockets(tag, wanted));
+    auto made = next<AgentSockets>();
+    if (!made) return {.error = -1, .socket = {}};
     EXPECT_EQ(made->tag, tag);
-    return std::move(*made);
+    return {.error = made->error, .socket = made->take_one()};
   }
 
   // The guest's socket of a connection that `remote` is the other end of.

@@ -136,13 +136,13 @@ bool can_connect(const wire::Endpoint& target) {
 void expect_sockets(AgentGuest& guest) {
   for (const wire::IpFamily family : {kV4, kV6}) {
     const wire::Endpoint web = at_loopback(family, 80);
-    const AgentSocket server = guest.socket({.family = family, .bound = web}, 3);
+    const AgentGuest::Made server = guest.socket({.family = family, .bound = web}, 3);
     ASSERT_EQ(server.error, 0);
     EXPECT_TRUE(can_connect(web));
     EXPECT_TRUE(sys::wait_for(server.socket.get(), POLLIN));
     EXPECT_EQ(guest.socket({.family = family, .bound = web}, 4).error, EADDRINUSE);
 
-    const AgentSocket client = guest.socket({.family = family}, 5);
+    const AgentGuest::Made client = guest.socket({.family = family}, 5);
     ASSERT_EQ(client.error, 0);
     const sys::SocketAddress target = sys::to_sockaddr(web);
     const int begun = ::connect(client.socket.get(), target.get(), target.length);
@@ -150,9 +150,9 @@ void expect_sockets(AgentGuest& guest) {
     EXPECT_TRUE(sys::wait_for(client.socket.get(), POLLOUT));
 
     const wire::Endpoint names = at_loopback(family, 53);
-    const AgentSocket receiver =
+    const AgentGuest::Made receiver =
         guest.socket({.family = family, .datagrams = true, .bound = names}, 6);
-    const AgentSocket sender = guest.socket({.family = family, .datagrams = true}, 7);
+    const AgentGuest::Made sender = guest.socket({.family = family, .datagrams = true}, 7);
     ASSERT_TRUE(receiver.error == 0 && sender.error == 0);
     const sys::SocketAddress address = sys::to_sockaddr(names);
     EXPECT_EQ(::sendto(sender.socket.get(), "word", 4, 0, address.get(), address.length), 4);
@@ -207,9 +207,9 @@ TEST(AgentProcess, MakesSocketsWhereTheFastPathIsMissing) {
 TEST(AgentProcess, ASocketThatIsAskedForWakesIt) {
   in_guest([](AgentGuest& guest) {
     guest.start_agent();
-    ASSERT_TRUE(guest.agent.make_socket(1, {}));
+    ASSERT_TRUE(guest.agent.make_sockets(1, {}));
     EXPECT_TRUE(guest.next<AgentReady>().has_value());
-    EXPECT_EQ(guest.next<AgentSocket>()->error, 0);
+    EXPECT_EQ(guest.next<AgentSockets>()->error, 0);
   });
 }
 
@@ -329,13 +329,13 @@ TEST(AgentProcess, EachWorkerHasItsOwnSockets) {
     Workers workers;
     guest.hands_over = false;
     guest.start_agent_of({&workers.first, &workers.second});
-    ASSERT_TRUE(workers.first.make_socket(5, {}));
-    ASSERT_TRUE(workers.second.make_socket(5, {.family = kV6}));
-    EXPECT_TRUE(AgentGuest::next<AgentSocket>(workers.first)->socket.valid());
+    ASSERT_TRUE(workers.first.make_sockets(5, {}));
+    ASSERT_TRUE(workers.second.make_sockets(5, {.family = kV6}));
+    EXPECT_TRUE(AgentGuest::next<AgentSockets>(workers.first)->sockets.size() == 1);
     workers.first.close();
-    EXPECT_TRUE(AgentGuest::next<AgentSocket>(workers.second)->socket.valid());
-    ASSERT_TRUE(workers.second.make_socket(6, {}));
-    EXPECT_EQ(AgentGuest::next<AgentSocket>(workers.second)->tag, 6U);
+    EXPECT_TRUE(AgentGuest::next<AgentSockets>(workers.second)->sockets.size() == 1);
+    ASSERT_TRUE(workers.second.make_sockets(6, {}));
+    EXPECT_EQ(AgentGuest::next<AgentSockets>(workers.second)->tag, 6U);
   });
 }
 

@@ -40,9 +40,9 @@ class AgentWire : public ::testing::Test {
 TEST_F(AgentWire, SocketsThatAreAskedForArriveAsTheyWere) {
   const wire::Endpoint v6{sys::ip("fd00::15"), wire::Port{8080}};
   const wire::Endpoint v4{sys::ip("127.0.0.1"), wire::Port{0}};
-  ASSERT_TRUE(agent.make_socket(7, {.family = wire::IpFamily::kV6, .bound = v6}));
-  ASSERT_TRUE(agent.make_socket(8, {.datagrams = true, .bound = v4}));
-  ASSERT_TRUE(agent.make_socket(9, {}));
+  ASSERT_TRUE(agent.make_sockets(7, {.family = wire::IpFamily::kV6, .bound = v6}));
+  ASSERT_TRUE(agent.make_sockets(8, {.datagrams = true, .bound = v4}));
+  ASSERT_TRUE(agent.make_sockets(9, {}));
   const std::vector<AgentOrder> got = orders();
   ASSERT_EQ(got.size(), 3U);
   const auto& first = std::get<SocketOrder>(got[0]);
@@ -64,11 +64,11 @@ TEST_F(AgentWire, OrdersOfAllKindsKeepTheirOrder) {
   wire::TcpSnapshot snapshot{};
   snapshot.receive_window = 65'536;
   const Instant deadline{std::chrono::seconds(12)};
-  ASSERT_TRUE(agent.make_socket(1, {}));
+  ASSERT_TRUE(agent.make_sockets(1, {}));
   ASSERT_TRUE(agent.hand_over(2, snapshot, deadline));
   ASSERT_TRUE(agent.release(guest, remote));
   ASSERT_TRUE(agent.repair());
-  ASSERT_TRUE(agent.make_socket(3, {}));
+  ASSERT_TRUE(agent.make_sockets(3, {}));
   ASSERT_TRUE(std::holds_alternative<AgentGone>(agent.await(Duration(0))));  // It hurries them.
   const std::vector<AgentOrder> got = orders();
   ASSERT_EQ(got.size(), 6U);
@@ -84,44 +84,66 @@ TEST_F(AgentWire, OrdersOfAllKindsKeepTheirOrder) {
 }
 
 TEST_F(AgentWire, NobodyThereOrTooBusy) {
-  EXPECT_EQ(GuestAgent().make_socket(1, {}),
+  EXPECT_EQ(GuestAgent().make_sockets(1, {}),
             std::unexpected(sys::SysError{sys::SysOp::kSend, ENOTCONN}));
   std::expected<void, sys::SysError> asked{};
-  for (std::uint64_t tag = 0; asked && tag < 100'000; ++tag) asked = agent.make_socket(tag, {});
+  for (std::uint64_t tag = 0; asked && tag < 100'000; ++tag) asked = agent.make_sockets(tag, {});
   EXPECT_EQ(asked, std::unexpected(sys::SysError{sys::SysOp::kSend, EAGAIN}));
 }
 
 TEST_F(AgentWire, ASocketIsPassedOnOrWhyThereIsNone) {
-  ASSERT_TRUE(send_socket(far.get(), 5, 0, datagram_socket().get()));
-  ASSERT_TRUE(send_socket(far.get(), 6, EADDRINUSE, -1));
-  const auto made = next<AgentSocket>();
+  ASSERT_TRUE(send_sockets(far.get(), 5, 0, std::array{datagram_socket().get()}));
+  ASSERT_TRUE(send_sockets(far.get(), 6, EADDRINUSE, {}));
+  const auto made = next<AgentSockets>();
   ASSERT_TRUE(made.has_value());
   EXPECT_EQ(made->tag, 5U);
   EXPECT_EQ(made->error, 0);
   int type = 0;
   socklen_t length = sizeof type;
-  ASSERT_EQ(::getsockopt(made->socket.get(), SOL_SOCKET, SO_TYPE, &type, &length), 0);
+  ASSERT_EQ(::getsockopt(made->sockets.at(0).get(), SOL_SOCKET, SO_TYPE, &type, &length), 0);
   EXPECT_EQ(type, SOCK_DGRAM);
-  EXPECT_NE(::fcntl(made->socket.get(), F_GETFD) & FD_CLOEXEC, 0);
-  const auto none = next<AgentSocket>();
+  EXPECT_NE(::fcntl(made->sockets.at(0).get(), F_GETFD) & FD_CLOEXEC, 0);
+  const auto none = next<AgentSockets>();
   ASSERT_TRUE(none.has_value());
   EXPECT_EQ(none->tag, 6U);
   EXPECT_EQ(none->error, EADDRINUSE);
-  EXPECT_FALSE(none->socket.valid());
+  EXPECT_TRUE(none->sockets.empty());
+}
+
+TEST_F(AgentWire, SeveralAreAskedForAndArriveAtOnce) {
+  ASSERT_TRUE(agent.make_sockets(7, {}, kMostSockets));
+  ASSERT_TRUE(agent.make_sockets(8, {}, kMostSockets + 1));
+  const std::vector<AgentOrder> got = orders();
+  ASSERT_EQ(got.size(), 2U);
+  EXPECT_EQ(std::get<SocketOrder>(got[0]).count, kMostSockets);
+  EXPECT_EQ(std::get<SocketOrder>(got[1]).count, kMostSockets) << "of a stranger's order as well";
+  std::vector<UniqueFd> made;
+  std::vector<int> passed;
+  for (std::size_t i = 0; i < kMostSockets; ++i) {
+    passed.push_back(made.emplace_back(datagram_socket()).get());
+  }
+  ASSERT_TRUE(send_sockets(far.get(), 7, ENOBUFS, passed));
+  const auto answer = next<AgentSockets>();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->error, ENOBUFS);
+  ASSERT_EQ(answer->sockets.size(), kMostSockets);
+  for (const UniqueFd& one : answer->sockets) {
+    EXPECT_NE(::fcntl(one.get(), F_GETFL) & O_NONBLOCK, 0);
+  }
 }
 
 TEST_F(AgentWire, WhoeverHasNoDescriptorLeftIsTold) {
-  ASSERT_TRUE(send_socket(far.get(), 5, 0, datagram_socket().get()));
+  ASSERT_TRUE(send_sockets(far.get(), 5, 0, std::array{datagram_socket().get()}));
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
-  const auto lost = next<AgentSocket>();
+  const auto lost = next<AgentSockets>();
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   ASSERT_TRUE(lost.has_value());
   EXPECT_EQ(lost->tag, 5U);
   EXPECT_EQ(lost->error, EMFILE);
-  EXPECT_FALSE(lost->socket.valid());
+  EXPECT_TRUE(lost->sockets.empty());
 }
 
 TEST_F(AgentWire, WhatIsMissingIsToldInWords) {

@@ -122,14 +122,19 @@ TEST(GuestSocket, AnOrderIsAnswered) {
   answer_socket_order(far.get(), {4, {.bound = {{sys::ip("192.0.2.77"), wire::Port{0}}}}});
   auto message = agent.receive();
   ASSERT_TRUE(message.has_value());
-  const auto& made = std::get<AgentSocket>(*message);
+  const auto& made = std::get<AgentSockets>(*message);
   EXPECT_EQ(made.tag, 3U);
   EXPECT_EQ(made.error, 0);
-  EXPECT_TRUE(made.socket.valid());
+  EXPECT_EQ(made.sockets.size(), 1U);
   message = agent.receive();
   ASSERT_TRUE(message.has_value());
-  EXPECT_EQ(std::get<AgentSocket>(*message).tag, 4U);
-  EXPECT_EQ(std::get<AgentSocket>(*message).error, EADDRNOTAVAIL);
+  EXPECT_EQ(std::get<AgentSockets>(*message).tag, 4U);
+  EXPECT_EQ(std::get<AgentSockets>(*message).error, EADDRNOTAVAIL);
+  answer_socket_order(far.get(), {6, {}, kMostSockets});
+  message = agent.receive();
+  ASSERT_TRUE(message.has_value());
+  EXPECT_EQ(std::get<AgentSockets>(*message).error, 0);
+  EXPECT_EQ(std::get<AgentSockets>(*message).sockets.size(), kMostSockets);
   // Nobody hears of this one.
   agent.close();
   answer_socket_order(far.get(), {5, {}});

@@ -52,7 +52,7 @@ TEST_F(WorkerControl, PortsOfTheLoopbackAreWaitedForUntilEachIsAnswered) {
   ASSERT_EQ(orders->size(), 4U);
   for (const agent::AgentOrder& order : *orders) {
     const std::uint64_t tag = std::get<agent::SocketOrder>(order).tag;
-    ASSERT_TRUE(agent::send_socket(theirs.get(), tag, EADDRINUSE, -1));
+    ASSERT_TRUE(agent::send_sockets(theirs.get(), tag, EADDRINUSE, {}));
   }
   worker->await_loopback();
   // One who has gone answers nothing more.

@@ -332,12 +332,12 @@ TEST_P(Guest, AnAgentForSocketsSaysNothingByItself) {
   agent::GuestAgent agent = std::move(guest->take_agents().at(0));
   // An address that the guest has and we do not.
   const wire::Endpoint at{sys::ip("10.0.2.15"), wire::Port{80}};
-  ASSERT_TRUE(agent.make_socket(7, {.bound = at}).has_value());
+  ASSERT_TRUE(agent.make_sockets(7, {.bound = at}).has_value());
   ASSERT_TRUE(sys::wait_for(agent.fd(), POLLIN, 5000));
   const auto message = agent.receive();
-  ASSERT_TRUE(message && std::holds_alternative<agent::AgentSocket>(*message));
-  EXPECT_EQ(std::get<agent::AgentSocket>(*message).error, 0);
-  EXPECT_TRUE(std::get<agent::AgentSocket>(*message).socket.valid());
+  ASSERT_TRUE(message && std::holds_alternative<agent::AgentSockets>(*message));
+  EXPECT_EQ(std::get<agent::AgentSockets>(*message).error, 0);
+  EXPECT_EQ(std::get<agent::AgentSockets>(*message).sockets.size(), 1U);
   agent.close();
   if (GetParam() == PidNamespace::kShared) EXPECT_GT(::waitpid(-1, nullptr, 0), 0);
 }

@@ -38,8 +38,10 @@ class DatagramCallsTest : public FastPathFixture {
   void answer_orders(int error = 0) {
     for (const agent::SocketOrder& order : take_orders<agent::SocketOrder>()) {
       EXPECT_TRUE(order.socket.datagrams);
-      UniqueFd made(error != 0 ? -1 : ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-      ASSERT_TRUE(agent::send_socket(agent.get(), order.tag, error, made.get()));
+      const UniqueFd made(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const int fd = made.get();
+      ASSERT_TRUE(
+          agent::send_sockets(agent.get(), order.tag, error, std::span(&fd, error == 0 ? 1 : 0)));
     }
     turn();
   }

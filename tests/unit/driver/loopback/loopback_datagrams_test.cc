@@ -28,7 +28,9 @@ class LoopbackDatagramsTest : public flow::test::EngineFixture {
     EXPECT_TRUE(ports_.order(agent_, 0));
     auto made = bound();
     at_ = made.local_endpoint().value();
-    ports_.on_socket(0, {.tag = 0, .error = 0, .socket = UniqueFd(::dup(made.fd()))}, loop_.now());
+    std::vector<UniqueFd> sockets;
+    sockets.emplace_back(::dup(made.fd()));
+    ports_.on_socket(0, {.tag = 0, .error = 0, .sockets = std::move(sockets)}, loop_.now());
   }
   host::UdpSocket bound() {
     return host::UdpSocket::open(

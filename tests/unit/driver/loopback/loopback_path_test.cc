@@ -32,18 +32,23 @@ class LoopbackPathTest : public FastPathFixture {
   void answer_orders(std::vector<UniqueFd> bound = {}) {
     auto next = bound.begin();
     for (const agent::SocketOrder& order : take_orders<agent::SocketOrder>()) {
-      UniqueFd made;
+      std::vector<UniqueFd> made;
       int error = 0;
       if (!order.socket.bound) {
-        made = plain_socket();
+        for (std::size_t i = 0; i < order.count; ++i) made.push_back(plain_socket());
       } else if (next == bound.end()) {
         error = EADDRINUSE;
       } else {
-        made = std::move(*next++);
+        made.push_back(std::move(*next++));
       }
-      ASSERT_TRUE(agent::send_socket(agent.get(), order.tag, error, made.get()));
+      answer(order, error, made);
     }
     turn();
+  }
+  void answer(const agent::SocketOrder& order, int error, const std::vector<UniqueFd>& made) {
+    std::vector<int> fds;
+    for (const UniqueFd& one : made) fds.push_back(one.get());
+    EXPECT_TRUE(agent::send_sockets(agent.get(), order.tag, error, fds));
   }
   // A client of a published port, and our end of its connection.
   struct Client {
@@ -110,7 +115,39 @@ TEST_F(LoopbackPathTest, AClientAndAServerOfTheGuestAreJoined) {
 TEST_F(LoopbackPathTest, SocketsAreAskedForAheadAndNotForEachClient) {
   const Listener server = listener();
   (void)client(server.at.port.value);
-  EXPECT_EQ(take_orders<agent::SocketOrder>().size(), GuestSockets::kStock + 1);
+  const auto orders = take_orders<agent::SocketOrder>();
+  ASSERT_EQ(orders.size(), 1U);
+  EXPECT_EQ(orders[0].count, GuestSockets::kBatch);
+}
+
+TEST_F(LoopbackPathTest, MoreWaitThanCanBeAskedForAtOnce) {
+  const Listener server = listener();
+  constexpr std::size_t kClients = 3 * GuestSockets::kOrdersMax * GuestSockets::kBatch;
+  std::vector<Client> clients;
+  for (std::uint16_t i = 0; i < kClients; ++i) {
+    clients.push_back(client(server.at.port.value, static_cast<std::uint16_t>(6000 + i)));
+  }
+  EXPECT_TRUE(turn_until([&] {
+    answer_orders();
+    return carrier().size() == kClients;
+  }));
+}
+
+TEST_F(LoopbackPathTest, OfAnOrderThatIsAnsweredInPartThoseThatCameAreUsed) {
+  const Listener server = listener();
+  std::vector<Client> clients;
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    clients.push_back(client(server.at.port.value, static_cast<std::uint16_t>(6000 + i)));
+  }
+  const auto orders = take_orders<agent::SocketOrder>();
+  ASSERT_EQ(orders.size(), 1U);
+  std::vector<UniqueFd> made;
+  made.push_back(plain_socket());
+  made.push_back(plain_socket());
+  answer(orders[0], EMFILE, made);
+  EXPECT_TRUE(turn_until([&] { return carrier().size() == 2; }));
+  // The third goes on to the other family.
+  EXPECT_TRUE(turn_until([&] { return !take_orders<agent::SocketOrder>().empty(); }));
 }
 
 TEST_F(LoopbackPathTest, WhereNobodyWaitsTheLinkFollows) {
@@ -131,11 +168,11 @@ TEST_F(LoopbackPathTest, WhereNobodyWaitsTheLinkFollows) {
 TEST_F(LoopbackPathTest, AnAgentWithoutRoomIsARefusal) {
   (void)client(80);
   for (const agent::SocketOrder& order : take_orders<agent::SocketOrder>()) {
-    ASSERT_TRUE(agent::send_socket(agent.get(), order.tag, EMFILE, -1));
+    ASSERT_TRUE(agent::send_sockets(agent.get(), order.tag, EMFILE, {}));
   }
   turn();
   for (const agent::SocketOrder& order : take_orders<agent::SocketOrder>()) {
-    ASSERT_TRUE(agent::send_socket(agent.get(), order.tag, EMFILE, -1));
+    ASSERT_TRUE(agent::send_sockets(agent.get(), order.tag, EMFILE, {}));
   }
   EXPECT_TRUE(turn_until([&] { return !frames.empty(); }));  // By the link.
 }
@@ -238,7 +275,7 @@ TEST_F(LoopbackPortTest, OrdersAreTakenUpAgainWhenTheAgentHasRoom) {
     asked += orders.size();
     EXPECT_LE(orders.size(), LoopbackPorts::kOrderedMax);
     for (const auto& order : orders) {
-      EXPECT_TRUE(agent::send_socket(agent.get(), order.tag, EADDRINUSE, -1));
+      EXPECT_TRUE(agent::send_sockets(agent.get(), order.tag, EADDRINUSE, {}));
     }
     return asked == 200;
   }));

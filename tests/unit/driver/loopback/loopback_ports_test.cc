@@ -27,10 +27,12 @@ class LoopbackPortsTest : public testing::Test {
     ports_.add(std::array{map});
     ASSERT_TRUE(ports_.order(agent_, kFirst));
   }
-  UniqueFd listening() {
+  std::vector<UniqueFd> listening() {
     auto made = host::TcpListener::open(
         kernel_, {wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{0}});
-    return UniqueFd(::dup(made->fd()));
+    std::vector<UniqueFd> found;
+    found.emplace_back(::dup(made->fd()));
+    return found;
   }
   static EventTag tag(std::uint32_t place) { return {EventKind::kGuestListener, place}; }
 
@@ -44,7 +46,7 @@ class LoopbackPortsTest : public testing::Test {
 
 TEST_F(LoopbackPortsTest, APlaceLeadsToThePortOfTheHostInItsFamily) {
   add(2);
-  ports_.on_socket(3, {.tag = kFirst + 3, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(3, {.tag = kFirst + 3, .error = 0, .sockets = listening()}, loop_.now());
   LoopbackPorts::Place* const place = ports_.find(tag(3));
   ASSERT_NE(place, nullptr);
   const auto loopback = wire::IpAddress::loopback(wire::IpFamily::kV6);
@@ -54,23 +56,23 @@ TEST_F(LoopbackPortsTest, APlaceLeadsToThePortOfTheHostInItsFamily) {
 
 TEST_F(LoopbackPortsTest, OneThatTheGuestHasItselfIsLeftOut) {
   add(1);
-  ports_.on_socket(0, {.tag = kFirst, .error = EADDRINUSE, .socket = {}}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = EADDRINUSE, .sockets = {}}, loop_.now());
   EXPECT_EQ(ports_.find(tag(0)), nullptr);
 }
 
 TEST_F(LoopbackPortsTest, AnswersThatNobodyAskedForAreNone) {
   add(1);
-  ports_.on_socket(7, {.tag = kFirst + 7, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(7, {.tag = kFirst + 7, .error = 0, .sockets = listening()}, loop_.now());
   EXPECT_EQ(ports_.find(tag(7)), nullptr);
 }
 
 TEST_F(LoopbackPortsTest, WhileItPausesNobodyIsWatched) {
   add(1);
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, loop_.now());
   const Instant now = loop_.now();
   ports_.pause(now);
   EXPECT_EQ(ports_.resume_at(), now + host::kAcceptPause);
-  ports_.on_socket(1, {.tag = kFirst + 1, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(1, {.tag = kFirst + 1, .error = 0, .sockets = listening()}, loop_.now());
   ports_.resume(now + host::kAcceptPause);
   EXPECT_EQ(ports_.resume_at(), kNever);
   for (const std::uint32_t place : {0U, 1U}) {
@@ -102,7 +104,7 @@ TEST_F(FollowingPortsTest, TheyComeAndGoInTheirFamily) {
   follow({v4(7000)});
   EXPECT_TRUE(has(5000) && has(7000));
   EXPECT_FALSE(has(7000, policy::Protocol::kUdp));
-  ports_.on_socket(2, {.tag = kFirst + 2, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(2, {.tag = kFirst + 2, .error = 0, .sockets = listening()}, loop_.now());
   ASSERT_NE(ports_.find(tag(2)), nullptr);
   EXPECT_EQ(ports_.find(tag(2))->target.port, wire::Port{7000});
   EXPECT_EQ(ports_.find(tag(3)), nullptr) << "the other family was not asked for";
@@ -118,7 +120,7 @@ TEST_F(FollowingPortsTest, OneThatGoesWhileItIsMadeIsClosedWhenItComes) {
   follow({v4(7000)});
   follow({});
   EXPECT_TRUE(has(7000)) << "the agent may have it by now";
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, loop_.now());
   EXPECT_FALSE(has(7000));
   EXPECT_EQ(ports_.find(tag(0)), nullptr);
   EXPECT_FALSE(ports_.awaits_answers());
@@ -128,28 +130,28 @@ TEST_F(FollowingPortsTest, OneThatComesBackWhileItIsMadeStays) {
   follow({v4(7000)});
   follow({});
   follow({v4(7000)});
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, loop_.now());
   EXPECT_NE(ports_.find(tag(0)), nullptr);
 }
 
 TEST_F(FollowingPortsTest, OneThatTheGuestHasItselfIsAskedForAgain) {
   follow({v4(7000)});
   const Instant now = loop_.now();
-  ports_.on_socket(0, {.tag = kFirst, .error = EADDRINUSE, .socket = {}}, now);
+  ports_.on_socket(0, {.tag = kFirst, .error = EADDRINUSE, .sockets = {}}, now);
   EXPECT_FALSE(has(7000)) << "who waits there is the guest's";
   EXPECT_FALSE(ports_.awaits_answers());
   EXPECT_EQ(ports_.ask_again_at(), now + LoopbackPorts::kAskAgain);
   ports_.ask_again();
   EXPECT_EQ(ports_.ask_again_at(), kNever);
   ASSERT_TRUE(ports_.order(agent_, kFirst));
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, now);
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, now);
   EXPECT_NE(ports_.find(tag(0)), nullptr);
 }
 
 TEST_F(FollowingPortsTest, WhatIsThereForEverIsNotReplaced) {
   add(1);
   follow({v4(5000)});
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, loop_.now());
   ASSERT_NE(ports_.find(tag(0)), nullptr);
   EXPECT_EQ(ports_.find(tag(0))->target.port, wire::Port{6000});
   follow({});
@@ -158,10 +160,10 @@ TEST_F(FollowingPortsTest, WhatIsThereForEverIsNotReplaced) {
 
 TEST_F(FollowingPortsTest, APortThatComesAnewHasAnotherNumber) {
   follow({v4(7000)});
-  ports_.on_socket(0, {.tag = kFirst, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(0, {.tag = kFirst, .error = 0, .sockets = listening()}, loop_.now());
   follow({});
   follow({v4(7001)});
-  ports_.on_socket(1, {.tag = kFirst + 1, .error = 0, .socket = listening()}, loop_.now());
+  ports_.on_socket(1, {.tag = kFirst + 1, .error = 0, .sockets = listening()}, loop_.now());
   EXPECT_EQ(ports_.find(tag(0)), nullptr) << "flows of the first are not the second's";
   EXPECT_NE(ports_.find(tag(1)), nullptr);
 }

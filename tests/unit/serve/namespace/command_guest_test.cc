@@ -104,13 +104,13 @@ TEST_F(CommandGuestTest, SocketsOfItsNetworkCanBeHadWithoutFastPath) {
   if (!start({"sleep", "1000"})) GTEST_SKIP() << "no namespaces here";
   ASSERT_EQ(ends.agents.size(), 1U);
   const wire::Endpoint at{wire::IpAddress::loopback(wire::IpFamily::kV4), wire::Port{80}};
-  ASSERT_TRUE(ends.agents[0].make_socket(7, {.family = wire::IpFamily::kV4, .bound = at}));
+  ASSERT_TRUE(ends.agents[0].make_sockets(7, {.family = wire::IpFamily::kV4, .bound = at}));
   const agent::AgentMessage said = ends.agents[0].await(std::chrono::seconds(30));
-  const auto* const made = std::get_if<agent::AgentSocket>(&said);
+  const auto* const made = std::get_if<agent::AgentSockets>(&said);
   ASSERT_NE(made, nullptr);
   EXPECT_EQ(made->tag, 7U);
   EXPECT_EQ(made->error, 0);
-  EXPECT_TRUE(made->socket.valid());
+  EXPECT_EQ(made->sockets.size(), 1U);
   guest->kill();
   EXPECT_EQ(end(), 128 + SIGKILL);
 }

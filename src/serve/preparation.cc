@@ -159,7 +159,7 @@ std::expected<Preparation, std::string> prepare(const ServePlan& plan,
 }
 
 bool joins_loopback(const ServePlan& plan) {
-  if (!plan.loopback.empty() || !plan.host_follow.protocols.empty()) return true;
+  if (!plan.loopback.empty() || !plan.host_follow.ports.empty()) return true;
   if (plan.call_guest == policy::LoopbackUse::kNever) return false;
   return plan.fast_path != policy::FastPathUse::kOff || !plan.publish.empty() ||
          !plan.follow.empty();

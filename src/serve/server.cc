@@ -132,7 +132,7 @@ class Service {
 // The same of the host. In its network namespace, and before the process is confined.
 [[nodiscard]] std::optional<PortWatch> watch_host(const ServePlan& plan,
                                                   std::unique_ptr<PortsObserver> follower) {
-  if (plan.host_follow.protocols.empty()) return std::nullopt;
+  if (plan.host_follow.ports.empty()) return std::nullopt;
   auto listening = netlink::ListeningPorts::open();
   if (listening) {
     return std::optional<PortWatch>(std::in_place, std::move(*listening), std::move(follower),

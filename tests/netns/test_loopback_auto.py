@@ -222,6 +222,19 @@ def test_one_that_is_named_leads_where_it_was_said(t):
     end(run)
 
 
+@each_way
+@each_family
+def test_what_is_left_out_by_name_does_not_lead_out(t, way):
+    for port in (7000, 7001, 7002):
+        on_host(t, port, says(str(port).encode()))
+    run, expect = calls(t, "-T", "auto,~7001,7003:7001", *way)
+    expect("7000", 7000, "a port that follows")
+    expect("7001", 7003, "a port that is named, to a server that is left out")
+    expect("ECONNREFUSED", 7001, "the port that is left out")
+    expect("7002", 7002, "the one after it")
+    check_equal(end(run), "", "what is told")
+
+
 @pytest.mark.alone
 @each_family
 def test_of_more_than_a_thousand_others_are_left_out(t):
@@ -248,6 +261,7 @@ except OSError as error: print(errno.errorcode[error.errno])
 """
     for options, wanted in (([], "hello"), (["-t", "none", "-u", "none"], "hello"),
                             (["-T", "auto"], "hello"), (["-T", "none"], "ECONNREFUSED"),
+                            (["-T", "auto,~7000"], "ECONNREFUSED"),
                             (["-t", "none", "-u", "none", "-T", "none", "-U", "none"],
                              "ECONNREFUSED"),
                             (["--no-splice"], "ECONNREFUSED")):
@@ -256,7 +270,7 @@ except OSError as error: print(errno.errorcode[error.errno])
 
 
 def test_a_mistake_names_the_option(t):
-    for option, word in (("--tcp-ns", "127.0.0.1/auto"), ("--udp-ns", "auto,~22")):
+    for option, word in (("--tcp-ns", "127.0.0.1/auto"), ("--udp-ns", "auto,all")):
         status, _, said = finish(t.start(["true"], [option, word]))
         check_equal(status, 2, f"exit status: {said}")
         check(f"{option}: '{word}'" in said, said)

@@ -48,15 +48,18 @@ std::expected<void, Mistake> read_loopback_options(const RawOptions& raw,
                                                    NamespaceOptions& options) {
   for (const Way& way : kWays) {
     std::vector<policy::PortMap> listed;
-    bool follow = false;
+    std::vector<policy::FollowedPorts> followed;
     for (const std::string& text : raw.all(way.option)) {
       auto ports = parse_ports_out(way.name, way.protocol, text);
       if (!ports) return std::unexpected(std::move(ports.error()));
-      if (text == "none") listed.clear();
-      follow = ports->follow || (follow && text != "none");
+      if (text == "none") {
+        listed.clear();
+        followed.clear();
+      }
+      if (ports->follow) followed.push_back(std::move(*ports->follow));
       listed.insert(listed.end(), ports->maps.begin(), ports->maps.end());
     }
-    if (follow) options.follow_host.push_back(way.protocol);
+    options.follow_host.insert(options.follow_host.end(), followed.begin(), followed.end());
     for (const policy::PortMap& map : listed) {
       if (auto added = add(options.loopback, way, map); !added) return added;
     }

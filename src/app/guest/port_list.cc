@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::size_t kPorts = std::numeric_limits<std::uint16_t>::max() + std::size_t{1};
 constexpr std::string_view kShape =
-    "none, all, auto, or ports as 22,8080:80,2000-2010,~2005, with ADDRESS%INTERFACE/ before them "
-    "if "
-    "need be";
-constexpr std::string_view kShapeOut = "none, auto, or ports as 5432,8080:80,2000-2010,~2005";
+    "none, all, auto, or ports as 22,8080:80,2000-2010, without some as all,~22, with "
+    "ADDRESS%INTERFACE/ before them if need be";
+constexpr std::string_view kShapeOut =
+    "none, auto, or ports as 5432,8080:80,2000-2010, without some as auto,~22";
 
 struct Range {
   std::uint16_t first = 0;
@@ -57,6 +57,16 @@ class Forwarding {
     }
     return maps;
   }
+  [[nodiscard]] std::vector<policy::PortRange> excluded() const {
+    std::vector<policy::PortRange> ranges;
+    for (std::size_t at = 1; at < kPorts; ++at) {
+      if (!excluded_.test(at)) continue;
+      const auto port = static_cast<std::uint16_t>(at);
+      if (ranges.empty() || ranges.back().last + 1 != port) ranges.push_back({port, port});
+      ranges.back().last = port;
+    }
+    return ranges;
+  }
 
  private:
   std::array<std::uint16_t, kPorts> to_{};
@@ -73,11 +83,23 @@ std::optional<Range> parse_range(std::string_view text) {
   return Range{*first, *last};
 }
 
-// One part between commas. False where it is none.
-bool read_part(std::string_view part, Forwarding& forwarding, bool& any_named) {
+// What the parts between commas say.
+struct Parts {
+  Forwarding forwarding;
+  bool all = false;
+  bool follow = false;
+  bool any_named = false;
+};
+
+// One of them. False where it is none.
+bool read_part(std::string_view part, Parts& parts) {
+  if (part == "all" || part == "auto") {
+    bool& said = part == "all" ? parts.all : parts.follow;
+    return !std::exchange(said, true);
+  }
   if (part.starts_with('~')) {
     const auto range = parse_range(part.substr(1));
-    if (range) forwarding.exclude(*range);
+    if (range) parts.forwarding.exclude(*range);
     return range.has_value();
   }
   const std::size_t colon = part.find(':');
@@ -88,8 +110,8 @@ bool read_part(std::string_view part, Forwarding& forwarding, bool& any_named) {
   const bool alone = guest->first == guest->last;
   if (!alone && guest->last - guest->first != host->last - host->first) return false;
   if (guest->first + (host->last - host->first) >= static_cast<int>(kPorts)) return false;
-  forwarding.lead(*host, guest->first);
-  any_named = true;
+  parts.forwarding.lead(*host, guest->first);
+  parts.any_named = true;
   return true;
 }
 
@@ -120,24 +142,25 @@ std::optional<PortList> read_list(std::string_view text, policy::Protocol protoc
   policy::PortMap like;
   like.protocol = protocol;
   if (!take_place(text, like)) return std::nullopt;
-  if (text == "auto") return PortList{.maps = {}, .follow = std::move(like)};
 
-  const auto forwarding = std::make_unique<Forwarding>();
-  bool any_named = false;
-  if (text != "all") {
-    while (true) {
-      const std::size_t comma = text.find(',');
-      if (!read_part(text.substr(0, comma), *forwarding, any_named)) return std::nullopt;
-      if (comma == std::string_view::npos) break;
-      text.remove_prefix(comma + 1);
-    }
+  const auto parts = std::make_unique<Parts>();
+  while (true) {
+    const std::size_t comma = text.find(',');
+    if (!read_part(text.substr(0, comma), *parts)) return std::nullopt;
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
   }
-  if (!any_named) {
-    forwarding->lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
-    forwarding->exclude({ephemeral.first, ephemeral.last});
+  if (parts->all && (parts->any_named || parts->follow)) return std::nullopt;
+  PortList list;
+  if (parts->follow) {
+    list.follow = policy::FollowedPorts{.like = like, .except = parts->forwarding.excluded()};
+  } else if (!parts->any_named) {
+    parts->forwarding.lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
+    parts->forwarding.exclude({ephemeral.first, ephemeral.last});
     like.if_taken = policy::IfTaken::kLeaveOut;
   }
-  return PortList{.maps = forwarding->maps(like), .follow = std::nullopt};
+  list.maps = parts->forwarding.maps(like);
+  return list;
 }
 
 }  // namespace
@@ -165,7 +188,8 @@ std::expected<PortsOut, Mistake> parse_ports_out(std::string_view option, policy
   const auto has_place = [](const policy::PortMap& map) {
     return map.address || !map.interface.empty();
   };
-  if (std::ranges::any_of(list->maps, has_place) || (list->follow && has_place(*list->follow))) {
+  if (std::ranges::any_of(list->maps, has_place) ||
+      (list->follow && has_place(list->follow->like))) {
     return fail("{}: '{}': these are ports of the guest's loopback in both families; expected {}",
                 option, text, kShapeOut);
   }
@@ -178,7 +202,7 @@ std::expected<PortsOut, Mistake> parse_ports_out(std::string_view option, policy
     return fail("{}: '{}' are {} ports; expected {} at most, those that are meant", option, text,
                 ports, kPortsOutMax);
   }
-  return PortsOut{.maps = std::move(list->maps), .follow = list->follow.has_value()};
+  return PortsOut{.maps = std::move(list->maps), .follow = std::move(list->follow)};
 }
 
 }  // namespace sluice::app

@@ -3,6 +3,7 @@
 //   none                       nothing, and what was named before it counts no more
 //   all                        all but the ephemeral ones, where the host has them free
 //   auto                       those at which the guest waits, as long as it does
+//   auto,~22,8080:80           ... but one of them, and one that is there in any case
 //   22,8080:80,2000-2010       the same port in the guest, or another behind the colon
 //   192.0.2.1%eth0/22          on one address, by one interface
 //   2000-5000,~3000-3010       a range without a part of it; with ~ alone, all but that part
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "app/options/early_exit.h"
+#include "policy/followed_ports.h"
 #include "policy/port_map.h"
 
 namespace sluice::app {
@@ -35,8 +37,7 @@ struct PortList {
   // In the order of their ports, none longer than it must be; those of "all", and of exclusions
   // alone, are left out where they are taken.
   std::vector<policy::PortMap> maps;
-  // Of "auto": the place and the protocol, without ports (serve::ServePlan::follow).
-  std::optional<policy::PortMap> follow;
+  std::optional<policy::FollowedPorts> follow;  // Of "auto".
 };
 
 // `option` is named in the mistake.
@@ -47,7 +48,7 @@ struct PortList {
 
 struct PortsOut {
   std::vector<policy::PortMap> maps;
-  bool follow = false;  // Of "auto" (serve::ServePlan::host_follow).
+  std::optional<policy::FollowedPorts> follow;  // Of "auto".
 };
 
 // Of -T and -U: no more than so many ports in all, as each costs two sockets in the guest. An

@@ -35,12 +35,13 @@ class Reader {
       if (!list) return std::unexpected(std::move(list.error()));
       if (text == "none") {
         listed.clear();
-        std::erase_if(options_.follow,
-                      [&](const policy::PortMap& one) { return one.protocol == protocol; });
+        std::erase_if(options_.follow, [&](const policy::FollowedPorts& one) {
+          return one.like.protocol == protocol;
+        });
       }
       listed.insert(listed.end(), list->maps.begin(), list->maps.end());
       if (!list->follow) continue;
-      if (auto checked = check_family(option, text, *list->follow); !checked) return checked;
+      if (auto checked = check_family(option, text, list->follow->like); !checked) return checked;
       options_.follow.push_back(std::move(*list->follow));
     }
     for (policy::PortMap& map : listed) {
@@ -94,7 +95,7 @@ Checked read_published(const RawOptions& raw, GuestOptions& options) {
 
 Checked check_nothing_follows(const GuestOptions& options) {
   if (options.follow.empty()) return {};
-  const bool tcp = options.follow.front().protocol == policy::Protocol::kTcp;
+  const bool tcp = options.follow.front().like.protocol == policy::Protocol::kTcp;
   return fail("{}: 'auto' follows what waits in a namespace; here expected the ports themselves",
               tcp ? "--tcp-ports" : "--udp-ports");
 }

@@ -6,7 +6,7 @@
 // Each family is one of its own: a program of the guest's that tries one after the other finds the
 // one that the server has. Left out are
 //   our own       what is published would lead back into the guest
-//   those named   they lead out anyway, and may lead elsewhere
+//   those named   they lead out anyway, and may lead elsewhere; or they are not to (~22)
 //   clients'      of UDP: who asks others from such a port waits for nobody but them
 //   the rest      of more than kPortsMax; those that lead out already stay.
 #pragma once

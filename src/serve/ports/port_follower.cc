@@ -19,7 +19,7 @@ constexpr std::uint16_t kEphemeralLast = 60'999;
 }  // namespace
 
 bool PortFollower::follows(policy::Protocol protocol) const {
-  return std::ranges::find(terms_.like, protocol, &policy::PortMap::protocol) != terms_.like.end();
+  return policy::follows(terms_.ports, protocol);
 }
 
 bool PortFollower::is_ours(policy::Protocol protocol, wire::Port port) const {
@@ -34,6 +34,7 @@ std::optional<PortFollower::Reach> PortFollower::reach_of(policy::Protocol proto
                                                           const wire::Endpoint& waiting) const {
   const wire::IpAddress& address = waiting.address;
   if (waiting.port.value == 0) return std::nullopt;
+  if (!policy::follows(terms_.ports, protocol, waiting.port)) return std::nullopt;
   if (protocol == policy::Protocol::kUdp && is_of_a_client(waiting.port)) return std::nullopt;
   if (address.is_unspecified() || address == network_.guest_v4 || address == network_.guest_v6) {
     return Reach::kEverywhere;
@@ -86,7 +87,6 @@ void PortFollower::look(policy::Protocol protocol, std::span<const wire::Endpoin
 
 std::optional<policy::PortMap> PortFollower::map_of(const Key& key, policy::PortMap like) {
   const auto& [protocol, port, reach] = key;
-  if (like.protocol != protocol) return std::nullopt;
   like.host_first = like.guest_first = wire::Port{port};
   like.count = 1;
   if (reach == Reach::kEverywhere) return like;
@@ -102,14 +102,16 @@ std::optional<policy::PortMap> PortFollower::map_of(const Key& key, policy::Port
 
 void PortFollower::publish(const Key& key, Followed& followed) {
   followed.asked = true;
-  for (const policy::PortMap& like : terms_.like) {
-    const auto map = map_of(key, like);
+  const wire::Port port{std::get<std::uint16_t>(key)};
+  for (const policy::FollowedPorts& one : terms_.ports) {
+    if (!one.follows(std::get<policy::Protocol>(key), port)) continue;
+    const auto map = map_of(key, one.like);
     if (!map) continue;
     auto published = ports_.publish(*map);
     if (published) {
       followed.published.push_back(*published);
     } else {
-      telemetry::log_info("port {} of the guest is not published: {}", std::get<std::uint16_t>(key),
+      telemetry::log_info("port {} of the guest is not published: {}", port.value,
                           published.error().message);
     }
   }

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "flow/core/guest_network.h"
+#include "policy/followed_ports.h"
 #include "policy/loopback_use.h"
 #include "policy/port_map.h"
 #include "serve/control/port_set.h"
@@ -38,7 +39,7 @@ class PortFollower final : public PortsObserver {
 
   struct Terms {
     // Of these, one for each place of the host, protocol, address and interface count.
-    std::vector<policy::PortMap> like{};
+    std::vector<policy::FollowedPorts> ports{};
     // Who waits there at the guest's loopback are we, for the host: they lead back here.
     std::vector<policy::PortMap> loopback{};
     policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;

@@ -82,9 +82,9 @@ TEST(Preparation, SocketsOfTheGuestsNetworkAreWantedWherePortsLeadIn) {
 
   ServePlan plan;
   plan.fast_path = kOff;
-  plan.follow = {{.address = {}, .host_first = {}, .guest_first = {}}};
+  plan.follow.emplace_back();
   EXPECT_TRUE(joins_loopback(plan));
-  plan.follow.front().protocol = policy::Protocol::kUdp;
+  plan.follow.front().like.protocol = policy::Protocol::kUdp;
   EXPECT_TRUE(joins_loopback(plan));
   plan.call_guest = LoopbackUse::kNever;
   EXPECT_FALSE(joins_loopback(plan));

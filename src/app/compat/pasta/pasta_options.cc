@@ -82,8 +82,7 @@ void follow_by_default(PasstDraft& draft) {
   }
   if (draft.tcp_given || draft.udp_given) return;
   for (const auto protocol : {policy::Protocol::kTcp, policy::Protocol::kUdp}) {
-    draft.follow.push_back(
-        {.protocol = protocol, .address = {}, .host_first = {}, .guest_first = {}});
+    draft.follow.emplace_back().like.protocol = protocol;
   }
 }
 

@@ -44,6 +44,7 @@ TEST(PortList, ExclusionsAloneMeanAllOthersButTheEphemeral) {
   EXPECT_EQ(ports("all"), "1-32767:1-32767? 61000-65535:61000-65535?");
   EXPECT_EQ(ports("127.0.0.1/all"),
             "127.0.0.1:1-32767:1-32767? 127.0.0.1:61000-65535:61000-65535?");
+  EXPECT_EQ(ports("all,~20000-20010"), ports("~20000-20010"));
 }
 
 TEST(PortList, ALonePortBehindTheColonIsWhereTheRangeBegins) {
@@ -57,9 +58,11 @@ TEST(PortList, NeighboursAreOneMap) {
 
 TEST(PortList, WhatIsNoneIsRefusedWhole) {
   for (const char* const text :
-       {"", "0", "65536", "22,", ",22", "22-", "-22", "80-22", "22-80:32-91",
-        "65000-65535:65000-65536", "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22", "~",
-        "22:", "22:x", "22 23", "+22"}) {
+       {"",          "0",          "65536",         "22,",         ",22",
+        "22-",       "-22",        "80-22",         "22-80:32-91", "65000-65535:65000-65536",
+        "1-2:65535", "nowhere/22", "192.0.2.1%/22", "/22",         "~",
+        "22:",       "22:x",       "22 23",         "+22",         "all,22",
+        "all,auto",  "auto,auto",  "auto,none",     "none,22"}) {
     const auto maps = parse_port_list("-t", text, policy::Protocol::kTcp, {});
     ASSERT_FALSE(maps.has_value()) << text;
     EXPECT_TRUE(maps.error().text.starts_with("-t: '" + std::string(text) +
@@ -72,9 +75,19 @@ TEST(PortList, ThoseOfTheGuestAreToFollow) {
   const auto list = parse_port_list("-u", "127.0.0.1%lo/auto", policy::Protocol::kUdp, {});
   ASSERT_TRUE(list.has_value() && list->follow.has_value());
   EXPECT_TRUE(list->maps.empty());
-  EXPECT_EQ(list->follow->protocol, policy::Protocol::kUdp);
-  EXPECT_EQ(list->follow->interface, "lo");
-  EXPECT_EQ(wire::to_string(list->follow->address.value()), "127.0.0.1");
+  EXPECT_EQ(list->follow->like.protocol, policy::Protocol::kUdp);
+  EXPECT_EQ(list->follow->like.interface, "lo");
+  EXPECT_EQ(wire::to_string(list->follow->like.address.value()), "127.0.0.1");
+}
+
+TEST(PortList, SomeThatDoNotFollowAndSomeThatAreThereInAnyCase) {
+  const auto list =
+      parse_port_list("-t", "auto,~6000-6010,8080:80,~22,~6011", policy::Protocol::kTcp, {});
+  ASSERT_TRUE(list.has_value() && list->follow.has_value());
+  EXPECT_EQ(list->follow->except, (std::vector<policy::PortRange>{{22, 22}, {6000, 6011}}));
+  ASSERT_EQ(list->maps.size(), 1U);
+  EXPECT_EQ(policy::to_string(list->maps[0]), "8080:80");
+  EXPECT_EQ(list->maps[0].if_taken, policy::IfTaken::kFail);
 }
 
 // As guest:host, ranges by their first port and their count.
@@ -102,13 +115,18 @@ TEST(PortList, OutwardsThoseOfTheHostAreToFollow) {
   ASSERT_TRUE(out.has_value());
   EXPECT_TRUE(out->follow && out->maps.empty());
   EXPECT_FALSE(parse_ports_out("-U", policy::Protocol::kUdp, "53")->follow);
+  const auto others = parse_ports_out("-T", policy::Protocol::kTcp, "auto,~22,8080:80");
+  ASSERT_TRUE(others.has_value() && others->follow.has_value());
+  EXPECT_EQ(others->follow->except, (std::vector<policy::PortRange>{{22, 22}}));
+  ASSERT_EQ(others->maps.size(), 1U);
+  EXPECT_EQ(others->maps[0].guest_first, wire::Port{8080});
 }
 
 TEST(PortList, OutwardsTheGuestKeepsItsPorts) {
   EXPECT_TRUE(ports_out("127.0.0.1/auto").contains("both families"));
   EXPECT_EQ(ports_out("127.0.0.1/80"),
             "-T: '127.0.0.1/80': these are ports of the guest's loopback in both families; "
-            "expected none, auto, or ports as 5432,8080:80,2000-2010,~2005");
+            "expected none, auto, or ports as 5432,8080:80,2000-2010, without some as auto,~22");
   EXPECT_TRUE(ports_out("%eth0/80").contains("both families"));
   EXPECT_EQ(ports_out("1-1025"),
             "-T: '1-1025' are 1025 ports; expected 1024 at most, those that are meant");
@@ -117,7 +135,7 @@ TEST(PortList, OutwardsTheGuestKeepsItsPorts) {
   }
   EXPECT_EQ(ports_out("eighty"),
             "-T: 'eighty' are no ports; expected none, auto, or ports as "
-            "5432,8080:80,2000-2010,~2005");
+            "5432,8080:80,2000-2010, without some as auto,~22");
 }
 
 TEST(PortList, EphemeralPortsAreTheHosts) {

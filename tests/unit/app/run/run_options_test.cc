@@ -38,10 +38,10 @@ using Command = std::vector<std::string>;
 TEST(RunOptions, PortsMayFollowTheGuest) {
   const RunOptions o = options({"-t", "auto", "-u", "127.0.0.1%lo/auto", "-u", "53", "true"});
   ASSERT_EQ(o.follow.size(), 2U);
-  EXPECT_EQ(o.follow[0].protocol, policy::Protocol::kTcp);
-  EXPECT_FALSE(o.follow[0].address.has_value());
-  EXPECT_EQ(o.follow[1].protocol, policy::Protocol::kUdp);
-  EXPECT_EQ(o.follow[1].interface, "lo");
+  EXPECT_EQ(o.follow[0].like.protocol, policy::Protocol::kTcp);
+  EXPECT_FALSE(o.follow[0].like.address.has_value());
+  EXPECT_EQ(o.follow[1].like.protocol, policy::Protocol::kUdp);
+  EXPECT_EQ(o.follow[1].like.interface, "lo");
   EXPECT_EQ(o.publish.size(), 1U);
   EXPECT_TRUE(options({"-t", "auto", "-t", "none", "true"}).follow.empty());
 }

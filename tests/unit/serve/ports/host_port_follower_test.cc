@@ -17,8 +17,13 @@ wire::Endpoint at(const char* address, unsigned port) {
 
 class HostPortFollowerTest : public testing::Test {
  protected:
-  HostPortFollower follower(std::vector<policy::PortMap> named = {}) {
-    return {{.what = {.protocols = {Protocol::kTcp, Protocol::kUdp}},
+  HostPortFollower follower(std::vector<policy::PortMap> named = {},
+                            std::vector<policy::PortRange> except = {}) {
+    policy::FollowedPorts tcp;
+    tcp.except = std::move(except);
+    policy::FollowedPorts udp;
+    udp.like.protocol = Protocol::kUdp;
+    return {{.what = {.ports = {std::move(tcp), std::move(udp)}},
              .named = std::move(named),
              .is_ours = [this](Protocol protocol,
                                const wire::Endpoint& at) { return ours_ == Ours{protocol, at}; }},
@@ -69,6 +74,13 @@ TEST_F(HostPortFollowerTest, WhoCannotBeReachedAndWhoOnlyAsksIsNotFollowed) {
   EXPECT_EQ(changes_, 0);
   one.look(Protocol::kTcp, std::array{at("127.0.0.1", 40'000)});
   EXPECT_EQ(text(), "127.0.0.1:40000:40000") << "who listens waits for clients";
+}
+
+TEST_F(HostPortFollowerTest, SomeAreLeftOut) {
+  HostPortFollower one = follower({}, {{22, 22}, {6000, 6010}});
+  one.look(Protocol::kTcp, std::array{at("127.0.0.1", 22), at("0.0.0.0", 6010), at("::1", 23)});
+  one.look(Protocol::kUdp, std::array{at("127.0.0.1", 22)});
+  EXPECT_EQ(text(), "[::1]:23:23 127.0.0.1:22:22/udp");
 }
 
 TEST_F(HostPortFollowerTest, WhatIsOurOwnAndWhatIsNamedIsNotFollowed) {

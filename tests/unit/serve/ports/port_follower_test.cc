@@ -42,15 +42,16 @@ wire::Endpoint at(const char* address, unsigned port) {
 
 class PortFollowerTest : public testing::Test {
  protected:
-  static policy::PortMap like(Protocol protocol, const char* address = nullptr) {
-    policy::PortMap map{.protocol = protocol, .address = {}, .host_first = {}, .guest_first = {}};
-    if (address != nullptr) map.address = wire::parse_ip(address).value();
-    return map;
+  static policy::FollowedPorts like(Protocol protocol, const char* address = nullptr) {
+    policy::FollowedPorts ports;
+    ports.like.protocol = protocol;
+    if (address != nullptr) ports.like.address = wire::parse_ip(address).value();
+    return ports;
   }
 
   Ports ports_;
   flow::GuestNetwork network_;
-  PortFollower follower_{ports_, network_, {.like = {like(Protocol::kTcp), like(Protocol::kUdp)}}};
+  PortFollower follower_{ports_, network_, {.ports = {like(Protocol::kTcp), like(Protocol::kUdp)}}};
 };
 
 TEST_F(PortFollowerTest, PortsComeAndGoWithWhoWaits) {
@@ -84,8 +85,9 @@ TEST_F(PortFollowerTest, WhatTheHostCannotGiveIsAskedForOnce) {
 }
 
 TEST_F(PortFollowerTest, EachPlaceOfTheHostHasThePort) {
-  PortFollower follower(ports_, network_,
-                        {.like = {like(Protocol::kTcp, "127.0.0.1"), like(Protocol::kTcp, "::1")}});
+  PortFollower follower(
+      ports_, network_,
+      {.ports = {like(Protocol::kTcp, "127.0.0.1"), like(Protocol::kTcp, "::1")}});
   EXPECT_TRUE(follower.follows(Protocol::kTcp));
   EXPECT_FALSE(follower.follows(Protocol::kUdp));
   follower.look(Protocol::kTcp, std::array{at("::", 80)});
@@ -123,15 +125,26 @@ TEST_F(PortFollowerTest, WhoWaitsEverywhereTakesThePlaceOfWhoWaitsAtTheLoopback)
 }
 
 TEST_F(PortFollowerTest, OnlyPlacesThatClientsOfTheLoopbackComeByCountForIt) {
-  policy::PortMap by_eth0 = like(Protocol::kTcp);
-  by_eth0.interface = "eth0";
-  policy::PortMap by_lo = like(Protocol::kTcp, "::");
-  by_lo.interface = "lo";
+  policy::FollowedPorts by_eth0 = like(Protocol::kTcp);
+  by_eth0.like.interface = "eth0";
+  policy::FollowedPorts by_lo = like(Protocol::kTcp, "::");
+  by_lo.like.interface = "lo";
   PortFollower follower(ports_, network_,
-                        {.like = {by_eth0, by_lo, like(Protocol::kTcp, "192.0.2.1"),
-                                  like(Protocol::kTcp, "127.0.0.5"), like(Protocol::kUdp)}});
+                        {.ports = {by_eth0, by_lo, like(Protocol::kTcp, "192.0.2.1"),
+                                   like(Protocol::kTcp, "127.0.0.5"), like(Protocol::kUdp)}});
   follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::1", 81)});
   EXPECT_EQ(ports_.text(), "127.0.0.5:80:80 [::1]:81:81");
+}
+
+TEST_F(PortFollowerTest, SomeAreLeftOutAtSomePlaces) {
+  policy::FollowedPorts at_loopback = like(Protocol::kTcp, "127.0.0.1");
+  at_loopback.except = {{22, 22}, {80, 90}};
+  policy::FollowedPorts at_other = like(Protocol::kTcp, "192.0.2.1");
+  at_other.except = {{22, 22}};
+  PortFollower follower(ports_, network_, {.ports = {at_loopback, at_other}});
+  follower.look(Protocol::kTcp,
+                std::array{at("0.0.0.0", 22), at("0.0.0.0", 79), at("0.0.0.0", 80)});
+  EXPECT_EQ(ports_.text(), "127.0.0.1:79:79 192.0.2.1:79:79 192.0.2.1:80:80");
 }
 
 TEST_F(PortFollowerTest, WhatLeadsFromTheGuestsLoopbackToUsDoesNotLeadBack) {
@@ -140,7 +153,7 @@ TEST_F(PortFollowerTest, WhatLeadsFromTheGuestsLoopbackToUsDoesNotLeadBack) {
                              .host_first = wire::Port{80},
                              .guest_first = wire::Port{8080},
                              .count = 2};
-  PortFollower follower(ports_, network_, {.like = {like(Protocol::kTcp)}, .loopback = {ours}});
+  PortFollower follower(ports_, network_, {.ports = {like(Protocol::kTcp)}, .loopback = {ours}});
   follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 8080), at("::1", 8081),
                                            at("127.0.0.1", 8082), at("10.0.2.15", 8081)});
   EXPECT_EQ(ports_.text(), "8081:8081 127.0.0.1:8082:8082");
@@ -152,7 +165,7 @@ TEST_F(PortFollowerTest, WhatLeadsOutIsOfOneProtocol) {
                              .host_first = wire::Port{80},
                              .guest_first = wire::Port{8080}};
   PortFollower follower(ports_, network_,
-                        {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
+                        {.ports = {like(Protocol::kTcp), like(Protocol::kUdp)},
                          .loopback = {ours},
                          .leads_out = [](Protocol protocol, wire::Port port) {
                            return protocol == Protocol::kUdp && port.value == 8081;
@@ -166,7 +179,7 @@ TEST_F(PortFollowerTest, WhatLeadsOutIsOfOneProtocol) {
 
 TEST_F(PortFollowerTest, WhereNobodyIsLedToTheGuestsLoopbackItIsNotFollowed) {
   PortFollower follower(ports_, network_,
-                        {.like = {like(Protocol::kTcp), like(Protocol::kUdp)},
+                        {.ports = {like(Protocol::kTcp), like(Protocol::kUdp)},
                          .call_guest = policy::LoopbackUse::kNever});
   follower.look(Protocol::kTcp, std::array{at("127.0.0.1", 80), at("::", 81)});
   follower.look(Protocol::kUdp, std::array{at("::1", 53)});
@@ -188,7 +201,7 @@ TEST_F(PortFollowerTest, WhatLeadsOutJustNowIsNotFollowed) {
   bool leads_out = true;
   PortFollower follower(
       ports_, network_,
-      {.like = {like(Protocol::kTcp)}, .leads_out = [&](Protocol protocol, wire::Port port) {
+      {.ports = {like(Protocol::kTcp)}, .leads_out = [&](Protocol protocol, wire::Port port) {
          return leads_out && protocol == Protocol::kTcp && port.value == 80;
        }});
   const std::array waiting{at("127.0.0.1", 80), at("127.0.0.1", 81)};

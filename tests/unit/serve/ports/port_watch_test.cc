@@ -30,9 +30,8 @@ class Ports final : public PortSet {
 class PortWatchTest : public testing::Test {
  protected:
   std::unique_ptr<PortsObserver> follower() {
-    return std::make_unique<PortFollower>(
-        ports_, network_,
-        PortFollower::Terms{.like = {{.address = {}, .host_first = {}, .guest_first = {}}}});
+    return std::make_unique<PortFollower>(ports_, network_,
+                                          PortFollower::Terms{.ports = {policy::FollowedPorts{}}});
   }
 
   Ports ports_;

@@ -146,16 +146,21 @@ TEST(PastaOptions, TheLoopbacksOfHostAndNamespace) {
 
 TEST(PastaOptions, PortsOfTheHostAreFollowedUnlessSomethingIsSaid) {
   using policy::Protocol;
+  const auto followed = [](std::vector<const char*> words) {
+    words.push_back("true");
+    std::vector<Protocol> found;
+    for (const auto& one : options(words).guest.follow_host) found.push_back(one.like.protocol);
+    return found;
+  };
   const std::vector both{Protocol::kTcp, Protocol::kUdp};
-  EXPECT_EQ(options({"true"}).guest.follow_host, both);
-  EXPECT_EQ(options({"-t", "none", "-u", "none", "true"}).guest.follow_host, both);
-  EXPECT_TRUE(options({"-T", "none", "true"}).guest.follow_host.empty());
-  EXPECT_TRUE(options({"-U", "53", "true"}).guest.follow_host.empty());
-  EXPECT_EQ(options({"-U", "auto", "true"}).guest.follow_host, std::vector{Protocol::kUdp});
-  EXPECT_TRUE(options({"--no-splice", "true"}).guest.follow_host.empty());
-  EXPECT_TRUE(options({"--no-map-gw", "true"}).guest.follow_host.empty());
-  EXPECT_EQ(options({"--no-map-gw", "-T", "auto", "true"}).guest.follow_host,
-            std::vector{Protocol::kTcp});
+  EXPECT_EQ(followed({}), both);
+  EXPECT_EQ(followed({"-t", "none", "-u", "none"}), both);
+  EXPECT_TRUE(followed({"-T", "none"}).empty());
+  EXPECT_TRUE(followed({"-U", "53"}).empty());
+  EXPECT_EQ(followed({"-U", "auto"}), std::vector{Protocol::kUdp});
+  EXPECT_TRUE(followed({"--no-splice"}).empty());
+  EXPECT_TRUE(followed({"--no-map-gw"}).empty());
+  EXPECT_EQ(followed({"--no-map-gw", "-T", "auto"}), std::vector{Protocol::kTcp});
 }
 
 TEST(PastaOptions, MistakesAreNamed) {

@@ -223,7 +223,9 @@ def test_it_ends_as_told(t):
     os.close(held)
     status, _, said = finish(slirp.child)
     check_equal(status, 0, f"exit status: {said}")
-    check("tap0" not in slirp.run("ip", "-o", "link"), "the interface is left")
+    # One of packet sockets goes with a namespace, which the kernel clears up by and by.
+    processes.wait_until(lambda: "tap0" not in slirp.run("ip", "-o", "link"), 10,
+                         "the interface is left")
     check(not os.path.exists(slirp.socket), "its socket is left")
 
     killed = Slirp(t)

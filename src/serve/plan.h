@@ -12,12 +12,12 @@
 #include "host/outbound.h"
 #include "policy/egress/egress_policy.h"
 #include "policy/fast_path_use.h"
-#include "policy/followed_ports.h"
 #include "policy/limits/limits.h"
 #include "policy/loopback_use.h"
 #include "policy/port_map.h"
 #include "serve/ask/ask_plan.h"
 #include "serve/policy_sources.h"
+#include "serve/ports/followed_ports.h"
 #include "serve/ports/host_follow.h"
 
 namespace sluice::serve {
@@ -37,7 +37,7 @@ struct ServePlan {
   std::vector<wire::Prefix> nat64_prefixes{};
   std::vector<policy::PortMap> publish{};
   // Where ports follow the guest's (serve/ports/port_follower.h): protocol, address and interface.
-  std::vector<policy::FollowedPorts> follow{};
+  std::vector<FollowedPorts> follow{};
   // Ports of the guest's loopback that lead to the host's: of each map the protocol, both firsts
   // and the count. Wanted of a guest with an agent only, as is what call_guest may ask for.
   std::vector<policy::PortMap> loopback{};

@@ -125,7 +125,7 @@ std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& gue
   }
   guest.publish = published(draft);
   guest.follow = draft.follow;
-  for (policy::FollowedPorts& one : guest.follow) one.like.freebind = draft.freebind;
+  for (serve::FollowedPorts& one : guest.follow) one.like.freebind = draft.freebind;
   if (auto ok = check_ports(guest.publish, guest.network); !ok) return ok;
   open_mapped("--map-guest-addr", draft.alias, guest.policy);
   open_mapped("--map-host-loopback", draft.loopback, guest.policy);

@@ -66,7 +66,7 @@ struct PasstDraft {
   bool freebind = false;
   std::vector<policy::PortMap> tcp_ports;
   std::vector<policy::PortMap> udp_ports;
-  std::vector<policy::FollowedPorts> follow;  // Of "auto".
+  std::vector<serve::FollowedPorts> follow;  // Of "auto".
   bool tcp_given = false;
   bool udp_given = false;
 

@@ -241,7 +241,7 @@ PasstTaken take_ports(PasstDraft& draft, PasstGiven given, policy::Protocol prot
   if (given.text == "none") {
     ports.clear();
     std::erase_if(draft.follow,
-                  [&](const policy::FollowedPorts& one) { return one.like.protocol == protocol; });
+                  [&](const serve::FollowedPorts& one) { return one.like.protocol == protocol; });
   }
   ports.insert(ports.end(), list->maps.begin(), list->maps.end());
   if (list->follow) draft.follow.push_back(std::move(*list->follow));

@@ -13,11 +13,11 @@
 #include "flow/core/guest_network.h"
 #include "host/outbound.h"
 #include "policy/egress/egress_policy.h"
-#include "policy/followed_ports.h"
 #include "policy/limits/limits.h"
 #include "policy/port_map.h"
 #include "serve/ask/ask_plan.h"
 #include "serve/policy_sources.h"
+#include "serve/ports/followed_ports.h"
 #include "telemetry/log.h"
 #include "telemetry/snapshot.h"
 #include "telemetry/trace/trace_target.h"
@@ -36,9 +36,9 @@ struct GuestOptions {
   bool host_addresses = false;  // --host-addresses
   std::vector<wire::Prefix> nat64_prefixes;
   std::vector<policy::PortMap> publish;
-  std::vector<policy::FollowedPorts> follow;  // Ports that follow the guest's (serve::ServePlan).
-  host::Outbound outbound;                    // --outbound
-  std::vector<wire::Endpoint> resolvers;      // Whom to ask for names; none: as the host does.
+  std::vector<serve::FollowedPorts> follow;  // Ports that follow the guest's (serve::ServePlan).
+  host::Outbound outbound;                   // --outbound
+  std::vector<wire::Endpoint> resolvers;     // Whom to ask for names; none: as the host does.
 
   // --allow, --ask, --deny, --policy, --profile and --default, put together.
   policy::EgressDraft policy;

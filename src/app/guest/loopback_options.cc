@@ -48,7 +48,7 @@ std::expected<void, Mistake> read_loopback_options(const RawOptions& raw,
                                                    NamespaceOptions& options) {
   for (const Way& way : kWays) {
     std::vector<policy::PortMap> listed;
-    std::vector<policy::FollowedPorts> followed;
+    std::vector<serve::FollowedPorts> followed;
     for (const std::string& text : raw.all(way.option)) {
       auto ports = parse_ports_out(way.name, way.protocol, text);
       if (!ports) return std::unexpected(std::move(ports.error()));

@@ -153,7 +153,7 @@ std::optional<PortList> read_list(std::string_view text, policy::Protocol protoc
   if (parts->all && (parts->any_named || parts->follow)) return std::nullopt;
   PortList list;
   if (parts->follow) {
-    list.follow = policy::FollowedPorts{.like = like, .except = parts->forwarding.excluded()};
+    list.follow = serve::FollowedPorts{.like = like, .except = parts->forwarding.excluded()};
   } else if (!parts->any_named) {
     parts->forwarding.lead({1, std::numeric_limits<std::uint16_t>::max()}, 1);
     parts->forwarding.exclude({ephemeral.first, ephemeral.last});

@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "app/options/early_exit.h"
-#include "policy/followed_ports.h"
 #include "policy/port_map.h"
+#include "serve/ports/followed_ports.h"
 
 namespace sluice::app {
 
@@ -37,7 +37,7 @@ struct PortList {
   // In the order of their ports, none longer than it must be; those of "all", and of exclusions
   // alone, are left out where they are taken.
   std::vector<policy::PortMap> maps;
-  std::optional<policy::FollowedPorts> follow;  // Of "auto".
+  std::optional<serve::FollowedPorts> follow;  // Of "auto".
 };
 
 // `option` is named in the mistake.
@@ -48,7 +48,7 @@ struct PortList {
 
 struct PortsOut {
   std::vector<policy::PortMap> maps;
-  std::optional<policy::FollowedPorts> follow;  // Of "auto".
+  std::optional<serve::FollowedPorts> follow;  // Of "auto".
 };
 
 // Of -T and -U: no more than so many ports in all, as each costs two sockets in the guest. An

@@ -35,7 +35,7 @@ class Reader {
       if (!list) return std::unexpected(std::move(list.error()));
       if (text == "none") {
         listed.clear();
-        std::erase_if(options_.follow, [&](const policy::FollowedPorts& one) {
+        std::erase_if(options_.follow, [&](const serve::FollowedPorts& one) {
           return one.like.protocol == protocol;
         });
       }

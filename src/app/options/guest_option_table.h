@@ -48,8 +48,8 @@ inline constexpr OptionSpec kTcpPorts{OptionId::kTcpPorts,
                                       "the same for many, as 22,8080:80,2000-2010,~2005;\n"
                                       "with ADDRESS%INTERFACE/ before them if need be;\n"
                                       "'all': what is free, but for ephemeral ones; 'auto':\n"
-                                      "where the guest waits (run and attach); 'auto,~22': but\n"
-                                      "for one"};
+                                      "where the guest waits (run and attach), 'auto,~22':\n"
+                                      "but for one"};
 inline constexpr OptionSpec kUdpPorts{OptionId::kUdpPorts, OptionKind::kList,
                                       "-u,--udp-ports",    "PORTS",
                                       "What may pass",     "as --tcp-ports, for UDP"};
@@ -69,7 +69,7 @@ inline constexpr OptionSpec kTcpNs{OptionId::kTcpNs,
                                    "lead TCP ports of the guest's loopback to the host's,\n"
                                    "as 5432,8080:80,2000-2010,~2005: the guest's port, and\n"
                                    "the host's behind the colon; 'auto': where programs of\n"
-                                   "the host wait, every one of them; 'auto,~22': but for\n"
+                                   "the host wait, every one of them, 'auto,~22': but for\n"
                                    "one"};
 inline constexpr OptionSpec kUdpNs{OptionId::kUdpNs, OptionKind::kList, "-U,--udp-ns",
                                    "PORTS",          "What may pass",   "as --tcp-ns, for UDP"};

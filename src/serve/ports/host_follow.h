@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "policy/followed_ports.h"
+#include "serve/ports/followed_ports.h"
 
 namespace sluice::serve {
 
 struct HostFollow {
-  std::vector<policy::FollowedPorts> ports{};  // Their places do not count.
+  std::vector<FollowedPorts> ports{};  // Their places do not count.
   // Ports that the host's kernel gives to whoever asks for any.
   std::uint16_t ephemeral_first = 32'768;
   std::uint16_t ephemeral_last = 60'999;

@@ -24,7 +24,7 @@ namespace {
 }  // namespace
 
 bool HostPortFollower::follows(policy::Protocol protocol) const {
-  return policy::follows(terms_.what.ports, protocol);
+  return covers(terms_.what.ports, protocol);
 }
 
 bool HostPortFollower::is_of_a_client(wire::Port port) const {
@@ -35,7 +35,7 @@ bool HostPortFollower::is_of_a_client(wire::Port port) const {
 bool HostPortFollower::is_followed(policy::Protocol protocol, const wire::Endpoint& waiting) const {
   const wire::IpAddress& address = waiting.address;
   if (waiting.port.value == 0) return false;
-  if (!policy::follows(terms_.what.ports, protocol, waiting.port)) return false;
+  if (!covers(terms_.what.ports, protocol, waiting.port)) return false;
   if (protocol == policy::Protocol::kUdp && is_of_a_client(waiting.port)) return false;
   // Who waits at another address, as at 127.0.0.53, is not at the one where we call.
   if (!address.is_unspecified() && address != wire::IpAddress::loopback(address.family())) {

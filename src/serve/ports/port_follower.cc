@@ -19,7 +19,7 @@ constexpr std::uint16_t kEphemeralLast = 60'999;
 }  // namespace
 
 bool PortFollower::follows(policy::Protocol protocol) const {
-  return policy::follows(terms_.ports, protocol);
+  return covers(terms_.ports, protocol);
 }
 
 bool PortFollower::is_ours(policy::Protocol protocol, wire::Port port) const {
@@ -34,7 +34,7 @@ std::optional<PortFollower::Reach> PortFollower::reach_of(policy::Protocol proto
                                                           const wire::Endpoint& waiting) const {
   const wire::IpAddress& address = waiting.address;
   if (waiting.port.value == 0) return std::nullopt;
-  if (!policy::follows(terms_.ports, protocol, waiting.port)) return std::nullopt;
+  if (!covers(terms_.ports, protocol, waiting.port)) return std::nullopt;
   if (protocol == policy::Protocol::kUdp && is_of_a_client(waiting.port)) return std::nullopt;
   if (address.is_unspecified() || address == network_.guest_v4 || address == network_.guest_v6) {
     return Reach::kEverywhere;
@@ -103,8 +103,8 @@ std::optional<policy::PortMap> PortFollower::map_of(const Key& key, policy::Port
 void PortFollower::publish(const Key& key, Followed& followed) {
   followed.asked = true;
   const wire::Port port{std::get<std::uint16_t>(key)};
-  for (const policy::FollowedPorts& one : terms_.ports) {
-    if (!one.follows(std::get<policy::Protocol>(key), port)) continue;
+  for (const FollowedPorts& one : terms_.ports) {
+    if (!one.covers(std::get<policy::Protocol>(key), port)) continue;
     const auto map = map_of(key, one.like);
     if (!map) continue;
     auto published = ports_.publish(*map);

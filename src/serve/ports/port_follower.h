@@ -22,10 +22,10 @@
 #include <vector>
 
 #include "flow/core/guest_network.h"
-#include "policy/followed_ports.h"
 #include "policy/loopback_use.h"
 #include "policy/port_map.h"
 #include "serve/control/port_set.h"
+#include "serve/ports/followed_ports.h"
 #include "serve/ports/ports_observer.h"
 
 namespace sluice::serve {
@@ -39,7 +39,7 @@ class PortFollower final : public PortsObserver {
 
   struct Terms {
     // Of these, one for each place of the host, protocol, address and interface count.
-    std::vector<policy::FollowedPorts> ports{};
+    std::vector<FollowedPorts> ports{};
     // Who waits there at the guest's loopback are we, for the host: they lead back here.
     std::vector<policy::PortMap> loopback{};
     policy::LoopbackUse call_guest = policy::LoopbackUse::kWhereRefused;

@@ -189,7 +189,7 @@ DOORS = {
     "driver": {"published_ports.h", "rule_hits.h", "worker_group.h"},
     "serve": {"ask/ask_plan.h", "box/box_guest.h", "box/box_plan.h", "machine_guest.h",
               "namespace/command_guest.h", "namespace/namespace_guest.h", "namespace/tap_guest.h", "outputs.h", "plan.h",
-              "policy_sources.h",
+              "policy_sources.h", "ports/followed_ports.h",
               "server.h"},
     "web": {"page_server.h"},
     "forward": {"plan.h", "supervisor/supervisor.h"},

@@ -51,13 +51,13 @@ TEST(LoopbackOptions, ThoseOfTheHostFollowWhereItIsSaid) {
   ASSERT_TRUE(options.has_value());
   EXPECT_EQ(options->loopback.size(), 1U) << "one that is named leads out in any case";
   ASSERT_EQ(options->follow_host.size(), 2U);
-  EXPECT_TRUE(policy::follows(options->follow_host, policy::Protocol::kTcp));
-  EXPECT_TRUE(policy::follows(options->follow_host, policy::Protocol::kUdp));
+  EXPECT_TRUE(serve::covers(options->follow_host, policy::Protocol::kTcp));
+  EXPECT_TRUE(serve::covers(options->follow_host, policy::Protocol::kUdp));
   EXPECT_EQ(namespace_plan(*options, {}).host_follow.ports, options->follow_host);
   EXPECT_TRUE(read({"auto", "none"})->follow_host.empty());
   const auto without = read({"auto,~22"});
-  EXPECT_FALSE(policy::follows(without->follow_host, policy::Protocol::kTcp, wire::Port{22}));
-  EXPECT_TRUE(policy::follows(without->follow_host, policy::Protocol::kTcp, wire::Port{23}));
+  EXPECT_FALSE(serve::covers(without->follow_host, policy::Protocol::kTcp, wire::Port{22}));
+  EXPECT_TRUE(serve::covers(without->follow_host, policy::Protocol::kTcp, wire::Port{23}));
   EXPECT_EQ(mistake({"auto,22x"}),
             "--tcp-ns: 'auto,22x' are no ports; expected none, auto, or ports as "
             "5432,8080:80,2000-2010, without some as auto,~22");

@@ -19,9 +19,9 @@ class HostPortFollowerTest : public testing::Test {
  protected:
   HostPortFollower follower(std::vector<policy::PortMap> named = {},
                             std::vector<policy::PortRange> except = {}) {
-    policy::FollowedPorts tcp;
+    FollowedPorts tcp;
     tcp.except = std::move(except);
-    policy::FollowedPorts udp;
+    FollowedPorts udp;
     udp.like.protocol = Protocol::kUdp;
     return {{.what = {.ports = {std::move(tcp), std::move(udp)}},
              .named = std::move(named),

@@ -42,8 +42,8 @@ wire::Endpoint at(const char* address, unsigned port) {
 
 class PortFollowerTest : public testing::Test {
  protected:
-  static policy::FollowedPorts like(Protocol protocol, const char* address = nullptr) {
-    policy::FollowedPorts ports;
+  static FollowedPorts like(Protocol protocol, const char* address = nullptr) {
+    FollowedPorts ports;
     ports.like.protocol = protocol;
     if (address != nullptr) ports.like.address = wire::parse_ip(address).value();
     return ports;
@@ -125,9 +125,9 @@ TEST_F(PortFollowerTest, WhoWaitsEverywhereTakesThePlaceOfWhoWaitsAtTheLoopback)
 }
 
 TEST_F(PortFollowerTest, OnlyPlacesThatClientsOfTheLoopbackComeByCountForIt) {
-  policy::FollowedPorts by_eth0 = like(Protocol::kTcp);
+  FollowedPorts by_eth0 = like(Protocol::kTcp);
   by_eth0.like.interface = "eth0";
-  policy::FollowedPorts by_lo = like(Protocol::kTcp, "::");
+  FollowedPorts by_lo = like(Protocol::kTcp, "::");
   by_lo.like.interface = "lo";
   PortFollower follower(ports_, network_,
                         {.ports = {by_eth0, by_lo, like(Protocol::kTcp, "192.0.2.1"),
@@ -137,9 +137,9 @@ TEST_F(PortFollowerTest, OnlyPlacesThatClientsOfTheLoopbackComeByCountForIt) {
 }
 
 TEST_F(PortFollowerTest, SomeAreLeftOutAtSomePlaces) {
-  policy::FollowedPorts at_loopback = like(Protocol::kTcp, "127.0.0.1");
+  FollowedPorts at_loopback = like(Protocol::kTcp, "127.0.0.1");
   at_loopback.except = {{22, 22}, {80, 90}};
-  policy::FollowedPorts at_other = like(Protocol::kTcp, "192.0.2.1");
+  FollowedPorts at_other = like(Protocol::kTcp, "192.0.2.1");
   at_other.except = {{22, 22}};
   PortFollower follower(ports_, network_, {.ports = {at_loopback, at_other}});
   follower.look(Protocol::kTcp,

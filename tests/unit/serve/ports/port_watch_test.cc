@@ -31,7 +31,7 @@ class PortWatchTest : public testing::Test {
  protected:
   std::unique_ptr<PortsObserver> follower() {
     return std::make_unique<PortFollower>(ports_, network_,
-                                          PortFollower::Terms{.ports = {policy::FollowedPorts{}}});
+                                          PortFollower::Terms{.ports = {FollowedPorts{}}});
   }
 
   Ports ports_;

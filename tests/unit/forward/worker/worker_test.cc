@@ -175,10 +175,12 @@ TEST_F(WorkerTest, TellsOfSessionsWhileSomebodyListens) {
   const auto rule = live(rule_to({back_port_}));
   serve(rule);
   const auto meet = [&] {
-    const UniqueFd near = client();
+    UniqueFd near = client();
     const UniqueFd far = accept_from(back_);
     send_text(near, "question");
     EXPECT_EQ(receive_text(far, 8), "question");
+    near.reset();
+    EXPECT_EQ(end_of(far), 0);  // The client's end comes first.
   };
   meet();
   EXPECT_TRUE(eventually([&] { return rule->counters->active.load() == 0; }));

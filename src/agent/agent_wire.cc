@@ -114,25 +114,25 @@ std::expected<void, sys::SysError> send_packet(int channel, const MessagePacket&
 AgentMessage message_of(const MessagePacket& packet, std::vector<UniqueFd> descriptors) {
   // A stranger could have passed some that block.
   for (const UniqueFd& one : descriptors) (void)::fcntl(one.get(), F_SETFL, O_NONBLOCK);
-  if (packet.kind == MessageKind::kSockets) {
-    const bool lost = packet.error == 0 && descriptors.empty();
-    return AgentSockets{packet.tag, lost ? EMFILE : packet.error, std::move(descriptors)};
-  }
-  descriptors.resize(kMostDescriptors);  // Those for whom we had no room are missing.
+  // Those for whom we had no room are missing.
+  auto next = descriptors.begin();
+  const auto take = [&] { return next == descriptors.end() ? UniqueFd() : std::move(*next++); };
   switch (packet.kind) {
     case MessageKind::kReady: {
       AgentReady ready;
-      auto next = descriptors.begin();
-      if (packet.has_v4) ready.inject_v4 = std::move(*next++);
-      if (packet.has_v6) ready.inject_v6 = std::move(*next);
+      if (packet.has_v4) ready.inject_v4 = take();
+      if (packet.has_v6) ready.inject_v6 = take();
       return ready;
     }
     case MessageKind::kMissing:
       return AgentMissing{{sys::take_text(packet.step), packet.error, sys::take_text(packet.hint)}};
-    case MessageKind::kHandedOver: return AgentHandedOver{packet.tag, std::move(descriptors[0])};
+    case MessageKind::kHandedOver: return AgentHandedOver{packet.tag, take()};
     case MessageKind::kRefused: return AgentRefused{packet.tag, packet.error};
     case MessageKind::kRepaired: return AgentRepaired{packet.error};
-    case MessageKind::kSockets: break;  // Above.
+    case MessageKind::kSockets: {
+      const bool lost = packet.error == 0 && descriptors.empty();
+      return AgentSockets{packet.tag, lost ? EMFILE : packet.error, std::move(descriptors)};
+    }
   }
   return AgentGone{};
 }

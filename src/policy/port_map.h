@@ -37,6 +37,10 @@ struct PortMap {
   // One of the guest's other addresses; nothing: its own. No text of ours names one.
   std::optional<wire::IpAddress> guest_address{};
 
+  [[nodiscard]] bool has_guest_port(Protocol of, wire::Port port) const {
+    return protocol == of && port.value >= guest_first.value &&
+           port.value - guest_first.value < count;
+  }
   friend bool operator==(const PortMap&, const PortMap&) = default;
 };
 

@@ -57,10 +57,8 @@ class LoopbackServers {
 // Whether who waits at this port of the guest's loopback is one of us.
 [[nodiscard]] inline bool leads_out(std::span<const policy::PortMap> ports,
                                     policy::Protocol protocol, wire::Port port) {
-  return std::ranges::any_of(ports, [&](const policy::PortMap& map) {
-    return map.protocol == protocol && port.value >= map.guest_first.value &&
-           port.value - map.guest_first.value < map.count;
-  });
+  return std::ranges::any_of(
+      ports, [&](const policy::PortMap& map) { return map.has_guest_port(protocol, port); });
 }
 
 }  // namespace sluice::flow

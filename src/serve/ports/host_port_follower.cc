@@ -8,11 +8,6 @@
 namespace sluice::serve {
 namespace {
 
-[[nodiscard]] bool names(const policy::PortMap& map, policy::Protocol protocol, wire::Port port) {
-  return map.protocol == protocol && port.value >= map.guest_first.value &&
-         port.value - map.guest_first.value < map.count;
-}
-
 [[nodiscard]] policy::PortMap map_of(policy::Protocol protocol, std::uint16_t port,
                                      wire::IpFamily family) {
   return {.protocol = protocol,
@@ -42,7 +37,7 @@ bool HostPortFollower::is_followed(policy::Protocol protocol, const wire::Endpoi
     return false;
   }
   const auto is_named = [&](const policy::PortMap& map) {
-    return names(map, protocol, waiting.port);
+    return map.has_guest_port(protocol, waiting.port);
   };
   if (std::ranges::any_of(terms_.named, is_named)) return false;
   return !terms_.is_ours || !terms_.is_ours(protocol, waiting);

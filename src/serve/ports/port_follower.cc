@@ -25,8 +25,7 @@ bool PortFollower::follows(policy::Protocol protocol) const {
 bool PortFollower::is_ours(policy::Protocol protocol, wire::Port port) const {
   if (terms_.leads_out && terms_.leads_out(protocol, port)) return true;
   return std::ranges::any_of(terms_.loopback, [&](const policy::PortMap& map) {
-    return map.protocol == protocol && port.value >= map.guest_first.value &&
-           port.value - map.guest_first.value < map.count;
+    return map.has_guest_port(protocol, port);
   });
 }
 

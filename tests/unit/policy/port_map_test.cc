@@ -58,6 +58,16 @@ bool clash(std::string_view a, std::string_view b) {
   return collide(x, y);
 }
 
+TEST(PortMap, KnowsItsPortsOfTheGuest) {
+  const PortMap map = parse_port_map("8000-8010:80-90").value();
+  EXPECT_FALSE(map.has_guest_port(Protocol::kTcp, wire::Port{79}));
+  EXPECT_TRUE(map.has_guest_port(Protocol::kTcp, wire::Port{80}));
+  EXPECT_TRUE(map.has_guest_port(Protocol::kTcp, wire::Port{90}));
+  EXPECT_FALSE(map.has_guest_port(Protocol::kTcp, wire::Port{91}));
+  EXPECT_FALSE(map.has_guest_port(Protocol::kUdp, wire::Port{80}));
+  EXPECT_FALSE(map.has_guest_port(Protocol::kTcp, wire::Port{8000}));
+}
+
 TEST(PortMap, KnowsWhenTwoWouldListenOnOnePort) {
   EXPECT_TRUE(clash("80:80", "80:81"));
   EXPECT_FALSE(clash("80:80", "81:80"));

@@ -319,13 +319,17 @@ for port in range(1, int(args[0]) + 1):
     settle(100)
 settle(0)
 print(sorted(found), sorted(told))
+print(counter("TcpExt", "TCPSynRetrans"))
 """, last, t.family, options=with_events(t))
-    check_equal(out.strip(), f"[53, 443] {sorted({'ok', REFUSAL[t.family], 'ECONNREFUSED'})}",
+    result, repeated = out.splitlines()
+    check_equal(result, f"[53, 443] {sorted({'ok', REFUSAL[t.family], 'ECONNREFUSED'})}",
                 "ports; errors have a rate, refusals have none")
     with open(t.file("events.jsonl"), encoding="utf-8") as file:
         lines = [event for event in map(json.loads, file) if event["type"] == "deny"]
     told = sum(event.get("left_out", 1) for event in lines)
-    check_equal(told, last - 2, "refusals that are told or counted")
+    # A SYN whose answer came late, or met a connect() that still held its socket, is sent again.
+    check(last - 2 <= told <= last - 2 + int(repeated),
+          f"{told} refusals are told or counted, of {last - 2} and {repeated} repeated SYNs")
     check(len(lines) < last / 4, f"{len(lines)} lines for {told} refusals")
 
 

@@ -120,18 +120,12 @@ def test_large_transfers_at_every_mtu(t, mtu):
     itself, and each time some hundred segments are taken for lost."""
     t.listen(7000, test_attach.digest)
     out = """
-before = retransmitted()
+before = counter("Tcp", "RetransSegs")
 block = os.urandom(1 << 20)
 s = connect(args[0], 7000); s.sendall(block * 32); s.shutdown(socket.SHUT_WR)
 print(read_all(s).decode() == hashlib.sha256(block * 32).hexdigest())
 """
-    counter = """
-def retransmitted():
-    with open("/proc/net/snmp") as file:
-        names, values = [line.split() for line in file if line.startswith("Tcp:")]
-    return int(values[names.index("RetransSegs")])
-"""
-    said = t.python(counter + out + "print(retransmitted() - before)", t.srv,
+    said = t.python(out + 'print(counter("Tcp", "RetransSegs") - before)', t.srv,
                     options=[f"--mtu={mtu}", "--fast-path=off"])
     check_equal(said.split()[0], "True", "whether all came whole")
     check(int(said.split()[1]) <= 2000, f"segments sent twice: {said.split()[1]}")

@@ -4,12 +4,12 @@
 
 #include <cerrno>
 
+#include "sys/sys_error.h"
+
 namespace sluice::control {
 namespace {
 
 constexpr std::size_t kReadSize = 16 * 1024;
-
-[[nodiscard]] bool would_block(int error) { return error == EAGAIN || error == EINTR; }
 
 }  // namespace
 
@@ -25,7 +25,7 @@ bool Client::read(Instant now) {
       socket_.kernel().recv(socket_.get(), input_.data() + had, kReadSize, MSG_DONTWAIT);
   const int error = errno;
   input_.resize(had + (got > 0 ? static_cast<std::size_t>(got) : 0));
-  if (got < 0) return would_block(error);
+  if (got < 0) return sys::would_block(error);
   // It may wait for answers to what it has said.
   if (got == 0) finished_ = true;
   moved_ = now;
@@ -53,7 +53,7 @@ bool Client::write(Instant now) {
                 : events_->pending();
     const ssize_t sent = socket_.kernel().send(socket_.get(), bytes.data(), bytes.size(),
                                                MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) return would_block(errno);
+    if (sent < 0) return sys::would_block(errno);
     moved_ = now;
     if (!answers) {
       events_->taken(static_cast<std::size_t>(sent));

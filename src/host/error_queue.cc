@@ -65,7 +65,7 @@ void take_extended_error(const cmsghdr& header, ErrorReport& report) {
 
   const ssize_t got = fd.kernel().recvmsg(fd.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT);
   if (got < 0) {
-    if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+    if (sys::would_block(errno)) return std::nullopt;
     return std::unexpected(sys::last_error(sys::SysOp::kErrorQueue));
   }
   ErrorReport report;

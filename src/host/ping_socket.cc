@@ -61,7 +61,7 @@ std::expected<bool, sys::SysError> PingSocket::send(const wire::IpAddress& targe
   // A second try: the first may only have told of an ICMP error about an earlier request.
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (fd_.kernel().sendmsg(fd_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
-    if (errno == EAGAIN || errno == EINTR) return false;
+    if (sys::would_block(errno)) return false;
   }
   return std::unexpected(sys::last_error(sys::SysOp::kSend));
 }
@@ -84,7 +84,7 @@ std::expected<std::optional<PingReply>, sys::SysError> PingSocket::receive(Mutab
       }
       return reply;
     }
-    if (errno == EAGAIN || errno == EINTR) return std::nullopt;
+    if (sys::would_block(errno)) return std::nullopt;
   }
   return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }

@@ -28,8 +28,6 @@ void set_guard(const sys::KernelFd& fd, bool on) {
   fd.kernel().setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
 }
 
-bool would_block(int error) { return error == EAGAIN || error == EINTR; }
-
 std::expected<std::size_t, sys::SysError> ask_count(const sys::KernelFd& fd,
                                                     unsigned long request) {
   int value = 0;
@@ -129,7 +127,7 @@ std::expected<std::size_t, sys::SysError> TcpSocket::send(std::span<const iovec>
   const msghdr message = message_of(parts);
   const ssize_t sent = fd_.kernel().sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent >= 0) return static_cast<std::size_t>(sent);
-  if (would_block(errno)) return std::size_t{0};
+  if (sys::would_block(errno)) return std::size_t{0};
   return std::unexpected(sys::last_error(sys::SysOp::kSend));
 }
 
@@ -139,7 +137,7 @@ std::expected<sys::ReadResult, sys::SysError> TcpSocket::receive(std::span<const
   const ssize_t got = fd_.kernel().recvmsg(fd_.get(), &message, flags | MSG_DONTWAIT);
   if (got > 0) return sys::ReadResult{sys::ReadStatus::kData, static_cast<std::size_t>(got)};
   if (got == 0) return sys::ReadResult{sys::ReadStatus::kEndOfStream, 0};
-  if (would_block(errno)) return sys::ReadResult{sys::ReadStatus::kWouldBlock, 0};
+  if (sys::would_block(errno)) return sys::ReadResult{sys::ReadStatus::kWouldBlock, 0};
   return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }
 
@@ -158,7 +156,7 @@ std::expected<std::size_t, sys::SysError> TcpSocket::discard(std::size_t count) 
     const ssize_t gone =
         fd_.kernel().recv(fd_.get(), nullptr, count - done, MSG_TRUNC | MSG_DONTWAIT);
     if (gone < 0 && errno == EINTR) continue;
-    if (gone < 0 && !would_block(errno))
+    if (gone < 0 && !sys::would_block(errno))
       return std::unexpected(sys::last_error(sys::SysOp::kReceive));
     if (gone <= 0) break;
     done += static_cast<std::size_t>(gone);  // An urgent byte ends one early.

@@ -181,7 +181,7 @@ std::expected<std::size_t, sys::SysError> UdpSocket::send(
     const int sent = fd_.kernel().sendmmsg(
         fd_.get(), room.headers.data(), static_cast<unsigned>(count), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) return static_cast<std::size_t>(sent);
-    if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
+    if (sys::would_block(errno)) return std::size_t{0};
   }
   const sys::SysError error = sys::last_error(sys::SysOp::kSend);
   if (datagrams.front().segment_size > 0 && is_segmentation_refusal(error.error)) {
@@ -245,7 +245,7 @@ std::expected<std::size_t, sys::SysError> UdpSocket::receive(DatagramScratch& sc
       }
       return static_cast<std::size_t>(got);
     }
-    if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
+    if (sys::would_block(errno)) return std::size_t{0};
   }
   return std::unexpected(sys::last_error(sys::SysOp::kReceive));
 }

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "sys/sys_error.h"
+
 namespace sluice::link {
 namespace {
 
@@ -91,7 +93,7 @@ FrameChannel::Read PacketChannel::read(std::vector<wire::FrameIn>& frames) {
   }
   const int count = kernel_->recvmmsg(fd_, messages_.data(), kPacketsMax, MSG_DONTWAIT);
   if (count < 0) {
-    if (errno == EAGAIN || errno == EINTR) return {.refused = refused};
+    if (sys::would_block(errno)) return {.refused = refused};
     // An answer of the last one's; others may come.
     if (kind_ == Peer::kWhoeverSends) return {.refused = refused};
     return {.end = ChannelEnd{.why = ChannelEnd::Why::kError, .error = errno}};

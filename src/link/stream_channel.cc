@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sys/sys_error.h"
+
 namespace sluice::link {
 namespace {
 
@@ -40,7 +42,7 @@ FrameChannel::Read StreamChannel::read(std::vector<wire::FrameIn>& frames) {
   message.msg_iovlen = 1;
   const ssize_t got = kernel_->recvmsg(fd_, &message, MSG_DONTWAIT);
   if (got < 0) {
-    if (errno == EAGAIN || errno == EINTR) return {};
+    if (sys::would_block(errno)) return {};
     return {.end = ChannelEnd{.why = ChannelEnd::Why::kError, .error = errno}};
   }
   if (got == 0) return {.end = ChannelEnd{}};

@@ -67,4 +67,7 @@ struct SysError {
   return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+// There is nothing to take yet, or no room, or a signal came first: to be tried again.
+[[nodiscard]] constexpr bool would_block(int error) { return error == EAGAIN || error == EINTR; }
+
 }  // namespace sluice::sys

@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::size_t kReadSize = 64 * 1024;
 
-[[nodiscard]] bool would_block(int error) { return error == EAGAIN || error == EINTR; }
-
 }  // namespace
 
 std::expected<RunLink, std::string> RunLink::open(std::string_view run) {
@@ -50,7 +48,7 @@ bool RunLink::write() {
   while (!output_.empty()) {
     const ssize_t sent =
         ::send(socket_.get(), output_.data(), output_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) return would_block(errno);
+    if (sent < 0) return sys::would_block(errno);
     output_.erase(0, static_cast<std::size_t>(sent));
   }
   return true;
@@ -64,7 +62,7 @@ bool RunLink::read() {
   const ssize_t got = ::recv(socket_.get(), input_.data() + had, kReadSize, MSG_DONTWAIT);
   const int error = errno;
   input_.resize(had + (got > 0 ? static_cast<std::size_t>(got) : 0));
-  if (got < 0) return would_block(error);
+  if (got < 0) return sys::would_block(error);
   return got > 0 && had <= kLineMax;
 }
 

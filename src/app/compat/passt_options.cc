@@ -63,7 +63,7 @@ constexpr PasstProgram kPasst{
         "else is said, and passt's ways to the host: its loopback behind the gateway, its "
         "addresses.\n",
     .options = kOptions,
-    .words = PasstWordsAre::kAnywhere};
+    .words = GetoptWordsAre::kAnywhere};
 
 void add_link_words(PasstDraft& draft) {
   // A socket that was passed is one guest's.

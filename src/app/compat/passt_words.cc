@@ -1,18 +1,15 @@
 #include "app/compat/passt_words.h"
 
 #include <fmt/core.h>
-#include <getopt.h>
 
-#include <algorithm>
+#include <iterator>
 #include <string_view>
+#include <utility>
+
+#include "base/unreachable.h"
 
 namespace sluice::app {
 namespace {
-
-// What getopt_long() gives for an option without a letter: above every letter.
-constexpr int kNumbered = 256;
-constexpr int kVersion = kNumbered + 1000;
-constexpr int kCapabilities = kVersion + 1;
 
 [[nodiscard]] std::vector<PasstOption> all_of(const PasstProgram& program) {
   const auto common = common_passt_options();
@@ -40,67 +37,42 @@ constexpr int kCapabilities = kVersion + 1;
   return text;
 }
 
-struct GetoptTables {
-  std::string letters;
-  std::vector<option> names;
-};
+// Behind those of the tables.
+enum class Telling : std::uint8_t { kHelp, kVersion, kCapabilities };
+constexpr GetoptOption kTellings[] = {
+    {"help", 'h', false}, {"version", 0, false}, {"print-capabilities", 0, false}};
 
-[[nodiscard]] GetoptTables getopt_tables(const std::vector<PasstOption>& options,
-                                         PasstWordsAre words) {
-  GetoptTables tables{.letters = words == PasstWordsAre::kLast ? "+h" : "h", .names = {}};
-  int number = kNumbered;
-  for (const PasstOption& one : options) {
-    const int argument = one.value != nullptr ? required_argument : no_argument;
-    tables.names.push_back({one.name, argument, nullptr, number++});
-    if (one.letter == 0) continue;
-    tables.letters += one.letter;
-    if (one.value != nullptr) tables.letters += ':';
+[[nodiscard]] EarlyExit told(const PasstProgram& program, Telling what) {
+  switch (what) {
+    case Telling::kHelp: return {help_text(program), 0};
+    case Telling::kVersion:
+      return {fmt::format("{}, by sluice " SLUICE_VERSION "\n", program.name), 0};
+    // As QEMU's document on vhost-user has it, "Backend program conventions".
+    case Telling::kCapabilities: return {"{\"type\": \"net\"}\n", 0};
   }
-  tables.names.push_back({"help", no_argument, nullptr, 'h'});
-  tables.names.push_back({"version", no_argument, nullptr, kVersion});
-  tables.names.push_back({"print-capabilities", no_argument, nullptr, kCapabilities});
-  tables.names.push_back({nullptr, 0, nullptr, 0});
-  return tables;
-}
-
-[[nodiscard]] const PasstOption& option_of(const std::vector<PasstOption>& options, int found) {
-  if (found >= kNumbered) return options[static_cast<std::size_t>(found - kNumbered)];
-  // getopt gives none but those that it was told of.
-  return *std::ranges::find(options, static_cast<char>(found), &PasstOption::letter);
-}
-
-[[nodiscard]] EarlyExit version_of(const PasstProgram& program) {
-  return {fmt::format("{}, by sluice " SLUICE_VERSION "\n", program.name), 0};
+  unreachable("what is told, outside its enum");
 }
 
 }  // namespace
 
 std::expected<std::vector<std::string>, EarlyExit> read_passt_words(
     const PasstProgram& program, std::span<const char* const> words, PasstDraft& draft) {
-  // getopt sorts the words, never their letters.
-  std::vector<char*> sorted;
-  sorted.reserve(words.size() + 1);
-  for (const char* const word : words) sorted.push_back(const_cast<char*>(word));
-  sorted.push_back(nullptr);
-  const int count = static_cast<int>(words.size());
-  const std::vector<PasstOption> options = all_of(program);
-  const GetoptTables tables = getopt_tables(options, program.words);
-  ::optind = 0;  // Begin anew, also after another call.
+  const std::vector<PasstOption> table = all_of(program);
+  std::vector<GetoptOption> options = getopt_options(table);
+  options.insert(options.end(), std::begin(kTellings), std::end(kTellings));
+  GetoptWords getopt(words, std::move(options), program.words);
   while (true) {
-    const int found =
-        ::getopt_long(count, sorted.data(), tables.letters.c_str(), tables.names.data(), nullptr);
-    if (found == -1) break;
-    if (found == '?') return std::unexpected(EarlyExit{"", 1});
-    if (found == 'h') return std::unexpected(EarlyExit{help_text(program), 0});
-    if (found == kVersion) return std::unexpected(version_of(program));
-    // As QEMU's document on vhost-user has it, "Backend program conventions".
-    if (found == kCapabilities) return std::unexpected(EarlyExit{"{\"type\": \"net\"}\n", 0});
-    const PasstOption& option = option_of(options, found);
-    const std::string name = fmt::format("--{}", option.name);
-    const auto taken = option.take(draft, {name, option.value != nullptr ? ::optarg : ""});
+    const auto found = getopt.next();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return getopt.others();
+    const auto& [number, text] = **found;
+    if (number >= table.size()) {
+      return std::unexpected(told(program, static_cast<Telling>(number - table.size())));
+    }
+    const std::string name = fmt::format("--{}", table[number].name);
+    const auto taken = table[number].take(draft, {name, text});
     if (!taken) return std::unexpected(passt_mistake(program, taken.error()));
   }
-  return std::vector<std::string>(sorted.begin() + ::optind, sorted.end() - 1);
 }
 
 EarlyExit passt_mistake(const PasstProgram& program, const Mistake& mistake) {

@@ -2,28 +2,22 @@
 // be shortened, letters put together.
 #pragma once
 
-#include <cstdint>
 #include <expected>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "app/compat/getopt_words.h"
 #include "app/compat/passt_option_table.h"
 #include "app/options/early_exit.h"
 
 namespace sluice::app {
 
-// Where words that are no options may stand.
-enum class PasstWordsAre : std::uint8_t {
-  kAnywhere,
-  kLast,  // The first one ends the options: it may be a command, with options of its own.
-};
-
 struct PasstProgram {
   const char* name;
   const char* about;                     // What --help begins with.
   std::span<const PasstOption> options;  // Besides those that all have.
-  PasstWordsAre words;
+  GetoptWordsAre words;
 };
 
 // Takes each option into the draft; the other words are returned. `words` is the whole command

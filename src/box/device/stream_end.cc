@@ -74,7 +74,7 @@ std::expected<sys::ReadResult, sys::SysError> StreamEnd::read(std::span<const Mu
     return sys::ReadResult{sys::ReadStatus::kData, static_cast<std::size_t>(length)};
   }
   if (length == 0) return sys::ReadResult{sys::ReadStatus::kEndOfStream, 0};
-  if (errno == EAGAIN || errno == EINTR) return sys::ReadResult{};
+  if (sys::would_block(errno)) return sys::ReadResult{};
   return std::unexpected(sys::last_error(sys::SysOp::kRead));
 }
 
@@ -87,7 +87,7 @@ std::expected<std::size_t, sys::SysError> StreamEnd::write(std::span<const ByteV
                              ? kernel_->sendmsg(fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL)
                              : kernel_->writev(fd(), parts.data(), static_cast<int>(count));
   if (length >= 0) return static_cast<std::size_t>(length);
-  if (errno == EAGAIN || errno == EINTR) return std::size_t{0};
+  if (sys::would_block(errno)) return std::size_t{0};
   return std::unexpected(sys::last_error(sys::SysOp::kWrite));
 }
 

@@ -21,6 +21,7 @@
 
 #include "sandbox/capabilities.h"
 #include "sys/descriptors.h"
+#include "sys/sys_error.h"
 #include "sys/unix_socket.h"
 
 namespace sluice::box {
@@ -215,7 +216,7 @@ bool FileServer::read_log() {
   std::array<char, 4096> part;
   while (true) {
     const ssize_t length = ::read(log_.get(), part.data(), part.size());
-    if (length < 0) return errno == EAGAIN || errno == EINTR;
+    if (length < 0) return sys::would_block(errno);
     if (length == 0) return false;
     std::string_view text(part.data(), static_cast<std::size_t>(length));
     while (text.ends_with('\n')) text.remove_suffix(1);

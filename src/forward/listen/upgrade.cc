@@ -186,7 +186,7 @@ std::expected<Upgrade, std::string> Upgrade::start(const std::vector<std::string
 Upgrade::State Upgrade::check() {
   ExecFailure message{.mark = '\0'};
   const ssize_t got = ::read(ready_.get(), &message, sizeof message);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return State::kStarting;
+  if (got < 0 && sys::would_block(errno)) return State::kStarting;
   if (got >= 1 && message.mark == kUpgradeReady) return State::kServes;
   if (got == static_cast<ssize_t>(sizeof message) && message.mark == kExecFailed) {
     failure_ = fmt::format("it could not be executed: {}", sys::errno_text(message.error));

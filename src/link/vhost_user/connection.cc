@@ -31,7 +31,7 @@ std::expected<VhostConnection::Step, std::string> VhostConnection::fill(std::siz
     const ssize_t length =
         socket_.kernel().recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0) {
-      if (errno == EAGAIN || errno == EINTR) return Step::kNotYet;
+      if (sys::would_block(errno)) return Step::kNotYet;
       return std::unexpected(sys::last_error(sys::SysOp::kReceive).describe());
     }
     if (length == 0) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sys/descriptors.h"
+#include "sys/sys_error.h"
 #include "telemetry/log.h"
 
 namespace sluice::serve {
@@ -60,7 +61,7 @@ void AskExec::flush() {
   while (is_there() && !unsent_.empty()) {
     const ssize_t sent =
         ::send(socket_.get(), unsent_.data(), unsent_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (sent < 0 && sys::would_block(errno)) return;
     if (sent < 0) {
       give_up("it has ended");
       return;
@@ -88,7 +89,7 @@ void AskExec::read() {
   const ssize_t got = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (got > 0) {
     input_.append(buffer.data(), static_cast<std::size_t>(got));
-  } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+  } else if (got == 0 || !sys::would_block(errno)) {
     give_up("it has ended");
   }
 }

@@ -2,162 +2,33 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <utility>
 
-#include "host/accept.h"
+#include "serve/slirp_api/slirp_request.h"
 #include "sys/unix_socket.h"
 
 namespace sluice::serve {
 namespace {
 
-constexpr int kBacklog = 16;
-constexpr std::uint64_t kListenerTag = SlirpApiServer::kClientsMax;
-constexpr std::size_t kAcceptsEach = 4;
 constexpr mode_t kMode = 0600;
-// With all places taken, whoever has his for so long leaves it to the next.
-constexpr Duration kTurnOfOne = std::chrono::seconds(1);
-
-[[nodiscard]] bool would_block(int error) { return error == EAGAIN || error == EINTR; }
 
 }  // namespace
 
 std::expected<std::unique_ptr<SlirpApiServer>, sys::SysError> SlirpApiServer::open(
     sys::Kernel& kernel, const std::string& path) {
-  auto listener = sys::bind_unix(kernel, SOCK_STREAM, path, kMode);
-  if (!listener) return std::unexpected(listener.error());
-  if (kernel.listen(listener->get(), kBacklog) != 0) {
-    return std::unexpected(sys::last_error(sys::SysOp::kListen));
-  }
-  auto loop = sys::EventLoop::create(kernel);
-  if (!loop) return std::unexpected(loop.error());
-  if (auto watched = loop->add(listener->get(), EPOLLIN, kListenerTag); !watched) {
-    return std::unexpected(watched.error());
-  }
-  return std::unique_ptr<SlirpApiServer>(
-      new SlirpApiServer(std::move(*loop), std::move(*listener)));
+  auto socket = sys::bind_unix(kernel, SOCK_STREAM, path, kMode);
+  if (!socket) return std::unexpected(socket.error());
+  auto server = AnswerServer::listen(std::move(*socket), kSlirpRequestMax);
+  if (!server) return std::unexpected(server.error());
+  return std::unique_ptr<SlirpApiServer>(new SlirpApiServer(std::move(*server)));
 }
 
-Instant SlirpApiServer::next_wakeup() const {
-  Instant next = resume_at_;
-  for (const auto& client : clients_) {
-    if (client != nullptr) next = std::min(next, client->until);
-  }
-  return next;
-}
-
-void SlirpApiServer::turn(Instant now) {
-  std::array<epoll_event, kClientsMax + 1> ready{};
-  const std::size_t count = loop_.wait(ready, now, now).value_or(0);
-  bool called = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto place = static_cast<std::size_t>(ready[i].data.u64);
-    if (place == kListenerTag) {
-      called = true;
-    } else if (clients_[place] != nullptr && !advance(place, now)) {
-      clients_[place].reset();
-    }
-  }
-  for (std::size_t place = 0; place < kClientsMax; ++place) {
-    auto& client = clients_[place];
-    if (client == nullptr || now < client->until) continue;
-    // Half a request is a wrong one, in the end.
-    const bool asked = client->output.empty() && !client->input.empty();
-    client->ended = true;
-    if (!asked || !advance(place, now)) client.reset();
-  }
-  if (called) accept(now);
-  if (now >= resume_at_) {
-    resume_at_ = kNever;
-    set_accepting(true);
-  }
-}
-
-void SlirpApiServer::set_accepting(bool accepting) {
-  // It was added.
-  (void)loop_.modify(listener_.get(), accepting ? std::uint32_t{EPOLLIN} : 0U, kListenerTag);
-}
-
-void SlirpApiServer::accept(Instant now) {
-  for (std::size_t i = 0; i < kAcceptsEach; ++i) {
-    const std::size_t place = place_for_another(now);
-    if (place == kClientsMax) {
-      // Whoever calls stays in the kernel's queue until one of them has had his time.
-      resume_at_ = now + host::kAcceptPause;
-      set_accepting(false);
-      return;
-    }
-    auto accepted = host::accept_from(listener_);
-    if (!accepted && sys::is_exhaustion(accepted.error().error)) {
-      resume_at_ = now + host::kAcceptPause;
-      set_accepting(false);
-    }
-    if (!accepted || !*accepted) return;
-    auto client = std::make_unique<Client>();
-    client->socket = std::move((*accepted)->socket);
-    client->began = now;
-    client->until = now + kPatience;
-    if (!loop_.add(client->socket.get(), EPOLLIN, place)) continue;
-    clients_[place] = std::move(client);
-    // The request is there already, as a rule.
-    if (!advance(place, now)) clients_[place].reset();
-  }
-}
-
-// A free one, or that of whoever came first, if he has had his time.
-std::size_t SlirpApiServer::place_for_another(Instant now) {
-  std::size_t first = kClientsMax;
-  for (std::size_t place = 0; place < kClientsMax; ++place) {
-    if (clients_[place] == nullptr) return place;
-    if (now < clients_[place]->began + kTurnOfOne) continue;
-    if (first == kClientsMax || clients_[place]->began < clients_[first]->began) first = place;
-  }
-  if (first != kClientsMax) clients_[first].reset();
-  return first;
-}
-
-bool SlirpApiServer::advance(std::size_t place, Instant now) {
-  Client& client = *clients_[place];
-  if (client.output.empty()) {
-    if (!client.ended && !read(client)) return false;
-    const auto request =
-        read_slirp_request(client.input, client.ended ? SlirpInput::kEnded : SlirpInput::kOpen);
-    if (!request) return true;
-    client.output = forwards_->answer(*request);
-    client.until = now + kPatience;
-  }
-  if (!write(client)) return false;
-  (void)loop_.modify(client.socket.get(), EPOLLOUT, place);  // It was added.
-  return true;
-}
-
-// False: it is gone.
-bool SlirpApiServer::read(Client& client) {
-  while (client.input.size() < kSlirpRequestMax) {
-    const std::size_t had = client.input.size();
-    client.input.resize(kSlirpRequestMax);
-    const ssize_t got = client.socket.kernel().recv(client.socket.get(), client.input.data() + had,
-                                                    kSlirpRequestMax - had, MSG_DONTWAIT);
-    const int error = errno;
-    client.input.resize(had + (got > 0 ? static_cast<std::size_t>(got) : 0));
-    if (got == 0) client.ended = true;
-    if (got < 0 && !would_block(error)) return false;
-    if (got <= 0) return true;
-  }
-  return true;
-}
-
-// False: it has all, or is gone.
-bool SlirpApiServer::write(Client& client) {
-  while (client.sent < client.output.size()) {
-    const ssize_t sent = client.socket.kernel().send(
-        client.socket.get(), client.output.data() + client.sent, client.output.size() - client.sent,
-        MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) return would_block(errno);
-    client.sent += static_cast<std::size_t>(sent);
-  }
-  return false;
+// Half a request is a wrong one, once it has ended.
+std::optional<std::string> SlirpApiServer::answer(const Said& said, Instant /*now*/) {
+  const auto request =
+      read_slirp_request(said.bytes, said.ended ? SlirpInput::kEnded : SlirpInput::kOpen);
+  if (!request) return std::nullopt;
+  return forwards_->answer(*request);
 }
 
 }  // namespace sluice::serve

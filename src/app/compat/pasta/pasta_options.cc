@@ -28,7 +28,7 @@ const PasstProgram& pasta() {
           "if nothing else is said, and pasta's ways to the host: its loopback behind the\n"
           "gateway, its addresses.\n",
       .options = pasta_options(),
-      .words = PasstWordsAre::kLast};
+      .words = GetoptWordsAre::kLast};
   return program;
 }
 

@@ -1,13 +1,14 @@
 #include "app/compat/slirp4netns/slirp_options.h"
 
 #include <fmt/core.h>
-#include <getopt.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <utility>
 
+#include "app/compat/getopt_words.h"
 #include "app/compat/slirp4netns/slirp_draft.h"
 #include "app/options/interface_name.h"
 #include "app/options/number_option.h"
@@ -188,34 +189,9 @@ constexpr const char* kVersionText =
     "slirp4netns version 1.3.0\n"
     "commit: none, this is sluice " SLUICE_VERSION "\n";
 
-// What getopt_long() gives for an option without a letter: above every letter.
-constexpr int kNumbered = 256;
-
-struct GetoptTables {
-  std::string letters = "hv";
-  std::vector<option> names;
-};
-
-[[nodiscard]] GetoptTables getopt_tables() {
-  GetoptTables tables;
-  int number = kNumbered;
-  for (const SlirpOption& one : kOptions) {
-    const int argument = one.value != nullptr ? required_argument : no_argument;
-    tables.names.push_back({one.name, argument, nullptr, number++});
-    if (one.letter == 0) continue;
-    tables.letters += one.letter;
-    if (one.value != nullptr) tables.letters += ':';
-  }
-  tables.names.push_back({"help", no_argument, nullptr, 'h'});
-  tables.names.push_back({"version", no_argument, nullptr, 'v'});
-  tables.names.push_back({nullptr, 0, nullptr, 0});
-  return tables;
-}
-
-[[nodiscard]] const SlirpOption& option_of(int found) {
-  if (found >= kNumbered) return kOptions[found - kNumbered];
-  return *std::ranges::find(kOptions, static_cast<char>(found), &SlirpOption::letter);
-}
+// Behind those of the table.
+enum class Telling : std::uint8_t { kHelp, kVersion };
+constexpr GetoptOption kTellings[] = {{"help", 'h', false}, {"version", 'v', false}};
 
 [[nodiscard]] EarlyExit mistake(const Mistake& what) {
   return {fmt::format("slirp4netns: {}; see 'slirp4netns --help'\n", what.text), 1};
@@ -224,30 +200,24 @@ struct GetoptTables {
 }  // namespace
 
 std::expected<SlirpOptions, EarlyExit> parse_slirp_options(std::span<const char* const> words) {
-  // getopt sorts the words, never their letters.
-  std::vector<char*> sorted;
-  sorted.reserve(words.size() + 1);
-  for (const char* const word : words) sorted.push_back(const_cast<char*>(word));
-  sorted.push_back(nullptr);
-  const int count = static_cast<int>(words.size());
-  const GetoptTables tables = getopt_tables();
+  std::vector<GetoptOption> known = getopt_options(kOptions);
+  known.insert(known.end(), std::begin(kTellings), std::end(kTellings));
+  GetoptWords getopt(words, std::move(known), GetoptWordsAre::kAnywhere);
   SlirpDraft draft;
-  ::optind = 0;  // Begin anew, also after another call.
   while (true) {
-    const int found =
-        ::getopt_long(count, sorted.data(), tables.letters.c_str(), tables.names.data(), nullptr);
-    if (found == -1) break;
-    if (found == '?') return std::unexpected(EarlyExit{"", 1});
-    if (found == 'h') return std::unexpected(EarlyExit{help_text(), 0});
-    if (found == 'v') return std::unexpected(EarlyExit{kVersionText, 0});
-    const SlirpOption& option = option_of(found);
-    const std::string name = fmt::format("--{}", option.name);
-    const auto taken = option.take(draft, {name, option.value != nullptr ? ::optarg : ""});
+    const auto found = getopt.next();
+    if (!found) return std::unexpected(found.error());
+    if (!*found) break;
+    const auto& [number, text] = **found;
+    if (number >= std::size(kOptions)) {
+      const auto telling = static_cast<Telling>(number - std::size(kOptions));
+      return std::unexpected(EarlyExit{telling == Telling::kHelp ? help_text() : kVersionText, 0});
+    }
+    const std::string name = fmt::format("--{}", kOptions[number].name);
+    const auto taken = kOptions[number].take(draft, {name, text});
     if (!taken) return std::unexpected(mistake(taken.error()));
   }
-  for (int i = ::optind; i < count; ++i) {
-    draft.words.emplace_back(sorted[static_cast<std::size_t>(i)]);
-  }
+  draft.words = getopt.others();
   auto options = finish_slirp_options(std::move(draft));
   if (!options) return std::unexpected(mistake(options.error()));
   return std::move(*options);

@@ -14,7 +14,7 @@ constexpr PasstOption kOwn[] = {
      }},
     {"hidden", 0, nullptr, "", [](PasstDraft&, PasstGiven) { return PasstTaken(); }}};
 
-constexpr PasstProgram program(PasstWordsAre words) {
+constexpr PasstProgram program(GetoptWordsAre words) {
   return {.name = "demo", .about = "Usage: demo\n", .options = kOwn, .words = words};
 }
 
@@ -23,7 +23,7 @@ using Words = std::vector<std::string>;
 TEST(PasstWords, OptionsMayBeShortenedAndLettersPutTogether) {
   PasstDraft draft;
   const std::vector<const char*> words{"demo", "-fq", "--ow=x", "--mtu", "1400"};
-  const auto rest = read_passt_words(program(PasstWordsAre::kAnywhere), words, draft);
+  const auto rest = read_passt_words(program(GetoptWordsAre::kAnywhere), words, draft);
   ASSERT_TRUE(rest.has_value());
   EXPECT_TRUE(rest->empty());
   EXPECT_EQ(draft.host_name, "x");
@@ -34,17 +34,17 @@ TEST(PasstWords, OptionsMayBeShortenedAndLettersPutTogether) {
 TEST(PasstWords, OtherWordsEndTheOptionsWhereTheyAreLast) {
   const std::vector<const char*> words{"demo", "word", "-f"};
   PasstDraft last;
-  EXPECT_EQ(read_passt_words(program(PasstWordsAre::kLast), words, last), (Words{"word", "-f"}));
+  EXPECT_EQ(read_passt_words(program(GetoptWordsAre::kLast), words, last), (Words{"word", "-f"}));
   EXPECT_FALSE(last.done.foreground);
   PasstDraft anywhere;
-  EXPECT_EQ(read_passt_words(program(PasstWordsAre::kAnywhere), words, anywhere), Words{"word"});
+  EXPECT_EQ(read_passt_words(program(GetoptWordsAre::kAnywhere), words, anywhere), Words{"word"});
   EXPECT_TRUE(anywhere.done.foreground);
 }
 
 TEST(PasstWords, MistakesNameProgramAndOption) {
   PasstDraft draft;
   const std::vector<const char*> words{"demo", "-x", "bad"};
-  const auto rest = read_passt_words(program(PasstWordsAre::kLast), words, draft);
+  const auto rest = read_passt_words(program(GetoptWordsAre::kLast), words, draft);
   ASSERT_FALSE(rest.has_value());
   EXPECT_EQ(rest.error().text, "demo: --own: bad; see 'demo --help'\n");
   EXPECT_EQ(rest.error().exit_code, 1);
@@ -53,7 +53,7 @@ TEST(PasstWords, MistakesNameProgramAndOption) {
 TEST(PasstWords, HelpShowsWhatIsTalkedAbout) {
   PasstDraft draft;
   const std::vector<const char*> words{"demo", "--help"};
-  const auto rest = read_passt_words(program(PasstWordsAre::kLast), words, draft);
+  const auto rest = read_passt_words(program(GetoptWordsAre::kLast), words, draft);
   ASSERT_FALSE(rest.has_value());
   const std::string& text = rest.error().text;
   EXPECT_TRUE(text.starts_with("Usage: demo\n\nOptions:\n"));

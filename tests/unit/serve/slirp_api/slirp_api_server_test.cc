@@ -1,18 +1,16 @@
 // slirp4netns' API socket with real clients, in one thread.
 #include "serve/slirp_api/slirp_api_server.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <deque>
 #include <filesystem>
 #include <string>
 
-#include "base/unique_fd.h"
 #include "sys/unix_socket.h"
+#include "unit/serve/answers/peer.h"
 
 namespace sluice::serve {
 namespace {
@@ -35,33 +33,6 @@ class NoPorts final : public PortSet {
   }
 };
 
-class Peer {
- public:
-  explicit Peer(const std::string& path) : socket_(::socket(AF_UNIX, SOCK_STREAM, 0)) {
-    const auto address = sys::unix_sockaddr(path);
-    EXPECT_EQ(::connect(socket_.get(), address->get(), address->length), 0);
-    EXPECT_EQ(::fcntl(socket_.get(), F_SETFL, O_NONBLOCK), 0);
-  }
-  void send(std::string_view text) {
-    (void)::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-  }
-  void end() { ::shutdown(socket_.get(), SHUT_WR); }
-  void read() {
-    char bytes[65'536];
-    ssize_t got = 0;
-    while ((got = ::recv(socket_.get(), bytes, sizeof bytes, 0)) > 0) {
-      answer.append(bytes, static_cast<std::size_t>(got));
-    }
-    if (got == 0 || errno == ECONNRESET) ended = true;
-  }
-
-  std::string answer;
-  bool ended = false;
-
- private:
-  UniqueFd socket_;
-};
-
 class SlirpApiServerTest : public testing::Test {
  protected:
   SlirpApiServerTest() {
@@ -73,7 +44,7 @@ class SlirpApiServerTest : public testing::Test {
   }
   ~SlirpApiServerTest() override { std::filesystem::remove_all(folder_); }
 
-  Peer& connect() { return peers_.emplace_back(path_); }
+  Peer& connect() { return peers_.emplace_back(*sys::unix_sockaddr(path_)); }
   void settle() {
     for (int i = 0; i < 20; ++i) server_->turn(now);
     for (Peer& peer : peers_) peer.read();
@@ -133,24 +104,12 @@ TEST_F(SlirpApiServerTest, NobodyWaitsForWhoSaysNothing) {
   connect().send(kList);
   settle();
   EXPECT_EQ(peers_[2].answer, kNone);
-  EXPECT_EQ(server_->next_wakeup(), now + SlirpApiServer::kPatience);
-  pass(SlirpApiServer::kPatience);
+  EXPECT_EQ(server_->next_wakeup(), now + AnswerServer::kPatience);
+  pass(AnswerServer::kPatience);
   EXPECT_EQ(peers_[0].answer, "");
   EXPECT_EQ(peers_[1].answer, kNoJson);
   EXPECT_TRUE(peers_[0].ended && peers_[1].ended);
   EXPECT_EQ(server_->next_wakeup(), kNever);
-}
-
-TEST_F(SlirpApiServerTest, WithAllPlacesTakenTheFirstOneLeavesHis) {
-  for (std::size_t i = 0; i < SlirpApiServer::kClientsMax; ++i) connect();
-  settle();
-  connect().send(kList);
-  settle();
-  EXPECT_EQ(peers_.back().answer, "");
-  pass(1s);
-  pass(1s);
-  EXPECT_EQ(peers_.back().answer, kNone);
-  EXPECT_TRUE(peers_.front().ended);
 }
 
 TEST_F(SlirpApiServerTest, WhatIsTooLongIsAnsweredWithoutItsEnd) {

@@ -94,13 +94,14 @@ def test_iperf3_tcp_bidir(t):
 def iperf3_udp(t, reverse):
     server = t.net.popen(t.net.srv, ["iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
     t.net.listening(server, 5201)
-    done = t.guest(["iperf3", "-c", t.srv, "-u", "-b", "100M", "-l", "1400", "-t",
+    done = t.guest(["iperf3", "-c", t.srv, "-u", "-b", "30M", "-l", "1400", "-t",
                     "1" if t.fast else "3", "-J", *(["-R"] if reverse else [])], timeout=40)
     result = json.loads(done.stdout)
     check("error" not in result, str(result.get("error")))
     total = result["end"]["sum"]
-    # 100 Mbit/s of 1400-byte datagrams; the machine may be busy, so a few may be lost.
-    check(total["packets"] > 5000, f"only {total['packets']} datagrams were sent")
+    # 30 Mbit/s of 1400-byte datagrams: a receiver's buffer holds 35 ms of them. The machine may be
+    # busy for longer, so a few may be lost.
+    check(total["packets"] > 2000, f"only {total['packets']} datagrams were sent")
     check(total["lost_percent"] < 5, f"{total['lost_percent']:.1f}% lost")
 
 

@@ -22,8 +22,8 @@ class Control:
     def __init__(self, t, run, uid=None):
         self.socket = socket.socket(socket.AF_UNIX)
         t.on_close(self.socket.close)
-        self.socket.settimeout(10)
         self.socket.connect(f"\0sluice/{os.getuid() if uid is None else uid}/{run}")
+        self.socket.settimeout(10)
         self.lines = self.socket.makefile("r", encoding="utf-8")
 
     def ask(self, do, **members):

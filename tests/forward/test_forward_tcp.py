@@ -170,8 +170,8 @@ def test_tcp_bare_port_serves_both_families(t):
 
 def unix_client(path):
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(5)
     client.connect(path)
+    client.settimeout(5)
     return client
 
 

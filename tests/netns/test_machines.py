@@ -271,8 +271,8 @@ def test_garbage_ends_its_connection_and_no_other(t, machine):
     machine.serve()
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\0", b"\xff" * 100_000, b"\0\0\0\x0d1234567890123"):
         bad = socket.socket(socket.AF_UNIX)
-        bad.settimeout(20)
         bad.connect(machine.path)
+        bad.settimeout(20)
         try:
             bad.sendall(garbage)
             check_equal(bad.recv(1), b"", "answer to garbage")
@@ -283,8 +283,8 @@ def test_garbage_ends_its_connection_and_no_other(t, machine):
     machine.configure()
     machine.run(["ping", "-c1", "-W20", GATEWAY[4]])
     second = socket.socket(socket.AF_UNIX)
-    second.settimeout(20)
     second.connect(machine.path)
+    second.settimeout(20)
     check_equal(second.recv(1), b"", "who comes while a machine is there")
     said = machine.end()
     check_equal(said.count("a frame cannot have"), 4, f"warnings in {said}")

@@ -79,8 +79,8 @@ class Slirp:
 
     def ask(self, request, end=True):
         with socket.socket(socket.AF_UNIX) as client:
+            client.connect(self.socket)  # Waits for its turn, as with a limit of time it would not.
             client.settimeout(10)
-            client.connect(self.socket)
             client.sendall(request)
             if end:
                 client.shutdown(socket.SHUT_WR)

@@ -29,20 +29,22 @@ void for_each_place(const policy::PortMap& map, const Visit& visit) {
 }  // namespace
 
 // One that is there already stays as it is.
-void LoopbackPorts::add_place(const Place& place) {
-  const auto [at, fresh] = numbers_.try_emplace({place.datagrams, place.guest}, next_);
-  if (!fresh) return;
-  Place& added = places_[next_];
-  added.guest = place.guest;
-  added.target = place.target;
-  added.datagrams = place.datagrams;
-  added.follows = place.follows;
+// The one at that place of the guest's, or `wanted` from now on.
+LoopbackPorts::Place& LoopbackPorts::place_of(const Place& wanted) {
+  const auto [at, fresh] = numbers_.try_emplace({wanted.datagrams, wanted.guest}, next_);
+  Place& place = places_[at->second];
+  if (!fresh) return place;
+  place.guest = wanted.guest;
+  place.target = wanted.target;
+  place.datagrams = wanted.datagrams;
+  place.follows = wanted.follows;
   to_ask_.push_back(next_++);
+  return place;
 }
 
 void LoopbackPorts::add(std::span<const policy::PortMap> maps) {
   for (const policy::PortMap& map : maps) {
-    for_each_place(map, [this](const Place& place) { add_place(place); });
+    for_each_place(map, [this](const Place& place) { (void)place_of(place); });
   }
 }
 
@@ -50,13 +52,8 @@ void LoopbackPorts::follow(std::span<const policy::PortMap> maps) {
   for (auto& [id, place] : places_) place.wanted = !place.follows;
   for (const policy::PortMap& map : maps) {
     for_each_place(map, [this](Place place) {
-      const auto found = numbers_.find({place.datagrams, place.guest});
-      if (found != numbers_.end()) {
-        places_.at(found->second).wanted = true;
-      } else {
-        place.follows = true;
-        add_place(place);
-      }
+      place.follows = true;
+      place_of(place).wanted = true;
     });
   }
   std::vector<std::uint32_t> gone;

@@ -75,7 +75,7 @@ class LoopbackPorts {
   // UDP, and where in the guest.
   using Key = std::pair<bool, wire::Endpoint>;
 
-  void add_place(const Place& place);
+  Place& place_of(const Place& wanted);
   void drop(std::uint32_t id);
   [[nodiscard]] bool watch(std::uint32_t id, const Place& place);
   void refuse(Place& place, int error, Instant now);

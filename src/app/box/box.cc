@@ -67,9 +67,11 @@ int box_command(const BoxOptions& options) {
     telemetry::log_info("the host has no way by IPv4, so the guest gets none");
   }
   plan->ipv4_default_route = choice.ipv4_default_route;
+  plan->hidden = options.hidden;
   serve::BoxGuest guest(std::move(*plan));
   serve::ServePlan serve = serve_plan(options, std::move(choice.network));
   serve.workers = workers_for(options);
+  serve.ask.command = shown_command(options.box.command);
   return serve::serve(serve, std::move(*outputs), guest);
 }
 

@@ -71,6 +71,11 @@ serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork netw
           .workers = options.workers.value_or(1)};
 }
 
+std::string shown_command(const std::vector<std::string>& command) {
+  constexpr std::size_t kMost = 200;
+  return fmt::format("{}", fmt::join(command, " ")).substr(0, kMost);
+}
+
 serve::ServePlan namespace_plan(const NamespaceOptions& options, flow::GuestNetwork network) {
   serve::ServePlan plan = serve_plan(options, std::move(network));
   plan.fast_path = options.fast_path;

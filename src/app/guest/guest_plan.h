@@ -1,6 +1,9 @@
 // The plans of what is served and of what is written down of it, from a guest's options.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "app/guest/guest_options.h"
 #include "app/guest/namespace_options.h"
 #include "app/guest/network_choice.h"
@@ -19,6 +22,8 @@ void tell_policy(const GuestOptions& options);
 [[nodiscard]] serve::OutputPlan output_plan(const GuestOptions& options);
 // Without fast path and loopback path: of a guest into whose namespace nobody of ours goes.
 [[nodiscard]] serve::ServePlan serve_plan(const GuestOptions& options, flow::GuestNetwork network);
+// Of a command, as it stands with what is asked about it.
+[[nodiscard]] std::string shown_command(const std::vector<std::string>& command);
 // With what is asked of these.
 [[nodiscard]] serve::ServePlan namespace_plan(const NamespaceOptions& options,
                                               flow::GuestNetwork network);

@@ -1,8 +1,6 @@
 // `sluice run`: its words as a plan of what is served, and of the command that is the guest.
 #include "app/run/run.h"
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <utility>
 
@@ -17,9 +15,6 @@
 
 namespace sluice::app {
 namespace {
-
-// Of the command, where it stands with what was answered for it.
-constexpr std::size_t kCommandShown = 200;
 
 [[nodiscard]] serve::CommandPlan command_plan(const RunOptions& options, bool ipv4_default_route) {
   return {.command = options.command,
@@ -44,7 +39,7 @@ int run_command(const RunOptions& options) {
   }
   serve::CommandGuest guest(command_plan(options, choice.ipv4_default_route));
   serve::ServePlan plan = namespace_plan(options, std::move(choice.network));
-  plan.ask.command = fmt::format("{}", fmt::join(options.command, " ")).substr(0, kCommandShown);
+  plan.ask.command = shown_command(options.command);
   return serve::serve(plan, std::move(*outputs), guest);
 }
 

@@ -91,13 +91,13 @@ void Session::window_changed() {
 
 void Session::suspend() {
   thread_.ask([this] {
-    if (terminal_) terminal_->suspend();
+    if (terminal_) terminal_->give_back();
   });
 }
 
 void Session::resume() {
   thread_.ask([this] {
-    if (terminal_) terminal_->resume();
+    if (terminal_ && has_started_) terminal_->take();
     input_.resume();
   });
   window_changed();
@@ -202,7 +202,7 @@ void Session::on_message(const GuestMessage& message) {
                    ++told_warnings_;
                    note([&] { warnings_.push_back({warned.step, warned.error, warned.hint}); });
                  },
-                 [this](const Started&) { note([&] { started_ = true; }); },
+                 [this](const Started&) { on_started(); },
                  [this](const Stopped& stopped) { note([&] { stop_ = stopped.signal; }); },
                  [this](const OutputEnd& end) {
                    // Standard error is ours, too.
@@ -218,6 +218,13 @@ void Session::on_message(const GuestMessage& message) {
       message);
 }
 
+// Until now keys were ours: who has typed Ctrl-C meant the boot.
+void Session::on_started() {
+  has_started_ = true;
+  if (terminal_) terminal_->take();
+  note([&] { started_ = true; });
+}
+
 // The first one is the cause.
 void Session::fail(SessionFailure failure) {
   note([&] {
@@ -230,9 +237,25 @@ void Session::check_end() {
       error_.delivered() < exited_->error_bytes) {
     return;
   }
+  if (auto lost = lost_output()) {
+    // The command has not heard of it: what it wrote into was a pipe.
+    const int status = exited_->status;
+    return fail({status == 0 ? kStatusOfFailure : status, std::move(*lost)});
+  }
   note([&] {
     if (!failure_ && !status_) status_ = exited_->status;
   });
+}
+
+// Of a reader who has gone the command was told.
+std::optional<sys::SetupError> Session::lost_output() const {
+  const auto lost = [](std::string_view name, const OutputRelay& output) {
+    return sys::SetupError{fmt::format("write to {}", name), output.error()->error,
+                           "what the command wrote there is not complete"};
+  };
+  if (output_.error()) return lost("standard output", output_);
+  if (error_.error()) return lost("standard error", error_);
+  return std::nullopt;
 }
 
 void Session::note(const std::function<void()>& change) {

@@ -43,7 +43,7 @@ struct SessionPlan {
   int input = 0;
   int output = 1;
   int error = 2;
-  // Input and output are a terminal that becomes raw.
+  // Input and output are a terminal, which is raw while the command has it.
   bool terminal = false;
 };
 
@@ -76,14 +76,14 @@ class Session final : private PortUser {
   [[nodiscard]] std::optional<int> take_stop();
   // As a shell has it; there once all that the command wrote was delivered.
   [[nodiscard]] std::optional<int> exit_status();
-  // Why that will be none of the command's.
+  // Why that will be none of the command's, or what it wrote is not all where it was to be.
   [[nodiscard]] std::optional<SessionFailure> failure();
 
   void signal(int number);
   // Asks our terminal how large it is.
   void window_changed();
-  // The terminal as it was, and raw again: around a stop of our process. Each returns when it is
-  // so.
+  // The terminal as it was before the command had it, and the command's again: at its end, and
+  // around a stop of our process. Each returns when it is so.
   void suspend();
   void resume();
   void power_off();
@@ -99,8 +99,10 @@ class Session final : private PortUser {
   void send_waiting();
   void hear();
   void on_message(const GuestMessage& message);
+  void on_started();
   void fail(SessionFailure failure);
   void check_end();
+  [[nodiscard]] std::optional<sys::SetupError> lost_output() const;
   // Changes what others ask for, and tells them.
   void note(const std::function<void()>& change);
 
@@ -120,6 +122,7 @@ class Session final : private PortUser {
   bool setup_sent_ = false;
   bool input_end_sent_ = false;
   std::array<bool, 2> close_sent_{};
+  bool has_started_ = false;
   std::optional<Exited> exited_;
   std::size_t told_stages_ = 0;
   std::size_t told_warnings_ = 0;

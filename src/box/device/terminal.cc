@@ -7,33 +7,60 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace sluice::box {
 namespace {
 
-constexpr std::uint8_t kRaw = 'r';
-constexpr std::uint8_t kAsItWas = 's';
+constexpr std::uint8_t kTake = 't';
+constexpr std::uint8_t kGiveBack = 'g';
+
+// The settings that a terminal had before it was made raw, while it is.
+class Settings {
+ public:
+  explicit Settings(int terminal) : terminal_(terminal) {}
+
+  void take() {
+    if (before_) return;
+    termios now{};
+    if (::tcgetattr(terminal_, &now) != 0) return;
+    before_ = now;
+    ::cfmakeraw(&now);
+    ::tcsetattr(terminal_, TCSANOW, &now);
+  }
+  // Another program may have it in the meantime, with settings of its own: only what was taken.
+  void give_back() {
+    if (before_) ::tcsetattr(terminal_, TCSANOW, &*before_);
+    before_.reset();
+  }
+
+ private:
+  int terminal_;
+  std::optional<termios> before_;
+};
 
 // Without job control's say: whether we are in the foreground was asked, and a process in a session
 // of its own is not asked (tty_check_change() of Linux).
-[[noreturn]] void keep(UniqueFd channel, int terminal, const termios& before) {
-  termios raw = before;
-  ::cfmakeraw(&raw);
+[[noreturn]] void keep(UniqueFd channel, int terminal) {
   std::vector<UniqueFd> kept;
   kept.push_back(std::move(channel));
   kept.emplace_back(::fcntl(terminal, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   kept = sandbox::stand_alone(std::move(kept), "sluice-term", sandbox::SeccompMode::kKill,
                               sandbox::ParentsEnd::kIsSeen);
   const int orders = kept[0].get();
-  const int fd = kept[1].get();
+  Settings settings(kept[1].get());
   std::uint8_t order = 0;
   while (::read(orders, &order, 1) == 1) {
-    ::tcsetattr(fd, TCSANOW, order == kRaw ? &raw : &before);
+    if (order == kTake) {
+      settings.take();
+    } else {
+      settings.give_back();
+    }
     if (::write(orders, &order, 1) != 1) break;
   }
-  ::tcsetattr(fd, TCSANOW, &before);
+  settings.give_back();
   ::_exit(0);
 }
 
@@ -46,24 +73,21 @@ std::optional<WindowSize> window_of(int fd) {
 }
 
 std::expected<Terminal, sys::SetupError> Terminal::open(int fd) {
-  termios before{};
-  if (::tcgetattr(fd, &before) != 0) {
+  if (::isatty(fd) == 0) {
     return std::unexpected(sys::SetupError{"read the terminal's settings", errno, ""});
   }
-  auto keeper = sandbox::HelperProcess::start(
-      "start a process that keeps the terminal", SOCK_STREAM,
-      [&](UniqueFd channel) { keep(std::move(channel), fd, before); });
+  auto keeper =
+      sandbox::HelperProcess::start("start a process that keeps the terminal", SOCK_STREAM,
+                                    [&](UniqueFd channel) { keep(std::move(channel), fd); });
   if (!keeper) return std::unexpected(keeper.error());
-  Terminal terminal(fd, ::getpgrp(), std::move(*keeper));
-  terminal.resume();
-  return terminal;
+  return Terminal(fd, ::getpgrp(), std::move(*keeper));
 }
 
-void Terminal::suspend() { order(kAsItWas); }
-
-void Terminal::resume() {
-  if (::tcgetpgrp(fd_) == group_) order(kRaw);
+void Terminal::take() {
+  if (::tcgetpgrp(fd_) == group_) order(kTake);
 }
+
+void Terminal::give_back() { order(kGiveBack); }
 
 void Terminal::order(std::uint8_t what) {
   // One that was killed, by the system in need, leaves the terminal as it is.

@@ -26,14 +26,13 @@ struct WindowSize {
 
 class Terminal {
  public:
-  // `fd` is the terminal, stays open and is not owned. It is made raw at once, if we are in its
-  // foreground (termios(3), cfmakeraw).
+  // `fd` is the terminal, stays open and is not owned.
   [[nodiscard]] static std::expected<Terminal, sys::SetupError> open(int fd);
 
-  // As it was, and raw again: around a stop of our process. The second does nothing while we are
-  // in the background. Each returns when it is done; any thread, one at a time.
-  void suspend();
-  void resume();
+  // Raw (termios(3), cfmakeraw), unless we are in the background; and as it was before that, if it
+  // was made raw. Each returns when it is done; any thread, one at a time.
+  void take();
+  void give_back();
 
  private:
   Terminal(int fd, pid_t group, sandbox::HelperProcess keeper)

@@ -95,7 +95,7 @@ struct ChildEnds {
   ::setsid();
   ::prctl(PR_SET_NAME, "virtiofsd");
   if (const auto entered = enter_own_namespaces(); !entered) return entered;
-  const auto place = mount_tree(plan.directory, plan.access);
+  const auto place = mount_tree(plan.tree);
   if (!place) return std::unexpected(place.error());
   raise_file_limit();
 

@@ -16,8 +16,7 @@
 namespace sluice::box {
 
 struct FileServerPlan {
-  std::string directory = "/";  // Absolute.
-  TreeAccess access = TreeAccess::kReadOnly;
+  SharedTree tree = {};
   std::string tag = "root";  // By which the guest mounts it; up to 36 bytes.
   VirtiofsdProgram program = {};
 };

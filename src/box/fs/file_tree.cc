@@ -2,17 +2,20 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <linux/mount.h>
+#include <limits.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <fstream>
 #include <iterator>
+#include <optional>
+#include <utility>
 
 #include "base/unique_fd.h"
 
@@ -74,12 +77,59 @@ constexpr std::array<std::string_view, 18> kKernelFileSystems = {
 [[nodiscard]] Done hide(const std::string& place) {
   // What is behind another that was hidden is not there any more.
   if (::access(place.c_str(), F_OK) != 0) return {};
-  if (::mount("none", place.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+  if (::mount("none", place.c_str(), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
               "size=4k,nr_inodes=2,mode=555") == 0 ||
       errno == ENOTDIR) {
     return {};
   }
   return failed(fmt::format("hide {} from the guest", place));
+}
+
+// The mount there, and all below it.
+[[nodiscard]] Done hold(const std::string& place, std::uint64_t attributes) {
+  mount_attr set{};
+  set.attr_set = attributes;
+  if (::mount_setattr(AT_FDCWD, place.c_str(), AT_RECURSIVE, &set, sizeof set) == 0) return {};
+  return failed(fmt::format("hold {} to what the guest may do", place),
+                errno == ENOSYS ? "mount_setattr() is there since Linux 5.12" : "");
+}
+
+// Over which directory; empty: errno says why not.
+[[nodiscard]] std::string attach(int mounts) {
+  for (const char* const point : kMountPoints) {
+    if (::move_mount(mounts, "", AT_FDCWD, point, MOVE_MOUNT_F_EMPTY_PATH) == 0) return point;
+  }
+  return "";
+}
+
+// Empty where there is no such directory: errno says why.
+[[nodiscard]] std::string real_path(const std::string& directory) {
+  std::array<char, PATH_MAX> path{};
+  return ::realpath(directory.c_str(), path.data()) != nullptr ? path.data() : "";
+}
+
+// Where it is below `directory`, from there on.
+[[nodiscard]] std::optional<std::string> relative_to(std::string_view directory,
+                                                     std::string_view place) {
+  if (directory != "/") {
+    if (!place.starts_with(directory)) return std::nullopt;
+    place.remove_prefix(directory.size());
+  }
+  if (place.size() < 2 || place.front() != '/') return std::nullopt;
+  return std::string(place.substr(1));
+}
+
+[[nodiscard]] std::vector<std::string> hidden_in(const SharedTree& tree,
+                                                 const std::string& directory,
+                                                 std::string_view mountinfo) {
+  std::vector<std::string> hidden = hidden_mounts(mountinfo, directory);
+  for (const std::string& folder : tree.hidden) {
+    const std::string place = real_path(folder);
+    // The directory itself: all of it is.
+    if (place == directory) return {""};
+    if (auto below = relative_to(directory, place)) hidden.push_back(std::move(*below));
+  }
+  return hidden;
 }
 
 }  // namespace
@@ -100,8 +150,8 @@ std::expected<void, sys::SetupError> enter_own_namespaces() {
       return failed("map the user of virtiofsd", kUserNamespaceHint);
     }
   }
-  // Mounts that come to the host's show; ours do not show there.
-  if (::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+  // One that came from the host later would have its own flags, and could be written.
+  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return failed("mounts for virtiofsd", uid == 0 ? "" : kUserNamespaceHint);
   }
   return {};
@@ -109,7 +159,6 @@ std::expected<void, sys::SetupError> enter_own_namespaces() {
 
 std::vector<std::string> hidden_mounts(std::string_view mountinfo, std::string_view directory) {
   std::vector<std::string> hidden;
-  const std::string below = directory == "/" ? "/" : fmt::format("{}/", directory);
   while (!mountinfo.empty()) {
     const std::string_view line = mountinfo.substr(0, mountinfo.find('\n'));
     mountinfo.remove_prefix(std::min(line.size() + 1, mountinfo.size()));
@@ -118,9 +167,8 @@ std::vector<std::string> hidden_mounts(std::string_view mountinfo, std::string_v
     if (dash == std::string_view::npos) continue;
     const std::string_view type = word(line.substr(dash + 3), 0);
     if (std::ranges::find(kKernelFileSystems, type) == kKernelFileSystems.end()) continue;
-    const std::string place = unescaped(word(line, 4));
-    if (place.starts_with(below) && place.size() > below.size()) {
-      hidden.push_back(place.substr(below.size()));
+    if (auto below = relative_to(directory, unescaped(word(line, 4)))) {
+      hidden.push_back(std::move(*below));
     }
   }
   // In containers it is a tmpfs with devices of the host's in it.
@@ -130,30 +178,25 @@ std::vector<std::string> hidden_mounts(std::string_view mountinfo, std::string_v
   return hidden;
 }
 
-std::expected<std::string, sys::SetupError> mount_tree(const std::string& directory,
-                                                       TreeAccess access) {
+std::expected<std::string, sys::SetupError> mount_tree(const SharedTree& tree) {
+  // mount(2) follows links, and what is compared with names of mounts has to be one without any.
+  const std::string directory = real_path(tree.directory);
+  if (directory.empty()) return failed(fmt::format("find {} for the guest", tree.directory));
   std::ifstream file("/proc/self/mountinfo");
   const std::string mountinfo{std::istreambuf_iterator<char>(file), {}};
-  std::string place;
-  for (const char* point : kMountPoints) {
-    if (::mount(directory.c_str(), point, nullptr, MS_BIND | MS_REC, nullptr) == 0) {
-      place = point;
-      break;
-    }
-  }
-  if (place.empty()) return failed(fmt::format("a mount of {} for the guest", directory));
-  for (const std::string& hidden : hidden_mounts(mountinfo, directory)) {
-    const auto done = hide(fmt::format("{}/{}", place, hidden));
+  const UniqueFd mounts(
+      ::open_tree(AT_FDCWD, directory.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+  if (!mounts.valid()) return failed(fmt::format("a mount of {} for the guest", directory));
+  if (const auto held = hold("/", MOUNT_ATTR_RDONLY); !held) return std::unexpected(held.error());
+  const auto place = attach(mounts.get());
+  if (place.empty()) return failed(fmt::format("a place for {}", directory));
+  for (const std::string& each : hidden_in(tree, directory, mountinfo)) {
+    const auto done = hide(fmt::format("{}/{}", place, each));
     if (!done) return std::unexpected(done.error());
   }
-  mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                        (access == TreeAccess::kReadOnly ? MOUNT_ATTR_RDONLY : 0U);
-  if (::syscall(SYS_mount_setattr, AT_FDCWD, place.c_str(), AT_RECURSIVE, &attributes,
-                sizeof attributes) != 0) {
-    return failed(fmt::format("hold {} to what the guest may do", directory),
-                  errno == ENOSYS ? "mount_setattr() is there since Linux 5.12" : "");
-  }
+  const std::uint64_t access = tree.access == TreeAccess::kReadOnly ? MOUNT_ATTR_RDONLY : 0U;
+  const auto held = hold(place, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | access);
+  if (!held) return std::unexpected(held.error());
   return place;
 }
 

@@ -42,7 +42,7 @@ std::expected<std::unique_ptr<FsDevice>, sys::SetupError> FsDevice::create(Devic
     (void)server.read_log();
     const std::string& words = server.last_words();
     return std::unexpected(
-        sys::SetupError{fmt::format("virtiofsd for {}: {}", server.plan().directory,
+        sys::SetupError{fmt::format("virtiofsd for {}: {}", server.plan().tree.directory,
                                     words.empty() ? agreed.error() : words),
                         0, ""});
   }
@@ -210,7 +210,7 @@ void FsDevice::fail(std::string_view why) {
   if (interrupt_ != nullptr) interrupt_->needs_reset();
   (void)server_.read_log();
   const std::string& words = server_.last_words();
-  tell_(fmt::format("virtiofsd for {} serves no more: {}", server_.plan().directory,
+  tell_(fmt::format("virtiofsd for {} serves no more: {}", server_.plan().tree.directory,
                     words.empty() ? std::string(why) : fmt::format("{} ({})", why, words)));
 }
 

@@ -1,6 +1,7 @@
 #include "serve/box/box_guest.h"
 
 #include <fmt/core.h>
+#include <signal.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -66,11 +67,26 @@ constexpr int kSignalStatus = 128;
   return words;
 }
 
+// Those that are for the command. One that we were started to ignore is not: it would not have
+// come to a command of this machine, and to be sent it is deadly.
+[[nodiscard]] std::vector<int> signals_for_command() {
+  std::vector<int> signals{SIGINT,  SIGQUIT,  SIGTERM, SIGHUP, SIGUSR2,
+                           SIGALRM, SIGWINCH, SIGTSTP, SIGCONT};
+  std::erase_if(signals, [](int signal) {
+    struct sigaction action{};
+    return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+  });
+  return signals;
+}
+
 [[nodiscard]] bool asks_to_end(int signal) {
   return signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
 }
 
 }  // namespace
+
+BoxGuest::BoxGuest(BoxPlan plan, MakeBoxParts make)
+    : plan_(std::move(plan)), make_(std::move(make)), signals_(signals_for_command()) {}
 
 std::expected<void, sys::SetupError> BoxGuest::begin(const GuestSetting& setting) {
   auto parts = make_(plan_, setting);
@@ -116,6 +132,7 @@ void BoxGuest::end(int status, std::optional<sys::SetupError> failure) {
   if (exit_status_) return;
   exit_status_ = status;
   failure_ = std::move(failure);
+  parts_->suspend();  // What is said from here on is ours, and so are the keys.
 }
 
 void BoxGuest::on_news() {
@@ -158,6 +175,7 @@ void BoxGuest::on_files_end() {
 }
 
 void BoxGuest::on_signal(const signalfd_siginfo& info) {
+  if (exit_status_) return;  // There is no command any more.
   const int signal = static_cast<int>(info.ssi_signo);
   if (signal == SIGWINCH) return parts_->window_changed();
   // Once the command has stopped we do, so that the shell sees one job; before there is one, at

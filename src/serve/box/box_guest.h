@@ -4,8 +4,6 @@
 // (processors, device thread) is behind its parts.
 #pragma once
 
-#include <array>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,11 +19,11 @@ namespace sluice::serve {
 class BoxGuest final : public Guest {
  public:
   // `make` stands for tests.
-  explicit BoxGuest(BoxPlan plan, MakeBoxParts make = make_box_parts)
-      : plan_(std::move(plan)), make_(std::move(make)) {}
+  explicit BoxGuest(BoxPlan plan, MakeBoxParts make = make_box_parts);
 
   [[nodiscard]] std::string_view program() const override { return "sluice box"; }
-  [[nodiscard]] std::span<const int> signals() const override { return kSignals; }
+  // Without those that we were started to ignore, as by nohup(1).
+  [[nodiscard]] std::span<const int> signals() const override { return signals_; }
   [[nodiscard]] std::expected<void, sys::SetupError> begin(const GuestSetting& setting) override;
   [[nodiscard]] std::expected<GuestEnds, sys::SetupError> await(sys::Kernel& kernel) override;
   [[nodiscard]] std::expected<void, sys::SetupError> start() override;
@@ -45,9 +43,6 @@ class BoxGuest final : public Guest {
   [[nodiscard]] const std::optional<sys::SetupError>& failure() const override { return failure_; }
 
  private:
-  static constexpr std::array kSignals{SIGINT,  SIGQUIT,  SIGTERM, SIGHUP, SIGUSR2,
-                                       SIGALRM, SIGWINCH, SIGTSTP, SIGCONT};
-
   void on_news();
   void on_machine_end();
   void on_boot_timer();
@@ -59,6 +54,7 @@ class BoxGuest final : public Guest {
 
   BoxPlan plan_;
   MakeBoxParts make_;
+  std::vector<int> signals_;
   std::unique_ptr<BoxParts> parts_;  // From begin() on.
   UniqueFd boot_timer_;              // Readable when the command should have started long ago.
   bool started_ = false;             // The command has.

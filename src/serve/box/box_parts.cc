@@ -112,8 +112,6 @@ Done Box::make(const GuestSetting& setting) {
   if (auto done = make_devices(setting); !done) return done;
   if (auto done = load(); !done) return done;
   stage("machine built");
-  // Last, as it makes the terminal the command's: what fails before is told to
-  // a person.
   return open_session(setting);
 }
 
@@ -154,24 +152,20 @@ Done Box::build_machine() {
 
 Done Box::serve_files() {
   servers_.reserve(plan_.shares.size() + 1);
-  const auto access = [](bool writable) {
-    return writable ? box::TreeAccess::kWritable : box::TreeAccess::kReadOnly;
+  const auto tree = [this](const std::string& directory, bool writable) {
+    return box::SharedTree{
+        .directory = directory,
+        .access = writable ? box::TreeAccess::kWritable : box::TreeAccess::kReadOnly,
+        .hidden = plan_.hidden};
   };
-  if (auto done = serve_directory({.directory = plan_.root,
-                                   .access = access(false),
-                                   .tag = box::kRootTag,
-                                   .program = virtiofsd_});
-      !done) {
-    return done;
-  }
+  const auto serve = [this](box::SharedTree shared, std::string tag) {
+    return serve_directory(
+        {.tree = std::move(shared), .tag = std::move(tag), .program = virtiofsd_});
+  };
+  if (auto done = serve(tree(plan_.root, false), std::string(box::kRootTag)); !done) return done;
   for (std::size_t i = 0; i < plan_.shares.size(); ++i) {
-    if (auto done = serve_directory({.directory = plan_.shares[i].path,
-                                     .access = access(plan_.shares[i].writable),
-                                     .tag = share_tag(i),
-                                     .program = virtiofsd_});
-        !done) {
-      return done;
-    }
+    const BoxShare& share = plan_.shares[i];
+    if (auto done = serve(tree(share.path, share.writable), share_tag(i)); !done) return done;
   }
   return {};
 }
@@ -198,8 +192,9 @@ Done Box::make_devices(const GuestSetting& setting) {
   rng_ = std::move(*rng);
   const box::MemoryFile shared = machine_->memory_file();
   for (box::FileServer& server : servers_) {
-    auto device = box::FsDevice::create(
-        *thread_, server, shared, fault(fmt::format("files of '{}'", server.plan().directory)));
+    auto device =
+        box::FsDevice::create(*thread_, server, shared,
+                              fault(fmt::format("files of '{}'", server.plan().tree.directory)));
     if (!device) return std::unexpected(device.error());
     files_.push_back(std::move(*device));
   }

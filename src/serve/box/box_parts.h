@@ -66,7 +66,8 @@ class BoxParts {
   // To the command.
   virtual void signal(int number) = 0;
   virtual void window_changed() = 0;
-  // Our terminal is as it was, and the command's again: around a stop of our process.
+  // Our terminal is as it was, and the command's again: at its end, and around a stop of our
+  // process.
   virtual void suspend() = 0;
   virtual void resume() = 0;
 };

@@ -30,6 +30,8 @@ struct BoxPlan {
 
   std::string root = "/";  // What is the machine's root, of which nothing changes; absolute.
   std::vector<BoxShare> shares{};
+  // Folders of the host's that the machine finds empty, in whatever it sees; absolute.
+  std::vector<std::string> hidden{};
 
   std::string interface = "eth0";
   std::uint16_t net_queues = 1;    // Pairs of queues, 1 to kNetQueuesMax.

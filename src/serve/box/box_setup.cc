@@ -84,6 +84,7 @@ box::Setup box_setup(const BoxPlan& plan, const GuestSetting& setting, BoxCaller
   box::Setup setup;
   setup.command = plan.command;
   setup.environment = std::move(caller.environment);
+  for (const std::string& variable : setting.environment) set_variable(setup.environment, variable);
   for (const std::string& variable : plan.environment) set_variable(setup.environment, variable);
   setup.directory = plan.workdir;
   setup.directory_required = plan.workdir_required;

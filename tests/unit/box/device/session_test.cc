@@ -172,6 +172,29 @@ TEST_F(SessionTest, WhatNobodyReadsHoldsUpNoEnd) {
   EXPECT_EQ(session_->exit_status(), 141);
 }
 
+// The command wrote into a pipe, and has not heard of it.
+TEST_F(SessionTest, OutputThatCannotBeWrittenIsToldAndIsNoSuccess) {
+  const UniqueFd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  for (const std::uint8_t status : {std::uint8_t{0}, std::uint8_t{7}}) {
+    MockConsole guest;
+    const auto session = Session::create(*guest.thread, *guest.device,
+                                         {.setup = {kSetup.begin(), kSetup.end()},
+                                          .input = input_.from.get(),
+                                          .output = output_.to.get(),
+                                          .error = full.get()});
+    guest.start();
+    for (std::uint32_t port = 0; port < 3; ++port) guest.open(port);
+    guest.write(2, "abc");
+    guest.write(0, text_of(emit(GuestMessage(Exited{status, 0, 3}))));
+    ASSERT_TRUE((*session)->failure().has_value());
+    EXPECT_EQ((*session)->failure()->status, status == 0 ? 125 : status);
+    EXPECT_EQ((*session)->failure()->error.describe(),
+              "write to standard error: No space left on device; what the command wrote there is "
+              "not complete");
+    guest.device->reset();
+  }
+}
+
 TEST_F(SessionTest, StagesAndTheStartAreToldAndBounded) {
   open();
   for (std::size_t i = 0; i < 2 * Session::kStagesMax; ++i) say(Stage{"kernel", i});
@@ -306,21 +329,27 @@ int use_terminal(int terminal) {
   auto session = Session::create(
       *guest.thread, *guest.device,
       {.setup = {'x'}, .input = terminal, .output = terminal, .error = terminal, .terminal = true});
-  if (!session || !is_raw()) return 2;
+  if (!session || is_raw()) return 2;
   const auto confine = [] {
     if (sandbox::kSanitized) return std::expected<void, sys::SetupError>();
     return sandbox::confine_device_thread(sandbox::SeccompMode::kKill);
   };
   if (!guest.thread->start(confine)) return 3;
   guest.threaded = true;
+  // Until there is a command, whose terminal it becomes, Ctrl-C is for the boot.
   (*session)->suspend();
-  if (is_raw()) return 4;
   (*session)->resume();
-  if (!is_raw()) return 5;
+  if (is_raw()) return 4;
   guest.start();
   for (std::uint32_t port = 0; port < 3; ++port) guest.open(port);
   guest.give_room(0, 4096);
   if (guest.read(0) != "x" + text_of(emit(HostMessage(Window{33, 99})))) return 6;
+  guest.write(0, text_of(emit(GuestMessage(Started{}))));
+  if (!is_raw()) return 5;
+  (*session)->suspend();
+  if (is_raw()) return 8;
+  (*session)->resume();
+  if (!is_raw()) return 9;
   guest.give_room(1, 100);
   guest.thread->stop();
   (*session).reset();

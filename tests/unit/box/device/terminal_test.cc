@@ -39,6 +39,12 @@ class TerminalTest : public testing::Test {
     EXPECT_EQ(::tcgetattr(slave_.get(), &settings), 0);
     return (settings.c_lflag & (ICANON | ECHO | ISIG)) == 0;
   }
+  void change(const std::function<void(termios&)>& what) const {
+    termios settings{};
+    ASSERT_EQ(::tcgetattr(slave_.get(), &settings), 0);
+    what(settings);
+    ASSERT_EQ(::tcsetattr(slave_.get(), TCSANOW, &settings), 0);
+  }
   // Within what any machine needs.
   [[nodiscard]] bool becomes_raw(bool raw) const {
     for (int i = 0; i < 2000 && is_raw() != raw; ++i) {
@@ -62,6 +68,7 @@ class TerminalTest : public testing::Test {
     {
       auto terminal = Terminal::open(slave_.get());
       if (!terminal) ::_exit(1);
+      terminal->take();
       wait();
       work(*terminal, wait);
     }
@@ -85,9 +92,9 @@ TEST_F(TerminalTest, IsRawUntilItEnds) {
 
 TEST_F(TerminalTest, IsAsItWasWhileWeAreStopped) {
   in_terminal([](Terminal& terminal, const Wait& wait) {
-    terminal.suspend();
+    terminal.give_back();
     wait();
-    terminal.resume();
+    terminal.take();
     wait();
   });
   EXPECT_TRUE(becomes_raw(true));
@@ -109,7 +116,32 @@ TEST_F(TerminalTest, IsRestoredAlsoWhenWeAreKilled) {
 TEST_F(TerminalTest, ThatIsNotOurForegroundsIsLeftAlone) {
   auto terminal = Terminal::open(slave_.get());
   ASSERT_TRUE(terminal.has_value());
+  terminal->take();
   EXPECT_FALSE(is_raw());
+  // Another program has it by now, and is raw itself.
+  change([](termios& settings) { ::cfmakeraw(&settings); });
+  terminal->give_back();
+  EXPECT_TRUE(is_raw());
+  terminal = std::unexpected(sys::SetupError{});
+  EXPECT_TRUE(is_raw());
+}
+
+TEST_F(TerminalTest, IsGivenBackAsItWasWhenItWasTaken) {
+  in_terminal([](Terminal& terminal, const Wait& wait) {
+    terminal.give_back();
+    wait();
+    terminal.take();
+    wait();
+  });
+  EXPECT_TRUE(becomes_raw(true));
+  next();
+  EXPECT_TRUE(becomes_raw(false));
+  change([](termios& settings) { settings.c_cc[VERASE] = 'E'; });
+  next();
+  EXPECT_TRUE(becomes_raw(true));
+  next();
+  EXPECT_TRUE(becomes_raw(false));
+  change([](termios& settings) { EXPECT_EQ(settings.c_cc[VERASE], 'E'); });
 }
 
 TEST_F(TerminalTest, AnythingElseIsRefused) {

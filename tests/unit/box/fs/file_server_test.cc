@@ -32,7 +32,7 @@ class FileServerTest : public testing::Test {
   void SetUp() override {
     const auto program = find_virtiofsd(search_path());
     if (!program) GTEST_SKIP() << program.error().describe();
-    plan_.directory = "/etc";
+    plan_.tree.directory = "/etc";
     plan_.program = *program;
   }
   std::expected<FileServer, sys::SetupError> start() {
@@ -99,7 +99,7 @@ TEST_F(FileServerTest, AProgramThatIsNotThereIsNamed) {
 }
 
 TEST_F(FileServerTest, ADirectoryThatIsNotThereIsNamed) {
-  plan_.directory = "/nowhere/at/all";
+  plan_.tree.directory = "/nowhere/at/all";
   const auto server = start();
   ASSERT_FALSE(server.has_value());
   EXPECT_NE(server.error().describe().find("/nowhere/at/all"), std::string::npos);

@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 
@@ -61,13 +65,13 @@ class MountTest : public testing::TestWithParam<uid_t> {
     directory_ = "/tmp/file-tree-XXXXXX";
     ASSERT_NE(::mkdtemp(directory_.data()), nullptr);
     std::ofstream(directory_ + "/file") << "content";
-    ASSERT_EQ(::chown(directory_.c_str(), GetParam(), GetParam()), 0);
+    ASSERT_EQ(::mkdir((directory_ + "/shared").c_str(), 0755), 0);
+    std::ofstream(directory_ + "/shared/file") << "content";
+    for (const char* const name : {"", "/shared"}) {
+      ASSERT_EQ(::chown((directory_ + name).c_str(), GetParam(), GetParam()), 0);
+    }
   }
-  void TearDown() override {
-    ::unlink((directory_ + "/file").c_str());
-    ::unlink((directory_ + "/new").c_str());
-    ::rmdir(directory_.c_str());
-  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
   void check(const std::function<int()>& work) {
     const int result = in_child(GetParam(), work);
     if (result == kCannot) GTEST_SKIP() << "no namespaces here";
@@ -82,7 +86,7 @@ class MountTest : public testing::TestWithParam<uid_t> {
 
 TEST_P(MountTest, AReadOnlyTreeIsReadAndNotWritten) {
   check([this] {
-    const auto place = mount_tree(directory_, TreeAccess::kReadOnly);
+    const auto place = mount_tree({.directory = directory_});
     if (!place) return 1;
     if (::access((*place + "/file").c_str(), R_OK) != 0) return 2;
     if (create(*place + "/new") >= 0 || errno != EROFS) return 3;
@@ -92,15 +96,85 @@ TEST_P(MountTest, AReadOnlyTreeIsReadAndNotWritten) {
 
 TEST_P(MountTest, AWritableOneIsWritten) {
   check([this] {
-    const auto place = mount_tree(directory_, TreeAccess::kWritable);
+    const auto place = mount_tree({.directory = directory_, .access = TreeAccess::kWritable});
     if (!place) return 1;
     return create(*place + "/new") >= 0 ? 0 : 2;
   });
 }
 
+// A server that takes names apart as it should not would find the host's tree there.
+TEST_P(MountTest, NothingElseIsWritten) {
+  for (const TreeAccess access : {TreeAccess::kReadOnly, TreeAccess::kWritable}) {
+    check([&, this] {
+      const std::string shared = directory_ + "/shared";
+      if (!mount_tree({.directory = shared, .access = access})) return 1;
+      for (const std::string& other : {directory_ + "/new", shared + "/new"}) {
+        if (create(other) >= 0 || errno != EROFS) return 2;
+      }
+      return ::access((directory_ + "/file").c_str(), R_OK) == 0 ? 0 : 3;
+    });
+  }
+}
+
+// As one would be with its own flags, to be written.
+TEST_P(MountTest, WhatIsMountedOnTheHostLaterIsNotThere) {
+  if (GetParam() != 0) GTEST_SKIP() << "only root mounts on the host";
+  check([this] {
+    // We are the host now, whose mounts are seen by others.
+    if (::mount("none", "/", nullptr, MS_REC | MS_SHARED, nullptr) != 0) return 1;
+    std::array<int, 2> ready{};
+    std::array<int, 2> mounted{};
+    char byte = 0;
+    if (::pipe(ready.data()) != 0 || ::pipe(mounted.data()) != 0) return 2;
+    const pid_t server = ::fork();
+    if (server == 0) {
+      if (!enter_own_namespaces()) ::_exit(kCannot);
+      const auto place = mount_tree({.directory = directory_});
+      (void)!::write(ready[1], "x", 1);
+      (void)!::read(mounted[0], &byte, 1);
+      ::_exit(place && ::access((*place + "/shared/file").c_str(), F_OK) == 0 ? 0 : 3);
+    }
+    (void)!::read(ready[0], &byte, 1);
+    if (::mount("none", (directory_ + "/shared").c_str(), "tmpfs", 0, nullptr) != 0) return 4;
+    (void)!::write(mounted[1], "x", 1);
+    int status = 0;
+    ::waitpid(server, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 5;
+  });
+}
+
+// mount(2) follows it.
+TEST_P(MountTest, ALinkLeadsToTheSameAsItsPlace) {
+  ASSERT_EQ(::symlink("/", (directory_ + "/link").c_str()), 0);
+  check([this] {
+    const auto place = mount_tree({.directory = directory_ + "/link"});
+    if (!place) return 1;
+    if (::access((*place + "/proc/self").c_str(), F_OK) == 0) return 2;
+    if (::access((*place + "/dev/null").c_str(), F_OK) == 0) return 3;
+    return ::access((*place + "/etc/passwd").c_str(), R_OK) == 0 ? 0 : 4;
+  });
+}
+
+TEST_P(MountTest, WhatIsHiddenIsEmptyAndNotWritten) {
+  check([this] {
+    const auto place = mount_tree({.directory = directory_,
+                                   .access = TreeAccess::kWritable,
+                                   .hidden = {directory_ + "/shared", "/etc", "/nowhere"}});
+    if (!place) return 1;
+    if (::access((*place + "/shared/file").c_str(), F_OK) == 0) return 2;
+    if (create(*place + "/shared/new") >= 0) return 3;
+    return create(*place + "/new") >= 0 ? 0 : 4;
+  });
+  check([this] {
+    const auto place =
+        mount_tree({.directory = directory_ + "/shared", .hidden = {directory_ + "/shared"}});
+    return place && ::access((*place + "/file").c_str(), F_OK) != 0 ? 0 : 1;
+  });
+}
+
 TEST_P(MountTest, TheRootHasNoProcessesAndDevicesInIt) {
   check([] {
-    const auto place = mount_tree("/", TreeAccess::kReadOnly);
+    const auto place = mount_tree({.directory = "/"});
     if (!place) return 1;
     if (::access((*place + "/proc/self").c_str(), F_OK) == 0) return 2;
     if (::access((*place + "/dev/null").c_str(), F_OK) == 0) return 3;
@@ -112,13 +186,13 @@ TEST_P(MountTest, TheRootHasNoProcessesAndDevicesInIt) {
 }
 
 TEST_P(MountTest, NothingOfItIsSeenOutside) {
-  check([this] { return mount_tree(directory_, TreeAccess::kReadOnly) ? 0 : 1; });
+  check([this] { return mount_tree({.directory = directory_}) ? 0 : 1; });
   EXPECT_EQ(::access("/mnt/file", F_OK), -1);
   EXPECT_EQ(::access((directory_ + "/file").c_str(), W_OK), 0);
 }
 
 TEST_P(MountTest, WhatIsNotThereIsAnError) {
-  check([] { return mount_tree("/nowhere/at/all", TreeAccess::kReadOnly) ? 1 : 0; });
+  check([] { return mount_tree({.directory = "/nowhere/at/all"}) ? 1 : 0; });
 }
 
 INSTANTIATE_TEST_SUITE_P(Users, MountTest, testing::Values(0, 1000));

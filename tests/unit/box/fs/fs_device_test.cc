@@ -91,10 +91,13 @@ class Served {
     directory_ = "/tmp/fs-device-XXXXXX";
     EXPECT_NE(::mkdtemp(directory_.data()), nullptr);
     std::ofstream(directory_ + "/file") << "content";
+    outside_ = directory_ + "-outside";
+    std::ofstream{outside_} << "content";
     const auto program = find_virtiofsd(search_path());
-    auto server = FileServer::start(
-        sys::real_kernel(),
-        {.directory = directory_, .access = access, .tag = "share0", .program = *program});
+    auto server =
+        FileServer::start(sys::real_kernel(), {.tree = {.directory = directory_, .access = access},
+                                               .tag = "share0",
+                                               .program = *program});
     if (!server) {
       error = server.error().describe();
       return;
@@ -116,6 +119,7 @@ class Served {
     server_.reset();
     for (const char* name : {"/file", "/made"}) ::remove((directory_ + name).c_str());
     ::rmdir(directory_.c_str());
+    ::remove(outside_.c_str());
   }
   void kill_server() {
     ASSERT_EQ(::syscall(SYS_pidfd_send_signal, server_->pidfd(), SIGKILL, nullptr, 0), 0);
@@ -163,6 +167,16 @@ class Served {
     return ask(FUSE_LOOKUP, FUSE_ROOT_ID,
                {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.size() + 1});
   }
+  int remove(std::string_view name) {
+    const std::string text(name);
+    return ask(FUSE_UNLINK, FUSE_ROOT_ID,
+               {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.size() + 1});
+  }
+  // Of a file beside the directory.
+  [[nodiscard]] std::vector<std::string> names_outside() const {
+    return {outside_, ".." + outside_.substr(outside_.rfind('/')), "file/../../" + outside_};
+  }
+  [[nodiscard]] bool is_there_outside() const { return ::access(outside_.c_str(), F_OK) == 0; }
   // A link in the root that leads to somewhere else.
   int make_link(std::string_view target) {
     // The name and its end, the target and its end.
@@ -196,6 +210,7 @@ class Served {
 
  private:
   std::string directory_;
+  std::string outside_;
   std::optional<FileServer> server_;
   std::uint64_t unique_ = 0;
 };
@@ -298,6 +313,9 @@ TEST_F(FsDeviceTest, NamesLeadNowhereOutside) {
     for (const std::string_view name : {"../etc", "/etc", "/", "a/../../etc", "../../etc/passwd"}) {
       EXPECT_LT(served.look_up(name), 0) << name;
     }
+    for (const std::string& name : served.names_outside())
+      EXPECT_LT(served.remove(name), 0) << name;
+    EXPECT_TRUE(served.is_there_outside());
     // What is there is the link, which the guest's kernel follows in the guest.
     const bool writable = access == TreeAccess::kWritable;
     EXPECT_EQ(served.make_link("/etc"), writable ? 0 : -EROFS);

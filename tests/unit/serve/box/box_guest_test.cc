@@ -1,8 +1,11 @@
 #include "serve/box/box_guest.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,7 @@ struct Script {
   std::string console;
   std::vector<int> signals;
   int windows = 0;
+  int suspends = 0;
   int resumes = 0;
   int stops = 0;
 };
@@ -44,7 +48,7 @@ class ScriptedParts final : public BoxParts {
   sys::SetupError file_failure() const override { return {"virtiofsd has ended", 0, ""}; }
   void signal(int number) override { script_.signals.push_back(number); }
   void window_changed() override { ++script_.windows; }
-  void suspend() override {}
+  void suspend() override { ++script_.suspends; }
   void resume() override { ++script_.resumes; }
 
  private:
@@ -93,6 +97,10 @@ TEST_F(BoxGuestTest, EndsWithTheCommand) {
   guest_.on_ready(kNews);
   EXPECT_EQ(guest_.exit_status(), 7);
   EXPECT_FALSE(guest_.failure());
+  // The terminal is ours again, for what we say and keys that end us, and stays so.
+  EXPECT_EQ(script_.suspends, 1);
+  signal(SIGCONT);
+  EXPECT_EQ(script_.resumes, 0);
   // What its kernel still sends counts, so the machine runs on.
   EXPECT_FALSE(guest_.goes_on());
   EXPECT_EQ(script_.stops, 0);
@@ -213,6 +221,15 @@ TEST_F(BoxGuestTest, TheThirdTerminationEndsWhatDoesNotAnswer) {
   EXPECT_FALSE(guest_.exit_status());
   signal(SIGTERM);
   EXPECT_EQ(guest_.exit_status(), 143);
+}
+
+TEST(BoxGuestSignals, ThoseThatWeWereStartedToIgnoreAreNotForTheCommand) {
+  const auto before = ::signal(SIGHUP, SIG_IGN);
+  const BoxGuest guest{BoxPlan{}};
+  ::signal(SIGHUP, before);
+  const std::span<const int> signals = guest.signals();
+  EXPECT_EQ(std::ranges::count(signals, SIGHUP), 0);
+  EXPECT_EQ(std::ranges::count(signals, SIGTERM), 1);
 }
 
 TEST_F(BoxGuestTest, InterruptsMayComeAsOftenAsOneLikes) {

@@ -21,6 +21,7 @@ class BoxSetupTest : public testing::Test {
     return box_setup(plan_,
                      {.network = network_,
                       .resolver_options = options_,
+                      .environment = prepared_,
                       .fast_path = policy::FastPathUse::kOff,
                       .workers = 1,
                       .signals = signals_,
@@ -31,6 +32,7 @@ class BoxSetupTest : public testing::Test {
   BoxPlan plan_;
   flow::GuestNetwork network_;
   std::vector<std::string> options_;
+  std::vector<std::string> prepared_;
   sys::SavedSignals signals_;
 };
 
@@ -57,6 +59,13 @@ TEST_F(BoxSetupTest, VariablesOfThePlanWin) {
   plan_.environment = {"B=2", "C=3"};
   EXPECT_EQ(setup({.environment = {"A=1", "B=1", "BB=1"}}).environment,
             (std::vector<std::string>{"A=1", "BB=1", "B=2", "C=3"}));
+}
+
+TEST_F(BoxSetupTest, WhatWasPreparedForTheCommandIsInItsEnvironment) {
+  prepared_ = {"SLUICE_POLICY_URL=http://policy", "C=ours"};
+  plan_.environment = {"C=3"};
+  EXPECT_EQ(setup({.environment = {"A=1", "SLUICE_POLICY_URL=old"}}).environment,
+            (std::vector<std::string>{"A=1", "SLUICE_POLICY_URL=http://policy", "C=3"}));
 }
 
 TEST_F(BoxSetupTest, ItsNetworkIsThatOfRun) {

@@ -1,6 +1,7 @@
 """What the commands that look at a run show in a terminal, 80 and 140 columns wide, as tmux sees it:
 lines fit, heads stand above their columns, and nothing of a guest's reaches the terminal raw."""
 
+import itertools
 import os
 import re
 import shutil
@@ -52,11 +53,15 @@ def pour(connection):
         time.sleep(0.06)
 
 
+NUMBERS = itertools.count()
+
+
 class Screen:
     """A command in a window of tmux, with a server of its own."""
 
     def __init__(self, run, columns, *words, color=False, lines=24):
-        self.name = f"sluice-{os.getpid()}-{columns}-{'-'.join(words[:2])}"
+        # Not one that was there a moment ago: its server may be about to end yet.
+        self.name = f"sluice-{os.getpid()}-{next(NUMBERS)}"
         environment = {**run.env, "TERM": "screen-256color"}
         environment.pop("NO_COLOR", None)
         if not color:

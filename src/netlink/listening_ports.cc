@@ -11,7 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
+
+#include "netlink/netlink_attributes.h"
 
 namespace sluice::netlink {
 namespace {
@@ -28,10 +29,25 @@ constexpr std::size_t kReceiveRoom = 32 * 1024;
   return {address, wire::Port{ntohs(socket.id.idiag_sport)}};
 }
 
-[[nodiscard]] std::optional<wire::Endpoint> socket_in(const nlmsghdr& message) {
-  if (message.nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
-  if (mnl_nlmsg_get_payload_len(&message) < sizeof(inet_diag_msg)) return std::nullopt;
-  return endpoint_of(*static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&message)));
+// Whether it takes clients of IPv4 as well, at all addresses of both families (ipv6(7)).
+[[nodiscard]] bool has_both_families(const nlmsghdr& message) {
+  bool only_v6 = false;
+  for_each_attribute(message, sizeof(inet_diag_msg), [&only_v6](const nlattr& attribute) {
+    if (mnl_attr_get_type(&attribute) != INET_DIAG_SKV6ONLY) return;
+    only_v6 = mnl_attr_get_payload_len(&attribute) == 1 && mnl_attr_get_u8(&attribute) != 0;
+  });
+  return !only_v6;
+}
+
+void add_socket(const nlmsghdr& message, std::vector<wire::Endpoint>& found) {
+  if (message.nlmsg_type != SOCK_DIAG_BY_FAMILY) return;
+  if (mnl_nlmsg_get_payload_len(&message) < sizeof(inet_diag_msg)) return;
+  const wire::Endpoint at =
+      endpoint_of(*static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&message)));
+  found.push_back(at);
+  if (!at.address.is_v4() && at.address.is_unspecified() && has_both_families(message)) {
+    found.push_back({wire::IpAddress::v4(std::uint32_t{0}), at.port});
+  }
 }
 
 // The error of a message that is one; 0: it is none.
@@ -105,8 +121,7 @@ std::expected<void, sys::SysError> ListeningPorts::read_answer(std::vector<wire:
       if (const int error = error_in(*message); error != 0) {
         return std::unexpected(sys::SysError{sys::SysOp::kNetlink, error});
       }
-      const auto socket = socket_in(*message);
-      if (socket && found.size() < kSocketsMax) found.push_back(*socket);
+      if (found.size() < kSocketsMax) add_socket(*message, found);
     }
   }
 }

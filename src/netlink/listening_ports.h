@@ -33,7 +33,7 @@ class ListeningPorts {
   [[nodiscard]] UniqueFd take() && { return std::move(fd_); }
 
   // TCP sockets that listen, or UDP sockets that are bound and have no peer: where, each once,
-  // sorted. Never blocks.
+  // sorted; one at all addresses of both families at those of each. Never blocks.
   [[nodiscard]] std::expected<std::vector<wire::Endpoint>, sys::SysError> ask(Kind kind);
 
  private:

@@ -159,7 +159,7 @@ struct Surroundings {
   const auto is_ours = [&ports = around.ports, metrics = around.prepared.metrics.get()](
                            policy::Protocol protocol, const wire::Endpoint& at) {
     if (ports.waits_at(protocol, at)) return true;
-    return metrics != nullptr && protocol == policy::Protocol::kTcp && metrics->endpoint() == at;
+    return metrics != nullptr && protocol == policy::Protocol::kTcp && metrics->waits_at(at);
   };
   auto guest = std::make_unique<PortFollower>(
       around.ports, around.prepared.network,

@@ -20,8 +20,10 @@ std::expected<void, sys::SysError> UdpIo::watch(const Socket& socket) {
 }
 
 void UdpIo::open(const flow::OpenUdp& action, flow::Turn turn) {
-  // One socket is for all targets of an endpoint, so those on this machine go this way, too.
-  const host::Outbound::Way& way = outbound_.of(action.family);
+  // One socket is for all targets of an endpoint, so those on this machine go this way, too; unless
+  // there are no others.
+  const host::Outbound::Way way =
+      action.at_loopback ? host::Outbound::Way{} : outbound_.of(action.family);
   host::UdpOptions options{.device = way.device};
   if (way.address) options.bind = wire::Endpoint{*way.address, {}};
   auto socket = open_with_room(

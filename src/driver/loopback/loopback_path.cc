@@ -159,7 +159,7 @@ void LoopbackPath::close(const flow::CloseTcp& action) {
 
 void LoopbackPath::on_event(const EventTag& tag, flow::Turn turn) {
   if (tag.kind == EventKind::kGuestListener) {
-    if (LoopbackPorts::Place* const place = ports_.find(tag)) accept(*place, turn);
+    accept(tag, turn);
     return;
   }
   if (tag.index >= calls_.size()) return;
@@ -174,7 +174,10 @@ void LoopbackPath::on_event(const EventTag& tag, flow::Turn turn) {
   engine_.tcp().on_guest_answered(call.id, turn);
 }
 
-void LoopbackPath::accept(LoopbackPorts::Place& place, flow::Turn turn) {
+void LoopbackPath::accept(const EventTag& tag, flow::Turn turn) {
+  LoopbackPorts::Place* const found = ports_.find(tag);
+  if (found == nullptr) return;
+  LoopbackPorts::Place& place = *found;
   std::uint32_t count = 0;
   while (count < place.share.most()) {
     if (!hand_overs_.has_descriptors()) {
@@ -186,6 +189,9 @@ void LoopbackPath::accept(LoopbackPorts::Place& place, flow::Turn turn) {
     if (!accepted && sys::is_exhaustion(accepted.error().error)) {
       engine_.drops().count(flow::DropReason::kNoDescriptors);
       ports_.pause(turn.now);
+    } else if (!accepted) {
+      ports_.lose(tag, accepted.error().error, turn.now);
+      return;
     }
     if (!accepted || !*accepted) break;
     ++count;

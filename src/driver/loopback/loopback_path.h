@@ -89,7 +89,7 @@ class LoopbackPath final : public GuestSocketTaker {
   void serve_waiting(wire::IpFamily family, flow::Turn turn);
   // Those who have waited longest.
   void refuse_waiting(wire::IpFamily family, std::size_t count, flow::Turn turn);
-  void accept(LoopbackPorts::Place& place, flow::Turn turn);
+  void accept(const EventTag& tag, flow::Turn turn);
   void order(Instant now);
   [[nodiscard]] std::deque<flow::TcpId>& waiting(wire::IpFamily family) {
     return waiting_[GuestSockets::tag_of(family)];

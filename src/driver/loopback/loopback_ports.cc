@@ -77,10 +77,10 @@ void LoopbackPorts::drop(std::uint32_t id) {
 
 bool LoopbackPorts::has(policy::Protocol protocol, wire::Port port) const {
   for (const auto family : {wire::IpFamily::kV4, wire::IpFamily::kV6}) {
-    const auto found = numbers_.find(
-        {protocol == policy::Protocol::kUdp, {wire::IpAddress::loopback(family), port}});
-    if (found == numbers_.end()) continue;
-    if (places_.at(found->second).standing != Standing::kRefused) return true;
+    if (numbers_.contains(
+            {protocol == policy::Protocol::kUdp, {wire::IpAddress::loopback(family), port}})) {
+      return true;
+    }
   }
   return false;
 }
@@ -132,6 +132,14 @@ void LoopbackPorts::refuse(Place& place, int error, Instant now) {
   }
 }
 
+void LoopbackPorts::lose(const EventTag& tag, int error, Instant now) {
+  Place* const place = find(tag);
+  if (place == nullptr) return;
+  (void)loop_.remove(place->listener.fd());
+  place->listener.close();
+  refuse(*place, error, now);
+}
+
 void LoopbackPorts::ask_again() {
   ask_again_at_ = kNever;
   for (auto& [id, place] : places_) {
@@ -162,6 +170,7 @@ void LoopbackPorts::tell(const Place& place, int error) {
                       sys::errno_text(error),
                       error == EADDRINUSE ? "; a program in the guest has this port"
                       : no_address        ? "; is its loopback interface up?"
+                      : error == EINVAL   ? "; the guest has ended our socket there"
                                           : "");
 }
 

@@ -52,7 +52,8 @@ class LoopbackPorts {
   void add(std::span<const policy::PortMap> maps);
   // Those that follow are these from now on, but for those that are there for ever.
   void follow(std::span<const policy::PortMap> maps);
-  // Whether who waits at this port of the guest's loopback is one of us, or about to be.
+  // Whether it is for us to wait at this port of the guest's loopback, though a program of the
+  // guest's may have it.
   [[nodiscard]] bool has(policy::Protocol protocol, wire::Port port) const;
   // Asks for what was not asked for, as much as may be under way. False: the agent is too busy.
   [[nodiscard]] bool order(agent::GuestAgent& agent, std::uint64_t first_tag);
@@ -66,6 +67,8 @@ class LoopbackPorts {
   void ask_again();
   // Null: there is none yet.
   [[nodiscard]] Place* find(const EventTag& tag);
+  // Its listener is none any more: the guest's root may end any socket of its namespace.
+  void lose(const EventTag& tag, int error, Instant now);
   // There is no descriptor left: no listener is watched until resume().
   void pause(Instant now);
   [[nodiscard]] Instant resume_at() const { return resume_at_; }

@@ -116,6 +116,7 @@ struct JoinTcp {
 struct OpenUdp {
   UdpId socket;
   wire::IpFamily family{};
+  bool at_loopback = false;  // For a program at the guest's loopback: writes to the host's alone.
 };
 // A socket of the guest's network that is connected to `server`, at its loopback; answered by
 // UdpFlows::on_guest_opened() or on_guest_refused(). What the server says is received as of others.

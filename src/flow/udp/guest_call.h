@@ -21,17 +21,18 @@ class GuestCall {
 
   // `port` of the guest's; the loopback of the client's own family comes before the other one.
   GuestCall(bool loopback_first, wire::IpFamily family, wire::Port port) {
-    own_ = {wire::IpAddress::loopback(family), port};
+    const wire::Endpoint own{wire::IpAddress::loopback(family), port};
     const wire::Endpoint other{wire::IpAddress::loopback(other_family(family)), port};
     if (loopback_first) {
-      places_ = {own_, other, std::nullopt};
+      places_ = {own, other, std::nullopt};
     } else {
-      places_ = {std::nullopt, own_, other};
+      places_ = {std::nullopt, own, other};
     }
   }
 
   // At the loopback of the client's own family.
-  [[nodiscard]] const wire::Endpoint& own() const { return own_; }
+  [[nodiscard]] const wire::Endpoint& own() const { return *places_[own_place()]; }
+  void go_to_own() { at_ = own_place(); }
 
   // Of the place that it is led to now; nothing: the guest's address, by the link.
   [[nodiscard]] const std::optional<wire::Endpoint>& server() const { return places_[at_]; }
@@ -54,7 +55,8 @@ class GuestCall {
     return family == wire::IpFamily::kV4 ? wire::IpFamily::kV6 : wire::IpFamily::kV4;
   }
 
-  wire::Endpoint own_;
+  [[nodiscard]] std::size_t own_place() const { return places_.front() ? 0 : 1; }
+
   std::array<std::optional<wire::Endpoint>, 3> places_;
   std::size_t at_ = 0;
 };

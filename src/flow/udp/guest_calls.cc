@@ -44,6 +44,12 @@ void GuestCalls::hang_up(GuestCall& call, ActionSink& out) {
   call.is_open = false;
 }
 
+void GuestCalls::ask_own(GuestCall& call, std::uint32_t flow, ActionSink& out) {
+  hang_up(call, out);
+  call.go_to_own();
+  ask(call, flow, out);
+}
+
 bool GuestCalls::found(GuestCall& call, Instant now) {
   call.answered = true;
   forget_kept(call);

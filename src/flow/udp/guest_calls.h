@@ -40,6 +40,9 @@ class GuestCalls {
                                                  Instant now) const;
   // Has the driver call the server that `flow` is led to.
   void ask(GuestCall& call, std::uint32_t flow, ActionSink& out);
+  // The same at the loopback of the client's own family, wherever it was led before: a server is
+  // known there.
+  void ask_own(GuestCall& call, std::uint32_t flow, ActionSink& out);
   // Keeps it until somebody answers. False: it was not wanted, or there is no room.
   [[nodiscard]] bool keep(GuestCall& call, const UdpBatch& batch, Instant now);
   void forget_kept(GuestCall& call);

@@ -27,8 +27,8 @@ namespace sluice::flow {
   const Flow& flow = flows_.at(index);
   GuestCall& call = *flow.call;
   const bool kept = calls_.keep(call, batch, turn.now);
-  if (kept && !flow.answered && calls_.waits_elsewhere(call, turn.now)) {
-    lead_on(index, turn);
+  if (kept && calls_.waits_elsewhere(call, turn.now)) {
+    calls_.ask_own(call, index, turn.out);
     return;
   }
   const auto& [datagrams, segment_size] = batch;
@@ -50,8 +50,9 @@ namespace sluice::flow {
 // there: others may never hear of it.
 [[gnu::cold]] void UdpFlows::lead_others_on(wire::Port port, Turn turn) {
   flows_.for_each([&](SlabHandle handle, const Flow& other) {
-    const bool waits = other.call != nullptr && !other.call->server() && !other.answered;
-    if (waits && other.key.guest.port == port) lead_on(handle.index, turn);
+    // One that was answered at the guest's address has no call any more.
+    const bool waits = other.call != nullptr && !other.call->server();
+    if (waits && other.key.guest.port == port) calls_.ask_own(*other.call, handle.index, turn.out);
   });
 }
 

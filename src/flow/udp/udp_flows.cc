@@ -117,7 +117,7 @@ void UdpFlows::send_to_host(std::uint32_t index, const UdpBatch& batch, std::uin
 UdpId UdpFlows::socket_for(const wire::Endpoint& guest, ActionSink& out) {
   if (const auto found = sockets_.shared(guest)) return *found;
   const UdpId id = sockets_.add_shared(guest);
-  out.push(OpenUdp{id, guest.address.family()});
+  out.push(OpenUdp{id, guest.address.family(), guest.address.is_loopback()});
   return id;
 }
 

@@ -41,6 +41,11 @@ class MetricsServer final : private Answerer {
   // Where it listens, with the port that the kernel chose.
   [[nodiscard]] const wire::Endpoint& endpoint() const { return endpoint_; }
 
+  // Whether it is who waits there: at all addresses, also at each.
+  [[nodiscard]] bool waits_at(const wire::Endpoint& at) const {
+    return at.port == endpoint_.port && (at == endpoint_ || endpoint_.address.is_unspecified());
+  }
+
   // As AnswerServer has them.
   [[nodiscard]] int fd() const { return server_.fd(); }
   [[nodiscard]] Instant next_wakeup() const { return server_.next_wakeup(); }

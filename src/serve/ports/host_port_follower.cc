@@ -87,8 +87,6 @@ void HostPortFollower::look(policy::Protocol protocol, std::span<const wire::End
   for (const wire::Endpoint& one : waiting) {
     if (!is_followed(protocol, one)) continue;
     wanted.emplace(one.port.value, one.address.family());
-    // Who waits at all addresses of IPv6 mostly has those of IPv4, too.
-    if (one.address.is_unspecified()) wanted.emplace(one.port.value, wire::IpFamily::kV4);
   }
   wanted = within_bounds(protocol, wanted);
   if (wanted == led(protocol)) return;

@@ -66,6 +66,24 @@ TEST_F(ListeningPortsTest, TellsOfListenersOfBothFamiliesUntilTheyGo) {
   }
 }
 
+TEST_F(ListeningPortsTest, WhoTakesClientsOfBothFamiliesIsToldOfInBoth) {
+  for (const int only_v6 : {0, 1}) {
+    const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6), 0);
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    socklen_t length = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    ASSERT_EQ(::bind(fd.get(), generic, length), 0);
+    ASSERT_EQ(::listen(fd.get(), 1), 0);
+    ASSERT_EQ(::getsockname(fd.get(), generic, &length), 0);
+    const wire::Port port{ntohs(address.sin6_port)};
+    const auto told = ports_.ask(Kind::kTcp).value();
+    EXPECT_TRUE(contains(told, {wire::parse_ip("::").value(), port}));
+    EXPECT_EQ(contains(told, {wire::parse_ip("0.0.0.0").value(), port}), only_v6 == 0);
+  }
+}
+
 TEST_F(ListeningPortsTest, WhoIsBoundAndDoesNotListenWaitsForNobody) {
   const Bound socket = bound(SOCK_STREAM);
   EXPECT_FALSE(contains(ports_.ask(Kind::kTcp).value(), socket.at));

@@ -59,10 +59,10 @@ class FastPathFixture : public flow::test::TcpFixture {
     io.reset();
     now = loop_->now();
     restart({});
-    io.emplace(IoContext{kernel, *loop_, outbound_}, tcp());
+    io.emplace(IoContext{kernel, *loop_, outbound}, tcp());
     path.emplace(kernel, *loop_, engine(), *io, std::move(ours), options);
-    udp.emplace(IoContext{kernel, *loop_, outbound_}, engine());
-    loopback.emplace(IoContext{kernel, *loop_, outbound_}, engine(),
+    udp.emplace(IoContext{kernel, *loop_, outbound}, engine());
+    loopback.emplace(IoContext{kernel, *loop_, outbound}, engine(),
                      LoopbackPath::HostSockets{*io, *udp}, *path);
   }
   [[nodiscard]] Carrier& carrier() { return path->carrier(); }
@@ -178,6 +178,11 @@ class FastPathFixture : public flow::test::TcpFixture {
 
   // The worker's part.
 
+  // How many sockets have something to say at this moment.
+  [[nodiscard]] std::size_t events() {
+    std::array<epoll_event, 16> ready{};
+    return loop_->wait(ready, now, now).value_or(ready.size());
+  }
   void turn(Duration patience = 2ms) {
     std::array<epoll_event, 64> events;
     const bool busy = engine().has_deferred() || carrier().has_ready();
@@ -234,6 +239,7 @@ class FastPathFixture : public flow::test::TcpFixture {
         [&](const flow::CallGuest& action) { loopback->call(action, {now, sink}); },
         [&](const flow::JoinTcp& action) { loopback->join(action, {now, sink}); },
         [&](const flow::OpenGuestUdp& action) { loopback->call(action, {now, sink}); },
+        [&](const flow::OpenUdp& action) { udp->open(action, {now, sink}); },
         [&](const flow::SendUdp& action) { udp->send(action, {now, sink}); },
         [&](const flow::CloseUdp& action) { udp->close(action); },
         [](const auto&) {}};
@@ -300,6 +306,7 @@ class FastPathFixture : public flow::test::TcpFixture {
   std::optional<HandOvers> path;
   std::optional<UdpIo> udp;
   std::optional<LoopbackPath> loopback;
+  host::Outbound outbound;
 
  private:
   void listen() {
@@ -339,7 +346,6 @@ class FastPathFixture : public flow::test::TcpFixture {
   }
 
   std::optional<sys::EventLoop> loop_;
-  host::Outbound outbound_;
   UniqueFd listener_;
   wire::Endpoint server_;
   flow::TcpId connected_;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "unit/driver/fast_path/hand_overs_fixture.h"
 
 namespace sluice::driver {
@@ -299,10 +301,47 @@ TEST_F(LoopbackPortTest, OneThatFollowsGoesAndItsConnectionsStay) {
   EXPECT_EQ(received(served.get(), 14), "from the guest");
 }
 
+TEST_F(LoopbackPortTest, DatagramsGoToTheLoopbackWhateverWayOthersGo) {
+  outbound.v4.address = flow::test::ip("127.0.0.2");
+  const auto server = host::UdpSocket::open(kernel, wire::IpFamily::kV4,
+                                            {.bind = flow::test::endpoint("127.0.0.1:0")});
+  ASSERT_TRUE(server.has_value());
+  engine().udp().on_loopback_datagrams({.guest = flow::test::endpoint("127.0.0.1:41000"),
+                                        .target = server->local_endpoint().value()},
+                                       flow::test::Bytes(3, 7), 0, {now, sink});
+  settle();
+  sockaddr_in from{};
+  socklen_t length = sizeof from;
+  std::array<char, 10> bytes{};
+  ASSERT_EQ(::recvfrom(server->fd(), bytes.data(), bytes.size(), 0,
+                       reinterpret_cast<sockaddr*>(&from), &length),
+            3);
+  EXPECT_EQ(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK);
+}
+
+// The guest's root may do that (SOCK_DESTROY), and an agent that it took over hand us anything.
+TEST_F(LoopbackPortTest, AListenerThatIsNoneAnyMoreIsLetGo) {
+  loopback->follow(std::vector{map(5000, 5000)}, now);
+  Listener inside = listener();
+  std::vector<UniqueFd> bound;
+  bound.emplace_back(::dup(inside.fd.get()));
+  answer_orders(std::move(bound));
+  pass_time(LoopbackPorts::kAskAgain);  // The other family was in use.
+  turn();
+  answer_orders();
+  ASSERT_EQ(::shutdown(inside.fd.get(), SHUT_RD), 0);
+  turn();
+  EXPECT_EQ(events(), 0U) << "nobody is woken by it";
+  pass_time(LoopbackPorts::kAskAgain);
+  turn();
+  EXPECT_EQ(take_orders<agent::SocketOrder>().size(), 2U) << "it is asked for again";
+}
+
 TEST_F(LoopbackPortTest, OneThatTheGuestHasIsAskedForAgainWithTime) {
   loopback->follow(std::vector{map(5000, 5000)}, now);
   answer_orders();
-  EXPECT_FALSE(loopback->leads_out(policy::Protocol::kTcp, wire::Port{5000}));
+  EXPECT_TRUE(loopback->leads_out(policy::Protocol::kTcp, wire::Port{5000}))
+      << "clients of the host are not led there, as the engine sees it";
   EXPECT_LE(loopback->next_wakeup(), now + LoopbackPorts::kAskAgain);
   EXPECT_TRUE(take_orders<agent::SocketOrder>().empty());
   pass_time(LoopbackPorts::kAskAgain);

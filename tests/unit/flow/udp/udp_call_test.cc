@@ -138,6 +138,54 @@ TEST_F(UdpCall, TheOtherFamilyIsTheLast) {
   EXPECT_EQ(datagrams[0].bytes, answer_) << "the first is long gone";
 }
 
+// The guest's kernel tells few of them that nobody is at its address.
+TEST_F(UdpCall, AServerThatIsBackIsThereForAllWhomItAnsweredBefore) {
+  const wire::Endpoint other = endpoint("127.0.0.1:5001");
+  const UdpId first = led();
+  pass(LoopbackServers::kBelievedFor);
+  clear();
+  write(question_, other);
+  refuse_frame();
+  const UdpId second = asked_for("127.0.0.1:53");
+  opened(second);
+  answer(second, "127.0.0.1:53", answer_);
+  for (const UdpId socket : {first, second}) {
+    refused(socket);
+    clear();
+  }
+  write(question_);
+  write(question_, other);
+  ASSERT_EQ(frames.size(), 2U);
+  refuse_frame();
+  const UdpId again = asked_for("127.0.0.1:53");
+  opened(again);
+  clear();
+  answer(again, "127.0.0.1:53", answer_);
+  const UdpId next = asked_for("127.0.0.1:53");
+  opened(next);
+  ASSERT_EQ(datagrams.size(), 1U);
+  EXPECT_EQ(datagrams[0].bytes, question_) << "what the other one wrote was kept";
+}
+
+TEST_F(UdpCall, WhoWasRefusedAtTheLoopbackIsLedBackOnceSomebodyIsThere) {
+  begin(LoopbackUse::kFirst);
+  const wire::Endpoint other = endpoint("127.0.0.1:5001");
+  write(question_, other);
+  refused(asked_for("127.0.0.1:53"));
+  refused(asked_for("[::1]:53"));
+  EXPECT_EQ(frames.size(), 1U) << "the guest's address is the last place";
+  clear();
+  write(answer_);
+  const UdpId socket = asked_for("127.0.0.1:53");
+  opened(socket);
+  clear();
+  answer(socket, "127.0.0.1:53", answer_);
+  const UdpId back = asked_for("127.0.0.1:53");
+  opened(back);
+  ASSERT_EQ(datagrams.size(), 1U);
+  EXPECT_EQ(datagrams[0].bytes, question_);
+}
+
 TEST_F(UdpCall, TheLoopbackFirstWhereThatIsSaid) {
   begin(LoopbackUse::kFirst);
   write(question_);

@@ -33,6 +33,7 @@ TEST_F(UdpLoopbackTest, AProgramReachesTheHostAndIsAnsweredByItsListener) {
   write(question_);
   const auto opened = all<OpenUdp>();
   ASSERT_EQ(opened.size(), 1U);
+  EXPECT_TRUE(opened[0].at_loopback) << "it does not leave this machine, whatever way others go";
   ASSERT_EQ(datagrams.size(), 1U);
   EXPECT_EQ(datagrams[0].action.target, target_);
   EXPECT_EQ(datagrams[0].bytes, question_);

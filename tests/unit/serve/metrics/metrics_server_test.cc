@@ -92,6 +92,17 @@ TEST_F(MetricsServerTest, HalfARequestIsNotAnswered) {
   EXPECT_TRUE(peer.ended);
 }
 
+TEST_F(MetricsServerTest, SaysWhereItWaits) {
+  const wire::Port port = server_->endpoint().port;
+  EXPECT_TRUE(server_->waits_at(server_->endpoint()));
+  EXPECT_FALSE(server_->waits_at({wire::IpAddress::v4(0x7f00'0002), port}));
+  const auto everywhere =
+      MetricsServer::open(sys::real_kernel(), {wire::IpAddress(), wire::Port{0}});
+  ASSERT_TRUE(everywhere.has_value());
+  EXPECT_TRUE((*everywhere)->waits_at({wire::IpAddress::v4(0), (*everywhere)->endpoint().port}));
+  EXPECT_FALSE((*everywhere)->waits_at({wire::IpAddress::v4(0), port}));
+}
+
 TEST_F(MetricsServerTest, APortThatIsTakenIsAnError) {
   EXPECT_FALSE(MetricsServer::open(sys::real_kernel(), server_->endpoint()).has_value());
 }

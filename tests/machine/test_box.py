@@ -136,8 +136,10 @@ def test_port_lists_lead_to_the_command(box, address):
 @pytest.mark.parametrize("name, status", [("TERM", 9), ("INT", 9), ("HUP", 9)])
 def test_signals_go_to_the_command(box, name, status):
     words = f"trap 'exit {status}' {name}; echo ready; while :; do sleep 0.1; done"
+    # What a shell starts in the background ignores SIGINT.
     done = box.level.run(
-        f"{box.sluice} box --cpus 1 --memory 256MiB -- sh -c {shlex.quote(words)} >/run/said & pid=$!\n"
+        f"env --default-signal=INT {box.sluice} box --cpus 1 --memory 256MiB -- sh -c "
+        f"{shlex.quote(words)} >/run/said & pid=$!\n"
         "for i in $(seq 1000); do grep -q ready /run/said && break; sleep 0.1; done\n"
         f"kill -{name} $pid; wait $pid; echo $?; rm /run/said", places.SECONDS)
     check_equal(done.stdout.split(), [str(status)], done.stderr)

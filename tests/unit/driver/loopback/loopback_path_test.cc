@@ -306,9 +306,10 @@ TEST_F(LoopbackPortTest, DatagramsGoToTheLoopbackWhateverWayOthersGo) {
   const auto server = host::UdpSocket::open(kernel, wire::IpFamily::kV4,
                                             {.bind = flow::test::endpoint("127.0.0.1:0")});
   ASSERT_TRUE(server.has_value());
+  const flow::test::Bytes datagram(3, 7);  // Until it was sent.
   engine().udp().on_loopback_datagrams({.guest = flow::test::endpoint("127.0.0.1:41000"),
                                         .target = server->local_endpoint().value()},
-                                       flow::test::Bytes(3, 7), 0, {now, sink});
+                                       datagram, 0, {now, sink});
   settle();
   sockaddr_in from{};
   socklen_t length = sizeof from;

@@ -46,9 +46,10 @@ std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
         sys::SetupError{"find interface " + network.interface, index.error().error, ""});
   }
   if (!network.configured) {
-    netlink::NetlinkBatch mac_only;
-    mac_only.change_link(*index, {.mac = network.mac});
-    if (auto done = netlink->run(mac_only); !done) return std::unexpected(done.error());
+    netlink::NetlinkBatch bare;
+    if (network.loopback_up) bare.change_link(kLoopbackIndex, {.up = true});
+    bare.change_link(*index, {.mac = network.mac});
+    if (auto done = netlink->run(bare); !done) return std::unexpected(done.error());
     return {};
   }
   const bool v6 =
@@ -56,13 +57,13 @@ std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
 
   // A link-local address of the kernel's own would wait for duplicate address detection; ours
   // skips it. It needs the MAC, which only a caller that sets it knows.
-  const bool own_link_local = v6 && network.configured && network.mac.has_value();
+  const bool own_link_local = v6 && network.mac.has_value();
 
   std::vector<sys::SetupError> warnings;
   const auto try_sysctl = [&warnings](const std::string& name, std::string_view value) {
     if (auto written = write_sysctl(name, value); !written) warnings.push_back(written.error());
   };
-  if (v6 && network.configured) {
+  if (v6) {
     // The addresses are ours to set: one more by our router advertisement would be a duplicate.
     try_sysctl("ipv6/conf/" + network.interface + "/accept_ra", "0");
     if (!own_link_local) try_sysctl("ipv6/conf/" + network.interface + "/accept_dad", "0");
@@ -88,10 +89,6 @@ std::expected<std::vector<sys::SetupError>, sys::SetupError> configure(
                              .transmit_queue = network.transmit_queue,
                              .mac = network.mac,
                              .no_automatic_link_local = own_link_local});
-  if (!network.configured) {
-    if (auto done = netlink->run(batch); !done) return std::unexpected(done.error());
-    return warnings;
-  }
   batch.change_link(*index, {.up = true});
   if (own_link_local) batch.add_address(*index, link_local_of(*network.mac), 64);
   for (const InterfaceAddress& item : network.addresses) {

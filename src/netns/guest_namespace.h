@@ -28,8 +28,9 @@ struct InterfacePlan {
   // The tap drops what does not fit its queue, so the queue is long.
   std::uint32_t transmit_queue = 4096;
   bool several_queues = false;  // The tap has a queue for each of our workers.
-  // Without it the tap has its MAC and MTU alone: somebody in there does the rest.
+  // Without it the tap has its MAC alone: somebody in there does the rest.
   bool configured = true;
+  bool loopback_up = true;  // Also without it.
 
   // Whether it has an address of this family.
   [[nodiscard]] bool has(wire::IpFamily family) const {

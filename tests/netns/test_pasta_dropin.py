@@ -246,6 +246,7 @@ def test_without_config_net_the_interface_is_left_to_others(t, pasta):
     link = pasta.inside(process, "ip", "-o", "addr", "show", "dev", "eth0")
     check("inet" not in link, f"it has an address: {link}")
     check("UP" not in pasta.inside(process, "ip", "-o", "link", "show", "dev", "eth0"), "it is up")
+    check("UP" in pasta.inside(process, "ip", "-o", "link", "show", "dev", "lo"), "lo is down")
     pasta.inside(process, "sh", "-c", "ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && "
                  "ip route add default via 10.0.2.2")
     check_equal(pasta.outcome(process, t.srv, 7000), "ok", "a connection")

@@ -118,6 +118,7 @@ std::expected<void, Mistake> complete_guest(PasstDraft& draft, GuestOptions& gue
   guest.chosen_v6 = guest.chosen_v6 || is_inside(draft.dns_forward.v6);
   // All of the host is within reach, and its loopback by the gateway.
   guest.host_addresses = true;
+  guest.network.gateway_leads_to_loopback = draft.map_gateway;
   guest.host_loopback = draft.map_gateway || draft.loopback.v4 || draft.loopback.v6;
   guest.outbound = draft.outbound;
   for (const wire::IpAddress& resolver : draft.dns_host) {

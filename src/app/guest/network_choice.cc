@@ -73,7 +73,7 @@ NetworkChoice choose_network(const GuestOptions& options, const netlink::HostRou
       } else {
         network.guest_v4 = nth_of(*free, 15);
         network.gateway_v4 = nth_of(*free, 2);
-        network.dns_v4 = nth_of(*free, 3);
+        if (own.contains(network.dns_v4)) network.dns_v4 = nth_of(*free, 3);
       }
     }
     choice.ipv4_default_route = options.chosen_v4 || !network.ipv6 || !routes.default_v6 ||
@@ -88,7 +88,7 @@ NetworkChoice choose_network(const GuestOptions& options, const netlink::HostRou
       } else {
         network.guest_v6 = nth_of(*free, 0x15);
         network.gateway_v6 = nth_of(*free, 2);
-        network.dns_v6 = nth_of(*free, 3);
+        if (own.contains(network.dns_v6)) network.dns_v6 = nth_of(*free, 3);
       }
     }
   }

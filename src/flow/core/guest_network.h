@@ -70,6 +70,8 @@ struct GuestNetwork {
   // gateway's.
   std::optional<wire::IpAddress> loopback_v4;
   std::optional<wire::IpAddress> loopback_v6;
+  // Where none was chosen of a family, whether it is the gateway that leads there.
+  bool gateway_leads_to_loopback = true;
   // Addresses that stand for the host's own ones: first for second, of one family.
   std::vector<std::pair<wire::IpAddress, wire::IpAddress>> aliases;
 

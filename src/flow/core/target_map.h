@@ -123,8 +123,13 @@ class TargetMap {
   void set_intercepts_dns(bool intercepts) { intercepts_dns_ = intercepts; }
 
  private:
+  [[nodiscard]] bool leads_to_loopback(const wire::IpAddress& address) const {
+    return stands_for_loopback(address) &&
+           (network_->gateway_leads_to_loopback || !is_gateway(address) ||
+            address == network_->loopback_v4 || address == network_->loopback_v6);
+  }
   [[nodiscard]] Target other(const wire::Endpoint& remote) const {
-    if (host_loopback_ && stands_for_loopback(remote.address)) {
+    if (host_loopback_ && leads_to_loopback(remote.address)) {
       return {TargetKind::kHost, {wire::IpAddress::loopback(remote.address.family()), remote.port}};
     }
     if (is_gateway(remote.address) || network_->is_dns(remote.address)) {

@@ -127,7 +127,8 @@ netns::InterfacePlan interface_of(const TapPlan& plan, const GuestSetting& setti
                               .mtu = network.mtu,
                               .mac = network.guest_mac,
                               .several_queues = setting.workers > 1,
-                              .configured = plan.configured};
+                              .configured = plan.configured,
+                              .loopback_up = plan.loopback_up};
   if (network.ipv4) {
     result.addresses.push_back({network.guest_v4, network.prefix_length_v4});
     if (plan.ipv4_default_route) result.gateways.push_back(network.gateway_v4);

@@ -19,7 +19,8 @@ struct TapPlan {
   // Without it a program that has an IPv4 and an IPv6 address of a name prefers IPv6 (RFC 6724,
   // rule 1), and IPv4 fails at once, as it does on the host. Our own addresses are reached.
   bool ipv4_default_route = true;
-  bool configured = true;  // See netns::InterfacePlan.
+  bool configured = true;   // See netns::InterfacePlan,
+  bool loopback_up = true;  // and here.
 };
 
 [[nodiscard]] netns::InterfacePlan interface_of(const TapPlan& plan, const GuestSetting& setting);

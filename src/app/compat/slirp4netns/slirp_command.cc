@@ -65,6 +65,7 @@ void tell_ready(UniqueFd& ready) {
       plan.target = options.names;
       plan.tap.interface = options.guest.interface;
       plan.tap.configured = options.configure;
+      plan.tap.loopback_up = options.configure;
       plan.until = std::move(descriptors.until);
       plan.ready = ready;
       return std::make_unique<serve::NamespaceGuest>(std::move(plan));

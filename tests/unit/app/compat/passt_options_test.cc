@@ -154,6 +154,7 @@ TEST(PasstOptions, WaysToTheHost) {
       {"--no-map-gw", "--map-host-loopback", "169.254.1.2", "--map-guest-addr", "10.0.2.9"});
   EXPECT_TRUE(mapped.vm.host_loopback);
   EXPECT_EQ(mapped.vm.network.loopback_v4, sys::ip("169.254.1.2"));
+  EXPECT_FALSE(mapped.vm.network.gateway_leads_to_loopback) << "of the other family neither";
   EXPECT_EQ(mapped.host_alias_v4, sys::ip("10.0.2.9"));
   const PasstOptions out =
       options({"-o", "192.0.2.1", "-o", "2001:db8::1", "--outbound-if4", "eth1"});

@@ -52,6 +52,17 @@ TEST(NetworkChoice, WhatTheUserNamedStaysAndIsWarnedOf) {
   EXPECT_TRUE(choice.warnings[0].starts_with("the guest's network 10.0.2.0/24 hides 10.0.2.0/25"));
 }
 
+TEST(NetworkChoice, WhereQuestionsAreAnsweredElsewhereThatStays) {
+  GuestOptions options;
+  options.network.dns_v4 = *wire::parse_ip("169.254.1.1");
+  options.network.dns_v6 = *wire::parse_ip("fd00:53::1");
+  const NetworkChoice choice = choose_network(options, routes({"10.0.2.0/24", "fd00::/64"}));
+  EXPECT_EQ(wire::to_string(choice.network.guest_v4), "10.0.3.15");
+  EXPECT_EQ(wire::to_string(choice.network.dns_v4), "169.254.1.1");
+  EXPECT_NE(wire::to_string(choice.network.guest_v6), "fd00::15");
+  EXPECT_EQ(wire::to_string(choice.network.dns_v6), "fd00:53::1");
+}
+
 TEST(NetworkChoice, NoWayByIpv4WhereTheHostHasNone) {
   EXPECT_FALSE(choose_network({}, routes({"2001:db8::/64"}, false, true)).ipv4_default_route);
   EXPECT_TRUE(choose_network({}, routes({"192.0.2.0/24"}, false, true)).ipv4_default_route);

@@ -97,7 +97,7 @@ void Session::suspend() {
 
 void Session::resume() {
   thread_.ask([this] {
-    if (terminal_ && has_started_) terminal_->take();
+    if (terminal_ && started()) terminal_->take();
     input_.resume();
   });
   window_changed();
@@ -220,7 +220,6 @@ void Session::on_message(const GuestMessage& message) {
 
 // Until now keys were ours: who has typed Ctrl-C meant the boot.
 void Session::on_started() {
-  has_started_ = true;
   if (terminal_) terminal_->take();
   note([&] { started_ = true; });
 }

@@ -122,7 +122,6 @@ class Session final : private PortUser {
   bool setup_sent_ = false;
   bool input_end_sent_ = false;
   std::array<bool, 2> close_sent_{};
-  bool has_started_ = false;
   std::optional<Exited> exited_;
   std::size_t told_stages_ = 0;
   std::size_t told_warnings_ = 0;

@@ -84,7 +84,7 @@ class TargetMap {
   }
   // The gateway, unless another address was chosen for it.
   [[nodiscard]] bool stands_for_loopback(const wire::IpAddress& address) const {
-    const auto& chosen = address.is_v4() ? network_->loopback_v4 : network_->loopback_v6;
+    const auto& chosen = chosen_for_loopback(address.family());
     return chosen ? address == *chosen : is_gateway(address);
   }
   // Its loopback or, by an alias, another address of its own.
@@ -123,10 +123,14 @@ class TargetMap {
   void set_intercepts_dns(bool intercepts) { intercepts_dns_ = intercepts; }
 
  private:
+  [[nodiscard]] const std::optional<wire::IpAddress>& chosen_for_loopback(
+      wire::IpFamily family) const {
+    return family == wire::IpFamily::kV4 ? network_->loopback_v4 : network_->loopback_v6;
+  }
   [[nodiscard]] bool leads_to_loopback(const wire::IpAddress& address) const {
-    return stands_for_loopback(address) &&
-           (network_->gateway_leads_to_loopback || !is_gateway(address) ||
-            address == network_->loopback_v4 || address == network_->loopback_v6);
+    const bool open =
+        network_->gateway_leads_to_loopback || chosen_for_loopback(address.family()).has_value();
+    return open && stands_for_loopback(address);
   }
   [[nodiscard]] Target other(const wire::Endpoint& remote) const {
     if (host_loopback_ && leads_to_loopback(remote.address)) {
